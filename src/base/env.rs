@@ -1,0 +1,122 @@
+//! What the core may ask of the outside world: a key server, a place for media, random bytes.
+//!
+//! Everything below `job` is pure; whoever runs a job passes these in.
+
+use super::error::Result;
+
+/// An HTTP request as the core states it.
+#[derive(Clone)]
+pub struct Request {
+    /// `GET` or `POST`.
+    pub method: &'static str,
+    /// The absolute URL. It may carry a ticket: it is never printed as it is, see [`crate::base::redact_url`].
+    pub url: String,
+    /// Header names and values.
+    pub headers: Vec<(String, String)>,
+    /// The body, empty for `GET`.
+    pub body: Vec<u8>,
+}
+
+/// An HTTP answer.
+#[derive(Clone)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// Header names and values as received.
+    pub headers: Vec<(String, String)>,
+    /// The body, capped by the client.
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// The first header of this name; names are compared without case (RFC 9110 §5.1).
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
+}
+
+/// Sends requests. Redirects are not followed: an answer of 3xx is an answer.
+pub trait Http: Sync {
+    /// Sends one request and returns the whole answer, whatever its status.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`](super::error::Kind::Storage) when no answer came.
+    fn send(&self, request: &Request) -> Result<Response>;
+
+    /// Waits this many milliseconds before a retry.
+    fn wait(&self, milliseconds: u64);
+}
+
+/// A place that holds named files; names are relative, with `/`.
+pub trait Store: Sync {
+    /// Opens a file for reading at any position.
+    ///
+    /// # Errors
+    /// [`Kind::Input`](super::error::Kind::Input) when it is missing, `Storage` when it cannot be read.
+    fn open(&self, name: &str) -> Result<Box<dyn Source>>;
+
+    /// Whether a file of this name is there.
+    fn exists(&self, name: &str) -> bool;
+
+    /// Begins a file. Nothing is seen under its name until [`Sink::commit`].
+    ///
+    /// # Errors
+    /// [`Kind::Storage`](super::error::Kind::Storage).
+    fn create(&self, name: &str) -> Result<Box<dyn Sink>>;
+}
+
+/// A file open for reading; several threads may read at once.
+pub trait Source: Send + Sync {
+    /// Its length in bytes.
+    fn len(&self) -> u64;
+
+    /// Whether it has no bytes.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Fills `buffer` from the byte `position` on.
+    ///
+    /// # Errors
+    /// When the range lies outside the file or cannot be read.
+    fn read_at(&self, position: u64, buffer: &mut [u8]) -> Result<()>;
+}
+
+/// A file being written.
+pub trait Sink {
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`](super::error::Kind::Storage).
+    fn write(&mut self, bytes: &[u8]) -> Result<()>;
+
+    /// Overwrites bytes that were already written, from the byte `position` on.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`](super::error::Kind::Storage).
+    fn patch(&mut self, position: u64, bytes: &[u8]) -> Result<()>;
+
+    /// Makes the file whole and visible.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`](super::error::Kind::Storage).
+    fn commit(self: Box<Self>) -> Result<Written>;
+}
+
+/// What a committed file is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// Its SHA-256.
+    pub sha256: [u8; 32],
+}
+
+/// Random bytes fit for keys and IVs.
+pub trait Random: Sync {
+    /// Fills `buffer`.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`](super::error::Kind::Storage) when the system gives none.
+    fn fill(&self, buffer: &mut [u8]) -> Result<()>;
+}

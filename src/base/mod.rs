@@ -1,0 +1,15 @@
+//! What every module may use; it knows no standard of ours.
+
+pub mod bits;
+pub mod bytes;
+pub mod env;
+pub mod error;
+pub mod id;
+pub mod secret;
+mod text;
+pub mod uri;
+
+pub use error::{Error, Kind, Result};
+pub use id::{FourCc, Kid, SystemId};
+pub use secret::Secret;
+pub use text::{base64, from_base64, redact_url};

@@ -1,0 +1,99 @@
+//! References in manifests, resolved to names below one folder: RFC 3986 §5, kept inside.
+
+use super::error::{Error, Result};
+
+/// Resolves `reference`, found in the file `document`, to a name relative to the presentation's folder.
+///
+/// `document` is itself relative to that folder, with `/`. Query and fragment are left out and
+/// percent-encoding is undone. A reference with a scheme, an absolute path, or one that climbs out of
+/// the folder is refused: encrypting must not read or write elsewhere.
+///
+/// # Errors
+/// [`Kind::Input`](super::error::Kind::Input) for such a reference.
+pub fn resolve(document: &str, reference: &str) -> Result<String> {
+    let refused = |what: &str| {
+        Error::input(format!(
+            "reference {reference:?} {what}, expected a file below the presentation's folder"
+        ))
+        .clause("RFC 3986 §5")
+    };
+    let path = reference.split(['?', '#']).next().unwrap_or_default();
+    let decoded = percent_decode(path).ok_or_else(|| refused("has a malformed percent-encoding"))?;
+    if path.is_empty() {
+        return Err(refused("names no file"));
+    }
+    if decoded.starts_with('/') || decoded.contains('\\') || decoded.contains('\0') {
+        return Err(refused("is an absolute path"));
+    }
+    if decoded.split('/').next().unwrap_or_default().contains(':') {
+        return Err(refused("has a scheme"));
+    }
+    let folder = document.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in decoded.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop().ok_or_else(|| refused("leaves the folder"))?;
+            }
+            part => parts.push(part),
+        }
+    }
+    if parts.is_empty() || decoded.ends_with('/') {
+        return Err(refused("names a folder"));
+    }
+    Ok(parts.join("/"))
+}
+
+fn percent_decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(if byte == b'%' {
+            let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
+            let value = digit(rest.next())? * 16 + digit(rest.next())?;
+            u8::try_from(value).ok()?
+        } else {
+            byte
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_resolve_below_the_folder() {
+        for (document, reference, name) in [
+            ("a.mpd", "v/1.m4s", "v/1.m4s"),
+            ("v/a.m3u8", "1%20x.m4s?t=1#f", "v/1 x.m4s"),
+            ("v/a.m3u8", "../audio/./1.m4s", "audio/1.m4s"),
+            ("v/a.m3u8", "x/a:b", "v/x/a:b"),
+        ] {
+            assert_eq!(resolve(document, reference).unwrap(), name);
+        }
+    }
+
+    #[test]
+    fn references_that_leave_are_refused() {
+        for reference in [
+            "../x",
+            "/etc/passwd",
+            "file:///etc/passwd",
+            "https://h/x",
+            "%2e%2e/x",
+            "%2fx",
+            "..",
+            "",
+            "?q",
+            "v/..",
+            "%zz",
+            "a\\b",
+            "v/",
+        ] {
+            assert!(resolve("a.mpd", reference).is_err(), "{reference}");
+        }
+    }
+}

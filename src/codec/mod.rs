@@ -1,0 +1,57 @@
+//! Codecs, one file each: which byte ranges of a sample may be protected — ISO/IEC 14496-15 and its kin.
+
+use std::ops::Range;
+
+use crate::base::{FourCc, Result};
+
+/// What a track carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TrackKind {
+    /// Pictures.
+    Video,
+    /// Sound.
+    Audio,
+    /// Subtitles and captions; never protected.
+    Text,
+}
+
+/// What a sample entry says about its elementary stream.
+#[derive(Clone, Debug)]
+pub struct Config<'a> {
+    /// The sample entry's type (of a protected entry: its original format).
+    pub entry: FourCc,
+    /// Types and payloads of the boxes inside the sample entry, such as `avcC`.
+    pub boxes: Vec<(FourCc, &'a [u8])>,
+}
+
+/// Finds the protectable ranges of the samples of one track, in decode order.
+pub trait Ranges: Send {
+    /// Appends to `out` the byte ranges of `sample` that may be protected: sorted, disjoint, inside the sample.
+    ///
+    /// # Errors
+    /// When the sample cannot be parsed; there is no guessing.
+    fn ranges(&mut self, sample: &[u8], out: &mut Vec<Range<usize>>) -> Result<()>;
+}
+
+/// How the samples of a codec are protected.
+#[derive(Clone, Copy)]
+pub enum Protection {
+    /// Every byte of a sample.
+    WholeSample,
+    /// The ranges that a parser finds.
+    Ranges(fn(&Config<'_>) -> Result<Box<dyn Ranges>>),
+}
+
+/// One codec.
+pub struct Codec {
+    /// Its name for people.
+    pub name: &'static str,
+    /// What it carries.
+    pub kind: TrackKind,
+    /// Types of its sample entries.
+    pub sample_entries: &'static [FourCc],
+    /// How its samples are protected.
+    pub protection: Protection,
+    /// The `codecs` parameter of a sample entry: RFC 6381.
+    pub rfc6381: fn(&Config<'_>) -> Result<String>,
+}

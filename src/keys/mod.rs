@@ -1,0 +1,17 @@
+//! Key servers: a CPIX document goes out and comes back filled — DASH-IF CPIX 2.3, SPEKE 2.0.
+
+use crate::base::Result;
+use crate::base::env::Http;
+use crate::cpix::Document;
+
+/// A source of content keys.
+pub trait KeyServer: Sync {
+    /// Returns `request` with a value for every content key.
+    ///
+    /// The order of the content keys is that of the request. A server may replace key ids; then it
+    /// has done so in the content key, the DRM systems and the usage rule alike.
+    ///
+    /// # Errors
+    /// [`Kind::Keys`](crate::base::Kind::Keys) when the keys cannot be had or the answer is wrong.
+    fn exchange(&self, http: &dyn Http, request: Document) -> Result<Document>;
+}

@@ -1,0 +1,15 @@
+//! drm-pack.
+
+pub mod base;
+pub mod codec;
+pub mod cpix;
+pub mod dash;
+pub mod drm;
+pub mod hls;
+pub mod io;
+pub mod isobmff;
+pub mod job;
+pub mod keys;
+pub mod package;
+pub mod protect;
+pub mod xml;

@@ -1,0 +1,3 @@
+//! The command `drm-pack`: a thin caller of the library.
+
+fn main() {}
