@@ -1,0 +1,109 @@
+//! What `moov` says about its tracks — ISO/IEC 14496-12 §8.3.
+
+use crate::base::{Error, FourCc, Result};
+
+use super::BoxNode;
+use super::boxes::{Hdlr, Mdhd, SampleEntry, Tkhd, Trex};
+
+/// One track.
+#[derive(Clone, Debug)]
+pub struct Track {
+    /// `track_ID`.
+    pub track_id: u32,
+    /// `handler_type`.
+    pub handler_type: FourCc,
+    /// Ticks per second of the media.
+    pub timescale: u32,
+    /// `language`, unless undetermined.
+    pub language: Option<String>,
+    /// Sample entries in the order of `sample_description_index`, from 1.
+    pub sample_entries: Vec<SampleEntry>,
+    /// Defaults of its fragments, when the movie has fragments.
+    pub trex: Option<Trex>,
+}
+
+/// Reads every track of `moov`.
+///
+/// # Errors
+/// When a mandatory box is missing or cut off.
+pub fn tracks(moov: &BoxNode) -> Result<Vec<Track>> {
+    let trexes = trexes(moov)?;
+    moov.all(b"trak").map(|trak| Track::parse(trak, &trexes).map_err(|error| error.at("moov/trak"))).collect()
+}
+
+/// Reads every `trex` of `moov`.
+///
+/// # Errors
+/// When one is cut off.
+pub fn trexes(moov: &BoxNode) -> Result<Vec<Trex>> {
+    moov.find(&[b"mvex"])
+        .into_iter()
+        .flat_map(|mvex| mvex.all(b"trex"))
+        .map(|trex| Trex::parse(trex.payload()).map_err(|error| error.at("moov/mvex/trex")))
+        .collect()
+}
+
+impl Track {
+    fn parse(trak: &BoxNode, trexes: &[Trex]) -> Result<Self> {
+        let tkhd = Tkhd::parse(trak.require(&[b"tkhd"])?.payload()).map_err(|error| error.at("tkhd"))?;
+        let mdia = trak.require(&[b"mdia"])?;
+        let mdhd = Mdhd::parse(mdia.require(&[b"mdhd"])?.payload()).map_err(|error| error.at("mdhd"))?;
+        let hdlr = Hdlr::parse(mdia.require(&[b"hdlr"])?.payload()).map_err(|error| error.at("hdlr"))?;
+        let sample_entries = sample_entries(mdia.require(&[b"minf", b"stbl", b"stsd"])?, hdlr.handler_type)
+            .map_err(|error| error.at("stsd"))?;
+        Ok(Self {
+            track_id: tkhd.track_id,
+            handler_type: hdlr.handler_type,
+            timescale: mdhd.timescale,
+            language: mdhd.language(),
+            sample_entries,
+            trex: trexes.iter().find(|trex| trex.track_id == tkhd.track_id).copied(),
+        })
+    }
+
+    /// The first sample entry.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn sample_entry(&self) -> Result<&SampleEntry> {
+        self.sample_entries.first().ok_or_else(|| {
+            Error::input(format!("track {} has no sample entry", self.track_id))
+                .clause("ISO/IEC 14496-12 §8.5.2")
+        })
+    }
+}
+
+/// Reads the entries of `stsd`.
+///
+/// # Errors
+/// When one is cut off.
+pub fn sample_entries(stsd: &BoxNode, handler_type: FourCc) -> Result<Vec<SampleEntry>> {
+    stsd.boxes()
+        .iter()
+        .map(|entry| {
+            SampleEntry::parse(entry, handler_type, stsd_version(stsd)).map_err(|error| error.at(entry.kind))
+        })
+        .collect()
+}
+
+/// `version` of `stsd`.
+pub fn stsd_version(stsd: &BoxNode) -> u8 {
+    match &stsd.body {
+        super::Body::Children { fields, .. } => fields.first().copied().unwrap_or_default(),
+        super::Body::Data(_) => 0,
+    }
+}
+
+/// The `trak` of this track, to edit.
+///
+/// # Errors
+/// When there is none.
+pub fn trak_mut(moov: &mut BoxNode, track_id: u32) -> Result<&mut BoxNode> {
+    moov.all_mut(b"trak")
+        .find(|trak| {
+            trak.find(&[b"tkhd"])
+                .and_then(|tkhd| Tkhd::parse(tkhd.payload()).ok())
+                .is_some_and(|tkhd| tkhd.track_id == track_id)
+        })
+        .ok_or_else(|| Error::input(format!("no trak has track_ID {track_id}")))
+}
