@@ -2,7 +2,9 @@
 //!
 //! Everything below `job` is pure; whoever runs a job passes these in.
 
-use super::error::Result;
+use sha2::{Digest, Sha256};
+
+use super::error::{Error, Result};
 
 /// An HTTP request as the core states it.
 #[derive(Clone)]
@@ -119,4 +121,41 @@ pub trait Random: Sync {
     /// # Errors
     /// [`Kind::Storage`](super::error::Kind::Storage) when the system gives none.
     fn fill(&self, buffer: &mut [u8]) -> Result<()>;
+}
+
+/// Bytes in memory are a file open for reading …
+impl Source for Vec<u8> {
+    fn len(&self) -> u64 {
+        Self::len(self) as u64
+    }
+
+    fn read_at(&self, position: u64, buffer: &mut [u8]) -> Result<()> {
+        let start = usize::try_from(position).ok();
+        let range = start.and_then(|start| Some(start..start.checked_add(buffer.len())?));
+        let bytes = range.and_then(|range| self.get(range)).ok_or_else(|| {
+            Error::input(format!("{} bytes at {position}, the file has {}", buffer.len(), self.len()))
+        })?;
+        buffer.copy_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// … and a file being written.
+impl Sink for Vec<u8> {
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.extend(bytes);
+        Ok(())
+    }
+
+    fn patch(&mut self, position: u64, bytes: &[u8]) -> Result<()> {
+        let start = usize::try_from(position).ok();
+        let range = start.and_then(|start| Some(start..start.checked_add(bytes.len())?));
+        let place = range.and_then(|range| self.get_mut(range));
+        place.ok_or_else(|| Error::storage("a patch lies outside what was written"))?.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn commit(self: Box<Self>) -> Result<Written> {
+        Ok(Written { bytes: Self::len(&self) as u64, sha256: Sha256::digest(self.as_slice()).into() })
+    }
 }

@@ -1,1 +1,11 @@
-//! io.
+//! The edge: files, HTTP, randomness — the only users of the operating system.
+
+pub mod file;
+#[cfg(feature = "cli")]
+pub mod http;
+pub mod random;
+
+pub use file::{FileStore, OutputDirectory, Overwrite};
+#[cfg(feature = "cli")]
+pub use http::HttpClient;
+pub use random::SystemRandom;

@@ -101,20 +101,3 @@ pub fn moov(source: &dyn Source) -> Result<BoxNode> {
     }
     Err(Error::input("the file has no box moov").clause("ISO/IEC 14496-12 §8.2.1"))
 }
-
-/// Bytes in memory as a [`Source`].
-impl Source for Vec<u8> {
-    fn len(&self) -> u64 {
-        Self::len(self) as u64
-    }
-
-    fn read_at(&self, position: u64, buffer: &mut [u8]) -> Result<()> {
-        let start = usize::try_from(position).ok();
-        let range = start.and_then(|start| Some(start..start.checked_add(buffer.len())?));
-        let bytes = range.and_then(|range| self.get(range)).ok_or_else(|| {
-            Error::input(format!("{} bytes at {position}, the file has {}", buffer.len(), self.len()))
-        })?;
-        buffer.copy_from_slice(bytes);
-        Ok(())
-    }
-}

@@ -84,7 +84,7 @@ fn track_fragment(traf: &BoxNode, moof: u64, end_of_previous: u64, trexes: &[Tre
                 flags,
                 sample_description_index: tfhd
                     .sample_description_index
-                    .unwrap_or(trex.default_sample_description_index.max(1)),
+                    .unwrap_or_else(|| trex.default_sample_description_index.max(1)),
             });
             position = position
                 .checked_add(u64::from(size))

@@ -332,11 +332,9 @@ impl Iterator for Fragments<'_> {
     type Item = Result<Sample>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.queue.is_empty() && !self.failed {
-            if let Err(error) = self.fill() {
-                self.failed = true;
-                return Some(Err(error));
-            }
+        if self.queue.is_empty() && !self.failed && let Err(error) = self.fill() {
+            self.failed = true;
+            return Some(Err(error));
         }
         self.queue.pop_front().map(Ok)
     }

@@ -1,5 +1,18 @@
 //! Common Encryption — ISO/IEC 23001-7: how bytes are enciphered and where the boxes say so.
 
+mod cipher;
+mod fragment;
+mod iv;
+mod placement;
 pub mod scheme;
+mod subsample;
 
-pub use scheme::Scheme;
+pub use cipher::Cipher;
+pub use fragment::{FragmentDecryptor, FragmentEncryptor, TrackProtection};
+pub use iv::{Iv, MAX_SAMPLES, MAX_SEGMENTS, MAX_TRACKS, SampleIvs};
+pub use placement::{
+    Auxiliary, Protected, auxiliary, place_auxiliary, protect_moov, protected_entry, unprotect_moov,
+    unprotect_traf,
+};
+pub use scheme::{Mode, Pattern, Scheme};
+pub use subsample::subsamples;

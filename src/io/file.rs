@@ -1,0 +1,324 @@
+//! A folder of the file system as a store, and output that appears whole or not at all.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::base::env::{Sink, Source, Store, Written};
+use crate::base::{Error, Result};
+
+/// Small writes are gathered to this many bytes.
+const WRITE_BUFFER_BYTES: usize = 64 << 10;
+
+/// Files below one folder.
+#[derive(Clone, Debug)]
+pub struct FileStore {
+    root: PathBuf,
+}
+
+impl FileStore {
+    /// The files below `root`; an empty path is the working directory.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The store of the folder that holds the file `path`, and the file's name in it.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`](crate::base::Kind::Usage) when the path names no file.
+    pub fn of_file(path: &str) -> Result<(Self, String)> {
+        let path = Path::new(path);
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name.ok_or_else(|| Error::usage(format!("{} names no file", path.display())))?;
+        Ok((Self::new(path.parent().unwrap_or_else(|| Path::new(""))), name.to_owned()))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+}
+
+impl Store for FileStore {
+    fn open(&self, name: &str) -> Result<Box<dyn Source>> {
+        let path = self.path(name);
+        let unreadable = |error: std::io::Error| {
+            let error = match error.kind() {
+                ErrorKind::NotFound => Error::input("the file is missing"),
+                _ => Error::storage(error.to_string()),
+            };
+            error.at(path.display())
+        };
+        let file = File::open(&path).map_err(unreadable)?;
+        let metadata = file.metadata().map_err(unreadable)?;
+        if !metadata.is_file() {
+            return Err(Error::input("not a file").at(path.display()));
+        }
+        Ok(Box::new(FileSource { length: metadata.len(), file, path }))
+    }
+
+    fn exists(&self, name: &str) -> bool {
+        self.path(name).is_file()
+    }
+
+    fn create(&self, name: &str) -> Result<Box<dyn Sink>> {
+        let path = self.path(name);
+        let failed = |error: std::io::Error| Error::storage(error.to_string()).at(path.display());
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(failed)?;
+        }
+        let partial = path.with_added_extension("partial");
+        let file = File::options().read(true).write(true).create(true).truncate(true).open(&partial).map_err(failed)?;
+        Ok(Box::new(FileSink {
+            file: BufWriter::with_capacity(WRITE_BUFFER_BYTES, file),
+            path,
+            partial: Some(partial),
+            bytes: 0,
+            hash: Sha256::new(),
+            patches: Patches::None,
+        }))
+    }
+}
+
+struct FileSource {
+    file: File,
+    length: u64,
+    path: PathBuf,
+}
+
+impl Source for FileSource {
+    fn len(&self) -> u64 {
+        self.length
+    }
+
+    fn read_at(&self, position: u64, buffer: &mut [u8]) -> Result<()> {
+        self.file.read_exact_at(buffer, position).map_err(|error| {
+            let error = match error.kind() {
+                ErrorKind::UnexpectedEof => Error::input(format!(
+                    "{} bytes at byte {position}, the file has {}",
+                    buffer.len(),
+                    self.length
+                )),
+                _ => Error::storage(error.to_string()),
+            };
+            error.at(self.path.display())
+        })
+    }
+}
+
+/// Whether bytes were overwritten, so that the running hash is void.
+#[derive(PartialEq, Eq)]
+enum Patches {
+    None,
+    Some,
+}
+
+struct FileSink {
+    file: BufWriter<File>,
+    path: PathBuf,
+    /// Where the bytes are until the file is whole.
+    partial: Option<PathBuf>,
+    bytes: u64,
+    hash: Sha256,
+    patches: Patches,
+}
+
+impl FileSink {
+    fn failed(&self, error: &std::io::Error) -> Error {
+        Error::storage(error.to_string()).at(self.path.display())
+    }
+
+    fn hash_again(&mut self) -> std::io::Result<Sha256> {
+        let file = self.file.get_mut();
+        file.seek(SeekFrom::Start(0))?;
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let length = file.read(&mut buffer)?;
+            match buffer.get(..length) {
+                Some(bytes) if length > 0 => hash.update(bytes),
+                _ => return Ok(hash),
+            }
+        }
+    }
+
+    fn finish(&mut self) -> std::io::Result<Written> {
+        self.file.flush()?;
+        let hash = match self.patches {
+            Patches::None => std::mem::take(&mut self.hash),
+            Patches::Some => self.hash_again()?,
+        };
+        self.file.get_ref().sync_data()?;
+        if let Some(partial) = &self.partial {
+            fs::rename(partial, &self.path)?;
+        }
+        self.partial = None;
+        Ok(Written { bytes: self.bytes, sha256: hash.finalize().into() })
+    }
+}
+
+impl Sink for FileSink {
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).map_err(|error| self.failed(&error))?;
+        self.hash.update(bytes);
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn patch(&mut self, position: u64, bytes: &[u8]) -> Result<()> {
+        self.patches = Patches::Some;
+        let written = self.file.flush().and_then(|()| self.file.get_ref().write_all_at(bytes, position));
+        written.map_err(|error| self.failed(&error))
+    }
+
+    fn commit(mut self: Box<Self>) -> Result<Written> {
+        self.finish().map_err(|error| self.failed(&error))
+    }
+}
+
+impl Drop for FileSink {
+    fn drop(&mut self) {
+        if let Some(partial) = &self.partial {
+            // Nothing can be done about a failure here, and the name says what the file is.
+            let _ = fs::remove_file(partial);
+        }
+    }
+}
+
+/// What to do with a folder that is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overwrite {
+    /// Refuse it unless it is empty.
+    Refuse,
+    /// Replace it when the new one is whole.
+    Replace,
+}
+
+/// A folder that appears under its name only when it is whole.
+#[derive(Debug)]
+pub struct OutputDirectory {
+    path: PathBuf,
+    partial: PathBuf,
+    overwrite: Overwrite,
+}
+
+impl OutputDirectory {
+    /// Begins a folder beside `path`.
+    ///
+    /// # Errors
+    /// When `path` is not empty and must not be replaced, or the folder cannot be made.
+    pub fn begin(path: &Path, overwrite: Overwrite) -> Result<Self> {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name.ok_or_else(|| Error::usage(format!("{} names no folder", path.display())))?;
+        let partial = path.with_file_name(format!(".{name}.partial"));
+        let this = Self { path: path.to_owned(), partial, overwrite };
+        this.check_empty()?;
+        this.make().map_err(|error| Error::storage(error.to_string()).at(this.partial.display()))?;
+        Ok(this)
+    }
+
+    fn check_empty(&self) -> Result<()> {
+        if self.overwrite == Overwrite::Replace {
+            return Ok(());
+        }
+        let taken = match fs::read_dir(&self.path) {
+            Ok(mut entries) => entries.next().is_some(),
+            Err(error) => error.kind() != ErrorKind::NotFound,
+        };
+        if taken {
+            return Err(Error::usage("the output folder is there and not empty")
+                .at(self.path.display())
+                .hint("choose another --out, or say --overwrite"));
+        }
+        Ok(())
+    }
+
+    fn make(&self) -> std::io::Result<()> {
+        if self.partial.exists() {
+            fs::remove_dir_all(&self.partial)?;
+        }
+        fs::create_dir_all(&self.partial)
+    }
+
+    /// The store to write to.
+    pub fn store(&self) -> FileStore {
+        FileStore::new(&self.partial)
+    }
+
+    /// Gives the folder its name.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`](crate::base::Kind::Storage); what was there before is then still there.
+    pub fn publish(self) -> Result<()> {
+        self.check_empty()?;
+        self.exchange().map_err(|error| Error::storage(error.to_string()).at(self.path.display()))
+    }
+
+    fn exchange(&self) -> std::io::Result<()> {
+        let old = self.partial.with_extension("replaced");
+        let replaces = self.path.exists();
+        if replaces {
+            fs::rename(&self.path, &old)?;
+        }
+        if let Err(error) = fs::rename(&self.partial, &self.path) {
+            if replaces {
+                fs::rename(&old, &self.path)?;
+            }
+            return Err(error);
+        }
+        if replaces {
+            if old.is_dir() { fs::remove_dir_all(&old)? } else { fs::remove_file(&old)? }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for OutputDirectory {
+    fn drop(&mut self) {
+        // After `publish` there is nothing to remove; before it, what is there is not whole.
+        let _ = fs::remove_dir_all(&self.partial);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_seen_when_it_is_committed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FileStore::new(folder.path());
+        let mut sink = store.create("a/b.mp4").unwrap();
+        sink.write(b"0123456789").unwrap();
+        assert!(!store.exists("a/b.mp4"));
+        sink.patch(2, b"xy").unwrap();
+        let written = sink.commit().unwrap();
+        assert_eq!(written.bytes, 10);
+        assert_eq!(written.sha256, <[u8; 32]>::from(Sha256::digest(b"01xy456789")));
+        let mut bytes = [0; 4];
+        store.open("a/b.mp4").unwrap().read_at(1, &mut bytes).unwrap();
+        assert_eq!(&bytes, b"1xy4");
+        drop(store.create("c").unwrap());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_is_seen_when_it_is_published() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let write = |overwrite| {
+            let output = OutputDirectory::begin(&path, overwrite)?;
+            output.store().create("x").and_then(Sink::commit)?;
+            assert_eq!(path.join("x").exists(), overwrite == Overwrite::Replace);
+            output.publish()
+        };
+        write(Overwrite::Refuse).unwrap();
+        assert!(write(Overwrite::Refuse).is_err());
+        write(Overwrite::Replace).unwrap();
+        drop(OutputDirectory::begin(&path, Overwrite::Replace).unwrap());
+        assert!(path.join("x").exists());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,412 @@
+//! CMAF tracks from MP4 files: init segment, segments, fragments — ISO/IEC 23000-19 §7.3.
+
+use std::ops::Range;
+
+use crate::base::env::{Sink, Source};
+use crate::base::{Error, Result};
+use crate::isobmff::BoxNode;
+use crate::isobmff::boxes::{Elst, Mdhd, Mvhd, Tfdt, Tfhd, Tkhd, Trex, Trun, TrunSample};
+use crate::isobmff::samples::Sample;
+use crate::isobmff::track::trak_mut;
+use crate::protect::{FragmentEncryptor, auxiliary, place_auxiliary, protect_moov};
+
+use super::track::{MediaTrack, ProtectedTrack};
+
+/// Most bytes of media data in one fragment. A longer segment has several (CMAF chunks, §7.3.2.3), so that
+/// memory depends on neither the segment's length nor the file's.
+pub const MAX_CHUNK_BYTES: usize = 8 << 20;
+
+/// A track of an MP4 file that becomes a CMAF track.
+pub struct Cmaf<'a> {
+    /// The file.
+    pub source: &'a dyn Source,
+    /// Its `moov`.
+    pub moov: &'a BoxNode,
+    /// The track.
+    pub media: &'a MediaTrack,
+    /// Its protection; `None` leaves it clear.
+    pub protected: Option<&'a ProtectedTrack>,
+}
+
+/// Where segments end: the times at which the first video track can be cut, and a grid behind them.
+#[derive(Clone, Debug)]
+pub struct Boundaries {
+    /// Decode times of cuts, in ticks of `timescale`.
+    times: Vec<u64>,
+    timescale: u32,
+    /// The distance of further cuts, in ticks of `timescale`.
+    duration: u64,
+}
+
+/// One segment of a track.
+#[derive(Clone, Debug)]
+pub struct CmafSegment {
+    /// Its number, from 0.
+    pub number: u32,
+    /// Number of the first of its fragments, from 1.
+    first_sequence_number: u32,
+    samples: Vec<Sample>,
+    /// Which samples each fragment has.
+    chunks: Vec<Range<usize>>,
+}
+
+/// What was written of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrittenSegment {
+    /// Its number, from 0.
+    pub number: u32,
+    /// Its decode time in ticks of the media.
+    pub decode_time: u64,
+    /// Its duration in ticks of the media.
+    pub duration: u64,
+    /// Its samples.
+    pub samples: u64,
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
+impl Boundaries {
+    /// A cut every `seconds`.
+    pub fn grid(seconds: f64) -> Self {
+        let timescale = 90_000;
+        Self { times: Vec::new(), timescale, duration: ticks(seconds, timescale) }
+    }
+
+    /// A cut at the first random access point at least `seconds` after the cut before it.
+    ///
+    /// # Errors
+    /// When a sample cannot be read.
+    pub fn of(samples: impl Iterator<Item = Result<Sample>>, timescale: u32, seconds: f64) -> Result<Self> {
+        let duration = ticks(seconds, timescale);
+        let mut times = Vec::new();
+        let mut start = None;
+        for sample in samples {
+            let sample = sample?;
+            let begin = *start.get_or_insert(sample.decode_time);
+            if sample.is_sync() && sample.decode_time.saturating_sub(begin) >= duration {
+                times.push(sample.decode_time);
+                start = Some(sample.decode_time);
+            }
+        }
+        Ok(Self { times, timescale, duration })
+    }
+
+    /// The boundary behind segment `number`, in ticks of `timescale`.
+    fn after(&self, number: usize, timescale: u32) -> u64 {
+        let ticks = self.times.get(number).copied().unwrap_or_else(|| {
+            let last = self.times.last().copied().unwrap_or(0);
+            let steps = (number + 1 - self.times.len()) as u64;
+            last.saturating_add(self.duration.saturating_mul(steps))
+        });
+        let scaled = u128::from(ticks) * u128::from(timescale) / u128::from(self.timescale);
+        u64::try_from(scaled).unwrap_or(u64::MAX)
+    }
+}
+
+fn ticks(seconds: f64, timescale: u32) -> u64 {
+    let ticks = (seconds * f64::from(timescale)).round().max(1.0);
+    // A double of 2^53 and more is no duration; the cast saturates.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive and saturating")]
+    {
+        ticks as u64
+    }
+}
+
+/// Divides the samples of a track into segments; each begins at a random access point.
+pub struct Segments<'a, I> {
+    samples: I,
+    boundaries: &'a Boundaries,
+    timescale: u32,
+    next_sample: Option<Sample>,
+    number: u32,
+    /// Boundaries passed so far.
+    boundary: usize,
+    sequence_number: u32,
+    failed: bool,
+}
+
+impl<'a, I: Iterator<Item = Result<Sample>>> Segments<'a, I> {
+    /// The segments of a track whose media has `timescale` ticks per second.
+    pub fn new(samples: I, boundaries: &'a Boundaries, timescale: u32) -> Self {
+        Self {
+            samples,
+            boundaries,
+            timescale,
+            next_sample: None,
+            number: 0,
+            boundary: 0,
+            sequence_number: 1,
+            failed: false,
+        }
+    }
+
+    fn segment(&mut self) -> Result<Option<CmafSegment>> {
+        let mut samples = Vec::new();
+        samples.extend(self.next_sample.take());
+        for sample in self.samples.by_ref() {
+            let sample = sample?;
+            let mut end = self.boundaries.after(self.boundary, self.timescale);
+            if !samples.is_empty() && sample.is_sync() && sample.decode_time >= end {
+                while sample.decode_time >= end {
+                    self.boundary += 1;
+                    end = self.boundaries.after(self.boundary, self.timescale);
+                }
+                self.next_sample = Some(sample);
+                break;
+            }
+            samples.push(sample);
+        }
+        if samples.is_empty() {
+            return Ok(None);
+        }
+        let chunks = chunks(&samples)?;
+        let segment = CmafSegment {
+            number: self.number,
+            first_sequence_number: self.sequence_number,
+            samples,
+            chunks,
+        };
+        self.number += 1;
+        self.sequence_number = self.sequence_number.wrapping_add(u32::try_from(segment.chunks.len()).unwrap_or(1));
+        Ok(Some(segment))
+    }
+}
+
+impl<I: Iterator<Item = Result<Sample>>> Iterator for Segments<'_, I> {
+    type Item = Result<CmafSegment>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let segment = self.segment();
+        self.failed = segment.is_err();
+        segment.transpose()
+    }
+}
+
+/// Fragments of at most [`MAX_CHUNK_BYTES`] of media data and one sample entry each.
+fn chunks(samples: &[Sample]) -> Result<Vec<Range<usize>>> {
+    let mut chunks: Vec<Range<usize>> = Vec::new();
+    let mut bytes = 0;
+    let mut description = None;
+    for (index, sample) in samples.iter().enumerate() {
+        let size = sample.size as usize;
+        if size > MAX_CHUNK_BYTES * 8 {
+            return Err(Error::unsupported(format!("a sample of {size} bytes, at most {}", MAX_CHUNK_BYTES * 8)));
+        }
+        let fits = bytes + size <= MAX_CHUNK_BYTES && description == Some(sample.sample_description_index);
+        match chunks.last_mut().filter(|_| fits) {
+            Some(chunk) => chunk.end = index + 1,
+            None => {
+                chunks.push(index..index + 1);
+                bytes = 0;
+                description = Some(sample.sample_description_index);
+            }
+        }
+        bytes += size;
+    }
+    Ok(chunks)
+}
+
+impl Cmaf<'_> {
+    /// The init segment: `ftyp` and a `moov` without samples; `pssh` are whole boxes.
+    ///
+    /// # Errors
+    /// When a box of the source is missing or the track cannot be protected.
+    pub fn init(&self, pssh: &[Vec<u8>]) -> Result<Vec<u8>> {
+        let track_id = self.media.track.track_id;
+        let mut mvhd = self.moov.require(&[b"mvhd"])?.payload().to_vec();
+        Mvhd::clear_duration(&mut mvhd)?;
+        let mut source = self.moov.clone();
+        let trak = init_trak(trak_mut(&mut source, track_id)?)?;
+        let trex = Trex { track_id, default_sample_description_index: 1, ..Trex::default() };
+        let mvex = BoxNode::container(b"mvex", vec![BoxNode::data(b"trex", trex.write())]);
+        let mut moov = BoxNode::container(b"moov", vec![BoxNode::data(b"mvhd", mvhd), trak, mvex]);
+        if let Some(protected) = self.protected {
+            protect_moov(&mut moov, track_id, &protected.protection)?;
+        }
+        for pssh in pssh {
+            moov.push(BoxNode::parse_one(pssh)?);
+        }
+        let mut out = BoxNode::data(b"ftyp", brands(b"iso6", &[b"iso6", b"cmfc", b"dash"])).to_bytes();
+        moov.write(&mut out);
+        Ok(out)
+    }
+
+    /// Writes one segment, protected in place; `buffer` is reused from one to the next.
+    ///
+    /// # Errors
+    /// When a sample cannot be read or parsed, or the sink fails.
+    pub fn write_segment(
+        &self,
+        segment: &CmafSegment,
+        buffer: &mut Vec<u8>,
+        sink: &mut dyn Sink,
+    ) -> Result<WrittenSegment> {
+        let styp = BoxNode::data(b"styp", brands(b"msdh", &[b"msdh", b"cmfs"])).to_bytes();
+        sink.write(&styp)?;
+        let mut bytes = styp.len() as u64;
+        let mut encryptor: Option<(u32, FragmentEncryptor<'_>)> = None;
+        for (sequence_number, chunk) in (segment.first_sequence_number..).zip(&segment.chunks) {
+            let samples = segment.samples.get(chunk.clone()).unwrap_or_default();
+            read_samples(self.source, samples, buffer)?;
+            let senc = match self.protected {
+                Some(protected) => {
+                    let description = samples.first().map_or(1, |sample| sample.sample_description_index);
+                    let encryptor = match &mut encryptor {
+                        Some((known, encryptor)) if *known == description => encryptor,
+                        slot => {
+                            let parser = protected.parser(description)?;
+                            &mut slot.insert((description, FragmentEncryptor::new(&protected.protection, parser))).1
+                        }
+                    };
+                    let mut senc = encryptor.senc();
+                    let first = u32::try_from(chunk.start).unwrap_or(u32::MAX);
+                    encryptor.encrypt(buffer, ranges(samples), segment.number, first, &mut senc)?;
+                    Some(auxiliary(senc))
+                }
+                None => None,
+            };
+            let mut moof = moof(self.media.track.track_id, sequence_number, samples);
+            place_auxiliary(&mut moof, &[senc]);
+            let mut header = with_data_offset(moof)?;
+            let length = u32::try_from(buffer.len() + 8).map_err(|_| Error::unsupported("fragment over 4 GiB"))?;
+            header.extend(length.to_be_bytes());
+            header.extend(b"mdat");
+            sink.write(&header)?;
+            sink.write(buffer)?;
+            bytes += (header.len() + buffer.len()) as u64;
+        }
+        Ok(WrittenSegment {
+            number: segment.number,
+            decode_time: segment.samples.first().map_or(0, |sample| sample.decode_time),
+            duration: segment.samples.iter().map(|sample| u64::from(sample.duration)).sum(),
+            samples: segment.samples.len() as u64,
+            bytes,
+        })
+    }
+}
+
+fn brands(major: &[u8; 4], compatible: &[&[u8; 4]]) -> Vec<u8> {
+    [major.as_slice(), &[0; 4]].into_iter().chain(compatible.iter().map(|brand| brand.as_slice())).flatten().copied().collect()
+}
+
+/// §7.5.10 to §7.5.13: the track as it is, its durations 0 and its sample tables empty.
+fn init_trak(trak: &mut BoxNode) -> Result<BoxNode> {
+    edit(trak, &[b"tkhd"], Tkhd::clear_duration)?;
+    edit(trak, &[b"mdia", b"mdhd"], Mdhd::clear_duration)?;
+    if trak.find(&[b"edts", b"elst"]).is_some() {
+        edit(trak, &[b"edts", b"elst"], |elst| {
+            Elst::clear_last_duration(elst);
+            Ok(())
+        })?;
+    }
+    trak.remove(|node| node.is(b"tref"));
+    let stbl = trak
+        .find_mut(&[b"mdia", b"minf", b"stbl"])
+        .ok_or_else(|| Error::input("stbl is missing").clause("ISO/IEC 14496-12 §8.5.1"))?;
+    stbl.remove(|node| !node.is(b"stsd"));
+    for (kind, length) in [(b"stts", 8), (b"stsc", 8), (b"stsz", 12), (b"stco", 8)] {
+        stbl.push(BoxNode::data(kind, vec![0; length]));
+    }
+    Ok(trak.clone())
+}
+
+fn edit(node: &mut BoxNode, path: &[&[u8; 4]], change: impl Fn(&mut [u8]) -> Result<()>) -> Result<()> {
+    if let Some(found) = node.find_mut(path) {
+        let mut payload = found.payload().to_vec();
+        change(&mut payload)?;
+        *found = BoxNode::data(&found.kind.0, payload);
+    }
+    Ok(())
+}
+
+/// Reads samples one behind the other; neighbors in the file are read at once.
+fn read_samples(source: &dyn Source, samples: &[Sample], buffer: &mut Vec<u8>) -> Result<()> {
+    buffer.resize(samples.iter().map(|sample| sample.size as usize).sum(), 0);
+    let mut filled = 0;
+    let mut rest = samples;
+    while let Some(first) = rest.first() {
+        let mut end = first.position;
+        let together = rest.iter().take_while(|sample| {
+            let follows = sample.position == end;
+            end = end.saturating_add(if follows { u64::from(sample.size) } else { 0 });
+            follows
+        });
+        let count = together.count();
+        let length = usize::try_from(end - first.position).unwrap_or(usize::MAX);
+        let place = buffer.get_mut(filled..filled + length).unwrap_or_default();
+        source.read_at(first.position, place).map_err(|error| {
+            error.at(format_args!("samples at bytes {}..{end}", first.position)).clause("ISO/IEC 14496-12 §8.7")
+        })?;
+        filled += length;
+        rest = rest.get(count..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// Where the samples lie in media data that holds nothing else.
+fn ranges(samples: &[Sample]) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut position = 0;
+    samples.iter().map(move |sample| {
+        let start = position;
+        position += sample.size as usize;
+        start..position
+    })
+}
+
+/// A `moof` of one track; `data_offset` is yet 0. What all samples share stands in `tfhd` once.
+fn moof(track_id: u32, sequence_number: u32, samples: &[Sample]) -> BoxNode {
+    let first = samples.first();
+    let rest = samples.get(1..).unwrap_or_default();
+    let same = |field: fn(&Sample) -> u32| first.map(field).filter(|value| rest.iter().all(|s| field(s) == *value));
+    let duration = same(|sample| sample.duration);
+    let flags = same(|sample| sample.flags);
+    let second = rest.first().map(|sample| sample.flags);
+    let flags_of_rest = second.filter(|value| rest.iter().all(|sample| sample.flags == *value));
+    let has_offsets = samples.iter().any(|sample| sample.composition_time_offset != 0);
+    let tfhd = Tfhd {
+        track_id,
+        sample_description_index: first.map(|s| s.sample_description_index).filter(|index| *index != 1),
+        default_sample_duration: duration,
+        default_sample_flags: flags.or(flags_of_rest),
+        other_flags: Tfhd::DEFAULT_BASE_IS_MOOF,
+        ..Tfhd::default()
+    };
+    let trun = Trun {
+        data_offset: Some(0),
+        first_sample_flags: first.filter(|_| flags.is_none() && flags_of_rest.is_some()).map(|s| s.flags),
+        samples: samples
+            .iter()
+            .map(|sample| TrunSample {
+                duration: duration.is_none().then_some(sample.duration),
+                size: Some(sample.size),
+                flags: (flags.is_none() && flags_of_rest.is_none()).then_some(sample.flags),
+                composition_time_offset: has_offsets.then_some(sample.composition_time_offset),
+            })
+            .collect(),
+    };
+    let tfdt = Tfdt { base_media_decode_time: first.map_or(0, |sample| sample.decode_time) };
+    let traf = BoxNode::container(
+        b"traf",
+        vec![
+            BoxNode::data(b"tfhd", tfhd.write()),
+            BoxNode::data(b"tfdt", tfdt.write()),
+            BoxNode::data(b"trun", trun.write()),
+        ],
+    );
+    let mfhd = [0_u32.to_be_bytes(), sequence_number.to_be_bytes()].concat();
+    BoxNode::container(b"moof", vec![BoxNode::data(b"mfhd", mfhd), traf])
+}
+
+/// The bytes of `moof`, its `data_offset` pointing behind the header of the `mdat` that follows.
+fn with_data_offset(mut moof: BoxNode) -> Result<Vec<u8>> {
+    let offset = i32::try_from(moof.len() + 8).map_err(|_| Error::unsupported("a moof of more than 2 GiB"))?;
+    if let Some(trun) = moof.find_mut(&[b"traf", b"trun"]) {
+        let mut payload = trun.payload().to_vec();
+        Trun::set_data_offset(&mut payload, offset)?;
+        *trun = BoxNode::data(b"trun", payload);
+    }
+    Ok(moof.to_bytes())
+}

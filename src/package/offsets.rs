@@ -1,0 +1,77 @@
+//! Where the bytes of a rewritten file went — the base of every byte range in a manifest.
+
+use std::ops::Range;
+
+use crate::base::{Error, Result};
+
+/// Maps positions in a file as it was to positions in it as it is written.
+///
+/// A box that changed keeps only its borders; inside every other box positions move with its start.
+#[derive(Clone, Debug, Default)]
+pub struct OffsetMap {
+    /// Old position, new position, and what lies from there on, in order.
+    entries: Vec<(u64, u64, Span)>,
+}
+
+/// What lies between two borders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Span {
+    /// The same bytes.
+    Kept,
+    /// A box of another length.
+    Changed,
+}
+
+impl OffsetMap {
+    /// The bytes from these positions on are the same.
+    pub(super) fn kept(&mut self, old: u64, new: u64) {
+        self.entries.push((old, new, Span::Kept));
+    }
+
+    /// A changed box begins at these positions.
+    pub(super) fn changed(&mut self, old: u64, new: u64) {
+        self.entries.push((old, new, Span::Changed));
+    }
+
+    /// The new position of an old one.
+    ///
+    /// # Errors
+    /// When it lies inside a box that changed.
+    pub fn position(&self, old: u64) -> Result<u64> {
+        let after = self.entries.partition_point(|(start, ..)| *start <= old);
+        match after.checked_sub(1).and_then(|index| self.entries.get(index)) {
+            None => Ok(old),
+            Some((start, new, span)) if *start == old || *span == Span::Kept => Ok(new + (old - start)),
+            Some((start, ..)) => Err(Error::unsupported(format!(
+                "byte range border {old} lies inside the box at byte {start}, which grows when it is protected"
+            ))
+            .clause("RFC 8216bis §4.4.4.2, ISO/IEC 23009-1 §5.3.9.2")),
+        }
+    }
+
+    /// The new place of an old range.
+    ///
+    /// # Errors
+    /// As [`OffsetMap::position`].
+    pub fn range(&self, old: Range<u64>) -> Result<Range<u64>> {
+        Ok(self.position(old.start)?..self.position(old.end)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_follow_their_boxes() {
+        let mut map = OffsetMap::default();
+        map.kept(0, 0);
+        map.changed(24, 24);
+        map.kept(100, 150);
+        map.kept(300, 350);
+        assert_eq!(map.range(0..100).unwrap(), 0..150);
+        assert_eq!(map.range(24..180).unwrap(), 24..230);
+        assert_eq!(map.range(100..300).unwrap(), 150..350);
+        assert!(map.range(30..100).is_err());
+    }
+}

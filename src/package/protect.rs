@@ -1,0 +1,153 @@
+//! Protection of init segments and segments — ISO/IEC 23001-7, ISO/IEC 23000-19 §8.2.
+
+use crate::base::{Error, Result};
+use crate::isobmff::BoxNode;
+use crate::isobmff::fragment::TrackFragment;
+use crate::isobmff::track::trexes;
+use crate::protect::{Auxiliary, FragmentEncryptor, auxiliary, place_auxiliary, protect_moov};
+
+use super::resource::{Changed, Edit, rewrite};
+use super::track::ProtectedTrack;
+
+/// Protects the boxes and samples of some tracks of a file.
+pub struct Protect<'a> {
+    tracks: &'a [ProtectedTrack],
+    /// Whole `pssh` boxes for `moov`.
+    pssh: &'a [Vec<u8>],
+    numbering: Numbering,
+    /// The next sample number of each track.
+    next_sample: Vec<u32>,
+    encryptors: Vec<Option<(u32, FragmentEncryptor<'a>)>>,
+}
+
+/// What the number of a segment is, for its IVs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Numbering {
+    /// The whole file is one segment of this number.
+    File(u32),
+    /// Every fragment is a segment, counted from 0.
+    Fragments(u32),
+}
+
+impl<'a> Protect<'a> {
+    /// An edit of a file that is one segment, or an init segment.
+    pub fn segment(tracks: &'a [ProtectedTrack], pssh: &'a [Vec<u8>], segment: u32) -> Self {
+        Self::new(tracks, pssh, Numbering::File(segment))
+    }
+
+    /// An edit of a file that holds all segments.
+    pub fn single_file(tracks: &'a [ProtectedTrack], pssh: &'a [Vec<u8>]) -> Self {
+        Self::new(tracks, pssh, Numbering::Fragments(0))
+    }
+
+    fn new(tracks: &'a [ProtectedTrack], pssh: &'a [Vec<u8>], numbering: Numbering) -> Self {
+        let encryptors = tracks.iter().map(|_| None).collect();
+        Self { tracks, pssh, numbering, next_sample: vec![0; tracks.len()], encryptors }
+    }
+
+    fn traf(
+        &mut self,
+        index: usize,
+        fragment: &TrackFragment,
+        data: &mut [u8],
+        data_position: u64,
+    ) -> Result<Option<Auxiliary>> {
+        let (Some(track), Some(slot), Some(next_sample)) =
+            (self.tracks.get(index), self.encryptors.get_mut(index), self.next_sample.get_mut(index))
+        else {
+            return Ok(None);
+        };
+        let description = fragment.samples.first().map_or(1, |sample| sample.sample_description_index);
+        let encryptor = match slot {
+            Some((known, encryptor)) if *known == description => encryptor,
+            slot => {
+                let parser = track.parser(description)?;
+                &mut slot.insert((description, FragmentEncryptor::new(&track.protection, parser))).1
+            }
+        };
+        let mut senc = encryptor.senc();
+        let ranges = fragment.samples.iter().map(|sample| {
+            let start = usize::try_from(sample.position.saturating_sub(data_position)).unwrap_or(usize::MAX);
+            start..start.saturating_add(sample.size as usize)
+        });
+        let segment = match self.numbering {
+            Numbering::File(number) | Numbering::Fragments(number) => number,
+        };
+        encryptor.encrypt(data, ranges, segment, *next_sample, &mut senc)?;
+        *next_sample = u32::try_from(fragment.samples.len())
+            .ok()
+            .and_then(|count| next_sample.checked_add(count))
+            .ok_or_else(|| Error::unsupported("too many samples in one segment"))?;
+        Ok(Some(auxiliary(senc)))
+    }
+}
+
+impl Edit for Protect<'_> {
+    fn moov(&mut self, moov: &mut BoxNode) -> Result<()> {
+        for track in self.tracks {
+            let has_samples = moov
+                .all(b"trak")
+                .filter_map(|trak| trak.find(&[b"mdia", b"minf", b"stbl", b"stsz"]))
+                .any(|stsz| stsz.payload().get(8..12).is_some_and(|count| count != [0; 4]));
+            if has_samples {
+                return Err(Error::unsupported("samples in moov: the file is not made of fragments alone")
+                    .clause("ISO/IEC 23000-19 §7.3.1")
+                    .hint("give the file itself instead of its manifest: it is cut into segments"));
+            }
+            protect_moov(moov, track.track_id, &track.protection)?;
+        }
+        moov.remove(|node| node.is(b"pssh"));
+        for pssh in self.pssh {
+            moov.push(BoxNode::parse_one(pssh)?);
+        }
+        Ok(())
+    }
+
+    fn fragment(
+        &mut self,
+        moof: &mut BoxNode,
+        fragments: &[TrackFragment],
+        data: &mut [u8],
+        data_position: u64,
+    ) -> Result<Changed> {
+        let mut auxiliaries = Vec::with_capacity(fragments.len());
+        for fragment in fragments {
+            let index = self.tracks.iter().position(|track| track.track_id == fragment.track_id);
+            auxiliaries.push(match index {
+                Some(index) => self.traf(index, fragment, data, data_position)?,
+                None => None,
+            });
+        }
+        if let Numbering::Fragments(number) = &mut self.numbering {
+            *number += 1;
+            self.next_sample.fill(0);
+        }
+        if auxiliaries.iter().all(Option::is_none) {
+            return Ok(Changed::No);
+        }
+        place_auxiliary(moof, &auxiliaries);
+        Ok(Changed::Yes)
+    }
+}
+
+/// Protects an init segment: sample entries get `sinf`, and `pssh` boxes (whole boxes) go to the end of `moov`.
+///
+/// # Errors
+/// When a track is missing or protected already.
+pub fn protect_init(init: Vec<u8>, tracks: &[ProtectedTrack], pssh: &[Vec<u8>]) -> Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(init.len() + 1024);
+    rewrite(&init, &mut out, &[], &mut Protect::segment(tracks, pssh, 0))?;
+    Ok(out)
+}
+
+/// Protects one segment, whose number in its track is `number`, from 0, given the clear init segment.
+///
+/// Nothing is carried over from other segments: any of them can be protected in any order.
+///
+/// # Errors
+/// When a sample cannot be parsed or a box is wrong.
+pub fn protect_segment(init: &BoxNode, segment: Vec<u8>, tracks: &[ProtectedTrack], number: u32) -> Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(segment.len() + 4096);
+    rewrite(&segment, &mut out, &trexes(init)?, &mut Protect::segment(tracks, &[], number))?;
+    Ok(out)
+}

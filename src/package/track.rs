@@ -1,0 +1,127 @@
+//! Tracks of the input and what protects them — ISO/IEC 14496-12 §8.3, ISO/IEC 23001-7.
+
+use std::sync::Arc;
+
+use crate::base::{Error, FourCc, Result};
+use crate::codec::{self, Codec, Config, Protection, Ranges, TrackKind};
+use crate::isobmff::BoxNode;
+use crate::isobmff::boxes::SampleEntry;
+use crate::isobmff::track::{Track, tracks};
+use crate::protect::TrackProtection;
+
+/// A track that has samples for a player.
+#[derive(Clone)]
+pub struct MediaTrack {
+    /// What `moov` says.
+    pub track: Track,
+    /// Its codec; `None` for a track that is no picture or sound and is never protected.
+    pub codec: Option<&'static Codec>,
+}
+
+/// Reads the tracks of `moov`.
+///
+/// # Errors
+/// When a picture or sound track is protected already or its codec is not in the table: it could only be
+/// passed on unprotected, which is never done.
+pub fn media_tracks(moov: &BoxNode) -> Result<Vec<MediaTrack>> {
+    tracks(moov)?.into_iter().map(MediaTrack::new).collect()
+}
+
+impl MediaTrack {
+    fn new(track: Track) -> Result<Self> {
+        let entry = track.sample_entry()?;
+        let codec = codec::find(entry.format);
+        if codec.is_none() && matches!(&track.handler_type.0, b"vide" | b"soun") {
+            let error = if entry.find(b"sinf").is_some() {
+                Error::input(format!("track {} is encrypted already", track.track_id))
+                    .hint("give the clear input, or decrypt it first with drm-pack decrypt")
+            } else {
+                Error::unsupported(format!("track {} has the sample entry {}", track.track_id, entry.format))
+                    .hint("supported are the codecs of `drm_pack::codec::ALL`")
+            };
+            return Err(error.at("moov/trak/stsd"));
+        }
+        Ok(Self { track, codec })
+    }
+
+    /// What it carries; `None` when it is nothing that a player shows.
+    pub fn kind(&self) -> Option<TrackKind> {
+        self.codec.map(|codec| codec.kind)
+    }
+
+    /// Whether its samples are to be protected.
+    pub fn is_protectable(&self) -> bool {
+        self.codec.is_some_and(|codec| !matches!(codec.protection, Protection::Never))
+    }
+
+    /// The `codecs` parameter: RFC 6381.
+    ///
+    /// # Errors
+    /// When its configuration box is missing or cut off.
+    pub fn rfc6381(&self) -> Result<String> {
+        let entry = self.track.sample_entry()?;
+        let codec = self.codec.ok_or_else(|| Error::unsupported(format!("no codec for {}", entry.format)))?;
+        (codec.rfc6381)(&config(entry))
+    }
+}
+
+/// A track with its key.
+#[derive(Clone)]
+pub struct ProtectedTrack {
+    /// `track_ID` in the file.
+    pub track_id: u32,
+    /// Its sample entries as they were before protection.
+    pub sample_entries: Vec<SampleEntry>,
+    /// Its codec.
+    pub codec: &'static Codec,
+    /// Its key, scheme and IVs.
+    pub protection: Arc<TrackProtection>,
+}
+
+impl ProtectedTrack {
+    /// Protects a track of the input.
+    ///
+    /// # Errors
+    /// When it is a track that is never protected.
+    pub fn new(media: &MediaTrack, protection: Arc<TrackProtection>) -> Result<Self> {
+        let codec = media.codec.filter(|_| media.is_protectable()).ok_or_else(|| {
+            Error::unsupported(format!("track {} carries nothing that is protected", media.track.track_id))
+        })?;
+        Ok(Self {
+            track_id: media.track.track_id,
+            sample_entries: media.track.sample_entries.clone(),
+            codec,
+            protection,
+        })
+    }
+
+    /// A parser for samples of this `sample_description_index`, from 1; `None` when whole samples are protected.
+    ///
+    /// # Errors
+    /// When there is no such sample entry or its codec configuration is wrong.
+    pub fn parser(&self, sample_description_index: u32) -> Result<Option<Box<dyn Ranges>>> {
+        let index = (sample_description_index as usize).checked_sub(1);
+        let entry = index.and_then(|index| self.sample_entries.get(index)).ok_or_else(|| {
+            Error::input(format!(
+                "sample_description_index {sample_description_index}, there are {} sample entries",
+                self.sample_entries.len()
+            ))
+            .clause("ISO/IEC 14496-12 §8.5.2")
+        })?;
+        if !self.codec.sample_entries.contains(&entry.format) {
+            return Err(Error::unsupported(format!(
+                "sample entries of {} and {} in one track",
+                self.codec.name, entry.format
+            )));
+        }
+        match self.codec.protection {
+            Protection::Ranges(open) => open(&config(entry)).map(Some).map_err(|error| error.at(entry.format)),
+            _ => Ok(None),
+        }
+    }
+}
+
+fn config(entry: &SampleEntry) -> Config<'_> {
+    let boxes: Vec<(FourCc, &[u8])> = entry.boxes.iter().map(|node| (node.kind, node.payload())).collect();
+    Config { entry: entry.format, boxes }
+}

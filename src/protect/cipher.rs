@@ -1,0 +1,309 @@
+//! AES-128 chains — ISO/IEC 23001-7 §9.4 to §9.6, NIST SP 800-38A: one key schedule for each key.
+
+use std::ops::Range;
+
+use aes::{Aes128Dec, Aes128Enc};
+use cipher::{
+    Block, BlockCipherDecBackend, BlockCipherDecClosure, BlockCipherDecrypt, BlockCipherEncBackend,
+    BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, InnerIvInit, KeyInit, StreamCipher,
+    StreamCipherCoreWrapper, consts::U16,
+};
+use ctr::CtrCore;
+use ctr::flavors::Ctr64BE;
+
+use crate::base::Secret;
+
+use super::scheme::Pattern;
+
+/// Bytes in an AES block.
+const BLOCK: usize = 16;
+/// CBC chains that are enciphered side by side: one chain waits for its last block, eight keep the
+/// AES units busy (`benches/kernels.rs`).
+const LANES: usize = 8;
+
+/// A content key, expanded once.
+pub struct Cipher {
+    encrypt: Aes128Enc,
+    decrypt: Aes128Dec,
+}
+
+impl std::fmt::Debug for Cipher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Cipher(…)")
+    }
+}
+
+impl Cipher {
+    /// Expands a key.
+    pub fn new(key: &Secret<16>) -> Self {
+        let key = key.expose().into();
+        Self { encrypt: Aes128Enc::new(key), decrypt: Aes128Dec::new(key) }
+    }
+
+    /// AES-CTR over the ranges of one sample, in order, as one key stream; encrypts and decrypts.
+    ///
+    /// The counter is the last eight bytes of the block and wraps without a carry: §9.3.
+    pub fn ctr(&self, iv: &[u8; 16], data: &mut [u8], ranges: impl Iterator<Item = Range<usize>>) {
+        let core = CtrCore::<_, Ctr64BE>::inner_iv_init(&self.encrypt, iv.into());
+        let mut stream = StreamCipherCoreWrapper::from_core(core);
+        for range in ranges {
+            if let Some(bytes) = data.get_mut(range) {
+                stream.apply_keystream(bytes);
+            }
+        }
+    }
+
+    /// AES-CBC with a pattern over many ranges, each a chain of its own that begins with `iv`.
+    pub fn cbc_encrypt(&self, iv: &[u8; 16], pattern: Pattern, data: &mut [u8], ranges: &[Range<usize>]) {
+        self.encrypt.encrypt_with_backend(CbcEncrypt { iv: (*iv).into(), pattern, data, ranges });
+    }
+
+    /// The inverse of [`Cipher::cbc_encrypt`].
+    pub fn cbc_decrypt(&self, iv: &[u8; 16], pattern: Pattern, data: &mut [u8], ranges: &[Range<usize>]) {
+        self.decrypt.decrypt_with_backend(CbcDecrypt { iv: (*iv).into(), pattern, data, ranges });
+    }
+}
+
+/// The blocks of a range that a pattern enciphers: `crypt_byte_block` of them, then `skip_byte_block`
+/// clear ones, again and again; a last block of less than 16 bytes is clear (§9.6).
+#[derive(Clone, Copy, Debug, Default)]
+struct Blocks {
+    position: usize,
+    end: usize,
+    left_in_run: usize,
+    crypt: usize,
+    skip: usize,
+}
+
+impl Blocks {
+    fn new(pattern: Pattern, range: &Range<usize>) -> Self {
+        let crypt = match usize::from(pattern.crypt_byte_block) {
+            0 => usize::MAX,
+            crypt => crypt,
+        };
+        let skip = usize::from(pattern.skip_byte_block) * BLOCK;
+        Self { position: range.start, end: range.end, left_in_run: crypt, crypt, skip }
+    }
+
+    /// Where the next enciphered block begins.
+    #[inline(always)]
+    fn next(&mut self) -> Option<usize> {
+        let start = self.position;
+        if start + BLOCK > self.end {
+            return None;
+        }
+        self.position += BLOCK;
+        self.left_in_run -= 1;
+        if self.left_in_run == 0 {
+            self.position += self.skip;
+            self.left_in_run = self.crypt;
+        }
+        Some(start)
+    }
+}
+
+struct CbcEncrypt<'a> {
+    iv: Block<Aes128Enc>,
+    pattern: Pattern,
+    data: &'a mut [u8],
+    ranges: &'a [Range<usize>],
+}
+
+impl BlockSizeUser for CbcEncrypt<'_> {
+    type BlockSize = U16;
+}
+
+/// One chain at work.
+#[derive(Clone, Copy)]
+struct Lane {
+    blocks: Blocks,
+    chain: Block<Aes128Enc>,
+}
+
+impl BlockCipherEncClosure for CbcEncrypt<'_> {
+    #[inline(always)]
+    fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
+        let Self { iv, pattern, data, ranges } = self;
+        let mut waiting =
+            ranges.iter().map(|range| Blocks::new(pattern, range)).filter(|b| b.position + BLOCK <= b.end);
+        let mut lanes = [Lane { blocks: Blocks::default(), chain: iv }; LANES];
+        let mut busy = 0;
+        for (lane, blocks) in lanes.iter_mut().zip(waiting.by_ref()) {
+            lane.blocks = blocks;
+            busy += 1;
+        }
+        while busy > 0 {
+            // Every lane does one block: the blocks do not depend on each other.
+            let mut index = 0;
+            while let Some(lane) = lanes.get_mut(..busy).and_then(|lanes| lanes.get_mut(index)) {
+                let next = lane.blocks.next();
+                let block = next.and_then(|start| data.get_mut(start..start + BLOCK));
+                if let Some(block) = block {
+                    lane.chain.iter_mut().zip(block.iter()).for_each(|(chain, byte)| *chain ^= byte);
+                    backend.encrypt_block_inplace(&mut lane.chain);
+                    block.copy_from_slice(&lane.chain);
+                    index += 1;
+                } else if let Some(blocks) = waiting.next() {
+                    *lane = Lane { blocks, chain: iv };
+                } else {
+                    busy -= 1;
+                    lanes.swap(index, busy);
+                }
+            }
+        }
+    }
+}
+
+struct CbcDecrypt<'a> {
+    iv: Block<Aes128Dec>,
+    pattern: Pattern,
+    data: &'a mut [u8],
+    ranges: &'a [Range<usize>],
+}
+
+impl BlockSizeUser for CbcDecrypt<'_> {
+    type BlockSize = U16;
+}
+
+impl BlockCipherDecClosure for CbcDecrypt<'_> {
+    #[inline(always)]
+    fn call<B: BlockCipherDecBackend<BlockSize = U16>>(self, backend: &B) {
+        for range in self.ranges {
+            let mut chain = self.iv;
+            let mut blocks = Blocks::new(self.pattern, range);
+            while let Some(block) = blocks.next().and_then(|start| self.data.get_mut(start..start + BLOCK)) {
+                let mut text = Block::<Aes128Dec>::default();
+                text.copy_from_slice(block);
+                let enciphered = text;
+                backend.decrypt_block_inplace(&mut text);
+                text.iter_mut().zip(chain.iter()).for_each(|(byte, chain)| *byte ^= chain);
+                block.copy_from_slice(&text);
+                chain = enciphered;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::id::{hex, parse_16};
+    use proptest::prelude::*;
+    use sha2::{Digest, Sha256};
+
+    /// The vectors are those of NIST SP 800-38A F.2, F.5, and others made with an independent AES.
+    fn key() -> Cipher {
+        Cipher::new(&Secret::new(parse_16("32333435363738393021323334353637").unwrap()))
+    }
+
+    fn text(length: usize) -> Vec<u8> {
+        (0..length).map(|i| u8::try_from(i % 256).unwrap()).collect()
+    }
+
+    fn cbcs(pattern: Pattern, length: usize) -> Vec<u8> {
+        let iv = parse_16("00112233445566778899aabbccddeeff").unwrap();
+        let mut data = text(length);
+        key().cbc_encrypt(&iv, pattern, &mut data, &[0..length]);
+        data
+    }
+
+    const ONE_NINE: Pattern = Pattern { crypt_byte_block: 1, skip_byte_block: 9 };
+
+    #[test]
+    fn the_counter_wraps_without_a_carry() {
+        let iv = parse_16("0011223344556677ffffffffffffffff").unwrap();
+        let mut data = vec![0; 32];
+        key().ctr(&iv, &mut data, [0..32].into_iter());
+        assert_eq!(hex(&data[..16]), "08ab2ef5af10e6c097cc6982c8250fef");
+        assert_eq!(hex(&data[16..]), "85cfd68ce56bf4f0b7a7248a2b5b5163");
+    }
+
+    #[test]
+    fn the_key_stream_runs_on_through_the_subsamples() {
+        let mut iv = [0; 16];
+        iv[..8].copy_from_slice(&[0x33, 0x34, 0x35, 0x36, 0x37, 0x38, 0x39, 0x30]);
+        let mut data = text(87);
+        key().ctr(&iv, &mut data, [18..50, 55..87].into_iter());
+        assert_eq!(hex(&data[18..34]), "68bf1c0e800aff935134bf07017888a2");
+        assert_eq!(hex(&data[55..71]), "7473624747106ab60ec48d474fe7d834");
+        assert_eq!(
+            hex(&Sha256::digest(&data)),
+            "4a1a59b1103e8ebf94239357bba9f9391085e2de9ce43c22d475537428869d34"
+        );
+    }
+
+    #[test]
+    fn pattern_one_nine_over_350_bytes() {
+        let data = cbcs(ONE_NINE, 350);
+        assert_eq!(hex(&data[..16]), "9b6599355b4736aafd4207b2592eaa95");
+        assert_eq!(hex(&data[160..176]), "4fa6bf4b4bbecb752f71464fb1910bf6");
+        assert_eq!(hex(&data[320..336]), "948cc929cf3068625fc82ca4b887a3a2");
+        assert_eq!(
+            hex(&Sha256::digest(&data)),
+            "05371476ed44533823edff9286f248ce5d4b0e148e5ab6639be3e091cd3b2b36"
+        );
+    }
+
+    #[test]
+    fn a_whole_last_block_at_a_crypt_position_is_enciphered() {
+        assert_eq!(
+            hex(&Sha256::digest(cbcs(ONE_NINE, 336))),
+            "1dc7e60e0d640121aca0bb80edc7f4b551fef246853e1f8a6e3d480ceadd8909"
+        );
+    }
+
+    #[test]
+    fn no_pattern_enciphers_every_whole_block() {
+        let data = cbcs(Pattern::NONE, 350);
+        assert_eq!(hex(&data[320..336]), "b05336c35916d846c8fcd9a52af1aaaf");
+        assert_eq!(
+            hex(&Sha256::digest(&data)),
+            "60c2d687ff0c00d8d9c0029e088882f8670ec817073850ef1673497e4c637dba"
+        );
+    }
+
+    #[test]
+    fn nist_sp_800_38a() {
+        let key = Cipher::new(&Secret::new(parse_16("2b7e151628aed2a6abf7158809cf4f3c").unwrap()));
+        let plain: Vec<u8> = ["6bc1bee22e409f96e93d7e117393172a", "ae2d8a571e03ac9c9eb76fac45af8e51"]
+            .iter()
+            .flat_map(|block| parse_16(block).unwrap())
+            .collect();
+        let mut data = plain.clone();
+        let iv = parse_16("000102030405060708090a0b0c0d0e0f").unwrap();
+        key.cbc_encrypt(&iv, Pattern::NONE, &mut data, &[0..32]);
+        assert_eq!(hex(&data), "7649abac8119b246cee98e9b12e9197d5086cb9b507219ee95db113a917678b2");
+        let mut data = plain;
+        let counter = parse_16("f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff").unwrap();
+        key.ctr(&counter, &mut data, [0..32].into_iter());
+        assert_eq!(hex(&data), "874d6191b620e3261bef6864990db6ce9806f66b7970fdff8617187bb9fffdff");
+    }
+
+    proptest! {
+        #[test]
+        fn lanes_give_what_one_chain_at_a_time_gives(
+            lengths in proptest::collection::vec(0_usize..700, 0..40),
+            crypt in 0_u8..4,
+            skip in 0_u8..10,
+        ) {
+            let pattern = Pattern { crypt_byte_block: crypt, skip_byte_block: skip };
+            let mut position = 0;
+            let ranges: Vec<_> = lengths.iter().map(|length| {
+                let range = position + 3..position + 3 + length;
+                position = range.end;
+                range
+            }).collect();
+            let clear = text(position);
+            let iv = [7; 16];
+            let mut together = clear.clone();
+            key().cbc_encrypt(&iv, pattern, &mut together, &ranges);
+            let mut apart = clear.clone();
+            for range in &ranges {
+                key().cbc_encrypt(&iv, pattern, &mut apart, std::slice::from_ref(range));
+            }
+            prop_assert_eq!(&together, &apart);
+            key().cbc_decrypt(&iv, pattern, &mut together, &ranges);
+            prop_assert_eq!(together, clear);
+        }
+    }
+}

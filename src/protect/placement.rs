@@ -1,0 +1,224 @@
+//! Where protection is written in a file — ISO/IEC 23001-7 §4, §7, §8; ISO/IEC 14496-12 §8.12.
+
+use crate::base::{Error, FourCc, Result};
+use crate::isobmff::boxes::{Frma, Saio, Saiz, SampleEntry, Schm, SencWriter, Tenc};
+use crate::isobmff::track::{stsd_version, trak_mut};
+use crate::isobmff::{BoxNode, boxes};
+
+use super::fragment::TrackProtection;
+use super::scheme::Scheme;
+
+/// `scheme_version` of Common Encryption: ISO/IEC 23001-7 §4.1.
+const SCHEME_VERSION: u32 = 0x0001_0000;
+
+/// What a protected sample entry says.
+#[derive(Clone, Debug)]
+pub struct Protected {
+    /// The sample entry's type before protection.
+    pub original_format: FourCc,
+    /// The scheme.
+    pub scheme_type: FourCc,
+    /// The defaults of the track.
+    pub tenc: Tenc,
+}
+
+/// Protects every sample entry of one track of `moov`.
+///
+/// # Errors
+/// When the track is missing, or one of its entries is protected already or has no protected form.
+pub fn protect_moov(moov: &mut BoxNode, track_id: u32, protection: &TrackProtection) -> Result<()> {
+    edit_entries(moov, track_id, |entry, handler_type| protect_entry(entry, handler_type, protection))
+}
+
+/// Takes the protection off every sample entry of one track of `moov`.
+///
+/// # Errors
+/// When the track is missing or an entry is cut off.
+pub fn unprotect_moov(moov: &mut BoxNode, track_id: u32) -> Result<()> {
+    edit_entries(moov, track_id, |mut entry, _| {
+        if let Some(protected) = protected_entry(&entry)? {
+            entry.format = protected.original_format;
+            entry.boxes.retain(|node| !node.is(b"sinf"));
+        }
+        Ok(entry)
+    })
+}
+
+fn edit_entries(
+    moov: &mut BoxNode,
+    track_id: u32,
+    edit: impl Fn(SampleEntry, FourCc) -> Result<SampleEntry>,
+) -> Result<()> {
+    let trak = trak_mut(moov, track_id)?;
+    let handler_type = boxes::Hdlr::parse(trak.require(&[b"mdia", b"hdlr"])?.payload())?.handler_type;
+    let stsd = trak.find_mut(&[b"mdia", b"minf", b"stbl", b"stsd"]).ok_or_else(|| {
+        Error::input(format!("track {track_id} has no stsd")).clause("ISO/IEC 14496-12 §8.5.2")
+    })?;
+    let version = stsd_version(stsd);
+    for node in stsd.boxes_mut().into_iter().flatten() {
+        let entry = SampleEntry::parse(node, handler_type, version)?;
+        *node = edit(entry, handler_type).map_err(|error| error.at("stsd"))?.write();
+    }
+    Ok(())
+}
+
+/// ISO/IEC 14496-12 §8.12.1: the entry gets the protected type of its kind and a `sinf` after its boxes.
+fn protect_entry(
+    mut entry: SampleEntry,
+    handler: FourCc,
+    protection: &TrackProtection,
+) -> Result<SampleEntry> {
+    if entry.find(b"sinf").is_some() {
+        return Err(Error::input(format!("sample entry {} is protected already", entry.format))
+            .clause("ISO/IEC 14496-12 §8.12.1")
+            .hint("give the clear input, or decrypt it first"));
+    }
+    let protected_format = match &handler.0 {
+        b"vide" => *b"encv",
+        b"soun" => *b"enca",
+        _ => return Err(Error::unsupported(format!("handler {handler} has no protected sample entry here"))),
+    };
+    let frma = Frma { data_format: entry.format };
+    let schm = Schm { scheme_type: protection.scheme.fourcc, scheme_version: SCHEME_VERSION };
+    let schi = BoxNode::container(b"schi", vec![BoxNode::data(b"tenc", protection.tenc().write())]);
+    let sinf = BoxNode::container(
+        b"sinf",
+        vec![BoxNode::data(b"frma", frma.write()), BoxNode::data(b"schm", schm.write()), schi],
+    );
+    entry.format = FourCc(protected_format);
+    entry.boxes.push(sinf);
+    Ok(entry)
+}
+
+/// What a sample entry says of its protection; `None` when it is clear.
+///
+/// # Errors
+/// When its `sinf` lacks a box.
+pub fn protected_entry(entry: &SampleEntry) -> Result<Option<Protected>> {
+    let Some(sinf) = entry.find(b"sinf") else { return Ok(None) };
+    let frma = Frma::parse(sinf.require(&[b"frma"])?.payload())?;
+    let schm = Schm::parse(sinf.require(&[b"schm"])?.payload())?;
+    let tenc = Tenc::parse(sinf.require(&[b"schi", b"tenc"])?.payload()).map_err(|error| error.at("tenc"))?;
+    Ok(Some(Protected { original_format: frma.data_format, scheme_type: schm.scheme_type, tenc }))
+}
+
+/// The auxiliary information of one track fragment, ready to be placed.
+#[derive(Clone, Debug)]
+pub struct Auxiliary {
+    senc: Vec<u8>,
+    sizes: Vec<u8>,
+}
+
+/// The table of a fragment, finished.
+pub fn auxiliary(senc: SencWriter) -> Auxiliary {
+    let (senc, sizes) = senc.finish();
+    Auxiliary { senc, sizes }
+}
+
+/// Puts `saiz`, `saio` and `senc` at the end of each `traf` that has auxiliary information.
+///
+/// Whole samples under a constant IV need none; an empty `senc` that states their number is written all
+/// the same, without `saiz` and `saio`: readers that look for one box or the other find what they need.
+pub fn place_auxiliary(moof: &mut BoxNode, auxiliaries: &[Option<Auxiliary>]) {
+    for (traf, auxiliary) in moof.all_mut(b"traf").zip(auxiliaries) {
+        let Some(auxiliary) = auxiliary else { continue };
+        if auxiliary.sizes.iter().any(|size| *size > 0) {
+            traf.push(BoxNode::data(b"saiz", Saiz { sizes: auxiliary.sizes.clone() }.write()));
+            traf.push(BoxNode::data(b"saio", Saio { offsets: vec![0] }.write()));
+        }
+        traf.push(BoxNode::data(b"senc", auxiliary.senc.clone()));
+    }
+    point_saio_at_senc(moof);
+}
+
+/// `saio` counts from the first byte of `moof` to the first entry of `senc`, which has 16 bytes of header,
+/// flags and count before it: ISO/IEC 14496-12 §8.7.9.
+fn point_saio_at_senc(moof: &mut BoxNode) {
+    let mut position = 8_u64;
+    for child in moof.boxes_mut().into_iter().flatten() {
+        let start = position;
+        position += child.len() as u64;
+        if !child.is(b"traf") {
+            continue;
+        }
+        let mut inside = start + 8;
+        let mut entries = None;
+        for node in child.boxes() {
+            if node.is(b"senc") {
+                entries = Some(inside + 16);
+            }
+            inside += node.len() as u64;
+        }
+        if let (Some(entries), Some(saio)) = (entries, child.find_mut(&[b"saio"])) {
+            *saio = BoxNode::data(b"saio", Saio { offsets: vec![entries] }.write());
+        }
+    }
+}
+
+/// Removes every box that tells of protection from a `traf`.
+pub fn unprotect_traf(traf: &mut BoxNode) {
+    traf.remove(|node| {
+        let grouping = |kind: &[u8; 4]| node.is(kind) && node.payload().get(4..8) == Some(b"seig");
+        node.is(b"senc") || node.is(b"saiz") || node.is(b"saio") || grouping(b"sbgp") || grouping(b"sgpd")
+    });
+}
+
+impl Protected {
+    /// The scheme's row.
+    ///
+    /// # Errors
+    /// When the scheme is not supported.
+    pub fn scheme(&self) -> Result<&'static Scheme> {
+        Scheme::find(&self.scheme_type.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Kid, Secret};
+    use crate::isobmff::boxes::{Senc, Tfhd};
+    use crate::protect::{FragmentEncryptor, Iv, Pattern, SampleIvs};
+
+    fn protection(iv: Iv) -> TrackProtection {
+        let scheme = match iv {
+            Iv::Constant(_) => "cbcs",
+            Iv::PerSample(_) => "cenc",
+        };
+        let scheme = Scheme::find(scheme).unwrap();
+        TrackProtection::new(scheme, Kid::new([1; 16]), &Secret::new([2; 16]), Pattern::NONE, iv)
+    }
+
+    #[test]
+    fn saio_points_at_the_first_entry_of_senc() {
+        let protection = protection(Iv::PerSample(SampleIvs::new(&[3; 16], 0).unwrap()));
+        let mut encryptor = FragmentEncryptor::new(&protection, None);
+        let mut senc = encryptor.senc();
+        encryptor.encrypt(&mut [0; 64], [0..20, 20..64].into_iter(), 0, 0, &mut senc).unwrap();
+        let tfhd = BoxNode::data(b"tfhd", Tfhd::default().write());
+        let traf = BoxNode::container(b"traf", vec![tfhd]);
+        let mut moof = BoxNode::container(b"moof", vec![BoxNode::data(b"mfhd", vec![0; 8]), traf]);
+        place_auxiliary(&mut moof, &[Some(auxiliary(senc))]);
+        let traf = moof.find(&[b"traf"]).unwrap();
+        let saio = Saio::parse(traf.find(&[b"saio"]).unwrap().payload()).unwrap();
+        let start = usize::try_from(saio.offsets[0]).unwrap();
+        let entries = Senc::parse(traf.find(&[b"senc"]).unwrap().payload(), 8).unwrap().entries;
+        assert_eq!(moof.to_bytes()[start..start + 8], entries[0].initialization_vector);
+        unprotect_traf(moof.find_mut(&[b"traf"]).unwrap());
+        assert_eq!(moof.find(&[b"traf"]).unwrap().boxes().len(), 1);
+    }
+
+    #[test]
+    fn whole_samples_under_a_constant_iv_have_an_empty_senc_alone() {
+        let protection = protection(Iv::Constant([3; 16]));
+        let mut encryptor = FragmentEncryptor::new(&protection, None);
+        let mut senc = encryptor.senc();
+        encryptor.encrypt(&mut [0; 64], [0..20, 20..64].into_iter(), 0, 0, &mut senc).unwrap();
+        let mut moof = BoxNode::container(b"moof", vec![BoxNode::container(b"traf", vec![])]);
+        place_auxiliary(&mut moof, &[Some(auxiliary(senc))]);
+        let traf = moof.find(&[b"traf"]).unwrap();
+        assert_eq!(traf.boxes().len(), 1);
+        assert_eq!(traf.boxes()[0].to_bytes().len(), 16);
+        assert_eq!(protection.tenc().write().len(), 41);
+    }
+}
