@@ -279,3 +279,146 @@ fn number(element: &Element, name: &str) -> Result<Option<u32>> {
         .map(|text| text.parse().map_err(|_| Error::input(format!("{name} {text:?}, expected a number"))))
         .transpose()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Kind;
+
+    const KID: &str = "11111111-2222-3333-4444-555555555555";
+
+    fn body(inner: &str) -> String {
+        format!(
+            "<CPIX xmlns=\"urn:dashif:org:cpix\" xmlns:p=\"urn:ietf:params:xml:ns:keyprov:pskc\">{inner}</CPIX>"
+        )
+    }
+
+    fn with_key(attributes: &str, value: &str) -> String {
+        body(&format!(
+            "<ContentKeyList><ContentKey kid=\"{KID}\" {attributes}><Data><p:Secret><p:PlainValue>{value}\
+             </p:PlainValue></p:Secret></Data></ContentKey></ContentKeyList>"
+        ))
+    }
+
+    #[test]
+    fn any_prefix_order_case_and_white_space_is_read() {
+        let text = format!(
+            "<?xml version='1.0' encoding='utf-16'?><a:CPIX xmlns='⚽' xmlns:a='urn:dashif:org:cpix' \
+             contentId='c' version='2.3'><!-- rules first -->\
+             <a:ContentKeyUsageRuleList><a:ContentKeyUsageRule intendedTrackType='ALL' kid='{KID}'>\
+             <a:AudioFilter maxChannels='2'/><a:VideoFilter minPixels='1'/></a:ContentKeyUsageRule>\
+             </a:ContentKeyUsageRuleList>\
+             <a:DRMSystemList><a:DRMSystem kid='{KID}' systemId='EDEF8BA9-79D6-4ACE-A3C8-27DCD51D21ED'>\
+             <a:HLSSignalingData playlist='multiVariant'>I0VYVC1YLVNFU1NJT04tS0VZOkE=</a:HLSSignalingData>\
+             <a:HLSSignalingData playlist='variant'>#EXT-X-KEY:B</a:HLSSignalingData>\
+             <a:ContentProtectionData/><a:PSSH> A\nQ I=</a:PSSH></a:DRMSystem></a:DRMSystemList>\
+             <a:ContentKeyList><a:ContentKey kid='{}' commonEncryptionScheme='cbcs' \
+             explicitIV='L6jzdXrXAFbC JGBuMrrKrG=='><a:Data><b:Secret xmlns:b='x'><b:PlainValue>\n\
+             EBESExQVFhcY\nGRobHB0eHw</b:PlainValue></b:Secret></a:Data></a:ContentKey></a:ContentKeyList></a:CPIX>",
+            KID.to_uppercase()
+        );
+        let utf16: Vec<u8> = format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let utf8 = format!("\u{feff}{text}").into_bytes();
+        for bytes in [text.as_bytes(), &utf16, &utf8] {
+            let document = read(bytes).unwrap();
+            assert_eq!(document.content_id.as_deref(), Some("c"));
+            let key = &document.content_keys[0];
+            assert_eq!(key.kid.to_string(), KID);
+            assert_eq!(key.explicit_iv.unwrap()[0], 0x2f);
+            assert_eq!(key.common_encryption_scheme, Some(FourCc(*b"cbcs")));
+            assert_eq!(key.value.as_ref().unwrap().expose()[15], 0x1f);
+            let system = &document.drm_systems[0];
+            assert_eq!(system.pssh.as_deref(), Some(&[1, 2][..]));
+            assert_eq!(system.content_protection_data.as_deref(), Some(""));
+            assert_eq!(system.hls_signaling_data.multivariant.as_deref(), Some("#EXT-X-SESSION-KEY:A"));
+            assert_eq!(system.hls_signaling_data.media.as_deref(), Some("#EXT-X-KEY:B"));
+            let rule = &document.usage_rules[0];
+            assert_eq!(rule.video_filters[0].min_pixels, Some(1));
+            assert_eq!(rule.audio_filters[0].max_channels, Some(2));
+        }
+    }
+
+    #[test]
+    fn what_is_not_cpix_is_named() {
+        for (bytes, found) in [
+            ("", "found nothing"),
+            ("{\"error\":1}", "found JSON"),
+            ("<!DOCTYPE html><html></html>", "found an HTML page"),
+            ("<HTML>", "found an HTML page"),
+            ("<s:Envelope xmlns:s='x'/>", "found a SOAP envelope"),
+            ("<MPD/>", "found an MPD"),
+            ("<x/>", "found the XML element \"x\""),
+            ("Not found", "found plain text"),
+        ] {
+            let error = read(bytes.as_bytes()).unwrap_err();
+            assert_eq!(error.kind(), Kind::Input);
+            assert!(error.to_string().starts_with(found), "{error}");
+        }
+    }
+
+    #[test]
+    fn broken_rules_are_told_without_the_key() {
+        for (text, expected) in [
+            (with_key("", "EBESExQVFhcYGRobHB0e"), "content key of 15 bytes, expected 16"),
+            (with_key("", "EBESExQV!hcYGRobHB0e"), "not base64"),
+            (with_key("commonEncryptionScheme='SAMPLE-AES'", ""), "expected four characters"),
+            (body("<ContentKeyList><ContentKey/></ContentKeyList>"), "no kid attribute"),
+            (
+                body(&format!(
+                    "<ContentKeyList><ContentKey kid='{KID}'/><ContentKey kid='{KID}'/></ContentKeyList>"
+                )),
+                "two ContentKey elements",
+            ),
+            (
+                body(&format!(
+                    "<DRMSystemList><DRMSystem kid='{KID}' systemId='{KID}'/>\
+                     <DRMSystem kid='{KID}' systemId='{KID}'/></DRMSystemList>"
+                )),
+                "two DRMSystem elements",
+            ),
+            (
+                body(&format!(
+                    "<ContentKeyUsageRuleList><ContentKeyUsageRule kid='{KID}'><VideoFilter minPixels='x'/>\
+                     </ContentKeyUsageRule></ContentKeyUsageRuleList>"
+                )),
+                "minPixels \"x\"",
+            ),
+        ] {
+            let error = read(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+            assert!(!error.contains("EBESExQV"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_encrypted_key_is_not_supported() {
+        let text = body(&format!(
+            "<ContentKeyList><ContentKey kid=\"{KID}\"><Data><p:Secret><p:EncryptedValue/></p:Secret></Data>\
+             </ContentKey></ContentKeyList>"
+        ));
+        assert_eq!(read(text.as_bytes()).unwrap_err().kind(), Kind::Unsupported);
+    }
+
+    #[test]
+    fn an_iv_of_another_kind_is_passed_over() {
+        for (value, iv) in [
+            ("AAECAwQFBgc=", Some([0, 1, 2, 3, 4, 5, 6, 7, 0, 0, 0, 0, 0, 0, 0, 0])),
+            ("f45bcebb-f0df-4a34-bf4e-c24edfcf6289", None),
+            ("", None),
+            ("AAEC", None),
+        ] {
+            let text = with_key(&format!("explicitIV='{value}'"), "EBESExQVFhcYGRobHB0eHw==");
+            assert_eq!(read(text.as_bytes()).unwrap().content_keys[0].explicit_iv, iv, "{value}");
+        }
+    }
+
+    #[test]
+    fn filters_that_are_not_read_are_remembered() {
+        let text = body(&format!(
+            "<ContentKeyUsageRuleList><ContentKeyUsageRule kid='{KID}'><KeyPeriodFilter periodId='p'/>\
+             <VideoFilter hdr='true' maxPixels='9'/></ContentKeyUsageRule></ContentKeyUsageRuleList>"
+        ));
+        let rule = &read(text.as_bytes()).unwrap().usage_rules[0];
+        assert_eq!(rule.other_filters, ["KeyPeriodFilter", "VideoFilter/@hdr"]);
+    }
+}
