@@ -70,7 +70,13 @@ impl Store for FileStore {
             fs::create_dir_all(folder).map_err(failed)?;
         }
         let partial = path.with_added_extension("partial");
-        let file = File::options().read(true).write(true).create(true).truncate(true).open(&partial).map_err(failed)?;
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&partial)
+            .map_err(failed)?;
         Ok(Box::new(FileSink {
             file: BufWriter::with_capacity(WRITE_BUFFER_BYTES, file),
             path,

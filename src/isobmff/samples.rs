@@ -332,7 +332,10 @@ impl Iterator for Fragments<'_> {
     type Item = Result<Sample>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.queue.is_empty() && !self.failed && let Err(error) = self.fill() {
+        if self.queue.is_empty()
+            && !self.failed
+            && let Err(error) = self.fill()
+        {
             self.failed = true;
             return Some(Err(error));
         }

@@ -1,1 +1,18 @@
-//! job.
+//! A job: what to do as plain data, the environment it runs in, and what happened — the DRM step of a pipeline.
+
+mod dash;
+mod decrypt;
+mod env;
+mod hls;
+mod mp4;
+mod mp4_manifests;
+mod package;
+mod report;
+mod run;
+mod rules;
+
+pub use decrypt::{DecryptJob, decrypt};
+pub use env::{Env, Event};
+pub use report::{OutputReport, Report, TrackReport};
+pub use rules::{Format, Job};
+pub use run::run;

@@ -160,14 +160,11 @@ impl<'a, I: Iterator<Item = Result<Sample>>> Segments<'a, I> {
             return Ok(None);
         }
         let chunks = chunks(&samples)?;
-        let segment = CmafSegment {
-            number: self.number,
-            first_sequence_number: self.sequence_number,
-            samples,
-            chunks,
-        };
+        let segment =
+            CmafSegment { number: self.number, first_sequence_number: self.sequence_number, samples, chunks };
         self.number += 1;
-        self.sequence_number = self.sequence_number.wrapping_add(u32::try_from(segment.chunks.len()).unwrap_or(1));
+        self.sequence_number =
+            self.sequence_number.wrapping_add(u32::try_from(segment.chunks.len()).unwrap_or(1));
         Ok(Some(segment))
     }
 }
@@ -193,7 +190,10 @@ fn chunks(samples: &[Sample]) -> Result<Vec<Range<usize>>> {
     for (index, sample) in samples.iter().enumerate() {
         let size = sample.size as usize;
         if size > MAX_CHUNK_BYTES * 8 {
-            return Err(Error::unsupported(format!("a sample of {size} bytes, at most {}", MAX_CHUNK_BYTES * 8)));
+            return Err(Error::unsupported(format!(
+                "a sample of {size} bytes, at most {}",
+                MAX_CHUNK_BYTES * 8
+            )));
         }
         let fits = bytes + size <= MAX_CHUNK_BYTES && description == Some(sample.sample_description_index);
         match chunks.last_mut().filter(|_| fits) {
@@ -258,7 +258,9 @@ impl Cmaf<'_> {
                         Some((known, encryptor)) if *known == description => encryptor,
                         slot => {
                             let parser = protected.parser(description)?;
-                            &mut slot.insert((description, FragmentEncryptor::new(&protected.protection, parser))).1
+                            &mut slot
+                                .insert((description, FragmentEncryptor::new(&protected.protection, parser)))
+                                .1
                         }
                     };
                     let mut senc = encryptor.senc();
@@ -271,7 +273,8 @@ impl Cmaf<'_> {
             let mut moof = moof(self.media.track.track_id, sequence_number, samples);
             place_auxiliary(&mut moof, &[senc]);
             let mut header = with_data_offset(moof)?;
-            let length = u32::try_from(buffer.len() + 8).map_err(|_| Error::unsupported("fragment over 4 GiB"))?;
+            let length =
+                u32::try_from(buffer.len() + 8).map_err(|_| Error::unsupported("fragment over 4 GiB"))?;
             header.extend(length.to_be_bytes());
             header.extend(b"mdat");
             sink.write(&header)?;
@@ -289,7 +292,12 @@ impl Cmaf<'_> {
 }
 
 fn brands(major: &[u8; 4], compatible: &[&[u8; 4]]) -> Vec<u8> {
-    [major.as_slice(), &[0; 4]].into_iter().chain(compatible.iter().map(|brand| brand.as_slice())).flatten().copied().collect()
+    [major.as_slice(), &[0; 4]]
+        .into_iter()
+        .chain(compatible.iter().map(|brand| brand.as_slice()))
+        .flatten()
+        .copied()
+        .collect()
 }
 
 /// §7.5.10 to §7.5.13: the track as it is, its durations 0 and its sample tables empty.
@@ -338,7 +346,9 @@ fn read_samples(source: &dyn Source, samples: &[Sample], buffer: &mut Vec<u8>) -
         let length = usize::try_from(end - first.position).unwrap_or(usize::MAX);
         let place = buffer.get_mut(filled..filled + length).unwrap_or_default();
         source.read_at(first.position, place).map_err(|error| {
-            error.at(format_args!("samples at bytes {}..{end}", first.position)).clause("ISO/IEC 14496-12 §8.7")
+            error
+                .at(format_args!("samples at bytes {}..{end}", first.position))
+                .clause("ISO/IEC 14496-12 §8.7")
         })?;
         filled += length;
         rest = rest.get(count..).unwrap_or_default();
@@ -360,7 +370,8 @@ fn ranges(samples: &[Sample]) -> impl Iterator<Item = Range<usize>> + '_ {
 fn moof(track_id: u32, sequence_number: u32, samples: &[Sample]) -> BoxNode {
     let first = samples.first();
     let rest = samples.get(1..).unwrap_or_default();
-    let same = |field: fn(&Sample) -> u32| first.map(field).filter(|value| rest.iter().all(|s| field(s) == *value));
+    let same =
+        |field: fn(&Sample) -> u32| first.map(field).filter(|value| rest.iter().all(|s| field(s) == *value));
     let duration = same(|sample| sample.duration);
     let flags = same(|sample| sample.flags);
     let second = rest.first().map(|sample| sample.flags);
@@ -402,7 +413,8 @@ fn moof(track_id: u32, sequence_number: u32, samples: &[Sample]) -> BoxNode {
 
 /// The bytes of `moof`, its `data_offset` pointing behind the header of the `mdat` that follows.
 fn with_data_offset(mut moof: BoxNode) -> Result<Vec<u8>> {
-    let offset = i32::try_from(moof.len() + 8).map_err(|_| Error::unsupported("a moof of more than 2 GiB"))?;
+    let offset =
+        i32::try_from(moof.len() + 8).map_err(|_| Error::unsupported("a moof of more than 2 GiB"))?;
     if let Some(trun) = moof.find_mut(&[b"traf", b"trun"]) {
         let mut payload = trun.payload().to_vec();
         Trun::set_data_offset(&mut payload, offset)?;

@@ -97,8 +97,10 @@ impl Edit for Decrypt<'_> {
             let Some((protected, decryptor)) = entry else { continue };
             let entries = senc_entries(traf, fragment, protected)?;
             for (index, (sample, entry)) in fragment.samples.iter().zip(&entries).enumerate() {
-                let start = usize::try_from(sample.position.saturating_sub(data_position)).unwrap_or(usize::MAX);
-                let bytes = data.get_mut(start..start.saturating_add(sample.size as usize)).unwrap_or_default();
+                let start =
+                    usize::try_from(sample.position.saturating_sub(data_position)).unwrap_or(usize::MAX);
+                let bytes =
+                    data.get_mut(start..start.saturating_add(sample.size as usize)).unwrap_or_default();
                 decryptor
                     .decrypt(bytes, entry)
                     .map_err(|error| error.at(format_args!("sample {}", index + 1)))?;

@@ -3,6 +3,7 @@
 mod cmaf;
 mod decrypt;
 mod offsets;
+mod plan;
 mod protect;
 mod resource;
 mod track;
@@ -10,6 +11,7 @@ mod track;
 pub use cmaf::{Boundaries, Cmaf, CmafSegment, MAX_CHUNK_BYTES, Segments, WrittenSegment};
 pub use decrypt::{Decrypt, FindKey};
 pub use offsets::OffsetMap;
-pub use protect::{Protect, protect_init, protect_segment};
-pub use resource::{Edit, rewrite};
-pub use track::{MediaTrack, ProtectedTrack, media_tracks};
+pub use plan::{Intent, Plan, PlannedKey, Preset, Substream};
+pub use protect::{Protect, Totals, protect_init, protect_segment};
+pub use resource::{Changed, Edit, rewrite};
+pub use track::{MediaTrack, ProtectedTrack, clear_tracks, media_tracks};

@@ -7,17 +7,29 @@ use crate::isobmff::track::trexes;
 use crate::protect::{Auxiliary, FragmentEncryptor, auxiliary, place_auxiliary, protect_moov};
 
 use super::resource::{Changed, Edit, rewrite};
-use super::track::ProtectedTrack;
+use super::track::{ProtectedTrack, clear_tracks, media_tracks};
 
 /// Protects the boxes and samples of some tracks of a file.
 pub struct Protect<'a> {
     tracks: &'a [ProtectedTrack],
     /// Whole `pssh` boxes for `moov`.
     pssh: &'a [Vec<u8>],
+    /// Tracks that are left clear on purpose.
+    clear: &'a [u32],
     numbering: Numbering,
     /// The next sample number of each track.
     next_sample: Vec<u32>,
+    totals: Vec<Totals>,
     encryptors: Vec<Option<(u32, FragmentEncryptor<'a>)>>,
+}
+
+/// What was protected of a track.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Samples.
+    pub samples: u64,
+    /// Bytes of these samples, clear ones included.
+    pub bytes: u64,
 }
 
 /// What the number of a segment is, for its IVs.
@@ -31,18 +43,35 @@ enum Numbering {
 
 impl<'a> Protect<'a> {
     /// An edit of a file that is one segment, or an init segment.
-    pub fn segment(tracks: &'a [ProtectedTrack], pssh: &'a [Vec<u8>], segment: u32) -> Self {
-        Self::new(tracks, pssh, Numbering::File(segment))
+    pub fn segment(tracks: &'a [ProtectedTrack], clear: &'a [u32], pssh: &'a [Vec<u8>], segment: u32) -> Self {
+        Self::new(tracks, clear, pssh, Numbering::File(segment))
     }
 
     /// An edit of a file that holds all segments.
-    pub fn single_file(tracks: &'a [ProtectedTrack], pssh: &'a [Vec<u8>]) -> Self {
-        Self::new(tracks, pssh, Numbering::Fragments(0))
+    pub fn single_file(tracks: &'a [ProtectedTrack], clear: &'a [u32], pssh: &'a [Vec<u8>]) -> Self {
+        Self::new(tracks, clear, pssh, Numbering::Fragments(0))
     }
 
-    fn new(tracks: &'a [ProtectedTrack], pssh: &'a [Vec<u8>], numbering: Numbering) -> Self {
-        let encryptors = tracks.iter().map(|_| None).collect();
-        Self { tracks, pssh, numbering, next_sample: vec![0; tracks.len()], encryptors }
+    fn new(
+        tracks: &'a [ProtectedTrack],
+        clear: &'a [u32],
+        pssh: &'a [Vec<u8>],
+        numbering: Numbering,
+    ) -> Self {
+        Self {
+            tracks,
+            clear,
+            pssh,
+            numbering,
+            next_sample: vec![0; tracks.len()],
+            totals: vec![Totals::default(); tracks.len()],
+            encryptors: tracks.iter().map(|_| None).collect(),
+        }
+    }
+
+    /// What was protected of each track so far.
+    pub fn totals(&self) -> &[Totals] {
+        &self.totals
     }
 
     fn traf(
@@ -78,6 +107,10 @@ impl<'a> Protect<'a> {
             .ok()
             .and_then(|count| next_sample.checked_add(count))
             .ok_or_else(|| Error::unsupported("too many samples in one segment"))?;
+        if let Some(totals) = self.totals.get_mut(index) {
+            totals.samples += fragment.samples.len() as u64;
+            totals.bytes += fragment.samples.iter().map(|sample| u64::from(sample.size)).sum::<u64>();
+        }
         Ok(Some(auxiliary(senc)))
     }
 }
@@ -115,7 +148,12 @@ impl Edit for Protect<'_> {
             let index = self.tracks.iter().position(|track| track.track_id == fragment.track_id);
             auxiliaries.push(match index {
                 Some(index) => self.traf(index, fragment, data, data_position)?,
-                None => None,
+                None if self.clear.contains(&fragment.track_id) => None,
+                None => {
+                    return Err(Error::input(format!("track {} is not in the init segment", fragment.track_id))
+                        .clause("ISO/IEC 14496-12 §8.8.7")
+                        .at("traf/tfhd"));
+                }
             });
         }
         if let Numbering::Fragments(number) = &mut self.numbering {
@@ -136,7 +174,7 @@ impl Edit for Protect<'_> {
 /// When a track is missing or protected already.
 pub fn protect_init(init: Vec<u8>, tracks: &[ProtectedTrack], pssh: &[Vec<u8>]) -> Result<Vec<u8>> {
     let mut out = Vec::with_capacity(init.len() + 1024);
-    rewrite(&init, &mut out, &[], &mut Protect::segment(tracks, pssh, 0))?;
+    rewrite(&init, &mut out, &[], &mut Protect::segment(tracks, &[], pssh, 0))?;
     Ok(out)
 }
 
@@ -146,8 +184,14 @@ pub fn protect_init(init: Vec<u8>, tracks: &[ProtectedTrack], pssh: &[Vec<u8>]) 
 ///
 /// # Errors
 /// When a sample cannot be parsed or a box is wrong.
-pub fn protect_segment(init: &BoxNode, segment: Vec<u8>, tracks: &[ProtectedTrack], number: u32) -> Result<Vec<u8>> {
+pub fn protect_segment(
+    init: &BoxNode,
+    segment: Vec<u8>,
+    tracks: &[ProtectedTrack],
+    number: u32,
+) -> Result<Vec<u8>> {
     let mut out = Vec::with_capacity(segment.len() + 4096);
-    rewrite(&segment, &mut out, &trexes(init)?, &mut Protect::segment(tracks, &[], number))?;
+    let clear = clear_tracks(&media_tracks(init)?);
+    rewrite(&segment, &mut out, &trexes(init)?, &mut Protect::segment(tracks, &clear, &[], number))?;
     Ok(out)
 }

@@ -50,7 +50,12 @@ pub enum Changed {
 ///
 /// # Errors
 /// When a box is wrong, or the edit or the sink fails.
-pub fn rewrite(source: &dyn Source, sink: &mut dyn Sink, trexes: &[Trex], edit: &mut dyn Edit) -> Result<OffsetMap> {
+pub fn rewrite(
+    source: &dyn Source,
+    sink: &mut dyn Sink,
+    trexes: &[Trex],
+    edit: &mut dyn Edit,
+) -> Result<OffsetMap> {
     let mut rewriter = Rewriter {
         source,
         sink,
@@ -98,6 +103,11 @@ impl Rewriter<'_> {
                 self.copy(header)?;
             }
             b"mfra" => self.rewrite_random_access(header)?,
+            b"mdat" if header.length > header.header_length => {
+                return Err(Error::input("mdat without a moof before it")
+                    .clause("ISO/IEC 14496-12 §8.8.4")
+                    .at_byte(header.position));
+            }
             _ => self.copy(header)?,
         }
         Ok(header.end())

@@ -27,6 +27,11 @@ pub fn media_tracks(moov: &BoxNode) -> Result<Vec<MediaTrack>> {
     tracks(moov)?.into_iter().map(MediaTrack::new).collect()
 }
 
+/// The ids of the tracks that are never protected: text and metadata.
+pub fn clear_tracks(tracks: &[MediaTrack]) -> Vec<u32> {
+    tracks.iter().filter(|media| !media.is_protectable()).map(|media| media.track.track_id).collect()
+}
+
 impl MediaTrack {
     fn new(track: Track) -> Result<Self> {
         let entry = track.sample_entry()?;
@@ -115,7 +120,9 @@ impl ProtectedTrack {
             )));
         }
         match self.codec.protection {
-            Protection::Ranges(open) => open(&config(entry)).map(Some).map_err(|error| error.at(entry.format)),
+            Protection::Ranges(open) => {
+                open(&config(entry)).map(Some).map_err(|error| error.at(entry.format))
+            }
             _ => Ok(None),
         }
     }

@@ -1,0 +1,104 @@
+//! The inverse job: a protected package or file is decrypted — ISO/IEC 23001-7, RFC 8216bis, ISO/IEC 23009-1.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use rayon::prelude::*;
+
+use crate::base::env::Store;
+use crate::base::{Error, Result};
+use crate::isobmff::track::trexes;
+use crate::package::{Decrypt, FindKey, rewrite};
+
+use super::env::{Env, Event};
+use super::package::{Expect, Package, ProtectedPackage, Rendition, copy};
+use super::report::{OutputReport, Report};
+use super::run::{Manifests, input_kind, read_package};
+
+/// What `decrypt` is asked to do.
+pub struct DecryptJob<'a> {
+    /// One MPD, one playlist, or fragmented MP4 files.
+    pub inputs: Vec<String>,
+    /// The keys.
+    pub find_key: &'a FindKey<'a>,
+}
+
+/// Decrypts what it is given and writes it under the same names, without any signaling of DRM.
+///
+/// # Errors
+/// When a key is missing, or the input is not what its boxes say.
+pub fn decrypt(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<Report> {
+    let start = Instant::now();
+    let kind = input_kind(&job.inputs)?;
+    let mut report = Report::default();
+    if let (Some(kind), Some(input)) = (kind, job.inputs.first()) {
+        (env.observe)(Event::Step("decrypting"));
+        let (store, name) = (env.locate)(input)?;
+        let (package, manifests) = read_package(kind, store.as_ref(), &name, Expect::Protected)?;
+        let mut done = decrypt_package(&package, store.as_ref(), job.find_key, env)?;
+        let outputs = match manifests {
+            Manifests::Hls(hls) => hls.unprotect(&done, env)?,
+            Manifests::Dash(dash) => dash.unprotect(&done, env)?,
+        };
+        report.manifests = outputs.iter().map(|output| output.path.clone()).collect();
+        report.outputs = std::mem::take(&mut done.outputs);
+        report.outputs.extend(outputs);
+    } else {
+        for input in &job.inputs {
+            let (store, name) = (env.locate)(input)?;
+            let source = store.open(&name)?;
+            let mut sink = env.output.create(&name)?;
+            rewrite(source.as_ref(), sink.as_mut(), &[], &mut Decrypt::new(job.find_key))
+                .map_err(|error| error.at(input))?;
+            report.outputs.push(OutputReport::new(&name, &sink.commit()?));
+        }
+    }
+    report.elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Ok(report)
+}
+
+fn decrypt_package(
+    package: &Package,
+    store: &dyn Store,
+    find_key: &FindKey<'_>,
+    env: &Env<'_>,
+) -> Result<ProtectedPackage> {
+    let mut jobs: Vec<(&str, Option<&Rendition>)> = Vec::new();
+    for rendition in &package.renditions {
+        for name in rendition.all_files() {
+            if !jobs.iter().any(|(known, _)| *known == name) {
+                jobs.push((name, Some(rendition)));
+            }
+        }
+    }
+    jobs.extend(package.clear_files.iter().map(|name| (name.as_str(), None)));
+    let done: Vec<_> = jobs
+        .par_iter()
+        .map(|(name, rendition)| {
+            let source = store.open(name)?;
+            let mut sink = env.output.create(name)?;
+            let offsets = match rendition {
+                Some(rendition) => {
+                    let mut edit = Decrypt::with_init(&rendition.moov, find_key)?;
+                    let trexes = trexes(&rendition.moov)?;
+                    Some(rewrite(source.as_ref(), sink.as_mut(), &trexes, &mut edit)?)
+                }
+                None => {
+                    copy(source.as_ref(), sink.as_mut())?;
+                    None
+                }
+            };
+            Ok((OutputReport::new(name, &sink.commit()?), offsets))
+        })
+        .zip(jobs.par_iter())
+        .map(|(done, (name, _))| done.map_err(|error: Error| error.at(name)))
+        .collect::<Result<_>>()?;
+    let mut result = ProtectedPackage { outputs: Vec::new(), tracks: Vec::new(), offsets: HashMap::new() };
+    for ((name, _), (output, offsets)) in jobs.iter().zip(done) {
+        result.outputs.push(output);
+        if let Some(offsets) = offsets {
+            result.offsets.insert((*name).to_owned(), offsets);
+        }
+    }
+    Ok(result)
+}

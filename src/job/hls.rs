@@ -1,0 +1,194 @@
+//! HLS packages: playlists read, their files named, keys signaled in them — RFC 8216bis.
+
+use crate::base::env::Store;
+use crate::base::uri::resolve;
+use crate::base::{Error, Result};
+use crate::hls::multivariant::RenditionKind;
+use crate::hls::{Key, Playlist, PlaylistKind, media, multivariant};
+use crate::package::{Plan, PlannedKey};
+
+use super::env::Env;
+use super::package::{Expect, Package, ProtectedPackage, read_manifest, write_manifest};
+use super::report::OutputReport;
+
+/// The playlists of a package.
+pub(super) struct HlsManifests {
+    multivariant: Option<(String, Playlist)>,
+    media: Vec<MediaPlaylist>,
+}
+
+struct MediaPlaylist {
+    name: String,
+    playlist: Playlist,
+    /// The renditions that its segments belong to; none for one that stays clear.
+    renditions: Vec<usize>,
+}
+
+/// Reads a multivariant or media playlist and everything it names.
+pub(super) fn read(store: &dyn Store, name: &str, expect: Expect) -> Result<(Package, HlsManifests)> {
+    let playlist = parse(store, name)?;
+    let mut package = Package::default();
+    let mut manifests = HlsManifests { multivariant: None, media: Vec::new() };
+    match playlist.kind().map_err(|error| error.at(name))? {
+        PlaylistKind::Media => {
+            let media = media_playlist(store, &mut package, name, playlist, (Content::Media, expect))?;
+            manifests.media.push(media);
+        }
+        PlaylistKind::Multivariant => {
+            refuse_keys(&multivariant::session_keys(&playlist)?, name, expect)?;
+            for rendition in multivariant::renditions(&playlist).map_err(|error| error.at(name))? {
+                let media_name = resolve(name, &rendition.uri).map_err(|error| error.at(name))?;
+                if manifests.media.iter().any(|known| known.name == media_name) {
+                    continue;
+                }
+                let content = match &rendition.kind {
+                    RenditionKind::Media(kind) if kind == "SUBTITLES" => Content::Text,
+                    _ => Content::Media,
+                };
+                let playlist = parse(store, &media_name)?;
+                let content = (content, expect);
+                manifests.media.push(media_playlist(store, &mut package, &media_name, playlist, content)?);
+            }
+            manifests.multivariant = Some((name.to_owned(), playlist));
+        }
+    }
+    Ok((package, manifests))
+}
+
+fn parse(store: &dyn Store, name: &str) -> Result<Playlist> {
+    Playlist::parse(&read_manifest(store, name)?).map_err(|error| error.at(name))
+}
+
+/// What a playlist's segments are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Content {
+    Media,
+    Text,
+}
+
+fn refuse_keys(keys: &[Key], name: &str, expect: Expect) -> Result<()> {
+    match keys.iter().find(|key| key.encrypts() && expect == Expect::Clear) {
+        Some(key) => Err(Error::input(format!("line {} encrypts the presentation already", key.line + 1))
+            .clause("RFC 8216bis §4.4.4.4")
+            .at(name)
+            .hint("give the clear input, or decrypt it first with drm-pack decrypt")),
+        None => Ok(()),
+    }
+}
+
+fn media_playlist(
+    store: &dyn Store,
+    package: &mut Package,
+    name: &str,
+    playlist: Playlist,
+    (content, expect): (Content, Expect),
+) -> Result<MediaPlaylist> {
+    let at = |error: Error| error.at(name);
+    refuse_keys(&media::keys(&playlist).map_err(at)?, name, expect)?;
+    let mut renditions = Vec::new();
+    for segment in media::segments(&playlist).map_err(at)? {
+        if segment.gap {
+            continue;
+        }
+        let file = resolve(name, &segment.uri).map_err(at)?;
+        let Some(map) = segment.map else {
+            if content == Content::Text {
+                package.clear_file(file);
+                continue;
+            }
+            return Err(Error::unsupported(format!("segment {} has no EXT-X-MAP: it is not fragmented MP4", segment.uri))
+                .clause("RFC 8216bis §3.1.2")
+                .at(name)
+                .hint("MPEG-TS and packed audio are not protected yet"));
+        };
+        let init = resolve(name, &map.uri).map_err(at)?;
+        let rendition = package.rendition(store, name, name, (init, map.byte_range.clone()), expect).map_err(at)?;
+        package.file(rendition, file).map_err(at)?;
+        if !renditions.contains(&rendition) {
+            renditions.push(rendition);
+        }
+    }
+    Ok(MediaPlaylist { name: name.to_owned(), playlist, renditions })
+}
+
+impl HlsManifests {
+    /// Signals the keys, corrects byte ranges, and writes the playlists, the multivariant one last.
+    pub(super) fn protect(
+        mut self,
+        package: &Package,
+        plan: &Plan,
+        done: &ProtectedPackage,
+        env: &Env<'_>,
+    ) -> Result<Vec<OutputReport>> {
+        for media in &mut self.media {
+            let mut lines = Vec::new();
+            for rendition in media.renditions.iter().filter_map(|index| package.renditions.get(*index)) {
+                for substream in rendition.substreams.iter().flatten() {
+                    add_new(&mut lines, key_lines(plan.key(*substream)?));
+                }
+            }
+            if !lines.is_empty() {
+                media::protect(&mut media.playlist, &lines).map_err(|error| error.at(media.name.clone()))?;
+            }
+        }
+        if let Some((name, playlist)) = &mut self.multivariant {
+            let mut lines = Vec::new();
+            plan.keys().iter().for_each(|key| add_new(&mut lines, session_key_lines(key)));
+            if !lines.is_empty() {
+                multivariant::protect(playlist, &lines).map_err(|error| error.at(name.clone()))?;
+            }
+        }
+        self.write(done, env)
+    }
+
+    /// Removes every key.
+    pub(super) fn unprotect(mut self, done: &ProtectedPackage, env: &Env<'_>) -> Result<Vec<OutputReport>> {
+        self.media.iter_mut().for_each(|media| media::unprotect(&mut media.playlist));
+        if let Some((_, playlist)) = &mut self.multivariant {
+            multivariant::unprotect(playlist);
+        }
+        self.write(done, env)
+    }
+
+    fn write(self, done: &ProtectedPackage, env: &Env<'_>) -> Result<Vec<OutputReport>> {
+        let mut outputs = Vec::new();
+        for MediaPlaylist { name, mut playlist, .. } in self.media {
+            media::map_byte_ranges(&mut playlist, &mut |uri, range| {
+                match done.offsets.get(&resolve(&name, uri)?) {
+                    Some(offsets) => offsets.range(range),
+                    None => Ok(range),
+                }
+            })
+            .map_err(|error| error.at(name.clone()))?;
+            outputs.push(write_manifest(env, &name, &playlist.to_bytes())?);
+        }
+        if let Some((name, playlist)) = self.multivariant {
+            outputs.push(write_manifest(env, &name, &playlist.to_bytes())?);
+        }
+        Ok(outputs)
+    }
+}
+
+/// The `EXT-X-KEY` lines of a key, one for each system that has one.
+pub(super) fn key_lines(key: &PlannedKey) -> Vec<String> {
+    lines_of(key.systems.iter().filter_map(|(_, system)| system.hls_signaling_data.media.as_deref()))
+}
+
+/// The `EXT-X-SESSION-KEY` lines of a key.
+pub(super) fn session_key_lines(key: &PlannedKey) -> Vec<String> {
+    lines_of(key.systems.iter().filter_map(|(_, system)| system.hls_signaling_data.multivariant.as_deref()))
+}
+
+/// A key server may send several lines as one text.
+fn lines_of<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<String> {
+    texts.flat_map(str::lines).map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+/// Appends the lines that are not there yet.
+pub(super) fn add_new(lines: &mut Vec<String>, more: Vec<String>) {
+    for line in more {
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! MP4 files: each track becomes a CMAF track in segments — ISO/IEC 23000-19 §7.3.
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::base::env::Source;
+use crate::base::{Error, Result};
+use crate::codec::TrackKind;
+use crate::isobmff::BoxNode;
+use crate::isobmff::boxes::Trex;
+use crate::isobmff::file::moov;
+use crate::isobmff::samples::samples;
+use crate::isobmff::track::trexes;
+use crate::package::{
+    Boundaries, Cmaf, MediaTrack, Plan, ProtectedTrack, Segments, Substream, WrittenSegment, media_tracks,
+};
+
+use super::env::{Env, Event};
+use super::mp4_manifests;
+use super::package::{substream, track_report};
+use super::report::{OutputReport, Report};
+use super::rules::{Job, Rules};
+use super::run::plan;
+
+/// An input file.
+struct Mp4File {
+    name: String,
+    source: Box<dyn Source>,
+    moov: BoxNode,
+    trexes: Vec<Trex>,
+    tracks: Vec<MediaTrack>,
+}
+
+/// A track that becomes a CMAF track.
+pub(super) struct OutputTrack<'a> {
+    /// Its id and the name of its folder: `v1`, `a1`, `t1`.
+    pub(super) id: String,
+    pub(super) kind: TrackKind,
+    file: &'a Mp4File,
+    pub(super) media: &'a MediaTrack,
+    /// Its substream; `None` when it stays clear.
+    pub(super) substream: Option<usize>,
+}
+
+/// A CMAF track as it was written.
+pub(super) struct WrittenTrack<'a> {
+    pub(super) track: OutputTrack<'a>,
+    pub(super) segments: Vec<WrittenSegment>,
+}
+
+/// Does a job on MP4 files.
+pub(super) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
+    (env.observe)(Event::Step("reading MP4 headers"));
+    let files: Vec<_> = job.inputs.iter().map(|input| open(input, env)).collect::<Result<_>>()?;
+    let mut report = Report::default();
+    let (tracks, substreams) = output_tracks(&files, &mut report.warnings)?;
+    report.warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
+    let boundaries = boundaries(&tracks, job.segment_duration)?;
+    let plan = plan(job, rules, &substreams, env)?;
+    (env.observe)(Event::Step("encrypting"));
+    (env.observe)(Event::Total(files.iter().map(|file| file.source.len()).sum()));
+    let mut written = Vec::new();
+    for (number, track) in tracks.into_iter().enumerate() {
+        let place = format!("{}, track {}", track.file.name, track.media.track.track_id);
+        let (segments, outputs) =
+            write_track(&track, number, &plan, &boundaries, env).map_err(|error| error.at(place))?;
+        report.outputs.extend(outputs);
+        if let Some((index, substream)) = track.substream.and_then(|index| Some((index, substreams.get(index)?))) {
+            let mut entry = track_report(&plan, substream, index, track.media)?;
+            entry.source.clone_from(&track.file.name);
+            entry.samples = segments.iter().map(|segment| segment.samples).sum();
+            entry.bytes = segments.iter().map(|segment| segment.bytes).sum();
+            report.tracks.push(entry);
+        }
+        written.push(WrittenTrack { track, segments });
+    }
+    (env.observe)(Event::Step("writing manifests"));
+    mp4_manifests::write(&written, rules, &plan, env, &mut report)?;
+    Ok(report)
+}
+
+fn open(input: &str, env: &Env<'_>) -> Result<Mp4File> {
+    let (store, name) = (env.locate)(input)?;
+    let source = store.open(&name)?;
+    let at = |error: Error| error.at(input);
+    let moov = moov(source.as_ref()).map_err(at)?;
+    let tracks = media_tracks(&moov).map_err(at)?;
+    Ok(Mp4File { name: input.to_owned(), trexes: trexes(&moov).map_err(at)?, source, moov, tracks })
+}
+
+/// The tracks in the order of their ids: pictures, sound, text. What no player shows is left out, and said.
+fn output_tracks<'a>(
+    files: &'a [Mp4File],
+    warnings: &mut Vec<String>,
+) -> Result<(Vec<OutputTrack<'a>>, Vec<Substream>)> {
+    let mut tracks = Vec::new();
+    let mut substreams = Vec::new();
+    let all = || files.iter().flat_map(|file| file.tracks.iter().map(move |media| (file, media)));
+    for (kind, letter) in [(TrackKind::Video, 'v'), (TrackKind::Audio, 'a'), (TrackKind::Text, 't')] {
+        for (file, media) in all().filter(|(_, media)| media.kind() == Some(kind)) {
+            if samples(file.source.as_ref(), &file.moov, media.track.track_id, &file.trexes)?.next().is_none() {
+                warnings.push(left_out(file, media, "it has no samples"));
+                continue;
+            }
+            let number = tracks.iter().filter(|track: &&OutputTrack<'_>| track.kind == kind).count() + 1;
+            let id = format!("{letter}{number}");
+            let is_protected = media.is_protectable();
+            tracks.push(OutputTrack {
+                id: id.clone(),
+                kind,
+                file,
+                media,
+                substream: is_protected.then_some(substreams.len()),
+            });
+            if is_protected {
+                substreams.push(substream(id, kind, media));
+            }
+        }
+    }
+    for (file, media) in all().filter(|(_, media)| media.kind().is_none()) {
+        warnings.push(left_out(file, media, "players do not show it"));
+    }
+    Ok((tracks, substreams))
+}
+
+fn left_out(file: &Mp4File, media: &MediaTrack, why: &str) -> String {
+    let track = &media.track;
+    format!("{}: track {} ({}) is left out: {why}", file.name, track.track_id, track.handler_type)
+}
+
+/// Every track is cut where the first video track can be cut.
+fn boundaries(tracks: &[OutputTrack<'_>], seconds: f64) -> Result<Boundaries> {
+    let Some(track) = tracks.iter().find(|track| track.kind == TrackKind::Video) else {
+        return Ok(Boundaries::grid(seconds));
+    };
+    let media = &track.media.track;
+    let samples = samples(track.file.source.as_ref(), &track.file.moov, media.track_id, &track.file.trexes)?;
+    Boundaries::of(samples, media.timescale, seconds).map_err(|error| error.at(track.file.name.clone()))
+}
+
+fn write_track(
+    track: &OutputTrack<'_>,
+    number: usize,
+    plan: &Plan,
+    boundaries: &Boundaries,
+    env: &Env<'_>,
+) -> Result<(Vec<WrittenSegment>, Vec<OutputReport>)> {
+    let file = track.file;
+    let (protected, pssh) = match track.substream {
+        Some(substream) => {
+            let protection = Arc::new(plan.protection(substream, number)?);
+            (Some(ProtectedTrack::new(track.media, protection)?), plan.pssh(&[substream])?)
+        }
+        None => (None, Vec::new()),
+    };
+    let cmaf = Cmaf {
+        source: file.source.as_ref(),
+        moov: &file.moov,
+        media: track.media,
+        protected: protected.as_ref(),
+    };
+    let init_name = format!("{}/init.mp4", track.id);
+    let mut sink = env.output.create(&init_name)?;
+    sink.write(&cmaf.init(&pssh)?)?;
+    let mut outputs = vec![OutputReport::new(&init_name, &sink.commit()?)];
+    let media = &track.media.track;
+    let samples = samples(cmaf.source, cmaf.moov, media.track_id, &file.trexes)?;
+    let mut segments: Vec<_> = Segments::new(samples, boundaries, media.timescale)
+        .par_bridge()
+        .map_init(Vec::new, |buffer, segment| {
+            let segment = segment?;
+            let name = format!("{}/{}.m4s", track.id, segment.number + 1);
+            let mut sink = env.output.create(&name)?;
+            let written = cmaf.write_segment(&segment, buffer, sink.as_mut())?;
+            let output = OutputReport::new(&name, &sink.commit()?);
+            (env.observe)(Event::Advance(written.bytes));
+            Ok((written, output))
+        })
+        .collect::<Result<_>>()?;
+    segments.sort_unstable_by_key(|(segment, _)| segment.number);
+    let (segments, media): (Vec<_>, Vec<_>) = segments.into_iter().unzip();
+    outputs.extend(media);
+    Ok((segments, outputs))
+}

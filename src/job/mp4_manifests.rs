@@ -1,0 +1,297 @@
+//! Manifests of the CMAF tracks made from MP4 files — RFC 8216bis and ISO/IEC 23009-1 over the same segments.
+
+use std::time::Duration;
+
+use crate::base::Result;
+use crate::codec::TrackKind;
+use crate::dash::write::{NewAdaptationSet, NewMpd, NewRepresentation};
+use crate::dash::{ContentType, Place, Protected, write};
+use crate::drm::ManifestKind;
+use crate::hls::multivariant::{AudioRendition, MultivariantPlaylist, Variant};
+use crate::hls::{media, multivariant};
+use crate::package::{Plan, WrittenSegment};
+
+use super::dash::content_protection;
+use super::env::{Env, Event};
+use super::hls::{add_new, key_lines, session_key_lines};
+use super::mp4::WrittenTrack;
+use super::package::write_manifest;
+use super::report::Report;
+use super::rules::Rules;
+
+/// The multivariant playlist.
+const MULTIVARIANT: &str = "master.m3u8";
+/// The MPD.
+const MPD: &str = "manifest.mpd";
+
+/// Writes the manifests that were asked for.
+pub(super) fn write(
+    tracks: &[WrittenTrack<'_>],
+    rules: &Rules,
+    plan: &Plan,
+    env: &Env<'_>,
+    report: &mut Report,
+) -> Result<()> {
+    if rules.manifests.contains(&ManifestKind::Hls) {
+        write_hls(tracks, plan, env, report)?;
+    }
+    if rules.manifests.contains(&ManifestKind::Dash) {
+        let output = write_manifest(env, MPD, &mpd(tracks, plan)?)?;
+        report.manifests.push(MPD.into());
+        report.outputs.push(output);
+    }
+    Ok(())
+}
+
+impl WrittenTrack<'_> {
+    fn seconds(&self, ticks: u64) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "durations of less than 2^53 ticks")]
+        let ticks = ticks as f64;
+        ticks / f64::from(self.track.media.track.timescale)
+    }
+
+    fn duration(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.duration).sum()
+    }
+
+    /// The bit rate of the segment with the highest one, in bits per second.
+    fn peak(&self) -> u64 {
+        self.segments.iter().map(|segment| self.bits_per_second(segment.bytes, segment.duration)).max().unwrap_or(0)
+    }
+
+    fn average(&self) -> u64 {
+        self.bits_per_second(self.segments.iter().map(|segment| segment.bytes).sum(), self.duration())
+    }
+
+    fn bits_per_second(&self, bytes: u64, duration: u64) -> u64 {
+        let timescale = u128::from(self.track.media.track.timescale);
+        let bits = u128::from(bytes) * 8 * timescale / u128::from(duration.max(1));
+        u64::try_from(bits).unwrap_or(u64::MAX)
+    }
+
+    /// Pictures per second as a reduced fraction.
+    fn frame_rate(&self) -> (u64, u64) {
+        let samples: u64 = self.segments.iter().map(|segment| segment.samples).sum();
+        let (pictures, ticks) = (samples * u64::from(self.track.media.track.timescale), self.duration().max(1));
+        let divisor = greatest_common_divisor(pictures, ticks).max(1);
+        (pictures / divisor, ticks / divisor)
+    }
+}
+
+fn greatest_common_divisor(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
+}
+
+/// The media playlists, then the multivariant one.
+fn write_hls(tracks: &[WrittenTrack<'_>], plan: &Plan, env: &Env<'_>, report: &mut Report) -> Result<()> {
+    let mut session_keys = Vec::new();
+    for written in tracks {
+        let id = &written.track.id;
+        if written.track.kind == TrackKind::Text {
+            let warning = format!("{id}: text in fragmented MP4 is in the MPD only");
+            (env.observe)(Event::Warning(&warning));
+            report.warnings.push(warning);
+            continue;
+        }
+        let mut lines = Vec::new();
+        if let Some(substream) = written.track.substream {
+            lines = key_lines(plan.key(substream)?);
+            add_new(&mut session_keys, session_key_lines(plan.key(substream)?));
+        }
+        let resource = |name: String| media::Resource { uri: format!("{id}/{name}"), byte_range: None };
+        let playlist = media::write(&media::MediaPlaylist {
+            map: Some(resource("init.mp4".into())),
+            key_lines: lines,
+            segments: written
+                .segments
+                .iter()
+                .map(|segment| (resource(segment_name(segment)), written.seconds(segment.duration)))
+                .collect(),
+            independent_segments: true,
+        })?;
+        let name = format!("{id}.m3u8");
+        report.outputs.push(write_manifest(env, &name, &playlist.to_bytes())?);
+        report.manifests.push(name);
+    }
+    let playlist = multivariant::write(&multivariant_playlist(tracks, session_keys)?)?;
+    report.outputs.push(write_manifest(env, MULTIVARIANT, &playlist.to_bytes())?);
+    report.manifests.insert(0, MULTIVARIANT.into());
+    Ok(())
+}
+
+fn segment_name(segment: &WrittenSegment) -> String {
+    format!("{}.m4s", segment.number + 1)
+}
+
+/// Sound of one codec in one group; two renditions of a language go to groups of their own.
+struct AudioGroup<'a, 'b> {
+    id: String,
+    codec: String,
+    tracks: Vec<&'a WrittenTrack<'b>>,
+}
+
+fn audio_groups<'a, 'b>(tracks: &'a [WrittenTrack<'b>]) -> Result<Vec<AudioGroup<'a, 'b>>> {
+    let mut groups: Vec<AudioGroup<'a, 'b>> = Vec::new();
+    for written in tracks.iter().filter(|written| written.track.kind == TrackKind::Audio) {
+        let codec = written.track.media.rfc6381()?;
+        let language = &written.track.media.track.language;
+        let fits = |group: &&mut AudioGroup<'a, 'b>| {
+            group.codec == codec && group.tracks.iter().all(|other| other.track.media.track.language != *language)
+        };
+        match groups.iter_mut().find(fits) {
+            Some(group) => group.tracks.push(written),
+            None => {
+                let id = format!("audio{}", groups.len() + 1);
+                groups.push(AudioGroup { id, codec, tracks: vec![written] });
+            }
+        }
+    }
+    Ok(groups)
+}
+
+fn multivariant_playlist(
+    tracks: &[WrittenTrack<'_>],
+    session_key_lines: Vec<String>,
+) -> Result<MultivariantPlaylist> {
+    let groups = audio_groups(tracks)?;
+    let mut playlist = MultivariantPlaylist {
+        session_key_lines,
+        audio: Vec::new(),
+        variants: Vec::new(),
+        independent_segments: true,
+    };
+    let has_video = tracks.iter().any(|written| written.track.kind == TrackKind::Video);
+    for group in groups.iter().filter(|_| has_video) {
+        for (index, written) in group.tracks.iter().enumerate() {
+            let media = &written.track.media.track;
+            let channels = media.sample_entry()?.channel_count;
+            playlist.audio.push(AudioRendition {
+                group_id: group.id.clone(),
+                name: media.language.clone().unwrap_or_else(|| written.track.id.clone()),
+                language: media.language.clone(),
+                default: index == 0,
+                channels: Some(channels.to_string()),
+                uri: format!("{}.m3u8", written.track.id),
+            });
+        }
+    }
+    let variants = if has_video { TrackKind::Video } else { TrackKind::Audio };
+    for written in tracks.iter().filter(|written| written.track.kind == variants) {
+        let groups: Vec<_> = groups.iter().filter(|_| has_video).map(Some).collect();
+        for group in if groups.is_empty() { vec![None] } else { groups } {
+            playlist.variants.push(variant(written, group)?);
+        }
+    }
+    Ok(playlist)
+}
+
+fn variant(written: &WrittenTrack<'_>, group: Option<&AudioGroup<'_, '_>>) -> Result<Variant> {
+    let entry = written.track.media.track.sample_entry()?;
+    let is_video = written.track.kind == TrackKind::Video;
+    let sound = |rate: fn(&WrittenTrack<'_>) -> u64| {
+        group.map_or(0, |group| group.tracks.iter().map(|track| rate(track)).max().unwrap_or(0))
+    };
+    let (pictures, ticks) = written.frame_rate();
+    let codec = written.track.media.rfc6381()?;
+    Ok(Variant {
+        bandwidth: written.peak() + sound(WrittenTrack::peak),
+        average_bandwidth: Some(written.average() + sound(WrittenTrack::average)),
+        codecs: group.map_or_else(|| codec.clone(), |group| format!("{codec},{}", group.codec)),
+        resolution: is_video.then(|| (u32::from(entry.width), u32::from(entry.height))),
+        #[expect(clippy::cast_precision_loss, reason = "a frame rate")]
+        frame_rate: is_video.then(|| pictures as f64 / ticks as f64),
+        audio: group.map(|group| group.id.clone()),
+        uri: format!("{}.m3u8", written.track.id),
+    })
+}
+
+/// The MPD: one AdaptationSet for each kind, codec and language; keys split them further.
+fn mpd(tracks: &[WrittenTrack<'_>], plan: &Plan) -> Result<Vec<u8>> {
+    let start = tracks
+        .iter()
+        .filter_map(|written| Some(written.seconds(written.segments.first()?.decode_time)))
+        .fold(f64::INFINITY, f64::min);
+    let mut sets: Vec<(String, NewAdaptationSet, Vec<&WrittenTrack<'_>>)> = Vec::new();
+    for written in tracks {
+        let codec = written.track.media.rfc6381()?;
+        let language = written.track.media.track.language.clone().filter(|_| written.track.kind != TrackKind::Video);
+        let family = codec.split('.').next().unwrap_or_default();
+        let key = format!("{:?}/{family}/{language:?}", written.track.kind);
+        let representation = representation(written, codec, start)?;
+        match sets.iter_mut().find(|(known, ..)| *known == key) {
+            Some((_, set, members)) => {
+                set.representations.push(representation);
+                members.push(written);
+            }
+            None => sets.push((key, adaptation_set(written, language, representation), vec![written])),
+        }
+    }
+    let mut protected = Vec::new();
+    for (adaptation_set, (.., members)) in sets.iter().enumerate() {
+        for (representation, written) in members.iter().enumerate() {
+            let Some(substream) = written.track.substream else { continue };
+            let key = plan.key(substream)?;
+            protected.push(Protected {
+                place: Place { period: 0, adaptation_set, representation },
+                kid: key.kid,
+                descriptors: content_protection(plan, key)?,
+            });
+        }
+    }
+    let longest = |seconds: &dyn Fn(&WrittenTrack<'_>) -> f64| {
+        Duration::from_secs_f64(tracks.iter().map(seconds).fold(0.0, f64::max))
+    };
+    let longest_segment = |written: &WrittenTrack<'_>| {
+        written.seconds(written.segments.iter().map(|segment| segment.duration).max().unwrap_or(0))
+    };
+    let mut mpd = write::mpd(&NewMpd {
+        duration: longest(&|written| written.seconds(written.duration())),
+        max_segment_duration: longest(&longest_segment),
+        adaptation_sets: sets.into_iter().map(|(_, set, _)| set).collect(),
+    });
+    mpd.protect(&protected)?;
+    Ok(mpd.to_bytes())
+}
+
+fn adaptation_set(
+    written: &WrittenTrack<'_>,
+    lang: Option<String>,
+    representation: NewRepresentation,
+) -> NewAdaptationSet {
+    let (content_type, mime_type) = match written.track.kind {
+        TrackKind::Video => (ContentType::Video, "video/mp4"),
+        TrackKind::Audio => (ContentType::Audio, "audio/mp4"),
+        TrackKind::Text => (ContentType::Text, "application/mp4"),
+    };
+    NewAdaptationSet { content_type, mime_type: mime_type.into(), lang, representations: vec![representation] }
+}
+
+fn representation(written: &WrittenTrack<'_>, codecs: String, start: f64) -> Result<NewRepresentation> {
+    let track = &written.track.media.track;
+    let entry = track.sample_entry()?;
+    let (is_video, is_audio) =
+        (written.track.kind == TrackKind::Video, written.track.kind == TrackKind::Audio);
+    let (pictures, ticks) = written.frame_rate();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive and saturating")]
+    let presentation_time_offset = (start * f64::from(track.timescale)).round() as u64;
+    Ok(NewRepresentation {
+        id: written.track.id.clone(),
+        codecs,
+        bandwidth: written.peak(),
+        width: is_video.then_some(entry.width.into()),
+        height: is_video.then_some(entry.height.into()),
+        // Schema type FrameRateType: a number, or a fraction of whole numbers; a variable rate has none.
+        frame_rate: (is_video && ticks <= 1001).then(|| match ticks {
+            1 => pictures.to_string(),
+            ticks => format!("{pictures}/{ticks}"),
+        }),
+        audio_sampling_rate: is_audio.then_some(entry.sample_rate),
+        channels: is_audio.then_some(entry.channel_count),
+        timescale: track.timescale,
+        presentation_time_offset,
+        initialization: "$RepresentationID$/init.mp4".into(),
+        media: "$RepresentationID$/$Number$.m4s".into(),
+        start_number: 1,
+        timeline: written.segments.iter().map(|segment| (segment.decode_time, segment.duration)).collect(),
+    })
+}

@@ -1,0 +1,402 @@
+//! A clear package: renditions of init segment and media files, protected file by file — ISO/IEC 23000-19 §7.3.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::base::env::{Source, Store};
+use crate::base::{Error, Result};
+use crate::codec::TrackKind;
+use crate::isobmff::BoxNode;
+use crate::isobmff::file::moov;
+use crate::isobmff::track::trexes;
+use crate::package::{
+    MediaTrack, OffsetMap, Plan, Preset, Protect, ProtectedTrack, Substream, Totals, clear_tracks, media_tracks,
+    rewrite,
+};
+
+use super::env::{Env, Event};
+use super::report::{OutputReport, TrackReport};
+
+/// Bytes copied at a time.
+const COPY_BYTES: usize = 1 << 20;
+
+/// What a manifest names.
+#[derive(Default)]
+pub(super) struct Package {
+    pub(super) renditions: Vec<Rendition>,
+    /// Files that no DRM protects: text, images.
+    pub(super) clear_files: Vec<String>,
+}
+
+/// An init segment and the media files that need it.
+pub(super) struct Rendition {
+    /// What the manifest calls it.
+    pub(super) name: String,
+    init: (String, Option<Range<u64>>),
+    pub(super) moov: BoxNode,
+    pub(super) tracks: Vec<MediaTrack>,
+    /// Media files in order, each once.
+    pub(super) files: Vec<String>,
+    /// The group of each track: tracks of one group are one substream.
+    groups: Vec<Option<String>>,
+    /// The substream of each track; `None` when it stays clear.
+    pub(super) substreams: Vec<Option<usize>>,
+}
+
+impl Rendition {
+    /// The init segment and the media files, each once.
+    pub(super) fn all_files(&self) -> impl Iterator<Item = &str> {
+        let init = self.init.0.as_str();
+        let apart = !self.files.iter().any(|file| file == init);
+        apart.then_some(init).into_iter().chain(self.files.iter().map(String::as_str))
+    }
+}
+
+/// Whether the package that is read is meant to be clear or encrypted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expect {
+    Clear,
+    Protected,
+}
+
+impl Package {
+    /// Adds an init segment unless it is known, and returns its rendition. Tracks of the same `group` and
+    /// kind share a key also under `preset1`.
+    pub(super) fn rendition(
+        &mut self,
+        store: &dyn Store,
+        name: &str,
+        group: &str,
+        init: (String, Option<Range<u64>>),
+        expect: Expect,
+    ) -> Result<usize> {
+        if let Some(known) = self.renditions.iter().position(|rendition| rendition.init == init) {
+            return Ok(known);
+        }
+        let at = |error: Error| error.at(init.0.clone());
+        let source = store.open(&init.0)?;
+        let moov = match &init.1 {
+            Some(range) => moov(&read_range(source.as_ref(), range).map_err(at)?),
+            None => moov(source.as_ref()),
+        }
+        .map_err(at)?;
+        let tracks = match expect {
+            Expect::Clear => media_tracks(&moov).map_err(at)?,
+            Expect::Protected => Vec::new(),
+        };
+        let groups = tracks
+            .iter()
+            .map(|media| media.is_protectable().then(|| format!("{group}/{:?}", media.kind())))
+            .collect();
+        self.renditions.push(Rendition {
+            name: name.to_owned(),
+            init,
+            moov,
+            substreams: vec![None; tracks.len()],
+            tracks,
+            files: Vec::new(),
+            groups,
+        });
+        Ok(self.renditions.len() - 1)
+    }
+
+    /// Adds a media file to a rendition.
+    pub(super) fn file(&mut self, rendition: usize, name: String) -> Result<()> {
+        let other = self.renditions.iter().enumerate().find(|(_, other)| other.files.contains(&name));
+        if let Some((index, other)) = other {
+            if index == rendition {
+                return Ok(());
+            }
+            return Err(Error::unsupported(format!(
+                "the file belongs to two renditions with init segments of their own: {} is the other",
+                other.name
+            ))
+            .at(name));
+        }
+        if let Some(rendition) = self.renditions.get_mut(rendition) {
+            rendition.files.push(name);
+        }
+        Ok(())
+    }
+
+    /// Adds a file that stays as it is.
+    pub(super) fn clear_file(&mut self, name: String) {
+        if !self.clear_files.contains(&name) {
+            self.clear_files.push(name);
+        }
+    }
+
+    /// Numbers the substreams: video before audio, in the order of the manifest.
+    pub(super) fn substreams(&mut self) -> Vec<Substream> {
+        let mut substreams = Vec::new();
+        for (kind, letter) in [(TrackKind::Video, 'v'), (TrackKind::Audio, 'a')] {
+            let mut known: Vec<(String, usize)> = Vec::new();
+            for rendition in &mut self.renditions {
+                for ((media, group), slot) in
+                    rendition.tracks.iter().zip(&rendition.groups).zip(&mut rendition.substreams)
+                {
+                    let Some(group) = group.as_ref().filter(|_| media.kind() == Some(kind)) else { continue };
+                    if let Some((_, number)) = known.iter().find(|(name, _)| name == group) {
+                        *slot = Some(*number);
+                        continue;
+                    }
+                    *slot = Some(substreams.len());
+                    known.push((group.clone(), substreams.len()));
+                    substreams.push(substream(format!("{letter}{}", known.len()), kind, media));
+                }
+            }
+        }
+        substreams
+    }
+
+    /// A rendition with pictures and sound in one file can be signaled with one key only.
+    pub(super) fn check_muxed(&self, preset: Preset) -> Result<()> {
+        let muxed = |rendition: &&Rendition| {
+            let mut numbers: Vec<_> = rendition.substreams.iter().flatten().collect();
+            numbers.dedup();
+            numbers.len() > 1
+        };
+        match self.renditions.iter().find(muxed).filter(|_| preset == Preset::Preset1) {
+            Some(rendition) => Err(Error::unsupported(
+                "pictures and sound in one segment need two keys under preset1, a manifest can name one",
+            )
+            .clause("RFC 8216bis §4.4.4.4, DASH-IF IOP 6 §5")
+            .at(rendition.name.clone())
+            .hint("use preset0, or package pictures and sound apart")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a media track is as a substream.
+pub(super) fn substream(id: String, kind: TrackKind, media: &MediaTrack) -> Substream {
+    let entry = media.track.sample_entries.first();
+    Substream {
+        id,
+        kind,
+        pixels: entry.map(|entry| u32::from(entry.width) * u32::from(entry.height)),
+        channels: entry.map(|entry| u32::from(entry.channel_count)),
+    }
+}
+
+/// The report's entry of a track.
+pub(super) fn track_report(plan: &Plan, substream: &Substream, number: usize, media: &MediaTrack) -> Result<TrackReport> {
+    let entry = media.track.sample_entry()?;
+    let is_video = substream.kind == TrackKind::Video;
+    Ok(TrackReport {
+        id: substream.id.clone(),
+        kind: if is_video { "video" } else { "audio" }.into(),
+        codec: media.rfc6381()?,
+        width: is_video.then_some(entry.width),
+        height: is_video.then_some(entry.height),
+        channels: (!is_video).then_some(entry.channel_count),
+        kid: plan.key(number)?.kid.to_string(),
+        scheme: plan.scheme.name.into(),
+        ..TrackReport::default()
+    })
+}
+
+fn read_range(source: &dyn Source, range: &Range<u64>) -> Result<Vec<u8>> {
+    if range.start > range.end || range.end > source.len() {
+        return Err(Error::input(format!(
+            "byte range {}..{} lies outside the file, which has {} bytes",
+            range.start,
+            range.end,
+            source.len()
+        )));
+    }
+    let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap_or(usize::MAX)];
+    source.read_at(range.start, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// What became of a package.
+pub(super) struct ProtectedPackage {
+    pub(super) outputs: Vec<OutputReport>,
+    pub(super) tracks: Vec<TrackReport>,
+    /// Where the bytes of each media file went.
+    pub(super) offsets: HashMap<String, OffsetMap>,
+}
+
+/// One file to be written.
+struct FileJob<'a> {
+    name: &'a str,
+    /// The rendition it belongs to; `None` copies it.
+    rendition: Option<usize>,
+    /// The number of the file among the media files of its rendition.
+    number: usize,
+}
+
+/// A rendition ready to be protected.
+struct Prepared {
+    tracks: Vec<ProtectedTrack>,
+    clear: Vec<u32>,
+    pssh: Vec<Vec<u8>>,
+    trexes: Vec<crate::isobmff::boxes::Trex>,
+    /// The substream of each protected track.
+    substreams: Vec<usize>,
+}
+
+/// Writes every file of a package, protected as planned, on all cores.
+pub(super) fn protect(
+    package: &Package,
+    substreams: &[Substream],
+    plan: &Plan,
+    store: &dyn Store,
+    env: &Env<'_>,
+) -> Result<ProtectedPackage> {
+    let prepared = prepare(package, plan)?;
+    let jobs = file_jobs(package);
+    let mut total = 0;
+    for job in &jobs {
+        total += store.open(job.name)?.len();
+    }
+    (env.observe)(Event::Total(total));
+    let done: Vec<_> = jobs
+        .par_iter()
+        .map(|job| {
+            let prepared = job.rendition.and_then(|index| prepared.get(index)).filter(|p| !p.tracks.is_empty());
+            let files = job.rendition.and_then(|index| package.renditions.get(index)).map_or(0, |r| r.files.len());
+            write_file(job, prepared, files, store, env).map_err(|error| error.at(job.name))
+        })
+        .collect::<Result<_>>()?;
+    let mut tracks = Vec::new();
+    for (number, substream) in substreams.iter().enumerate() {
+        tracks.push(report_of(package, plan, number, substream)?);
+    }
+    let mut result = ProtectedPackage { outputs: Vec::new(), tracks, offsets: HashMap::new() };
+    for (job, (output, offsets, totals)) in jobs.iter().zip(done) {
+        let numbers = job.rendition.and_then(|index| prepared.get(index)).map(|p| p.substreams.as_slice());
+        for (number, totals) in numbers.unwrap_or_default().iter().zip(totals) {
+            if let Some(report) = result.tracks.get_mut(*number) {
+                report.samples += totals.samples;
+                report.bytes += totals.bytes;
+            }
+        }
+        result.outputs.push(output);
+        result.offsets.insert(job.name.to_owned(), offsets);
+    }
+    Ok(result)
+}
+
+fn report_of(package: &Package, plan: &Plan, number: usize, substream: &Substream) -> Result<TrackReport> {
+    let mut report = TrackReport::default();
+    for rendition in &package.renditions {
+        for (media, slot) in rendition.tracks.iter().zip(&rendition.substreams) {
+            if *slot == Some(number) && report.id.is_empty() {
+                report = track_report(plan, substream, number, media)?;
+                report.source = rendition.name.clone();
+            }
+        }
+    }
+    Ok(report)
+}
+
+fn prepare(package: &Package, plan: &Plan) -> Result<Vec<Prepared>> {
+    let mut next_track = 0;
+    package
+        .renditions
+        .iter()
+        .map(|rendition| {
+            let mut tracks = Vec::new();
+            let substreams: Vec<usize> = rendition.substreams.iter().flatten().copied().collect();
+            for (media, slot) in rendition.tracks.iter().zip(&rendition.substreams) {
+                if let Some(substream) = slot {
+                    let protection = plan.protection(*substream, next_track)?;
+                    tracks.push(ProtectedTrack::new(media, Arc::new(protection))?);
+                    next_track += 1;
+                }
+            }
+            Ok(Prepared {
+                tracks,
+                clear: clear_tracks(&rendition.tracks),
+                pssh: plan.pssh(&substreams)?,
+                trexes: trexes(&rendition.moov)?,
+                substreams,
+            })
+        })
+        .collect()
+}
+
+fn file_jobs(package: &Package) -> Vec<FileJob<'_>> {
+    let mut jobs: Vec<FileJob<'_>> = Vec::new();
+    for (index, rendition) in package.renditions.iter().enumerate() {
+        let init = rendition.init.0.as_str();
+        let known = jobs.iter().any(|job| job.name == init);
+        if !known && !rendition.files.iter().any(|file| file == init) {
+            jobs.push(FileJob { name: init, rendition: Some(index), number: 0 });
+        }
+        for (number, name) in rendition.files.iter().enumerate() {
+            jobs.push(FileJob { name, rendition: Some(index), number });
+        }
+    }
+    jobs.extend(package.clear_files.iter().map(|name| FileJob { name, rendition: None, number: 0 }));
+    jobs
+}
+
+fn write_file(
+    job: &FileJob<'_>,
+    prepared: Option<&Prepared>,
+    files: usize,
+    store: &dyn Store,
+    env: &Env<'_>,
+) -> Result<(OutputReport, OffsetMap, Vec<Totals>)> {
+    let source = store.open(job.name)?;
+    let mut sink = env.output.create(job.name)?;
+    let (offsets, totals) = match prepared {
+        Some(prepared) => {
+            let mut edit = if files == 1 {
+                Protect::single_file(&prepared.tracks, &prepared.clear, &prepared.pssh)
+            } else {
+                let number = u32::try_from(job.number).unwrap_or(u32::MAX);
+                Protect::segment(&prepared.tracks, &prepared.clear, &prepared.pssh, number)
+            };
+            let offsets = rewrite(source.as_ref(), sink.as_mut(), &prepared.trexes, &mut edit)?;
+            (offsets, edit.totals().to_vec())
+        }
+        None => {
+            copy(source.as_ref(), sink.as_mut())?;
+            (OffsetMap::default(), Vec::new())
+        }
+    };
+    let written = sink.commit()?;
+    (env.observe)(Event::Advance(source.len()));
+    Ok((OutputReport::new(job.name, &written), offsets, totals))
+}
+
+/// Copies a file as it is.
+pub(super) fn copy(source: &dyn Source, sink: &mut dyn crate::base::env::Sink) -> Result<()> {
+    let mut buffer = Vec::new();
+    let mut position = 0;
+    while position < source.len() {
+        let length = usize::try_from(source.len() - position).unwrap_or(usize::MAX).min(COPY_BYTES);
+        buffer.resize(length, 0);
+        source.read_at(position, &mut buffer)?;
+        sink.write(&buffer)?;
+        position += length as u64;
+    }
+    Ok(())
+}
+
+/// Writes a manifest.
+pub(super) fn write_manifest(env: &Env<'_>, name: &str, bytes: &[u8]) -> Result<OutputReport> {
+    let mut sink = env.output.create(name)?;
+    sink.write(bytes)?;
+    Ok(OutputReport::new(name, &sink.commit()?))
+}
+
+/// Reads a whole manifest.
+pub(super) fn read_manifest(store: &dyn Store, name: &str) -> Result<Vec<u8>> {
+    let source = store.open(name)?;
+    let limit = 64 << 20;
+    if source.len() > limit {
+        return Err(Error::unsupported(format!("a manifest of {} bytes, at most {limit} are read", source.len()))
+            .at(name));
+    }
+    let mut bytes = vec![0; usize::try_from(source.len()).unwrap_or(0)];
+    source.read_at(0, &mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,187 @@
+//! A job as plain data, and the rules it must keep before anything is read or asked for.
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::id::parse_16;
+use crate::base::{Error, Result};
+use crate::drm::{self, ManifestKind, System};
+use crate::package::Preset;
+use crate::protect::Scheme;
+use crate::protect::scheme::SCHEMES;
+
+/// Longest resource id, in characters.
+const MAX_RESOURCE_ID: usize = 128;
+
+/// What `pack` is asked to do. Keys and passwords are not part of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Job {
+    /// One MPD, one playlist, or MP4 files.
+    pub inputs: Vec<String>,
+    /// DRM systems joined by `+` or `,`.
+    pub drm: String,
+    /// The protection scheme; by default the first that every system allows.
+    pub scheme: Option<String>,
+    /// One key or one for each substream.
+    pub preset: Preset,
+    /// The content id; by default the input's name, cleaned.
+    pub resource_id: Option<String>,
+    /// The IV: 32 hex digits.
+    pub vector: Option<String>,
+    /// Manifests for MP4 inputs; by default those that the DRM systems allow.
+    pub formats: Option<Vec<Format>>,
+    /// Segment duration for MP4 inputs, in seconds.
+    pub segment_duration: f64,
+    /// Template of key URIs.
+    pub skd_template: String,
+    /// Where licenses are, for systems that say so in the manifest.
+    pub license_url: Option<String>,
+    /// Most substreams that the vendor takes.
+    pub max_substreams: Option<usize>,
+}
+
+impl Default for Job {
+    fn default() -> Self {
+        Self {
+            inputs: Vec::new(),
+            drm: String::new(),
+            scheme: None,
+            preset: Preset::default(),
+            resource_id: None,
+            vector: None,
+            formats: None,
+            segment_duration: 6.0,
+            skd_template: "skd://{kid}".into(),
+            license_url: None,
+            max_substreams: None,
+        }
+    }
+}
+
+/// A manifest format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// HLS playlists.
+    Hls,
+    /// A DASH MPD.
+    Dash,
+}
+
+impl Format {
+    pub(super) fn manifest(self) -> ManifestKind {
+        match self {
+            Self::Hls => ManifestKind::Hls,
+            Self::Dash => ManifestKind::Dash,
+        }
+    }
+}
+
+/// A job that keeps the rules.
+pub(super) struct Rules {
+    pub(super) systems: Vec<&'static dyn System>,
+    pub(super) scheme: &'static Scheme,
+    pub(super) content_id: String,
+    pub(super) vector: Option<[u8; 16]>,
+    pub(super) manifests: Vec<ManifestKind>,
+}
+
+impl Rules {
+    /// Checks everything that can be known before the input is read. `package` is the kind of manifest that
+    /// the input is, `None` for MP4 files.
+    pub(super) fn check(job: &Job, package: Option<ManifestKind>) -> Result<Self> {
+        if job.drm == "simpleaes" {
+            return Err(Error::unsupported("encryption of whole segments (--drm simpleaes) is not there yet"));
+        }
+        let systems = drm::parse_list(&job.drm)?;
+        let scheme = scheme(job.scheme.as_deref(), &systems)?;
+        let vector = job
+            .vector
+            .as_deref()
+            .map(|text| {
+                parse_16(text).filter(|_| text.len() == 32).ok_or_else(|| {
+                    Error::usage(format!("vector {text:?} has {} characters, expected 32 hex digits", text.len()))
+                })
+            })
+            .transpose()?;
+        if !(job.segment_duration > 0.0 && job.segment_duration <= 3600.0) {
+            return Err(Error::usage(format!(
+                "segment duration {}, expected more than 0 and at most 3600 seconds",
+                job.segment_duration
+            )));
+        }
+        let manifests = manifests(job.formats.as_deref(), package, &systems)?;
+        Ok(Self { systems, scheme, content_id: content_id(job)?, vector, manifests })
+    }
+
+    /// Checks what depends on the substreams, before any key is fetched.
+    pub(super) fn check_substreams(&self, job: &Job, substreams: usize, keys: usize) -> Result<()> {
+        if substreams == 0 {
+            return Err(Error::input("the input has no track that can be protected"));
+        }
+        if let Some(limit) = job.max_substreams.filter(|limit| substreams > *limit) {
+            return Err(Error::usage(format!("{substreams} encrypted substreams, the key server takes {limit}"))
+                .hint("leave out renditions, or raise --max-substreams if your vendor takes more"));
+        }
+        self.systems.iter().try_for_each(|system| system.check_template(&job.skd_template, keys))
+    }
+}
+
+fn scheme(asked: Option<&str>, systems: &[&'static dyn System]) -> Result<&'static Scheme> {
+    let Some(name) = asked else {
+        return SCHEMES.iter().find(|scheme| systems.iter().all(|system| system.allows(scheme))).ok_or_else(|| {
+            Error::usage("no protection scheme suits all these DRM systems")
+        });
+    };
+    let scheme = Scheme::find(name)?;
+    match systems.iter().find(|system| !system.allows(scheme)) {
+        Some(system) => Err(Error::usage(format!("{} players do not decrypt {name}", system.name()))
+            .hint("leave out --scheme for one that suits every system in --drm")),
+        None => Ok(scheme),
+    }
+}
+
+/// Every system must be signaled somewhere, and every manifest must signal some system.
+fn manifests(
+    formats: Option<&[Format]>,
+    package: Option<ManifestKind>,
+    systems: &[&'static dyn System],
+) -> Result<Vec<ManifestKind>> {
+    let signals = |kind: &ManifestKind| systems.iter().any(|system| system.signals_in(*kind));
+    let asked: Vec<_> = match (package, formats) {
+        (Some(kind), None) => vec![kind],
+        (Some(_), Some(_)) => {
+            return Err(Error::usage("--format is for MP4 inputs").hint("a package keeps its own format"));
+        }
+        (None, Some(formats)) => formats.iter().map(|format| format.manifest()).collect(),
+        (None, None) => [ManifestKind::Hls, ManifestKind::Dash].into_iter().filter(signals).collect(),
+    };
+    for system in systems {
+        if !asked.iter().any(|kind| system.signals_in(*kind)) {
+            let kinds: Vec<_> = asked.iter().map(|kind| format!("{kind:?}").to_uppercase()).collect();
+            return Err(Error::usage(format!("{} cannot be signaled in {}", system.name(), kinds.join(" or ")))
+                .hint("leave it out of --drm, or give an input or --format that can say it"));
+        }
+    }
+    if let Some(kind) = asked.iter().find(|kind| !signals(kind)) {
+        return Err(Error::usage(format!("{kind:?} cannot signal any of these DRM systems")));
+    }
+    Ok(asked)
+}
+
+fn content_id(job: &Job) -> Result<String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if let Some(id) = &job.resource_id {
+        if id.is_empty() || id.len() > MAX_RESOURCE_ID || !id.chars().all(allowed) {
+            return Err(Error::usage(format!(
+                "resource id {id:?}, expected 1 to {MAX_RESOURCE_ID} of A-Z a-z 0-9 _ -"
+            )));
+        }
+        return Ok(id.clone());
+    }
+    let input = job.inputs.first().map_or("", String::as_str);
+    let name = input.rsplit(['/', '\\']).next().unwrap_or_default();
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    let cleaned: String = stem.chars().map(|c| if allowed(c) { c } else { '-' }).take(MAX_RESOURCE_ID).collect();
+    Ok(if cleaned.is_empty() { "content".into() } else { cleaned })
+}

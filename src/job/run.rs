@@ -1,0 +1,123 @@
+//! The sequence of a job: read manifests, plan, exchange keys, write media, write manifests.
+
+use std::time::Instant;
+
+use crate::base::env::Store;
+use crate::base::{Error, Result};
+use crate::drm::ManifestKind;
+use crate::keys::check;
+use crate::package::{Intent, Plan, Substream};
+
+use super::dash::{self, DashManifest};
+use super::env::{Env, Event};
+use super::hls::{self, HlsManifests};
+use super::mp4;
+use super::package::{self, Expect, Package};
+use super::report::Report;
+use super::rules::{Job, Rules};
+
+/// The manifests of a package.
+pub(super) enum Manifests {
+    Hls(HlsManifests),
+    Dash(DashManifest),
+}
+
+/// What kind of package a name means; `None` for MP4 files.
+pub(super) fn package_kind(input: &str) -> Option<ManifestKind> {
+    let path = input.split(['?', '#']).next().unwrap_or_default();
+    match path.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).as_deref() {
+        Some("mpd") => Some(ManifestKind::Dash),
+        Some("m3u8" | "m3u") => Some(ManifestKind::Hls),
+        _ => None,
+    }
+}
+
+/// Does a job: encrypts its inputs and writes or rewrites their manifests.
+///
+/// Nothing is read twice, nothing clear is written for a track that was to be protected, and manifests are
+/// written after everything that they name.
+///
+/// # Errors
+/// Of every kind; the output store then holds no manifest.
+pub fn run(job: &Job, env: &Env<'_>) -> Result<Report> {
+    let start = Instant::now();
+    let kind = input_kind(&job.inputs)?;
+    let rules = Rules::check(job, kind)?;
+    let mut report = match (kind, job.inputs.first()) {
+        (Some(kind), Some(input)) => run_package(job, &rules, kind, input, env)?,
+        _ => mp4::run(job, &rules, env)?,
+    };
+    report.drm = rules.systems.iter().map(|system| system.name().to_owned()).collect();
+    report.elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Ok(report)
+}
+
+/// One package, or MP4 files.
+pub(super) fn input_kind(inputs: &[String]) -> Result<Option<ManifestKind>> {
+    let kinds: Vec<_> = inputs.iter().map(|input| package_kind(input)).collect();
+    match kinds.as_slice() {
+        [] => Err(Error::usage("no input").hint("give an .mpd, an .m3u8, or MP4 files")),
+        [kind] => Ok(*kind),
+        kinds if kinds.iter().all(Option::is_none) => Ok(None),
+        _ => Err(Error::usage("one MPD or playlist, or several MP4 files; not both")),
+    }
+}
+
+/// Reads a package of either kind.
+pub(super) fn read_package(
+    kind: ManifestKind,
+    store: &dyn Store,
+    name: &str,
+    expect: Expect,
+) -> Result<(Package, Manifests)> {
+    match kind {
+        ManifestKind::Hls => hls::read(store, name, expect).map(|(package, hls)| (package, Manifests::Hls(hls))),
+        ManifestKind::Dash => {
+            dash::read(store, name, expect).map(|(package, dash)| (package, Manifests::Dash(dash)))
+        }
+    }
+}
+
+fn run_package(job: &Job, rules: &Rules, kind: ManifestKind, input: &str, env: &Env<'_>) -> Result<Report> {
+    (env.observe)(Event::Step("reading manifests and init segments"));
+    let (store, name) = (env.locate)(input)?;
+    let (mut package, manifests) = read_package(kind, store.as_ref(), &name, Expect::Clear)?;
+    let substreams = package.substreams();
+    package.check_muxed(job.preset)?;
+    let plan = plan(job, rules, &substreams, env)?;
+    (env.observe)(Event::Step("encrypting"));
+    let mut done = package::protect(&package, &substreams, &plan, store.as_ref(), env)?;
+    (env.observe)(Event::Step("writing manifests"));
+    let mut report = Report::default();
+    let outputs = match manifests {
+        Manifests::Hls(hls) => hls.protect(&package, &plan, &done, env)?,
+        Manifests::Dash(dash) => {
+            report.warnings.clone_from(&dash.warnings);
+            dash.protect(&package, &plan, &done, env)?
+        }
+    };
+    report.manifests = outputs.iter().map(|output| output.path.clone()).collect();
+    report.outputs = std::mem::take(&mut done.outputs);
+    report.outputs.extend(outputs);
+    report.tracks = done.tracks;
+    Ok(report)
+}
+
+/// Asks for keys and fixes what each substream gets.
+pub(super) fn plan(job: &Job, rules: &Rules, substreams: &[Substream], env: &Env<'_>) -> Result<Plan> {
+    let intent = Intent {
+        content_id: &rules.content_id,
+        scheme: rules.scheme,
+        preset: job.preset,
+        systems: &rules.systems,
+        manifests: &rules.manifests,
+        vector: rules.vector,
+        skd_template: &job.skd_template,
+        license_url: job.license_url.as_deref(),
+    };
+    rules.check_substreams(job, substreams.len(), intent.key_count(substreams))?;
+    (env.observe)(Event::Step("exchanging keys"));
+    let request = intent.request(substreams);
+    let answer = env.keys.exchange(env.http, request.clone())?;
+    Plan::resolve(&intent, substreams, check(&request, answer)?, env.random)
+}

@@ -1,0 +1,286 @@
+//! The plan: which substream gets which key, scheme, IV and signaling — SPEKE 2.0, DASH-IF CPIX 2.3 §4.
+
+use crate::base::env::Random;
+use crate::base::{Error, Kid, Result, Secret};
+use crate::codec::TrackKind;
+use crate::cpix::{AudioFilter, ContentKey, Document, DrmSystem, VideoFilter};
+use crate::drm::{ManifestKind, Signal, System};
+use crate::keys::{Wanted, request};
+use crate::protect::scheme::IvRule;
+use crate::protect::{Iv, Pattern, SampleIvs, Scheme, TrackProtection};
+
+/// How many keys a presentation has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// One key for all substreams.
+    #[default]
+    Preset0,
+    /// One key for each substream.
+    Preset1,
+}
+
+/// One encrypted rendition: a track that gets a key.
+#[derive(Clone, Debug)]
+pub struct Substream {
+    /// Its id in the report, such as `v1`.
+    pub id: String,
+    /// What it carries.
+    pub kind: TrackKind,
+    /// Width × height of a picture.
+    pub pixels: Option<u32>,
+    /// Channels of a sound.
+    pub channels: Option<u32>,
+}
+
+/// What is decided before any key is fetched.
+pub struct Intent<'a> {
+    /// `CPIX/@contentId`.
+    pub content_id: &'a str,
+    /// The scheme of every track.
+    pub scheme: &'static Scheme,
+    /// One key or many.
+    pub preset: Preset,
+    /// The DRM systems.
+    pub systems: &'a [&'static dyn System],
+    /// The manifests that will be written.
+    pub manifests: &'a [ManifestKind],
+    /// The IV that the operator fixed.
+    pub vector: Option<[u8; 16]>,
+    /// Template of key URIs.
+    pub skd_template: &'a str,
+    /// Where ClearKey-like licenses are.
+    pub license_url: Option<&'a str>,
+}
+
+impl Intent<'_> {
+    /// How many keys there will be.
+    pub fn key_count(&self, substreams: &[Substream]) -> usize {
+        match self.preset {
+            Preset::Preset0 => 1.min(substreams.len()),
+            Preset::Preset1 => substreams.len(),
+        }
+    }
+
+    /// Which key a substream gets.
+    fn key_of(&self, substream: usize) -> usize {
+        match self.preset {
+            Preset::Preset0 => 0,
+            Preset::Preset1 => substream,
+        }
+    }
+
+    /// The request document: one content key and rule for each key, what each system wants filled.
+    ///
+    /// Key ids follow from content id, scheme and track (RFC 9562 §5.5), so that a repeated job asks for the
+    /// same keys and two schemes never share one.
+    pub fn request(&self, substreams: &[Substream]) -> Document {
+        let wanted: Vec<_> = match self.preset {
+            Preset::Preset0 => vec![self.shared_key(substreams)],
+            Preset::Preset1 => substreams.iter().map(|substream| self.own_key(substream, substreams)).collect(),
+        };
+        let mut systems = Vec::new();
+        for key in &wanted {
+            for system in self.systems {
+                let mut entry = DrmSystem::new(system.system_id(), key.kid);
+                system.request(&mut entry, self.manifests);
+                systems.push(entry);
+            }
+        }
+        request(self.content_id, self.scheme.fourcc, &wanted, systems)
+    }
+
+    fn kid(&self, track: &str) -> Kid {
+        let name = format!("drm-pack:{}:{}:{track}", self.content_id, self.scheme.name);
+        Kid::new(*uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, name.as_bytes()).as_bytes())
+    }
+
+    /// SPEKE 2.0: `ALL` has one bare filter of each kind; with one kind alone it is that kind's word.
+    fn shared_key(&self, substreams: &[Substream]) -> Wanted {
+        let has = |kind| substreams.iter().any(|substream| substream.kind == kind);
+        let (video, audio) = (has(TrackKind::Video), has(TrackKind::Audio));
+        let track_type = match (video, audio) {
+            (true, false) => "VIDEO",
+            (false, true) => "AUDIO",
+            _ => "ALL",
+        };
+        Wanted {
+            id: None,
+            kid: self.kid(track_type),
+            explicit_iv: self.vector,
+            track_type: track_type.to_owned(),
+            video: video.then(VideoFilter::default),
+            audio: audio.then(AudioFilter::default),
+        }
+    }
+
+    /// A rule of its own for each substream, with a filter that says which it is.
+    fn own_key(&self, substream: &Substream, all: &[Substream]) -> Wanted {
+        let number = all
+            .iter()
+            .filter(|other| other.kind == substream.kind)
+            .position(|other| other.id == substream.id)
+            .map_or(1, |index| index + 1);
+        let word = if substream.kind == TrackKind::Video { "VIDEO" } else { "AUDIO" };
+        Wanted {
+            id: Some(substream.id.clone()),
+            kid: self.kid(&substream.id),
+            explicit_iv: self.vector,
+            track_type: format!("{word}_{number}"),
+            video: (substream.kind == TrackKind::Video)
+                .then(|| VideoFilter { min_pixels: substream.pixels, max_pixels: substream.pixels }),
+            audio: (substream.kind == TrackKind::Audio)
+                .then(|| AudioFilter { min_channels: substream.channels, max_channels: substream.channels }),
+        }
+    }
+}
+
+/// What protects each substream and what is signaled about each key.
+pub struct Plan {
+    /// The scheme of every track.
+    pub scheme: &'static Scheme,
+    keys: Vec<PlannedKey>,
+    key_of: Vec<usize>,
+    patterns: Vec<Pattern>,
+}
+
+/// A key and what is signaled about it.
+pub struct PlannedKey {
+    /// Its id.
+    pub kid: Kid,
+    value: Secret<16>,
+    vector: [u8; 16],
+    /// Each DRM system and what it is told, in the order of the request.
+    pub systems: Vec<(&'static dyn System, DrmSystem)>,
+}
+
+impl Plan {
+    /// Combines the checked answer of a key source with what was asked: IVs are fixed, signaling is completed.
+    ///
+    /// # Errors
+    /// When a system needs the IV from the key source and there is none, or an IV differs from the one asked for.
+    pub fn resolve(
+        intent: &Intent<'_>,
+        substreams: &[Substream],
+        mut document: Document,
+        random: &dyn Random,
+    ) -> Result<Self> {
+        let mut keys = Vec::new();
+        for (index, mut key) in std::mem::take(&mut document.content_keys).into_iter().enumerate() {
+            let vector = vector(intent, &key, random)?;
+            key.explicit_iv = Some(vector);
+            let track = substreams.iter().enumerate().find(|(number, _)| intent.key_of(*number) == index);
+            let signal = Signal {
+                key: &key,
+                scheme: intent.scheme,
+                content_id: intent.content_id,
+                skd_template: intent.skd_template,
+                track: track.map_or("", |(_, substream)| substream.id.as_str()),
+                license_url: intent.license_url,
+            };
+            let systems = signaling(intent, &signal, &document)
+                .map_err(|error| error.at(format_args!("key {}", key.kid)))?;
+            let value = key.value.clone().ok_or_else(|| no_key(index))?;
+            keys.push(PlannedKey { kid: key.kid, value, vector, systems });
+        }
+        let key_of = (0..substreams.len()).map(|substream| intent.key_of(substream)).collect();
+        let patterns = substreams
+            .iter()
+            .map(|substream| match substream.kind {
+                TrackKind::Video => intent.scheme.video,
+                _ => Pattern::NONE,
+            })
+            .collect();
+        Ok(Self { scheme: intent.scheme, keys, key_of, patterns })
+    }
+
+    /// What protects a track of this substream. `track` is the number of the track in the job, unlike that
+    /// of every other track: IVs depend on it.
+    ///
+    /// # Errors
+    /// When there is no substream of this number, or there are too many tracks.
+    pub fn protection(&self, substream: usize, track: usize) -> Result<TrackProtection> {
+        let key = self.key(substream)?;
+        let pattern = self.patterns.get(substream).copied().ok_or_else(|| no_key(substream))?;
+        let iv = match self.scheme.iv {
+            IvRule::Constant16 => Iv::Constant(key.vector),
+            IvRule::PerSample8 => {
+                Iv::PerSample(SampleIvs::new(&key.vector, u32::try_from(track).unwrap_or(u32::MAX))?)
+            }
+        };
+        Ok(TrackProtection::new(self.scheme, key.kid, &key.value, pattern, iv))
+    }
+
+    /// The key of this substream.
+    ///
+    /// # Errors
+    /// When there is no substream of this number.
+    pub fn key(&self, substream: usize) -> Result<&PlannedKey> {
+        self.key_of.get(substream).and_then(|key| self.keys.get(*key)).ok_or_else(|| no_key(substream))
+    }
+
+    /// Every key.
+    pub fn keys(&self) -> &[PlannedKey] {
+        &self.keys
+    }
+
+    /// The whole `pssh` boxes for a file with these substreams, each once, in the order of the systems.
+    ///
+    /// # Errors
+    /// When there is no substream of such a number.
+    pub fn pssh(&self, substreams: &[usize]) -> Result<Vec<Vec<u8>>> {
+        let mut boxes: Vec<Vec<u8>> = Vec::new();
+        for substream in substreams {
+            for (_, system) in &self.key(*substream)?.systems {
+                boxes.extend(system.pssh.iter().filter(|pssh| !boxes.contains(pssh)).cloned().collect::<Vec<_>>());
+            }
+        }
+        Ok(boxes)
+    }
+}
+
+fn no_key(substream: usize) -> Error {
+    Error::keys(format!("no key for substream {}", substream + 1))
+}
+
+/// The 16-byte IV of a key: what its source said, else what the operator fixed, else a random one.
+fn vector(intent: &Intent<'_>, key: &ContentKey, random: &dyn Random) -> Result<[u8; 16]> {
+    if let (Some(theirs), Some(ours)) = (key.explicit_iv, intent.vector)
+        && theirs != ours
+    {
+        return Err(Error::keys(format!("the key source fixed another IV for key {} than the vector", key.kid))
+            .hint("leave out --vector: a license may carry the key source's IV"));
+    }
+    if let Some(vector) = key.explicit_iv.or(intent.vector) {
+        return Ok(vector);
+    }
+    if let Some(system) = intent.systems.iter().find(|system| system.iv_from_key_source()) {
+        return Err(Error::keys(format!(
+            "no IV for key {}: {} licenses carry the IV, so it must come from the key source",
+            key.kid,
+            system.name()
+        ))
+        .hint("give KID:KEY:IV lines, --vector, or let the key server send explicitIV"));
+    }
+    let mut vector = [0; 16];
+    random.fill(&mut vector)?;
+    Ok(vector)
+}
+
+/// What each system is told about a key: the key source's words first, the rest made here.
+fn signaling(
+    intent: &Intent<'_>,
+    signal: &Signal<'_>,
+    document: &Document,
+) -> Result<Vec<(&'static dyn System, DrmSystem)>> {
+    intent
+        .systems
+        .iter()
+        .map(|system| {
+            let known = document.drm_system(system.system_id(), signal.key.kid).cloned();
+            let mut entry = known.unwrap_or_else(|| DrmSystem::new(system.system_id(), signal.key.kid));
+            system.signal(signal, &mut entry).map_err(|error| error.at(system.name()))?;
+            Ok((*system, entry))
+        })
+        .collect()
+}
