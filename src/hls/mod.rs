@@ -1,1 +1,24 @@
-//! hls.
+//! HLS playlists, kept line by line and edited in place — RFC 8216bis.
+//!
+//! A [`Playlist`] is its lines as they were written; [`media`], [`multivariant`] and [`Key`] are
+//! views of them. Edits insert, remove or change single lines, and everything else is written
+//! back byte for byte: unknown tags, comments, blank lines, line endings. What is said about
+//! encryption arrives as finished tag lines.
+
+mod attributes;
+mod byte_range;
+mod define;
+mod key;
+mod line;
+pub mod media;
+pub mod multivariant;
+mod version;
+mod write_media;
+mod write_multivariant;
+
+pub use attributes::Attributes;
+pub use key::Key;
+pub use line::{Line, LineEnding, LineKind, MAX_LINES, MAX_PLAYLIST_BYTES, Playlist, PlaylistKind};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+//! Keys that a playlist names — RFC 8216bis §4.4.4.4, §4.4.6.5.
+
+use super::attributes::Attributes;
+use super::define::Variables;
+use super::line::{Playlist, place};
+use crate::base::{Error, Kid, Result};
+
+/// An `EXT-X-KEY` or `EXT-X-SESSION-KEY` tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Index of the tag's line.
+    pub line: usize,
+    /// `METHOD`.
+    pub method: String,
+    /// `URI`; absent only when the method is `NONE`.
+    pub uri: Option<String>,
+    /// `KEYFORMAT`; `identity` when absent.
+    pub key_format: String,
+    /// `KEYFORMATVERSIONS`; `1` when absent.
+    pub key_format_versions: String,
+    /// `IV`: a 128-bit number, so that a short one has leading zeros.
+    pub iv: Option<[u8; 16]>,
+    /// `KEYID`, which some key formats add.
+    pub key_id: Option<Kid>,
+    /// Every attribute, variables replaced.
+    pub attributes: Attributes,
+}
+
+impl Key {
+    /// Whether it says that what follows is encrypted: any method but `NONE`.
+    pub fn encrypts(&self) -> bool {
+        self.method != "NONE"
+    }
+
+    fn parse(line: usize, attributes: Attributes) -> Result<Self> {
+        let method = attributes.enumerated_string("METHOD")?;
+        let method = method.ok_or_else(|| Error::input("no METHOD").clause("RFC 8216bis §4.4.4.4"))?;
+        let uri = attributes.quoted_string("URI")?;
+        if uri.is_none() && method != "NONE" {
+            return Err(Error::input(format!("METHOD={method} without URI")).clause("RFC 8216bis §4.4.4.4"));
+        }
+        Ok(Self {
+            line,
+            method: method.to_owned(),
+            uri: uri.map(str::to_owned),
+            key_format: attributes.quoted_string("KEYFORMAT")?.unwrap_or("identity").to_owned(),
+            key_format_versions: attributes.quoted_string("KEYFORMATVERSIONS")?.unwrap_or("1").to_owned(),
+            iv: attributes.hexadecimal_sequence("IV")?.map(u128::to_be_bytes),
+            key_id: attributes.hexadecimal_sequence("KEYID")?.map(|id| Kid::new(id.to_be_bytes())),
+            attributes,
+        })
+    }
+}
+
+/// Every tag of this name.
+pub(super) fn keys(playlist: &Playlist, name: &str) -> Result<Vec<Key>> {
+    let mut variables = Variables::of(playlist)?;
+    playlist
+        .tags(name)
+        .map(|(line, value)| {
+            let attributes = variables.attributes(value);
+            attributes
+                .and_then(|attributes| Key::parse(line, attributes))
+                .map_err(|error| error.at(name).at(place(line)))
+        })
+        .collect()
+}
+
+/// Splits finished key tags into lines and checks that each is a tag of this name that encrypts.
+///
+/// One text may hold several lines: key servers hand over all tags of a system at once.
+pub(super) fn checked_lines(texts: &[String], name: &str) -> Result<Vec<String>> {
+    let mut lines: Vec<String> = Vec::new();
+    for text in texts.iter().flat_map(|text| text.split(['\r', '\n'])).map(str::trim_ascii) {
+        if text.is_empty() || lines.iter().any(|line| line == text) {
+            continue;
+        }
+        let value = text.strip_prefix('#').and_then(|tag| tag.strip_prefix(name)?.strip_prefix(':'));
+        // The line is not repeated: a key may stand in its URI.
+        let value =
+            value.ok_or_else(|| Error::keys(format!("signaling for playlists that is no {name} tag")))?;
+        let key = Attributes::parse(value).and_then(|attributes| Key::parse(0, attributes));
+        if !key.map_err(|error| Error::keys(error.to_string()).at(name))?.encrypts() {
+            return Err(Error::keys("METHOD=NONE among the keys of a protected playlist").at(name));
+        }
+        lines.push(text.to_owned());
+    }
+    Ok(lines)
+}

@@ -1,0 +1,130 @@
+//! Multivariant playlists — RFC 8216bis §4.4.6.
+
+use super::attributes::Attributes;
+use super::define::Variables;
+use super::key::{self, Key};
+use super::line::{LineKind, Playlist, place};
+use super::version;
+use crate::base::{Error, Result};
+
+pub use super::write_multivariant::{AudioRendition, MultivariantPlaylist, Variant, write};
+
+/// Tags before which session keys are put.
+const RENDITION_TAGS: &[&str] = &["EXT-X-MEDIA", "EXT-X-STREAM-INF", "EXT-X-I-FRAME-STREAM-INF"];
+
+/// How a playlist is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RenditionKind {
+    /// `EXT-X-STREAM-INF` and the URI line behind it.
+    Variant,
+    /// `EXT-X-I-FRAME-STREAM-INF`.
+    IFrame,
+    /// `EXT-X-MEDIA` with this `TYPE`, such as `AUDIO`.
+    Media(String),
+}
+
+/// A media playlist that a multivariant playlist names; several tags may name the same one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendition {
+    /// Index of the tag's line.
+    pub line: usize,
+    /// The URI, variables replaced.
+    pub uri: String,
+    /// Which tag names it.
+    pub kind: RenditionKind,
+    /// The tag's attributes, variables replaced.
+    pub attributes: Attributes,
+}
+
+/// Every media playlist that is named, in order.
+///
+/// # Errors
+/// When a tag is malformed, a variant has no URI, a URI has no tag, or a variable has no value here.
+pub fn renditions(playlist: &Playlist) -> Result<Vec<Rendition>> {
+    let mut variables = Variables::of(playlist)?;
+    let mut variant: Option<(usize, Attributes)> = None;
+    let mut renditions = Vec::new();
+    for (index, line) in playlist.lines().iter().enumerate() {
+        match line.kind() {
+            LineKind::Tag { name: "EXT-X-STREAM-INF", value } => {
+                expect_uri(variant.take())?;
+                let attributes = variables.attributes(value);
+                let at = |error: Error| error.at("EXT-X-STREAM-INF").at(place(index));
+                variant = Some((index, attributes.map_err(at)?));
+            }
+            LineKind::Tag { name, value } if RENDITION_TAGS.contains(&name) => {
+                let rendition = variables.attributes(value).and_then(|list| by_attribute(index, name, list));
+                renditions.extend(rendition.map_err(|error| error.at(name).at(place(index)))?);
+            }
+            LineKind::Uri(uri) => {
+                let (line, attributes) = variant.take().ok_or_else(|| {
+                    Error::input("URI without EXT-X-STREAM-INF")
+                        .clause("RFC 8216bis §4.4.6.2")
+                        .at(place(index))
+                })?;
+                let uri = variables.substitute(uri).map_err(|error| error.at(place(index)))?.into_owned();
+                renditions.push(Rendition { line, uri, kind: RenditionKind::Variant, attributes });
+            }
+            _ => {}
+        }
+    }
+    expect_uri(variant)?;
+    Ok(renditions)
+}
+
+fn expect_uri(variant: Option<(usize, Attributes)>) -> Result<()> {
+    variant.map_or(Ok(()), |(index, _)| {
+        Err(Error::input("no URI line behind the tag")
+            .clause("RFC 8216bis §4.4.6.2")
+            .at("EXT-X-STREAM-INF")
+            .at(place(index)))
+    })
+}
+
+/// The rendition of a tag that has the URI as an attribute.
+fn by_attribute(line: usize, name: &str, attributes: Attributes) -> Result<Option<Rendition>> {
+    let kind = if name == "EXT-X-MEDIA" {
+        let media_type = attributes.enumerated_string("TYPE")?;
+        let media_type = media_type.ok_or_else(|| Error::input("no TYPE").clause("RFC 8216bis §4.4.6.1"))?;
+        RenditionKind::Media(media_type.to_owned())
+    } else {
+        RenditionKind::IFrame
+    };
+    let uri = attributes.quoted_string("URI")?.map(str::to_owned);
+    if uri.is_none() && kind == RenditionKind::IFrame {
+        return Err(Error::input("no URI").clause("RFC 8216bis §4.4.6.3"));
+    }
+    // Without a URI the rendition is inside the variant's own segments.
+    Ok(uri.map(|uri| Rendition { line, uri, kind, attributes }))
+}
+
+/// Every `EXT-X-SESSION-KEY` tag in order.
+///
+/// # Errors
+/// When one is malformed or a variable has no value here.
+pub fn session_keys(playlist: &Playlist) -> Result<Vec<Key>> {
+    key::keys(playlist, "EXT-X-SESSION-KEY")
+}
+
+/// Inserts each of these finished `EXT-X-SESSION-KEY` tags that the playlist does not have yet,
+/// before the first tag of a rendition, and raises the version as they need it.
+///
+/// # Errors
+/// When a line is no `EXT-X-SESSION-KEY` tag that encrypts.
+pub fn protect(playlist: &mut Playlist, session_key_lines: &[String]) -> Result<()> {
+    let mut lines = key::checked_lines(session_key_lines, "EXT-X-SESSION-KEY")?;
+    lines.retain(|line| !playlist.lines().iter().any(|present| present.text().trim_ascii() == line));
+    let first = playlist.lines().iter().position(|line| match line.kind() {
+        LineKind::Tag { name, .. } => RENDITION_TAGS.contains(&name),
+        LineKind::Uri(_) => true,
+        LineKind::Comment | LineKind::Blank => false,
+    });
+    let index = first.unwrap_or_else(|| playlist.lines().len());
+    playlist.insert(index, lines);
+    version::raise(playlist, 1)
+}
+
+/// Removes every `EXT-X-SESSION-KEY` tag. The version stays.
+pub fn unprotect(playlist: &mut Playlist) {
+    playlist.remove_tags("EXT-X-SESSION-KEY");
+}
