@@ -1,0 +1,333 @@
+//! PlayReady — PlayReady Header Specification: PlayReady object, WRMHEADER 4.0, 4.2 and 4.3.
+
+use aes::Aes128;
+use aes::cipher::{BlockCipherEncrypt, KeyInit};
+
+use crate::base::bytes::Reader;
+use crate::base::{Error, Kid, Result, Secret, SystemId, base64, from_base64};
+use crate::cpix::DrmSystem;
+use crate::protect::Scheme;
+use crate::protect::scheme::{Mode, Pattern};
+use crate::xml::{Document, Element};
+
+use super::pssh::Pssh;
+use super::{ManifestKind, Signal, System, fill};
+
+const SYSTEM_ID: SystemId = SystemId::from_u128(0x9a04f079_9840_4286_ab92_e65be0885f95);
+const NAMESPACE: &str = "http://schemas.microsoft.com/DRM/2007/03/PlayReadyHeader";
+const CLAUSE: &str = "PlayReady Header Specification";
+/// The record type of a rights management header.
+const HEADER_RECORD: u16 = 1;
+
+/// PlayReady.
+#[derive(Debug)]
+pub struct PlayReady;
+
+/// A key and its id, as a header names them.
+#[derive(Clone, Copy, Debug)]
+pub struct HeaderKey<'a> {
+    /// The key id.
+    pub kid: Kid,
+    /// The content key, for the checksum.
+    pub value: &'a Secret<16>,
+}
+
+impl System for PlayReady {
+    fn name(&self) -> &'static str {
+        "playready"
+    }
+
+    fn system_id(&self) -> SystemId {
+        SYSTEM_ID
+    }
+
+    fn pssh_system_id(&self) -> Option<SystemId> {
+        Some(SYSTEM_ID)
+    }
+
+    fn dash_value(&self) -> &'static str {
+        "MSPR 2.0"
+    }
+
+    fn allows(&self, scheme: &Scheme) -> bool {
+        // Its clients know counter mode without and block chaining with a pattern.
+        (scheme.mode == Mode::Ctr) == (scheme.video == Pattern::NONE)
+    }
+
+    fn signals_in(&self, _manifest: ManifestKind) -> bool {
+        true
+    }
+
+    fn request(&self, system: &mut DrmSystem, manifests: &[ManifestKind]) {
+        fill::request_all(system, manifests);
+    }
+
+    fn signal(&self, signal: &Signal<'_>, system: &mut DrmSystem) -> Result<()> {
+        let kid = signal.key.kid;
+        let value =
+            signal.key.value.as_ref().ok_or_else(|| Error::keys(format!("key {kid} has no value")))?;
+        let data = object(&header(&[HeaderKey { kid, value }], signal.scheme.mode))?;
+        let boxes = fill::pssh(system, SYSTEM_ID, Pssh { system_id: SYSTEM_ID, kids: None, data })?;
+        let object = &boxes.first.data;
+        let pro = base64(object);
+        let element = Element::new("mspr:pro").with("xmlns:mspr", "urn:microsoft:playready").with_text(&pro);
+        let elements = boxes.elements + &element.to_text();
+        fill::text(&mut system.content_protection_data, || elements);
+        let method = signal.scheme.hls_method;
+        let line = fill::hls_attributes(
+            method,
+            "text/plain;charset=UTF-16",
+            object,
+            None,
+            "com.microsoft.playready",
+        );
+        fill::hls(&mut system.hls_signaling_data, &line);
+        fill::text(&mut system.smooth_streaming_protection_header_data, || pro);
+        Ok(())
+    }
+
+    fn kids(&self, pssh: &Pssh) -> Result<Vec<Kid>> {
+        let mut kids = Vec::new();
+        for header in headers(&pssh.data).map_err(|error| error.at("PlayReady object"))? {
+            kids_of(header.root(), &mut kids).map_err(|error| error.at("WRMHEADER"))?;
+        }
+        Ok(kids)
+    }
+}
+
+/// The oldest header version that can say it: 4.0 for one counter mode key, 4.2 for several, 4.3 for
+/// block chaining. Only the last has no checksums: with `AESCBC` they are forbidden.
+pub fn header(keys: &[HeaderKey<'_>], mode: Mode) -> String {
+    let (version, data) = match (keys, mode) {
+        ([key], Mode::Ctr) => ("4.0.0.0", data_4_0(key)),
+        (_, Mode::Ctr) => ("4.2.0.0", data_4_2(keys, Mode::Ctr)),
+        (_, Mode::Cbc) => ("4.3.0.0", data_4_2(keys, Mode::Cbc)),
+    };
+    Element::new("WRMHEADER").with("xmlns", NAMESPACE).with("version", version).with_child(data).to_text()
+}
+
+/// The PlayReady object that holds one header record.
+///
+/// # Errors
+/// When the header does not fit a record.
+pub fn object(header: &str) -> Result<Vec<u8>> {
+    let record: Vec<u8> = header.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let length = u16::try_from(record.len()).map_err(|_| {
+        Error::unsupported(format!("PlayReady header of {} bytes, a record holds 65535", record.len()))
+            .clause(CLAUSE)
+    })?;
+    let total = u32::from(length) + 10;
+    let fields = [&total.to_le_bytes()[..], &1_u16.to_le_bytes(), &HEADER_RECORD.to_le_bytes()].concat();
+    Ok([&fields[..], &length.to_le_bytes(), &record].concat())
+}
+
+fn data_4_0(key: &HeaderKey<'_>) -> Element {
+    let element = |name: &str, text: &str| Element::new(name).with_text(text);
+    let protect_info = Element::new("PROTECTINFO")
+        .with_child(element("KEYLEN", "16"))
+        .with_child(element("ALGID", "AESCTR"));
+    Element::new("DATA")
+        .with_child(protect_info)
+        .with_child(element("KID", &base64(&key.kid.to_guid_le())))
+        .with_child(element("CHECKSUM", &checksum(key)))
+}
+
+/// `DATA` of versions 4.2 and 4.3. Attributes stand in alphabetical order, end tags are written out.
+fn data_4_2(keys: &[HeaderKey<'_>], mode: Mode) -> Element {
+    let mut kids = Element::new("KIDS");
+    for key in keys {
+        let kid = Element::new("KID");
+        let kid = match mode {
+            Mode::Ctr => kid.with("ALGID", "AESCTR").with("CHECKSUM", &checksum(key)),
+            Mode::Cbc => kid.with("ALGID", "AESCBC"),
+        };
+        kids = kids.with_child(kid.with("VALUE", &base64(&key.kid.to_guid_le())).with_text(""));
+    }
+    Element::new("DATA").with_child(Element::new("PROTECTINFO").with_child(kids))
+}
+
+/// The first eight bytes of the key id, in GUID order, enciphered with the content key.
+fn checksum(key: &HeaderKey<'_>) -> String {
+    let mut block = key.kid.to_guid_le().into();
+    Aes128::new(key.value.expose().into()).encrypt_block(&mut block);
+    let [a, b, c, d, e, f, g, h, ..] = block.0;
+    base64(&[a, b, c, d, e, f, g, h])
+}
+
+/// The header records of a PlayReady object.
+fn headers(object: &[u8]) -> Result<Vec<Document>> {
+    let mut reader = Reader::new(object);
+    let total = u32::from_le_bytes(reader.array()?);
+    if u32::try_from(object.len()) != Ok(total) {
+        return Err(Error::input(format!("length {total} in {} bytes", object.len())).clause(CLAUSE));
+    }
+    let mut headers = Vec::new();
+    for _ in 0..u16::from_le_bytes(reader.array()?) {
+        let kind = u16::from_le_bytes(reader.array()?);
+        let length = u16::from_le_bytes(reader.array()?);
+        let record = reader.take(usize::from(length))?;
+        if kind == HEADER_RECORD {
+            // The record is UTF-16LE without the byte order mark that says so.
+            headers.push(Document::parse(&[&[0xff, 0xfe], record].concat())?);
+        }
+    }
+    Ok(headers)
+}
+
+fn kids_of(element: &Element, kids: &mut Vec<Kid>) -> Result<()> {
+    if element.local_name() != "KID" {
+        return element.elements().try_for_each(|child| kids_of(child, kids));
+    }
+    let value = match element.attribute("VALUE")? {
+        Some(value) => value.into_owned(),
+        None => element.text()?,
+    };
+    let bytes = from_base64(&value)?;
+    let guid = <[u8; 16]>::try_from(bytes.as_slice())
+        .map_err(|_| Error::input(format!("KID of {} bytes, expected 16", bytes.len())).clause(CLAUSE))?;
+    // Swapping the byte order of a GUID undoes itself.
+    kids.push(Kid::new(Kid::new(guid).to_guid_le()));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::id::parse_16;
+    use crate::drm::tests::{key, signal};
+
+    /// Key id, key, `VALUE`, `CHECKSUM`; the first is a published test key of the system's maker.
+    const VECTORS: [[&str; 4]; 3] = [
+        [
+            "10000000100010001000100000000001",
+            "5b7d5b7d5b7d5b7d5b7d5b7d5b7d5b7d",
+            "AAAAEAAQABAQABAAAAAAAQ==",
+            "ipY1KujFLm4=",
+        ],
+        [
+            "31323334353637383930313233343536",
+            "32333435363738393021323334353637",
+            "NDMyMTY1ODc5MDEyMzQ1Ng==",
+            "l5LoUgK9KCg=",
+        ],
+        [
+            "abba271e8bcf552bbd2e86a434a9a5d9",
+            "69eaa802a6763af979e8d1940fb88392",
+            "Hie6q8+LK1W9LoakNKml2Q==",
+            "BB31ycMlSig=",
+        ],
+    ];
+
+    fn pairs() -> Vec<(Kid, Secret<16>)> {
+        VECTORS
+            .iter()
+            .map(|[kid, key, ..]| (Kid::parse(kid).unwrap(), Secret::new(parse_16(key).unwrap())))
+            .collect()
+    }
+
+    #[test]
+    fn one_counter_mode_key_gets_header_4_0_with_its_checksum() {
+        for ((kid, value), [_, _, text, checksum]) in pairs().iter().zip(VECTORS) {
+            assert_eq!(
+                header(&[HeaderKey { kid: *kid, value }], Mode::Ctr),
+                format!(
+                    "<WRMHEADER xmlns=\"http://schemas.microsoft.com/DRM/2007/03/PlayReadyHeader\" \
+                     version=\"4.0.0.0\"><DATA><PROTECTINFO><KEYLEN>16</KEYLEN><ALGID>AESCTR</ALGID>\
+                     </PROTECTINFO><KID>{text}</KID><CHECKSUM>{checksum}</CHECKSUM></DATA></WRMHEADER>"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn several_counter_mode_keys_get_header_4_2_with_their_checksums() {
+        let pairs = pairs();
+        let keys: Vec<_> = pairs.iter().map(|(kid, value)| HeaderKey { kid: *kid, value }).collect();
+        let kids: String = VECTORS
+            .iter()
+            .map(|[_, _, value, checksum]| {
+                format!("<KID ALGID=\"AESCTR\" CHECKSUM=\"{checksum}\" VALUE=\"{value}\"></KID>")
+            })
+            .collect();
+        assert_eq!(
+            header(&keys, Mode::Ctr),
+            format!(
+                "<WRMHEADER xmlns=\"http://schemas.microsoft.com/DRM/2007/03/PlayReadyHeader\" \
+                 version=\"4.2.0.0\"><DATA><PROTECTINFO><KIDS>{kids}</KIDS></PROTECTINFO></DATA></WRMHEADER>"
+            )
+        );
+    }
+
+    #[test]
+    fn block_chaining_gets_header_4_3_without_a_checksum() {
+        let pairs = pairs();
+        let keys: Vec<_> = pairs.iter().map(|(kid, value)| HeaderKey { kid: *kid, value }).collect();
+        for count in 1..=keys.len() {
+            let text = header(&keys[..count], Mode::Cbc);
+            assert!(text.contains("version=\"4.3.0.0\""), "{text}");
+            assert!(
+                text.contains("<KID ALGID=\"AESCBC\" VALUE=\"AAAAEAAQABAQABAAAAAAAQ==\"></KID>"),
+                "{text}"
+            );
+            assert!(!text.contains("CHECKSUM"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_key_ids_of_every_version_are_read_back() {
+        let pairs = pairs();
+        let keys: Vec<_> = pairs.iter().map(|(kid, value)| HeaderKey { kid: *kid, value }).collect();
+        let wanted: Vec<Kid> = keys.iter().map(|key| key.kid).collect();
+        for (count, mode) in [(1, Mode::Ctr), (3, Mode::Ctr), (1, Mode::Cbc), (3, Mode::Cbc)] {
+            let data = object(&header(&keys[..count], mode)).unwrap();
+            let pssh = Pssh { system_id: SYSTEM_ID, kids: None, data };
+            assert_eq!(PlayReady.kids(&pssh).unwrap(), wanted[..count]);
+        }
+    }
+
+    #[test]
+    fn truncated_and_mutated_objects_are_errors_or_read_calmly() {
+        let key = key();
+        let data =
+            object(&header(&[HeaderKey { kid: key.kid, value: key.value.as_ref().unwrap() }], Mode::Ctr))
+                .unwrap();
+        let kids =
+            |data: &[u8]| PlayReady.kids(&Pssh { system_id: SYSTEM_ID, kids: None, data: data.to_vec() });
+        for end in 0..data.len() {
+            assert!(kids(&data[..end]).is_err(), "{end}");
+        }
+        for position in 0..data.len() {
+            for value in [0, 0x3c, 0xd8, 0xff] {
+                let mut mutated = data.clone();
+                mutated[position] = value;
+                let _ = kids(&mutated);
+            }
+        }
+    }
+
+    #[test]
+    fn playlists_and_smooth_manifests_hold_the_object_and_not_the_box() {
+        let key = key();
+        let mut system = DrmSystem::new(SYSTEM_ID, key.kid);
+        PlayReady.signal(&signal(&key, "cenc"), &mut system).unwrap();
+        let pro = base64(&Pssh::parse(&system.pssh.unwrap()).unwrap().data);
+        assert_eq!(
+            system.hls_signaling_data.media.unwrap(),
+            format!(
+                "#EXT-X-KEY:METHOD=SAMPLE-AES-CTR,URI=\"data:text/plain;charset=UTF-16;base64,{pro}\",\
+                 KEYFORMAT=\"com.microsoft.playready\",KEYFORMATVERSIONS=\"1\""
+            )
+        );
+        assert_eq!(system.smooth_streaming_protection_header_data.unwrap(), pro);
+        let data = system.content_protection_data.unwrap();
+        assert!(data.contains(&format!("<mspr:pro xmlns:mspr=\"urn:microsoft:playready\">{pro}</mspr:pro>")));
+    }
+
+    #[test]
+    fn a_key_without_a_value_is_an_error() {
+        let mut key = key();
+        key.value = None;
+        let mut system = DrmSystem::new(SYSTEM_ID, key.kid);
+        assert!(PlayReady.signal(&signal(&key, "cenc"), &mut system).is_err());
+    }
+}

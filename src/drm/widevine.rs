@@ -1,0 +1,134 @@
+//! Widevine — `pssh` data as a protocol buffer, HLS and DASH forms.
+
+use prost::Message;
+
+use crate::base::{Error, Kid, Result, SystemId};
+use crate::cpix::DrmSystem;
+use crate::protect::Scheme;
+
+use super::pssh::Pssh;
+use super::{ManifestKind, Signal, System, fill};
+
+const SYSTEM_ID: SystemId = SystemId::from_u128(0xedef8ba9_79d6_4ace_a3c8_27dcd51d21ed);
+
+/// Widevine.
+#[derive(Debug)]
+pub struct Widevine;
+
+/// `Data` of a Widevine `pssh` box, as far as a packager writes it.
+#[derive(Clone, PartialEq, Message)]
+pub struct PsshData {
+    /// Key ids in written order.
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    pub key_id: Vec<Vec<u8>>,
+    /// What the license server knows the content by.
+    #[prost(bytes = "vec", optional, tag = "4")]
+    pub content_id: Option<Vec<u8>>,
+    /// The protection scheme as a big-endian four-character code.
+    #[prost(uint32, optional, tag = "9")]
+    pub protection_scheme: Option<u32>,
+}
+
+impl System for Widevine {
+    fn name(&self) -> &'static str {
+        "widevine"
+    }
+
+    fn system_id(&self) -> SystemId {
+        SYSTEM_ID
+    }
+
+    fn pssh_system_id(&self) -> Option<SystemId> {
+        Some(SYSTEM_ID)
+    }
+
+    fn dash_value(&self) -> &'static str {
+        "Widevine"
+    }
+
+    fn allows(&self, _scheme: &Scheme) -> bool {
+        true
+    }
+
+    fn signals_in(&self, _manifest: ManifestKind) -> bool {
+        true
+    }
+
+    fn request(&self, system: &mut DrmSystem, manifests: &[ManifestKind]) {
+        fill::request_all(system, manifests);
+    }
+
+    fn signal(&self, signal: &Signal<'_>, system: &mut DrmSystem) -> Result<()> {
+        let kid = signal.key.kid;
+        let data = PsshData {
+            key_id: vec![kid.bytes().to_vec()],
+            content_id: Some(signal.content_id.as_bytes().to_vec()).filter(|id| !id.is_empty()),
+            protection_scheme: Some(u32::from_be_bytes(signal.scheme.fourcc.0)),
+        };
+        let ours = Pssh { system_id: SYSTEM_ID, kids: None, data: data.encode_to_vec() };
+        let boxes = fill::pssh(system, SYSTEM_ID, ours)?;
+        fill::text(&mut system.content_protection_data, || boxes.elements);
+        let key_format = format!("urn:uuid:{SYSTEM_ID}");
+        let method = signal.scheme.hls_method;
+        let line = fill::hls_attributes(method, "text/plain", &boxes.first.write()?, Some(kid), &key_format);
+        fill::hls(&mut system.hls_signaling_data, &line);
+        Ok(())
+    }
+
+    fn kids(&self, pssh: &Pssh) -> Result<Vec<Kid>> {
+        let wrong = |what: String| Error::input(what).at("Widevine pssh data");
+        let data = PsshData::decode(pssh.data.as_slice()).map_err(|error| wrong(error.to_string()))?;
+        let kid = |bytes: &Vec<u8>| {
+            let kid = <[u8; 16]>::try_from(bytes.as_slice()).map(Kid::new);
+            kid.map_err(|_| wrong(format!("key_id of {} bytes, expected 16", bytes.len())))
+        };
+        data.key_id.iter().map(kid).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::base64;
+    use crate::drm::tests::{key, signal};
+
+    #[test]
+    fn the_box_of_56_bytes_has_one_key_id_and_the_scheme() {
+        let key = key();
+        let mut system = DrmSystem::new(SYSTEM_ID, key.kid);
+        Widevine.signal(&Signal { content_id: "", ..signal(&key, "cbcs") }, &mut system).unwrap();
+        let pssh = system.pssh.unwrap();
+        assert_eq!(pssh.len(), 56);
+        assert_eq!(
+            base64(&pssh),
+            "AAAAOHBzc2gAAAAA7e+LqXnWSs6jyCfc1R0h7QAAABgSEDEyMzQ1Njc4OTAxMjM0NTZI88aJmwY="
+        );
+        assert_eq!(
+            system.hls_signaling_data.media.unwrap(),
+            "#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"data:text/plain;base64,\
+             AAAAOHBzc2gAAAAA7e+LqXnWSs6jyCfc1R0h7QAAABgSEDEyMzQ1Njc4OTAxMjM0NTZI88aJmwY=\",\
+             KEYID=0x31323334353637383930313233343536,\
+             KEYFORMAT=\"urn:uuid:edef8ba9-79d6-4ace-a3c8-27dcd51d21ed\",KEYFORMATVERSIONS=\"1\""
+        );
+    }
+
+    #[test]
+    fn the_scheme_is_its_four_characters_as_a_varint() {
+        for (scheme, varint) in [
+            (b"cenc", [0x48, 0xe3, 0xdc, 0x95, 0x9b, 0x06]),
+            (b"cbcs", [0x48, 0xf3, 0xc6, 0x89, 0x9b, 0x06]),
+            (b"cens", [0x48, 0xf3, 0xdc, 0x95, 0x9b, 0x06]),
+            (b"cbc1", [0x48, 0xb1, 0xc6, 0x89, 0x9b, 0x06]),
+        ] {
+            let scheme = u32::from_be_bytes(*scheme);
+            let data = PsshData { key_id: vec![], content_id: None, protection_scheme: Some(scheme) };
+            assert_eq!(data.encode_to_vec(), varint);
+        }
+    }
+
+    #[test]
+    fn the_content_id_goes_between_key_and_scheme() {
+        let data = PsshData { key_id: vec![], content_id: Some(b"a".to_vec()), protection_scheme: Some(1) };
+        assert_eq!(data.encode_to_vec(), [0x22, 1, b'a', 0x48, 1]);
+    }
+}
