@@ -90,6 +90,20 @@ impl<'a> BitReader<'a> {
         Ok(((1_u32 << zeros) - 1).saturating_add(suffix))
     }
 
+    /// An unsigned Exp-Golomb code whose semantics bound it: `ue(v)` of the syntax element `name`.
+    ///
+    /// # Errors
+    /// As [`BitReader::ue`], and for a value over `most`.
+    pub fn ue_up_to(&mut self, most: u32, name: &'static str) -> Result<u32> {
+        let value = self.ue()?;
+        if value > most {
+            return Err(
+                Error::input(format!("{name} is {value}, at most {most} expected")).at_byte(self.next as u64)
+            );
+        }
+        Ok(value)
+    }
+
     /// A signed Exp-Golomb code: `se(v)`.
     ///
     /// # Errors
@@ -114,6 +128,21 @@ mod tests {
         let mut reader = BitReader::new(&[0b1010_0110, 0b0100_0010, 0b1000_0000]);
         let codes: Vec<i32> = (0..5).map(|_| reader.se().unwrap()).collect();
         assert_eq!(codes, [0, 1, -1, 2, -2]);
+    }
+
+    #[test]
+    fn a_code_over_its_bound_is_named() {
+        let error = BitReader::new(&[0b0010_1000]).ue_up_to(3, "cabac_init_idc").unwrap_err();
+        assert_eq!(error.to_string(), "byte 1: cabac_init_idc is 4, at most 3 expected");
+        assert_eq!(BitReader::new(&[0b0010_1000]).ue_up_to(4, "cabac_init_idc").unwrap(), 4);
+    }
+
+    #[test]
+    fn the_longest_code_is_read_and_a_longer_one_refused() {
+        // 31 zeros, a one, 31 ones: 2^32 - 2, the greatest value of §9.1.
+        let mut reader = BitReader::new(&[0, 0, 3, 0, 1, 0xff, 0xff, 0xff, 0xfe]);
+        assert_eq!(reader.ue().unwrap(), u32::MAX - 1);
+        assert!(BitReader::new(&[0, 0, 3, 0, 0, 3, 0xff, 0xff, 0xff, 0xff]).ue().is_err());
     }
 
     #[test]

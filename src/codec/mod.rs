@@ -1,8 +1,16 @@
 //! Codecs, one file each: which byte ranges of a sample may be protected — ISO/IEC 14496-15 and its kin.
 
+mod aac;
+mod avc;
+#[cfg(test)]
+mod bit_writer;
+#[cfg(test)]
+mod contract;
+mod text;
+
 use std::ops::Range;
 
-use crate::base::{FourCc, Result};
+use crate::base::{Error, FourCc, Result};
 
 /// What a track carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,9 +32,23 @@ pub struct Config<'a> {
     pub boxes: Vec<(FourCc, &'a [u8])>,
 }
 
+impl<'a> Config<'a> {
+    /// The payload of the first box of type `name`.
+    ///
+    /// # Errors
+    /// When the sample entry has none.
+    pub fn payload(&self, name: FourCc) -> Result<&'a [u8]> {
+        let found = self.boxes.iter().find(|(kind, _)| *kind == name);
+        found
+            .map(|(_, payload)| *payload)
+            .ok_or_else(|| Error::input(format!("the sample entry has no {name:?} box")).at(self.entry))
+    }
+}
+
 /// Finds the protectable ranges of the samples of one track, in decode order.
 pub trait Ranges: Send {
-    /// Appends to `out` the byte ranges of `sample` that may be protected: sorted, disjoint, inside the sample.
+    /// Appends to `out` the byte ranges of `sample` that may be protected: sorted, disjoint, not
+    /// empty, inside the sample.
     ///
     /// # Errors
     /// When the sample cannot be parsed; there is no guessing.
@@ -36,6 +58,8 @@ pub trait Ranges: Send {
 /// How the samples of a codec are protected.
 #[derive(Clone, Copy)]
 pub enum Protection {
+    /// Not at all: the track stays clear.
+    Never,
     /// Every byte of a sample.
     WholeSample,
     /// The ranges that a parser finds.
@@ -54,4 +78,21 @@ pub struct Codec {
     pub protection: Protection,
     /// The `codecs` parameter of a sample entry: RFC 6381.
     pub rfc6381: fn(&Config<'_>) -> Result<String>,
+}
+
+/// Every codec that is known; adding one is a file and a line here.
+pub static ALL: &[&Codec] = &[
+    &avc::CODEC,
+    &aac::CODEC,
+    &text::WEBVTT,
+    &text::TTML,
+    &text::TX3G,
+    &text::SIMPLE_TEXT,
+    &text::CEA_608,
+    &text::CEA_708,
+];
+
+/// The codec of sample entries of type `entry` (of a protected entry: its original format).
+pub fn find(entry: FourCc) -> Option<&'static Codec> {
+    ALL.iter().copied().find(|codec| codec.sample_entries.contains(&entry))
 }

@@ -1,0 +1,166 @@
+//! AVC — ITU-T H.264 and its carriage, ISO/IEC 14496-15 §5; what stays clear: ISO/IEC 23001-7 §9.5.2.
+
+mod parameter_sets;
+mod slice_header;
+
+use std::ops::Range;
+
+use self::parameter_sets::ParameterSets;
+use super::{Codec, Config, Protection, Ranges, TrackKind};
+use crate::base::bits::BitReader;
+use crate::base::bytes::Reader;
+use crate::base::{Error, FourCc, Result};
+
+/// AVC with parameter sets in `avcC` (`avc1`) or also in the samples (`avc3`).
+pub(super) static CODEC: Codec = Codec {
+    name: "AVC",
+    kind: TrackKind::Video,
+    sample_entries: &[FourCc(*b"avc1"), FourCc(*b"avc3")],
+    protection: Protection::Ranges(slice_data_ranges),
+    rfc6381,
+};
+
+const AVCC: FourCc = FourCc(*b"avcC");
+
+/// ISO/IEC 14496-15 §E.3: profile, constraint flags and level of `avcC`, two hex digits each.
+fn rfc6381(config: &Config<'_>) -> Result<String> {
+    let at = |e: Error| e.at(AVCC).at(config.entry);
+    let mut reader = Reader::new(config.payload(AVCC)?);
+    configuration_version(&mut reader).map_err(at)?;
+    let profile_compatibility_level = reader.u24().map_err(at)?;
+    Ok(format!("{}.{profile_compatibility_level:06x}", config.entry))
+}
+
+fn slice_data_ranges(config: &Config<'_>) -> Result<Box<dyn Ranges>> {
+    let avcc = config.payload(AVCC)?;
+    Ok(Box::new(SliceData::parse(avcc).map_err(|e| e.at(AVCC).at(config.entry))?))
+}
+
+fn configuration_version(reader: &mut Reader<'_>) -> Result<()> {
+    match reader.u8()? {
+        1 => Ok(()),
+        version => Err(Error::unsupported(format!("configurationVersion {version}, 1 expected"))
+            .clause("ISO/IEC 14496-15 §5.3.3.1")),
+    }
+}
+
+/// `nal_unit_type` of the NAL units that matter here: ITU-T H.264 table 7-1.
+mod nal_unit_type {
+    pub(super) const SLICE: u8 = 1;
+    pub(super) const SLICE_DATA_PARTITION_A: u8 = 2;
+    pub(super) const IDR_SLICE: u8 = 5;
+    pub(super) const SPS: u8 = 7;
+    pub(super) const PPS: u8 = 8;
+}
+
+/// The first byte of a NAL unit: ITU-T H.264 §7.3.1.
+#[derive(Clone, Copy, Debug)]
+struct NalUnitHeader {
+    nal_ref_idc: u8,
+    nal_unit_type: u8,
+}
+
+impl NalUnitHeader {
+    fn parse(byte: u8) -> Result<Self> {
+        if byte & 0x80 != 0 {
+            return Err(Error::input("forbidden_zero_bit is 1").clause("ITU-T H.264 §7.4.1"));
+        }
+        Ok(Self { nal_ref_idc: (byte >> 5) & 3, nal_unit_type: byte & 0x1f })
+    }
+
+    /// IdrPicFlag: ITU-T H.264 (7-1).
+    fn is_idr(self) -> bool {
+        self.nal_unit_type == nal_unit_type::IDR_SLICE
+    }
+}
+
+/// Finds the slice data in samples; knows the parameter sets that are in force.
+#[derive(Debug)]
+struct SliceData {
+    nal_unit_length_size: usize,
+    parameter_sets: ParameterSets,
+}
+
+impl SliceData {
+    /// Reads AVCDecoderConfigurationRecord: ISO/IEC 14496-15 §5.3.3.1. What follows the parameter
+    /// sets (chroma format and bit depths of the high profiles) repeats them and is not read.
+    fn parse(avcc: &[u8]) -> Result<Self> {
+        let mut reader = Reader::new(avcc);
+        configuration_version(&mut reader)?;
+        reader.u24()?; // AVCProfileIndication, profile_compatibility, AVCLevelIndication
+        let nal_unit_length_size = match reader.u8()? & 3 {
+            2 => {
+                return Err(Error::input("lengthSizeMinusOne is 2, one of 0, 1, 3 expected")
+                    .clause("ISO/IEC 14496-15 §5.3.3.2"));
+            }
+            length_size_minus_one => usize::from(length_size_minus_one) + 1,
+        };
+        let mut parameter_sets = ParameterSets::new();
+        let num_of_sequence_parameter_sets = reader.u8()? & 0x1f;
+        parameter_set_list(&mut reader, num_of_sequence_parameter_sets, &mut parameter_sets)?;
+        let num_of_picture_parameter_sets = reader.u8()?;
+        parameter_set_list(&mut reader, num_of_picture_parameter_sets, &mut parameter_sets)?;
+        Ok(Self { nal_unit_length_size, parameter_sets })
+    }
+
+    /// How many leading bytes of a NAL unit stay clear: all of them unless it carries slice data.
+    fn clear_bytes(&mut self, nal_unit: &[u8]) -> Result<usize> {
+        // A NAL unit of one byte ends a sequence or stream; one of none says nothing.
+        let [first, payload @ ..] = nal_unit else { return Ok(0) };
+        let header = NalUnitHeader::parse(*first)?;
+        match header.nal_unit_type {
+            _ if payload.is_empty() => Ok(1),
+            nal_unit_type::SLICE | nal_unit_type::SLICE_DATA_PARTITION_A | nal_unit_type::IDR_SLICE => {
+                let mut reader = BitReader::new(payload);
+                slice_header::parse(&mut reader, header, &self.parameter_sets)
+                    .map_err(|e| e.at("slice_header"))?;
+                Ok(1 + reader.bytes_touched())
+            }
+            nal_unit_type => {
+                self.parameter_sets.update(nal_unit_type, payload)?;
+                Ok(nal_unit.len())
+            }
+        }
+    }
+}
+
+fn parameter_set_list(reader: &mut Reader<'_>, count: u8, parameter_sets: &mut ParameterSets) -> Result<()> {
+    for _ in 0..count {
+        let length = reader.u16()?;
+        let position = reader.position();
+        if let [first, payload @ ..] = reader.take(usize::from(length))? {
+            NalUnitHeader::parse(*first)
+                .and_then(|header| parameter_sets.update(header.nal_unit_type, payload))
+                .map_err(|e| e.at_byte(position as u64))?;
+        }
+    }
+    Ok(())
+}
+
+impl Ranges for SliceData {
+    fn ranges(&mut self, sample: &[u8], out: &mut Vec<Range<usize>>) -> Result<()> {
+        let mut reader = Reader::new(sample);
+        while reader.remaining() > 0 {
+            let length = reader
+                .take(self.nal_unit_length_size)?
+                .iter()
+                .fold(0, |length, byte| (length << 8) | usize::from(*byte));
+            let start = reader.position();
+            let left = reader.remaining();
+            let nal_unit = reader.take(length).map_err(|_| {
+                Error::input(format!("NAL unit of {length} bytes, the sample has {left} left"))
+                    .clause("ISO/IEC 14496-15 §5.3.4.2")
+                    .at_byte(start as u64)
+            })?;
+            let clear =
+                self.clear_bytes(nal_unit).map_err(|e| e.at(format_args!("NAL unit at byte {start}")))?;
+            if clear < length {
+                out.push(start + clear..start + length);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,0 +1,129 @@
+//! The contract of every codec: ranges are sorted, disjoint and inside, whatever the bytes say.
+
+use std::ops::Range;
+
+use super::{ALL, Config, Protection, Ranges, TrackKind, avc, find};
+use crate::base::{FourCc, Result};
+
+const MUTATIONS: u64 = 2_000;
+
+/// A codec that is protected by ranges, with a track of it: sample entry, configuration box, samples.
+struct Specimen {
+    entry: FourCc,
+    config: (FourCc, Vec<u8>),
+    samples: Vec<Vec<u8>>,
+}
+
+fn specimens() -> Vec<Specimen> {
+    let (avcc, samples) = avc::tests::specimen();
+    vec![Specimen { entry: FourCc(*b"avc1"), config: (FourCc(*b"avcC"), avcc), samples }]
+}
+
+impl Specimen {
+    fn parser(&self, config: &[u8]) -> Result<Box<dyn Ranges>> {
+        let Protection::Ranges(parser) = find(self.entry).unwrap().protection else {
+            panic!("{} is not protected by ranges", self.entry)
+        };
+        parser(&Config { entry: self.entry, boxes: vec![(self.config.0, config)] })
+    }
+}
+
+fn check(parser: &mut dyn Ranges, sample: &[u8]) -> Result<Vec<Range<usize>>> {
+    let mut out = Vec::new();
+    let result = parser.ranges(sample, &mut out);
+    let mut end = 0;
+    for range in &out {
+        assert!(range.start >= end && range.end > range.start && range.end <= sample.len(), "{out:?}");
+        end = range.end;
+    }
+    result.map(|()| out)
+}
+
+/// xorshift64*, so that a failure can be repeated.
+fn random(state: &mut u64) -> usize {
+    *state ^= *state >> 12;
+    *state ^= *state << 25;
+    *state ^= *state >> 27;
+    usize::try_from(state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33).unwrap()
+}
+
+fn mutate(bytes: &[u8], state: &mut u64) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for _ in 0..=random(state) % 4 {
+        let at = random(state) % bytes.len();
+        bytes[at] = match random(state) % 4 {
+            0 => 0,
+            1 => 0xff,
+            _ => bytes[at] ^ (1 << (random(state) % 8)),
+        };
+    }
+    bytes
+}
+
+#[test]
+fn every_row_with_ranges_has_a_specimen_and_every_entry_one_row() {
+    let mut entries = Vec::new();
+    for codec in ALL {
+        assert_eq!(matches!(codec.protection, Protection::Never), codec.kind == TrackKind::Text);
+        let ranged = matches!(codec.protection, Protection::Ranges(_));
+        let seen = specimens().iter().any(|specimen| codec.sample_entries.contains(&specimen.entry));
+        assert_eq!(ranged, seen, "{}", codec.name);
+        entries.extend(codec.sample_entries);
+    }
+    for entry in &entries {
+        assert_eq!(entries.iter().filter(|other| *other == entry).count(), 1, "{entry}");
+        assert!(find(*entry).is_some());
+    }
+    assert!(find(FourCc(*b"encv")).is_none());
+}
+
+#[test]
+fn samples_of_every_codec_have_ranges() {
+    for specimen in specimens() {
+        let mut parser = specimen.parser(&specimen.config.1).unwrap();
+        for sample in &specimen.samples {
+            assert!(!check(&mut *parser, sample).unwrap().is_empty(), "{}", specimen.entry);
+        }
+    }
+}
+
+#[test]
+fn every_truncation_of_a_sample_gives_ranges_or_an_error() {
+    for specimen in specimens() {
+        for sample in &specimen.samples {
+            for end in 0..sample.len() {
+                let _ = check(&mut *specimen.parser(&specimen.config.1).unwrap(), &sample[..end]);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_mutation_of_samples_and_configuration_gives_ranges_or_an_error() {
+    let mut state = 0x9e37_79b9_7f4a_7c15;
+    for specimen in specimens() {
+        for _ in 0..MUTATIONS {
+            let mut parser = specimen.parser(&specimen.config.1).unwrap();
+            for sample in &specimen.samples {
+                let _ = check(&mut *parser, &mutate(sample, &mut state));
+            }
+            let Ok(mut parser) = specimen.parser(&mutate(&specimen.config.1, &mut state)) else { continue };
+            for sample in &specimen.samples {
+                let _ = check(&mut *parser, sample);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_codecs_parameter_is_total_and_text_is_named_by_its_entry() {
+    for codec in ALL {
+        for entry in codec.sample_entries {
+            let parameter = (codec.rfc6381)(&Config { entry: *entry, boxes: Vec::new() });
+            match codec.kind {
+                TrackKind::Text => assert_eq!(parameter.unwrap(), entry.to_string()),
+                _ => assert!(parameter.is_err(), "{entry}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Subtitles and captions, which are never protected — ISO/IEC 14496-30, 3GPP TS 26.245.
+
+use super::{Codec, Config, Protection, TrackKind};
+use crate::base::{FourCc, Result};
+
+/// What all rows of this file have in common.
+const TEXT: Codec =
+    Codec { name: "", kind: TrackKind::Text, sample_entries: &[], protection: Protection::Never, rfc6381 };
+
+/// WebVTT: ISO/IEC 14496-30 §7.
+pub(super) static WEBVTT: Codec = Codec { name: "WebVTT", sample_entries: &[FourCc(*b"wvtt")], ..TEXT };
+
+/// TTML: ISO/IEC 14496-30 §5.
+pub(super) static TTML: Codec = Codec { name: "TTML", sample_entries: &[FourCc(*b"stpp")], ..TEXT };
+
+/// Timed text: 3GPP TS 26.245 §5.16.
+pub(super) static TX3G: Codec =
+    Codec { name: "3GPP timed text", sample_entries: &[FourCc(*b"tx3g")], ..TEXT };
+
+/// Text without a format of its own: ISO/IEC 14496-12 §12.5.3, §12.6.3.
+pub(super) static SIMPLE_TEXT: Codec =
+    Codec { name: "plain text", sample_entries: &[FourCc(*b"sbtt"), FourCc(*b"stxt")], ..TEXT };
+
+/// Closed captions of ANSI/CTA-608.
+pub(super) static CEA_608: Codec =
+    Codec { name: "CEA-608 captions", sample_entries: &[FourCc(*b"c608")], ..TEXT };
+
+/// Closed captions of ANSI/CTA-708.
+pub(super) static CEA_708: Codec =
+    Codec { name: "CEA-708 captions", sample_entries: &[FourCc(*b"c708")], ..TEXT };
+
+/// RFC 6381 §3.3: the first element is the sample entry's type, which says enough.
+fn rfc6381(config: &Config<'_>) -> Result<String> {
+    Ok(config.entry.to_string())
+}
