@@ -1,6 +1,8 @@
 //! drm-pack.
 
 pub mod base;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod codec;
 pub mod cpix;
 pub mod dash;

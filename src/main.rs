@@ -1,3 +1,7 @@
 //! The command `drm-pack`: a thin caller of the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    drm_pack::cli::main()
+}

@@ -20,6 +20,8 @@ pub struct Document {
 /// `ContentKey`.
 #[derive(Clone, Debug)]
 pub struct ContentKey {
+    /// `@id`.
+    pub id: Option<String>,
     /// `@kid`.
     pub kid: Kid,
     /// `@explicitIV`, 16 bytes.

@@ -113,6 +113,7 @@ fn content_key(element: &Element) -> Result<ContentKey> {
         .transpose()
         .map_err(place)?;
     Ok(ContentKey {
+        id: attribute(element, "id")?,
         kid,
         explicit_iv: attribute(element, "explicitIV")?.as_deref().and_then(explicit_iv),
         common_encryption_scheme: scheme,

@@ -43,6 +43,7 @@ fn list<T>(out: &mut String, name: &str, items: &[T], write: impl Fn(&mut String
 fn content_key(out: &mut String, key: &ContentKey) {
     out.push_str("    <cpix:ContentKey");
     attribute(out, "kid", Some(&key.kid.to_string()));
+    attribute(out, "id", key.id.as_deref());
     attribute(out, "explicitIV", key.explicit_iv.as_ref().map(|iv| base64(iv)).as_deref());
     let scheme = key.common_encryption_scheme.map(|scheme| scheme.to_string());
     attribute(out, "commonEncryptionScheme", scheme.as_deref());

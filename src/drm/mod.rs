@@ -20,6 +20,10 @@ pub use pssh::Pssh;
 pub const ALL: &[&dyn System] =
     &[&widevine::Widevine, &playready::PlayReady, &fairplay::FairPlay, &clearkey::ClearKey];
 
+/// Prefixes that key servers use in `ContentProtectionData` without declaring them.
+pub const NAMESPACES: &[(&str, &str)] =
+    &[("mspr", "urn:microsoft:playready"), ("clearkey", "http://dashif.org/guidelines/clearKey")];
+
 /// A kind of manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ManifestKind {

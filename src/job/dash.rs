@@ -4,7 +4,7 @@ use crate::base::env::Store;
 use crate::base::{Error, Result};
 use crate::dash::content_protection::{SystemDescriptor, descriptors};
 use crate::dash::{ContentType, Count, Media, Mpd, Place, Protected, Reference, Representation};
-use crate::drm::ManifestKind;
+use crate::drm::{self, ManifestKind};
 use crate::package::{Plan, PlannedKey};
 use crate::xml::Element;
 
@@ -68,7 +68,8 @@ impl DashManifest {
             }
             return Ok(());
         };
-        let index = package.rendition(store, &representation.id, &representation.id, init, expect).map_err(at)?;
+        let index =
+            package.rendition(store, &representation.id, &representation.id, init, expect).map_err(at)?;
         for file in files {
             package.file(index, file).map_err(at)?;
         }
@@ -116,7 +117,11 @@ impl DashManifest {
             let Some(rendition) = package.renditions.get(*index) else { continue };
             let Some(substream) = rendition.substreams.iter().flatten().next() else { continue };
             let key = plan.key(*substream)?;
-            protected.push(Protected { place: *place, kid: key.kid, descriptors: content_protection(plan, key)? });
+            protected.push(Protected {
+                place: *place,
+                kid: key.kid,
+                descriptors: content_protection(plan, key)?,
+            });
         }
         self.mpd.protect(&protected).map_err(|error| error.at(self.name.clone()))?;
         self.write(done, env)
@@ -155,7 +160,7 @@ pub(super) fn content_protection(plan: &Plan, key: &PlannedKey) -> Result<Vec<El
             system_id: system.system_id(),
             value: system.dash_value(),
             data: data.content_protection_data.as_deref().unwrap_or_default(),
-            namespaces: system.namespaces(),
+            namespaces: drm::NAMESPACES,
         })
         .collect();
     descriptors(plan.scheme.name, key.kid, &systems)

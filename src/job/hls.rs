@@ -96,13 +96,17 @@ fn media_playlist(
                 package.clear_file(file);
                 continue;
             }
-            return Err(Error::unsupported(format!("segment {} has no EXT-X-MAP: it is not fragmented MP4", segment.uri))
-                .clause("RFC 8216bis §3.1.2")
-                .at(name)
-                .hint("MPEG-TS and packed audio are not protected yet"));
+            return Err(Error::unsupported(format!(
+                "segment {} has no EXT-X-MAP: it is not fragmented MP4",
+                segment.uri
+            ))
+            .clause("RFC 8216bis §3.1.2")
+            .at(name)
+            .hint("MPEG-TS and packed audio are not protected yet"));
         };
         let init = resolve(name, &map.uri).map_err(at)?;
-        let rendition = package.rendition(store, name, name, (init, map.byte_range.clone()), expect).map_err(at)?;
+        let rendition =
+            package.rendition(store, name, name, (init, map.byte_range.clone()), expect).map_err(at)?;
         package.file(rendition, file).map_err(at)?;
         if !renditions.contains(&rendition) {
             renditions.push(rendition);
@@ -153,11 +157,12 @@ impl HlsManifests {
     fn write(self, done: &ProtectedPackage, env: &Env<'_>) -> Result<Vec<OutputReport>> {
         let mut outputs = Vec::new();
         for MediaPlaylist { name, mut playlist, .. } in self.media {
-            media::map_byte_ranges(&mut playlist, &mut |uri, range| {
-                match done.offsets.get(&resolve(&name, uri)?) {
-                    Some(offsets) => offsets.range(range),
-                    None => Ok(range),
-                }
+            media::map_byte_ranges(&mut playlist, &mut |uri, range| match done
+                .offsets
+                .get(&resolve(&name, uri)?)
+            {
+                Some(offsets) => offsets.range(range),
+                None => Ok(range),
             })
             .map_err(|error| error.at(name.clone()))?;
             outputs.push(write_manifest(env, &name, &playlist.to_bytes())?);

@@ -8,11 +8,11 @@ mod mp4;
 mod mp4_manifests;
 mod package;
 mod report;
-mod run;
 mod rules;
+mod run;
 
 pub use decrypt::{DecryptJob, decrypt};
-pub use env::{Env, Event};
+pub use env::{Env, Event, Locate};
 pub use report::{OutputReport, Report, TrackReport};
 pub use rules::{Format, Job};
 pub use run::run;

@@ -66,7 +66,9 @@ pub(super) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
         let (segments, outputs) =
             write_track(&track, number, &plan, &boundaries, env).map_err(|error| error.at(place))?;
         report.outputs.extend(outputs);
-        if let Some((index, substream)) = track.substream.and_then(|index| Some((index, substreams.get(index)?))) {
+        if let Some((index, substream)) =
+            track.substream.and_then(|index| Some((index, substreams.get(index)?)))
+        {
             let mut entry = track_report(&plan, substream, index, track.media)?;
             entry.source.clone_from(&track.file.name);
             entry.samples = segments.iter().map(|segment| segment.samples).sum();
@@ -99,7 +101,8 @@ fn output_tracks<'a>(
     let all = || files.iter().flat_map(|file| file.tracks.iter().map(move |media| (file, media)));
     for (kind, letter) in [(TrackKind::Video, 'v'), (TrackKind::Audio, 'a'), (TrackKind::Text, 't')] {
         for (file, media) in all().filter(|(_, media)| media.kind() == Some(kind)) {
-            if samples(file.source.as_ref(), &file.moov, media.track.track_id, &file.trexes)?.next().is_none() {
+            if samples(file.source.as_ref(), &file.moov, media.track.track_id, &file.trexes)?.next().is_none()
+            {
                 warnings.push(left_out(file, media, "it has no samples"));
                 continue;
             }

@@ -56,7 +56,11 @@ impl WrittenTrack<'_> {
 
     /// The bit rate of the segment with the highest one, in bits per second.
     fn peak(&self) -> u64 {
-        self.segments.iter().map(|segment| self.bits_per_second(segment.bytes, segment.duration)).max().unwrap_or(0)
+        self.segments
+            .iter()
+            .map(|segment| self.bits_per_second(segment.bytes, segment.duration))
+            .max()
+            .unwrap_or(0)
     }
 
     fn average(&self) -> u64 {
@@ -72,7 +76,8 @@ impl WrittenTrack<'_> {
     /// Pictures per second as a reduced fraction.
     fn frame_rate(&self) -> (u64, u64) {
         let samples: u64 = self.segments.iter().map(|segment| segment.samples).sum();
-        let (pictures, ticks) = (samples * u64::from(self.track.media.track.timescale), self.duration().max(1));
+        let (pictures, ticks) =
+            (samples * u64::from(self.track.media.track.timescale), self.duration().max(1));
         let divisor = greatest_common_divisor(pictures, ticks).max(1);
         (pictures / divisor, ticks / divisor)
     }
@@ -136,7 +141,8 @@ fn audio_groups<'a, 'b>(tracks: &'a [WrittenTrack<'b>]) -> Result<Vec<AudioGroup
         let codec = written.track.media.rfc6381()?;
         let language = &written.track.media.track.language;
         let fits = |group: &&mut AudioGroup<'a, 'b>| {
-            group.codec == codec && group.tracks.iter().all(|other| other.track.media.track.language != *language)
+            group.codec == codec
+                && group.tracks.iter().all(|other| other.track.media.track.language != *language)
         };
         match groups.iter_mut().find(fits) {
             Some(group) => group.tracks.push(written),
@@ -188,14 +194,14 @@ fn multivariant_playlist(
 fn variant(written: &WrittenTrack<'_>, group: Option<&AudioGroup<'_, '_>>) -> Result<Variant> {
     let entry = written.track.media.track.sample_entry()?;
     let is_video = written.track.kind == TrackKind::Video;
-    let sound = |rate: fn(&WrittenTrack<'_>) -> u64| {
-        group.map_or(0, |group| group.tracks.iter().map(|track| rate(track)).max().unwrap_or(0))
-    };
+    let sound = group.map_or(&[][..], |group| &group.tracks);
     let (pictures, ticks) = written.frame_rate();
     let codec = written.track.media.rfc6381()?;
     Ok(Variant {
-        bandwidth: written.peak() + sound(WrittenTrack::peak),
-        average_bandwidth: Some(written.average() + sound(WrittenTrack::average)),
+        bandwidth: written.peak() + sound.iter().map(|track| track.peak()).max().unwrap_or(0),
+        average_bandwidth: Some(
+            written.average() + sound.iter().map(|track| track.average()).max().unwrap_or(0),
+        ),
         codecs: group.map_or_else(|| codec.clone(), |group| format!("{codec},{}", group.codec)),
         resolution: is_video.then(|| (u32::from(entry.width), u32::from(entry.height))),
         #[expect(clippy::cast_precision_loss, reason = "a frame rate")]
@@ -214,7 +220,8 @@ fn mpd(tracks: &[WrittenTrack<'_>], plan: &Plan) -> Result<Vec<u8>> {
     let mut sets: Vec<(String, NewAdaptationSet, Vec<&WrittenTrack<'_>>)> = Vec::new();
     for written in tracks {
         let codec = written.track.media.rfc6381()?;
-        let language = written.track.media.track.language.clone().filter(|_| written.track.kind != TrackKind::Video);
+        let language =
+            written.track.media.track.language.clone().filter(|_| written.track.kind != TrackKind::Video);
         let family = codec.split('.').next().unwrap_or_default();
         let key = format!("{:?}/{family}/{language:?}", written.track.kind);
         let representation = representation(written, codec, start)?;
@@ -263,7 +270,12 @@ fn adaptation_set(
         TrackKind::Audio => (ContentType::Audio, "audio/mp4"),
         TrackKind::Text => (ContentType::Text, "application/mp4"),
     };
-    NewAdaptationSet { content_type, mime_type: mime_type.into(), lang, representations: vec![representation] }
+    NewAdaptationSet {
+        content_type,
+        mime_type: mime_type.into(),
+        lang,
+        representations: vec![representation],
+    }
 }
 
 fn representation(written: &WrittenTrack<'_>, codecs: String, start: f64) -> Result<NewRepresentation> {

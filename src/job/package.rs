@@ -13,8 +13,8 @@ use crate::isobmff::BoxNode;
 use crate::isobmff::file::moov;
 use crate::isobmff::track::trexes;
 use crate::package::{
-    MediaTrack, OffsetMap, Plan, Preset, Protect, ProtectedTrack, Substream, Totals, clear_tracks, media_tracks,
-    rewrite,
+    MediaTrack, OffsetMap, Plan, Preset, Protect, ProtectedTrack, Substream, Totals, clear_tracks,
+    media_tracks, rewrite,
 };
 
 use super::env::{Env, Event};
@@ -183,7 +183,12 @@ pub(super) fn substream(id: String, kind: TrackKind, media: &MediaTrack) -> Subs
 }
 
 /// The report's entry of a track.
-pub(super) fn track_report(plan: &Plan, substream: &Substream, number: usize, media: &MediaTrack) -> Result<TrackReport> {
+pub(super) fn track_report(
+    plan: &Plan,
+    substream: &Substream,
+    number: usize,
+    media: &MediaTrack,
+) -> Result<TrackReport> {
     let entry = media.track.sample_entry()?;
     let is_video = substream.kind == TrackKind::Video;
     Ok(TrackReport {
@@ -258,8 +263,10 @@ pub(super) fn protect(
     let done: Vec<_> = jobs
         .par_iter()
         .map(|job| {
-            let prepared = job.rendition.and_then(|index| prepared.get(index)).filter(|p| !p.tracks.is_empty());
-            let files = job.rendition.and_then(|index| package.renditions.get(index)).map_or(0, |r| r.files.len());
+            let prepared =
+                job.rendition.and_then(|index| prepared.get(index)).filter(|p| !p.tracks.is_empty());
+            let files =
+                job.rendition.and_then(|index| package.renditions.get(index)).map_or(0, |r| r.files.len());
             write_file(job, prepared, files, store, env).map_err(|error| error.at(job.name))
         })
         .collect::<Result<_>>()?;
@@ -393,8 +400,11 @@ pub(super) fn read_manifest(store: &dyn Store, name: &str) -> Result<Vec<u8>> {
     let source = store.open(name)?;
     let limit = 64 << 20;
     if source.len() > limit {
-        return Err(Error::unsupported(format!("a manifest of {} bytes, at most {limit} are read", source.len()))
-            .at(name));
+        return Err(Error::unsupported(format!(
+            "a manifest of {} bytes, at most {limit} are read",
+            source.len()
+        ))
+        .at(name));
     }
     let mut bytes = vec![0; usize::try_from(source.len()).unwrap_or(0)];
     source.read_at(0, &mut bytes)?;

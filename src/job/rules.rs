@@ -34,8 +34,6 @@ pub struct Job {
     pub segment_duration: f64,
     /// Template of key URIs.
     pub skd_template: String,
-    /// Where licenses are, for systems that say so in the manifest.
-    pub license_url: Option<String>,
     /// Most substreams that the vendor takes.
     pub max_substreams: Option<usize>,
 }
@@ -52,7 +50,6 @@ impl Default for Job {
             formats: None,
             segment_duration: 6.0,
             skd_template: "skd://{kid}".into(),
-            license_url: None,
             max_substreams: None,
         }
     }
@@ -91,7 +88,9 @@ impl Rules {
     /// the input is, `None` for MP4 files.
     pub(super) fn check(job: &Job, package: Option<ManifestKind>) -> Result<Self> {
         if job.drm == "simpleaes" {
-            return Err(Error::unsupported("encryption of whole segments (--drm simpleaes) is not there yet"));
+            return Err(Error::unsupported(
+                "encryption of whole segments (--drm simpleaes) is not there yet",
+            ));
         }
         let systems = drm::parse_list(&job.drm)?;
         let scheme = scheme(job.scheme.as_deref(), &systems)?;
@@ -100,7 +99,10 @@ impl Rules {
             .as_deref()
             .map(|text| {
                 parse_16(text).filter(|_| text.len() == 32).ok_or_else(|| {
-                    Error::usage(format!("vector {text:?} has {} characters, expected 32 hex digits", text.len()))
+                    Error::usage(format!(
+                        "vector {text:?} has {} characters, expected 32 hex digits",
+                        text.len()
+                    ))
                 })
             })
             .transpose()?;
@@ -120,8 +122,10 @@ impl Rules {
             return Err(Error::input("the input has no track that can be protected"));
         }
         if let Some(limit) = job.max_substreams.filter(|limit| substreams > *limit) {
-            return Err(Error::usage(format!("{substreams} encrypted substreams, the key server takes {limit}"))
-                .hint("leave out renditions, or raise --max-substreams if your vendor takes more"));
+            return Err(Error::usage(format!(
+                "{substreams} encrypted substreams, the key server takes {limit}"
+            ))
+            .hint("leave out renditions, or raise --max-substreams if your vendor takes more"));
         }
         self.systems.iter().try_for_each(|system| system.check_template(&job.skd_template, keys))
     }
@@ -129,9 +133,10 @@ impl Rules {
 
 fn scheme(asked: Option<&str>, systems: &[&'static dyn System]) -> Result<&'static Scheme> {
     let Some(name) = asked else {
-        return SCHEMES.iter().find(|scheme| systems.iter().all(|system| system.allows(scheme))).ok_or_else(|| {
-            Error::usage("no protection scheme suits all these DRM systems")
-        });
+        return SCHEMES
+            .iter()
+            .find(|scheme| systems.iter().all(|system| system.allows(scheme)))
+            .ok_or_else(|| Error::usage("no protection scheme suits all these DRM systems"));
     };
     let scheme = Scheme::find(name)?;
     match systems.iter().find(|system| !system.allows(scheme)) {
@@ -159,8 +164,12 @@ fn manifests(
     for system in systems {
         if !asked.iter().any(|kind| system.signals_in(*kind)) {
             let kinds: Vec<_> = asked.iter().map(|kind| format!("{kind:?}").to_uppercase()).collect();
-            return Err(Error::usage(format!("{} cannot be signaled in {}", system.name(), kinds.join(" or ")))
-                .hint("leave it out of --drm, or give an input or --format that can say it"));
+            return Err(Error::usage(format!(
+                "{} cannot be signaled in {}",
+                system.name(),
+                kinds.join(" or ")
+            ))
+            .hint("leave it out of --drm, or give an input or --format that can say it"));
         }
     }
     if let Some(kind) = asked.iter().find(|kind| !signals(kind)) {
@@ -182,6 +191,7 @@ fn content_id(job: &Job) -> Result<String> {
     let input = job.inputs.first().map_or("", String::as_str);
     let name = input.rsplit(['/', '\\']).next().unwrap_or_default();
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-    let cleaned: String = stem.chars().map(|c| if allowed(c) { c } else { '-' }).take(MAX_RESOURCE_ID).collect();
+    let cleaned: String =
+        stem.chars().map(|c| if allowed(c) { c } else { '-' }).take(MAX_RESOURCE_ID).collect();
     Ok(if cleaned.is_empty() { "content".into() } else { cleaned })
 }

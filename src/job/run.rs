@@ -71,7 +71,9 @@ pub(super) fn read_package(
     expect: Expect,
 ) -> Result<(Package, Manifests)> {
     match kind {
-        ManifestKind::Hls => hls::read(store, name, expect).map(|(package, hls)| (package, Manifests::Hls(hls))),
+        ManifestKind::Hls => {
+            hls::read(store, name, expect).map(|(package, hls)| (package, Manifests::Hls(hls)))
+        }
         ManifestKind::Dash => {
             dash::read(store, name, expect).map(|(package, dash)| (package, Manifests::Dash(dash)))
         }
@@ -113,7 +115,6 @@ pub(super) fn plan(job: &Job, rules: &Rules, substreams: &[Substream], env: &Env
         manifests: &rules.manifests,
         vector: rules.vector,
         skd_template: &job.skd_template,
-        license_url: job.license_url.as_deref(),
     };
     rules.check_substreams(job, substreams.len(), intent.key_count(substreams))?;
     (env.observe)(Event::Step("exchanging keys"));

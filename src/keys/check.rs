@@ -125,6 +125,7 @@ fn checked_key(wanted: &ContentKey, found: &ContentKey) -> Result<ContentKey> {
             .hint("leave out the IV, so that the key source's own is used"));
     }
     Ok(ContentKey {
+        id: wanted.id.clone(),
         kid: found.kid,
         explicit_iv: found.explicit_iv.or(wanted.explicit_iv),
         common_encryption_scheme: found.common_encryption_scheme.or(wanted.common_encryption_scheme),

@@ -93,8 +93,9 @@ impl KeyFile {
 
 /// The `intendedTrackType` of a key, its id when it has none.
 fn label(request: &Document, kid: Kid) -> String {
+    let id = request.content_key(kid).and_then(|key| key.id.clone());
     let rule = request.usage_rules.iter().find(|rule| rule.kid == kid);
-    rule.and_then(|rule| rule.intended_track_type.clone()).unwrap_or_else(|| kid.to_string())
+    id.or_else(|| rule.and_then(|rule| rule.intended_track_type.clone())).unwrap_or_else(|| kid.to_string())
 }
 
 impl Entry {
@@ -143,6 +144,7 @@ impl KeyServer for KeyFile {
             .iter()
             .zip(&entries)
             .map(|(wanted, entry)| ContentKey {
+                id: wanted.id.clone(),
                 kid: entry.kid,
                 explicit_iv: entry.iv.or(wanted.explicit_iv),
                 common_encryption_scheme: wanted.common_encryption_scheme,

@@ -9,6 +9,8 @@ const CPIX_VERSION: &str = "2.3";
 /// A key that is wanted, and for which tracks.
 #[derive(Clone, Debug)]
 pub struct Wanted {
+    /// `ContentKey/@id`: the id of the one track under this key, for key files with labels.
+    pub id: Option<String>,
     /// The key id to propose.
     pub kid: Kid,
     /// `explicitIV` to propose, when the caller has one.
@@ -26,6 +28,7 @@ pub struct Wanted {
 /// `drm_systems` says what each DRM system wants to be told about each key: an empty value asks for it.
 pub fn request(content_id: &str, scheme: FourCc, wanted: &[Wanted], drm_systems: Vec<DrmSystem>) -> Document {
     let content_keys = wanted.iter().map(|wanted| ContentKey {
+        id: wanted.id.clone(),
         kid: wanted.kid,
         explicit_iv: wanted.explicit_iv,
         common_encryption_scheme: Some(scheme),

@@ -49,8 +49,6 @@ pub struct Intent<'a> {
     pub vector: Option<[u8; 16]>,
     /// Template of key URIs.
     pub skd_template: &'a str,
-    /// Where ClearKey-like licenses are.
-    pub license_url: Option<&'a str>,
 }
 
 impl Intent<'_> {
@@ -77,7 +75,9 @@ impl Intent<'_> {
     pub fn request(&self, substreams: &[Substream]) -> Document {
         let wanted: Vec<_> = match self.preset {
             Preset::Preset0 => vec![self.shared_key(substreams)],
-            Preset::Preset1 => substreams.iter().map(|substream| self.own_key(substream, substreams)).collect(),
+            Preset::Preset1 => {
+                substreams.iter().map(|substream| self.own_key(substream, substreams)).collect()
+            }
         };
         let mut systems = Vec::new();
         for key in &wanted {
@@ -176,7 +176,7 @@ impl Plan {
                 content_id: intent.content_id,
                 skd_template: intent.skd_template,
                 track: track.map_or("", |(_, substream)| substream.id.as_str()),
-                license_url: intent.license_url,
+                license_url: None,
             };
             let systems = signaling(intent, &signal, &document)
                 .map_err(|error| error.at(format_args!("key {}", key.kid)))?;
@@ -232,7 +232,9 @@ impl Plan {
         let mut boxes: Vec<Vec<u8>> = Vec::new();
         for substream in substreams {
             for (_, system) in &self.key(*substream)?.systems {
-                boxes.extend(system.pssh.iter().filter(|pssh| !boxes.contains(pssh)).cloned().collect::<Vec<_>>());
+                boxes.extend(
+                    system.pssh.iter().filter(|pssh| !boxes.contains(pssh)).cloned().collect::<Vec<_>>(),
+                );
             }
         }
         Ok(boxes)
@@ -248,8 +250,11 @@ fn vector(intent: &Intent<'_>, key: &ContentKey, random: &dyn Random) -> Result<
     if let (Some(theirs), Some(ours)) = (key.explicit_iv, intent.vector)
         && theirs != ours
     {
-        return Err(Error::keys(format!("the key source fixed another IV for key {} than the vector", key.kid))
-            .hint("leave out --vector: a license may carry the key source's IV"));
+        return Err(Error::keys(format!(
+            "the key source fixed another IV for key {} than the vector",
+            key.kid
+        ))
+        .hint("leave out --vector: a license may carry the key source's IV"));
     }
     if let Some(vector) = key.explicit_iv.or(intent.vector) {
         return Ok(vector);

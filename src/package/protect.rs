@@ -43,7 +43,12 @@ enum Numbering {
 
 impl<'a> Protect<'a> {
     /// An edit of a file that is one segment, or an init segment.
-    pub fn segment(tracks: &'a [ProtectedTrack], clear: &'a [u32], pssh: &'a [Vec<u8>], segment: u32) -> Self {
+    pub fn segment(
+        tracks: &'a [ProtectedTrack],
+        clear: &'a [u32],
+        pssh: &'a [Vec<u8>],
+        segment: u32,
+    ) -> Self {
         Self::new(tracks, clear, pssh, Numbering::File(segment))
     }
 
@@ -150,9 +155,12 @@ impl Edit for Protect<'_> {
                 Some(index) => self.traf(index, fragment, data, data_position)?,
                 None if self.clear.contains(&fragment.track_id) => None,
                 None => {
-                    return Err(Error::input(format!("track {} is not in the init segment", fragment.track_id))
-                        .clause("ISO/IEC 14496-12 §8.8.7")
-                        .at("traf/tfhd"));
+                    return Err(Error::input(format!(
+                        "track {} is not in the init segment",
+                        fragment.track_id
+                    ))
+                    .clause("ISO/IEC 14496-12 §8.8.7")
+                    .at("traf/tfhd"));
                 }
             });
         }

@@ -1,0 +1,211 @@
+//! What users type: the commands and options of the interface.
+
+use std::path::PathBuf;
+
+use clap::{Args as ArgsGroup, Parser, Subcommand, ValueEnum};
+
+/// DRM packaging and key exchange for adaptive streaming.
+#[derive(Parser, Debug)]
+#[command(name = "drm-pack", version, about, max_term_width = 100)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Command {
+    /// Encrypt renditions and write or rewrite their manifests
+    Pack(Box<PackArgs>),
+    /// Sign in and print a ticketed key-request URL
+    KeyUrl(KeyUrlArgs),
+    /// Decrypt a protected package or fragmented MP4 files: the inverse of pack
+    Decrypt(DecryptArgs),
+    /// Run a development key server: CAS tickets and SPEKE 2.0, for tests and demonstrations
+    #[cfg(feature = "server")]
+    KeyServer(KeyServerArgs),
+    /// Show the whole way on the bundled clip: key server, ticket, keys, pack, decrypt, compare
+    #[cfg(feature = "server")]
+    Demo(DemoArgs),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+impl Command {
+    pub(super) fn wants_json(&self) -> bool {
+        match self {
+            Self::Pack(args) => args.json,
+            Self::KeyUrl(args) => args.json,
+            Self::Decrypt(args) => args.json,
+            _ => false,
+        }
+    }
+}
+
+#[derive(ArgsGroup, Debug)]
+pub(super) struct PackArgs {
+    /// One .mpd, one .m3u8, or one or more MP4 files (progressive, fragmented, CMAF)
+    #[arg(required = true, value_name = "INPUT")]
+    pub(super) inputs: Vec<String>,
+    /// Output folder; it appears when everything in it is whole
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: PathBuf,
+    /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey
+    #[arg(long, value_name = "LIST")]
+    pub(super) drm: String,
+    /// Protection scheme: cenc or cbcs [default: cbcs when fairplay is in the list, else cenc]
+    #[arg(long, value_name = "S")]
+    pub(super) scheme: Option<String>,
+    /// preset0: one key for all substreams; preset1: one key each
+    #[arg(long, value_enum, default_value = "preset0", value_name = "P")]
+    pub(super) preset: PresetArg,
+    /// Content id: 1 to 128 of A-Z a-z 0-9 _ - [default: the input's name, cleaned]
+    #[arg(long, value_name = "ID")]
+    pub(super) resource_id: Option<String>,
+    /// IV, 32 hex digits [default: from the key server, else random]
+    #[arg(long, value_name = "HEX")]
+    pub(super) vector: Option<String>,
+    /// Manifests for MP4 inputs: hls, dash, or both joined by + or , [default: what --drm allows]
+    #[arg(long, value_name = "LIST")]
+    pub(super) format: Option<String>,
+    /// Segment duration for MP4 inputs, in seconds, cut at the next random access point
+    #[arg(long, value_name = "S", default_value_t = 6.0)]
+    pub(super) segment_duration: f64,
+    /// FairPlay URI; {kid} {kid_guid} {iv} {content_id} {track} are replaced
+    #[arg(long, value_name = "T", default_value = "skd://{kid}")]
+    pub(super) skd_template: String,
+    /// Most encrypted substreams that the vendor takes [default: 9 with --drmtoday]
+    #[arg(long, value_name = "N")]
+    pub(super) max_substreams: Option<usize>,
+    /// Replace the output folder when the new one is whole
+    #[arg(long)]
+    pub(super) overwrite: bool,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) keys: KeyArgs,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug)]
+pub(super) enum PresetArg {
+    Preset0,
+    Preset1,
+}
+
+/// Where keys come from: exactly one source.
+#[derive(ArgsGroup, Debug)]
+#[command(next_help_heading = "Keys, from exactly one of")]
+pub(super) struct KeyArgs {
+    /// POST a SPEKE request there; the URL may carry ?ticket= [env: DRM_PACK_KEY_SERVER_URL]
+    #[arg(long, value_name = "URL")]
+    pub(super) key_server_url: Option<String>,
+    /// SPEKE version of the request
+    #[arg(long, value_name = "V", default_value = "2.0")]
+    pub(super) speke: String,
+    /// Header for the key server; VALUE is @FILE or $VARIABLE, never the value itself
+    #[arg(long, value_name = "NAME:VALUE")]
+    pub(super) header: Vec<String>,
+    /// Sign in to castLabs DRMtoday and get a fresh ticket for each call
+    #[arg(long)]
+    pub(super) drmtoday: bool,
+    /// Lines [LABEL=]KID:KEY[:IV] in hex, # comments; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(super) key_file: Option<PathBuf>,
+    /// Keys derived offline from SEED, for tests and demonstrations only
+    #[arg(long, value_name = "SEED")]
+    pub(super) dev_keys: Option<String>,
+    #[command(flatten)]
+    pub(super) account: AccountArgs,
+}
+
+/// A DRMtoday account. The password comes from DRMTODAY_PASSWORD or a file.
+#[derive(ArgsGroup, Debug)]
+#[command(next_help_heading = "DRMtoday account")]
+pub(super) struct AccountArgs {
+    /// Organization UUID
+    #[arg(long, value_name = "UUID", env = "DRMTODAY_ORG")]
+    pub(super) org: Option<String>,
+    /// Id of the CPIX ingest configuration
+    #[arg(long, value_name = "ID", env = "DRMTODAY_CPIX_CONFIG")]
+    pub(super) cpix_config: Option<String>,
+    /// Name of the API account, such as merchant::packager
+    #[arg(long, value_name = "NAME", env = "DRMTODAY_USER")]
+    pub(super) user: Option<String>,
+    /// File with the password [default: the variable DRMTODAY_PASSWORD]
+    #[arg(long, value_name = "FILE")]
+    pub(super) password_file: Option<PathBuf>,
+    /// prod or staging
+    #[arg(long, value_name = "NAME", default_value = "prod")]
+    pub(super) environment: String,
+    /// Sign-in host, instead of --environment
+    #[arg(long, value_name = "URL", env = "DRMTODAY_AUTH_URL")]
+    pub(super) auth_url: Option<String>,
+    /// Key ingest host, instead of --environment
+    #[arg(long, value_name = "URL", env = "DRMTODAY_FRONTEND_URL")]
+    pub(super) frontend_url: Option<String>,
+}
+
+#[derive(ArgsGroup, Debug)]
+pub(super) struct KeyUrlArgs {
+    #[command(flatten)]
+    pub(super) account: AccountArgs,
+    /// Asset id: the URL of the generate (GET) endpoint instead of the process (POST) one
+    #[arg(long, value_name = "ID")]
+    pub(super) asset: Option<String>,
+    /// Print the URL, the service and the time as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(ArgsGroup, Debug)]
+pub(super) struct DecryptArgs {
+    /// One .mpd, one .m3u8, or fragmented MP4 files
+    #[arg(required = true, value_name = "INPUT")]
+    pub(super) inputs: Vec<String>,
+    /// Output folder; it appears when everything in it is whole
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: PathBuf,
+    /// Lines [LABEL=]KID:KEY[:IV] in hex, # comments; - is standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "cpix", required_unless_present = "cpix")]
+    pub(super) key_file: Option<PathBuf>,
+    /// A CPIX document with clear keys
+    #[arg(long, value_name = "FILE")]
+    pub(super) cpix: Option<PathBuf>,
+    /// Replace the output folder when the new one is whole
+    #[arg(long)]
+    pub(super) overwrite: bool,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[cfg(feature = "server")]
+#[derive(ArgsGroup, Debug)]
+pub(super) struct KeyServerArgs {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8089")]
+    pub(super) listen: std::net::SocketAddr,
+    /// Listen on an address that other machines reach: every key of this server can be computed from its seed
+    #[arg(long)]
+    pub(super) allow_public: bool,
+    /// Seed that keys and IVs are derived from
+    #[arg(long, value_name = "SEED", default_value = "drm-pack")]
+    pub(super) seed: String,
+    /// Lifetime of a service ticket, in seconds
+    #[arg(long, value_name = "S", default_value_t = 10)]
+    pub(super) ticket_seconds: u64,
+    /// Name of the account; its password is DRMTODAY_PASSWORD, or made up
+    #[arg(long, value_name = "NAME", default_value = "demo::packager", env = "DRMTODAY_USER")]
+    pub(super) user: String,
+}
+
+#[cfg(feature = "server")]
+#[derive(ArgsGroup, Debug)]
+pub(super) struct DemoArgs {
+    /// Keep what the demo writes in this folder
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+}

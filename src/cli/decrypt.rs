@@ -1,0 +1,44 @@
+//! `drm-pack decrypt`: the inverse of `pack`.
+
+use crate::base::{Kid, Result, Secret};
+use crate::cpix;
+use crate::io::{FileStore, HttpClient, OutputDirectory, SystemRandom};
+use crate::job::{DecryptJob, Env, decrypt};
+use crate::keys::{DevKeys, KeyFile};
+
+use super::args::DecryptArgs;
+use super::keys::secret_text;
+use super::output::{Progress, finish};
+use super::pack::{locate, overwrite};
+
+pub(super) fn run(args: &DecryptArgs) -> Result<()> {
+    let keys: Box<dyn Fn(Kid) -> Option<Secret<16>> + Sync> = match (&args.key_file, &args.cpix) {
+        (Some(path), _) => {
+            let place = path.display().to_string();
+            let file = KeyFile::parse(&secret_text(path)?).map_err(|error| error.at(place))?;
+            Box::new(move |kid| file.lookup(kid).cloned())
+        }
+        (None, Some(path)) => {
+            let document =
+                cpix::read(secret_text(path)?.as_bytes()).map_err(|error| error.at(path.display()))?;
+            Box::new(move |kid| document.content_key(kid)?.value.clone())
+        }
+        (None, None) => Box::new(|_| None),
+    };
+    let output = OutputDirectory::begin(&args.out, overwrite(args.overwrite))?;
+    let progress = Progress::new();
+    let report = decrypt(
+        &DecryptJob { inputs: args.inputs.clone(), find_key: keys.as_ref() },
+        &Env {
+            locate: &locate,
+            output: &output.store() as &FileStore,
+            keys: &DevKeys::new(""),
+            http: &HttpClient::new()?,
+            random: &SystemRandom,
+            observe: &|event| progress.observe(event),
+        },
+    )?;
+    output.publish()?;
+    finish(&report, &args.out, args.json);
+    Ok(())
+}

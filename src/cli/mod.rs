@@ -1,0 +1,49 @@
+//! The command: arguments become a job, a report becomes text; nothing else is done here.
+
+mod args;
+mod decrypt;
+#[cfg(feature = "server")]
+mod demo;
+#[cfg(feature = "server")]
+mod key_server;
+mod key_url;
+mod keys;
+mod output;
+mod pack;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::base::Result;
+
+use args::{Args, Command};
+
+/// Runs the command with the arguments of the process; the exit code says who must act.
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    let json = args.command.wants_json();
+    match run(args.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::error(&error, json);
+            ExitCode::from(error.kind().exit_code())
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Pack(args) => pack::run(&args),
+        Command::KeyUrl(args) => key_url::run(&args),
+        Command::Decrypt(args) => decrypt::run(&args),
+        #[cfg(feature = "server")]
+        Command::KeyServer(args) => key_server::run(&args),
+        #[cfg(feature = "server")]
+        Command::Demo(args) => demo::run(&args),
+        Command::Completions { shell } => {
+            output::completions(shell);
+            Ok(())
+        }
+    }
+}
