@@ -182,6 +182,15 @@ impl Element {
         self.name().split_once(':').map_or("", |(prefix, _)| prefix)
     }
 
+    /// Gives the element another qualified name.
+    pub fn set_name(&mut self, name: &str) {
+        let length = self.name().len();
+        self.tag.replace_range(..length, name);
+        if let Some(end) = &mut self.end {
+            name.clone_into(end);
+        }
+    }
+
     /// The unescaped value of the attribute with this qualified name.
     ///
     /// # Errors

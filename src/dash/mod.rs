@@ -1,1 +1,18 @@
-//! dash.
+//! Media presentation descriptions, read, protected and written — ISO/IEC 23009-1, DASH-IF IOP.
+
+mod addressing;
+mod byte_ranges;
+pub mod content_protection;
+mod duration;
+mod layout;
+mod mpd;
+mod switching;
+mod template;
+pub mod write;
+
+pub use addressing::{Count, MAX_SEGMENTS, Media, Reference};
+pub use content_protection::Protected;
+pub use mpd::{ContentType, Mpd, Place, Representation};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! Byte ranges of an MPD, moved when files change — ISO/IEC 23009-1 §5.3.9.2.2, §5.3.9.3.2.
+
+use std::ops::Range;
+
+use super::Mpd;
+use super::addressing::{byte_range, file_name};
+use super::mpd::{Place, is_mpd};
+use crate::base::{Error, Result};
+use crate::xml::Element;
+
+/// What maps the bytes of a file to where they are now.
+type Map<'a> = dyn FnMut(&str, Range<u64>) -> Result<Range<u64>> + 'a;
+
+/// The elements with byte ranges: the attribute that names another file, and the attribute with the range.
+const RANGES: &[(&str, &str, &str)] = &[
+    ("SegmentBase", "", "indexRange"),
+    ("SegmentTemplate", "", "indexRange"),
+    ("SegmentList", "", "indexRange"),
+    ("Initialization", "sourceURL", "range"),
+    ("RepresentationIndex", "sourceURL", "range"),
+    ("SegmentURL", "media", "mediaRange"),
+    ("SegmentURL", "media", "indexRange"),
+];
+
+impl Mpd {
+    /// Rewrites every byte range that is signaled: `map` gets a file's name and a range of the file as it was
+    /// and gives the range as it is now. Text whose numbers do not change is left as it stands.
+    ///
+    /// # Errors
+    /// When `map` fails, or when one range is inherited by Representations for which it becomes different ones.
+    pub fn map_byte_ranges(
+        &mut self,
+        document: &str,
+        map: &mut dyn FnMut(&str, Range<u64>) -> Result<Range<u64>>,
+    ) -> Result<()> {
+        let mut bases = Vec::new();
+        for level in self.levels() {
+            bases.push((level.place, level.base_url().map_err(|error| error.at(level.place))?));
+        }
+        let mut root = self.document.root().clone();
+        let prefix = root.prefix().to_owned();
+        let mut edit = Edit { prefix: &prefix, document, map };
+        for (p, period) in edit.indexed(&mut root, "Period") {
+            let within = |place: &Place| place.period == p;
+            edit.information(period, &select(&bases, within))?;
+            for (a, set) in edit.indexed(period, "AdaptationSet") {
+                let within = |place: &Place| place.period == p && place.adaptation_set == a;
+                edit.information(set, &select(&bases, within))?;
+                for (r, representation) in edit.indexed(set, "Representation") {
+                    let place = Place { period: p, adaptation_set: a, representation: r };
+                    edit.information(representation, &select(&bases, |other| *other == place))
+                        .map_err(|error| error.at(place))?;
+                }
+            }
+        }
+        *self.document.root_mut() = root;
+        Ok(())
+    }
+}
+
+fn select(bases: &[(Place, String)], within: impl Fn(&Place) -> bool) -> Vec<&str> {
+    bases.iter().filter(|(place, _)| within(place)).map(|(_, base)| base.as_str()).collect()
+}
+
+struct Edit<'a, 'm> {
+    prefix: &'a str,
+    document: &'a str,
+    map: &'a mut Map<'m>,
+}
+
+impl Edit<'_, '_> {
+    fn indexed<'e>(&self, parent: &'e mut Element, name: &str) -> Vec<(usize, &'e mut Element)> {
+        parent
+            .elements_mut()
+            .filter(|element| element.local_name() == name && is_mpd(self.prefix, element))
+            .enumerate()
+            .collect()
+    }
+
+    /// Maps the ranges of the segment information directly under `level`, which all of `bases` inherit.
+    fn information(&mut self, level: &mut Element, bases: &[&str]) -> Result<()> {
+        for info in level.elements_mut().filter(|element| is_mpd(self.prefix, element)) {
+            if !matches!(info.local_name(), "SegmentBase" | "SegmentList" | "SegmentTemplate") {
+                continue;
+            }
+            self.element(info, bases)?;
+            for part in info.elements_mut().filter(|element| is_mpd(self.prefix, element)) {
+                self.element(part, bases)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn element(&mut self, element: &mut Element, bases: &[&str]) -> Result<()> {
+        for &(name, file, range) in RANGES {
+            if element.local_name() == name {
+                self.range(element, file, range, bases)
+                    .map_err(|error| error.at(format_args!("{name}/@{range}")))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn range(&mut self, element: &mut Element, file: &str, name: &str, bases: &[&str]) -> Result<()> {
+        let Some(range) = byte_range(element, name)? else { return Ok(()) };
+        let reference = if file.is_empty() { None } else { element.attribute(file)? };
+        let mut mapped: Option<Range<u64>> = None;
+        for base in bases {
+            let file = file_name(self.document, base, reference.as_deref().unwrap_or_default())?;
+            let moved = (self.map)(&file, range.clone())?;
+            if mapped.as_ref().is_some_and(|other| *other != moved) {
+                return Err(Error::unsupported(
+                    "a byte range inherited by Representations that need different ones",
+                )
+                .clause("ISO/IEC 23009-1 §5.3.9.1"));
+            }
+            mapped = Some(moved);
+        }
+        if let Some(mapped) = mapped.filter(|mapped| *mapped != range) {
+            let last =
+                mapped.end.checked_sub(1).filter(|last| *last >= mapped.start).ok_or_else(|| {
+                    Error::input("the mapped byte range is empty").clause("RFC 9110 §14.1.2")
+                })?;
+            element.set_attribute(name, &format!("{}-{last}", mapped.start));
+        }
+        Ok(())
+    }
+}

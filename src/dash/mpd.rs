@@ -1,0 +1,351 @@
+//! MPD, Period, AdaptationSet and Representation as views of the element tree — ISO/IEC 23009-1 §5.3.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use super::addressing::{self, Media, Reference};
+use super::{duration, template};
+use crate::base::{Error, Result};
+use crate::xml::{Document, Element};
+
+/// The namespace of every edition's MPD.
+pub(super) const NAMESPACE: &str = "urn:mpeg:dash:schema:mpd:2011";
+const XLINK: &str = "http://www.w3.org/1999/xlink";
+
+/// A media presentation description; what is not edited is written back byte for byte.
+#[derive(Clone, Debug)]
+pub struct Mpd {
+    pub(super) document: Document,
+}
+
+/// Where a Representation stands: counts from 0 of its Period, of its AdaptationSet in the Period and of
+/// itself in the AdaptationSet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// Which `Period` of the MPD.
+    pub period: usize,
+    /// Which `AdaptationSet` of the Period.
+    pub adaptation_set: usize,
+    /// Which `Representation` of the AdaptationSet.
+    pub representation: usize,
+}
+
+impl fmt::Display for Place {
+    /// Writes an XPath, which counts from 1.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [period, set, representation] =
+            [self.period, self.adaptation_set, self.representation].map(|index| index.saturating_add(1));
+        write!(f, "Period[{period}]/AdaptationSet[{set}]/Representation[{representation}]")
+    }
+}
+
+/// What the MPD says a Representation carries: §5.3.3.2, `@contentType`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentType {
+    /// Pictures.
+    Video,
+    /// Sound.
+    Audio,
+    /// Subtitles and captions.
+    Text,
+    /// Still images, such as thumbnails.
+    Image,
+    /// Anything else.
+    Other,
+}
+
+/// A Representation with what it inherits from its AdaptationSet and Period.
+#[derive(Clone, Debug)]
+pub struct Representation {
+    /// Where it stands.
+    pub place: Place,
+    /// `@id`.
+    pub id: String,
+    /// From `@contentType` or else `@mimeType`; `None` when neither tells.
+    pub kind: Option<ContentType>,
+    /// `@mimeType`.
+    pub mime_type: Option<String>,
+    /// `@codecs`.
+    pub codecs: Option<String>,
+    /// `@width`, in pixels.
+    pub width: Option<u64>,
+    /// `@height`, in pixels.
+    pub height: Option<u64>,
+    /// `@bandwidth`, in bits per second.
+    pub bandwidth: Option<u64>,
+    /// `AdaptationSet/@lang`.
+    pub lang: Option<String>,
+    /// The initialization segment; `None` for a self-initializing file or media without one.
+    pub initialization: Option<Reference>,
+    /// The media segments.
+    pub media: Media,
+}
+
+/// A Representation element and the elements around it.
+#[derive(Clone, Copy)]
+pub(super) struct Level<'a> {
+    pub(super) place: Place,
+    pub(super) root: &'a Element,
+    pub(super) period: &'a Element,
+    pub(super) adaptation_set: &'a Element,
+    pub(super) representation: &'a Element,
+}
+
+impl Mpd {
+    /// Reads an MPD.
+    ///
+    /// # Errors
+    /// When it is not an XML document whose root is `MPD`, or has parts elsewhere (`xlink:href`).
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let document = Document::parse(bytes)?;
+        let root = document.root();
+        let namespace = root.attribute(&declaration(root.prefix()))?.unwrap_or_default();
+        if root.local_name() != "MPD" || namespace != NAMESPACE {
+            return Err(Error::input(format!(
+                "root element {} of namespace {namespace:?}, expected MPD of {NAMESPACE:?}",
+                root.name()
+            ))
+            .clause("ISO/IEC 23009-1 §5.3.1"));
+        }
+        check(root, root.prefix(), &mut Vec::new())?;
+        Ok(Self { document })
+    }
+
+    /// The document's bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.document.to_bytes()
+    }
+
+    /// All Representations in document order; `document` is the MPD's own name below the presentation's folder.
+    ///
+    /// # Errors
+    /// When an address is wrong or leads out of the folder, when the presentation is still live, or when
+    /// it has more than [`MAX_SEGMENTS`](super::MAX_SEGMENTS) segments.
+    pub fn representations(&self, document: &str) -> Result<Vec<Representation>> {
+        let root = self.document.root();
+        let durations = period_durations(root)?;
+        if root.attribute("type")?.is_some_and(|kind| kind == "dynamic") && durations.contains(&None) {
+            return Err(Error::unsupported(
+                "a dynamic MPD whose duration is not known yet, expected a finished one",
+            )
+            .clause("ISO/IEC 23009-1 §5.3.1.2")
+            .hint("encrypt the presentation once it has ended"));
+        }
+        let mut segments_left = addressing::MAX_SEGMENTS;
+        self.levels()
+            .into_iter()
+            .map(|level| {
+                let duration = durations.get(level.place.period).copied().flatten();
+                level.view(document, duration, &mut segments_left).map_err(|error| error.at(level.place))
+            })
+            .collect()
+    }
+
+    pub(super) fn levels(&self) -> Vec<Level<'_>> {
+        let root = self.document.root();
+        let mut levels = Vec::new();
+        for (p, period) in children(root, "Period").enumerate() {
+            for (a, adaptation_set) in children(period, "AdaptationSet").enumerate() {
+                for (r, representation) in children(adaptation_set, "Representation").enumerate() {
+                    let place = Place { period: p, adaptation_set: a, representation: r };
+                    levels.push(Level { place, root, period, adaptation_set, representation });
+                }
+            }
+        }
+        levels
+    }
+}
+
+impl<'a> Level<'a> {
+    fn view(self, document: &str, duration: Option<Duration>, left: &mut u64) -> Result<Representation> {
+        let own = |name: &str| self.representation.attribute(name);
+        let id = own("id")?
+            .ok_or_else(|| Error::input("Representation has no @id").clause("ISO/IEC 23009-1 §5.3.5.2"))?
+            .into_owned();
+        let bandwidth = number(self.representation, "bandwidth")?;
+        let inherited = |name: &str| -> Result<Option<u64>> {
+            Ok(number(self.representation, name)?.or(number(self.adaptation_set, name)?))
+        };
+        let text = |name: &str| -> Result<Option<String>> {
+            Ok(self.attribute(name)?.map(|value| value.into_owned()))
+        };
+        let (initialization, media) = addressing::Addressing {
+            levels: [self.representation, self.adaptation_set, self.period],
+            document,
+            base: self.base_url()?,
+            representation_id: &id,
+            bandwidth,
+            period_duration: duration,
+            segments_left: left,
+        }
+        .locate()?;
+        Ok(Representation {
+            place: self.place,
+            kind: self.content_type()?,
+            mime_type: text("mimeType")?,
+            codecs: text("codecs")?,
+            width: inherited("width")?,
+            height: inherited("height")?,
+            lang: text("lang")?,
+            id,
+            bandwidth,
+            initialization,
+            media,
+        })
+    }
+
+    /// An attribute of the Representation, or else of its AdaptationSet: §5.3.7.
+    fn attribute(self, name: &str) -> Result<Option<Cow<'a, str>>> {
+        let own = self.representation.attribute(name)?;
+        if own.is_some() { Ok(own) } else { self.adaptation_set.attribute(name) }
+    }
+
+    /// The first `BaseURL` of each level, joined: §5.6.4. The others name the same data elsewhere.
+    pub(super) fn base_url(self) -> Result<String> {
+        let mut base = String::new();
+        for element in [self.root, self.period, self.adaptation_set, self.representation] {
+            if let Some(url) = child(element, "BaseURL") {
+                base = template::join(&base, url.text()?.trim()).map_err(|error| error.at("BaseURL"))?;
+            }
+        }
+        Ok(base)
+    }
+
+    fn content_type(self) -> Result<Option<ContentType>> {
+        let of_component = match child(self.adaptation_set, "ContentComponent") {
+            Some(component) => component.attribute("contentType")?,
+            None => None,
+        };
+        let mime_type = self.attribute("mimeType")?;
+        let stated = [self.attribute("contentType")?, of_component];
+        let Some(name) = stated.into_iter().flatten().next().or_else(|| mime_type.clone()) else {
+            return Ok(None);
+        };
+        Ok(Some(match name.split('/').next().unwrap_or_default() {
+            "video" => ContentType::Video,
+            "audio" => ContentType::Audio,
+            "text" => ContentType::Text,
+            "image" => ContentType::Image,
+            _ if mime_type.is_some_and(|kind| kind == "application/ttml+xml") || self.is_subtitle()? => {
+                ContentType::Text
+            }
+            _ => ContentType::Other,
+        }))
+    }
+
+    /// Whether a Role of §5.8.5.5 says so; `application/mp4` alone does not tell subtitles from metadata.
+    fn is_subtitle(self) -> Result<bool> {
+        for role in children(self.adaptation_set, "Role") {
+            let scheme = role.attribute("schemeIdUri")?.unwrap_or_default();
+            let value = role.attribute("value")?.unwrap_or_default();
+            if scheme == "urn:mpeg:dash:role:2011"
+                && ["subtitle", "caption", "forced-subtitle"].contains(&value.as_ref())
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Child elements of `parent` that are `name` of the MPD namespace.
+pub(super) fn children<'a>(parent: &'a Element, name: &'a str) -> impl Iterator<Item = &'a Element> {
+    parent.elements().filter(move |element| element.local_name() == name && is_mpd(parent.prefix(), element))
+}
+
+/// The first of [`children`].
+pub(super) fn child<'a>(parent: &'a Element, name: &'a str) -> Option<&'a Element> {
+    children(parent, name).next()
+}
+
+/// Whether a child of an MPD element with this prefix is one too: [`Mpd::parse`] has seen to one prefix for all.
+pub(super) fn is_mpd(prefix: &str, element: &Element) -> bool {
+    element.prefix() == prefix
+        && element
+            .attribute(&declaration(prefix))
+            .is_ok_and(|declared| declared.is_none_or(|namespace| namespace == NAMESPACE))
+}
+
+/// The name of the attribute that declares a prefix.
+pub(super) fn declaration(prefix: &str) -> String {
+    if prefix.is_empty() { "xmlns".to_owned() } else { format!("xmlns:{prefix}") }
+}
+
+/// A non-negative whole number in an attribute.
+pub(super) fn number(element: &Element, name: &str) -> Result<Option<u64>> {
+    let Some(text) = element.attribute(name)? else { return Ok(None) };
+    let digits = text.trim();
+    digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| digits.parse().ok())
+        .flatten()
+        .map(Some)
+        .ok_or_else(|| {
+            Error::input(format!("@{name} is {text:?}, expected a whole number")).at(element.name())
+        })
+}
+
+/// Refuses what the views would pass over in silence: remote parts and MPD elements under a second prefix.
+fn check<'a>(element: &'a Element, prefix: &str, scope: &mut Vec<(&'a str, Cow<'a, str>)>) -> Result<()> {
+    let outer = scope.len();
+    let attributes = element.attributes().map_err(|error| error.at(element.name()))?;
+    for (name, value) in &attributes {
+        if let Some(declared) =
+            name.strip_prefix("xmlns").filter(|rest| rest.is_empty() || rest.starts_with(':'))
+        {
+            scope.push((declared.trim_start_matches(':'), value.clone()));
+        }
+    }
+    let bound = |prefix: &str| {
+        scope.iter().rev().find(|(name, _)| *name == prefix).map(|(_, uri)| uri.as_ref()).unwrap_or_default()
+    };
+    if let Some((name, value)) = attributes
+        .iter()
+        .find(|(name, _)| name.split_once(':').is_some_and(|(p, n)| n == "href" && bound(p) == XLINK))
+    {
+        return Err(Error::unsupported(format!("{name} {value:?}, expected the element itself"))
+            .clause("ISO/IEC 23009-1 §5.5")
+            .at(element.name())
+            .hint("resolve remote elements first"));
+    }
+    if element.prefix() != prefix && bound(element.prefix()) == NAMESPACE {
+        return Err(Error::unsupported(format!(
+            "element {} of the MPD namespace, expected the prefix of the root element",
+            element.name()
+        ))
+        .clause("Namespaces in XML 1.0 §3"));
+    }
+    for child in element.elements() {
+        check(child, prefix, scope)?;
+    }
+    scope.truncate(outer);
+    Ok(())
+}
+
+/// The duration of each Period: §5.3.2.1, its own, or up to the next one's start or the presentation's end.
+fn period_durations(root: &Element) -> Result<Vec<Option<Duration>>> {
+    let time = |element: &Element, name: &str| -> Result<Option<Duration>> {
+        let Some(text) = element.attribute(name)? else { return Ok(None) };
+        duration::parse(&text).map(Some).map_err(|error| error.at(format_args!("{}/@{name}", element.name())))
+    };
+    let mut periods: Vec<(Option<Duration>, Option<Duration>)> = Vec::new();
+    for period in children(root, "Period") {
+        let start = match (time(period, "start")?, periods.last()) {
+            (Some(start), _) => Some(start),
+            (None, None) => Some(Duration::ZERO),
+            (None, Some((start, duration))) => {
+                start.zip(*duration).and_then(|(start, duration)| start.checked_add(duration))
+            }
+        };
+        periods.push((start, time(period, "duration")?));
+    }
+    let end = time(root, "mediaPresentationDuration")?;
+    let ends: Vec<_> = periods.iter().skip(1).map(|(start, _)| *start).chain([end]).collect();
+    let durations = periods.into_iter().zip(ends).map(|((start, duration), end)| {
+        let to_end = || end.zip(start).and_then(|(end, start)| end.checked_sub(start));
+        duration.or_else(to_end)
+    });
+    Ok(durations.collect())
+}

@@ -1,0 +1,207 @@
+//! A new MPD for segmented files — ISO/IEC 23009-1 §5.3 and §8, live and CMAF profiles.
+
+use std::time::Duration;
+
+use super::mpd::NAMESPACE;
+use super::{ContentType, Mpd, duration, layout};
+use crate::xml::{Document, Element};
+
+const PROFILES: &str = "urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019";
+/// Values are channel configuration indexes of ISO/IEC 23001-8.
+const CHANNELS: &str = "urn:mpeg:mpegB:cicp:ChannelConfiguration";
+const STEP: &str = "  ";
+
+/// A static presentation of one Period.
+#[derive(Clone, Debug)]
+pub struct NewMpd {
+    /// `@mediaPresentationDuration`.
+    pub duration: Duration,
+    /// `@maxSegmentDuration`; also `@minBufferTime`, so that `@bandwidth` may be an average over one segment.
+    pub max_segment_duration: Duration,
+    /// The AdaptationSets; they get the ids 1, 2 and so on.
+    pub adaptation_sets: Vec<NewAdaptationSet>,
+}
+
+/// An AdaptationSet to be written.
+#[derive(Clone, Debug)]
+pub struct NewAdaptationSet {
+    /// `@contentType`; not written for [`ContentType::Other`].
+    pub content_type: ContentType,
+    /// `@mimeType`.
+    pub mime_type: String,
+    /// `@lang`.
+    pub lang: Option<String>,
+    /// The Representations.
+    pub representations: Vec<NewRepresentation>,
+}
+
+/// A Representation to be written.
+#[derive(Clone, Debug)]
+pub struct NewRepresentation {
+    /// `@id`.
+    pub id: String,
+    /// `@codecs`.
+    pub codecs: String,
+    /// `@bandwidth`, in bits per second.
+    pub bandwidth: u64,
+    /// `@width`, in pixels.
+    pub width: Option<u32>,
+    /// `@height`, in pixels.
+    pub height: Option<u32>,
+    /// `@frameRate`, such as `25` or `30000/1001`.
+    pub frame_rate: Option<String>,
+    /// `@audioSamplingRate`, in Hz.
+    pub audio_sampling_rate: Option<u32>,
+    /// `AudioChannelConfiguration`, as a number of channels.
+    pub channels: Option<u16>,
+    /// `SegmentTemplate/@timescale`.
+    pub timescale: u32,
+    /// `SegmentTemplate/@presentationTimeOffset`.
+    pub presentation_time_offset: u64,
+    /// `SegmentTemplate/@initialization`, a template.
+    pub initialization: String,
+    /// `SegmentTemplate/@media`, a template.
+    pub media: String,
+    /// `SegmentTemplate/@startNumber`.
+    pub start_number: u64,
+    /// Start time and duration of each segment.
+    pub timeline: Vec<(u64, u64)>,
+}
+
+/// Writes the MPD.
+pub fn mpd(new: &NewMpd) -> Mpd {
+    let mut period = Element::new("Period").with("id", "0").with("start", "PT0S");
+    for (index, set) in new.adaptation_sets.iter().enumerate() {
+        period = period.with_child(adaptation_set(index.saturating_add(1), set));
+    }
+    let mut root = Element::new("MPD")
+        .with("xmlns", NAMESPACE)
+        .with("profiles", PROFILES)
+        .with("type", "static")
+        .with("mediaPresentationDuration", &duration::write(new.duration))
+        .with("maxSegmentDuration", &duration::write(new.max_segment_duration))
+        .with("minBufferTime", &duration::write(new.max_segment_duration))
+        .with_child(period);
+    spread(&mut root, "\n");
+    Mpd { document: Document::new(root) }
+}
+
+fn spread(element: &mut Element, before: &str) {
+    layout::spread(element, before, STEP);
+    let inner = format!("{before}{STEP}");
+    element.elements_mut().for_each(|child| spread(child, &inner));
+}
+
+fn adaptation_set(id: usize, new: &NewAdaptationSet) -> Element {
+    let mut set = Element::new("AdaptationSet").with("id", &id.to_string());
+    let content_type = match new.content_type {
+        ContentType::Video => "video",
+        ContentType::Audio => "audio",
+        ContentType::Text => "text",
+        ContentType::Image => "image",
+        ContentType::Other => "",
+    };
+    if !content_type.is_empty() {
+        set.set_attribute("contentType", content_type);
+    }
+    set.set_attribute("mimeType", &new.mime_type);
+    if let Some(lang) = &new.lang {
+        set.set_attribute("lang", lang);
+    }
+    if are_aligned(&new.representations) {
+        set.set_attribute("segmentAlignment", "true");
+    }
+    new.representations
+        .iter()
+        .fold(set, |set, representation| set.with_child(self::representation(representation)))
+}
+
+/// Whether segments of all Representations have the same boundaries: §5.3.3.2, `@segmentAlignment`.
+fn are_aligned(representations: &[NewRepresentation]) -> bool {
+    let Some((first, others)) = representations.split_first() else { return false };
+    let presented = |representation: &NewRepresentation| -> Vec<i128> {
+        let offset = i128::from(representation.presentation_time_offset);
+        representation.timeline.iter().map(|(time, _)| i128::from(*time) - offset).collect()
+    };
+    let times = presented(first);
+    others.iter().all(|other| {
+        let (scale, other_scale) = (i128::from(first.timescale), i128::from(other.timescale));
+        let other_times = presented(other);
+        times.len() == other_times.len()
+            && times.iter().zip(&other_times).all(|(time, other)| time * other_scale == other * scale)
+    })
+}
+
+fn representation(new: &NewRepresentation) -> Element {
+    let mut representation = Element::new("Representation")
+        .with("id", &new.id)
+        .with("codecs", &new.codecs)
+        .with("bandwidth", &new.bandwidth.to_string());
+    let optional = [
+        ("width", new.width.map(|width| width.to_string())),
+        ("height", new.height.map(|height| height.to_string())),
+        ("frameRate", new.frame_rate.clone()),
+        ("audioSamplingRate", new.audio_sampling_rate.map(|rate| rate.to_string())),
+    ];
+    for (name, value) in optional {
+        if let Some(value) = value {
+            representation.set_attribute(name, &value);
+        }
+    }
+    if let Some(index) = new.channels.and_then(channel_configuration) {
+        let configuration = Element::new("AudioChannelConfiguration")
+            .with("schemeIdUri", CHANNELS)
+            .with("value", &index.to_string());
+        representation = representation.with_child(configuration);
+    }
+    representation.with_child(segment_template(new))
+}
+
+/// The index of the usual layout of so many channels: ISO/IEC 23001-8 table 8; `None` where there is no usual one.
+fn channel_configuration(channels: u16) -> Option<u16> {
+    match channels {
+        1..=6 => Some(channels),
+        7 => Some(11),
+        8 => Some(12),
+        _ => None,
+    }
+}
+
+fn segment_template(new: &NewRepresentation) -> Element {
+    let mut template = Element::new("SegmentTemplate").with("timescale", &new.timescale.to_string());
+    if new.presentation_time_offset != 0 {
+        template.set_attribute("presentationTimeOffset", &new.presentation_time_offset.to_string());
+    }
+    let timeline = runs(&new.timeline).into_iter().fold(Element::new("SegmentTimeline"), Element::with_child);
+    template
+        .with("initialization", &new.initialization)
+        .with("media", &new.media)
+        .with("startNumber", &new.start_number.to_string())
+        .with_child(timeline)
+}
+
+/// The `S` elements: `@t` where a segment does not begin at the end of the one before, `@r` for repeats (§5.3.9.6).
+fn runs(timeline: &[(u64, u64)]) -> Vec<Element> {
+    let mut runs: Vec<(Option<u64>, u64, u64)> = Vec::new();
+    let mut end = None;
+    for &(time, duration) in timeline {
+        let follows = end == Some(time);
+        match runs.last_mut() {
+            Some((_, same, repeats)) if follows && *same == duration => *repeats += 1,
+            _ => runs.push(((!follows).then_some(time), duration, 0)),
+        }
+        end = time.checked_add(duration);
+    }
+    let element = |(time, duration, repeats): (Option<u64>, u64, u64)| {
+        let mut s = Element::new("S");
+        if let Some(time) = time {
+            s.set_attribute("t", &time.to_string());
+        }
+        s.set_attribute("d", &duration.to_string());
+        if repeats > 0 {
+            s.set_attribute("r", &repeats.to_string());
+        }
+        s
+    };
+    runs.into_iter().map(element).collect()
+}
