@@ -70,6 +70,9 @@ pub struct ContentKeyUsageRule {
     pub video_filters: Vec<VideoFilter>,
     /// `AudioFilter` elements.
     pub audio_filters: Vec<AudioFilter>,
+    /// Names of filters and of their attributes that are not read, such as `KeyPeriodFilter` or
+    /// `VideoFilter/@hdr`. A rule that has one cannot be decided: its key must not be used — CPIX 2.3 §4.
+    pub other_filters: Vec<String>,
 }
 
 /// `VideoFilter`; bounds are inclusive counts of width × height, in pixels.
@@ -105,6 +108,21 @@ impl DrmSystem {
 }
 
 impl Document {
+    /// Makes empty values `None`: an answer that leaves a child empty signals nothing there.
+    pub fn drop_empty(&mut self) {
+        for system in &mut self.drm_systems {
+            system.pssh.take_if(|bytes| bytes.is_empty());
+            for text in [
+                &mut system.content_protection_data,
+                &mut system.hls_signaling_data.media,
+                &mut system.hls_signaling_data.multivariant,
+                &mut system.smooth_streaming_protection_header_data,
+            ] {
+                text.take_if(|text| text.trim().is_empty());
+            }
+        }
+    }
+
     /// The content key of this id.
     pub fn content_key(&self, kid: Kid) -> Option<&ContentKey> {
         self.content_keys.iter().find(|key| key.kid == kid)

@@ -1,5 +1,24 @@
 //! Key servers: a CPIX document goes out and comes back filled — DASH-IF CPIX 2.3, SPEKE 2.0.
 
+mod cas;
+mod check;
+mod dev;
+mod drmtoday;
+mod raw;
+mod request;
+mod speke;
+mod transport;
+
+#[cfg(test)]
+mod scripted;
+
+pub use check::check;
+pub use dev::DevKeys;
+pub use drmtoday::{Account, DrmToday, ENVIRONMENTS, Environment};
+pub use raw::KeyFile;
+pub use request::{Wanted, request};
+pub use speke::Speke;
+
 use crate::base::Result;
 use crate::base::env::Http;
 use crate::cpix::Document;

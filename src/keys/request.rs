@@ -1,0 +1,48 @@
+//! Key requests — SPEKE 2.0: one content key and one usage rule for each key that is wanted.
+
+use crate::base::{FourCc, Kid};
+use crate::cpix::{AudioFilter, ContentKey, ContentKeyUsageRule, Document, DrmSystem, VideoFilter};
+
+/// The CPIX version that SPEKE 2.0 prescribes.
+const CPIX_VERSION: &str = "2.3";
+
+/// A key that is wanted, and for which tracks.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The key id to propose.
+    pub kid: Kid,
+    /// `explicitIV` to propose, when the caller has one.
+    pub explicit_iv: Option<[u8; 16]>,
+    /// `intendedTrackType`, unlike that of every other key.
+    pub track_type: String,
+    /// `VideoFilter`, when video tracks are under this key.
+    pub video: Option<VideoFilter>,
+    /// `AudioFilter`, when audio tracks are under this key.
+    pub audio: Option<AudioFilter>,
+}
+
+/// Builds the request for these keys; all are of one scheme.
+///
+/// `drm_systems` says what each DRM system wants to be told about each key: an empty value asks for it.
+pub fn request(content_id: &str, scheme: FourCc, wanted: &[Wanted], drm_systems: Vec<DrmSystem>) -> Document {
+    let content_keys = wanted.iter().map(|wanted| ContentKey {
+        kid: wanted.kid,
+        explicit_iv: wanted.explicit_iv,
+        common_encryption_scheme: Some(scheme),
+        value: None,
+    });
+    let usage_rules = wanted.iter().map(|wanted| ContentKeyUsageRule {
+        kid: wanted.kid,
+        intended_track_type: Some(wanted.track_type.clone()),
+        video_filters: wanted.video.clone().into_iter().collect(),
+        audio_filters: wanted.audio.clone().into_iter().collect(),
+        other_filters: Vec::new(),
+    });
+    Document {
+        content_id: Some(content_id.to_owned()),
+        version: Some(CPIX_VERSION.to_owned()),
+        content_keys: content_keys.collect(),
+        drm_systems,
+        usage_rules: usage_rules.collect(),
+    }
+}
