@@ -183,7 +183,7 @@ pub fn start(settings: Settings) -> Result<Running> {
         return Err(Error::usage(format!("address {wanted}, expected one of this machine alone"))
             .hint("keys of a development server are no secret, so allow the network only where that does not matter"));
     }
-    let storage = |error: std::io::Error| Error::storage(error.to_string()).at(wanted);
+    let storage = move |error: std::io::Error| Error::storage(error.to_string()).at(wanted);
     let listener = TcpListener::bind(wanted).map_err(storage)?;
     listener.set_nonblocking(true).map_err(storage)?;
     let address = listener.local_addr().map_err(storage)?;
