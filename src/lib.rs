@@ -14,4 +14,6 @@ pub mod job;
 pub mod keys;
 pub mod package;
 pub mod protect;
+#[cfg(feature = "server")]
+pub mod server;
 pub mod xml;

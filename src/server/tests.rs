@@ -1,0 +1,194 @@
+//! The whole server over loopback, with the least client that can speak to it.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::base::FourCc;
+use crate::cpix;
+use crate::drm;
+use crate::keys::{Wanted, request};
+
+const FORM: &str = "application/x-www-form-urlencoded";
+const SERVICE: &str = "/frontend/cpix/v1/organization/ingest/config";
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
+}
+
+fn post(server: &Running, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    let address = server.address();
+    let mut text = format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    for (name, value) in headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    text.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+    stream.write_all(text.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Answer { status, head: head.to_owned(), body: body.to_owned() }
+}
+
+fn settings() -> Settings {
+    let secret = |text: &str| SecretString::from(text);
+    Settings::new(secret("seed"), "acme::packager", secret("p&ss w=rd%"))
+}
+
+fn sign_in(server: &Running) -> Answer {
+    let body = "username=acme%3A%3Apackager&password=p%26ss+w%3Drd%25";
+    post(server, "/cas/v1/tickets", &[("Content-Type", FORM)], body)
+}
+
+/// The path of a new ticket-granting ticket.
+fn granting(server: &Running) -> String {
+    let answer = sign_in(server);
+    assert_eq!((answer.status, answer.body.as_str()), (201, ""));
+    let location = answer.header("Location").unwrap();
+    location.strip_prefix(&server.url()).unwrap().to_owned()
+}
+
+fn ticket(server: &Running, granting: &str) -> String {
+    let service = format!("service=http%3A%2F%2Flocalhost{}", SERVICE.replace('/', "%2F"));
+    let answer = post(server, granting, &[("Content-Type", FORM)], &service);
+    assert_eq!(answer.status, 200);
+    answer.body
+}
+
+fn speke(server: &Running, path: &str, ticket: &str, body: &str) -> Answer {
+    let headers = [("Content-Type", "application/xml"), ("X-Speke-Version", "2.0")];
+    post(server, &format!("{path}?ticket={ticket}"), &headers, body)
+}
+
+fn document() -> String {
+    let kid = crate::base::Kid::new([0x11; 16]);
+    let video = Some(cpix::VideoFilter::default());
+    let wanted = Wanted { kid, explicit_iv: None, track_type: "VIDEO".into(), video, audio: None };
+    let systems = drm::ALL.iter().map(|system| {
+        let mut entry = cpix::DrmSystem::new(system.system_id(), kid);
+        system.request(&mut entry, &[drm::ManifestKind::Hls]);
+        entry
+    });
+    String::from_utf8(cpix::write(&request("asset-1", FourCc(*b"cbcs"), &[wanted], systems.collect())))
+        .unwrap()
+}
+
+/// Signs in and asks for keys.
+fn whole_way(server: &Running) -> Answer {
+    let ticket = ticket(server, &granting(server));
+    speke(server, SERVICE, &ticket, &document())
+}
+
+#[test]
+fn from_sign_in_to_keys() {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let lines = Arc::clone(&log);
+    let server = start(Settings {
+        log: Box::new(move |exchange| lines.lock().unwrap().push(exchange.clone())),
+        ..settings()
+    })
+    .unwrap();
+    let granting = granting(&server);
+    let ticket = ticket(&server, &granting);
+    let answer = speke(&server, SERVICE, &ticket, &document());
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(answer.header("X-Speke-Version"), Some("2.0"));
+    assert!(answer.header("X-Speke-User-Agent").is_some_and(|agent| !agent.is_empty()));
+    assert!(answer.header("Content-Type").unwrap().starts_with("application/xml"));
+    let read = cpix::read(answer.body.as_bytes()).unwrap();
+    assert!(read.content_keys[0].value.is_some());
+
+    let again = speke(&server, SERVICE, &ticket, &document());
+    assert_eq!(again.status, 401);
+    assert!(again.header("Content-Type").unwrap().starts_with("text/plain"));
+    drop(server);
+    let log = log.lock().unwrap();
+    let statuses: Vec<_> = log.iter().map(|exchange| exchange.status).collect();
+    assert_eq!(statuses, [201, 200, 200, 401]);
+    let told = format!("{log:?}");
+    for secret in ["TGT-", "ST-", "p&ss", "ticket="] {
+        assert!(!told.contains(secret), "{told}");
+    }
+}
+
+#[test]
+fn the_sign_in_refuses_what_it_must() {
+    let server = start(settings()).unwrap();
+    let sign_in = |media_type: &str, body: &str| {
+        post(&server, "/cas/v1/tickets", &[("Content-Type", media_type)], body).status
+    };
+    assert_eq!(sign_in("application/json", "{}"), 415);
+    assert_eq!(sign_in(FORM, "username=a"), 400);
+    assert_eq!(sign_in(FORM, "password=a"), 400);
+    assert_eq!(sign_in(FORM, "username=acme%3A%3Apackager&password=wrong"), 401);
+    assert_eq!(sign_in(FORM, "username=acme&password=p%26ss+w%3Drd%25"), 401);
+    let granting = granting(&server);
+    let service = |path: &str, body: &str| post(&server, path, &[("Content-Type", FORM)], body).status;
+    assert_eq!(service(&granting, ""), 400);
+    assert_eq!(service(&granting, "service=no+url"), 400);
+    assert_eq!(service("/cas/v1/tickets/TGT-x", "service=http%3A%2F%2Fh%2F"), 404);
+}
+
+#[test]
+fn key_requests_refuse_what_they_must() {
+    let server = start(settings()).unwrap();
+    let granting = granting(&server);
+    let fresh = || ticket(&server, &granting);
+    assert_eq!(speke(&server, "/frontend/cpix/v1/other/ingest/config", &fresh(), &document()).status, 404);
+    assert_eq!(speke(&server, SERVICE, "ST-x", &document()).status, 401);
+    assert_eq!(post(&server, SERVICE, &[], "").status, 401);
+    let with_ticket = |headers: &[(&str, &str)]| {
+        post(&server, &format!("{SERVICE}?ticket={}", fresh()), headers, &document()).status
+    };
+    assert_eq!(with_ticket(&[("Content-Type", FORM), ("X-Speke-Version", "2.0")]), 415);
+    assert_eq!(with_ticket(&[("Content-Type", "application/xml")]), 422);
+    assert_eq!(with_ticket(&[("Content-Type", "application/xml"), ("X-Speke-Version", "1.0")]), 422);
+    let broken = speke(&server, SERVICE, &fresh(), &document().replace(" contentId=\"asset-1\"", ""));
+    assert_eq!((broken.status, broken.body.as_str()), (422, "Missing CPIX@contentId"));
+    assert_eq!(speke(&server, SERVICE, &fresh(), "").status, 422);
+}
+
+#[test]
+fn a_ticket_may_serve_again_when_the_settings_say_so() {
+    let server = start(Settings { ticket_use: TicketUse::Again, ..settings() }).unwrap();
+    let ticket = ticket(&server, &granting(&server));
+    assert_eq!(speke(&server, SERVICE, &ticket, &document()).status, 200);
+    assert_eq!(speke(&server, SERVICE, &ticket, &document()).status, 200);
+}
+
+#[test]
+fn faults_are_shown_as_they_are_named() {
+    for (fault, status, body) in [
+        (Fault::Unauthorized, 401, "not signed in"),
+        (Fault::ServerError, 500, "internal error"),
+        (Fault::Html, 200, "<!DOCTYPE html>"),
+        (Fault::Empty, 200, ""),
+    ] {
+        let server = start(Settings { fault, ..settings() }).unwrap();
+        let answer = whole_way(&server);
+        assert_eq!(answer.status, status, "{fault:?}");
+        assert!(answer.body.starts_with(body), "{fault:?}");
+    }
+    let server = start(Settings { fault: Fault::OneServerError, ..settings() }).unwrap();
+    assert_eq!(whole_way(&server).status, 500);
+    assert_eq!(whole_way(&server).status, 200);
+}
+
+#[test]
+fn a_network_address_is_refused_unless_it_is_allowed() {
+    let address = SocketAddr::from(([0, 0, 0, 0], 0));
+    assert!(start(Settings { address, ..settings() }).is_err());
+    assert!(start(Settings { address, exposure: Exposure::Network, ..settings() }).is_ok());
+}
