@@ -1,0 +1,12 @@
+//! The laws and scenarios of the project over real files, in one binary.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test may stop at once and say why"
+)]
+
+mod identity;
+mod media;
