@@ -252,9 +252,10 @@ fn segment_edits(playlist: &Playlist, new_range: &mut NewRange<'_>) -> Result<Ve
         // Each segment with a range has one tag, in the same order.
         let Some((index, value)) = tags.next() else { break };
         let written = ByteRange::parse(value)?;
-        let moved_range = new_range(&segment.uri, range.clone())
-            .map_err(|error| error.at("EXT-X-BYTERANGE").at(place(index)))?;
-        let moved = written.moved_to(&moved_range, continuation(before.as_ref(), &segment.uri))?;
+        let at = |error: Error| error.at("EXT-X-BYTERANGE").at(place(index));
+        let moved_range = new_range(&segment.uri, range.clone()).map_err(at)?;
+        let next = continuation(before.as_ref(), &segment.uri);
+        let moved = written.moved_to(&moved_range, next).map_err(at)?;
         if moved != written {
             edits.push((index, moved.to_string()));
         }
