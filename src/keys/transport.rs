@@ -1,4 +1,4 @@
-//! Requests to servers that keep secrets: when to try again, and what a message may tell — RFC 9110 §10, §15.
+//! Requests to servers that keep secrets: retries, and what a message may tell — RFC 9110 §10, §15.
 
 use std::fmt::Write as _;
 
