@@ -141,7 +141,7 @@ fn answered_system(answer: &Document, wanted: &DrmSystem, kid: Kid) -> Result<Dr
     }
     if answer.drm_system(system_id, wanted.kid).is_some() {
         return Err(Error::keys(format!(
-            "wrong KID: the answer replaced key {} by {kid}, but its DRMSystem {system_id} still names the former",
+            "wrong KID: the answer replaced key {} by {kid}, its DRMSystem {system_id} names the former",
             wanted.kid
         )));
     }

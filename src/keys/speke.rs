@@ -102,12 +102,12 @@ fn read_answer(document: &Document, request: &Request, response: Response) -> Re
             .clause("SPEKE 2.0, X-Speke-Version"));
     }
     if let Some(found) = cpix::not_xml(&response.body) {
-        let line = first_line(request, &response.body);
-        let error =
-            Error::keys(format!("status 200 with {found}, expected a CPIX document{}", quoted(&line)));
-        return Err(explained(error, &response.body).unwrap_or_else(|error| {
-            error.hint("check that the URL is that of the key server, and that it is signed in")
-        }));
+        let line = quoted(&first_line(request, &response.body));
+        let hint = meaning(&response.body)
+            .unwrap_or("check that the URL is that of the key server, and that it is signed in");
+        return Err(
+            Error::keys(format!("status 200 with {found}, expected a CPIX document{line}")).hint(hint)
+        );
     }
     let body = Zeroizing::new(response.body);
     // A document that breaks the rules of CPIX is here a fault of the server.
@@ -128,22 +128,21 @@ fn refusal(request: &Request, response: &Response) -> Error {
     } else {
         text.push_str(&quoted(&first_line(request, &response.body)));
     }
-    explained(Error::keys(text), &response.body).unwrap_or_else(|error| match status {
-        401 | 403 => {
+    let error = Error::keys(text);
+    match (meaning(&response.body), status) {
+        (Some(meaning), _) => error.hint(meaning),
+        (None, 401 | 403) => {
             error.hint("a ticket lasts only a short time, get a new URL and check the account's roles")
         }
-        404 => error.hint("check organization and configuration in the URL"),
-        _ => error,
-    })
+        (None, 404) => error.hint("check organization and configuration in the URL"),
+        (None, _) => error,
+    }
 }
 
-/// The error with the meaning of a known text as its hint, or the error as it was.
-fn explained(error: Error, body: &[u8]) -> Result<Error, Error> {
+/// What a known error text in the body means.
+fn meaning(body: &[u8]) -> Option<&'static str> {
     let text = String::from_utf8_lossy(body).to_lowercase();
-    match ERRORS.iter().find(|(known, _)| text.contains(&known.to_lowercase())) {
-        Some((_, meaning)) => Ok(error.hint(*meaning)),
-        None => Err(error),
-    }
+    ERRORS.iter().find(|(known, _)| text.contains(&known.to_lowercase())).map(|(_, meaning)| *meaning)
 }
 
 fn quoted(line: &str) -> String {

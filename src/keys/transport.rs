@@ -1,4 +1,4 @@
-//! Requests to servers that keep secrets: when to try again, and what a message may tell — RFC 9110 §10, §15.
+//! Requests to servers that keep secrets: retries, and what a message may tell — RFC 9110 §10, §15.
 
 use std::fmt::Write as _;
 
@@ -137,5 +137,35 @@ pub(super) fn status_text(status: u16) -> &'static str {
         429 => "too many requests",
         500..=599 => "a fault of the server",
         _ => "not the expected status",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_keeps_words_and_key_ids_and_leaves_out_keys_and_tickets() {
+        let request = Request {
+            method: "POST",
+            url: "https://h/get/dG9rZW4tMTIzNDU2Nzg5MDEyMw?ticket=a%2Fb".to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        };
+        for (body, line) in [
+            ("", ""),
+            (
+                "\n  Missing ContentKey@commonEncryptionScheme\nmore",
+                "Missing ContentKey@commonEncryptionScheme",
+            ),
+            ("KID 11111111-2222-3333-4444-555555555555", "KID 11111111-2222-3333-4444-555555555555"),
+            ("ticket a/b or a%2Fb, key EBESExQVFhcYGRobHB0eHw==.", "ticket … or …, key …."),
+            ("{\"k\":\"101112131415161718191a1b1c1d1e1f\"}", "{\"k\":\"…\"}"),
+            ("see https://x/a?t=b", "see https://x/a?t=…"),
+        ] {
+            assert_eq!(first_line(&request, body.as_bytes()), line);
+        }
+        assert_eq!(first_line(&request, "é ".repeat(10_000).as_bytes()).chars().count(), MAX_LINE);
+        assert_eq!(shown(&request), "POST https://h/get/…?ticket=…");
     }
 }
