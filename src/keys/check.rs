@@ -209,3 +209,208 @@ fn fragment(text: &str) -> Option<String> {
         .any(|node| matches!(node, Node::Raw(raw) if !raw.starts_with('<') && !raw.trim().is_empty()));
     (has_element && !has_text).then(|| text.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{FourCc, Kind, Secret};
+    use crate::cpix::{AudioFilter, VideoFilter};
+    use crate::keys::{Wanted, request};
+
+    const SYSTEM: SystemId = SystemId::new([0xab; 16]);
+
+    fn kid(byte: u8) -> Kid {
+        Kid::new([byte; 16])
+    }
+
+    fn wanted(byte: u8, track_type: &str) -> Wanted {
+        Wanted {
+            kid: kid(byte),
+            explicit_iv: None,
+            track_type: track_type.to_owned(),
+            video: Some(VideoFilter::default()),
+            audio: Some(AudioFilter::default()),
+        }
+    }
+
+    fn two() -> Document {
+        let systems = [1, 2].map(|byte| {
+            let mut system = DrmSystem::new(SYSTEM, kid(byte));
+            system.pssh = Some(Vec::new());
+            system
+        });
+        let wanted = [wanted(1, "VIDEO"), wanted(2, "AUDIO")];
+        request("content", FourCc(*b"cbcs"), &wanted, systems.to_vec())
+    }
+
+    fn filled(request: &Document) -> Document {
+        let mut answer = request.clone();
+        for key in &mut answer.content_keys {
+            key.value = Some(Secret::new(*key.kid.bytes()));
+        }
+        answer
+    }
+
+    fn rename(answer: &mut Document, from: u8, to: u8) {
+        let rename = |found: &mut Kid| {
+            if *found == kid(from) {
+                *found = kid(to);
+            }
+        };
+        answer.content_keys.iter_mut().for_each(|key| rename(&mut key.kid));
+        answer.drm_systems.iter_mut().for_each(|system| rename(&mut system.kid));
+        answer.usage_rules.iter_mut().for_each(|rule| rename(&mut rule.kid));
+    }
+
+    fn kids(document: &Document) -> Vec<Kid> {
+        document.content_keys.iter().map(|key| key.kid).collect()
+    }
+
+    fn message(answer: Document) -> String {
+        let error = check(&two(), answer).unwrap_err();
+        assert_eq!(error.kind(), Kind::Keys);
+        error.to_string()
+    }
+
+    #[test]
+    fn the_result_has_the_order_of_the_request_and_empty_values_are_none() {
+        let mut answer = filled(&two());
+        answer.content_keys.reverse();
+        answer.content_keys.push(ContentKey { kid: kid(9), ..answer.content_keys[0].clone() });
+        answer.drm_systems.reverse();
+        answer.drm_systems.push(DrmSystem::new(SYSTEM, kid(9)));
+        let result = check(&two(), answer).unwrap();
+        assert_eq!(kids(&result), [kid(1), kid(2)]);
+        assert_eq!(result.drm_systems.len(), 2);
+        assert!(result.drm_systems.iter().all(|system| system.pssh.is_none()));
+    }
+
+    #[test]
+    fn replaced_key_ids_follow_their_usage_rules() {
+        let mut answer = filled(&two());
+        answer.content_keys.reverse();
+        rename(&mut answer, 1, 7);
+        rename(&mut answer, 2, 8);
+        let result = check(&two(), answer).unwrap();
+        assert_eq!(kids(&result), [kid(7), kid(8)]);
+        assert_eq!(result.content_keys[0].value.as_ref().unwrap().expose(), kid(1).bytes());
+        assert_eq!(result.drm_systems.iter().map(|s| s.kid).collect::<Vec<_>>(), [kid(7), kid(8)]);
+        assert_eq!(result.usage_rules.iter().map(|r| r.kid).collect::<Vec<_>>(), [kid(7), kid(8)]);
+    }
+
+    #[test]
+    fn replaced_key_ids_follow_their_position_when_there_are_no_rules() {
+        let mut answer = filled(&two());
+        answer.usage_rules.clear();
+        rename(&mut answer, 1, 7);
+        rename(&mut answer, 2, 8);
+        assert_eq!(kids(&check(&two(), answer.clone()).unwrap()), [kid(7), kid(8)]);
+        answer.content_keys.pop();
+        assert!(message(answer).starts_with("wrong KID"));
+    }
+
+    #[test]
+    fn a_wrong_key_id_is_told_with_both() {
+        let mut only_key = filled(&two());
+        only_key.content_keys[0].kid = kid(7);
+        let mut other_system = filled(&two());
+        rename(&mut other_system, 1, 7);
+        other_system.drm_systems[0].kid = kid(1);
+        let mut swapped = filled(&two());
+        swapped.usage_rules[0].kid = kid(2);
+        let mut missing = filled(&two());
+        missing.content_keys.remove(0);
+        for (answer, other) in [(only_key, 7), (other_system, 7), (swapped, 2), (missing, 2)] {
+            let text = message(answer);
+            assert!(text.contains("wrong KID"), "{text}");
+            assert!(text.contains(&kid(1).to_string()) && text.contains(&kid(other).to_string()), "{text}");
+        }
+        assert!(message(Document::default()).contains("no content key"));
+    }
+
+    #[test]
+    fn one_new_key_id_does_not_serve_twice() {
+        let mut answer = filled(&two());
+        answer.content_keys.remove(0);
+        rename(&mut answer, 2, 7);
+        rename(&mut answer, 1, 7);
+        assert!(message(answer).contains("for two requested keys"));
+    }
+
+    #[test]
+    fn keys_without_value_of_another_scheme_or_iv_are_refused() {
+        let mut empty = filled(&two());
+        empty.content_keys[1].value = None;
+        assert!(message(empty).contains("without a value"));
+        let mut scheme = filled(&two());
+        scheme.content_keys[1].common_encryption_scheme = Some(FourCc(*b"cenc"));
+        assert!(message(scheme).contains("scheme cenc, asked for was cbcs"));
+        let mut filters = filled(&two());
+        filters.usage_rules[0].other_filters.push("KeyPeriodFilter".to_owned());
+        assert!(message(filters).contains("KeyPeriodFilter"));
+        let mut asked = two();
+        asked.content_keys[0].explicit_iv = Some([1; 16]);
+        let mut answer = filled(&asked);
+        answer.content_keys[0].explicit_iv = Some([2; 16]);
+        assert!(check(&asked, answer.clone()).unwrap_err().to_string().contains("explicitIV"));
+        answer.content_keys[0].explicit_iv = None;
+        assert_eq!(check(&asked, answer).unwrap().content_keys[0].explicit_iv, Some([1; 16]));
+    }
+
+    fn with_system(edit: impl Fn(&mut DrmSystem)) -> Result<DrmSystem> {
+        let mut answer = filled(&two());
+        edit(&mut answer.drm_systems[0]);
+        check(&two(), answer).map(|document| document.drm_systems[0].clone())
+    }
+
+    #[test]
+    fn pssh_is_a_whole_box_of_its_system() {
+        let data = b"payload".to_vec();
+        let whole = with_system(|system| system.pssh = Some(data.clone())).unwrap().pssh.unwrap();
+        assert_eq!(whole.len(), 39);
+        assert_eq!(&whole[..12], b"\0\0\0\x27pssh\0\0\0\0");
+        assert_eq!(&whole[28..], b"\0\0\0\x07payload");
+        let again = with_system(|system| system.pssh = Some(whole.clone())).unwrap().pssh.unwrap();
+        assert_eq!(again, whole);
+        let twice = [whole.clone(), whole.clone()].concat();
+        assert_eq!(with_system(|system| system.pssh = Some(twice.clone())).unwrap().pssh.unwrap(), twice);
+
+        let mut other = whole.clone();
+        other[12] = 0xcd;
+        let error = with_system(|system| system.pssh = Some(other.clone())).unwrap_err().to_string();
+        assert!(error.contains("system cdababab"), "{error}");
+        for length in 8..whole.len() {
+            let cut = whole[..length].to_vec();
+            assert!(with_system(|system| system.pssh = Some(cut.clone())).is_err(), "{length}");
+        }
+        let long = [whole.as_slice(), b"\0\0"].concat();
+        assert!(with_system(|system| system.pssh = Some(long.clone())).is_err());
+    }
+
+    #[test]
+    fn hls_lines_are_tags() {
+        let line = "#EXT-X-KEY:METHOD=SAMPLE-AES\r\n#EXT-X-KEY:METHOD=NONE\n";
+        let system = with_system(|system| system.hls_signaling_data.media = Some(line.to_owned())).unwrap();
+        assert_eq!(system.hls_signaling_data.media.as_deref(), Some(line));
+        let error = with_system(|system| {
+            system.hls_signaling_data.multivariant = Some("#EXT-X-SESSION-KEY:A\nhttp://h/x.ts".to_owned());
+        });
+        assert!(error.unwrap_err().to_string().contains("#EXT-X-"));
+    }
+
+    #[test]
+    fn content_protection_data_is_xml_or_nothing() {
+        for (text, kept) in [
+            ("<cenc:pssh>AAAA</cenc:pssh><mspr:pro/>", Some("<cenc:pssh>AAAA</cenc:pssh><mspr:pro/>")),
+            ("<?xml version=\"1.0\"?>\n<a/>", Some("<a/>")),
+            ("AAAA", None),
+            ("<a>", None),
+            ("x<a/>", None),
+            ("</fragment><fragment>", None),
+            ("\u{1}\u{0}", None),
+        ] {
+            let system = with_system(|system| system.content_protection_data = Some(text.to_owned()));
+            assert_eq!(system.unwrap().content_protection_data.as_deref(), kept, "{text}");
+        }
+    }
+}

@@ -66,3 +66,39 @@ impl KeyServer for DevKeys {
         check(&request, answer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::FourCc;
+    use crate::keys::scripted::Script;
+    use crate::keys::{Wanted, request};
+
+    #[test]
+    fn keys_depend_on_seed_and_id_and_nothing_else() {
+        let (one, two) = (Kid::new([1; 16]), Kid::new([2; 16]));
+        let key = |seed: &str, kid| *DevKeys::new(seed).key(kid).unwrap().expose();
+        assert_eq!(key("seed", one), key("seed", one));
+        assert_ne!(key("seed", one), key("seed", two));
+        assert_ne!(key("seed", one), key("other", one));
+        assert_ne!(key("seed", one), DevKeys::new("seed").iv(one).unwrap());
+    }
+
+    #[test]
+    fn every_requested_key_is_filled_and_a_proposed_iv_stays() {
+        let wanted = [(1, None), (2, Some([9; 16]))].map(|(byte, explicit_iv)| Wanted {
+            kid: Kid::new([byte; 16]),
+            explicit_iv,
+            track_type: format!("T{byte}"),
+            video: None,
+            audio: None,
+        });
+        let request = request("content", FourCc(*b"cbcs"), &wanted, Vec::new());
+        let keys = DevKeys::new("marked");
+        let answer = keys.exchange(&Script::new(Vec::new()), request).unwrap();
+        assert!(answer.content_keys.iter().all(|key| key.value.is_some()));
+        assert_eq!(answer.content_keys[0].explicit_iv, Some(keys.iv(Kid::new([1; 16])).unwrap()));
+        assert_eq!(answer.content_keys[1].explicit_iv, Some([9; 16]));
+        assert!(!format!("{keys:?}").contains("marked"));
+    }
+}

@@ -171,3 +171,177 @@ fn segment(what: &str, text: &str) -> Result<String> {
     };
     Ok(text.bytes().map(encode).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Kind;
+    use crate::keys::scripted::{Script, Step, answer, request_for_two, response_to, step};
+
+    const LOGIN: &str = "https://auth.example/cas/v1/tickets";
+    const TGT: &str = "https://auth.example/cas/v1/tickets/TGT-marked";
+    const SERVICE: &str = "https://fe.example/frontend/cpix/v1/org/ingest/cfg";
+    const FORM_SERVICE: &str = "service=https%3A%2F%2Ffe.example%2Ffrontend%2Fcpix%2Fv1%2Forg%2Fingest%2Fcfg";
+    const FORM_LOGIN: &str = "username=acme%3A%3Apackager&password=marked%26%3D%2B%25+%22%3A%3A";
+
+    fn server() -> DrmToday {
+        DrmToday::new(Account {
+            auth_url: "https://auth.example".to_owned(),
+            frontend_url: "https://fe.example/".to_owned(),
+            organization: "org".to_owned(),
+            cpix_config: "cfg".to_owned(),
+            user: "acme::packager".to_owned(),
+            password: SecretString::from("marked&=+% \"::"),
+        })
+        .unwrap()
+    }
+
+    fn login() -> Step {
+        step(LOGIN, FORM_LOGIN, answer(201, &[("location", &format!(" {TGT}\r"))], ""))
+    }
+
+    fn ticket(name: &str) -> Step {
+        step(TGT, FORM_SERVICE, answer(200, &[], &format!("{name}\n")))
+    }
+
+    fn call(name: &str, status: u16) -> Step {
+        let body = if status == 200 { response_to(&request_for_two()) } else { "no".to_owned() };
+        step(&format!("{SERVICE}?ticket={name}"), "<cpix:CPIX", answer(status, &[], &body))
+    }
+
+    fn play(steps: Vec<Step>) -> Result<Document> {
+        let script = Script::new(steps);
+        let result = server().exchange(&script, request_for_two());
+        assert!(script.is_done(), "the script is not at its end: {result:?}");
+        result
+    }
+
+    fn fails(steps: Vec<Step>) -> String {
+        let error = play(steps).unwrap_err();
+        assert_eq!(error.kind(), Kind::Keys, "{error}");
+        let text = format!("{error:?}");
+        assert!(!text.contains("marked"), "{text}");
+        text
+    }
+
+    #[test]
+    fn signing_in_asking_for_a_ticket_and_calling_gives_keys() {
+        play(vec![login(), ticket("ST-1"), call("ST-1", 200)]).unwrap();
+    }
+
+    #[test]
+    fn the_sign_in_is_kept_and_each_call_has_its_own_ticket() {
+        let script =
+            Script::new(vec![login(), ticket("ST-1"), call("ST-1", 200), ticket("ST-2"), call("ST-2", 200)]);
+        let server = server();
+        server.exchange(&script, request_for_two()).unwrap();
+        server.exchange(&script, request_for_two()).unwrap();
+        assert!(script.is_done());
+    }
+
+    #[test]
+    fn a_retry_takes_a_new_ticket() {
+        for status in [500, 429] {
+            let steps =
+                vec![login(), ticket("ST-1"), call("ST-1", status), ticket("ST-2"), call("ST-2", 200)];
+            play(steps).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_expired_sign_in_is_renewed_once() {
+        for status in [401, 403, 404] {
+            let gone = || step(TGT, "", answer(status, &[], "TGT-marked has expired"));
+            play(vec![login(), gone(), login(), ticket("ST-1"), call("ST-1", 200)]).unwrap();
+            let text = fails(vec![login(), gone(), login(), gone()]);
+            assert!(text.contains(&format!("service ticket: status {status}")), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_refused_ticket_is_replaced_once_after_a_new_sign_in() {
+        for status in [401, 403] {
+            let first = || vec![login(), ticket("ST-1"), call("ST-1", status), login(), ticket("ST-2")];
+            play([first(), vec![call("ST-2", 200)]].into_iter().flatten().collect()).unwrap();
+            let text = fails([first(), vec![call("ST-2", status)]].into_iter().flatten().collect());
+            assert!(text.contains(&format!("status {status}")), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_refused_sign_in_tells_status_and_reason() {
+        let refused = |status, headers: &[(&str, &str)], body: &str| {
+            fails(vec![step(LOGIN, "", answer(status, headers, body))])
+        };
+        let echoed = refused(401, &[], "password marked&=+% \":: is wrong");
+        assert!(echoed.contains("sign-in: status 401"), "{echoed}");
+        assert!(refused(200, &[], "<html>").contains("expected 201"));
+        assert!(refused(201, &[], "").contains("without a Location"));
+        let elsewhere = [("Location", "https://evil.example/cas/v1/tickets/TGT-marked")];
+        assert!(refused(201, &elsewhere, "").contains("leads to evil.example, expected auth.example"));
+        for location in [
+            "https://auth.example:8443/cas/v1/tickets/TGT-marked",
+            "https://me@auth.example/cas/v1/tickets/TGT-marked",
+            "file:///TGT-marked",
+        ] {
+            assert!(refused(201, &[("Location", location)], "").contains("Location"));
+        }
+    }
+
+    #[test]
+    fn a_ticket_address_in_clear_is_used_over_tls() {
+        let location = TGT.replace("https", "http");
+        let login = step(LOGIN, "", answer(201, &[("Location", &location)], ""));
+        play(vec![login, ticket("ST-1"), call("ST-1", 200)]).unwrap();
+    }
+
+    #[test]
+    fn a_ticket_is_a_bare_word() {
+        for (body, found) in
+            [("", "nothing"), ("<html>ST-marked", "an HTML page"), ("{\"ST-marked\":1}", "JSON")]
+        {
+            let text = fails(vec![login(), step(TGT, "", answer(200, &[], body))]);
+            assert!(text.contains(&format!("status 200 with {found}, expected a ticket")), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_broken_line_never_tells_a_ticket() {
+        fails(vec![login(), step(TGT, "", None), step(TGT, "", None), step(TGT, "", None)]);
+        fails(vec![step(LOGIN, "", None), step(LOGIN, "", None), step(LOGIN, "", None)]);
+    }
+
+    #[test]
+    fn a_ticketed_url_is_for_the_process_or_the_generate_endpoint() {
+        let odd = step(TGT, FORM_SERVICE, answer(200, &[], "ST/1+="));
+        let script = Script::new(vec![login(), odd]);
+        let url = server().ticketed_url(&script, None).unwrap();
+        assert_eq!(url, format!("{SERVICE}?ticket=ST%2F1%2B%3D"));
+        assert_eq!(server().service_url(Some("a b/c?ä")).unwrap(), format!("{SERVICE}/a%20b%2Fc%3F%C3%A4"));
+        for asset in ["", ".", ".."] {
+            assert_eq!(server().service_url(Some(asset)).unwrap_err().kind(), Kind::Usage);
+        }
+    }
+
+    #[test]
+    fn nothing_secret_is_in_debug() {
+        let shown = format!("{:?}", server());
+        assert!(!shown.contains("marked"), "{shown}");
+    }
+
+    #[test]
+    fn addresses_of_servers_are_checked() {
+        for url in
+            ["", "auth.example", "ftp://auth.example", "https://me:marked@auth.example", "https://h/?a"]
+        {
+            let error = server_url_error(url);
+            assert!(error.contains("sign-in URL") && !error.contains("marked"), "{error}");
+        }
+        assert_eq!(Environment::find("staging").unwrap().frontend_url, "https://fe.staging.drmtoday.com");
+        assert_eq!(Environment::find("test").unwrap_err().kind(), Kind::Usage);
+    }
+
+    fn server_url_error(url: &str) -> String {
+        super::server("sign-in", url).unwrap_err().to_string()
+    }
+}

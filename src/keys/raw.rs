@@ -154,3 +154,86 @@ impl KeyServer for KeyFile {
         check(&request, answer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::FourCc;
+    use crate::keys::scripted::Script;
+    use crate::keys::{Wanted, request};
+
+    const A: &str = "a0a1a2a3-a4a5-a6a7-a8a9-aaabacadaeaf";
+    const B: &str = "B0B1B2B3B4B5B6B7B8B9BABBBCBDBEBF";
+    const KEY: &str = "5ec2e75ec2e75ec2e75ec2e75ec2e75e";
+
+    fn wanted(track_types: &[&str]) -> Document {
+        let wanted: Vec<_> = (1u8..)
+            .zip(track_types)
+            .map(|(byte, track_type)| Wanted {
+                kid: Kid::new([byte; 16]),
+                explicit_iv: None,
+                track_type: (*track_type).to_owned(),
+                video: None,
+                audio: None,
+            })
+            .collect();
+        request("content", FourCc(*b"cenc"), &wanted, Vec::new())
+    }
+
+    fn exchange(file: &str, track_types: &[&str]) -> Result<Document> {
+        KeyFile::parse(file)?.exchange(&Script::new(Vec::new()), wanted(track_types))
+    }
+
+    fn first_bytes(document: &Document) -> Vec<u8> {
+        document.content_keys.iter().map(|key| key.kid.bytes()[0]).collect()
+    }
+
+    #[test]
+    fn one_line_serves_one_key() {
+        let file = format!("# comment\n\n {A}:{KEY}:000102030405060708090A0B0C0D0E0F # more\r\n");
+        let key = exchange(&file, &["ALL"]).unwrap().content_keys.remove(0);
+        assert_eq!(key.kid.to_string(), A);
+        assert_eq!(key.explicit_iv.unwrap()[15], 15);
+        assert_eq!(key.value.unwrap().expose()[0], 0x5e);
+        let short = exchange(&format!("x={A}:{KEY}:0102030405060708"), &["ALL"]).unwrap();
+        assert_eq!(short.content_keys[0].explicit_iv.unwrap()[7..9], [8, 0]);
+    }
+
+    #[test]
+    fn several_lines_go_by_label_or_by_order() {
+        let ordered = format!("{A}:{KEY}\n{B}:{KEY}\n");
+        assert_eq!(first_bytes(&exchange(&ordered, &["v1", "a1"]).unwrap()), [0xa0, 0xb0]);
+        let labelled = format!("A1={A}:{KEY}\nv1 = {B}:{KEY}\n");
+        assert_eq!(first_bytes(&exchange(&labelled, &["v1", "a1"]).unwrap()), [0xb0, 0xa0]);
+    }
+
+    #[test]
+    fn keys_are_found_by_id() {
+        let file = KeyFile::parse(&format!("{B}:{KEY}")).unwrap();
+        assert!(file.lookup(Kid::parse(B).unwrap()).is_some());
+        assert!(file.lookup(Kid::parse(A).unwrap()).is_none());
+        assert!(!format!("{file:?}").contains("94"), "{file:?}");
+    }
+
+    #[test]
+    fn errors_give_the_line_and_never_the_key() {
+        for (file, track_types, expected) in [
+            (String::new(), vec!["v1"], "has no key"),
+            (format!("#\n{KEY}"), vec!["v1"], "line 2: 1 fields"),
+            (format!("{KEY}5ec2e7:{A}"), vec!["v1"], "line 1: KID of 38 characters"),
+            (format!("{A}:{KEY}0"), vec!["v1"], "line 1: key of 33 characters"),
+            (format!("{A}:{KEY}:00"), vec!["v1"], "line 1: IV of 2 characters"),
+            (format!("{A}:{KEY}:é23456789012345"), vec!["v1"], "line 1: IV of"),
+            (format!("{A}:{KEY}\n{A}:{KEY}"), vec!["v1"], "line 2: key a0a1a2a3"),
+            (format!("{A}:{KEY}"), vec!["v1", "a1"], "has 1 keys, wanted are 2: v1, a1"),
+            (format!("{A}:{KEY}\n{B}:{KEY}"), vec!["v1"], "has 2 keys, wanted are 1: v1"),
+            (format!("v1={A}:{KEY}\n{B}:{KEY}"), vec!["v1", "a1"], "line 2: a key without a label"),
+            (format!("v1={A}:{KEY}\nv2={B}:{KEY}"), vec!["v1", "a1"], "no key labelled \"a1\""),
+            (format!("v1={A}:{KEY}\nV1={B}:{KEY}"), vec!["v1", "a1"], "line 2: a second key labelled"),
+        ] {
+            let error = exchange(&file, &track_types).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+            assert!(!error.contains("5ec2e7"), "{error}");
+        }
+    }
+}

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 
 use crate::base::env::{Http, Request, Response};
-use crate::base::{Error, Result};
+use crate::base::{Error, FourCc, Kid, Result, Secret};
+use crate::cpix::{self, AudioFilter, Document, VideoFilter};
+use crate::keys::{Wanted, request};
 
 /// An expected request and its answer; `None` stands for a connection that breaks.
 pub(crate) struct Step {
@@ -54,4 +56,25 @@ pub(crate) fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Optio
 /// A step that expects a request to `url`, whose body has `body_has`.
 pub(crate) fn step(url: &str, body_has: &str, answer: Option<Response>) -> Step {
     Step { url: url.to_owned(), body_has: body_has.to_owned(), answer }
+}
+
+/// A request for a key for video and one for audio.
+pub(crate) fn request_for_two() -> Document {
+    let wanted = [(1, "VIDEO"), (2, "AUDIO")].map(|(byte, track_type)| Wanted {
+        kid: Kid::new([byte; 16]),
+        explicit_iv: None,
+        track_type: track_type.to_owned(),
+        video: (byte == 1).then(VideoFilter::default),
+        audio: (byte == 2).then(AudioFilter::default),
+    });
+    request("content", FourCc(*b"cbcs"), &wanted, Vec::new())
+}
+
+/// The answer of a server whose keys are the bytes of the key ids.
+pub(crate) fn response_to(request: &Document) -> String {
+    let mut answer = request.clone();
+    for key in &mut answer.content_keys {
+        key.value = Some(Secret::new(*key.kid.bytes()));
+    }
+    String::from_utf8(cpix::write(&answer)).unwrap()
 }

@@ -149,3 +149,129 @@ fn explained(error: Error, body: &[u8]) -> Result<Error, Error> {
 fn quoted(line: &str) -> String {
     if line.is_empty() { String::new() } else { format!(": {line:?}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Kind;
+    use crate::keys::scripted::{Script, answer, request_for_two, response_to, step};
+
+    const URL: &str = "https://me:pass-marked@keys.example/speke?ticket=ST-marked&x=1";
+
+    fn exchange(script: &Script) -> Result<Document> {
+        let headers = vec![("X-Api-Key".to_owned(), SecretString::from("api-marked"))];
+        Speke::new(URL, headers).unwrap().exchange(script, request_for_two())
+    }
+
+    fn refused(status: u16, headers: &[(&str, &str)], body: &str) -> String {
+        let script = Script::new(vec![step(URL, "", answer(status, headers, body))]);
+        let error = exchange(&script).unwrap_err();
+        assert_eq!(error.kind(), Kind::Keys, "{error}");
+        assert!(script.waits.lock().unwrap().is_empty(), "{status} was tried again");
+        let text = format!("{error:?}");
+        assert!(!text.contains("marked"), "{text}");
+        assert!(text.contains("POST https://keys.example/speke?ticket=…&x=…: "), "{text}");
+        text
+    }
+
+    #[test]
+    fn a_filled_document_comes_back() {
+        let body = response_to(&request_for_two());
+        let good = answer(200, &[("x-speke-version", "2.0")], &body);
+        let script = Script::new(vec![step(URL, "intendedTrackType=\"VIDEO\"", good)]);
+        let document = exchange(&script).unwrap();
+        assert!(script.is_done());
+        assert!(document.content_keys.iter().all(|key| key.value.is_some()));
+    }
+
+    #[test]
+    fn faults_of_the_server_and_of_the_line_are_tried_again() {
+        let good = answer(200, &[], &response_to(&request_for_two()));
+        let script = Script::new(vec![
+            step(URL, "", answer(500, &[], "oops")),
+            step(URL, "", answer(429, &[("Retry-After", "3")], "")),
+            step(URL, "", good.clone()),
+        ]);
+        exchange(&script).unwrap();
+        assert_eq!(*script.waits.lock().unwrap(), [500, 3_000]);
+
+        let script = Script::new(vec![
+            step(URL, "", None),
+            step(URL, "", answer(429, &[("Retry-After", "99999999999")], "")),
+            step(URL, "", good),
+        ]);
+        exchange(&script).unwrap();
+        assert_eq!(*script.waits.lock().unwrap(), [500, 60_000]);
+    }
+
+    #[test]
+    fn three_tries_are_the_end() {
+        let script = Script::new((0..3).map(|_| step(URL, "", answer(503, &[], "busy"))).collect());
+        let error = exchange(&script).unwrap_err().to_string();
+        assert!(error.contains("status 503, a fault of the server: \"busy\""), "{error}");
+        let script = Script::new((0..3).map(|_| step(URL, "", None)).collect());
+        let error = exchange(&script).unwrap_err();
+        assert_eq!(error.kind(), Kind::Keys);
+        assert!(error.to_string().contains("no answer: "), "{error}");
+    }
+
+    #[test]
+    fn refusals_are_told_apart_and_not_tried_again() {
+        let mut told = vec![
+            refused(401, &[], "bad ticket ST-marked"),
+            refused(403, &[], "key api-marked may not\nmore"),
+            refused(404, &[], "<html>nothing here</html>"),
+            refused(422, &[], "Missing CPIX encryption contract"),
+            refused(422, &[], "Missing ContentKey@commonEncryptionScheme for KID x"),
+            refused(302, &[("Location", "https://login.example/?return=marked")], ""),
+            refused(200, &[], ""),
+            refused(200, &[], "{\"code\":\"A1\",\"key\":\"EBESExQVFhcYGRobHB0eHwmarked==\"}"),
+            refused(200, &[], "{\"status\":\"MALFORMED_REQUEST\"}"),
+            refused(200, &[], "<!doctype html><p>sign in"),
+            refused(200, &[], "<Envelope/>"),
+            refused(200, &[("X-Speke-Version", "2.1")], &response_to(&request_for_two())),
+        ];
+        for (text, expected) in told.drain(..).zip([
+            "status 401, not signed in",
+            "status 403, not permitted: \"key … may not\"",
+            "an HTML page",
+            "the usage rules have no filter",
+            "a content key lacks its scheme",
+            "a redirect, which is not followed, to https://login.example/?return=…",
+            "status 200 with nothing",
+            "status 200 with JSON",
+            "license server",
+            "status 200 with an HTML page",
+            "a SOAP envelope",
+            "SPEKE 2.1, expected 2.0",
+        ]) {
+            assert!(text.contains(expected), "{text} lacks {expected}");
+        }
+    }
+
+    #[test]
+    fn wrong_documents_are_refused() {
+        let good = response_to(&request_for_two());
+        let kid = request_for_two().content_keys[0].kid.to_string();
+        let short = good.replacen("AQEBAQEBAQEBAQEBAQEBAQ==", "AQEBAQEBAQEBAQEBAQEB", 1);
+        assert!(refused(200, &[], &short).contains("content key of 15 bytes, expected 16"));
+        let other = good.replacen(&kid, "99999999-9999-9999-9999-999999999999", 1);
+        assert!(refused(200, &[], &other).contains("wrong KID"));
+        assert!(refused(200, &[], &good[..good.len() / 2]).contains("the answer: "));
+        let replaced = good.replace(&kid, "99999999-9999-9999-9999-999999999999");
+        let script = Script::new(vec![step(URL, "", answer(200, &[], &replaced))]);
+        let document = exchange(&script).unwrap();
+        assert_eq!(document.content_keys[0].kid.bytes(), &[0x99; 16]);
+    }
+
+    #[test]
+    fn an_address_is_checked_and_never_shown_whole() {
+        for url in ["", "keys.example", "ftp://keys.example/", "file:///marked"] {
+            let error = Speke::new(url, Vec::new()).unwrap_err();
+            assert_eq!(error.kind(), Kind::Usage);
+            assert!(!error.to_string().contains("marked"));
+        }
+        let shown = format!("{:?}", Speke::new(URL, Vec::new()).unwrap());
+        assert!(!shown.contains("marked"), "{shown}");
+    }
+}

@@ -75,23 +75,27 @@ pub(super) fn first_line(request: &Request, body: &[u8]) -> String {
     words.join(" ").chars().filter(|c| !c.is_control()).take(MAX_LINE).collect()
 }
 
-/// Query values, user information, form values and values of headers that authorize.
+/// Query values, the password, form values, tickets in the path and values of headers that authorize.
 fn secrets(request: &Request) -> Vec<String> {
     const PUBLIC: &[&str] = &["content-type", "x-speke-version", "accept"];
     let mut secrets = Vec::new();
+    let is_form = request.headers.iter().any(|(_, value)| value == FORM);
     if let Ok(url) = Url::parse(&request.url) {
         secrets.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
-        secrets.extend(url.query().unwrap_or_default().split(['&', '=']).map(str::to_owned));
+        let pairs = url.query().unwrap_or_default().split('&');
+        secrets.extend(pairs.filter_map(|pair| Some(pair.split_once('=')?.1.to_owned())));
         secrets.extend(url.password().map(str::to_owned));
+        // Forms go to the sign-in server, where the last segment of the path may be a ticket.
+        let last = url.path_segments().and_then(|mut segments| segments.next_back());
+        secrets.extend(last.filter(|segment| is_form && *segment != "tickets").map(str::to_owned));
     }
-    let is_form = request.headers.iter().any(|(_, value)| value == FORM);
     if is_form {
         secrets.extend(url::form_urlencoded::parse(&request.body).map(|(_, value)| value.into_owned()));
     }
     let headers = request.headers.iter().filter(|(name, _)| !PUBLIC.contains(&name.to_lowercase().as_str()));
     secrets.extend(headers.flat_map(|(_, value)| value.split_whitespace().map(str::to_owned)));
     // One or two characters are no secret, and leaving them out would hide the message.
-    secrets.retain(|secret| secret.len() > 2 && secret != "ticket");
+    secrets.retain(|secret| secret.len() > 2);
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     secrets
 }
