@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 
+use secrecy::SecretString;
+
 use super::*;
 use crate::base::FourCc;
 use crate::base::env::{Http, Request, Response};
