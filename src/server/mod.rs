@@ -2,105 +2,21 @@
 //!
 //! Keys follow from a seed: whoever knows the seed knows every key.
 
-use std::fmt;
 use std::net::{SocketAddr, TcpListener};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
-use secrecy::SecretString;
 use tokio::sync::oneshot;
 
 use crate::base::{Error, Result};
 
 mod http;
+mod settings;
 pub mod speke;
 mod tickets;
 
-/// How long a service ticket serves unless the settings say otherwise.
-pub const SERVICE_TICKET_LIFETIME: Duration = Duration::from_secs(10);
-/// How long a ticket-granting ticket serves unless the settings say otherwise.
-pub const GRANTING_TICKET_LIFETIME: Duration = Duration::from_secs(2 * 60 * 60);
-
-/// What the server is started with.
-pub struct Settings {
-    /// Where it listens; port 0 takes a free one.
-    pub address: SocketAddr,
-    /// Whether others may reach it.
-    pub exposure: Exposure,
-    /// What every key and IV follows from.
-    pub seed: SecretString,
-    /// The API account's name.
-    pub user: String,
-    /// The API account's password.
-    pub password: SecretString,
-    /// The organization in the path of key requests.
-    pub organization: String,
-    /// The ingest configuration in the path of key requests.
-    pub cpix_config: String,
-    /// How long a service ticket serves.
-    pub service_ticket_lifetime: Duration,
-    /// How long a ticket-granting ticket serves.
-    pub granting_ticket_lifetime: Duration,
-    /// How often a service ticket serves.
-    pub ticket_use: TicketUse,
-    /// What the server does wrong, on purpose.
-    pub fault: Fault,
-    /// Called once for each request that was answered.
-    pub log: Box<dyn Fn(&Exchange) + Send + Sync>,
-}
-
-/// Whether others may reach the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exposure {
-    /// Only this machine.
-    Loopback,
-    /// Every address that is asked for.
-    Network,
-}
-
-/// How often a service ticket serves before it expires.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TicketUse {
-    /// Once.
-    Once,
-    /// As often as wanted.
-    Again,
-}
-
-/// A fault that key servers have shown, to see what a client makes of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Fault {
-    /// None.
-    #[default]
-    None,
-    /// Key ids are replaced, consistently.
-    ReplacedKids,
-    /// Content keys come under other ids than the rest of the document names.
-    WrongKid,
-    /// Content keys of eight bytes.
-    ShortKey,
-    /// Key requests are answered with 401, whatever the ticket.
-    Unauthorized,
-    /// Key requests are answered with 500.
-    ServerError,
-    /// The first key request is answered with 500.
-    OneServerError,
-    /// Key requests are answered with 200 and an HTML page.
-    Html,
-    /// Key requests are answered with 200 and nothing.
-    Empty,
-}
-
-/// A request and its answer, as far as they may be told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exchange {
-    /// The method.
-    pub method: String,
-    /// The path, without query and without tickets.
-    pub path: String,
-    /// The status of the answer.
-    pub status: u16,
-}
+pub use settings::{
+    Exchange, Exposure, Fault, GRANTING_TICKET_LIFETIME, SERVICE_TICKET_LIFETIME, Settings, TicketUse,
+};
 
 /// A server that runs until this value is dropped.
 #[derive(Debug)]
@@ -108,35 +24,6 @@ pub struct Running {
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<()>>>,
-}
-
-impl Settings {
-    /// A server on a free loopback port, with the usual lifetimes and no fault.
-    pub fn new(seed: SecretString, user: &str, password: SecretString) -> Self {
-        Self {
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
-            exposure: Exposure::Loopback,
-            seed,
-            user: user.to_owned(),
-            password,
-            organization: "organization".to_owned(),
-            cpix_config: "config".to_owned(),
-            service_ticket_lifetime: SERVICE_TICKET_LIFETIME,
-            granting_ticket_lifetime: GRANTING_TICKET_LIFETIME,
-            ticket_use: TicketUse::Once,
-            fault: Fault::None,
-            log: Box::new(|_| {}),
-        }
-    }
-}
-
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings")
-            .field("address", &self.address)
-            .field("fault", &self.fault)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Drop for Running {

@@ -4,11 +4,15 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 
+use secrecy::SecretString;
+
 use super::*;
 use crate::base::FourCc;
+use crate::base::env::{Http, Request, Response};
 use crate::cpix;
 use crate::drm;
-use crate::keys::{Wanted, request};
+use crate::io::HttpClient;
+use crate::keys::{Account, DrmToday, KeyServer, Wanted, request};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const SERVICE: &str = "/frontend/cpix/v1/organization/ingest/config";
@@ -120,6 +124,36 @@ fn from_sign_in_to_keys() {
     let told = format!("{log:?}");
     for secret in ["TGT-", "ST-", "p&ss", "ticket="] {
         assert!(!told.contains(secret), "{told}");
+    }
+}
+
+/// The client of the command, which does not wait here.
+struct Impatient(HttpClient);
+
+impl Http for Impatient {
+    fn send(&self, request: &Request) -> Result<Response> {
+        self.0.send(request)
+    }
+
+    fn wait(&self, _milliseconds: u64) {}
+}
+
+#[test]
+fn the_client_of_the_command_gets_keys_and_tries_again_with_a_new_ticket() {
+    for fault in [Fault::None, Fault::OneServerError, Fault::ReplacedKids] {
+        let server = start(Settings { fault, ..settings() }).unwrap();
+        let client = DrmToday::new(Account {
+            auth_url: server.url(),
+            frontend_url: server.url(),
+            organization: "organization".into(),
+            cpix_config: "config".into(),
+            user: "acme::packager".into(),
+            password: SecretString::from("p&ss w=rd%"),
+        });
+        let http = Impatient(HttpClient::new().unwrap());
+        let request = cpix::read(document().as_bytes()).unwrap();
+        let answer = client.unwrap().exchange(&http, request).unwrap();
+        assert!(answer.content_keys[0].value.is_some(), "{fault:?}");
     }
 }
 
