@@ -1,5 +1,261 @@
-//! placeholder
+//! `drm-pack demo`: the whole way on the bundled clip, step by step, in a form that teaches.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use secrecy::SecretString;
+use sha2::{Digest, Sha256};
+
+use crate::base::env::{Http, Source, Store};
+use crate::base::id::hex;
+use crate::base::{Error, Kid, Result, Secret};
+use crate::cpix::Document;
+use crate::io::{FileStore, HttpClient, OutputDirectory, Overwrite, SystemRandom};
+use crate::isobmff::file::moov;
+use crate::isobmff::samples::samples;
+use crate::isobmff::track::{tracks, trexes};
+use crate::job::{DecryptJob, Env, Job, Report, decrypt, run as run_job};
+use crate::keys::{Account, DevKeys, DrmToday, KeyServer};
+use crate::package::Preset;
+use crate::server::{Running, Settings, start};
+
 use super::args::DemoArgs;
-pub(super) fn run(_: &DemoArgs) -> crate::base::Result<()> {
+use super::output::{line, note, report as report_text};
+use super::pack::locate;
+
+/// The clip: two renditions of a picture and one of sound.
+const CLIP: [(&str, &[u8]); 3] = [
+    ("video_360.mp4", include_bytes!("../../fixtures/clip/mp4/video_360.mp4")),
+    ("video_180.mp4", include_bytes!("../../fixtures/clip/mp4/video_180.mp4")),
+    ("audio.m4a", include_bytes!("../../fixtures/clip/mp4/audio.m4a")),
+];
+/// Keys of the demonstration are derived from this.
+const SEED: &str = "drm-pack demo";
+const USER: &str = "demo::packager";
+const DRM: &str = "widevine+playready+fairplay";
+
+pub(super) fn run(args: &DemoArgs) -> Result<()> {
+    let work = Workplace::new(args.out.clone())?;
+    let clip = work.path.join("clip");
+    for (name, bytes) in CLIP {
+        let mut sink = FileStore::new(&clip).create(name)?;
+        sink.write(bytes)?;
+        sink.commit()?;
+    }
+
+    line("1. The vendor. A development key server stands in for castLabs DRMtoday on this machine.");
+    let (server, account) = vendor()?;
+    line(&format!("   listening on {}", server.url()));
+
+    line(
+        "\n2. Signing in. A login gives a ticket-granting ticket; each call needs a service ticket of its own.",
+    );
+    let http = HttpClient::new()?;
+    let vendor = DrmToday::new(account)?;
+    let url = vendor.ticketed_url(&http, None)?;
+    line(&format!("   the key-request URL of this account is {}", crate::base::redact_url(&url)));
+    line("   (drm-pack key-url prints it; the ticket in it is good for one call)");
+
+    line(&format!(
+        "\n3. Packing. {DRM}, cbcs, preset1: one key for each rendition, asked for over SPEKE 2.0."
+    ));
+    let keys = Remember { server: &vendor, document: Mutex::new(None) };
+    let packed = work.path.join("packed");
+    let report = pack(&clip, &packed, &keys, &http)?;
+    for text in report_text(&report, &packed).lines() {
+        line(&format!("   {text}"));
+    }
+
+    line("\n4. What players are told. Each rendition names its own key, once for each DRM system:");
+    for manifest in ["v1.m3u8", "manifest.mpd"] {
+        show(&packed, manifest)?;
+    }
+
+    line("\n5. Decrypting again, with the keys that the server gave.");
+    let decrypted = work.path.join("decrypted");
+    let document = keys.document.into_inner().ok().flatten().unwrap_or_default();
+    decrypt_again(&packed.join("master.m3u8"), &decrypted, &document)?;
+
+    line("\n6. Comparing every sample with the source.");
+    for (track, (name, _)) in report.tracks.iter().zip(CLIP) {
+        let source = payload(FileStore::new(&clip).open(name)?.as_ref())?;
+        let there_and_back = payload(&chain(&FileStore::new(&decrypted), &track.id)?)?;
+        let protected = payload(&chain(&FileStore::new(&packed), &track.id)?)?;
+        line(&format!("   {:3} source    {}", track.id, hex(&source)));
+        line(&format!("       encrypted {}", hex(&protected)));
+        line(&format!("       decrypted {}", hex(&there_and_back)));
+        if source != there_and_back || source == protected {
+            return Err(
+                Error::verification("the decrypted payload differs from the source").at(track.id.clone())
+            );
+        }
+    }
+    line("   equal: what was encrypted is what was given, sample for sample.");
+    work.finish();
     Ok(())
+}
+
+fn vendor() -> Result<(Running, Account)> {
+    // The server is of this process alone, and so is its password.
+    let password = || SecretString::from("a password with &=+% \"characters\"");
+    let mut settings = Settings::new(SecretString::from(SEED), USER, password());
+    settings.log = Box::new(|exchange| {
+        line(&format!("   > {} {} {}", exchange.method, exchange.path, exchange.status));
+    });
+    let (organization, cpix_config) = (settings.organization.clone(), settings.cpix_config.clone());
+    let server = start(settings)?;
+    let url = server.url();
+    let account = Account {
+        auth_url: url.clone(),
+        frontend_url: url,
+        organization,
+        cpix_config,
+        user: USER.into(),
+        password: password(),
+    };
+    Ok((server, account))
+}
+
+/// A key server whose last answer is kept for the way back.
+struct Remember<'a> {
+    server: &'a DrmToday,
+    document: Mutex<Option<Document>>,
+}
+
+impl KeyServer for Remember<'_> {
+    fn exchange(&self, http: &dyn Http, request: Document) -> Result<Document> {
+        let answer = self.server.exchange(http, request)?;
+        if let Ok(mut document) = self.document.lock() {
+            *document = Some(answer.clone());
+        }
+        Ok(answer)
+    }
+}
+
+fn pack(clip: &Path, out: &Path, keys: &dyn KeyServer, http: &dyn Http) -> Result<Report> {
+    let job = Job {
+        inputs: CLIP.iter().map(|(name, _)| clip.join(name).to_string_lossy().into_owned()).collect(),
+        drm: DRM.into(),
+        preset: Preset::Preset1,
+        resource_id: Some("demo-clip".into()),
+        segment_duration: 2.0,
+        ..Job::default()
+    };
+    let output = OutputDirectory::begin(out, Overwrite::Replace)?;
+    let report = run_job(
+        &job,
+        &Env {
+            locate: &locate,
+            output: &output.store(),
+            keys,
+            http,
+            random: &SystemRandom,
+            observe: &|_| {},
+        },
+    )?;
+    output.publish()?;
+    Ok(report)
+}
+
+fn decrypt_again(input: &Path, out: &Path, document: &Document) -> Result<()> {
+    let find_key = |kid: Kid| -> Option<Secret<16>> { document.content_key(kid)?.value.clone() };
+    let output = OutputDirectory::begin(out, Overwrite::Replace)?;
+    let report = decrypt(
+        &DecryptJob { inputs: vec![input.to_string_lossy().into_owned()], find_key: &find_key },
+        &Env {
+            locate: &locate,
+            output: &output.store(),
+            keys: &DevKeys::new(SEED),
+            http: &HttpClient::new()?,
+            random: &SystemRandom,
+            observe: &|_| {},
+        },
+    )?;
+    output.publish()?;
+    line(&format!("   {} files, no key tags and no pssh left", report.outputs.len()));
+    Ok(())
+}
+
+/// The lines of a manifest that tell of protection, shortened.
+fn show(folder: &Path, manifest: &str) -> Result<()> {
+    let path = folder.join(manifest);
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| Error::storage(error.to_string()).at(path.display()))?;
+    line(&format!("   {manifest}"));
+    let telling = |text: &&str| text.contains("EXT-X-KEY") || text.contains("<ContentProtection");
+    for text in text.lines().filter(telling) {
+        let text = text.trim();
+        let short: String = text.chars().take(104).collect();
+        line(&format!("     {short}{}", if short.len() < text.len() { "…" } else { "" }));
+    }
+    Ok(())
+}
+
+/// SHA-256 of all samples of a file with one track, in order.
+fn payload(source: &dyn Source) -> Result<[u8; 32]> {
+    let moov = moov(source)?;
+    let trexes = trexes(&moov)?;
+    let mut hash = Sha256::new();
+    for track in tracks(&moov)? {
+        for sample in samples(source, &moov, track.track_id, &trexes)? {
+            let sample = sample?;
+            let mut bytes = vec![0; sample.size as usize];
+            source.read_at(sample.position, &mut bytes)?;
+            hash.update(&bytes);
+        }
+    }
+    Ok(hash.finalize().into())
+}
+
+/// A track that lies in segments, as one file: an init segment and its segments are one.
+fn chain(store: &FileStore, track: &str) -> Result<Vec<u8>> {
+    let mut chain = whole(store, &format!("{track}/init.mp4"))?;
+    let mut number = 1;
+    while store.exists(&format!("{track}/{number}.m4s")) {
+        chain.extend(whole(store, &format!("{track}/{number}.m4s"))?);
+        number += 1;
+    }
+    Ok(chain)
+}
+
+fn whole(store: &FileStore, name: &str) -> Result<Vec<u8>> {
+    let source = store.open(name)?;
+    let mut bytes = vec![0; usize::try_from(source.len()).unwrap_or(0)];
+    source.read_at(0, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// A folder for the demonstration, removed at the end unless it was asked for.
+struct Workplace {
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Workplace {
+    fn new(out: Option<PathBuf>) -> Result<Self> {
+        let keep = out.is_some();
+        let path =
+            out.unwrap_or_else(|| std::env::temp_dir().join(format!("drm-pack-demo-{}", std::process::id())));
+        std::fs::create_dir_all(&path)
+            .map_err(|error| Error::storage(error.to_string()).at(path.display()))?;
+        Ok(Self { path, keep })
+    }
+
+    fn finish(&self) {
+        if self.keep {
+            line(&format!("\nEverything is in {}", self.path.display()));
+        } else {
+            line(
+                "\nTry `drm-pack demo --out DIR` to keep the files, and `drm-pack key-server` for jobs of your own.",
+            );
+        }
+    }
+}
+
+impl Drop for Workplace {
+    fn drop(&mut self) {
+        if !self.keep && std::fs::remove_dir_all(&self.path).is_err() {
+            note(&format!("warning: {} is left over", self.path.display()));
+        }
+    }
 }

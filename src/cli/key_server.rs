@@ -1,5 +1,54 @@
-//! placeholder
+//! `drm-pack key-server`: the development key server, and the environment that makes drm-pack use it.
+
+use secrecy::SecretString;
+use std::time::Duration;
+
+use crate::base::env::Random;
+use crate::base::id::hex;
+use crate::base::{Error, Result};
+use crate::io::SystemRandom;
+use crate::server::{Exposure, Settings, start};
+
 use super::args::KeyServerArgs;
-pub(super) fn run(_: &KeyServerArgs) -> crate::base::Result<()> {
-    Ok(())
+use super::output::{line, note};
+
+pub(super) fn run(args: &KeyServerArgs) -> Result<()> {
+    let given = std::env::var("DRMTODAY_PASSWORD").ok().filter(|password| !password.is_empty());
+    let password = match &given {
+        Some(password) => password.clone(),
+        None => made_up_password()?,
+    };
+    let mut settings = Settings::new(
+        SecretString::from(args.seed.clone()),
+        &args.user,
+        SecretString::from(password.clone()),
+    );
+    settings.address = args.listen;
+    settings.exposure = if args.allow_public { Exposure::Network } else { Exposure::Loopback };
+    settings.service_ticket_lifetime = Duration::from_secs(args.ticket_seconds);
+    settings.log = Box::new(|exchange| {
+        note(&format!("{} {} {}", exchange.method, exchange.path, exchange.status));
+    });
+    let (organization, config) = (settings.organization.clone(), settings.cpix_config.clone());
+    let server = start(settings).map_err(|error| {
+        if error.kind() == crate::base::Kind::Storage { error.hint("give another --listen") } else { error }
+    })?;
+    let url = server.url();
+    line("# development key server: its keys are derived from a seed and are no secret");
+    line(&format!("export DRMTODAY_AUTH_URL={url} DRMTODAY_FRONTEND_URL={url}"));
+    line(&format!("export DRMTODAY_ORG={organization} DRMTODAY_CPIX_CONFIG={config}"));
+    line(&format!("export DRMTODAY_USER={}", args.user));
+    match given {
+        // The operator's own password is not repeated.
+        Some(_) => line("# DRMTODAY_PASSWORD as it is set here"),
+        None => line(&format!("export DRMTODAY_PASSWORD={password}")),
+    }
+    line("# then: drm-pack pack INPUT --out DIR --drm widevine+playready --drmtoday");
+    server.wait().map_err(|error: Error| error.at("key server"))
+}
+
+fn made_up_password() -> Result<String> {
+    let mut bytes = [0; 12];
+    SystemRandom.fill(&mut bytes)?;
+    Ok(hex(&bytes))
 }
