@@ -4,12 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The project's root.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// The folder of published test media beside the project; `None`, and a line that says so, when it is absent.
-pub fn shared() -> Option<PathBuf> {
+pub(crate) fn shared() -> Option<PathBuf> {
     let folder = root().join("../shared/media");
     if !folder.is_dir() {
         println!("skipped: ../shared/media is not here");
@@ -21,7 +21,7 @@ pub fn shared() -> Option<PathBuf> {
 /// All files with one of these extensions under `fixtures` and the shared media, sorted, with their bytes.
 ///
 /// There is always at least one: a walker that finds nothing would pass every law.
-pub fn media_files(extensions: &[&str]) -> Vec<(PathBuf, Vec<u8>)> {
+pub(crate) fn media_files(extensions: &[&str]) -> Vec<(PathBuf, Vec<u8>)> {
     let mut paths = Vec::new();
     walk(&root().join("fixtures"), &mut paths);
     if let Some(folder) = shared() {
@@ -36,7 +36,7 @@ pub fn media_files(extensions: &[&str]) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 /// Asserts the identity law: what was written equals what was read, or the first byte that differs.
-pub fn assert_identical(path: &Path, read: &[u8], written: &[u8]) {
+pub(crate) fn assert_identical(path: &Path, read: &[u8], written: &[u8]) {
     let differs = read.iter().zip(written).position(|(a, b)| a != b);
     assert!(
         read == written,
