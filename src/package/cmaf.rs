@@ -16,6 +16,9 @@ use super::track::{MediaTrack, ProtectedTrack};
 /// memory depends on neither the segment's length nor the file's.
 pub const MAX_CHUNK_BYTES: usize = 8 << 20;
 
+/// `track_ID` of every CMAF track: each stands alone, and readers are known that expect the first to be 1.
+const TRACK_ID: u32 = 1;
+
 /// A track of an MP4 file that becomes a CMAF track.
 pub struct Cmaf<'a> {
     /// The file.
@@ -215,16 +218,16 @@ impl Cmaf<'_> {
     /// # Errors
     /// When a box of the source is missing or the track cannot be protected.
     pub fn init(&self, pssh: &[Vec<u8>]) -> Result<Vec<u8>> {
-        let track_id = self.media.track.track_id;
         let mut mvhd = self.moov.require(&[b"mvhd"])?.payload().to_vec();
         Mvhd::clear_duration(&mut mvhd)?;
+        Mvhd::set_next_track_id(&mut mvhd, TRACK_ID + 1)?;
         let mut source = self.moov.clone();
-        let trak = init_trak(trak_mut(&mut source, track_id)?)?;
-        let trex = Trex { track_id, default_sample_description_index: 1, ..Trex::default() };
+        let trak = init_trak(trak_mut(&mut source, self.media.track.track_id)?)?;
+        let trex = Trex { track_id: TRACK_ID, default_sample_description_index: 1, ..Trex::default() };
         let mvex = BoxNode::container(b"mvex", vec![BoxNode::data(b"trex", trex.write())]);
         let mut moov = BoxNode::container(b"moov", vec![BoxNode::data(b"mvhd", mvhd), trak, mvex]);
         if let Some(protected) = self.protected {
-            protect_moov(&mut moov, track_id, &protected.protection)?;
+            protect_moov(&mut moov, TRACK_ID, &protected.protection)?;
         }
         for pssh in pssh {
             moov.push(BoxNode::parse_one(pssh)?);
@@ -270,7 +273,7 @@ impl Cmaf<'_> {
                 }
                 None => None,
             };
-            let mut moof = moof(self.media.track.track_id, sequence_number, samples);
+            let mut moof = moof(sequence_number, samples);
             place_auxiliary(&mut moof, &[senc]);
             let mut header = with_data_offset(moof)?;
             let length =
@@ -302,7 +305,10 @@ fn brands(major: &[u8; 4], compatible: &[&[u8; 4]]) -> Vec<u8> {
 
 /// §7.5.10 to §7.5.13: the track as it is, its durations 0 and its sample tables empty.
 fn init_trak(trak: &mut BoxNode) -> Result<BoxNode> {
-    edit(trak, &[b"tkhd"], Tkhd::clear_duration)?;
+    edit(trak, &[b"tkhd"], |tkhd| {
+        Tkhd::clear_duration(tkhd)?;
+        Tkhd::set_track_id(tkhd, TRACK_ID)
+    })?;
     edit(trak, &[b"mdia", b"mdhd"], Mdhd::clear_duration)?;
     if trak.find(&[b"edts", b"elst"]).is_some() {
         edit(trak, &[b"edts", b"elst"], |elst| {
@@ -367,7 +373,7 @@ fn ranges(samples: &[Sample]) -> impl Iterator<Item = Range<usize>> + '_ {
 }
 
 /// A `moof` of one track; `data_offset` is yet 0. What all samples share stands in `tfhd` once.
-fn moof(track_id: u32, sequence_number: u32, samples: &[Sample]) -> BoxNode {
+fn moof(sequence_number: u32, samples: &[Sample]) -> BoxNode {
     let first = samples.first();
     let rest = samples.get(1..).unwrap_or_default();
     let same =
@@ -378,7 +384,7 @@ fn moof(track_id: u32, sequence_number: u32, samples: &[Sample]) -> BoxNode {
     let flags_of_rest = second.filter(|value| rest.iter().all(|sample| sample.flags == *value));
     let has_offsets = samples.iter().any(|sample| sample.composition_time_offset != 0);
     let tfhd = Tfhd {
-        track_id,
+        track_id: TRACK_ID,
         sample_description_index: first.map(|s| s.sample_description_index).filter(|index| *index != 1),
         default_sample_duration: duration,
         default_sample_flags: flags.or(flags_of_rest),

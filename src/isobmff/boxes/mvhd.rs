@@ -24,6 +24,16 @@ impl Mvhd {
         Ok(Self { timescale: reader.u32()? })
     }
 
+    /// Sets `next_track_ID`, the last field.
+    ///
+    /// # Errors
+    /// When the payload is cut off.
+    pub fn set_next_track_id(payload: &mut [u8], track_id: u32) -> Result<()> {
+        let field = payload.last_chunk_mut().ok_or_else(|| Error::input("mvhd ends before its next_track_ID"))?;
+        *field = track_id.to_be_bytes();
+        Ok(())
+    }
+
     /// Sets `duration` to 0, as a movie whose samples are all in fragments has it.
     ///
     /// # Errors

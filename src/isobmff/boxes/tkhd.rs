@@ -28,6 +28,17 @@ impl Tkhd {
         Ok(Self { track_id })
     }
 
+    /// Sets `track_ID`.
+    ///
+    /// # Errors
+    /// When the payload is cut off.
+    pub fn set_track_id(payload: &mut [u8], track_id: u32) -> Result<()> {
+        let large = payload.first() == Some(&1);
+        let field = if large { payload.get_mut(20..24) } else { payload.get_mut(12..16) };
+        field.ok_or_else(|| Error::input("tkhd ends before its track_ID"))?.copy_from_slice(&track_id.to_be_bytes());
+        Ok(())
+    }
+
     /// Sets `duration` to 0, as a track whose samples are all in fragments has it.
     ///
     /// # Errors
