@@ -142,7 +142,7 @@ mod tests {
             value in optional(any::<[u8; 16]>()),
         ) -> ContentKey {
             let value = value.map(Secret::new);
-            ContentKey { kid: Kid::new(kid), explicit_iv, common_encryption_scheme: scheme, value }
+            ContentKey { id: None, kid: Kid::new(kid), explicit_iv, common_encryption_scheme: scheme, value }
         }
     }
 
@@ -236,6 +236,7 @@ mod tests {
             content_id: Some("a&b".to_owned()),
             version: Some("2.3".to_owned()),
             content_keys: vec![ContentKey {
+                id: None,
                 kid,
                 explicit_iv: None,
                 common_encryption_scheme: Some(FourCc(*b"cenc")),

@@ -10,6 +10,7 @@ use crate::xml::{Node, parse_fragment};
 /// A key whose id is the text `1234567890123456`.
 pub(super) fn key() -> ContentKey {
     ContentKey {
+        id: None,
         kid: Kid::new(*b"1234567890123456"),
         explicit_iv: Some(std::array::from_fn(|index| u8::try_from(index).unwrap())),
         common_encryption_scheme: None,

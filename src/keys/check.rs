@@ -226,6 +226,7 @@ mod tests {
 
     fn wanted(byte: u8, track_type: &str) -> Wanted {
         Wanted {
+            id: None,
             kid: kid(byte),
             explicit_iv: None,
             track_type: track_type.to_owned(),

@@ -87,6 +87,7 @@ mod tests {
     #[test]
     fn every_requested_key_is_filled_and_a_proposed_iv_stays() {
         let wanted = [(1, None), (2, Some([9; 16]))].map(|(byte, explicit_iv)| Wanted {
+            id: None,
             kid: Kid::new([byte; 16]),
             explicit_iv,
             track_type: format!("T{byte}"),

@@ -172,6 +172,7 @@ mod tests {
         let wanted: Vec<_> = (1u8..)
             .zip(track_types)
             .map(|(byte, track_type)| Wanted {
+                id: None,
                 kid: Kid::new([byte; 16]),
                 explicit_iv: None,
                 track_type: (*track_type).to_owned(),

@@ -61,6 +61,7 @@ pub(crate) fn step(url: &str, body_has: &str, answer: Option<Response>) -> Step 
 /// A request for a key for video and one for audio.
 pub(crate) fn request_for_two() -> Document {
     let wanted = [(1, "VIDEO"), (2, "AUDIO")].map(|(byte, track_type)| Wanted {
+        id: None,
         kid: Kid::new([byte; 16]),
         explicit_iv: None,
         track_type: track_type.to_owned(),

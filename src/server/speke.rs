@@ -195,6 +195,7 @@ mod tests {
     fn request(scheme: &[u8; 4]) -> Document {
         let kids = [Kid::new([0x11; 16]), Kid::new([0x22; 16])];
         let key = |kid| ContentKey {
+            id: None,
             kid,
             explicit_iv: None,
             common_encryption_scheme: Some(FourCc(*scheme)),

@@ -79,7 +79,7 @@ fn speke(server: &Running, path: &str, ticket: &str, body: &str) -> Answer {
 fn document() -> String {
     let kid = crate::base::Kid::new([0x11; 16]);
     let video = Some(cpix::VideoFilter::default());
-    let wanted = Wanted { kid, explicit_iv: None, track_type: "VIDEO".into(), video, audio: None };
+    let wanted = Wanted { id: None, kid, explicit_iv: None, track_type: "VIDEO".into(), video, audio: None };
     let systems = drm::ALL.iter().map(|system| {
         let mut entry = cpix::DrmSystem::new(system.system_id(), kid);
         system.request(&mut entry, &[drm::ManifestKind::Hls]);

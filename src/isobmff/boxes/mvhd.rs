@@ -29,7 +29,8 @@ impl Mvhd {
     /// # Errors
     /// When the payload is cut off.
     pub fn set_next_track_id(payload: &mut [u8], track_id: u32) -> Result<()> {
-        let field = payload.last_chunk_mut().ok_or_else(|| Error::input("mvhd ends before its next_track_ID"))?;
+        let field =
+            payload.last_chunk_mut().ok_or_else(|| Error::input("mvhd ends before its next_track_ID"))?;
         *field = track_id.to_be_bytes();
         Ok(())
     }

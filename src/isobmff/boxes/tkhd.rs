@@ -35,7 +35,9 @@ impl Tkhd {
     pub fn set_track_id(payload: &mut [u8], track_id: u32) -> Result<()> {
         let large = payload.first() == Some(&1);
         let field = if large { payload.get_mut(20..24) } else { payload.get_mut(12..16) };
-        field.ok_or_else(|| Error::input("tkhd ends before its track_ID"))?.copy_from_slice(&track_id.to_be_bytes());
+        field
+            .ok_or_else(|| Error::input("tkhd ends before its track_ID"))?
+            .copy_from_slice(&track_id.to_be_bytes());
         Ok(())
     }
 
