@@ -90,6 +90,9 @@ impl<'a> Inherited<'a> {
     }
 }
 
+/// Number and, with a timeline, start time of each segment.
+type Numbers = Vec<(u64, Option<u64>)>;
+
 impl Addressing<'_> {
     /// The initialization segment and the media.
     pub(super) fn locate(mut self) -> Result<(Option<Reference>, Media)> {
@@ -132,8 +135,8 @@ impl Addressing<'_> {
         Ok((initialization, Media::Segments { references, count }))
     }
 
-    /// Number and, with a timeline, start time of each segment.
-    fn segments(&mut self, info: &Inherited<'_>) -> Result<(Vec<(u64, Option<u64>)>, Count)> {
+    /// The segments that the template stands for.
+    fn segments(&mut self, info: &Inherited<'_>) -> Result<(Numbers, Count)> {
         let first = info.number("startNumber")?.unwrap_or(1);
         let last = info.number("endNumber")?;
         let timescale = info.number("timescale")?.unwrap_or(1);
@@ -232,7 +235,7 @@ impl Addressing<'_> {
         Ok((initialization, Media::Segments { references, count: Count::Stated }))
     }
 
-    fn single_file(&mut self, info: &Inherited<'_>) -> Result<(Option<Reference>, Media)> {
+    fn single_file(&self, info: &Inherited<'_>) -> Result<(Option<Reference>, Media)> {
         refuse_index_segments(info)?;
         let file = self.reference("", None)?;
         let index_range = match info.0.iter().find(|element| has(element, "indexRange")) {

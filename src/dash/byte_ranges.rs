@@ -8,8 +8,8 @@ use super::mpd::{Place, is_mpd};
 use crate::base::{Error, Result};
 use crate::xml::Element;
 
-/// What maps the bytes of a file to where they are now.
-type Map<'a> = dyn FnMut(&str, Range<u64>) -> Result<Range<u64>> + 'a;
+/// Maps a range of a file, named as in [`Reference`](super::Reference), to where its bytes are now.
+pub type RangeMap<'a> = dyn FnMut(&str, Range<u64>) -> Result<Range<u64>> + 'a;
 
 /// The elements with byte ranges: the attribute that names another file, and the attribute with the range.
 const RANGES: &[(&str, &str, &str)] = &[
@@ -27,12 +27,8 @@ impl Mpd {
     /// and gives the range as it is now. Text whose numbers do not change is left as it stands.
     ///
     /// # Errors
-    /// When `map` fails, or when one range is inherited by Representations for which it becomes different ones.
-    pub fn map_byte_ranges(
-        &mut self,
-        document: &str,
-        map: &mut dyn FnMut(&str, Range<u64>) -> Result<Range<u64>>,
-    ) -> Result<()> {
+    /// When `map` fails, or when Representations inherit one range and need different ones.
+    pub fn map_byte_ranges(&mut self, document: &str, map: &mut RangeMap<'_>) -> Result<()> {
         let mut bases = Vec::new();
         for level in self.levels() {
             bases.push((level.place, level.base_url().map_err(|error| error.at(level.place))?));
@@ -41,14 +37,13 @@ impl Mpd {
         let prefix = root.prefix().to_owned();
         let mut edit = Edit { prefix: &prefix, document, map };
         for (p, period) in edit.indexed(&mut root, "Period") {
-            let within = |place: &Place| place.period == p;
-            edit.information(period, &select(&bases, within))?;
+            let all = usize::MAX;
+            edit.information(period, &select(&bases, at(p, 0, 0), at(p, all, all)))?;
             for (a, set) in edit.indexed(period, "AdaptationSet") {
-                let within = |place: &Place| place.period == p && place.adaptation_set == a;
-                edit.information(set, &select(&bases, within))?;
+                edit.information(set, &select(&bases, at(p, a, 0), at(p, a, all)))?;
                 for (r, representation) in edit.indexed(set, "Representation") {
-                    let place = Place { period: p, adaptation_set: a, representation: r };
-                    edit.information(representation, &select(&bases, |other| *other == place))
+                    let place = at(p, a, r);
+                    edit.information(representation, &select(&bases, place, place))
                         .map_err(|error| error.at(place))?;
                 }
             }
@@ -58,14 +53,20 @@ impl Mpd {
     }
 }
 
-fn select(bases: &[(Place, String)], within: impl Fn(&Place) -> bool) -> Vec<&str> {
-    bases.iter().filter(|(place, _)| within(place)).map(|(_, base)| base.as_str()).collect()
+fn at(period: usize, adaptation_set: usize, representation: usize) -> Place {
+    Place { period, adaptation_set, representation }
+}
+
+/// The bases from one place to another; they are in document order.
+fn select(bases: &[(Place, String)], first: Place, last: Place) -> Vec<&str> {
+    let start = bases.partition_point(|(place, _)| *place < first);
+    bases.iter().skip(start).take_while(|(place, _)| *place <= last).map(|(_, base)| base.as_str()).collect()
 }
 
 struct Edit<'a, 'm> {
     prefix: &'a str,
     document: &'a str,
-    map: &'a mut Map<'m>,
+    map: &'a mut RangeMap<'m>,
 }
 
 impl Edit<'_, '_> {

@@ -149,8 +149,8 @@ impl Mpd {
     /// a [`Place`] from before then means nothing any more.
     ///
     /// # Errors
-    /// When the MPD is protected already, when a place is wrong, or when an AdaptationSet would have both clear
-    /// and protected Representations. The MPD is then as it was.
+    /// When the MPD is protected already, when a place is wrong, or when an AdaptationSet would have both
+    /// clear and protected Representations. The MPD is then as it was.
     pub fn protect(&mut self, protected: &[Protected]) -> Result<()> {
         if let Some(place) = self.has_content_protection() {
             return Err(
@@ -314,7 +314,7 @@ impl Namespaces {
             for element in around {
                 bound = bound.or(element.attribute(&name)?);
             }
-            match bound.as_deref().or(self.bound.get(&prefix).map(String::as_str)) {
+            match bound.as_deref().or_else(|| self.bound.get(&prefix).map(String::as_str)) {
                 Some(bound) if bound != namespace => continue,
                 Some(_) => {}
                 None => {

@@ -11,6 +11,7 @@ mod template;
 pub mod write;
 
 pub use addressing::{Count, MAX_SEGMENTS, Media, Reference};
+pub use byte_ranges::RangeMap;
 pub use content_protection::Protected;
 pub use mpd::{ContentType, Mpd, Place, Representation};
 

@@ -117,7 +117,7 @@ impl Mpd {
         self.document.to_bytes()
     }
 
-    /// All Representations in document order; `document` is the MPD's own name below the presentation's folder.
+    /// All Representations in document order; `document` is the MPD's own name in the presentation's folder.
     ///
     /// # Errors
     /// When an address is wrong or leads out of the folder, when the presentation is still live, or when
@@ -259,7 +259,7 @@ pub(super) fn child<'a>(parent: &'a Element, name: &'a str) -> Option<&'a Elemen
     children(parent, name).next()
 }
 
-/// Whether a child of an MPD element with this prefix is one too: [`Mpd::parse`] has seen to one prefix for all.
+/// Whether a child of an MPD element with this prefix is one too; [`Mpd::parse`] has seen to one prefix.
 pub(super) fn is_mpd(prefix: &str, element: &Element) -> bool {
     element.prefix() == prefix
         && element

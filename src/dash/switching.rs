@@ -108,7 +108,7 @@ fn link(set: &mut Element, others: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// A Period whose AdaptationSets were split must not list AdaptationSets elsewhere: the list would miss the new ones.
+/// Refuses a split in a Period that lists its AdaptationSets elsewhere: the list would miss the new ones.
 pub(super) fn refuse_lists_of_sets(period: &Element) -> Result<()> {
     let list = ["Subset", "Preselection"].into_iter().find(|name| children(period, name).next().is_some());
     match list {

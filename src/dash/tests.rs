@@ -11,10 +11,13 @@ use crate::xml::Element;
 const NS: &str = "xmlns=\"urn:mpeg:dash:schema:mpd:2011\"";
 
 /// Odd formatting: a missing space between attributes, CRLF, single quotes, comments, foreign elements.
-const ODD: &str = "<?xml version='1.0'?>\r\n<!-- c -->\r\n<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\"profiles='p' \
+const ODD: &str = "<?xml version='1.0'?>\r\n<!-- c -->\r\n<MPD \
+xmlns=\"urn:mpeg:dash:schema:mpd:2011\"profiles='p' \
     xmlns:x=\"urn:x\" type=\"static\" mediaPresentationDuration=\"PT8S\"\r\n\tminBufferTime=\"PT2S\" >\r\n\
-    \t<x:Period/>\r\n\t<Period id='0'>\r\n\t\t<AdaptationSet contentType=\"video\" mimeType=\"video/mp4\" id=\"7\">\r\n\
-    \t\t\t<FramePacking schemeIdUri=\"f\"/>\r\n\t\t\t<!-- r --><Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"main\" />\r\n\
+    \t<x:Period/>\r\n\t<Period id='0'>\r\n\t\t<AdaptationSet contentType=\"video\" mimeType=\"video/mp4\" \
+    id=\"7\">\r\n\
+    \t\t\t<FramePacking schemeIdUri=\"f\"/>\r\n\t\t\t<!-- r --><Role \
+    schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"main\" />\r\n\
     \t\t\t<SegmentTemplate timescale=\"10\" duration='20' media=\"$RepresentationID$/$Number%03d$.m4s\" \
     initialization=\"$RepresentationID$/init.mp4\"/>\r\n\
     \t\t\t<Representation id=\"a\" bandwidth=\"1\" width=\"64\"/>\r\n\
@@ -34,7 +37,8 @@ fn text(mpd: &Mpd) -> String {
 fn one(information: &str) -> Mpd {
     mpd(&format!(
         "<MPD {NS} mediaPresentationDuration=\"PT10S\"><Period><AdaptationSet contentType=\"audio\">\
-         <Representation id=\"r\" bandwidth=\"500\">{information}</Representation></AdaptationSet></Period></MPD>"
+         <Representation id=\"r\" \
+         bandwidth=\"500\">{information}</Representation></AdaptationSet></Period></MPD>"
     ))
 }
 
@@ -141,14 +145,15 @@ fn a_representation_inherits_from_its_adaptation_set() {
 
 #[test]
 fn a_level_replaces_single_attributes_of_the_level_above() {
-    let mpd = mpd(&format!(
+    let mpd = mpd(
         "<d:MPD xmlns:d=\"urn:mpeg:dash:schema:mpd:2011\"><d:BaseURL>a/</d:BaseURL><d:BaseURL>z/</d:BaseURL>\
          <d:Period duration=\"PT6S\"><d:BaseURL>b/</d:BaseURL>\
          <d:SegmentTemplate timescale=\"1000\" duration=\"2000\" startNumber=\"0\" media=\"p$Number$\"/>\
-         <d:AdaptationSet lang=\"sv\" mimeType=\"application/ttml+xml\"><d:SegmentTemplate media=\"$Number$.$Bandwidth$\"/>\
+         <d:AdaptationSet lang=\"sv\" mimeType=\"application/ttml+xml\"><d:SegmentTemplate \
+         media=\"$Number$.$Bandwidth$\"/>\
          <d:Representation id=\"r\" bandwidth=\"5\"><d:SegmentTemplate startNumber=\"9\"/></d:Representation>\
-         </d:AdaptationSet></d:Period></d:MPD>"
-    ));
+         </d:AdaptationSet></d:Period></d:MPD>",
+    );
     assert_eq!(segments(&mpd).0, ["a/b/9.5", "a/b/10.5", "a/b/11.5"]);
     let representation = only(&mpd).unwrap();
     assert_eq!((representation.kind, representation.lang.as_deref()), (Some(ContentType::Text), Some("sv")));
@@ -179,7 +184,8 @@ fn timelines_list_their_segments() {
         ("", &[], Count::Stated),
     ] {
         let mpd = one(&format!(
-            "<SegmentTemplate timescale=\"10\" media=\"$Number$-$Time$\"><SegmentTimeline>{timeline}</SegmentTimeline>\
+            "<SegmentTemplate timescale=\"10\" \
+            media=\"$Number$-$Time$\"><SegmentTimeline>{timeline}</SegmentTimeline>\
              </SegmentTemplate>"
         ));
         assert_eq!(segments(&mpd), (names.iter().map(|n| n.to_string()).collect(), count), "{timeline}");
@@ -194,10 +200,10 @@ fn timelines_list_their_segments() {
 #[test]
 fn single_files_and_lists_are_located() {
     let file = |range| Reference { name: "v/a b.mp4".into(), range };
-    let representation = only(&one(
-        "<BaseURL> v/a%20b.mp4 </BaseURL><SegmentBase indexRange=\"100-199\"><Initialization range=\"0-99\"/></SegmentBase>",
-    ))
-    .unwrap();
+    let representation =
+        only(&one("<BaseURL> v/a%20b.mp4 </BaseURL><SegmentBase indexRange=\"100-199\"><Initialization \
+        range=\"0-99\"/></SegmentBase>"))
+        .unwrap();
     assert_eq!(representation.initialization, Some(file(Some(0..100))));
     assert_eq!(representation.media, Media::SingleFile { file: file(None), index_range: Some(100..200) });
 
@@ -259,7 +265,8 @@ fn addresses_that_cannot_be_followed_are_refused() {
 fn period_durations_follow_from_starts() {
     let mpd = |attributes: &str| {
         mpd(&format!(
-            "<MPD {NS} {attributes}><Period start=\"PT0S\"><AdaptationSet><SegmentTemplate media=\"$Number$\" duration=\"2\"/>\
+            "<MPD {NS} {attributes}><Period start=\"PT0S\"><AdaptationSet><SegmentTemplate \
+            media=\"$Number$\" duration=\"2\"/>\
              <Representation id=\"r\"/></AdaptationSet></Period><Period start=\"PT5S\"/></MPD>"
         ))
     };
@@ -299,9 +306,12 @@ fn descriptors_are_placed_in_the_documents_own_layout() {
     let kid = "01010101-0101-0101-0101-010101010101";
     let expected = format!(
         "\t\t\t<FramePacking schemeIdUri=\"f\"/>\r\n\
-         \t\t\t<ContentProtection schemeIdUri=\"urn:mpeg:dash:mp4protection:2011\" value=\"cbcs\" cenc:default_KID=\"{kid}\"/>\r\n\
-         \t\t\t<ContentProtection schemeIdUri=\"urn:uuid:abababab-abab-abab-abab-abababababab\" value=\"One\">\r\n\
-         \t\t\t\t<cenc:pssh>AAAA</cenc:pssh>\r\n\t\t\t\t<one:pro>BBBB</one:pro>\r\n\t\t\t</ContentProtection>\r\n\
+         \t\t\t<ContentProtection schemeIdUri=\"urn:mpeg:dash:mp4protection:2011\" value=\"cbcs\" \
+         cenc:default_KID=\"{kid}\"/>\r\n\
+         \t\t\t<ContentProtection schemeIdUri=\"urn:uuid:abababab-abab-abab-abab-abababababab\" \
+         value=\"One\">\r\n\
+         \t\t\t\t<cenc:pssh>AAAA</cenc:pssh>\r\n\t\t\t\t<one:pro>BBBB</one:pro>\r\n\
+         \t\t\t</ContentProtection>\r\n\
          \t\t\t<ContentProtection schemeIdUri=\"urn:uuid:cdcdcdcd-cdcd-cdcd-cdcd-cdcdcdcdcdcd\">\r\n\
          \t\t\t\t<c:pssh xmlns:c=\"urn:mpeg:cenc:2013\">CCCC</c:pssh>\r\n\t\t\t</ContentProtection>\r\n\
          \t\t\t<ContentProtection schemeIdUri=\"urn:uuid:efefefef-efef-efef-efef-efefefefefef\"/>\r\n\
@@ -378,9 +388,12 @@ fn representations_with_several_keys_become_switching_sets() {
 #[test]
 fn assigned_ids_do_not_clash_and_older_switching_is_kept() {
     let mut mpd = mpd(&format!(
-        "<MPD {NS}><Period><AdaptationSet><SupplementalProperty schemeIdUri=\"urn:mpeg:dash:adaptation-set-switching:2016\" \
-         value=\"1\"/><Representation id=\"a\"/><Representation id=\"b\"/><Representation id=\"c\"/></AdaptationSet>\
-         <AdaptationSet id=\"1\"><Representation id=\"d\"/></AdaptationSet></Period><Period><AdaptationSet id=\"3\"/></Period></MPD>"
+        "<MPD {NS}><Period><AdaptationSet><SupplementalProperty \
+        schemeIdUri=\"urn:mpeg:dash:adaptation-set-switching:2016\" \
+         value=\"1\"/><Representation id=\"a\"/><Representation id=\"b\"/><Representation \
+         id=\"c\"/></AdaptationSet>\
+         <AdaptationSet id=\"1\"><Representation id=\"d\"/></AdaptationSet></Period><Period><AdaptationSet \
+         id=\"3\"/></Period></MPD>"
     ));
     let keys: Vec<_> = (0_u8..3).map(|r| protected(place(0, 0, r.into()), r)).collect();
     mpd.protect(&keys).unwrap();
@@ -439,10 +452,13 @@ fn data_that_is_not_well_formed_is_refused() {
 #[test]
 fn byte_ranges_move_with_their_files() {
     let source = format!(
-        "<MPD {NS}><Period><AdaptationSet><SegmentList><Initialization range=\"0-9\" sourceURL=\"i.mp4\"/></SegmentList>\
-         <Representation id=\"a\"><BaseURL>a.mp4</BaseURL><SegmentBase indexRange = '100-199' ><Initialization range=\"0-99\"/>\
+        "<MPD {NS}><Period><AdaptationSet><SegmentList><Initialization range=\"0-9\" \
+        sourceURL=\"i.mp4\"/></SegmentList>\
+         <Representation id=\"a\"><BaseURL>a.mp4</BaseURL><SegmentBase indexRange = '100-199' \
+         ><Initialization range=\"0-99\"/>\
          <RepresentationIndex range=\"007-9\"/></SegmentBase></Representation>\
-         <Representation id=\"b\"><BaseURL>b/</BaseURL><SegmentList><SegmentURL media=\"1.mp4\" mediaRange=\"5-9\" \
+         <Representation id=\"b\"><BaseURL>b/</BaseURL><SegmentList><SegmentURL media=\"1.mp4\" \
+         mediaRange=\"5-9\" \
          indexRange=\"5-6\"/></SegmentList></Representation></AdaptationSet></Period></MPD>"
     );
     let mut mpd = mpd(&source);
@@ -478,7 +494,7 @@ fn byte_ranges_move_with_their_files() {
 fn new_mpd() -> Mpd {
     let video = |id: &str, width| NewRepresentation {
         id: id.into(),
-        codecs: "avc1.64001f".into(),
+        codecs: "c.1".into(),
         bandwidth: 1000,
         width: Some(width),
         height: Some(360),
@@ -521,9 +537,12 @@ fn a_new_mpd_says_what_it_was_given() {
     let mut mpd = new_mpd();
     let written = text(&mpd);
     let timeline = "        <SegmentTemplate timescale=\"1000\" presentationTimeOffset=\"100\" \
-        initialization=\"$RepresentationID$/init.mp4\" media=\"$RepresentationID$/$Number$.m4s\" startNumber=\"1\">\n          \
-        <SegmentTimeline>\n            <S t=\"100\" d=\"2000\" r=\"1\"/>\n            <S d=\"1000\"/>\n            \
-        <S t=\"6000\" d=\"2000\"/>\n          </SegmentTimeline>\n        </SegmentTemplate>\n      </Representation>\n";
+        initialization=\"$RepresentationID$/init.mp4\" media=\"$RepresentationID$/$Number$.m4s\" \
+        startNumber=\"1\">\n          \
+        <SegmentTimeline>\n            <S t=\"100\" d=\"2000\" r=\"1\"/>\n            \
+        <S d=\"1000\"/>\n            <S t=\"6000\" d=\"2000\"/>\n          \
+        </SegmentTimeline>\n        </SegmentTemplate>\n      \
+        </Representation>\n";
     assert_eq!(written.matches(timeline).count(), 3, "{written}");
     assert!(written.contains("mediaPresentationDuration=\"PT8.016S\""));
     let all = Mpd::parse(written.as_bytes()).unwrap().representations("m.mpd").unwrap();
@@ -556,9 +575,8 @@ fn exercise(bytes: &[u8]) {
 
 #[test]
 fn truncations_and_mutations_never_panic() {
-    let single = text(&one(
-        "<BaseURL>a.mp4</BaseURL><SegmentBase indexRange=\"9-99\"><Initialization range=\"0-9\"/></SegmentBase>",
-    ));
+    let single = text(&one("<BaseURL>a.mp4</BaseURL><SegmentBase indexRange=\"9-99\"><Initialization \
+        range=\"0-9\"/></SegmentBase>"));
     let sources = [ODD.to_owned(), single, text(&new_mpd())];
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut random = |below: usize| {

@@ -157,7 +157,7 @@ fn representation(new: &NewRepresentation) -> Element {
     representation.with_child(segment_template(new))
 }
 
-/// The index of the usual layout of so many channels: ISO/IEC 23001-8 table 8; `None` where there is no usual one.
+/// The index of the usual layout of so many channels, if there is one: ISO/IEC 23001-8 table 8.
 fn channel_configuration(channels: u16) -> Option<u16> {
     match channels {
         1..=6 => Some(channels),
@@ -180,7 +180,7 @@ fn segment_template(new: &NewRepresentation) -> Element {
         .with_child(timeline)
 }
 
-/// The `S` elements: `@t` where a segment does not begin at the end of the one before, `@r` for repeats (§5.3.9.6).
+/// The `S` elements: `@t` where a segment does not begin where the last one ended, `@r` for repeats.
 fn runs(timeline: &[(u64, u64)]) -> Vec<Element> {
     let mut runs: Vec<(Option<u64>, u64, u64)> = Vec::new();
     let mut end = None;
