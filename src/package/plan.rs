@@ -128,9 +128,11 @@ impl Intent<'_> {
             explicit_iv: self.vector,
             track_type: format!("{word}_{number}"),
             video: (substream.kind == TrackKind::Video)
-                .then(|| VideoFilter { min_pixels: substream.pixels, max_pixels: substream.pixels }),
-            audio: (substream.kind == TrackKind::Audio)
-                .then(|| AudioFilter { min_channels: substream.channels, max_channels: substream.channels }),
+                .then_some(VideoFilter { min_pixels: substream.pixels, max_pixels: substream.pixels }),
+            audio: (substream.kind == TrackKind::Audio).then_some(AudioFilter {
+                min_channels: substream.channels,
+                max_channels: substream.channels,
+            }),
         }
     }
 }

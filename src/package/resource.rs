@@ -226,7 +226,7 @@ impl Rewriter<'_> {
                 sizes.push(moved.end - moved.start);
             }
             let end = written_at + header.length;
-            let first = ranges.first().map_or(header.end(), |range| range.start);
+            let first = ranges.first().map_or_else(|| header.end(), |range| range.start);
             let first_offset = self.offsets.position(first)?.saturating_sub(end);
             if let Some(payload) = bytes.get_mut(start..) {
                 sidx.patch(payload, first_offset, &sizes).map_err(|error| error.at("sidx"))?;

@@ -10,3 +10,4 @@
 
 mod identity;
 mod media;
+mod slice_headers;
