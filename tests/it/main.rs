@@ -9,5 +9,7 @@
 )]
 
 mod identity;
+mod laws;
 mod media;
+mod pack;
 mod slice_headers;
