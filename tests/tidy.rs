@@ -391,7 +391,8 @@ fn first_line(source: &Source) -> Findings {
 
 /// Files and functions stay short.
 fn sizes(source: &Source) -> Findings {
-    let count = source.product().count() - usize::from(source.lines.last().is_some_and(|l| l.raw.is_empty()));
+    let last_is_empty = source.lines.last().is_some_and(|line| line.raw.is_empty());
+    let count = source.product().count().saturating_sub(usize::from(last_is_empty));
     let reason =
         source.lines.iter().any(|line| line.raw.starts_with("//!") && line.raw.contains(FILE_REASON));
     let mut found = Vec::new();

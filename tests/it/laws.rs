@@ -32,7 +32,9 @@ fn packed(input: &Path, drm: &str, scheme: &str, preset: Preset) -> tempfile::Te
     let out = tempfile::tempdir().unwrap();
     let mut job = job(input, drm, scheme);
     job.preset = preset;
-    pack(&job, out.path()).unwrap_or_else(|error| panic!("{} {scheme} {preset:?}: {error}", input.display()));
+    pack(&job, out.path())
+        .map_err(|error| format!("{} {scheme} {preset:?}: {error}", input.display()))
+        .unwrap();
     out
 }
 
@@ -226,7 +228,7 @@ fn mark(fragment: &Fragment, scheme: &str, base: usize, may_differ: &mut [bool])
             position += usize::from(subsample.bytes_of_clear_data);
             may_differ[position..position + protected].fill(true);
             position += protected;
-            assert!(scheme != "cenc" || protected % 16 == 0, "whole blocks");
+            assert!(scheme != "cenc" || protected.is_multiple_of(16), "whole blocks");
         }
         assert_eq!(position - start, sample.size as usize, "subsamples add up to the sample");
     }

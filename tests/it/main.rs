@@ -8,6 +8,7 @@
     reason = "a test may stop at once and say why"
 )]
 
+mod errors;
 mod identity;
 mod laws;
 mod media;
