@@ -9,5 +9,7 @@
 )]
 
 mod identity;
+#[cfg(feature = "server")]
+mod key_server;
 mod media;
 mod slice_headers;
