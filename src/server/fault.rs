@@ -33,8 +33,10 @@ pub enum Fault {
     /// PSSH is what a box holds, without the box
     PsshPayload,
     /// The answer is a CPIX 2.1 document: no version, no scheme, playlist names of that time
+    #[value(name = "cpix-2.1")]
     Cpix21,
     /// The answer is a CPIX 2.4 document: playlist names of that time, HDCPData
+    #[value(name = "cpix-2.4")]
     Cpix24,
     /// ContentProtectionData uses prefixes that it does not declare
     UndeclaredPrefix,
