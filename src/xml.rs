@@ -3,6 +3,8 @@
 //! Every node keeps the text it was read from, so that a document nobody edits is written back
 //! byte for byte. White space between attributes may be missing (seen in published MPDs).
 //! A DOCTYPE and every entity but the five predefined ones are refused.
+//!
+//! It is longer than 400 lines because tree, reader and attributes share one form: the text as written.
 
 use std::borrow::Cow;
 

@@ -28,7 +28,8 @@ const MODULES: &[(&str, u8, &[&str])] = &[
     ("protect", 2, &["isobmff", "codec"]),
     ("drm", 3, &["cpix", "hls", "xml", "protect", "isobmff"]),
     ("keys", 3, &["cpix", "xml"]),
-    ("package", 4, &["xml", "isobmff", "hls", "codec", "dash", "cpix", "protect", "drm"]),
+    // `keys` for the request document; only `job` talks to a key server.
+    ("package", 4, &["xml", "isobmff", "hls", "codec", "dash", "cpix", "protect", "drm", "keys"]),
     ("job", 5, &["xml", "isobmff", "hls", "codec", "dash", "cpix", "protect", "drm", "keys", "package"]),
     ("io", 5, &[]),
     (
@@ -66,6 +67,8 @@ const FORMATS: &[&str] = &["xml", "isobmff", "hls", "dash", "codec", "cpix", "pr
 const DRM_WORDS: &[&str] = &["widevine", "playready", "fairplay", "clearkey", "clear_key", "clear key"];
 const DRM_HOMES: &[&str] = &["src/drm/", "src/cli/", "src/server/", "src/lib.rs"];
 /// Names of protection schemes, whole literals, and where they are at home.
+/// Files that only tests compile, besides every `tests.rs`.
+const TEST_FILES: &[&str] = &["src/codec/bit_writer.rs", "src/codec/contract.rs", "src/keys/scripted.rs"];
 const SCHEME_LITERALS: &[&str] = &["\"cenc\"", "\"cbcs\"", "\"cens\"", "\"cbc1\""];
 const SCHEME_HOMES: &[&str] = &["src/protect/scheme.rs", "src/cli/"];
 /// Types of sample entries, whole literals, and where they are at home.
@@ -110,7 +113,7 @@ impl Source {
     fn new(path: &str, text: &str) -> Self {
         let mut lines = scan(text);
         mark_tests(&mut lines);
-        if path.ends_with("/tests.rs") || path.contains("/tests/") {
+        if path.ends_with("/tests.rs") || TEST_FILES.contains(&path) {
             lines.iter_mut().for_each(|line| line.test = true);
         }
         Self { path: path.to_owned(), lines }
@@ -388,7 +391,8 @@ fn first_line(source: &Source) -> Findings {
 
 /// Files and functions stay short.
 fn sizes(source: &Source) -> Findings {
-    let count = source.product().count() - usize::from(source.lines.last().is_some_and(|l| l.raw.is_empty()));
+    let last_is_empty = source.lines.last().is_some_and(|line| line.raw.is_empty());
+    let count = source.product().count().saturating_sub(usize::from(last_is_empty));
     let reason =
         source.lines.iter().any(|line| line.raw.starts_with("//!") && line.raw.contains(FILE_REASON));
     let mut found = Vec::new();
@@ -440,7 +444,11 @@ fn drm_words(source: &Source) -> Findings {
 }
 
 fn scheme_literals(source: &Source) -> Findings {
-    strays(source, SCHEME_LITERALS, SCHEME_HOMES, str::to_owned)
+    // The prefix of the namespace is spelled like a scheme and is none.
+    let names_namespace = |line: usize| source.lines[line - 1].code.contains("urn:mpeg:cenc:2013");
+    let mut found = strays(source, SCHEME_LITERALS, SCHEME_HOMES, str::to_owned);
+    found.retain(|(line, _)| !names_namespace(*line));
+    found
 }
 
 fn codec_literals(source: &Source) -> Findings {

@@ -77,7 +77,7 @@ fn width(format: Option<&str>) -> Option<usize> {
 pub(super) fn join(base: &str, reference: &str) -> Result<String> {
     let path = reference.split(['?', '#']).next().unwrap_or_default();
     if path.starts_with('/') || path.split('/').next().unwrap_or_default().contains(':') {
-        return Err(Error::unsupported(format!("URI {reference:?} is absolute, expected a relative one"))
+        return Err(Error::input(format!("URI {reference:?} is absolute, expected a relative one"))
             .clause("ISO/IEC 23009-1 §5.6.4")
             .hint("store the presentation in one folder and make its references relative"));
     }

@@ -225,10 +225,10 @@ fn addresses_that_cannot_be_followed_are_refused() {
     for (information, kind) in [
         ("", Kind::Input),
         ("<BaseURL>v/</BaseURL>", Kind::Input),
-        ("<BaseURL>https://h/v.mp4</BaseURL>", Kind::Unsupported),
+        ("<BaseURL>https://h/v.mp4</BaseURL>", Kind::Input),
         ("<BaseURL>../v.mp4</BaseURL>", Kind::Input),
         ("<SegmentTemplate/>", Kind::Input),
-        ("<SegmentTemplate media=\"/$Number$\"/>", Kind::Unsupported),
+        ("<SegmentTemplate media=\"/$Number$\"/>", Kind::Input),
         ("<SegmentTemplate media=\"x\" duration=\"1\"/>", Kind::Input),
         ("<SegmentTemplate media=\"$Time$\" duration=\"1\"/>", Kind::Input),
         ("<SegmentTemplate media=\"$Number$\" duration=\"0\"/>", Kind::Input),

@@ -1,4 +1,4 @@
-//! Laws that every row of the table of DRM systems keeps.
+//! Laws of DRM systems: what every row of the table keeps.
 
 use super::{ALL, ManifestKind, Pssh, Signal, find, find_id, parse_list};
 use crate::base::{Kid, Secret, base64};

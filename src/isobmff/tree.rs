@@ -32,6 +32,9 @@ enum Size {
     Large,
     /// `size` 0: to the end of the file.
     ToEnd,
+    /// 32 bits that state more than is there: an `mdat` cut off behind its first picture, as the segments of
+    /// an I-frame playlist are.
+    CutOff(u32),
 }
 
 /// One box.
@@ -124,8 +127,10 @@ impl BoxNode {
         let available = reader.remaining();
         let size32 = reader.u32()?;
         let kind = reader.fourcc()?;
+        let is_cut_off = depth == 0 && kind.0 == *b"mdat" && size32 as usize > available;
         let (size, payload_length) = match size32 {
             0 if depth == 0 => (Size::ToEnd, Some(reader.remaining())),
+            size if is_cut_off => (Size::CutOff(size), Some(reader.remaining())),
             1 => (Size::Large, usize::try_from(reader.u64()?).ok().and_then(|size| size.checked_sub(16))),
             size => (Size::Compact, (size as usize).checked_sub(8)),
         };
@@ -156,6 +161,7 @@ impl BoxNode {
         let (size32, large) = match self.size {
             Size::ToEnd => (0, false),
             Size::Large => (1, true),
+            Size::CutOff(size) => (size, false),
             Size::Compact => u32::try_from(self.len()).map_or((1, true), |size| (size, false)),
         };
         out.extend(size32.to_be_bytes());
@@ -306,6 +312,12 @@ mod tests {
         assert_eq!(write_file(&boxes), bytes);
         assert_eq!(boxes[1].find(&[b"stsd", b"avc1"]).unwrap().len(), 8);
         assert_eq!(boxes[2].payload(), [1, 2, 3]);
+    }
+
+    #[test]
+    fn an_mdat_that_is_cut_off_is_kept() {
+        let bytes = [&[0, 0, 1, 0][..], b"mdat", &[1, 2, 3]].concat();
+        assert_eq!(write_file(&parse_file(&bytes).unwrap()), bytes);
     }
 
     #[test]

@@ -9,7 +9,8 @@ use crate::package::{Plan, PlannedKey};
 use crate::xml::Element;
 
 use super::env::{Env, Event};
-use super::package::{Expect, Package, ProtectedPackage, read_manifest, write_manifest};
+use super::files::ProtectedPackage;
+use super::package::{Expect, Package, read_manifest, write_manifest};
 use super::report::OutputReport;
 
 /// The MPD of a package.

@@ -11,7 +11,8 @@ use crate::isobmff::track::trexes;
 use crate::package::{Decrypt, FindKey, rewrite};
 
 use super::env::{Env, Event};
-use super::package::{Expect, Package, ProtectedPackage, Rendition, copy};
+use super::files::{ProtectedPackage, copy};
+use super::package::{Expect, Package, Rendition};
 use super::report::{OutputReport, Report};
 use super::run::{Manifests, input_kind, read_package};
 

@@ -8,7 +8,8 @@ use crate::hls::{Key, Playlist, PlaylistKind, media, multivariant};
 use crate::package::{Plan, PlannedKey};
 
 use super::env::Env;
-use super::package::{Expect, Package, ProtectedPackage, read_manifest, write_manifest};
+use super::files::ProtectedPackage;
+use super::package::{Expect, Package, read_manifest, write_manifest};
 use super::report::OutputReport;
 
 /// The playlists of a package.

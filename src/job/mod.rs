@@ -3,6 +3,7 @@
 mod dash;
 mod decrypt;
 mod env;
+mod files;
 mod hls;
 mod mp4;
 mod mp4_manifests;

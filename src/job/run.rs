@@ -10,9 +10,10 @@ use crate::package::{Intent, Plan, Substream};
 
 use super::dash::{self, DashManifest};
 use super::env::{Env, Event};
+use super::files;
 use super::hls::{self, HlsManifests};
 use super::mp4;
-use super::package::{self, Expect, Package};
+use super::package::{Expect, Package};
 use super::report::Report;
 use super::rules::{Job, Rules};
 
@@ -88,7 +89,7 @@ fn run_package(job: &Job, rules: &Rules, kind: ManifestKind, input: &str, env: &
     package.check_muxed(job.preset)?;
     let plan = plan(job, rules, &substreams, env)?;
     (env.observe)(Event::Step("encrypting"));
-    let mut done = package::protect(&package, &substreams, &plan, store.as_ref(), env)?;
+    let mut done = files::protect(&package, &substreams, &plan, store.as_ref(), env)?;
     (env.observe)(Event::Step("writing manifests"));
     let mut report = Report::default();
     let outputs = match manifests {

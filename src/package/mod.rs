@@ -6,12 +6,14 @@ mod offsets;
 mod plan;
 mod protect;
 mod resource;
+mod segments;
 mod track;
 
-pub use cmaf::{Boundaries, Cmaf, CmafSegment, MAX_CHUNK_BYTES, Segments, WrittenSegment};
+pub use cmaf::{Cmaf, WrittenSegment};
 pub use decrypt::{Decrypt, FindKey};
 pub use offsets::OffsetMap;
 pub use plan::{Intent, Plan, PlannedKey, Preset, Substream};
 pub use protect::{Protect, Totals, protect_init, protect_segment};
 pub use resource::{Changed, Edit, rewrite};
+pub use segments::{Boundaries, CmafSegment, MAX_CHUNK_BYTES, Segments};
 pub use track::{MediaTrack, ProtectedTrack, clear_tracks, media_tracks};

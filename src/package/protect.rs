@@ -190,6 +190,34 @@ pub fn protect_init(init: Vec<u8>, tracks: &[ProtectedTrack], pssh: &[Vec<u8>]) 
 ///
 /// Nothing is carried over from other segments: any of them can be protected in any order.
 ///
+/// ```
+/// use std::sync::Arc;
+/// use drm_pack::base::{Kid, Result, Secret};
+/// use drm_pack::isobmff::file::moov;
+/// use drm_pack::package::{ProtectedTrack, media_tracks, protect_init, protect_segment};
+/// use drm_pack::protect::{Iv, SampleIvs, Scheme, TrackProtection};
+///
+/// # fn main() -> Result<()> {
+/// let init = std::fs::read("fixtures/clip/dash/0/init.mp4").unwrap();
+/// let segment = std::fs::read("fixtures/clip/dash/0/2.m4s").unwrap();
+///
+/// // One key, one scheme, one IV sequence for the first track of the job.
+/// let (kid, key) = (Kid::parse("31323334-3536-3738-3930-313233343536")?, Secret::new([0x32; 16]));
+/// let scheme = Scheme::find("cenc")?;
+/// let ivs = Iv::PerSample(SampleIvs::new(&[7; 16], 0)?);
+/// let protection = Arc::new(TrackProtection::new(scheme, kid, &key, scheme.video, ivs));
+///
+/// let clear = moov(&init)?;
+/// let tracks = vec![ProtectedTrack::new(&media_tracks(&clear)?[0], protection)?];
+/// let protected_init = protect_init(init, &tracks, &[])?;
+/// let second = protect_segment(&clear, segment.clone(), &tracks, 1)?;
+///
+/// assert!(protected_init.windows(4).any(|bytes| bytes == b"tenc"));
+/// assert!(second.windows(4).any(|bytes| bytes == b"senc") && second.len() > segment.len());
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// When a sample cannot be parsed or a box is wrong.
 pub fn protect_segment(

@@ -1,0 +1,73 @@
+//! Runs of whole jobs over fixtures, for the laws.
+
+use std::path::{Path, PathBuf};
+
+use drm_pack::base::env::Store;
+use drm_pack::base::{Kid, Result, Secret};
+use drm_pack::io::{FileStore, HttpClient, SystemRandom};
+use drm_pack::job::{DecryptJob, Env, Job, Report, decrypt, run};
+use drm_pack::keys::DevKeys;
+
+use crate::media::root;
+
+/// The seed of every test key.
+pub(crate) const SEED: &str = "laws";
+
+/// The store of an input's folder, and its name.
+pub(crate) fn locate(input: &str) -> Result<(Box<dyn Store>, String)> {
+    let (store, name) = FileStore::of_file(input)?;
+    Ok((Box::new(store), name))
+}
+
+/// Inputs that are packages, each with the DRM systems that it can signal.
+pub(crate) fn packages() -> Vec<(PathBuf, &'static str)> {
+    let clip = root().join("fixtures/clip");
+    [
+        ("dash/manifest.mpd", "widevine+playready"),
+        ("dash-segment-base/manifest.mpd", "widevine+playready"),
+        ("dash-segment-list/manifest.mpd", "widevine+playready"),
+        ("hls/master.m3u8", "widevine+playready"),
+        ("hls/v1/media.m3u8", "widevine"),
+        ("hls-byterange/master.m3u8", "widevine+playready"),
+    ]
+    .map(|(path, drm)| (clip.join(path), drm))
+    .to_vec()
+}
+
+/// MP4 files: pictures and sound together, `moov` first and last, fragmented.
+pub(crate) fn files() -> Vec<PathBuf> {
+    let clip = root().join("fixtures/clip/mp4");
+    ["av.mp4", "av_faststart.mp4", "av_frag.mp4"].map(|name| clip.join(name)).to_vec()
+}
+
+/// A job on one input.
+pub(crate) fn job(input: &Path, drm: &str, scheme: &str) -> Job {
+    Job {
+        inputs: vec![input.to_str().unwrap().to_owned()],
+        drm: drm.to_owned(),
+        scheme: Some(scheme.to_owned()),
+        segment_duration: 2.0,
+        ..Job::default()
+    }
+}
+
+/// Packs with keys that [`key`] knows.
+pub(crate) fn pack(job: &Job, out: &Path) -> Result<Report> {
+    run(job, &env(&FileStore::new(out), &DevKeys::new(SEED), &HttpClient::new()?))
+}
+
+/// Decrypts with the keys that [`pack`] used.
+pub(crate) fn unpack(input: &Path, out: &Path) -> Result<Report> {
+    let find_key = |kid| Some(key(kid));
+    let job = DecryptJob { inputs: vec![input.to_str().unwrap().to_owned()], find_key: &find_key };
+    decrypt(&job, &env(&FileStore::new(out), &DevKeys::new(SEED), &HttpClient::new()?))
+}
+
+/// The key of this id under [`SEED`].
+pub(crate) fn key(kid: Kid) -> Secret<16> {
+    DevKeys::new(SEED).key(kid).unwrap()
+}
+
+fn env<'a>(output: &'a FileStore, keys: &'a DevKeys, http: &'a HttpClient) -> Env<'a> {
+    Env { locate: &locate, output, keys, http, random: &SystemRandom, observe: &|_| {} }
+}
