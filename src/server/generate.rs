@@ -11,29 +11,25 @@ use crate::protect::Scheme;
 
 use super::speke;
 
-/// The mapped stream types: the pictures by their pixels, up to 1024 × 576, 1920 × 1080 and more.
-const STREAM_TYPES: &[(&str, Option<VideoFilter>, Option<AudioFilter>)] = &[
-    ("AUDIO", None, Some(AudioFilter { min_channels: None, max_channels: None })),
-    ("SD", Some(VideoFilter { min_pixels: None, max_pixels: Some(589_824) }), None),
-    ("HD", Some(VideoFilter { min_pixels: Some(589_825), max_pixels: Some(2_073_600) }), None),
-    ("UHD", Some(VideoFilter { min_pixels: Some(2_073_601), max_pixels: None }), None),
-];
+/// The stream type of sound.
+const AUDIO: &str = "AUDIO";
+/// The stream types of pictures by their pixels: up to 1024 × 576, up to 1920 × 1080, and more.
+const VIDEO: &[(&str, Option<u32>, Option<u32>)] =
+    &[("SD", None, Some(589_824)), ("HD", Some(589_825), Some(2_073_600)), ("UHD", Some(2_073_601), None)];
 
 /// One key for each stream type; key ids and keys follow from the seed, the asset and the stream type.
 ///
 /// # Errors
 /// When a system cannot say something about a key.
 pub(super) fn document(seed: &str, asset: &str, scheme: &Scheme) -> Result<Document> {
-    let mut wanted = Vec::new();
-    for (track_type, video, audio) in STREAM_TYPES {
-        wanted.push(Wanted {
-            id: None,
-            kid: kid(seed, asset, track_type)?,
-            explicit_iv: None,
-            track_type: (*track_type).to_owned(),
-            video: video.clone(),
-            audio: audio.clone(),
-        });
+    let key = |track_type: &str, video, audio| -> Result<Wanted> {
+        let kid = kid(seed, asset, track_type)?;
+        Ok(Wanted { id: None, kid, explicit_iv: None, track_type: track_type.to_owned(), video, audio })
+    };
+    let mut wanted = vec![key(AUDIO, None, Some(AudioFilter::default()))?];
+    for (track_type, min_pixels, max_pixels) in VIDEO.iter().copied() {
+        let video = VideoFilter { min_pixels, max_pixels, ..VideoFilter::default() };
+        wanted.push(key(track_type, Some(video), None)?);
     }
     let mut systems = Vec::new();
     for (system, key) in drm::ALL.iter().flat_map(|system| wanted.iter().map(move |key| (system, key))) {
@@ -76,7 +72,7 @@ mod tests {
         };
         let first = ids("seed", "a");
         assert_eq!(first, ids("seed", "a"));
-        assert_eq!(first.len(), STREAM_TYPES.len());
+        assert_eq!(first.len(), 1 + VIDEO.len());
         for other in [ids("seed", "b"), ids("other", "a")] {
             assert!(first.iter().zip(&other).all(|(one, two)| one.0 != two.0 && one.1 != two.1));
         }
