@@ -8,6 +8,7 @@
     reason = "a test may stop at once and say why"
 )]
 
+mod cpix;
 mod identity;
 mod media;
 mod slice_headers;
