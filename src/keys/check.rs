@@ -54,6 +54,7 @@ pub fn check(request: &Document, mut answer: Document) -> Result<Document> {
         content_keys,
         drm_systems,
         usage_rules,
+        ..Document::default()
     })
 }
 
@@ -63,7 +64,7 @@ fn answered_kid(request: &Document, answer: &Document, index: usize, wanted: Kid
     let rule = track_type(request, wanted).and_then(|track_type| rule_of(answer, track_type));
     let kid = match rule {
         Some(rule) => {
-            if let Some(filter) = rule.other_filters.first() {
+            if let Some(filter) = rule.finer_filter() {
                 return Err(Error::keys(format!(
                     "the usage rule of key {} has {filter}, which was not asked for",
                     rule.kid
@@ -129,10 +130,10 @@ fn checked_key(wanted: &ContentKey, found: &ContentKey) -> Result<ContentKey> {
     }
     Ok(ContentKey {
         id: wanted.id.clone(),
-        kid: found.kid,
         explicit_iv: found.explicit_iv.or(wanted.explicit_iv),
         common_encryption_scheme: found.common_encryption_scheme.or(wanted.common_encryption_scheme),
         value: found.value.clone(),
+        ..ContentKey::new(found.kid)
     })
 }
 

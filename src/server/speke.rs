@@ -107,7 +107,7 @@ fn check_contract(document: &Document) -> Result<()> {
     if rules.iter().all(|rule| rule.video_filters.is_empty() && rule.audio_filters.is_empty()) {
         return Err(Error::keys("Missing CPIX encryption contract"));
     }
-    if let Some(filter) = rules.iter().flat_map(|rule| &rule.other_filters).next() {
+    if let Some(filter) = rules.iter().find_map(|rule| rule.finer_filter()) {
         return Err(Error::keys(format!("Requested CPIX encryption contract not supported: {filter}")));
     }
     let malformed =
@@ -222,20 +222,14 @@ mod tests {
 
     fn request(scheme: &[u8; 4]) -> Document {
         let kids = [Kid::new([0x11; 16]), Kid::new([0x22; 16])];
-        let key = |kid| ContentKey {
-            id: None,
-            kid,
-            explicit_iv: None,
-            common_encryption_scheme: Some(FourCc(*scheme)),
-            value: None,
-        };
+        let key =
+            |kid| ContentKey { common_encryption_scheme: Some(FourCc(*scheme)), ..ContentKey::new(kid) };
         let rule =
             |kid, track_type: &str, video: &[VideoFilter], audio: &[AudioFilter]| ContentKeyUsageRule {
-                kid,
                 intended_track_type: Some(track_type.into()),
                 video_filters: video.to_vec(),
                 audio_filters: audio.to_vec(),
-                other_filters: vec![],
+                ..ContentKeyUsageRule::new(kid)
             };
         let scheme = Scheme::find(std::str::from_utf8(scheme).unwrap()).unwrap();
         let mut drm_systems = Vec::new();
@@ -255,6 +249,7 @@ mod tests {
                 rule(kids[0], "VIDEO", &[VideoFilter::default()], &[]),
                 rule(kids[1], "AUDIO", &[], &[AudioFilter::default()]),
             ],
+            ..Document::default()
         }
     }
 

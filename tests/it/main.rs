@@ -8,6 +8,7 @@
     reason = "a test may stop at once and say why"
 )]
 
+mod cpix;
 mod errors;
 mod identity;
 #[cfg(feature = "server")]
