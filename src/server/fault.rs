@@ -3,8 +3,9 @@
 use clap::ValueEnum;
 
 use crate::base::{Error, Kid, Result, base64};
-use crate::cpix::{self, Document};
+use crate::cpix::{self, Document, Version};
 use crate::drm::{self, Pssh};
+use crate::io::SystemRandom;
 use crate::xml::{self, Element, Node};
 
 use super::speke;
@@ -84,14 +85,17 @@ impl Fault {
         }
     }
 
-    /// Changes an answer and writes it.
+    /// Changes an answer and writes it, encrypted for the recipients that it names.
     ///
     /// # Errors
-    /// When a box that is there cannot be read.
+    /// When a box that is there cannot be read, or a recipient has no certificate of an RSA key.
     pub(super) fn write(self, mut document: Document) -> Result<Vec<u8>> {
         match self {
             Self::WrongKid => document.content_keys.iter_mut().for_each(|key| key.kid = replaced(key.kid)),
             Self::MissingIv => document.content_keys.iter_mut().for_each(|key| key.explicit_iv = None),
+            Self::Cpix24 => {
+                document.content_keys.iter_mut().for_each(|key| key.hls_hdcp_level = Some("TYPE-0".into()));
+            }
             Self::PsshPayload => {
                 for pssh in document.drm_systems.iter_mut().filter_map(|system| system.pssh.as_mut()) {
                     *pssh = payload(pssh)?;
@@ -109,7 +113,18 @@ impl Fault {
             }
             _ => {}
         }
-        let mut tree = xml::Document::parse(&cpix::write(&document))?;
+        let version = match self {
+            Self::Cpix21 => Version::V2_1,
+            Self::Cpix24 => Version::V2_4,
+            _ => Version::find(document.version.as_deref().unwrap_or_default())?,
+        };
+        let written = if document.delivery_data.is_empty() {
+            cpix::write_as(&document, version)?
+        } else {
+            // Whoever sends a certificate gets no key in plain text.
+            cpix::write_encrypted(&document, version, &SystemRandom)?
+        };
+        let mut tree = xml::Document::parse(&written.bytes)?;
         self.edit(tree.root_mut(), &document)?;
         Ok(tree.to_bytes())
     }
@@ -129,8 +144,6 @@ impl Fault {
                 }
             }
             Self::Base64WhiteSpace => break_lines(element)?,
-            Self::Cpix21 => as_2_1(element)?,
-            Self::Cpix24 => as_2_4(element)?,
             Self::BareObject if element.local_name() == "DRMSystem" => bare_object(element, document)?,
             _ => {}
         }
@@ -177,32 +190,6 @@ fn break_lines(element: &mut Element) -> Result<()> {
         if !lines.is_empty() {
             set_text(element, &format!("\n{}\n", lines.join("\n")));
         }
-    }
-    Ok(())
-}
-
-/// CPIX 2.1 has no version and no scheme, and names the media playlist `variant`.
-fn as_2_1(element: &mut Element) -> Result<()> {
-    element.remove_attribute("version");
-    element.remove_attribute("commonEncryptionScheme");
-    if element.attribute("playlist")?.as_deref() == Some("media") {
-        element.set_attribute("playlist", "variant");
-    }
-    Ok(())
-}
-
-/// CPIX 2.4 names the multivariant playlist `multiVariant` and has `HDCPData` in a content key.
-fn as_2_4(element: &mut Element) -> Result<()> {
-    match element.local_name() {
-        "CPIX" => element.set_attribute("version", "2.4"),
-        "HLSSignalingData" if element.attribute("playlist")?.as_deref() == Some("master") => {
-            element.set_attribute("playlist", "multiVariant");
-        }
-        "ContentKey" => {
-            let hdcp = Element::new("cpix:HDCPData").with("HLSHDCPLevel", "TYPE-0");
-            element.children.push(Node::Element(hdcp));
-        }
-        _ => {}
     }
     Ok(())
 }

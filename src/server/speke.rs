@@ -409,4 +409,25 @@ mod tests {
         let error = answered(Fault::ShortKey, &request(b"cenc")).unwrap_err().to_string();
         assert!(error.contains("8 bytes"), "{error}");
     }
+
+    #[test]
+    fn a_certificate_in_the_request_gets_no_key_in_plain_text() {
+        let mut request = request(b"cbcs");
+        let certificate = include_bytes!("../../fixtures/recipient/certificate.der").to_vec();
+        request.delivery_data = vec![cpix::DeliveryData { certificate, ..cpix::DeliveryData::default() }];
+        let keys = DevKeys::new("seed");
+        let answer = answer(&keys, &VERSIONS[0], Fault::None, &cpix::write(&request)).unwrap();
+        let text = String::from_utf8(answer.clone()).unwrap();
+        assert!(!text.contains("PlainValue"));
+        let recipient =
+            cpix::RecipientKey::parse(include_bytes!("../../fixtures/recipient/key.der")).unwrap();
+        let opened = cpix::read_with(&answer, &[recipient]).unwrap();
+        for key in &opened.content_keys {
+            let expected = keys.key(key.kid).unwrap();
+            assert_eq!(key.value.as_ref().unwrap().expose(), expected.expose());
+            assert!(!text.contains(&crate::base::base64(expected.expose())));
+        }
+        request.delivery_data[0].certificate.truncate(100);
+        assert!(answered(Fault::None, &request).is_err());
+    }
 }

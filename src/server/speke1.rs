@@ -49,6 +49,9 @@ pub(super) fn answer(keys: &DevKeys, request: &[u8]) -> Result<Vec<u8>> {
 
 /// The scheme that every system allows: the request does not say which.
 fn check(document: &Document) -> Result<&'static Scheme> {
+    if !document.delivery_data.is_empty() {
+        return Err(Error::keys("encryption for a certificate is not supported with SPEKE 1.0"));
+    }
     if document.content_keys.is_empty() {
         return Err(Error::keys("Missing CPIX/ContentKeyList"));
     }
