@@ -20,7 +20,7 @@ pub(super) enum Command {
     KeyUrl(KeyUrlArgs),
     /// Decrypt a protected package or fragmented MP4 files: the inverse of pack
     Decrypt(DecryptArgs),
-    /// Run a development key server: CAS tickets and SPEKE 2.0, for tests and demonstrations
+    /// Run a development key server: CAS tickets, SPEKE 1.0 to 2.1, CPIX for an asset, for tests and demonstrations
     #[cfg(feature = "server")]
     KeyServer(KeyServerArgs),
     /// Show the whole way on the bundled clip: key server, ticket, keys, pack, decrypt, compare
@@ -197,6 +197,12 @@ pub(super) struct KeyServerArgs {
     /// Lifetime of a service ticket, in seconds
     #[arg(long, value_name = "S", default_value_t = 10)]
     pub(super) ticket_seconds: u64,
+    /// Take a service ticket as often as it comes, until its lifetime ends
+    #[arg(long)]
+    pub(super) lenient_tickets: bool,
+    /// What the server does wrong, or otherwise than most, on purpose
+    #[arg(long, value_enum, default_value = "none", value_name = "NAME", hide_default_value = true)]
+    pub(super) fault: crate::server::Fault,
     /// Name of the account; its password is DRMTODAY_PASSWORD, or made up
     #[arg(long, value_name = "NAME", default_value = "demo::packager", env = "DRMTODAY_USER")]
     pub(super) user: String,

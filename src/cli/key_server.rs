@@ -7,7 +7,7 @@ use crate::base::env::Random;
 use crate::base::id::hex;
 use crate::base::{Error, Result};
 use crate::io::SystemRandom;
-use crate::server::{Exposure, Settings, start};
+use crate::server::{Exposure, Fault, Settings, TicketUse, start};
 
 use super::args::KeyServerArgs;
 use super::output::{line, note};
@@ -26,6 +26,8 @@ pub(super) fn run(args: &KeyServerArgs) -> Result<()> {
     settings.address = args.listen;
     settings.exposure = if args.allow_public { Exposure::Network } else { Exposure::Loopback };
     settings.service_ticket_lifetime = Duration::from_secs(args.ticket_seconds);
+    settings.ticket_use = if args.lenient_tickets { TicketUse::Again } else { TicketUse::Once };
+    settings.fault = args.fault;
     settings.log = Box::new(|exchange| {
         note(&format!("{} {} {}", exchange.method, exchange.path, exchange.status));
     });
@@ -35,9 +37,12 @@ pub(super) fn run(args: &KeyServerArgs) -> Result<()> {
     })?;
     let url = server.url();
     line("# development key server: its keys are derived from a seed and are no secret");
+    if args.fault != Fault::None {
+        line("# it does something wrong on purpose: see --fault");
+    }
     line(&format!("export DRMTODAY_AUTH_URL={url} DRMTODAY_FRONTEND_URL={url}"));
     line(&format!("export DRMTODAY_ORG={organization} DRMTODAY_CPIX_CONFIG={config}"));
-    line(&format!("export DRMTODAY_USER={}", args.user));
+    line(&format!("export DRMTODAY_USER={}", quoted(&args.user)));
     match given {
         // The operator's own password is not repeated.
         Some(_) => line("# DRMTODAY_PASSWORD as it is set here"),
@@ -47,8 +52,25 @@ pub(super) fn run(args: &KeyServerArgs) -> Result<()> {
     server.wait().map_err(|error: Error| error.at("key server"))
 }
 
+/// A word that a POSIX shell reads as this text.
+fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || ":._@-".contains(c);
+    if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
 fn made_up_password() -> Result<String> {
     let mut bytes = [0; 12];
     SystemRandom.fill(&mut bytes)?;
     Ok(hex(&bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_word_of_the_shell() {
+        assert_eq!(quoted("demo::packager"), "demo::packager");
+        assert_eq!(quoted("a b's $c"), "'a b'\\''s $c'");
+    }
 }

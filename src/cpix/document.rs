@@ -5,16 +5,46 @@ use crate::base::{FourCc, Kid, Secret, SystemId};
 /// A CPIX document, the one home of keys and of what is signaled about them.
 #[derive(Clone, Debug, Default)]
 pub struct Document {
+    /// `CPIX/@id`.
+    pub id: Option<String>,
     /// `CPIX/@contentId`.
     pub content_id: Option<String>,
+    /// `CPIX/@name`.
+    pub name: Option<String>,
     /// `CPIX/@version`, such as `2.3`.
     pub version: Option<String>,
+    /// `DeliveryDataList`: for whom the content keys are encrypted.
+    pub delivery_data: Vec<DeliveryData>,
     /// `ContentKeyList`.
     pub content_keys: Vec<ContentKey>,
     /// `DRMSystemList`.
     pub drm_systems: Vec<DrmSystem>,
+    /// `ContentKeyPeriodList`.
+    pub periods: Vec<ContentKeyPeriod>,
     /// `ContentKeyUsageRuleList`.
     pub usage_rules: Vec<ContentKeyUsageRule>,
+    /// `UpdateHistoryItemList`.
+    pub update_history: Vec<UpdateHistoryItem>,
+}
+
+/// `DeliveryData`: one recipient of encrypted content keys. The keys that are wrapped for the recipient are
+/// not part of it: they are made anew whenever a document is encrypted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryData {
+    /// `@id`.
+    pub id: Option<String>,
+    /// `@name`.
+    pub name: Option<String>,
+    /// `DeliveryKey/X509Data/X509Certificate`: the recipient's certificate, DER.
+    pub certificate: Vec<u8>,
+    /// `Description`.
+    pub description: Option<String>,
+    /// `SendingEntity`.
+    pub sending_entity: Option<String>,
+    /// `SenderPointOfContact`.
+    pub sender_point_of_contact: Option<String>,
+    /// `ReceivingEntity`.
+    pub receiving_entity: Option<String>,
 }
 
 /// `ContentKey`.
@@ -28,7 +58,15 @@ pub struct ContentKey {
     pub explicit_iv: Option<[u8; 16]>,
     /// `@commonEncryptionScheme`.
     pub common_encryption_scheme: Option<FourCc>,
-    /// `Data/Secret/PlainValue`; absent in a request.
+    /// `@dependsOnKey`: the root key of a leaf key.
+    pub depends_on_key: Option<Kid>,
+    /// `@contentId`, from CPIX 2.4 on.
+    pub content_id: Option<String>,
+    /// `HDCPData/@HLSHDCPLevel`, from CPIX 2.4 on.
+    pub hls_hdcp_level: Option<String>,
+    /// `HDCPData/HDCPOutputProtectionData`: the base64 text as it stands, from CPIX 2.4 on.
+    pub hdcp_output_protection_data: Option<String>,
+    /// `Data/Secret`: `PlainValue`, or `EncryptedValue` that was decrypted; absent in a request.
     pub value: Option<Secret<16>>,
 }
 
@@ -42,14 +80,26 @@ pub struct DrmSystem {
     pub system_id: SystemId,
     /// `@kid`.
     pub kid: Kid,
+    /// `@id`.
+    pub id: Option<String>,
+    /// `@name`.
+    pub name: Option<String>,
+    /// `@HLSAllowedCPC`, from CPIX 2.4 on.
+    pub hls_allowed_cpc: Option<String>,
     /// `PSSH`: the whole box, decoded.
     pub pssh: Option<Vec<u8>>,
     /// `ContentProtectionData`: the XML to place inside `ContentProtection`, decoded.
     pub content_protection_data: Option<String>,
+    /// `ContentProtectionData/@robustness`, from CPIX 2.4 on.
+    pub robustness: Option<String>,
+    /// `URIExtXKey`, decoded; up to CPIX 2.3.
+    pub uri_ext_x_key: Option<String>,
     /// `HLSSignalingData`, decoded.
     pub hls_signaling_data: HlsSignalingData,
     /// `SmoothStreamingProtectionHeaderData`: the base64 text as it stands.
     pub smooth_streaming_protection_header_data: Option<String>,
+    /// `HDSSignalingData`: the base64 text as it stands; up to CPIX 2.3.
+    pub hds_signaling_data: Option<String>,
 }
 
 /// `HLSSignalingData` for both kinds of playlist: whole tag lines, decoded.
@@ -59,31 +109,87 @@ pub struct HlsSignalingData {
     pub media: Option<String>,
     /// `@playlist="master"`: `#EXT-X-SESSION-KEY:…`.
     pub multivariant: Option<String>,
+    /// `@allowedCPC` of the element for media playlists, from CPIX 2.4 on.
+    pub media_allowed_cpc: Option<String>,
+    /// `@allowedCPC` of the element for the multivariant playlist, from CPIX 2.4 on.
+    pub multivariant_allowed_cpc: Option<String>,
+}
+
+/// `ContentKeyPeriod`. Times and durations are kept as the text of their XML Schema types.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContentKeyPeriod {
+    /// `@id`.
+    pub id: Option<String>,
+    /// `@index`.
+    pub index: Option<i64>,
+    /// `@label`, from CPIX 2.4 on.
+    pub label: Option<String>,
+    /// `@start`: `xs:dateTime`.
+    pub start: Option<String>,
+    /// `@end`: `xs:dateTime`; the period ends before it.
+    pub end: Option<String>,
+    /// `@startOffset`: `xs:duration`, from CPIX 2.4 on.
+    pub start_offset: Option<String>,
+    /// `@endOffset`: `xs:duration`, from CPIX 2.4 on.
+    pub end_offset: Option<String>,
+    /// `@duration`: `xs:duration`, from CPIX 2.4 on.
+    pub duration: Option<String>,
+}
+
+/// `UpdateHistoryItem`, every attribute as it stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpdateHistoryItem {
+    /// `@id`.
+    pub id: Option<String>,
+    /// `@updateVersion`.
+    pub update_version: String,
+    /// `@index`.
+    pub index: String,
+    /// `@source`.
+    pub source: String,
+    /// `@date`.
+    pub date: String,
 }
 
 /// `ContentKeyUsageRule`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContentKeyUsageRule {
+    /// `@id`.
+    pub id: Option<String>,
     /// `@kid`.
     pub kid: Kid,
     /// `@intendedTrackType`.
     pub intended_track_type: Option<String>,
+    /// `KeyPeriodFilter/@periodId` of each.
+    pub key_period_filters: Vec<String>,
+    /// `LabelFilter/@label` of each.
+    pub label_filters: Vec<String>,
     /// `VideoFilter` elements.
     pub video_filters: Vec<VideoFilter>,
     /// `AudioFilter` elements.
     pub audio_filters: Vec<AudioFilter>,
-    /// Names of filters and of their attributes that are not read, such as `KeyPeriodFilter` or
-    /// `VideoFilter/@hdr`. A rule that has one cannot be decided: its key must not be used — CPIX 2.3 §4.
+    /// `BitrateFilter` elements.
+    pub bitrate_filters: Vec<BitrateFilter>,
+    /// Names of filters and of their attributes that are unknown. A rule that has one cannot be decided: its
+    /// key must not be used — CPIX 2.3 §4.
     pub other_filters: Vec<String>,
 }
 
-/// `VideoFilter`; bounds are inclusive counts of width × height, in pixels.
+/// `VideoFilter`; what is `None` is not asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VideoFilter {
-    /// `@minPixels`.
+    /// `@minPixels`: least width × height.
     pub min_pixels: Option<u32>,
-    /// `@maxPixels`.
+    /// `@maxPixels`: greatest width × height.
     pub max_pixels: Option<u32>,
+    /// `@hdr`: high dynamic range.
+    pub hdr: Option<bool>,
+    /// `@wcg`: wide color gamut.
+    pub wcg: Option<bool>,
+    /// `@minFps`: the frame rate is greater than this.
+    pub min_fps: Option<u32>,
+    /// `@maxFps`: greatest frame rate.
+    pub max_fps: Option<u32>,
 }
 
 /// `AudioFilter`; bounds are inclusive counts of channels.
@@ -95,16 +201,85 @@ pub struct AudioFilter {
     pub max_channels: Option<u32>,
 }
 
+/// `BitrateFilter`; bounds are inclusive, in bits per second (megabits before CPIX 2.3).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BitrateFilter {
+    /// `@minBitrate`.
+    pub min_bitrate: Option<u64>,
+    /// `@maxBitrate`.
+    pub max_bitrate: Option<u64>,
+}
+
+impl ContentKey {
+    /// An entry that asks for a value.
+    pub fn new(kid: Kid) -> Self {
+        Self {
+            id: None,
+            kid,
+            explicit_iv: None,
+            common_encryption_scheme: None,
+            depends_on_key: None,
+            content_id: None,
+            hls_hdcp_level: None,
+            hdcp_output_protection_data: None,
+            value: None,
+        }
+    }
+}
+
+impl ContentKeyUsageRule {
+    /// A rule without a filter.
+    pub fn new(kid: Kid) -> Self {
+        Self {
+            id: None,
+            kid,
+            intended_track_type: None,
+            key_period_filters: Vec::new(),
+            label_filters: Vec::new(),
+            video_filters: Vec::new(),
+            audio_filters: Vec::new(),
+            bitrate_filters: Vec::new(),
+            other_filters: Vec::new(),
+        }
+    }
+
+    /// The first filter, or attribute of one, that asks for more than a number of pixels or channels.
+    pub fn finer_filter(&self) -> Option<&str> {
+        let video = self.video_filters.iter().find_map(|filter| {
+            let asked = [
+                (filter.hdr.is_some(), "VideoFilter/@hdr"),
+                (filter.wcg.is_some(), "VideoFilter/@wcg"),
+                (filter.min_fps.is_some(), "VideoFilter/@minFps"),
+                (filter.max_fps.is_some(), "VideoFilter/@maxFps"),
+            ];
+            asked.into_iter().find(|(asked, _)| *asked).map(|(_, name)| name)
+        });
+        let named = [
+            (!self.key_period_filters.is_empty(), "KeyPeriodFilter"),
+            (!self.label_filters.is_empty(), "LabelFilter"),
+            (!self.bitrate_filters.is_empty(), "BitrateFilter"),
+        ];
+        let named = named.into_iter().find(|(there, _)| *there).map(|(_, name)| name);
+        self.other_filters.first().map(String::as_str).or(video).or(named)
+    }
+}
+
 impl DrmSystem {
     /// An entry that says nothing yet.
     pub fn new(system_id: SystemId, kid: Kid) -> Self {
         Self {
             system_id,
             kid,
+            id: None,
+            name: None,
+            hls_allowed_cpc: None,
             pssh: None,
             content_protection_data: None,
+            robustness: None,
+            uri_ext_x_key: None,
             hls_signaling_data: HlsSignalingData::default(),
             smooth_streaming_protection_header_data: None,
+            hds_signaling_data: None,
         }
     }
 }
@@ -116,6 +291,7 @@ impl Document {
             system.pssh.take_if(|bytes| bytes.is_empty());
             for text in [
                 &mut system.content_protection_data,
+                &mut system.uri_ext_x_key,
                 &mut system.hls_signaling_data.media,
                 &mut system.hls_signaling_data.multivariant,
                 &mut system.smooth_streaming_protection_header_data,

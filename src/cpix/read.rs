@@ -2,14 +2,15 @@
 
 use zeroize::Zeroizing;
 
-use super::document::{
-    AudioFilter, ContentKey, ContentKeyUsageRule, Document, DrmSystem, HlsSignalingData, VideoFilter,
-};
+use super::document::{ContentKey, DeliveryData, Document, DrmSystem, HlsSignalingData};
+use super::encrypted::DocumentKeys;
+use super::read_usage::{period, update_history_item, usage_rule};
+use super::recipient::RecipientKey;
 use crate::base::{Error, FourCc, Kid, Result, Secret, SystemId, from_base64};
 use crate::xml::{self, Element};
 
 /// Bytes of a content key: AES-128.
-const KEY_BYTES: usize = 16;
+pub(super) const KEY_BYTES: usize = 16;
 /// Longest piece of a foreign root element's name that is repeated in an error.
 const MAX_NAME_SHOWN: usize = 60;
 
@@ -21,9 +22,32 @@ const MAX_NAME_SHOWN: usize = 60;
 ///
 /// # Errors
 /// [`Kind::Input`](crate::base::Kind::Input) when it is not a CPIX document or breaks a rule of one, such
-/// as a key id that comes twice; [`Kind::Unsupported`](crate::base::Kind::Unsupported) when a content key
-/// is encrypted. No error repeats a key.
+/// as a key id that comes twice; [`Kind::Keys`](crate::base::Kind::Keys) when a content key is encrypted. No
+/// error repeats a key.
 pub fn read(bytes: &[u8]) -> Result<Document> {
+    read_with(bytes, &[])
+}
+
+/// The same for a document whose content keys may be encrypted for one of these recipients.
+///
+/// # Errors
+/// As [`read`]; [`Kind::Keys`](crate::base::Kind::Keys) when the content keys are for none of the recipients,
+/// [`Kind::Input`](crate::base::Kind::Input) when the MAC of one is wrong.
+pub fn read_with(bytes: &[u8], recipients: &[RecipientKey]) -> Result<Document> {
+    view(&tree(bytes)?, Encrypted::Open(recipients))
+}
+
+/// What becomes of content keys that are encrypted.
+#[derive(Clone, Copy)]
+pub(super) enum Encrypted<'a> {
+    /// They are read as if they had no value.
+    Keep,
+    /// One of these recipients opens them.
+    Open(&'a [RecipientKey]),
+}
+
+/// The element tree of a CPIX document.
+pub(super) fn tree(bytes: &[u8]) -> Result<xml::Document> {
     let not_cpix = |found: &str| {
         Error::input(format!("found {found}, expected a CPIX document")).clause("DASH-IF CPIX 2.3 §4")
     };
@@ -31,11 +55,15 @@ pub fn read(bytes: &[u8]) -> Result<Document> {
         return Err(not_cpix(found));
     }
     let document = xml::Document::parse(bytes)?;
-    let root = document.root();
-    if root.local_name() != "CPIX" {
-        return Err(not_cpix(&foreign_root(root)));
+    if document.root().local_name() != "CPIX" {
+        return Err(not_cpix(&foreign_root(document.root())));
     }
-    read_root(root).map_err(|error| error.at("CPIX"))
+    Ok(document)
+}
+
+/// What a tree says.
+pub(super) fn view(tree: &xml::Document, encrypted: Encrypted<'_>) -> Result<Document> {
+    read_root(tree.root(), encrypted).map_err(|error| error.at("CPIX"))
 }
 
 /// What bytes that cannot be XML of ours are, in words; `None` when they may be.
@@ -64,22 +92,20 @@ fn foreign_root(root: &Element) -> String {
     }
 }
 
-fn read_root(root: &Element) -> Result<Document> {
+fn read_root(root: &Element, encrypted: Encrypted<'_>) -> Result<Document> {
     let mut document = Document {
+        id: attribute(root, "id")?,
         content_id: attribute(root, "contentId")?,
+        name: attribute(root, "name")?,
         version: attribute(root, "version")?,
         ..Document::default()
     };
-    for element in items(root, "ContentKeyList", "ContentKey") {
-        let key = content_key(element).map_err(|error| error.at("ContentKey"))?;
-        if document.content_key(key.kid).is_some() {
-            return Err(Error::input(format!("two ContentKey elements for {}", key.kid))
-                .clause("DASH-IF CPIX 2.3 §4"));
-        }
-        document.content_keys.push(key);
-    }
-    for element in items(root, "DRMSystemList", "DRMSystem") {
-        let system = drm_system(element).map_err(|error| error.at("DRMSystem"))?;
+    document.delivery_data = list(root, "DeliveryDataList", "DeliveryData", delivery_data)?;
+    document.periods = list(root, "ContentKeyPeriodList", "ContentKeyPeriod", period)?;
+    document.usage_rules = list(root, "ContentKeyUsageRuleList", "ContentKeyUsageRule", usage_rule)?;
+    document.update_history = list(root, "UpdateHistoryItemList", "UpdateHistoryItem", update_history_item)?;
+    content_keys(&mut document, root, encrypted)?;
+    for system in list(root, "DRMSystemList", "DRMSystem", drm_system)? {
         if document.drm_system(system.system_id, system.kid).is_some() {
             return Err(Error::input(format!(
                 "two DRMSystem elements for system {} and key {}",
@@ -89,15 +115,66 @@ fn read_root(root: &Element) -> Result<Document> {
         }
         document.drm_systems.push(system);
     }
-    for element in items(root, "ContentKeyUsageRuleList", "ContentKeyUsageRule") {
-        let rule = usage_rule(element).map_err(|error| error.at("ContentKeyUsageRule"))?;
-        document.usage_rules.push(rule);
-    }
     Ok(document)
 }
 
-fn items<'a>(root: &'a Element, list: &'a str, item: &'a str) -> impl Iterator<Item = &'a Element> {
+fn content_keys(document: &mut Document, root: &Element, encrypted: Encrypted<'_>) -> Result<()> {
+    let mut keys = None;
+    for element in items(root, "ContentKeyList", "ContentKey") {
+        let place = |error: Error| error.at("ContentKey");
+        let mut key = content_key(element).map_err(place)?;
+        if let (Encrypted::Open(recipients), Some(secret)) = (encrypted, encrypted_secret(element)) {
+            let keys = match &keys {
+                Some(keys) => keys,
+                None => keys.insert(DocumentKeys::open(root, recipients)?),
+            };
+            let value = keys.content_key(key.kid, secret).map_err(|error| place(error.at(key.kid)))?;
+            key.value = Some(value);
+        }
+        if document.content_key(key.kid).is_some() {
+            return Err(Error::input(format!("two ContentKey elements for {}", key.kid))
+                .clause("DASH-IF CPIX 2.3 §4"));
+        }
+        document.content_keys.push(key);
+    }
+    Ok(())
+}
+
+/// The `Secret` of a content key when its value is encrypted.
+pub(super) fn encrypted_secret(content_key: &Element) -> Option<&Element> {
+    let secret = content_key.child("Data").and_then(|data| data.child("Secret"))?;
+    secret.child("EncryptedValue").map(|_| secret)
+}
+
+/// The items of a list, in order.
+fn list<T>(root: &Element, list: &str, item: &str, read: fn(&Element) -> Result<T>) -> Result<Vec<T>> {
+    items(root, list, item).map(|element| read(element).map_err(|error| error.at(item))).collect()
+}
+
+pub(super) fn items<'a>(
+    root: &'a Element,
+    list: &'a str,
+    item: &'a str,
+) -> impl Iterator<Item = &'a Element> {
     root.named(list).flat_map(move |list| list.named(item))
+}
+
+fn delivery_data(element: &Element) -> Result<DeliveryData> {
+    let text = |name: &str| element.child(name).map(|child| Ok(child.text()?.trim().to_owned())).transpose();
+    let certificate = element
+        .child("DeliveryKey")
+        .and_then(|key| key.child("X509Data"))
+        .and_then(|data| data.child("X509Certificate"));
+    let certificate = certificate.map(|certificate| from_base64(&certificate.text()?)).transpose();
+    Ok(DeliveryData {
+        id: attribute(element, "id")?,
+        name: attribute(element, "name")?,
+        certificate: certificate.map_err(|error| error.at("X509Certificate"))?.unwrap_or_default(),
+        description: text("Description")?,
+        sending_entity: text("SendingEntity")?,
+        sender_point_of_contact: text("SenderPointOfContact")?,
+        receiving_entity: text("ReceivingEntity")?,
+    })
 }
 
 fn content_key(element: &Element) -> Result<ContentKey> {
@@ -112,11 +189,19 @@ fn content_key(element: &Element) -> Result<ContentKey> {
         })
         .transpose()
         .map_err(place)?;
+    let depends_on_key = attribute(element, "dependsOnKey")?.map(|text| Kid::parse(&text)).transpose();
+    let hdcp = element.child("HDCPData");
     Ok(ContentKey {
         id: attribute(element, "id")?,
         kid,
         explicit_iv: attribute(element, "explicitIV")?.as_deref().and_then(explicit_iv),
         common_encryption_scheme: scheme,
+        depends_on_key: depends_on_key.map_err(|error| place(error.at("dependsOnKey")))?,
+        content_id: attribute(element, "contentId")?,
+        hls_hdcp_level: hdcp.map_or(Ok(None), |hdcp| attribute(hdcp, "HLSHDCPLevel"))?,
+        hdcp_output_protection_data: hdcp
+            .map_or(Ok(None), |hdcp| value(hdcp, "HDCPOutputProtectionData"))
+            .map_err(place)?,
         value: key_value(element).map_err(place)?,
     })
 }
@@ -136,10 +221,6 @@ fn explicit_iv(text: &str) -> Option<[u8; 16]> {
 
 fn key_value(element: &Element) -> Result<Option<Secret<KEY_BYTES>>> {
     let Some(secret) = element.child("Data").and_then(|data| data.child("Secret")) else { return Ok(None) };
-    if secret.child("EncryptedValue").is_some() {
-        return Err(Error::unsupported("the content key is encrypted (EncryptedValue)")
-            .hint("ask the key server for plain values over TLS"));
-    }
     let Some(plain) = secret.child("PlainValue") else { return Ok(None) };
     let text = Zeroizing::new(plain.text()?);
     if text.trim().is_empty() {
@@ -157,15 +238,25 @@ fn drm_system(element: &Element) -> Result<DrmSystem> {
     let kid = kid(element)?;
     let mut system = DrmSystem::new(system_id, kid);
     let place = |error: Error| error.at(format_args!("system {system_id}, key {kid}"));
+    system.id = attribute(element, "id")?;
+    system.name = attribute(element, "name")?;
+    system.hls_allowed_cpc = attribute(element, "HLSAllowedCPC")?;
     system.pssh = value(element, "PSSH")
         .map_err(place)?
         .map(|text| from_base64(&text).map_err(|error| place(error.at("PSSH"))))
         .transpose()?;
     system.content_protection_data =
         value(element, "ContentProtectionData").map_err(place)?.and_then(|text| decoded_text(&text));
+    let first = element.named("ContentProtectionData").next();
+    system.robustness = first.map_or(Ok(None), |data| attribute(data, "robustness"))?;
+    system.uri_ext_x_key = value(element, "URIExtXKey")
+        .map_err(place)?
+        .map(|text| uri(&text).map_err(|error| place(error.at("URIExtXKey"))))
+        .transpose()?;
     system.hls_signaling_data = hls_signaling_data(element).map_err(place)?;
     system.smooth_streaming_protection_header_data =
         value(element, "SmoothStreamingProtectionHeaderData").map_err(place)?;
+    system.hds_signaling_data = value(element, "HDSSignalingData").map_err(place)?;
     Ok(system)
 }
 
@@ -195,13 +286,16 @@ fn hls_signaling_data(element: &Element) -> Result<HlsSignalingData> {
     for child in element.named("HLSSignalingData") {
         let place = |error: Error| error.at("HLSSignalingData");
         // `variant` is the media playlist of CPIX 2.1, `multiVariant` the multivariant playlist of 2.4.
-        let slot = match attribute(child, "playlist")?.as_deref() {
-            None | Some("media" | "variant") => &mut lines.media,
-            Some("master" | "multiVariant" | "multivariant") => &mut lines.multivariant,
+        let (slot, allowed_cpc) = match attribute(child, "playlist")?.as_deref() {
+            None | Some("media" | "variant") => (&mut lines.media, &mut lines.media_allowed_cpc),
+            Some("master" | "multiVariant" | "multivariant") => {
+                (&mut lines.multivariant, &mut lines.multivariant_allowed_cpc)
+            }
             Some(other) => {
                 return Err(place(Error::input(format!("playlist {other:?}, expected media or master"))));
             }
         };
+        *allowed_cpc = attribute(child, "allowedCPC")?.or_else(|| allowed_cpc.take());
         let text = child.text().map_err(place)?;
         let line = hls_line(text.trim()).map_err(place)?;
         match slot {
@@ -224,61 +318,25 @@ fn hls_line(text: &str) -> Result<String> {
     String::from_utf8(from_base64(text)?).map_err(|_| Error::input("the decoded bytes are not UTF-8"))
 }
 
-fn usage_rule(element: &Element) -> Result<ContentKeyUsageRule> {
-    let mut rule = ContentKeyUsageRule {
-        kid: kid(element)?,
-        intended_track_type: attribute(element, "intendedTrackType")?,
-        video_filters: Vec::new(),
-        audio_filters: Vec::new(),
-        other_filters: Vec::new(),
-    };
-    for child in element.elements() {
-        let name = child.local_name();
-        let place = |error: Error| error.at(name);
-        let read: &[&str] = match name {
-            "VideoFilter" => {
-                let min_pixels = number(child, "minPixels").map_err(place)?;
-                let max_pixels = number(child, "maxPixels").map_err(place)?;
-                rule.video_filters.push(VideoFilter { min_pixels, max_pixels });
-                &["minPixels", "maxPixels"]
-            }
-            "AudioFilter" => {
-                let min_channels = number(child, "minChannels").map_err(place)?;
-                let max_channels = number(child, "maxChannels").map_err(place)?;
-                rule.audio_filters.push(AudioFilter { min_channels, max_channels });
-                &["minChannels", "maxChannels"]
-            }
-            _ => {
-                rule.other_filters.push(name.to_owned());
-                continue;
-            }
-        };
-        for (attribute, _) in child.attributes()? {
-            if !read.contains(&attribute) && !attribute.contains(':') && attribute != "xmlns" {
-                rule.other_filters.push(format!("{name}/@{attribute}"));
-            }
-        }
+/// A URI; text that is one already was never base64.
+fn uri(text: &str) -> Result<String> {
+    if text.contains("://") || text.starts_with("#EXT") {
+        return Ok(text.to_owned());
     }
-    Ok(rule)
+    String::from_utf8(from_base64(text)?).map_err(|_| Error::input("the decoded bytes are not UTF-8"))
 }
 
-fn kid(element: &Element) -> Result<Kid> {
+pub(super) fn kid(element: &Element) -> Result<Kid> {
     Kid::parse(required(element, "kid")?.trim())
 }
 
-fn required(element: &Element, name: &str) -> Result<String> {
+pub(super) fn required(element: &Element, name: &str) -> Result<String> {
     attribute(element, name)?
         .ok_or_else(|| Error::input(format!("there is no {name} attribute")).clause("DASH-IF CPIX 2.3 §4"))
 }
 
-fn attribute(element: &Element, name: &str) -> Result<Option<String>> {
+pub(super) fn attribute(element: &Element, name: &str) -> Result<Option<String>> {
     Ok(element.attribute(name)?.map(|value| value.trim().to_owned()))
-}
-
-fn number(element: &Element, name: &str) -> Result<Option<u32>> {
-    attribute(element, name)?
-        .map(|text| text.parse().map_err(|_| Error::input(format!("{name} {text:?}, expected a number"))))
-        .transpose()
 }
 
 #[cfg(test)]
@@ -392,12 +450,12 @@ mod tests {
     }
 
     #[test]
-    fn an_encrypted_key_is_not_supported() {
+    fn an_encrypted_key_needs_a_recipient() {
         let text = body(&format!(
             "<ContentKeyList><ContentKey kid=\"{KID}\"><Data><p:Secret><p:EncryptedValue/></p:Secret></Data>\
              </ContentKey></ContentKeyList>"
         ));
-        assert_eq!(read(text.as_bytes()).unwrap_err().kind(), Kind::Unsupported);
+        assert_eq!(read(text.as_bytes()).unwrap_err().kind(), Kind::Keys);
     }
 
     #[test]
@@ -414,12 +472,14 @@ mod tests {
     }
 
     #[test]
-    fn filters_that_are_not_read_are_remembered() {
+    fn filters_that_are_unknown_are_remembered() {
         let text = body(&format!(
             "<ContentKeyUsageRuleList><ContentKeyUsageRule kid='{KID}'><KeyPeriodFilter periodId='p'/>\
-             <VideoFilter hdr='true' maxPixels='9'/></ContentKeyUsageRule></ContentKeyUsageRuleList>"
+             <VideoFilter hdr='true' maxPixels='9' depth='8'/><x/></ContentKeyUsageRule></ContentKeyUsageRuleList>"
         ));
         let rule = &read(text.as_bytes()).unwrap().usage_rules[0];
-        assert_eq!(rule.other_filters, ["KeyPeriodFilter", "VideoFilter/@hdr"]);
+        assert_eq!(rule.key_period_filters, ["p"]);
+        assert_eq!(rule.video_filters[0].hdr, Some(true));
+        assert_eq!(rule.other_filters, ["VideoFilter/@depth", "x"]);
     }
 }

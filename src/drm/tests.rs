@@ -10,11 +10,9 @@ use crate::xml::{Node, parse_fragment};
 /// A key whose id is the text `1234567890123456`.
 pub(super) fn key() -> ContentKey {
     ContentKey {
-        id: None,
-        kid: Kid::new(*b"1234567890123456"),
         explicit_iv: Some(std::array::from_fn(|index| u8::try_from(index).unwrap())),
-        common_encryption_scheme: None,
         value: Some(Secret::new(*b"2345678901234567")),
+        ..ContentKey::new(Kid::new(*b"1234567890123456"))
     }
 }
 
@@ -101,6 +99,7 @@ fn nothing_of_the_key_server_is_overwritten() {
             hls_signaling_data: HlsSignalingData {
                 media: Some("#EXT-X-KEY:THEIRS=1".into()),
                 multivariant: Some("#EXT-X-SESSION-KEY:THEIRS=2".into()),
+                ..HlsSignalingData::default()
             },
             smooth_streaming_protection_header_data: Some("theirs".into()),
             ..DrmSystem::new(ours.system_id, ours.kid)

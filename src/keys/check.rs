@@ -8,6 +8,9 @@ use crate::xml::{self, Node};
 const PSSH_HEADER: usize = 12;
 /// Bytes of a version 0 `pssh` box around its data.
 const PSSH_OVERHEAD: usize = PSSH_HEADER + 16 + 4;
+/// The common system of W3C, "cenc" Initialization Data Format: its box lists key ids and serves any system.
+/// Some systems have no other box; whether this one does is for the system to say.
+const COMMON_SYSTEM_ID: SystemId = SystemId::from_u128(0x1077efec_c0b2_4d02_ace3_3c1e52e2fb4b);
 /// How many key ids of an answer an error names.
 const MAX_KIDS_SHOWN: usize = 4;
 
@@ -51,6 +54,7 @@ pub fn check(request: &Document, mut answer: Document) -> Result<Document> {
         content_keys,
         drm_systems,
         usage_rules,
+        ..Document::default()
     })
 }
 
@@ -60,7 +64,7 @@ fn answered_kid(request: &Document, answer: &Document, index: usize, wanted: Kid
     let rule = track_type(request, wanted).and_then(|track_type| rule_of(answer, track_type));
     let kid = match rule {
         Some(rule) => {
-            if let Some(filter) = rule.other_filters.first() {
+            if let Some(filter) = rule.finer_filter() {
                 return Err(Error::keys(format!(
                     "the usage rule of key {} has {filter}, which was not asked for",
                     rule.kid
@@ -126,10 +130,10 @@ fn checked_key(wanted: &ContentKey, found: &ContentKey) -> Result<ContentKey> {
     }
     Ok(ContentKey {
         id: wanted.id.clone(),
-        kid: found.kid,
         explicit_iv: found.explicit_iv.or(wanted.explicit_iv),
         common_encryption_scheme: found.common_encryption_scheme.or(wanted.common_encryption_scheme),
         value: found.value.clone(),
+        ..ContentKey::new(found.kid)
     })
 }
 
@@ -181,7 +185,7 @@ fn pssh_boxes(system_id: SystemId, bytes: Vec<u8>) -> Result<Vec<u8>> {
                 Error::keys(format!("PSSH of {} bytes is not a whole pssh box", bytes.len())).clause(clause)
             );
         }
-        if found != system_id.bytes() {
+        if found != system_id.bytes() && found != COMMON_SYSTEM_ID.bytes() {
             let found = <[u8; 16]>::try_from(found)
                 .map_or_else(|_| String::new(), |id| SystemId::new(id).to_string());
             return Err(Error::keys(format!("the PSSH is a box of system {found}, expected {system_id}"))
@@ -381,6 +385,8 @@ mod tests {
         other[12] = 0xcd;
         let error = with_system(|system| system.pssh = Some(other.clone())).unwrap_err().to_string();
         assert!(error.contains("system cdababab"), "{error}");
+        other[12..28].copy_from_slice(COMMON_SYSTEM_ID.bytes());
+        assert_eq!(with_system(|system| system.pssh = Some(other.clone())).unwrap().pssh.unwrap(), other);
         for length in 8..whole.len() {
             let cut = whole[..length].to_vec();
             assert!(with_system(|system| system.pssh = Some(cut.clone())).is_err(), "{length}");

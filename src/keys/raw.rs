@@ -145,10 +145,10 @@ impl KeyServer for KeyFile {
             .zip(&entries)
             .map(|(wanted, entry)| ContentKey {
                 id: wanted.id.clone(),
-                kid: entry.kid,
                 explicit_iv: entry.iv.or(wanted.explicit_iv),
                 common_encryption_scheme: wanted.common_encryption_scheme,
                 value: Some(entry.key.clone()),
+                ..ContentKey::new(entry.kid)
             })
             .collect();
         answer.drm_systems.iter_mut().for_each(|system| system.kid = renamed(system.kid));

@@ -29,17 +29,15 @@ pub struct Wanted {
 pub fn request(content_id: &str, scheme: FourCc, wanted: &[Wanted], drm_systems: Vec<DrmSystem>) -> Document {
     let content_keys = wanted.iter().map(|wanted| ContentKey {
         id: wanted.id.clone(),
-        kid: wanted.kid,
         explicit_iv: wanted.explicit_iv,
         common_encryption_scheme: Some(scheme),
-        value: None,
+        ..ContentKey::new(wanted.kid)
     });
     let usage_rules = wanted.iter().map(|wanted| ContentKeyUsageRule {
-        kid: wanted.kid,
         intended_track_type: Some(wanted.track_type.clone()),
         video_filters: wanted.video.clone().into_iter().collect(),
         audio_filters: wanted.audio.clone().into_iter().collect(),
-        other_filters: Vec::new(),
+        ..ContentKeyUsageRule::new(wanted.kid)
     });
     Document {
         content_id: Some(content_id.to_owned()),
@@ -47,5 +45,6 @@ pub fn request(content_id: &str, scheme: FourCc, wanted: &[Wanted], drm_systems:
         content_keys: content_keys.collect(),
         drm_systems,
         usage_rules: usage_rules.collect(),
+        ..Document::default()
     }
 }

@@ -127,8 +127,11 @@ impl Intent<'_> {
             kid: self.kid(&substream.id),
             explicit_iv: self.vector,
             track_type: format!("{word}_{number}"),
-            video: (substream.kind == TrackKind::Video)
-                .then_some(VideoFilter { min_pixels: substream.pixels, max_pixels: substream.pixels }),
+            video: (substream.kind == TrackKind::Video).then_some(VideoFilter {
+                min_pixels: substream.pixels,
+                max_pixels: substream.pixels,
+                ..VideoFilter::default()
+            }),
             audio: (substream.kind == TrackKind::Audio).then_some(AudioFilter {
                 min_channels: substream.channels,
                 max_channels: substream.channels,

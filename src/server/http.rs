@@ -2,30 +2,36 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::header::{CONTENT_TYPE, HOST, LOCATION};
+use axum::http::header::{CONTENT_TYPE, HOST, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::ExposeSecret;
 use sha2::Sha256;
+use tokio::sync::Notify;
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
 use crate::base::{Error, Result};
 use crate::keys::DevKeys;
+use crate::protect::Scheme;
+use crate::protect::scheme::SCHEMES;
 
 use super::tickets::Tickets;
-use super::{Exchange, Fault, Settings, speke};
+use super::{Exchange, Fault, Settings, generate, speke, speke1};
 
 /// Largest body of a request; one with a hundred keys has some 100 kB.
 const MAX_BODY_BYTES: usize = 1 << 20;
+/// Longest asset id.
+const MAX_ASSET_BYTES: usize = 256;
+const XML: &str = "application/xml; charset=utf-8";
 const TICKETS_PATH: &str = "/cas/v1/tickets";
 const USER_AGENT: &str = concat!("drm-pack/", env!("CARGO_PKG_VERSION"));
 
@@ -36,6 +42,8 @@ struct Server {
     compare_key: [u8; 32],
     tickets: Mutex<Tickets>,
     has_failed: AtomicBool,
+    /// Ends the server.
+    death: Arc<Notify>,
 }
 
 type Shared = State<Arc<Server>>;
@@ -43,28 +51,33 @@ type Shared = State<Arc<Server>>;
 /// What is answered instead of what was wanted.
 type Refusal = (StatusCode, String);
 
-/// The routes of the server.
+/// The routes of the server, which says through `death` when it has to end.
 ///
 /// # Errors
 /// When the system gives no random bytes.
-pub(super) fn router(settings: Settings) -> Result<Router> {
+pub(super) fn router(settings: Settings, death: Arc<Notify>) -> Result<Router> {
     let mut compare_key = [0; 32];
     getrandom::fill(&mut compare_key).map_err(|error| Error::storage(format!("random bytes: {error}")))?;
     let server = Arc::new(Server {
         keys: DevKeys::new(settings.seed.expose_secret()),
         compare_key,
         tickets: Mutex::new(Tickets::new(
-            settings.service_ticket_lifetime,
+            match settings.fault {
+                Fault::ExpiredTickets => Duration::ZERO,
+                _ => settings.service_ticket_lifetime,
+            },
             settings.granting_ticket_lifetime,
             settings.ticket_use,
         )),
         has_failed: AtomicBool::new(false),
+        death,
         settings,
     });
     Ok(Router::new()
         .route(TICKETS_PATH, post(sign_in))
-        .route("/cas/v1/tickets/{granting}", post(service_ticket))
+        .route("/cas/v1/tickets/{granting}", post(service_ticket).get(ticket_status).delete(sign_out))
         .route("/frontend/cpix/v1/{organization}/ingest/{config}", post(process_document))
+        .route("/frontend/cpix/v1/{organization}/ingest/{config}/{asset}", get(generate_document))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn_with_state(Arc::clone(&server), log))
         .with_state(server))
@@ -102,7 +115,22 @@ async fn service_ticket(
     server.tickets().issue(service.path(), now).map_err(unavailable)
 }
 
-/// `POST /frontend/cpix/v1/{organization}/ingest/{config}?ticket=`: SPEKE 2.0.
+/// `GET /cas/v1/tickets/{granting}`: whether a ticket-granting ticket serves.
+async fn ticket_status(State(server): Shared, Path(granting): Path<String>) -> Result<StatusCode, Refusal> {
+    match server.tickets().is_signed_in(&granting, Instant::now()) {
+        true => Ok(StatusCode::OK),
+        false => Err((StatusCode::NOT_FOUND, "unknown or expired ticket-granting ticket".into())),
+    }
+}
+
+/// `DELETE /cas/v1/tickets/{granting}`: ends a login, if there is one.
+async fn sign_out(State(server): Shared, Path(granting): Path<String>) -> StatusCode {
+    server.tickets().sign_out(&granting);
+    StatusCode::OK
+}
+
+/// `POST /frontend/cpix/v1/{organization}/ingest/{config}?ticket=`: SPEKE 2.0 and 2.1, or 1.0 when no header
+/// says the version.
 async fn process_document(
     State(server): Shared,
     Path((organization, config)): Path<(String, String)>,
@@ -110,35 +138,46 @@ async fn process_document(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Refusal> {
-    if organization != server.settings.organization || config != server.settings.cpix_config {
-        return Err((StatusCode::NOT_FOUND, "unknown organization or ingest configuration".into()));
-    }
-    let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
-    let ticket = query.into_iter().find(|(name, _)| name == "ticket").map(|(_, value)| value);
-    let ticket = ticket.ok_or_else(|| (StatusCode::UNAUTHORIZED, "no ticket".to_owned()))?;
-    if !server.tickets().redeem(&ticket, uri.path(), Instant::now()) {
-        let text = "the ticket is unknown, expired, used or for another service";
-        return Err((StatusCode::UNAUTHORIZED, text.into()));
-    }
-    if let Some(response) = server.faulty() {
+    server.admit(&organization, &config, &uri)?;
+    if let Some(response) = server.faulty().await {
         return response;
     }
     if !matches!(media_type(&headers).as_str(), "application/xml" | "text/xml") {
         return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "expected application/xml".into()));
     }
     let version = headers.get("X-Speke-Version").and_then(|version| version.to_str().ok());
-    if version != Some(speke::VERSION) {
-        let text = format!("Unsupported SPEKE version, expected X-Speke-Version: {}", speke::VERSION);
-        return Err((StatusCode::UNPROCESSABLE_ENTITY, text));
+    if version.is_none() && speke1::is_request(&body) {
+        let document = speke1::answer(&server.keys, &body).map_err(refused)?;
+        return Ok(([("Content-Type", XML), ("Speke-User-Agent", USER_AGENT)], document).into_response());
     }
-    let document = speke::answer(&server.keys, server.settings.fault, &body)
-        .map_err(|error| (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
-    let headers = [
-        ("Content-Type", "application/xml; charset=utf-8"),
-        ("X-Speke-Version", speke::VERSION),
-        ("X-Speke-User-Agent", USER_AGENT),
-    ];
+    let version = speke::Version::find(version.unwrap_or_default()).map_err(refused)?;
+    let document = speke::answer(&server.keys, version, server.settings.fault, &body).map_err(refused)?;
+    let headers =
+        [("Content-Type", XML), ("X-Speke-Version", version.speke), ("X-Speke-User-Agent", USER_AGENT)];
     Ok((headers, document).into_response())
+}
+
+/// `GET /frontend/cpix/v1/{organization}/ingest/{config}/{asset}?ticket=&x-signaling-alg=`: keys for an asset.
+async fn generate_document(
+    State(server): Shared,
+    Path((organization, config, asset)): Path<(String, String, String)>,
+    uri: Uri,
+) -> Result<Response, Refusal> {
+    server.admit(&organization, &config, &uri)?;
+    if let Some(response) = server.faulty().await {
+        return response;
+    }
+    let bad = |text: String| (StatusCode::BAD_REQUEST, text);
+    if asset.len() > MAX_ASSET_BYTES || asset.chars().any(char::is_control) {
+        return Err(bad(format!("expected an asset id of at most {MAX_ASSET_BYTES} bytes")));
+    }
+    let scheme = match query(&uri, "x-signaling-alg") {
+        Some(name) => Scheme::find(&name).map_err(|error| bad(error.to_string()))?,
+        None => SCHEMES.first().ok_or_else(|| bad("no protection scheme".into()))?,
+    };
+    let document = generate::document(server.settings.seed.expose_secret(), &asset, scheme);
+    let document = document.and_then(|document| server.settings.fault.write(document)).map_err(refused)?;
+    Ok(([("Content-Type", XML)], document).into_response())
 }
 
 /// Tells the settings' log about each exchange.
@@ -174,23 +213,61 @@ impl Server {
         expected.verify(&found.finalize().into_bytes()).is_ok()
     }
 
+    /// Whether a key request is for this organization and has a ticket, which is used up.
+    fn admit(&self, organization: &str, config: &str, uri: &Uri) -> Result<(), Refusal> {
+        if organization != self.settings.organization || config != self.settings.cpix_config {
+            return Err((StatusCode::NOT_FOUND, "unknown organization or ingest configuration".into()));
+        }
+        let ticket =
+            query(uri, "ticket").ok_or_else(|| (StatusCode::UNAUTHORIZED, "no ticket".to_owned()))?;
+        if !self.tickets().redeem(&ticket, uri.path(), Instant::now()) {
+            let text = "the ticket is unknown, expired, used or for another service";
+            return Err((StatusCode::UNAUTHORIZED, text.into()));
+        }
+        Ok(())
+    }
+
     /// The answer to a key request that the fault of the settings wants, if it is one of HTTP.
-    fn faulty(&self) -> Option<Result<Response, Refusal>> {
-        let html = [("Content-Type", "text/html; charset=utf-8")];
-        let failure = Some(Err((StatusCode::INTERNAL_SERVER_ERROR, "internal error".to_owned())));
+    async fn faulty(&self) -> Option<Result<Response, Refusal>> {
+        let text = |status, text: &str| Some(Err((status, text.to_owned())));
+        let page = |kind, page: &'static str| Some(Ok(([("Content-Type", kind)], page).into_response()));
+        let is_first = !self.has_failed.swap(true, Ordering::Relaxed);
         match self.settings.fault {
-            Fault::None | Fault::ReplacedKids | Fault::WrongKid | Fault::ShortKey => None,
-            Fault::Unauthorized => Some(Err((StatusCode::UNAUTHORIZED, "not signed in".into()))),
-            Fault::ServerError => failure,
-            Fault::OneServerError if self.has_failed.swap(true, Ordering::Relaxed) => None,
-            Fault::OneServerError => failure,
+            Fault::Unauthorized => text(StatusCode::UNAUTHORIZED, "not signed in"),
+            Fault::ServerError => text(StatusCode::INTERNAL_SERVER_ERROR, "internal error"),
+            Fault::OneServerError if is_first => text(StatusCode::INTERNAL_SERVER_ERROR, "internal error"),
+            Fault::RevokedLogin if is_first => {
+                self.tickets().sign_out_all();
+                text(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
+            }
+            Fault::TooManyRequests if is_first => {
+                let status = StatusCode::TOO_MANY_REQUESTS;
+                Some(Ok((status, [(RETRY_AFTER, "3")], "too many requests").into_response()))
+            }
+            Fault::Slow => {
+                tokio::time::sleep(self.settings.slow_answer).await;
+                None
+            }
+            Fault::Dies => {
+                self.death.notify_one();
+                std::future::pending().await
+            }
             Fault::Html => {
-                let page = "<!DOCTYPE html><html><body>Please sign in.</body></html>";
-                Some(Ok((html, page).into_response()))
+                page("text/html; charset=utf-8", "<!DOCTYPE html><html><body>Please sign in.</body></html>")
+            }
+            Fault::Json => {
+                page("application/json", "{\"error_code\":\"A1001\",\"error_message\":\"no such content\"}")
             }
             Fault::Empty => Some(Ok(StatusCode::OK.into_response())),
+            _ => None,
         }
     }
+}
+
+/// A parameter of a query.
+fn query(uri: &Uri, name: &str) -> Option<String> {
+    let mut pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    pairs.find(|(found, _)| found == name).map(|(_, value)| value.into_owned())
 }
 
 /// The fields of a form; they may hold a password.
@@ -214,6 +291,10 @@ fn field<'a>(fields: &'a [(String, Zeroizing<String>)], name: &str) -> Result<&'
 fn media_type(headers: &HeaderMap) -> String {
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+fn refused(error: Error) -> Refusal {
+    (StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
 }
 
 fn unavailable(error: Error) -> Refusal {

@@ -1,21 +1,26 @@
-//! The development key server — the ticket protocol of CAS and SPEKE 2.0, for a first run without a vendor.
+//! The development key server — tickets of CAS, SPEKE 1.0 to 2.1, CPIX 2.3: a first run without a vendor.
 //!
 //! Keys follow from a seed: whoever knows the seed knows every key.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::base::{Error, Result};
 
+mod fault;
+mod generate;
 mod http;
 mod settings;
 pub mod speke;
+mod speke1;
 mod tickets;
 
+pub use fault::Fault;
 pub use settings::{
-    Exchange, Exposure, Fault, GRANTING_TICKET_LIFETIME, SERVICE_TICKET_LIFETIME, Settings, TicketUse,
+    Exchange, Exposure, GRANTING_TICKET_LIFETIME, SERVICE_TICKET_LIFETIME, SLOW_ANSWER, Settings, TicketUse,
 };
 
 /// A server that runs until this value is dropped.
@@ -49,10 +54,10 @@ impl Running {
         format!("http://{}", self.address)
     }
 
-    /// Waits until the server ends by itself, which it does only for a fault.
+    /// Waits until the server ends by itself, which it does only for a fault: its own or that of the system.
     ///
     /// # Errors
-    /// [`Kind::Storage`](crate::base::Kind::Storage) for that fault.
+    /// [`Kind::Storage`](crate::base::Kind::Storage) for a fault of the system.
     pub fn wait(mut self) -> Result<()> {
         let Some(thread) = self.thread.take() else { return Ok(()) };
         thread.join().unwrap_or_else(|_| Err(Error::storage("the key server's thread ended early")))
@@ -74,7 +79,8 @@ pub fn start(settings: Settings) -> Result<Running> {
     let listener = TcpListener::bind(wanted).map_err(storage)?;
     listener.set_nonblocking(true).map_err(storage)?;
     let address = listener.local_addr().map_err(storage)?;
-    let router = http::router(settings)?;
+    let death = Arc::new(Notify::new());
+    let router = http::router(settings, Arc::clone(&death))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(storage)?;
     let (stop, stopped) = oneshot::channel::<()>();
     let thread = thread::spawn(move || {
@@ -83,6 +89,8 @@ pub fn start(settings: Settings) -> Result<Running> {
             tokio::select! {
                 result = async { axum::serve(listener, router).await } => result.map_err(storage),
                 _ = stopped => Ok(()),
+                // Connections end with the runtime, so that what was asked stays without an answer.
+                () = death.notified() => Ok(()),
             }
         })
     });

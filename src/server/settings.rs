@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::Fault;
+
 /// How long a service ticket serves unless the settings say otherwise.
 pub const SERVICE_TICKET_LIFETIME: Duration = Duration::from_secs(10);
 /// How long a ticket-granting ticket serves unless the settings say otherwise.
 pub const GRANTING_TICKET_LIFETIME: Duration = Duration::from_secs(2 * 60 * 60);
+/// How long a slow answer takes unless the settings say otherwise.
+pub const SLOW_ANSWER: Duration = Duration::from_secs(5);
 
 /// What the server is started with.
 pub struct Settings {
@@ -35,6 +39,8 @@ pub struct Settings {
     pub ticket_use: TicketUse,
     /// What the server does wrong, on purpose.
     pub fault: Fault,
+    /// How long an answer takes when the fault is [`Fault::Slow`].
+    pub slow_answer: Duration,
     /// Called once for each request that was answered.
     pub log: Box<dyn Fn(&Exchange) + Send + Sync>,
 }
@@ -55,30 +61,6 @@ pub enum TicketUse {
     Once,
     /// As often as wanted.
     Again,
-}
-
-/// A fault that key servers have shown, to see what a client makes of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Fault {
-    /// None.
-    #[default]
-    None,
-    /// Key ids are replaced, consistently.
-    ReplacedKids,
-    /// Content keys come under other ids than the rest of the document names.
-    WrongKid,
-    /// Content keys of eight bytes.
-    ShortKey,
-    /// Key requests are answered with 401, whatever the ticket.
-    Unauthorized,
-    /// Key requests are answered with 500.
-    ServerError,
-    /// The first key request is answered with 500.
-    OneServerError,
-    /// Key requests are answered with 200 and an HTML page.
-    Html,
-    /// Key requests are answered with 200 and nothing.
-    Empty,
 }
 
 /// A request and its answer, as far as they may be told.
@@ -107,6 +89,7 @@ impl Settings {
             granting_ticket_lifetime: GRANTING_TICKET_LIFETIME,
             ticket_use: TicketUse::Once,
             fault: Fault::None,
+            slow_answer: SLOW_ANSWER,
             log: Box::new(|_| {}),
         }
     }

@@ -1,56 +1,84 @@
-//! The key server's side of SPEKE 2.0: a CPIX 2.3 request comes in and goes out filled.
+//! The key server's side of SPEKE 2.0 and 2.1: a CPIX request comes in and goes out filled.
 
-use crate::base::{Error, Kid, Result, base64};
-use crate::cpix::{self, ContentKey, Document, DrmSystem};
+use crate::base::{Error, Result};
+use crate::cpix::{self, Document, DrmSystem};
 use crate::drm::{self, Signal};
 use crate::keys::DevKeys;
 use crate::protect::Scheme;
+use crate::xml;
 
 use super::Fault;
 
-/// `X-Speke-Version`.
-pub const VERSION: &str = "2.0";
-/// `CPIX/@version` that SPEKE 2.0 prescribes.
-const CPIX_VERSION: &str = "2.3";
+/// A version of SPEKE that has a version header.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Version {
+    /// `X-Speke-Version`.
+    pub speke: &'static str,
+    /// `CPIX/@version` that it prescribes.
+    pub cpix: &'static str,
+}
+
+/// The versions that are answered.
+pub const VERSIONS: &[Version] =
+    &[Version { speke: "2.0", cpix: "2.3" }, Version { speke: "2.1", cpix: "2.4" }];
+
+impl Version {
+    /// The version of this header.
+    ///
+    /// # Errors
+    /// With the text of the specification for another one.
+    pub fn find(speke: &str) -> Result<&'static Self> {
+        VERSIONS.iter().find(|version| version.speke == speke).ok_or_else(|| {
+            let known: Vec<_> = VERSIONS.iter().map(|version| version.speke).collect();
+            Error::keys(format!(
+                "Unsupported SPEKE version, expected X-Speke-Version: {}",
+                known.join(" or ")
+            ))
+        })
+    }
+}
+
 /// The key URI of systems that have one. It names the IV, as those of some vendors do.
-const SKD_TEMPLATE: &str = "skd://{kid_guid}:{iv}";
+pub(super) const SKD_TEMPLATE: &str = "skd://{kid_guid}:{iv}";
 const CLAUSE: &str = "SPEKE 2.0";
 
 /// Answers one request: every key gets a value and an IV, every empty child of a DRM system is filled.
 ///
 /// # Errors
 /// When the request breaks a rule of SPEKE 2.0; the text is that of the specification where it has one.
-pub fn answer(keys: &DevKeys, fault: Fault, request: &[u8]) -> Result<Vec<u8>> {
+pub fn answer(keys: &DevKeys, version: &Version, fault: Fault, request: &[u8]) -> Result<Vec<u8>> {
     let mut document = cpix::read(request)?;
-    let scheme = check(&document)?;
-    if fault == Fault::ReplacedKids {
-        document.content_keys.iter_mut().for_each(|key| key.kid = replaced(key.kid));
-        document.drm_systems.iter_mut().for_each(|system| system.kid = replaced(system.kid));
-        document.usage_rules.iter_mut().for_each(|rule| rule.kid = replaced(rule.kid));
+    let scheme = check(&document, version)?;
+    fault.edit_request(&mut document);
+    fill(keys, &mut document, scheme)?;
+    let written = fault.write(document)?;
+    if version.cpix == "2.4" { with_master(&written) } else { Ok(written) }
+}
+
+/// SPEKE 2.1 speaks of `master` playlists, unlike the version of CPIX that it builds on.
+fn with_master(written: &[u8]) -> Result<Vec<u8>> {
+    fn rename(element: &mut xml::Element) -> Result<()> {
+        if element.attribute("playlist")?.as_deref() == Some("multiVariant") {
+            element.set_attribute("playlist", "master");
+        }
+        element.elements_mut().try_for_each(rename)
     }
-    for key in &mut document.content_keys {
-        key.value = Some(keys.key(key.kid)?);
-        key.explicit_iv = Some(key.explicit_iv.map_or_else(|| keys.iv(key.kid), Ok)?);
-    }
-    fill(&mut document, scheme)?;
-    if fault == Fault::WrongKid {
-        document.content_keys.iter_mut().for_each(|key| key.kid = replaced(key.kid));
-    }
-    let bytes = cpix::write(&document);
-    if fault == Fault::ShortKey { shortened(&document, bytes) } else { Ok(bytes) }
+    let mut document = xml::Document::parse(written)?;
+    rename(document.root_mut())?;
+    Ok(document.to_bytes())
 }
 
 /// Checks the request and returns the scheme of its keys.
-fn check(document: &Document) -> Result<&'static Scheme> {
+fn check(document: &Document, version: &Version) -> Result<&'static Scheme> {
     let refuse = |text: &str| Err(Error::keys(text));
     if document.content_id.as_deref().unwrap_or_default().is_empty() {
         return refuse("Missing CPIX@contentId");
     }
     match document.version.as_deref() {
         None => return refuse("Missing CPIX@version"),
-        Some(CPIX_VERSION) => {}
-        Some(version) => {
-            return refuse(&format!("Unsupported CPIX@version {version:?}, expected {CPIX_VERSION}"));
+        Some(found) if found == version.cpix => {}
+        Some(found) => {
+            return refuse(&format!("Unsupported CPIX@version {found:?}, expected {}", version.cpix));
         }
     }
     let Some(first) = document.content_keys.first() else { return refuse("Missing CPIX/ContentKeyList") };
@@ -79,7 +107,7 @@ fn check_contract(document: &Document) -> Result<()> {
     if rules.iter().all(|rule| rule.video_filters.is_empty() && rule.audio_filters.is_empty()) {
         return Err(Error::keys("Missing CPIX encryption contract"));
     }
-    if let Some(filter) = rules.iter().flat_map(|rule| &rule.other_filters).next() {
+    if let Some(filter) = rules.iter().find_map(|rule| rule.finer_filter()) {
         return Err(Error::keys(format!("Requested CPIX encryption contract not supported: {filter}")));
     }
     let malformed =
@@ -134,7 +162,12 @@ fn check_systems(document: &Document, scheme: &Scheme) -> Result<()> {
     }
 }
 
-fn fill(document: &mut Document, scheme: &Scheme) -> Result<()> {
+/// Fills a request: values and IVs of keys, then what DRM systems are told.
+pub(super) fn fill(keys: &DevKeys, document: &mut Document, scheme: &Scheme) -> Result<()> {
+    for key in &mut document.content_keys {
+        key.value = Some(keys.key(key.kid)?);
+        key.explicit_iv = Some(key.explicit_iv.map_or_else(|| keys.iv(key.kid), Ok)?);
+    }
     let (keys, rules) = (&document.content_keys, &document.usage_rules);
     for entry in &mut document.drm_systems {
         let Some(key) = keys.iter().find(|key| key.kid == entry.kid) else { continue };
@@ -150,6 +183,15 @@ fn fill(document: &mut Document, scheme: &Scheme) -> Result<()> {
         fill_system(&signal, entry)?;
     }
     Ok(())
+}
+
+/// Asks for everything that a system can be told.
+pub(super) fn ask_all(entry: &mut DrmSystem) {
+    entry.pssh.get_or_insert_default();
+    entry.content_protection_data.get_or_insert_default();
+    entry.hls_signaling_data.media.get_or_insert_default();
+    entry.hls_signaling_data.multivariant.get_or_insert_default();
+    entry.smooth_streaming_protection_header_data.get_or_insert_default();
 }
 
 /// Fills the children that are there and empty; what was not asked for stays away.
@@ -170,44 +212,24 @@ fn fill_system(signal: &Signal<'_>, entry: &mut DrmSystem) -> Result<()> {
     Ok(())
 }
 
-fn replaced(kid: Kid) -> Kid {
-    Kid::new(kid.bytes().map(|byte| !byte))
-}
-
-/// The document with the first half of each key in the place of the key.
-fn shortened(document: &Document, bytes: Vec<u8>) -> Result<Vec<u8>> {
-    let mut text = String::from_utf8(bytes).map_err(|_| Error::keys("the answer is not UTF-8"))?;
-    for value in document.content_keys.iter().filter_map(|ContentKey { value, .. }| value.as_ref()) {
-        let (half, _) = value.expose().split_at(8);
-        text = text.replace(&base64(value.expose()), &base64(half));
-    }
-    Ok(text.into_bytes())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::FourCc;
-    use crate::cpix::{AudioFilter, ContentKeyUsageRule, VideoFilter};
+    use crate::base::{FourCc, Kid};
+    use crate::cpix::{AudioFilter, ContentKey, ContentKeyUsageRule, VideoFilter};
     use crate::drm::ManifestKind;
     use crate::keys;
 
     fn request(scheme: &[u8; 4]) -> Document {
         let kids = [Kid::new([0x11; 16]), Kid::new([0x22; 16])];
-        let key = |kid| ContentKey {
-            id: None,
-            kid,
-            explicit_iv: None,
-            common_encryption_scheme: Some(FourCc(*scheme)),
-            value: None,
-        };
+        let key =
+            |kid| ContentKey { common_encryption_scheme: Some(FourCc(*scheme)), ..ContentKey::new(kid) };
         let rule =
             |kid, track_type: &str, video: &[VideoFilter], audio: &[AudioFilter]| ContentKeyUsageRule {
-                kid,
                 intended_track_type: Some(track_type.into()),
                 video_filters: video.to_vec(),
                 audio_filters: audio.to_vec(),
-                other_filters: vec![],
+                ..ContentKeyUsageRule::new(kid)
             };
         let scheme = Scheme::find(std::str::from_utf8(scheme).unwrap()).unwrap();
         let mut drm_systems = Vec::new();
@@ -227,11 +249,12 @@ mod tests {
                 rule(kids[0], "VIDEO", &[VideoFilter::default()], &[]),
                 rule(kids[1], "AUDIO", &[], &[AudioFilter::default()]),
             ],
+            ..Document::default()
         }
     }
 
     fn answered(fault: Fault, request: &Document) -> Result<Document> {
-        cpix::read(&answer(&DevKeys::new("seed"), fault, &cpix::write(request))?)
+        cpix::read(&answer(&DevKeys::new("seed"), &VERSIONS[0], fault, &cpix::write(request))?)
     }
 
     #[test]
@@ -365,7 +388,9 @@ mod tests {
         let text = String::from_utf8(cpix::write(&request(b"cbcs"))).unwrap();
         let text =
             text.replace("<cpix:AudioFilter/>", "<cpix:AudioFilter/><cpix:KeyPeriodFilter periodId=\"a\"/>");
-        let error = answer(&DevKeys::new("seed"), Fault::None, text.as_bytes()).unwrap_err().to_string();
+        let error = answer(&DevKeys::new("seed"), &VERSIONS[0], Fault::None, text.as_bytes())
+            .unwrap_err()
+            .to_string();
         assert!(error.starts_with("Requested CPIX encryption contract not supported"), "{error}");
     }
 
@@ -383,5 +408,26 @@ mod tests {
     fn a_short_key_is_seen_by_the_reader() {
         let error = answered(Fault::ShortKey, &request(b"cenc")).unwrap_err().to_string();
         assert!(error.contains("8 bytes"), "{error}");
+    }
+
+    #[test]
+    fn a_certificate_in_the_request_gets_no_key_in_plain_text() {
+        let mut request = request(b"cbcs");
+        let certificate = include_bytes!("../../fixtures/recipient/certificate.der").to_vec();
+        request.delivery_data = vec![cpix::DeliveryData { certificate, ..cpix::DeliveryData::default() }];
+        let keys = DevKeys::new("seed");
+        let answer = answer(&keys, &VERSIONS[0], Fault::None, &cpix::write(&request)).unwrap();
+        let text = String::from_utf8(answer.clone()).unwrap();
+        assert!(!text.contains("PlainValue"));
+        let recipient =
+            cpix::RecipientKey::parse(include_bytes!("../../fixtures/recipient/key.der")).unwrap();
+        let opened = cpix::read_with(&answer, &[recipient]).unwrap();
+        for key in &opened.content_keys {
+            let expected = keys.key(key.kid).unwrap();
+            assert_eq!(key.value.as_ref().unwrap().expose(), expected.expose());
+            assert!(!text.contains(&crate::base::base64(expected.expose())));
+        }
+        request.delivery_data[0].certificate.truncate(100);
+        assert!(answered(Fault::None, &request).is_err());
     }
 }

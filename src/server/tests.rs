@@ -31,9 +31,13 @@ impl Answer {
 }
 
 fn post(server: &Running, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    ask(server, "POST", path, headers, body)
+}
+
+fn ask(server: &Running, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     let mut stream = TcpStream::connect(server.address()).unwrap();
     let address = server.address();
-    let mut text = format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
@@ -65,7 +69,11 @@ fn granting(server: &Running) -> String {
 }
 
 fn ticket(server: &Running, granting: &str) -> String {
-    let service = format!("service=http%3A%2F%2Flocalhost{}", SERVICE.replace('/', "%2F"));
+    ticket_for(server, granting, SERVICE)
+}
+
+fn ticket_for(server: &Running, granting: &str, path: &str) -> String {
+    let service = format!("service=http%3A%2F%2Flocalhost{}", path.replace('%', "%25").replace('/', "%2F"));
     let answer = post(server, granting, &[("Content-Type", FORM)], &service);
     assert_eq!(answer.status, 200);
     answer.body
@@ -225,4 +233,62 @@ fn a_network_address_is_refused_unless_it_is_allowed() {
     let address = SocketAddr::from(([0, 0, 0, 0], 0));
     assert!(start(Settings { address, ..settings() }).is_err());
     assert!(start(Settings { address, exposure: Exposure::Network, ..settings() }).is_ok());
+}
+
+#[test]
+fn a_login_can_be_asked_about_and_ended() {
+    let server = start(settings()).unwrap();
+    let granting = granting(&server);
+    let status = |method: &str| ask(&server, method, &granting, &[], "").status;
+    assert_eq!(status("GET"), 200);
+    assert_eq!(status("DELETE"), 200);
+    assert_eq!(status("GET"), 404);
+    let again = post(&server, &granting, &[("Content-Type", FORM)], "service=http%3A%2F%2Fh%2F");
+    assert_eq!(again.status, 404);
+}
+
+#[test]
+fn a_later_and_an_earlier_version_of_speke_are_answered_in_kind() {
+    let server = start(settings()).unwrap();
+    let granting = granting(&server);
+    let ask = |headers: &[(&str, &str)], body: &str| {
+        post(&server, &format!("{SERVICE}?ticket={}", ticket(&server, &granting)), headers, body)
+    };
+    let xml = ("Content-Type", "application/xml");
+    let later = document().replace("version=\"2.3\"", "version=\"2.4\"");
+    let answer = ask(&[xml, ("X-Speke-Version", "2.1")], &later);
+    assert_eq!((answer.status, answer.header("X-Speke-Version")), (200, Some("2.1")), "{}", answer.body);
+    assert!(answer.body.contains("version=\"2.4\"") && answer.body.contains("playlist=\"master\""));
+    let mixed = ask(&[xml, ("X-Speke-Version", "2.1")], &document());
+    assert_eq!(mixed.status, 422);
+    assert!(mixed.body.starts_with("Unsupported CPIX@version"), "{}", mixed.body);
+
+    let earlier = document()
+        .replace(" version=\"2.3\"", "")
+        .replace("contentId=", "id=")
+        .replace(" commonEncryptionScheme=\"cbcs\"", "");
+    let answer = ask(&[xml], &earlier);
+    assert_eq!((answer.status, answer.header("X-Speke-Version")), (200, None), "{}", answer.body);
+    assert!(answer.header("Speke-User-Agent").is_some());
+    assert!(cpix::read(answer.body.as_bytes()).unwrap().content_keys[0].value.is_some());
+}
+
+#[test]
+fn an_asset_has_the_same_keys_whenever_it_is_asked_for() {
+    let server = start(settings()).unwrap();
+    let granting = granting(&server);
+    let get = |asset: &str, query: &str| {
+        let path = format!("{SERVICE}/{asset}");
+        let ticket = ticket_for(&server, &granting, &path);
+        ask(&server, "GET", &format!("{path}?ticket={ticket}{query}"), &[], "")
+    };
+    let first = get("film-1", "");
+    assert_eq!(first.status, 200, "{}", first.body);
+    assert_eq!(first.body, get("film-1", "").body);
+    assert_ne!(first.body, get("film-2", "").body);
+    assert!(get("film-1", "&x-signaling-alg=cbcs").body.contains("commonEncryptionScheme=\"cbcs\""));
+    assert_eq!(get("film-1", "&x-signaling-alg=none").status, 400);
+    assert_eq!(get("film%00", "").status, 400);
+    let other = ticket(&server, &granting);
+    assert_eq!(ask(&server, "GET", &format!("{SERVICE}/film-1?ticket={other}"), &[], "").status, 401);
 }

@@ -63,6 +63,16 @@ impl Tickets {
         self.granting.get(granting).is_some_and(|issued| now.duration_since(*issued) < self.granting_lifetime)
     }
 
+    /// Ends a login: its ticket-granting ticket serves no more. Service tickets still do.
+    pub(super) fn sign_out(&mut self, granting: &str) {
+        self.granting.remove(granting);
+    }
+
+    /// Ends every login.
+    pub(super) fn sign_out_all(&mut self) {
+        self.granting.clear();
+    }
+
     /// A new service ticket for the service at `path`.
     ///
     /// # Errors

@@ -8,8 +8,11 @@
     reason = "a test may stop at once and say why"
 )]
 
+mod cpix;
 mod errors;
 mod identity;
+#[cfg(feature = "server")]
+mod key_server;
 mod laws;
 mod media;
 mod pack;
