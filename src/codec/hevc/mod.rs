@@ -45,8 +45,7 @@ fn profile_tier_level(hvcc: &[u8]) -> Result<String> {
         constraints = rest;
     }
     let general_level_idc = reader.u8()?;
-    let mut text =
-        format!("{profile_space}{}.{compatibility:X}.{tier}{general_level_idc}", profile & 0x1f);
+    let mut text = format!("{profile_space}{}.{compatibility:X}.{tier}{general_level_idc}", profile & 0x1f);
     for byte in constraints {
         text.push_str(&format!(".{byte:X}"));
     }
@@ -133,7 +132,9 @@ impl SliceSegmentData {
         let header = NalUnitHeader::parse(*first, *second)?;
         match header.nal_unit_type {
             0..=nal_unit_type::RSV_VCL31 if payload.is_empty() => Ok(nal_unit.len()),
-            0..=nal_unit_type::RSV_VCL31 => Ok(2 + slice_segment_header_size(header, payload, &self.parameter_sets)?),
+            0..=nal_unit_type::RSV_VCL31 => {
+                Ok(2 + slice_segment_header_size(header, payload, &self.parameter_sets)?)
+            }
             _ => {
                 self.parameter_sets.update(header, payload)?;
                 Ok(nal_unit.len())
@@ -147,14 +148,19 @@ fn slice_segment_header_size(header: NalUnitHeader, payload: &[u8], sets: &Param
     match header.nal_unit_type {
         0..=nal_unit_type::RASL_R | nal_unit_type::BLA_W_LP..=nal_unit_type::CRA_NUT => {}
         nal_unit_type => {
-            return Err(Error::unsupported(format!("VCL NAL unit of the reserved nal_unit_type {nal_unit_type}"))
-                .clause("ITU-T H.265 §7.4.2.2"));
+            return Err(Error::unsupported(format!(
+                "VCL NAL unit of the reserved nal_unit_type {nal_unit_type}"
+            ))
+            .clause("ITU-T H.265 §7.4.2.2"));
         }
     }
     if header.nuh_layer_id != 0 {
-        return Err(Error::unsupported(format!("a slice of nuh_layer_id {}, 0 expected", header.nuh_layer_id))
-            .clause("ITU-T H.265 §F.7.3.6")
-            .hint("extract the base layer"));
+        return Err(Error::unsupported(format!(
+            "a slice of nuh_layer_id {}, 0 expected",
+            header.nuh_layer_id
+        ))
+        .clause("ITU-T H.265 §F.7.3.6")
+        .hint("extract the base layer"));
     }
     let mut reader = BitReader::new(payload);
     slice_segment_header::parse(&mut reader, header.nal_unit_type, sets)

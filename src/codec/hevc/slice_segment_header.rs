@@ -286,7 +286,8 @@ fn loop_filters(
             reader.se()?; // slice_tc_offset_div2
         }
     }
-    let filtered = sample_adaptive_offset == SampleAdaptiveOffset::On || !slice_deblocking_filter_disabled_flag;
+    let filtered =
+        sample_adaptive_offset == SampleAdaptiveOffset::On || !slice_deblocking_filter_disabled_flag;
     if pps.pps_loop_filter_across_slices_enabled_flag && filtered {
         reader.bit()?; // slice_loop_filter_across_slices_enabled_flag
     }
