@@ -3,11 +3,14 @@
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a test may stop at once and say why"
 )]
 
+mod hevc_slice_headers;
 mod identity;
 mod media;
 mod slice_headers;
+mod trace;
