@@ -14,3 +14,4 @@ mod identity;
 mod media;
 mod slice_headers;
 mod trace;
+mod vp9_headers;
