@@ -250,8 +250,8 @@ impl Stream {
 
     fn sps(&mut self) {
         self.u(8, 1);
-        (0..11).for_each(|_| self.u(8, 4));
-        self.u(8, 93);
+        // general_profile_idc 1 with its compatibility flag and no constraints.
+        [1, 0x60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 93].iter().for_each(|byte| self.u(8, *byte));
         self.ue(0);
         let format = self.any_ue(4);
         self.separate_planes = format == 3 && self.flag();

@@ -20,3 +20,4 @@ mod media;
 mod pack;
 mod slice_headers;
 mod trace;
+mod vp9_headers;
