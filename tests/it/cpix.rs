@@ -192,12 +192,12 @@ fn what_is_written_is_valid_in_each_version() {
 #[test]
 fn good_signatures_are_verified_and_bad_ones_fail_for_their_reason() {
     let Some(_) = shared() else { return };
-    let trusted = [certificate(3), certificate(4)];
-    for name in ["Complex.xml", "EvenMoreComplex.xml"] {
+    let trusted: Vec<_> = (1..=4).map(certificate).collect();
+    for (name, count) in [("Complex.xml", 9), ("EvenMoreComplex.xml", 6)] {
         let signed =
             cpix::verify_signatures(&file(name), &trusted).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(signed.len(), 9, "{name}");
-        assert_eq!(signed[8].element, "CPIX");
+        assert_eq!(signed.len(), count, "{name}");
+        assert!(name != "Complex.xml" || signed[8].element == "CPIX");
     }
     let error = |name: &str, trusted: &[Certificate]| {
         cpix::verify_signatures(&file(name), trusted).unwrap_err().to_string()
