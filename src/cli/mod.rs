@@ -1,6 +1,7 @@
 //! The command: arguments become a job, a report becomes text; nothing else is done here.
 
 mod args;
+mod cpix;
 mod decrypt;
 #[cfg(feature = "server")]
 mod demo;
@@ -37,6 +38,7 @@ fn run(command: Command) -> Result<()> {
         Command::Pack(args) => pack::run(&args),
         Command::KeyUrl(args) => key_url::run(&args),
         Command::Decrypt(args) => decrypt::run(&args),
+        Command::Cpix(command) => cpix::run(&command),
         #[cfg(feature = "server")]
         Command::KeyServer(args) => key_server::run(&args),
         #[cfg(feature = "server")]

@@ -3,6 +3,7 @@
 mod cas;
 mod check;
 mod dev;
+mod document;
 mod drmtoday;
 mod raw;
 mod request;
@@ -14,6 +15,7 @@ mod scripted;
 
 pub use check::check;
 pub use dev::DevKeys;
+pub use document::CpixFile;
 pub use drmtoday::{Account, DrmToday, ENVIRONMENTS, Environment};
 pub use raw::KeyFile;
 pub use request::{Wanted, request};
