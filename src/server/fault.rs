@@ -215,3 +215,68 @@ fn bare_object(element: &mut Element, document: &Document) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Kid;
+    use crate::cpix::DrmSystem;
+    use crate::drm::ManifestKind;
+    use crate::keys::{DevKeys, Wanted, request};
+    use crate::protect::scheme::SCHEMES;
+
+    /// A request for two keys, in which no system asks for its data of other manifests.
+    fn wanted() -> Vec<u8> {
+        let keys = [(1, "VIDEO"), (2, "AUDIO")].map(|(byte, track_type)| Wanted {
+            id: None,
+            kid: Kid::new([byte | 0xa0; 16]),
+            explicit_iv: None,
+            track_type: track_type.to_owned(),
+            video: Some(cpix::VideoFilter::default()),
+            audio: None,
+        });
+        let systems = drm::ALL.iter().flat_map(|system| keys.iter().map(move |key| (system, key)));
+        let systems = systems.map(|(system, key)| {
+            let mut entry = DrmSystem::new(system.system_id(), key.kid);
+            system.request(&mut entry, &[ManifestKind::Dash]);
+            entry
+        });
+        cpix::write(&request("asset", SCHEMES[1].fourcc, &keys, systems.collect()))
+    }
+
+    fn answer(fault: Fault) -> String {
+        let answer = speke::answer(&DevKeys::new("seed"), &speke::VERSIONS[0], fault, &wanted()).unwrap();
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[test]
+    fn a_fault_of_the_document_is_there_and_every_other_leaves_the_document_alone() {
+        let usual = answer(Fault::None);
+        let whole = |text: &str, part: &str| text.matches(part).count();
+        for fault in Fault::value_variants() {
+            let found = answer(*fault);
+            let is_there = match fault {
+                Fault::ReplacedKids => !found.contains("a1a1a1a1") && whole(&found, "5e5e5e5e-") > 4,
+                Fault::WrongKid => whole(&found, "\"5e5e5e5e-") == 1,
+                Fault::ShortKey => found.contains("=</pskc:PlainValue>") && found.len() < usual.len(),
+                Fault::UpperCaseKids => found.contains("kid=\"A1A1A1A1-") && !found.contains("a1a1a1a1-"),
+                Fault::MissingIv => !found.contains("explicitIV"),
+                Fault::Base64WhiteSpace => {
+                    found.contains("<cpix:PSSH>\n") && found.contains("explicitIV=\" ")
+                }
+                Fault::PsshPayload => !found.contains("cHNzaA"),
+                Fault::Cpix21 => !found.contains("version=\"2") && !found.contains("commonEncryption"),
+                Fault::Cpix24 => found.contains("version=\"2.4\"") && found.contains("HDCPData"),
+                Fault::UndeclaredPrefix | Fault::BareObject => found.len() < usual.len(),
+                Fault::MissingDrmSystem => {
+                    whole(&usual, "<cpix:DRMSystem ") == 2 * whole(&found, "<cpix:DRMSystem ")
+                }
+                Fault::UnaskedSignaling => {
+                    found.contains("HLSSignalingData") && !usual.contains("HLSSignalingData")
+                }
+                _ => found == usual,
+            };
+            assert!(is_there, "{fault:?}: {found}");
+        }
+    }
+}
