@@ -12,6 +12,8 @@ use super::speke;
 
 /// Characters of base64 in a line: RFC 2045 §6.8 allows 76.
 const LINE: usize = 64;
+/// Most keys of a server with a limit.
+const MAX_KEYS: usize = 2;
 
 /// What a key server does wrong, or otherwise than most, on purpose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -45,6 +47,8 @@ pub enum Fault {
     BareObject,
     /// The last key has no DRMSystem
     MissingDrmSystem,
+    /// Requests for more than two keys are refused
+    KeyLimit,
     /// Every DRM system is told all there is, asked for or not
     UnaskedSignaling,
     /// Key requests are answered with 401, whatever the ticket
@@ -73,8 +77,17 @@ pub enum Fault {
 
 impl Fault {
     /// Changes a request before it is answered.
-    pub(super) fn edit_request(self, document: &mut Document) {
+    ///
+    /// # Errors
+    /// When it is for more keys than the server gives.
+    pub(super) fn edit_request(self, document: &mut Document) -> Result<()> {
         match self {
+            Self::KeyLimit if document.content_keys.len() > MAX_KEYS => {
+                let count = document.content_keys.len();
+                return Err(Error::keys(format!(
+                    "Requested CPIX encryption contract not supported: {count} keys, at most {MAX_KEYS}"
+                )));
+            }
             Self::ReplacedKids => {
                 document.content_keys.iter_mut().for_each(|key| key.kid = replaced(key.kid));
                 document.drm_systems.iter_mut().for_each(|system| system.kid = replaced(system.kid));
@@ -83,6 +96,7 @@ impl Fault {
             Self::UnaskedSignaling => document.drm_systems.iter_mut().for_each(speke::ask_all),
             _ => {}
         }
+        Ok(())
     }
 
     /// Changes an answer and writes it, encrypted for the recipients that it names.

@@ -252,7 +252,7 @@ fn assert_refused(error: &Error, folder: &Path, expected: &str) {
 
 /// What becomes of a job when the key server has this fault: `None` when the job succeeds, else a part
 /// of the message.
-fn refusal(fault: Fault, target: &Target) -> Option<&'static str> {
+fn refusal(fault: Fault, preset: Preset, target: &Target) -> Option<&'static str> {
     match fault {
         Fault::None
         | Fault::ReplacedKids
@@ -271,6 +271,7 @@ fn refusal(fault: Fault, target: &Target) -> Option<&'static str> {
         | Fault::Slow => None,
         // A license of this system carries the IV, so that one made here would garble the media.
         Fault::MissingIv => target.drm.contains("fairplay").then_some("no IV for key"),
+        Fault::KeyLimit => (preset == Preset::Preset1).then_some("try the other preset"),
         Fault::WrongKid => Some("wrong KID"),
         Fault::ShortKey => Some("content key of 8 bytes, expected 16"),
         Fault::Unauthorized | Fault::ExpiredTickets => Some("status 401"),
@@ -309,7 +310,7 @@ fn check_fault(fault: Fault, preset: Preset, target: &Target) {
     let folder = tempfile::tempdir().unwrap();
     let (http, out) = (Recorder::default(), folder.path().join("packed"));
     let result = target.pack(preset, &out, &keys, &http);
-    let expected = refusal(fault, target);
+    let expected = refusal(fault, preset, target);
     let place = format!("{fault:?}, {preset:?}, {target:?}");
     assert_eq!(result.is_err(), expected.is_some(), "{place}: {result:?}, expected {expected:?}");
     match (result, expected) {
