@@ -224,6 +224,16 @@ impl Element {
             .collect()
     }
 
+    /// Names and values of all attributes in order, the values as they are written.
+    ///
+    /// # Errors
+    /// When the start tag is malformed.
+    pub fn raw_attributes(&self) -> Result<Vec<(&str, &str)>> {
+        Attributes::of(&self.tag)
+            .map(|attribute| attribute.map(|Attribute { name, value, .. }| (name, value)))
+            .collect()
+    }
+
     /// Sets an attribute: an existing value is replaced where it stands, a new one goes last.
     pub fn set_attribute(&mut self, name: &str, value: &str) {
         let escaped = escape(value).into_owned();

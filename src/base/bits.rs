@@ -1,11 +1,19 @@
-//! A bit cursor with Exp-Golomb codes and emulation prevention: ITU-T H.264 §7.3.1, §9.1.
+//! A bit cursor with Exp-Golomb codes and emulation prevention: ITU-T H.264 §7.3.1, §9.1; ITU-T H.265 the same.
 
 use super::error::{Error, Result};
+
+/// Whether a third byte 3 after two zero bytes is `emulation_prevention_three_byte`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum EmulationPrevention {
+    Present,
+    Absent,
+}
 
 /// Reads bits of a NAL unit; `emulation_prevention_three_byte` is passed over as it is met.
 #[derive(Clone, Debug)]
 pub struct BitReader<'a> {
     bytes: &'a [u8],
+    emulation_prevention: EmulationPrevention,
     /// The next byte to load.
     next: usize,
     /// Zero bytes in a row before `next`.
@@ -18,7 +26,13 @@ pub struct BitReader<'a> {
 impl<'a> BitReader<'a> {
     /// A cursor at the first bit of `bytes`, the NAL unit after its header.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, next: 0, zeros: 0, current: 0, left: 0 }
+        let emulation_prevention = EmulationPrevention::Present;
+        Self { bytes, emulation_prevention, next: 0, zeros: 0, current: 0, left: 0 }
+    }
+
+    /// A cursor at the first bit of `bytes`, in a syntax without emulation prevention.
+    pub fn plain(bytes: &'a [u8]) -> Self {
+        Self { emulation_prevention: EmulationPrevention::Absent, ..Self::new(bytes) }
     }
 
     /// Bytes of the NAL unit touched so far, emulation prevention included: the number of
@@ -42,7 +56,7 @@ impl<'a> BitReader<'a> {
     fn load(&mut self) -> Result<()> {
         let mut byte = self.byte()?;
         // §7.3.1: within 00 00 03 the third byte is emulation_prevention_three_byte.
-        if self.zeros >= 2 && byte == 3 {
+        if self.zeros >= 2 && byte == 3 && self.emulation_prevention == EmulationPrevention::Present {
             self.zeros = 0;
             byte = self.byte()?;
         }
@@ -152,5 +166,6 @@ mod tests {
         assert_eq!(reader.bytes_touched(), 4);
         assert_eq!(reader.bits(8).unwrap(), 0xff);
         assert!(reader.bit().is_err());
+        assert_eq!(BitReader::plain(&[0, 0, 3, 1]).bits(32).unwrap(), 0x0000_0301);
     }
 }

@@ -34,6 +34,11 @@ impl BitWriter {
         self
     }
 
+    /// Bits written so far.
+    pub(super) fn bits(&self) -> usize {
+        self.bits.len()
+    }
+
     /// Bits written so far, rounded up to whole bytes.
     pub(super) fn bytes(&self) -> usize {
         self.bits.len().div_ceil(8)

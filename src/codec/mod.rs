@@ -1,11 +1,18 @@
 //! Codecs, one file each: which byte ranges of a sample may be protected — ISO/IEC 14496-15 and its kin.
 
 mod aac;
+mod ac4;
+mod audio;
 mod avc;
 #[cfg(test)]
 mod bit_writer;
 #[cfg(test)]
 mod contract;
+mod dolby_vision;
+mod hevc;
+mod iamf;
+mod mpegh;
+mod nal;
 mod text;
 
 use std::ops::Range;
@@ -83,7 +90,20 @@ pub struct Codec {
 /// Every codec that is known; adding one is a file and a line here.
 pub static ALL: &[&Codec] = &[
     &avc::CODEC,
+    &hevc::CODEC,
+    &dolby_vision::HEVC,
+    &dolby_vision::AVC,
     &aac::CODEC,
+    &audio::AC_3,
+    &audio::E_AC_3,
+    &ac4::CODEC,
+    &audio::OPUS,
+    &audio::FLAC,
+    &audio::ALAC,
+    &audio::MP3,
+    &audio::DTS,
+    &mpegh::CODEC,
+    &iamf::CODEC,
     &text::WEBVTT,
     &text::TTML,
     &text::TX3G,

@@ -1,10 +1,17 @@
 //! Content Protection Information Exchange Format — DASH-IF CPIX 2.1 to 2.4: the domain model.
 
+#[cfg(feature = "cpix-signatures")]
+mod c14n;
 mod document;
 mod encrypted;
+mod original;
 mod read;
 mod read_usage;
 mod recipient;
+mod schema;
+#[cfg(feature = "cpix-signatures")]
+mod signature;
+pub mod usage;
 mod version;
 mod write;
 mod write_usage;
@@ -13,8 +20,11 @@ pub use document::{
     AudioFilter, BitrateFilter, ContentKey, ContentKeyPeriod, ContentKeyUsageRule, DeliveryData, Document,
     DrmSystem, HlsSignalingData, UpdateHistoryItem, VideoFilter,
 };
+pub use original::{Original, recipients};
 pub(crate) use read::not_xml;
 pub use read::{read, read_with};
 pub use recipient::{Certificate, RecipientKey};
+#[cfg(feature = "cpix-signatures")]
+pub use signature::{Signed, verify_signatures};
 pub use version::Version;
 pub use write::{Written, write, write_as, write_encrypted};

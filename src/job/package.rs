@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use crate::base::env::{Source, Store};
 use crate::base::{Error, Result};
 use crate::codec::TrackKind;

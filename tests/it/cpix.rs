@@ -187,3 +187,27 @@ fn what_is_written_is_valid_in_each_version() {
         assert!(is_encrypted(&written.bytes));
     }
 }
+
+#[cfg(feature = "cpix-signatures")]
+#[test]
+fn good_signatures_are_verified_and_bad_ones_fail_for_their_reason() {
+    let Some(_) = shared() else { return };
+    let trusted = [certificate(3), certificate(4)];
+    for name in ["Complex.xml", "EvenMoreComplex.xml"] {
+        let signed =
+            cpix::verify_signatures(&file(name), &trusted).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(signed.len(), 9, "{name}");
+        assert_eq!(signed[8].element, "CPIX");
+    }
+    let error = |name: &str, trusted: &[Certificate]| {
+        cpix::verify_signatures(&file(name), trusted).unwrap_err().to_string()
+    };
+    let all: Vec<_> = (1..=4).map(certificate).collect();
+    let found = error("Invalid_BadContentKeysSignature.xml", &all);
+    assert!(found.contains("ContentKeyList is not what was signed"), "{found}");
+    let found = error("Invalid_BadDocumentSignature.xml", &all);
+    assert!(found.contains("the document is not what was signed"), "{found}");
+    let found = error("Complex.xml", &[certificate(1)]);
+    assert!(found.contains("none of those that are trusted"), "{found}");
+    assert!(error("EmptyDocument.xml", &all).contains("no signature"));
+}

@@ -3,6 +3,7 @@
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a test may stop at once and say why"
@@ -10,6 +11,7 @@
 
 mod cpix;
 mod errors;
+mod hevc_slice_headers;
 mod identity;
 #[cfg(feature = "server")]
 mod key_server;
@@ -17,3 +19,4 @@ mod laws;
 mod media;
 mod pack;
 mod slice_headers;
+mod trace;

@@ -1,19 +1,6 @@
-//! Where slice data begins, ours against `FFmpeg`'s header trace — ITU-T H.264 §7.3.3.
+//! Where AVC slice data begins, ours against `FFmpeg`'s header trace — ITU-T H.264 §7.3.3.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "a test stops at the first thing that is not as it should be"
-)]
-
-use std::ops::Range;
-use std::path::Path;
-use std::process::Command;
-
-use drm_pack::base::FourCc;
-use drm_pack::codec::{self, Config, Protection};
+use super::trace::{AVC, compare, encode, ffmpeg_is_there};
 
 /// What each clip is to exercise, and how x264 is told so.
 const CLIPS: &[(&str, &[&str])] = &[
@@ -47,8 +34,8 @@ fn x264_clips_have_the_slice_data_where_ffmpeg_says() {
     let mut slices = 0;
     for (name, arguments) in CLIPS {
         let path = directory.path().join(format!("{name}.h264"));
-        encode("testsrc2=s=320x240:r=25:d=1", arguments, &path);
-        slices += compare(name, &path);
+        encode(&AVC, "testsrc2=s=320x240:r=25:d=1", arguments, &path);
+        slices += compare(&AVC, name, &path);
     }
     println!("{slices} slices of {} clips agree", CLIPS.len());
 }
@@ -61,114 +48,15 @@ fn slice_headers_of_every_syntax_end_where_ffmpeg_says() {
     let directory = tempfile::tempdir().unwrap();
     // A picture that decodes comes first: without dimensions there is no trace.
     let picture = directory.path().join("picture.h264");
-    encode("color=s=64x64:d=0.04", &["-bsf:v", "filter_units=remove_types=6"], &picture);
+    encode(&AVC, "color=s=64x64:d=0.04", &["-bsf:v", "filter_units=remove_types=6"], &picture);
     let picture = std::fs::read(picture).unwrap();
     let mut slices = 0;
     for seed in 1..=SEEDS {
         let path = directory.path().join(format!("{seed}.h264"));
         std::fs::write(&path, [&picture[..], &Stream::new(seed).write()].concat()).unwrap();
-        slices += compare(&format!("seed {seed}"), &path);
+        slices += compare(&AVC, &format!("seed {seed}"), &path);
     }
     println!("{slices} slices of {SEEDS} streams agree");
-}
-
-fn ffmpeg() -> Command {
-    let mut command = Command::new("ffmpeg");
-    command.args(["-hide_banner", "-nostats", "-nostdin", "-y"]);
-    command
-}
-
-fn ffmpeg_is_there() -> bool {
-    ffmpeg().arg("-version").output().is_ok_and(|output| output.status.success())
-}
-
-fn encode(source: &str, arguments: &[&str], path: &Path) {
-    let mut command = ffmpeg();
-    command.args(["-f", "lavfi", "-i", source, "-c:v", "libx264", "-threads", "1"]).args(arguments);
-    let output = command.args(["-f", "h264"]).arg(path).output().unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// How many slices the stream has; every one of them begins where the trace says.
-fn compare(name: &str, path: &Path) -> usize {
-    let bytes = std::fs::read(path).unwrap();
-    let nal_units = split(&bytes);
-    let traced = trace(path);
-    let is_slice = |nal_unit: &&[u8]| matches!(nal_unit[0] & 0x1f, 1 | 5);
-    let sliced: Vec<&[u8]> = nal_units.iter().copied().filter(is_slice).collect();
-    assert_eq!(sliced.len(), traced.len(), "{name}: slices in the file and in the trace");
-    let expected: Vec<usize> =
-        sliced.iter().zip(&traced).map(|(nal_unit, bits)| escaped(nal_unit, bits.div_ceil(8))).collect();
-    let found = ours(&nal_units);
-    assert_eq!(found.len(), sliced.len(), "{name}: ranges");
-    for (slice, (range, nal_unit)) in found.iter().zip(&sliced).enumerate() {
-        let begin = nal_unit.len() - range.len();
-        assert_eq!(begin, expected[slice], "{name}: slice {slice} of {} bits", traced[slice]);
-    }
-    sliced.len()
-}
-
-/// The NAL units of a byte stream without `trailing_zero_8bits`: Annex B.
-fn split(bytes: &[u8]) -> Vec<&[u8]> {
-    let starts: Vec<usize> =
-        bytes.windows(3).enumerate().filter(|(_, code)| *code == [0, 0, 1]).map(|(at, _)| at).collect();
-    let ends = starts.iter().skip(1).copied().chain([bytes.len()]);
-    let trim = |nal_unit: &mut &[u8]| {
-        while let [rest @ .., 0] = *nal_unit {
-            *nal_unit = rest;
-        }
-    };
-    let mut nal_units: Vec<&[u8]> =
-        starts.iter().zip(ends).map(|(start, end)| &bytes[start + 3..end]).collect();
-    nal_units.iter_mut().for_each(trim);
-    nal_units
-}
-
-/// The position after the first `count` bytes of the NAL unit that are not emulation prevention.
-fn escaped(nal_unit: &[u8], count: usize) -> usize {
-    let is_payload = |at: usize| at < 2 || nal_unit[at - 2..=at] != [0, 0, 3];
-    (0..nal_unit.len()).filter(|at| is_payload(*at)).nth(count - 1).unwrap() + 1
-}
-
-/// Our ranges, with all parameter sets in the sample: `avc3`.
-fn ours(nal_units: &[&[u8]]) -> Vec<Range<usize>> {
-    let entry = FourCc(*b"avc3");
-    let avcc = [1, 100, 0, 31, 0xff, 0xe0, 0];
-    let Protection::Ranges(parser) = codec::find(entry).unwrap().protection else { panic!("no ranges") };
-    let mut parser = parser(&Config { entry, boxes: vec![(FourCc(*b"avcC"), &avcc)] }).unwrap();
-    let length = |nal_unit: &[u8]| u32::try_from(nal_unit.len()).unwrap().to_be_bytes();
-    let mut sample = Vec::new();
-    nal_units.iter().for_each(|nal_unit| sample.extend([&length(nal_unit), *nal_unit].concat()));
-    let mut out = Vec::new();
-    parser.ranges(&sample, &mut out).unwrap();
-    out
-}
-
-/// The bits of each slice header in the trace, with the NAL unit header, without alignment.
-fn trace(path: &Path) -> Vec<usize> {
-    let mut command = ffmpeg();
-    command.args(["-f", "h264", "-i"]).arg(path);
-    let output = command.args(["-c", "copy", "-bsf:v", "trace_headers", "-f", "null", "-"]).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stderr);
-    let mut slices = Vec::new();
-    let mut in_slice = false;
-    for line in text.lines() {
-        let Some((_, line)) = line.split_once("[trace_headers @ ") else { continue };
-        let Some((_, line)) = line.split_once("] ") else { continue };
-        let words: Vec<&str> = line.split_whitespace().collect();
-        // "position name bits = value"
-        let [position, name, bits, "=", _] = words[..] else {
-            in_slice = line == "Slice Header";
-            if in_slice {
-                slices.push(0);
-            }
-            continue;
-        };
-        if in_slice && name != "cabac_alignment_one_bit" {
-            *slices.last_mut().unwrap() = position.parse::<usize>().unwrap() + bits.len();
-        }
-    }
-    slices
 }
 
 /// A stream of one pair of parameter sets and many slice headers, drawn from a seed.

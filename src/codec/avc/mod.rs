@@ -6,7 +6,7 @@ mod slice_header;
 use std::ops::Range;
 
 use self::parameter_sets::ParameterSets;
-use super::{Codec, Config, Protection, Ranges, TrackKind};
+use super::{Codec, Config, Protection, Ranges, TrackKind, nal};
 use crate::base::bits::BitReader;
 use crate::base::bytes::Reader;
 use crate::base::{Error, FourCc, Result};
@@ -31,7 +31,8 @@ fn rfc6381(config: &Config<'_>) -> Result<String> {
     Ok(format!("{}.{profile_compatibility_level:06x}", config.entry))
 }
 
-fn slice_data_ranges(config: &Config<'_>) -> Result<Box<dyn Ranges>> {
+/// Finds the slice data of samples whose configuration is in `avcC`.
+pub(super) fn slice_data_ranges(config: &Config<'_>) -> Result<Box<dyn Ranges>> {
     let avcc = config.payload(AVCC)?;
     Ok(Box::new(SliceData::parse(avcc).map_err(|e| e.at(AVCC).at(config.entry))?))
 }
@@ -88,13 +89,7 @@ impl SliceData {
         let mut reader = Reader::new(avcc);
         configuration_version(&mut reader)?;
         reader.u24()?; // AVCProfileIndication, profile_compatibility, AVCLevelIndication
-        let nal_unit_length_size = match reader.u8()? & 3 {
-            2 => {
-                return Err(Error::input("lengthSizeMinusOne is 2, one of 0, 1, 3 expected")
-                    .clause("ISO/IEC 14496-15 §5.3.3.2"));
-            }
-            length_size_minus_one => usize::from(length_size_minus_one) + 1,
-        };
+        let nal_unit_length_size = nal::nal_unit_length_size(reader.u8()?)?;
         let mut parameter_sets = ParameterSets::new();
         let num_of_sequence_parameter_sets = reader.u8()? & 0x1f;
         parameter_set_list(&mut reader, num_of_sequence_parameter_sets, &mut parameter_sets)?;
@@ -139,26 +134,7 @@ fn parameter_set_list(reader: &mut Reader<'_>, count: u8, parameter_sets: &mut P
 
 impl Ranges for SliceData {
     fn ranges(&mut self, sample: &[u8], out: &mut Vec<Range<usize>>) -> Result<()> {
-        let mut reader = Reader::new(sample);
-        while reader.remaining() > 0 {
-            let length = reader
-                .take(self.nal_unit_length_size)?
-                .iter()
-                .fold(0, |length, byte| (length << 8) | usize::from(*byte));
-            let start = reader.position();
-            let left = reader.remaining();
-            let nal_unit = reader.take(length).map_err(|_| {
-                Error::input(format!("NAL unit of {length} bytes, the sample has {left} left"))
-                    .clause("ISO/IEC 14496-15 §5.3.4.2")
-                    .at_byte(start as u64)
-            })?;
-            let clear =
-                self.clear_bytes(nal_unit).map_err(|e| e.at(format_args!("NAL unit at byte {start}")))?;
-            if clear < length {
-                out.push(start + clear..start + length);
-            }
-        }
-        Ok(())
+        nal::ranges(self.nal_unit_length_size, sample, out, |nal_unit| self.clear_bytes(nal_unit))
     }
 }
 

@@ -3,6 +3,7 @@
 use super::nal_unit_type;
 use crate::base::bits::BitReader;
 use crate::base::{Error, Result};
+use crate::codec::nal::{absent, lookup, replace};
 
 /// Greatest seq_parameter_set_id: §7.4.2.1.1.
 const MAX_SPS_ID: u32 = 31;
@@ -84,27 +85,13 @@ impl ParameterSets {
 
     /// The parameter sets that a slice with this pic_parameter_set_id uses.
     pub(super) fn activate(&self, pic_parameter_set_id: u32) -> Result<(&Sps, &Pps)> {
+        let clause = "ITU-T H.264 §7.4.1.2.1";
         let pps = lookup(&self.pps, pic_parameter_set_id)
-            .ok_or_else(|| absent("pic_parameter_set_id", pic_parameter_set_id))?;
+            .ok_or_else(|| absent("pic_parameter_set_id", pic_parameter_set_id).clause(clause))?;
         let sps = lookup(&self.sps, pps.seq_parameter_set_id)
-            .ok_or_else(|| absent("seq_parameter_set_id", pps.seq_parameter_set_id))?;
+            .ok_or_else(|| absent("seq_parameter_set_id", pps.seq_parameter_set_id).clause(clause))?;
         Ok((sps, pps))
     }
-}
-
-fn lookup<T>(sets: &[Option<T>], id: u32) -> Option<&T> {
-    sets.get(usize::try_from(id).ok()?)?.as_ref()
-}
-
-fn replace<T>(sets: &mut [Option<T>], id: u32, set: T) {
-    if let Some(slot) = usize::try_from(id).ok().and_then(|id| sets.get_mut(id)) {
-        *slot = Some(set);
-    }
-}
-
-fn absent(name: &str, id: u32) -> Error {
-    Error::input(format!("{name} {id} refers to a parameter set that was not sent"))
-        .clause("ITU-T H.264 §7.4.1.2.1")
 }
 
 impl Sps {

@@ -1,0 +1,103 @@
+//! AC-4, protected whole — ETSI TS 103 190-2 annex E.
+
+use super::{Codec, Config, Protection, TrackKind};
+use crate::base::bits::BitReader;
+use crate::base::{Error, FourCc, Result};
+
+/// AC-4.
+pub(super) static CODEC: Codec = Codec {
+    name: "AC-4",
+    kind: TrackKind::Audio,
+    sample_entries: &[FourCc(*b"ac-4")],
+    protection: Protection::WholeSample,
+    rfc6381,
+};
+
+const DAC4: FourCc = FourCc(*b"dac4");
+/// The presentation_config that has no mdcompat: ETSI TS 103 190-2 §E.10.
+const EMDF_ONLY: u32 = 6;
+
+/// ETSI TS 103 190-2 §E.13: bitstream_version, presentation_version and mdcompat of the first
+/// presentation, two hex digits each.
+fn rfc6381(config: &Config<'_>) -> Result<String> {
+    let dac4 = config.payload(DAC4)?;
+    let [bitstream_version, presentation_version, mdcompat] =
+        versions(dac4).map_err(|e| e.at(DAC4).at(config.entry))?;
+    Ok(format!("{}.{bitstream_version:02x}.{presentation_version:02x}.{mdcompat:02x}", config.entry))
+}
+
+/// Reads `ac4_dsi_v1()` up to mdcompat of its first presentation: §E.6.
+fn versions(dac4: &[u8]) -> Result<[u32; 3]> {
+    let mut reader = BitReader::plain(dac4);
+    let ac4_dsi_version = reader.bits(3)?;
+    if ac4_dsi_version != 1 {
+        return Err(Error::unsupported(format!("ac4_dsi_version {ac4_dsi_version}, 1 expected"))
+            .clause("ETSI TS 103 190-2 §E.6"));
+    }
+    let bitstream_version = reader.bits(7)?;
+    reader.bits(5)?; // fs_index, frame_rate_index
+    let n_presentations = reader.bits(9)?;
+    if n_presentations == 0 {
+        return Err(
+            Error::input("n_presentations is 0, at least 1 expected").clause("ETSI TS 103 190-2 §E.6")
+        );
+    }
+    let mut bits = 24;
+    if bitstream_version > 1 {
+        bits += 1;
+        let b_program_id = reader.bit()?;
+        if b_program_id {
+            reader.bits(16)?; // short_program_id
+            let b_uuid = reader.bit()?;
+            bits += if b_uuid { 145 } else { 17 };
+        }
+    }
+    // ac4_bitrate_dsi() of 66 bits, then byte_align.
+    let header = (bits + 66_usize).div_ceil(8);
+    let mut presentation = BitReader::plain(dac4.get(header..).unwrap_or_default());
+    let presentation_version = presentation.bits(8)?;
+    let pres_bytes = presentation.bits(8)?;
+    if pres_bytes == 255 {
+        presentation.bits(16)?; // add_pres_bytes
+    }
+    let presentation_config = presentation.bits(5)?;
+    let mdcompat = if presentation_config == EMDF_ONLY { 0 } else { presentation.bits(3)? };
+    Ok([bitstream_version, presentation_version, mdcompat])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::bit_writer::BitWriter;
+
+    fn codecs(dac4: &[u8]) -> Result<String> {
+        rfc6381(&Config { entry: FourCc(*b"ac-4"), boxes: vec![(DAC4, dac4)] })
+    }
+
+    /// `ac4_dsi_v1()` with one presentation.
+    fn dac4(bitstream_version: u32, program_id: &BitWriter, presentation: &BitWriter) -> Vec<u8> {
+        let start = BitWriter::default().u(3, 1).u(7, bitstream_version).u(1, 1).u(4, 2).u(9, 1);
+        // A bit rate of 3 would be emulation prevention in a NAL unit.
+        let start = start.then(program_id).u(2, 1).u(32, 0x0000_0300).u(32, 0x0000_0300);
+        let missing = start.bytes() * 8 - start.bits();
+        start.u(u32::try_from(missing).unwrap(), 0).then(presentation).rbsp()
+    }
+
+    #[test]
+    fn the_first_presentation_names_the_versions() {
+        let w = BitWriter::default;
+        let presentation = w().u(8, 1).u(8, 20).u(5, 1).u(3, 3);
+        assert_eq!(codecs(&dac4(2, &w().u(1, 0), &presentation)).unwrap(), "ac-4.02.01.03");
+        assert_eq!(codecs(&dac4(0, &w(), &presentation)).unwrap(), "ac-4.00.01.03");
+        let short = w().u(1, 1).u(16, 7).u(1, 0);
+        assert_eq!(codecs(&dac4(2, &short, &presentation)).unwrap(), "ac-4.02.01.03");
+        let uuid = w().u(1, 1).u(16, 7).u(1, 1).u(32, 1).u(32, 2).u(32, 3).u(32, 4);
+        let long = w().u(8, 2).u(8, 255).u(16, 9).u(5, 31).u(3, 4);
+        let whole = dac4(2, &uuid, &long);
+        assert_eq!(codecs(&whole).unwrap(), "ac-4.02.02.04");
+        // The last byte is the trailing bits of the writer.
+        for end in 0..whole.len() - 1 {
+            assert!(codecs(&whole[..end]).is_err(), "{end}");
+        }
+    }
+}

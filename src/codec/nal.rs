@@ -1,0 +1,66 @@
+//! NAL units in samples — ISO/IEC 14496-15 §4, which AVC and HEVC share.
+
+use std::ops::Range;
+
+use crate::base::bytes::Reader;
+use crate::base::{Error, Result};
+
+/// The size of the length before each NAL unit, from the low bits of a byte that hold lengthSizeMinusOne.
+///
+/// # Errors
+/// When the size would be 3.
+pub(super) fn nal_unit_length_size(byte: u8) -> Result<usize> {
+    match byte & 3 {
+        2 => Err(Error::input("lengthSizeMinusOne is 2, one of 0, 1, 3 expected")
+            .clause("ISO/IEC 14496-15 §5.3.3.2")),
+        length_size_minus_one => Ok(usize::from(length_size_minus_one) + 1),
+    }
+}
+
+/// Appends to `out` the end of each NAL unit of `sample`, without the leading bytes that `clear_bytes` asks for.
+///
+/// # Errors
+/// When a NAL unit ends outside the sample, or `clear_bytes` refuses it.
+pub(super) fn ranges(
+    nal_unit_length_size: usize,
+    sample: &[u8],
+    out: &mut Vec<Range<usize>>,
+    mut clear_bytes: impl FnMut(&[u8]) -> Result<usize>,
+) -> Result<()> {
+    let mut reader = Reader::new(sample);
+    while reader.remaining() > 0 {
+        let length = reader
+            .take(nal_unit_length_size)?
+            .iter()
+            .fold(0, |length, byte| (length << 8) | usize::from(*byte));
+        let start = reader.position();
+        let left = reader.remaining();
+        let nal_unit = reader.take(length).map_err(|_| {
+            Error::input(format!("NAL unit of {length} bytes, the sample has {left} left"))
+                .clause("ISO/IEC 14496-15 §5.3.4.2")
+                .at_byte(start as u64)
+        })?;
+        let clear = clear_bytes(nal_unit).map_err(|e| e.at(format_args!("NAL unit at byte {start}")))?;
+        if clear < length {
+            out.push(start + clear..start + length);
+        }
+    }
+    Ok(())
+}
+
+/// The parameter set of this id.
+pub(super) fn lookup<T>(sets: &[Option<T>], id: u32) -> Option<&T> {
+    sets.get(usize::try_from(id).ok()?)?.as_ref()
+}
+
+/// Puts a parameter set in the place of the one of the same id.
+pub(super) fn replace<T>(sets: &mut [Option<T>], id: u32, set: T) {
+    if let Some(slot) = usize::try_from(id).ok().and_then(|id| sets.get_mut(id)) {
+        *slot = Some(set);
+    }
+}
+
+/// A slice or parameter set refers to a parameter set that is not there.
+pub(super) fn absent(name: &str, id: u32) -> Error {
+    Error::input(format!("{name} {id} refers to a parameter set that was not sent"))
+}
