@@ -12,6 +12,8 @@ use super::speke;
 
 /// Characters of base64 in a line: RFC 2045 §6.8 allows 76.
 const LINE: usize = 64;
+/// Most keys of a server with a limit.
+const MAX_KEYS: usize = 2;
 
 /// What a key server does wrong, or otherwise than most, on purpose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -45,6 +47,8 @@ pub enum Fault {
     BareObject,
     /// The last key has no DRMSystem
     MissingDrmSystem,
+    /// Requests for more than two keys are refused
+    KeyLimit,
     /// Every DRM system is told all there is, asked for or not
     UnaskedSignaling,
     /// Key requests are answered with 401, whatever the ticket
@@ -73,8 +77,17 @@ pub enum Fault {
 
 impl Fault {
     /// Changes a request before it is answered.
-    pub(super) fn edit_request(self, document: &mut Document) {
+    ///
+    /// # Errors
+    /// When it is for more keys than the server gives.
+    pub(super) fn edit_request(self, document: &mut Document) -> Result<()> {
         match self {
+            Self::KeyLimit if document.content_keys.len() > MAX_KEYS => {
+                let count = document.content_keys.len();
+                return Err(Error::keys(format!(
+                    "Requested CPIX encryption contract not supported: {count} keys, at most {MAX_KEYS}"
+                )));
+            }
             Self::ReplacedKids => {
                 document.content_keys.iter_mut().for_each(|key| key.kid = replaced(key.kid));
                 document.drm_systems.iter_mut().for_each(|system| system.kid = replaced(system.kid));
@@ -83,6 +96,7 @@ impl Fault {
             Self::UnaskedSignaling => document.drm_systems.iter_mut().for_each(speke::ask_all),
             _ => {}
         }
+        Ok(())
     }
 
     /// Changes an answer and writes it, encrypted for the recipients that it names.
@@ -214,4 +228,69 @@ fn bare_object(element: &mut Element, document: &Document) -> Result<()> {
         set_text(child, &base64(&object));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Kid;
+    use crate::cpix::DrmSystem;
+    use crate::drm::ManifestKind;
+    use crate::keys::{DevKeys, Wanted, request};
+    use crate::protect::scheme::SCHEMES;
+
+    /// A request for two keys, in which no system asks for its data of other manifests.
+    fn wanted() -> Vec<u8> {
+        let keys = [(1, "VIDEO"), (2, "AUDIO")].map(|(byte, track_type)| Wanted {
+            id: None,
+            kid: Kid::new([byte | 0xa0; 16]),
+            explicit_iv: None,
+            track_type: track_type.to_owned(),
+            video: Some(cpix::VideoFilter::default()),
+            audio: None,
+        });
+        let systems = drm::ALL.iter().flat_map(|system| keys.iter().map(move |key| (system, key)));
+        let systems = systems.map(|(system, key)| {
+            let mut entry = DrmSystem::new(system.system_id(), key.kid);
+            system.request(&mut entry, &[ManifestKind::Dash]);
+            entry
+        });
+        cpix::write(&request("asset", SCHEMES[1].fourcc, &keys, systems.collect()))
+    }
+
+    fn answer(fault: Fault) -> String {
+        let answer = speke::answer(&DevKeys::new("seed"), &speke::VERSIONS[0], fault, &wanted()).unwrap();
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[test]
+    fn a_fault_of_the_document_is_there_and_every_other_leaves_the_document_alone() {
+        let usual = answer(Fault::None);
+        let whole = |text: &str, part: &str| text.matches(part).count();
+        for fault in Fault::value_variants() {
+            let found = answer(*fault);
+            let is_there = match fault {
+                Fault::ReplacedKids => !found.contains("a1a1a1a1") && whole(&found, "5e5e5e5e-") > 4,
+                Fault::WrongKid => whole(&found, "\"5e5e5e5e-") == 1,
+                Fault::ShortKey => found.contains("=</pskc:PlainValue>") && found.len() < usual.len(),
+                Fault::UpperCaseKids => found.contains("kid=\"A1A1A1A1-") && !found.contains("a1a1a1a1-"),
+                Fault::MissingIv => !found.contains("explicitIV"),
+                Fault::Base64WhiteSpace => {
+                    found.contains("<cpix:PSSH>\n") && found.contains("explicitIV=\" ")
+                }
+                Fault::PsshPayload => !found.contains("cHNzaA"),
+                Fault::Cpix21 => !found.contains("version=\"2") && !found.contains("commonEncryption"),
+                Fault::Cpix24 => found.contains("version=\"2.4\"") && found.contains("HDCPData"),
+                Fault::UndeclaredPrefix | Fault::BareObject => found.len() < usual.len(),
+                Fault::MissingDrmSystem => {
+                    whole(&usual, "<cpix:DRMSystem ") == 2 * whole(&found, "<cpix:DRMSystem ")
+                }
+                Fault::UnaskedSignaling => {
+                    found.contains("HLSSignalingData") && !usual.contains("HLSSignalingData")
+                }
+                _ => found == usual,
+            };
+            assert!(is_there, "{fault:?}: {found}");
+        }
+    }
 }

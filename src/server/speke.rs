@@ -49,7 +49,7 @@ const CLAUSE: &str = "SPEKE 2.0";
 pub fn answer(keys: &DevKeys, version: &Version, fault: Fault, request: &[u8]) -> Result<Vec<u8>> {
     let mut document = cpix::read(request)?;
     let scheme = check(&document, version)?;
-    fault.edit_request(&mut document);
+    fault.edit_request(&mut document)?;
     fill(keys, &mut document, scheme)?;
     let written = fault.write(document)?;
     if version.cpix == "2.4" { with_master(&written) } else { Ok(written) }
