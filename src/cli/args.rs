@@ -16,6 +16,10 @@ pub(super) struct Args {
 pub(super) enum Command {
     /// Encrypt renditions and write or rewrite their manifests
     Pack(Box<PackArgs>),
+    /// Say which track gets which key, scheme and signaling, and the request, with nothing fetched or written
+    Plan(Box<PlanArgs>),
+    /// Fetch the keys that pack would use and write them; --check tests the connection step by step
+    Keys(Box<KeysArgs>),
     /// Sign in and print a ticketed key-request URL
     KeyUrl(KeyUrlArgs),
     /// Decrypt a protected package or fragmented MP4 files: the inverse of pack
@@ -37,6 +41,7 @@ impl Command {
     pub(super) fn wants_json(&self) -> bool {
         match self {
             Self::Pack(args) => args.json,
+            Self::Plan(args) => args.json,
             Self::KeyUrl(args) => args.json,
             Self::Decrypt(args) => args.json,
             _ => false,
@@ -55,12 +60,33 @@ pub(super) struct PackArgs {
     /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey
     #[arg(long, value_name = "LIST")]
     pub(super) drm: String,
+    #[command(flatten)]
+    pub(super) job: JobArgs,
+    /// Replace the output folder when the new one is whole
+    #[arg(long)]
+    pub(super) overwrite: bool,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) keys: KeyArgs,
+}
+
+/// What keys, IVs and signaling depend on.
+#[derive(ArgsGroup, Debug)]
+pub(super) struct JobArgs {
     /// Protection scheme: cenc or cbcs [default: cbcs when fairplay is in the list, else cenc]
     #[arg(long, value_name = "S")]
     pub(super) scheme: Option<String>,
     /// preset0: one key for all substreams; preset1: one key each
     #[arg(long, value_enum, default_value = "preset0", value_name = "P")]
     pub(super) preset: PresetArg,
+    /// Keys for pictures by size: PRESET-VIDEO-1 to 8, SHARED, UNENCRYPTED; with --audio-preset
+    #[arg(long, value_name = "P", requires = "audio_preset", conflicts_with = "preset")]
+    pub(super) video_preset: Option<String>,
+    /// Keys for sound by channels: PRESET-AUDIO-1 to 3, SHARED, UNENCRYPTED; with --video-preset
+    #[arg(long, value_name = "P", requires = "video_preset", conflicts_with = "preset")]
+    pub(super) audio_preset: Option<String>,
     /// Content id: 1 to 128 of A-Z a-z 0-9 _ - [default: the input's name, cleaned]
     #[arg(long, value_name = "ID")]
     pub(super) resource_id: Option<String>,
@@ -79,14 +105,59 @@ pub(super) struct PackArgs {
     /// Most encrypted substreams that the vendor takes [default: 9 with --drmtoday]
     #[arg(long, value_name = "N")]
     pub(super) max_substreams: Option<usize>,
-    /// Replace the output folder when the new one is whole
-    #[arg(long)]
-    pub(super) overwrite: bool,
-    /// Print the report as JSON
+}
+
+#[derive(ArgsGroup, Debug)]
+pub(super) struct PlanArgs {
+    /// One .mpd, one .m3u8, or one or more MP4 files (progressive, fragmented, CMAF)
+    #[arg(required = true, value_name = "INPUT")]
+    pub(super) inputs: Vec<String>,
+    /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey
+    #[arg(long, value_name = "LIST")]
+    pub(super) drm: String,
+    #[command(flatten)]
+    pub(super) job: JobArgs,
+    /// Print the plan as JSON
     #[arg(long)]
     pub(super) json: bool,
     #[command(flatten)]
     pub(super) keys: KeyArgs,
+}
+
+#[derive(ArgsGroup, Debug)]
+pub(super) struct KeysArgs {
+    /// One .mpd, one .m3u8, or one or more MP4 files (progressive, fragmented, CMAF)
+    #[arg(required_unless_present = "check", value_name = "INPUT")]
+    pub(super) inputs: Vec<String>,
+    /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey
+    #[arg(long, value_name = "LIST", required_unless_present = "check")]
+    pub(super) drm: Option<String>,
+    #[command(flatten)]
+    pub(super) job: JobArgs,
+    /// File for the keys [default: standard output, unless it is a terminal]
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+    /// How the keys are written
+    #[arg(long, value_enum, default_value = "cpix", value_name = "F")]
+    pub(super) output_format: KeysFormat,
+    /// Test name lookup, connection, sign-in, ticket, endpoint and document, and say which one fails
+    #[arg(long, conflicts_with_all = ["inputs", "out", "output_format"])]
+    pub(super) check: bool,
+    #[command(flatten)]
+    pub(super) keys: KeyArgs,
+}
+
+/// A form of keys for another program.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeysFormat {
+    /// A CPIX document with clear keys
+    Cpix,
+    /// label=…:key_id=…:key=… for Shaka Packager's --keys
+    Shaka,
+    /// KID:KEY:IV for Bento4's --encryption-key
+    Bento4,
+    /// A list of objects
+    Json,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug)]
@@ -102,7 +173,7 @@ pub(super) struct KeyArgs {
     /// POST a SPEKE request there; the URL may carry ?ticket= [env: DRM_PACK_KEY_SERVER_URL]
     #[arg(long, value_name = "URL")]
     pub(super) key_server_url: Option<String>,
-    /// SPEKE version of the request
+    /// SPEKE version of the request: 1, 2.0 or 2.1
     #[arg(long, value_name = "V", default_value = "2.0")]
     pub(super) speke: String,
     /// Header for the key server; VALUE is @FILE or $VARIABLE, never the value itself

@@ -7,7 +7,8 @@ use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use crate::base::{Error, Result};
-use crate::keys::{Account, DevKeys, DrmToday, Environment, KeyFile, KeyServer, Speke};
+use crate::io::HttpClient;
+use crate::keys::{Account, DevKeys, DrmToday, Environment, KeyFile, KeyServer, Speke, SpekeVersion};
 
 use super::args::{AccountArgs, KeyArgs};
 
@@ -27,8 +28,10 @@ pub(super) fn key_server(args: &KeyArgs) -> Result<(Box<dyn KeyServer>, Option<u
                 .hint("give one of --key-server-url, --drmtoday, --key-file, --dev-keys"));
         }
     }
+    let version = SpekeVersion::find(&args.speke)?;
     if args.drmtoday {
-        return Ok((Box::new(DrmToday::new(account(&args.account)?)?), Some(DRMTODAY_SUBSTREAMS)));
+        let server = DrmToday::new(account(&args.account)?)?.with_version(version);
+        return Ok((Box::new(server), Some(DRMTODAY_SUBSTREAMS)));
     }
     if let Some(path) = &args.key_file {
         let place = path.display().to_string();
@@ -44,11 +47,18 @@ pub(super) fn key_server(args: &KeyArgs) -> Result<(Box<dyn KeyServer>, Option<u
             "give one of --key-server-url (or DRM_PACK_KEY_SERVER_URL), --drmtoday, --key-file, --dev-keys",
         )
     })?;
-    if args.speke != "2.0" {
-        return Err(Error::unsupported(format!("SPEKE {}, supported is 2.0", args.speke)));
-    }
     let headers = args.header.iter().map(|text| header(text)).collect::<Result<_>>()?;
-    Ok((Box::new(Speke::new(url.trim(), headers)?), None))
+    Ok((Box::new(Speke::new(url.trim(), headers, version)?), None))
+}
+
+/// The client that reaches key servers.
+pub(super) fn http_client(_args: &KeyArgs) -> Result<HttpClient> {
+    HttpClient::new()
+}
+
+/// Most substreams that the vendor of these options takes.
+pub(super) fn substream_limit(args: &KeyArgs) -> Option<usize> {
+    args.drmtoday.then_some(DRMTODAY_SUBSTREAMS)
 }
 
 /// `NAME:@FILE` or `NAME:$VARIABLE`.

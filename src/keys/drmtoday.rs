@@ -1,4 +1,4 @@
-//! DRMtoday: sign-in with CAS tickets, then SPEKE 2.0 at the organization's CPIX ingest configuration.
+//! DRMtoday: sign-in with CAS tickets, then SPEKE at the organization's CPIX ingest configuration.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use super::transport::{shown, with_retries};
 use crate::base::env::Http;
 use crate::base::{Error, Result};
 use crate::cpix::Document;
-use crate::keys::KeyServer;
+use crate::keys::{KeyServer, SpekeVersion};
 
 /// The servers of one environment.
 #[derive(Debug)]
@@ -72,6 +72,7 @@ pub struct DrmToday {
     /// The process endpoint, without ticket.
     service: String,
     cas: Cas,
+    version: SpekeVersion,
 }
 
 impl fmt::Debug for DrmToday {
@@ -98,7 +99,17 @@ impl DrmToday {
             segment("organization", &account.organization)?,
             segment("CPIX configuration", &account.cpix_config)?
         );
-        Ok(Self { service, cas: Cas::new(auth_url, &account.user, account.password) })
+        Ok(Self {
+            service,
+            cas: Cas::new(auth_url, &account.user, account.password),
+            version: SpekeVersion::default(),
+        })
+    }
+
+    /// The same account with requests in another version of SPEKE.
+    #[must_use]
+    pub fn with_version(self, version: SpekeVersion) -> Self {
+        Self { version, ..self }
     }
 
     /// The address that tickets are bound to: of the process endpoint (POST a request document), or with
@@ -125,7 +136,7 @@ impl DrmToday {
 
 impl KeyServer for DrmToday {
     fn exchange(&self, http: &dyn Http, document: Document) -> Result<Document> {
-        let mut request = speke::post(self.service.clone(), &document);
+        let mut request = speke::post(self.service.clone(), &document, self.version)?;
         let mut call = || {
             with_retries(http, || {
                 request.url = self.cas.service_ticket(http, &self.service)?.append_to(&self.service);
@@ -138,7 +149,7 @@ impl KeyServer for DrmToday {
             result = call();
         }
         let response = result.map_err(|error| error.at(shown(&request)))?;
-        speke::answer(&document, &request, response)
+        speke::answer(&document, &request, response, self.version)
     }
 }
 

@@ -8,6 +8,7 @@
     reason = "a test may stop at once and say why"
 )]
 
+mod contract;
 mod errors;
 mod identity;
 mod laws;
