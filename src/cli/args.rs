@@ -179,6 +179,21 @@ pub(super) struct KeyArgs {
     /// Header for the key server; VALUE is @FILE or $VARIABLE, never the value itself
     #[arg(long, value_name = "NAME:VALUE")]
     pub(super) header: Vec<String>,
+    /// User name for Basic authentication; the password comes from DRM_PACK_BASIC_PASSWORD or a file
+    #[arg(long, value_name = "NAME", conflicts_with = "bearer_file")]
+    pub(super) basic_user: Option<String>,
+    /// File with the password of --basic-user [default: the variable DRM_PACK_BASIC_PASSWORD]
+    #[arg(long, value_name = "FILE", requires = "basic_user")]
+    pub(super) basic_password_file: Option<PathBuf>,
+    /// File with a token for Bearer authentication
+    #[arg(long, value_name = "FILE")]
+    pub(super) bearer_file: Option<PathBuf>,
+    /// Vendor whose limits and header names apply, such as axinom, ezdrm, pallycon
+    #[arg(long, value_name = "NAME")]
+    pub(super) vendor: Option<String>,
+    /// File with the vendor's token, sent in the header that the vendor wants
+    #[arg(long, value_name = "FILE", requires = "vendor")]
+    pub(super) vendor_token_file: Option<PathBuf>,
     /// Sign in to castLabs DRMtoday and get a fresh ticket for each call
     #[arg(long)]
     pub(super) drmtoday: bool,
@@ -190,6 +205,26 @@ pub(super) struct KeyArgs {
     pub(super) dev_keys: Option<String>,
     #[command(flatten)]
     pub(super) account: AccountArgs,
+    #[command(flatten)]
+    pub(super) http: HttpArgs,
+}
+
+/// How key servers are reached.
+#[derive(ArgsGroup, Debug)]
+#[command(next_help_heading = "Connection to key servers")]
+pub(super) struct HttpArgs {
+    /// Proxy, instead of that of the environment; loopback addresses are reached directly. @FILE reads it
+    #[arg(long, value_name = "URL")]
+    pub(super) proxy: Option<String>,
+    /// Certificates in PEM to trust besides those of the platform
+    #[arg(long, value_name = "FILE")]
+    pub(super) cacert: Option<PathBuf>,
+    /// Certificate and private key of this client, in one PEM file
+    #[arg(long, value_name = "FILE")]
+    pub(super) client_cert: Option<PathBuf>,
+    /// Longest time for one exchange, in seconds [default: 30]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub(super) timeout: Option<u64>,
 }
 
 /// A DRMtoday account. The password comes from DRMTODAY_PASSWORD or a file.
@@ -223,6 +258,8 @@ pub(super) struct AccountArgs {
 pub(super) struct KeyUrlArgs {
     #[command(flatten)]
     pub(super) account: AccountArgs,
+    #[command(flatten)]
+    pub(super) http: HttpArgs,
     /// Asset id: the URL of the generate (GET) endpoint instead of the process (POST) one
     #[arg(long, value_name = "ID")]
     pub(super) asset: Option<String>,

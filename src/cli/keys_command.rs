@@ -12,17 +12,21 @@ use crate::cpix::{self, ContentKey, ContentKeyUsageRule, Document};
 use crate::job::fetch_keys;
 
 use super::args::{KeysArgs, KeysFormat};
+use super::check;
 use super::keys::{http_client, key_server};
 use super::output::note;
 use super::pack::{job, locate};
 
 pub(super) fn run(args: &KeysArgs) -> Result<()> {
+    if args.check {
+        return check::run(args);
+    }
     if args.out.is_none() && std::io::stdout().is_terminal() {
         return Err(Error::usage("keys are not written to a terminal").hint("give --out FILE, or a pipe"));
     }
     let (keys, limit) = key_server(&args.keys)?;
     let job = job(&args.inputs, args.drm.as_deref().unwrap_or_default(), &args.job, limit)?;
-    let document = fetch_keys(&job, &locate, keys.as_ref(), &http_client(&args.keys)?)?;
+    let document = fetch_keys(&job, &locate, keys.as_ref(), &http_client(&args.keys.http)?)?;
     let text = Zeroizing::new(written(&document, args.output_format)?);
     match &args.out {
         Some(path) => {

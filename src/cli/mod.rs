@@ -1,6 +1,7 @@
 //! The command: arguments become a job, a report becomes text; nothing else is done here.
 
 mod args;
+mod check;
 mod decrypt;
 #[cfg(feature = "server")]
 mod demo;

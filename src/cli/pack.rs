@@ -24,7 +24,7 @@ pub(super) fn run(args: &PackArgs) -> Result<()> {
             locate: &locate,
             output: &output.store(),
             keys: keys.as_ref(),
-            http: &http_client(&args.keys)?,
+            http: &http_client(&args.keys.http)?,
             random: &SystemRandom,
             observe: &|event| progress.observe(event),
         },

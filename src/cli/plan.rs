@@ -13,7 +13,7 @@ use super::pack::{job, locate};
 
 pub(super) fn run(args: &PlanArgs) -> Result<()> {
     let version = SpekeVersion::find(&args.keys.speke)?;
-    let job = job(&args.inputs, &args.drm, &args.job, substream_limit(&args.keys))?;
+    let job = job(&args.inputs, &args.drm, &args.job, substream_limit(&args.keys)?)?;
     let report = plan(&job, &locate, version)?;
     if args.json {
         line(&serde_json::to_string_pretty(&report).unwrap_or_default());

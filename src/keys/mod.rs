@@ -10,6 +10,7 @@ mod request;
 mod speke;
 mod speke_version;
 mod transport;
+mod vendors;
 
 #[cfg(test)]
 mod scripted;
@@ -22,6 +23,7 @@ pub use raw::KeyFile;
 pub use request::{Wanted, request};
 pub use speke::Speke;
 pub use speke_version::SpekeVersion;
+pub use vendors::{VENDORS, Vendor, basic, bearer};
 
 use crate::base::Result;
 use crate::base::env::Http;
