@@ -197,6 +197,9 @@ pub(super) struct KeyArgs {
     /// Sign in to castLabs DRMtoday and get a fresh ticket for each call
     #[arg(long)]
     pub(super) drmtoday: bool,
+    /// With --drmtoday: keys and key ids that the server makes for each stream type of its configuration
+    #[arg(long, requires = "drmtoday")]
+    pub(super) generate: bool,
     /// Lines [LABEL=]KID:KEY[:IV] in hex, # comments; - is standard input
     #[arg(long, value_name = "FILE")]
     pub(super) key_file: Option<PathBuf>,

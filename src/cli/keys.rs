@@ -10,7 +10,8 @@ use zeroize::Zeroizing;
 use crate::base::{Error, Result};
 use crate::io::{HttpClient, HttpOptions};
 use crate::keys::{
-    Account, DevKeys, DrmToday, Environment, KeyFile, KeyServer, Speke, SpekeVersion, Vendor, basic, bearer,
+    Account, DevKeys, DrmToday, Endpoint, Environment, KeyFile, KeyServer, Speke, SpekeVersion, Vendor,
+    basic, bearer,
 };
 
 use super::args::{AccountArgs, HttpArgs, KeyArgs};
@@ -34,6 +35,8 @@ pub(super) fn key_server(args: &KeyArgs) -> Result<(Box<dyn KeyServer>, Option<u
     let version = SpekeVersion::find(&args.speke)?;
     if args.drmtoday {
         let server = DrmToday::new(account(&args.account)?)?.with_version(version);
+        let endpoint = if args.generate { Endpoint::Generate } else { Endpoint::Process };
+        let server = server.with_endpoint(endpoint);
         return Ok((Box::new(server), Some(DRMTODAY_SUBSTREAMS)));
     }
     if let Some(path) = &args.key_file {

@@ -97,7 +97,11 @@ pub(super) fn answer(
     found.and_then(|found| check(document, found)).map_err(|error| error.at(shown(request)))
 }
 
-fn read_answer(request: &Request, response: Response, version: SpekeVersion) -> Result<Document> {
+/// Reads the answer to `request`, without regard to what was asked for.
+///
+/// # Errors
+/// [`Kind::Keys`](crate::base::Kind::Keys), with what the server said.
+pub(super) fn read_answer(request: &Request, response: Response, version: SpekeVersion) -> Result<Document> {
     if response.status != 200 {
         return Err(refusal(request, &response));
     }
