@@ -15,7 +15,7 @@ use drm_pack::base::{Error, Kid, Kind, Result, base64};
 use drm_pack::cpix::{self, Document};
 use drm_pack::io::{FileStore, HttpClient, OutputDirectory, Overwrite, SystemRandom};
 use drm_pack::job::{DecryptJob, Env, Job, decrypt, run};
-use drm_pack::keys::{Account, DevKeys, DrmToday, KeyServer, Speke};
+use drm_pack::keys::{Account, DevKeys, DrmToday, KeyServer, Speke, SpekeVersion};
 use drm_pack::package::Preset;
 use drm_pack::server::{Fault, Running, Settings, start};
 use drm_pack::xml::{Node, parse_fragment};
@@ -391,7 +391,7 @@ fn an_expired_ticket_in_a_url_is_refused_once_and_for_all() {
     let (http, folder) = (Recorder::default(), tempfile::tempdir().unwrap());
     let url = DrmToday::new(account(&server)).unwrap().ticketed_url(&http, None).unwrap();
     thread::sleep(Duration::from_millis(60));
-    let error = pack_hls(&Speke::new(&url, Vec::new()).unwrap(), &http, folder.path()).unwrap_err();
+    let error = pack_hls(&Speke::new(&url, Vec::new(), SpekeVersion::V2_0).unwrap(), &http, folder.path()).unwrap_err();
     assert_refused(&error, folder.path(), "a ticket lasts only a short time");
     assert_eq!(*log.lock().unwrap(), ["sign-in 201", "ticket 200", "keys 401"]);
 }
