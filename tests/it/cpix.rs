@@ -349,7 +349,7 @@ fn a_vector_without_with_twice_or_with_an_empty_element_is_read_or_refused() {
         },
     ];
     let recipients = if shared().is_some() { vec![recipient(1)] } else { Vec::new() };
-    for (_, bytes) in vectors() {
+    for (name, bytes) in vectors() {
         let document = xml::Document::parse(&bytes).unwrap();
         let mut all = Vec::new();
         paths(document.root(), &[], &mut all);
@@ -359,8 +359,8 @@ fn a_vector_without_with_twice_or_with_an_empty_element_is_read_or_refused() {
                 let _ = cpix::read(&bytes);
                 let mut original = Original::parse(&bytes).unwrap();
                 let _ = original.findings(None);
-                // Private keys are slow: every place is tried, in one of the vectors or another.
-                if number % 5 == 0 {
+                // Private keys are slow: one vector has every kind of place.
+                if name == "EncryptedContentKeys" {
                     let _ = cpix::read_with(&bytes, &recipients);
                 }
                 let _ = original.convert(Version::ALL[number % 4]);
@@ -368,7 +368,7 @@ fn a_vector_without_with_twice_or_with_an_empty_element_is_read_or_refused() {
                     let _ = cpix::write_as(&document, Version::V2_3);
                 }
                 #[cfg(feature = "cpix-signatures")]
-                if number % 5 == 0 {
+                if name == "Complex" && number % 3 == 0 {
                     let _ = cpix::verify_signatures(&bytes, &[certificate(3), certificate(4)]);
                 }
             }
