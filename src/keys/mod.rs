@@ -16,6 +16,8 @@ mod vendors;
 
 #[cfg(test)]
 mod scripted;
+#[cfg(test)]
+mod tests;
 
 pub use check::check;
 pub use contract::{AUDIO_PRESETS, Contract, Part, SidePreset, VIDEO_PRESETS};
