@@ -10,6 +10,7 @@
 )]
 
 mod hevc_slice_headers;
+mod hevc_stream;
 mod identity;
 mod media;
 mod slice_headers;
