@@ -1,6 +1,9 @@
 //! Laws of the HEVC parser on bitstreams made by hand — ITU-T H.265 §7.3.
 
+use std::ops::Range;
+
 use super::*;
+use crate::base::bits::BitReader;
 use crate::codec::bit_writer::BitWriter;
 
 const SPS_NUT: u8 = 33;

@@ -1,0 +1,89 @@
+//! Where slice segment data is in samples — ISO/IEC 14496-15 §8.3, ISO/IEC 23001-7 §9.5.2.
+
+use std::ops::Range;
+
+use super::parameter_sets::ParameterSets;
+use super::{NalUnitHeader, configuration_version, nal_unit_type, slice_segment_header};
+use crate::base::bits::BitReader;
+use crate::base::bytes::Reader;
+use crate::base::{Error, Result};
+use crate::codec::{Ranges, nal};
+
+/// Finds the slice segment data in samples; knows the parameter sets that are in force.
+#[derive(Debug)]
+pub(super) struct SliceSegmentData {
+    nal_unit_length_size: usize,
+    parameter_sets: ParameterSets,
+}
+
+impl SliceSegmentData {
+    /// Reads HEVCDecoderConfigurationRecord: ISO/IEC 14496-15 §8.3.3.1.
+    pub(super) fn parse(hvcc: &[u8]) -> Result<Self> {
+        let mut reader = Reader::new(hvcc);
+        configuration_version(&mut reader)?;
+        reader.take(20)?; // from general_profile_space to avgFrameRate
+        let nal_unit_length_size = nal::nal_unit_length_size(reader.u8()?)?;
+        let mut parameter_sets = ParameterSets::default();
+        for _ in 0..reader.u8()? {
+            reader.u8()?; // array_completeness, NAL_unit_type, which the NAL units say themselves
+            for _ in 0..reader.u16()? {
+                let length = reader.u16()?;
+                let position = reader.position();
+                if let [first, second, payload @ ..] = reader.take(usize::from(length))? {
+                    NalUnitHeader::parse(*first, *second)
+                        .and_then(|header| parameter_sets.update(header, payload))
+                        .map_err(|e| e.at_byte(position as u64))?;
+                }
+            }
+        }
+        Ok(Self { nal_unit_length_size, parameter_sets })
+    }
+
+    /// How many leading bytes of a NAL unit stay clear: all of them unless it carries slice segment data.
+    fn clear_bytes(&mut self, nal_unit: &[u8]) -> Result<usize> {
+        // What is too short for a header says nothing.
+        let [first, second, payload @ ..] = nal_unit else { return Ok(nal_unit.len()) };
+        let header = NalUnitHeader::parse(*first, *second)?;
+        match header.nal_unit_type {
+            0..=nal_unit_type::RSV_VCL31 if payload.is_empty() => Ok(nal_unit.len()),
+            0..=nal_unit_type::RSV_VCL31 => {
+                Ok(2 + slice_segment_header_size(header, payload, &self.parameter_sets)?)
+            }
+            _ => {
+                self.parameter_sets.update(header, payload)?;
+                Ok(nal_unit.len())
+            }
+        }
+    }
+}
+
+/// Bytes of `slice_segment_header()`, emulation prevention and byte_alignment() included.
+fn slice_segment_header_size(header: NalUnitHeader, payload: &[u8], sets: &ParameterSets) -> Result<usize> {
+    match header.nal_unit_type {
+        0..=nal_unit_type::RASL_R | nal_unit_type::BLA_W_LP..=nal_unit_type::CRA_NUT => {}
+        nal_unit_type => {
+            return Err(Error::unsupported(format!(
+                "VCL NAL unit of the reserved nal_unit_type {nal_unit_type}"
+            ))
+            .clause("ITU-T H.265 §7.4.2.2"));
+        }
+    }
+    if header.nuh_layer_id != 0 {
+        return Err(Error::unsupported(format!(
+            "a slice of nuh_layer_id {}, 0 expected",
+            header.nuh_layer_id
+        ))
+        .clause("ITU-T H.265 §F.7.3.6")
+        .hint("extract the base layer"));
+    }
+    let mut reader = BitReader::new(payload);
+    slice_segment_header::parse(&mut reader, header.nal_unit_type, sets)
+        .map_err(|e| e.at("slice_segment_header"))?;
+    Ok(reader.bytes_touched())
+}
+
+impl Ranges for SliceSegmentData {
+    fn ranges(&mut self, sample: &[u8], out: &mut Vec<Range<usize>>) -> Result<()> {
+        nal::ranges(self.nal_unit_length_size, sample, out, |nal_unit| self.clear_bytes(nal_unit))
+    }
+}
