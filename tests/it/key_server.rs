@@ -391,7 +391,8 @@ fn an_expired_ticket_in_a_url_is_refused_once_and_for_all() {
     let (http, folder) = (Recorder::default(), tempfile::tempdir().unwrap());
     let url = DrmToday::new(account(&server)).unwrap().ticketed_url(&http, None).unwrap();
     thread::sleep(Duration::from_millis(60));
-    let error = pack_hls(&Speke::new(&url, Vec::new(), SpekeVersion::V2_0).unwrap(), &http, folder.path()).unwrap_err();
+    let error = pack_hls(&Speke::new(&url, Vec::new(), SpekeVersion::V2_0).unwrap(), &http, folder.path())
+        .unwrap_err();
     assert_refused(&error, folder.path(), "a ticket lasts only a short time");
     assert_eq!(*log.lock().unwrap(), ["sign-in 201", "ticket 200", "keys 401"]);
 }
