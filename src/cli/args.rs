@@ -16,6 +16,10 @@ pub(super) struct Args {
 pub(super) enum Command {
     /// Encrypt renditions and write or rewrite their manifests
     Pack(Box<PackArgs>),
+    /// Say which track gets which key, scheme and signaling, and the request, with nothing fetched or written
+    Plan(Box<PlanArgs>),
+    /// Fetch the keys that pack would use and write them; --check tests the connection step by step
+    Keys(Box<KeysArgs>),
     /// Sign in and print a ticketed key-request URL
     KeyUrl(KeyUrlArgs),
     /// Decrypt a protected package or fragmented MP4 files: the inverse of pack
@@ -37,6 +41,7 @@ impl Command {
     pub(super) fn wants_json(&self) -> bool {
         match self {
             Self::Pack(args) => args.json,
+            Self::Plan(args) => args.json,
             Self::KeyUrl(args) => args.json,
             Self::Decrypt(args) => args.json,
             _ => false,
@@ -55,12 +60,33 @@ pub(super) struct PackArgs {
     /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey
     #[arg(long, value_name = "LIST")]
     pub(super) drm: String,
+    #[command(flatten)]
+    pub(super) job: JobArgs,
+    /// Replace the output folder when the new one is whole
+    #[arg(long)]
+    pub(super) overwrite: bool,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) keys: KeyArgs,
+}
+
+/// What keys, IVs and signaling depend on.
+#[derive(ArgsGroup, Debug)]
+pub(super) struct JobArgs {
     /// Protection scheme: cenc or cbcs [default: cbcs when fairplay is in the list, else cenc]
     #[arg(long, value_name = "S")]
     pub(super) scheme: Option<String>,
     /// preset0: one key for all substreams; preset1: one key each
     #[arg(long, value_enum, default_value = "preset0", value_name = "P")]
     pub(super) preset: PresetArg,
+    /// Keys for pictures by size: PRESET-VIDEO-1 to 8, SHARED, UNENCRYPTED; with --audio-preset
+    #[arg(long, value_name = "P", requires = "audio_preset", conflicts_with = "preset")]
+    pub(super) video_preset: Option<String>,
+    /// Keys for sound by channels: PRESET-AUDIO-1 to 3, SHARED, UNENCRYPTED; with --video-preset
+    #[arg(long, value_name = "P", requires = "video_preset", conflicts_with = "preset")]
+    pub(super) audio_preset: Option<String>,
     /// Content id: 1 to 128 of A-Z a-z 0-9 _ - [default: the input's name, cleaned]
     #[arg(long, value_name = "ID")]
     pub(super) resource_id: Option<String>,
@@ -79,14 +105,59 @@ pub(super) struct PackArgs {
     /// Most encrypted substreams that the vendor takes [default: 9 with --drmtoday]
     #[arg(long, value_name = "N")]
     pub(super) max_substreams: Option<usize>,
-    /// Replace the output folder when the new one is whole
-    #[arg(long)]
-    pub(super) overwrite: bool,
-    /// Print the report as JSON
+}
+
+#[derive(ArgsGroup, Debug)]
+pub(super) struct PlanArgs {
+    /// One .mpd, one .m3u8, or one or more MP4 files (progressive, fragmented, CMAF)
+    #[arg(required = true, value_name = "INPUT")]
+    pub(super) inputs: Vec<String>,
+    /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey
+    #[arg(long, value_name = "LIST")]
+    pub(super) drm: String,
+    #[command(flatten)]
+    pub(super) job: JobArgs,
+    /// Print the plan as JSON
     #[arg(long)]
     pub(super) json: bool,
     #[command(flatten)]
     pub(super) keys: KeyArgs,
+}
+
+#[derive(ArgsGroup, Debug)]
+pub(super) struct KeysArgs {
+    /// One .mpd, one .m3u8, or one or more MP4 files (progressive, fragmented, CMAF)
+    #[arg(required_unless_present = "check", value_name = "INPUT")]
+    pub(super) inputs: Vec<String>,
+    /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey
+    #[arg(long, value_name = "LIST", required_unless_present = "check")]
+    pub(super) drm: Option<String>,
+    #[command(flatten)]
+    pub(super) job: JobArgs,
+    /// File for the keys [default: standard output, unless it is a terminal]
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+    /// How the keys are written
+    #[arg(long, value_enum, default_value = "cpix", value_name = "F")]
+    pub(super) output_format: KeysFormat,
+    /// Test name lookup, connection, sign-in, ticket, endpoint and document, and say which one fails
+    #[arg(long, conflicts_with_all = ["inputs", "out", "output_format"])]
+    pub(super) check: bool,
+    #[command(flatten)]
+    pub(super) keys: KeyArgs,
+}
+
+/// A form of keys for another program.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeysFormat {
+    /// A CPIX document with clear keys
+    Cpix,
+    /// label=…:key_id=…:key=… for Shaka Packager's --keys
+    Shaka,
+    /// KID:KEY:IV for Bento4's --encryption-key
+    Bento4,
+    /// A list of objects
+    Json,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug)]
@@ -102,15 +173,33 @@ pub(super) struct KeyArgs {
     /// POST a SPEKE request there; the URL may carry ?ticket= [env: DRM_PACK_KEY_SERVER_URL]
     #[arg(long, value_name = "URL")]
     pub(super) key_server_url: Option<String>,
-    /// SPEKE version of the request
+    /// SPEKE version of the request: 1, 2.0 or 2.1
     #[arg(long, value_name = "V", default_value = "2.0")]
     pub(super) speke: String,
     /// Header for the key server; VALUE is @FILE or $VARIABLE, never the value itself
     #[arg(long, value_name = "NAME:VALUE")]
     pub(super) header: Vec<String>,
+    /// User name for Basic authentication; the password comes from DRM_PACK_BASIC_PASSWORD or a file
+    #[arg(long, value_name = "NAME", conflicts_with = "bearer_file")]
+    pub(super) basic_user: Option<String>,
+    /// File with the password of --basic-user [default: the variable DRM_PACK_BASIC_PASSWORD]
+    #[arg(long, value_name = "FILE", requires = "basic_user")]
+    pub(super) basic_password_file: Option<PathBuf>,
+    /// File with a token for Bearer authentication
+    #[arg(long, value_name = "FILE")]
+    pub(super) bearer_file: Option<PathBuf>,
+    /// Vendor whose limits and header names apply, such as axinom, ezdrm, pallycon
+    #[arg(long, value_name = "NAME")]
+    pub(super) vendor: Option<String>,
+    /// File with the vendor's token, sent in the header that the vendor wants
+    #[arg(long, value_name = "FILE", requires = "vendor")]
+    pub(super) vendor_token_file: Option<PathBuf>,
     /// Sign in to castLabs DRMtoday and get a fresh ticket for each call
     #[arg(long)]
     pub(super) drmtoday: bool,
+    /// With --drmtoday: keys and key ids that the server makes for each stream type of its configuration
+    #[arg(long, requires = "drmtoday")]
+    pub(super) generate: bool,
     /// Lines [LABEL=]KID:KEY[:IV] in hex, # comments; - is standard input
     #[arg(long, value_name = "FILE")]
     pub(super) key_file: Option<PathBuf>,
@@ -119,6 +208,26 @@ pub(super) struct KeyArgs {
     pub(super) dev_keys: Option<String>,
     #[command(flatten)]
     pub(super) account: AccountArgs,
+    #[command(flatten)]
+    pub(super) http: HttpArgs,
+}
+
+/// How key servers are reached.
+#[derive(ArgsGroup, Debug)]
+#[command(next_help_heading = "Connection to key servers")]
+pub(super) struct HttpArgs {
+    /// Proxy, instead of that of the environment; loopback addresses are reached directly. @FILE reads it
+    #[arg(long, value_name = "URL")]
+    pub(super) proxy: Option<String>,
+    /// Certificates in PEM to trust besides those of the platform
+    #[arg(long, value_name = "FILE")]
+    pub(super) cacert: Option<PathBuf>,
+    /// Certificate and private key of this client, in one PEM file
+    #[arg(long, value_name = "FILE")]
+    pub(super) client_cert: Option<PathBuf>,
+    /// Longest time for one exchange, in seconds [default: 30]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub(super) timeout: Option<u64>,
 }
 
 /// A DRMtoday account. The password comes from DRMTODAY_PASSWORD or a file.
@@ -152,6 +261,8 @@ pub(super) struct AccountArgs {
 pub(super) struct KeyUrlArgs {
     #[command(flatten)]
     pub(super) account: AccountArgs,
+    #[command(flatten)]
+    pub(super) http: HttpArgs,
     /// Asset id: the URL of the generate (GET) endpoint instead of the process (POST) one
     #[arg(long, value_name = "ID")]
     pub(super) asset: Option<String>,

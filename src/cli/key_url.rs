@@ -3,16 +3,15 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::base::Result;
-use crate::io::HttpClient;
 use crate::keys::DrmToday;
 
 use super::args::KeyUrlArgs;
-use super::keys::account;
+use super::keys::{account, http_client};
 use super::output::line;
 
 pub(super) fn run(args: &KeyUrlArgs) -> Result<()> {
     let server = DrmToday::new(account(&args.account)?)?;
-    let url = server.ticketed_url(&HttpClient::new()?, args.asset.as_deref())?;
+    let url = server.ticketed_url(&http_client(&args.http)?, args.asset.as_deref())?;
     if args.json {
         let service = server.service_url(args.asset.as_deref())?;
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());

@@ -2,14 +2,19 @@
 
 use std::io::Read;
 use std::path::Path;
+use std::time::Duration;
 
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use crate::base::{Error, Result};
-use crate::keys::{Account, DevKeys, DrmToday, Environment, KeyFile, KeyServer, Speke};
+use crate::io::{HttpClient, HttpOptions};
+use crate::keys::{
+    Account, DevKeys, DrmToday, Endpoint, Environment, KeyFile, KeyServer, Speke, SpekeVersion, Vendor,
+    basic, bearer,
+};
 
-use super::args::{AccountArgs, KeyArgs};
+use super::args::{AccountArgs, HttpArgs, KeyArgs};
 
 /// Most substreams that DRMtoday takes.
 const DRMTODAY_SUBSTREAMS: usize = 9;
@@ -27,8 +32,12 @@ pub(super) fn key_server(args: &KeyArgs) -> Result<(Box<dyn KeyServer>, Option<u
                 .hint("give one of --key-server-url, --drmtoday, --key-file, --dev-keys"));
         }
     }
+    let version = SpekeVersion::find(&args.speke)?;
     if args.drmtoday {
-        return Ok((Box::new(DrmToday::new(account(&args.account)?)?), Some(DRMTODAY_SUBSTREAMS)));
+        let server = DrmToday::new(account(&args.account)?)?.with_version(version);
+        let endpoint = if args.generate { Endpoint::Generate } else { Endpoint::Process };
+        let server = server.with_endpoint(endpoint);
+        return Ok((Box::new(server), Some(DRMTODAY_SUBSTREAMS)));
     }
     if let Some(path) = &args.key_file {
         let place = path.display().to_string();
@@ -38,17 +47,67 @@ pub(super) fn key_server(args: &KeyArgs) -> Result<(Box<dyn KeyServer>, Option<u
     if let Some(seed) = &args.dev_keys {
         return Ok((Box::new(DevKeys::new(seed)), None));
     }
+    let url = key_server_url(args)?;
+    let server = Speke::new(url.trim(), headers(args)?, version)?;
+    Ok((Box::new(server), substream_limit(args)?))
+}
+
+/// The address of the key server.
+pub(super) fn key_server_url(args: &KeyArgs) -> Result<String> {
     let url = args.key_server_url.clone().or_else(|| std::env::var("DRM_PACK_KEY_SERVER_URL").ok());
-    let url = url.filter(|url| !url.is_empty()).ok_or_else(|| {
+    url.filter(|url| !url.is_empty()).ok_or_else(|| {
         Error::usage("no source of keys").hint(
             "give one of --key-server-url (or DRM_PACK_KEY_SERVER_URL), --drmtoday, --key-file, --dev-keys",
         )
-    })?;
-    if args.speke != "2.0" {
-        return Err(Error::unsupported(format!("SPEKE {}, supported is 2.0", args.speke)));
+    })
+}
+
+/// The client that reaches key servers.
+pub(super) fn http_client(args: &HttpArgs) -> Result<HttpClient> {
+    let text = |path: &Path| secret_text(path).map(|text| SecretString::from(text.as_str()));
+    let proxy = match args.proxy.as_deref().map(|proxy| (proxy, proxy.strip_prefix('@'))) {
+        Some((_, Some(path))) => Some(SecretString::from(secret_text(Path::new(path))?.trim())),
+        Some((proxy, None)) => Some(SecretString::from(proxy)),
+        None => None,
+    };
+    let ca_certificates = args.cacert.as_deref().map(secret_text).transpose()?;
+    HttpClient::with(&HttpOptions {
+        proxy,
+        ca_certificates: ca_certificates.map(|text| text.as_bytes().to_vec()),
+        client_identity: args.client_cert.as_deref().map(text).transpose()?,
+        timeout: args.timeout.map(Duration::from_secs),
+    })
+}
+
+/// Most substreams that the vendor of these options takes.
+pub(super) fn substream_limit(args: &KeyArgs) -> Result<Option<usize>> {
+    if args.drmtoday {
+        return Ok(Some(DRMTODAY_SUBSTREAMS));
     }
-    let headers = args.header.iter().map(|text| header(text)).collect::<Result<_>>()?;
-    Ok((Box::new(Speke::new(url.trim(), headers)?), None))
+    Ok(args.vendor.as_deref().map(Vendor::find).transpose()?.and_then(|vendor| vendor.max_substreams))
+}
+
+/// The headers of these options, in the order of the command line.
+fn headers(args: &KeyArgs) -> Result<Vec<(String, SecretString)>> {
+    let mut headers: Vec<_> = args.header.iter().map(|text| header(text)).collect::<Result<_>>()?;
+    if let Some(user) = &args.basic_user {
+        let password = match &args.basic_password_file {
+            Some(path) => SecretString::from(secret_text(path)?.trim_end_matches(['\r', '\n'])),
+            None => std::env::var("DRM_PACK_BASIC_PASSWORD").map(SecretString::from).map_err(|_| {
+                Error::usage("the password of --basic-user is missing")
+                    .hint("set DRM_PACK_BASIC_PASSWORD, or give --basic-password-file")
+            })?,
+        };
+        headers.push(basic(user, &password)?);
+    }
+    if let Some(path) = &args.bearer_file {
+        headers.push(bearer(SecretString::from(secret_text(path)?.trim())));
+    }
+    if let (Some(vendor), Some(path)) = (&args.vendor, &args.vendor_token_file) {
+        let token = SecretString::from(secret_text(path)?.trim());
+        headers.push(Vendor::find(vendor)?.header(token)?);
+    }
+    Ok(headers)
 }
 
 /// `NAME:@FILE` or `NAME:$VARIABLE`.

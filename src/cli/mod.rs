@@ -1,6 +1,7 @@
 //! The command: arguments become a job, a report becomes text; nothing else is done here.
 
 mod args;
+mod check;
 mod decrypt;
 #[cfg(feature = "server")]
 mod demo;
@@ -8,8 +9,10 @@ mod demo;
 mod key_server;
 mod key_url;
 mod keys;
+mod keys_command;
 mod output;
 mod pack;
+mod plan;
 
 use std::process::ExitCode;
 
@@ -35,6 +38,8 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     match command {
         Command::Pack(args) => pack::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Keys(args) => keys_command::run(&args),
         Command::KeyUrl(args) => key_url::run(&args),
         Command::Decrypt(args) => decrypt::run(&args),
         #[cfg(feature = "server")]

@@ -2,12 +2,12 @@
 
 use crate::base::env::Store;
 use crate::base::{Error, Result};
-use crate::io::{FileStore, HttpClient, OutputDirectory, Overwrite, SystemRandom};
+use crate::io::{FileStore, OutputDirectory, Overwrite, SystemRandom};
 use crate::job::{Env, Format, Job, run as run_job};
 use crate::package::Preset;
 
-use super::args::{PackArgs, PresetArg};
-use super::keys::key_server;
+use super::args::{JobArgs, PackArgs, PresetArg};
+use super::keys::{http_client, key_server};
 use super::output::{Progress, finish, note};
 
 pub(super) fn run(args: &PackArgs) -> Result<()> {
@@ -15,7 +15,7 @@ pub(super) fn run(args: &PackArgs) -> Result<()> {
     if args.keys.dev_keys.is_some() {
         note("warning: --dev-keys derives keys from a seed that stands on the command line: for tests only");
     }
-    let job = job(args, limit)?;
+    let job = job(&args.inputs, &args.drm, &args.job, limit)?;
     let output = OutputDirectory::begin(&args.out, overwrite(args.overwrite))?;
     let progress = Progress::new();
     let report = run_job(
@@ -24,7 +24,7 @@ pub(super) fn run(args: &PackArgs) -> Result<()> {
             locate: &locate,
             output: &output.store(),
             keys: keys.as_ref(),
-            http: &HttpClient::new()?,
+            http: &http_client(&args.keys.http)?,
             random: &SystemRandom,
             observe: &|event| progress.observe(event),
         },
@@ -49,7 +49,8 @@ pub(super) fn locate(input: &str) -> Result<(Box<dyn Store>, String)> {
     Ok((Box::new(store), name))
 }
 
-fn job(args: &PackArgs, limit: Option<usize>) -> Result<Job> {
+/// The job of these options.
+pub(super) fn job(inputs: &[String], drm: &str, args: &JobArgs, limit: Option<usize>) -> Result<Job> {
     let formats = args
         .format
         .as_deref()
@@ -64,13 +65,15 @@ fn job(args: &PackArgs, limit: Option<usize>) -> Result<Job> {
         })
         .transpose()?;
     Ok(Job {
-        inputs: args.inputs.clone(),
-        drm: args.drm.clone(),
+        inputs: inputs.to_vec(),
+        drm: drm.to_owned(),
         scheme: args.scheme.clone(),
         preset: match args.preset {
             PresetArg::Preset0 => Preset::Preset0,
             PresetArg::Preset1 => Preset::Preset1,
         },
+        video_preset: args.video_preset.clone(),
+        audio_preset: args.audio_preset.clone(),
         resource_id: args.resource_id.clone(),
         vector: args.vector.clone(),
         formats,

@@ -5,8 +5,10 @@ use std::io::Read as _;
 use std::thread;
 use std::time::Duration;
 
-use reqwest::blocking::{Client, Response as Answer};
-use reqwest::{Method, Url, redirect};
+use reqwest::blocking::{Client, ClientBuilder, Response as Answer};
+use reqwest::{Certificate, Identity, Method, Proxy, Url, redirect};
+use secrecy::{ExposeSecret, SecretString};
+use url::Host;
 
 use crate::base::env::{Http, Request, Response};
 use crate::base::{Error, Result};
@@ -17,9 +19,40 @@ const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest body: that of the largest CPIX document that is read.
 const MAX_BODY_BYTES: u64 = 8 << 20;
 
+/// How key servers are reached.
+#[derive(Default)]
+pub struct HttpOptions {
+    /// The proxy, instead of that of the environment; it may carry user information.
+    pub proxy: Option<SecretString>,
+    /// Certificates in PEM that are trusted besides those of the platform.
+    pub ca_certificates: Option<Vec<u8>>,
+    /// A certificate and its private key in PEM: who the client is.
+    pub client_identity: Option<SecretString>,
+    /// Longest time for one whole exchange.
+    pub timeout: Option<Duration>,
+}
+
 /// Sends requests and waits; redirects are not followed.
 pub struct HttpClient {
     client: Client,
+    /// For loopback addresses, which no proxy reaches.
+    direct: Client,
+    timeout: Duration,
+}
+
+/// The step of an exchange that went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The request itself.
+    Request,
+    /// The host name.
+    Dns,
+    /// The connection.
+    Connect,
+    /// The TLS session.
+    Tls,
+    /// The answer.
+    Answer,
 }
 
 impl HttpClient {
@@ -28,34 +61,102 @@ impl HttpClient {
     /// # Errors
     /// [`Kind::Storage`](crate::base::Kind::Storage) when TLS cannot be set up.
     pub fn new() -> Result<Self> {
-        let client = Client::builder()
-            .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TOTAL_TIMEOUT)
-            .user_agent(concat!("drm-pack/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| Error::storage(format!("HTTP client: {}", root_cause(&error.without_url()))))?;
-        Ok(Self { client })
+        Self::with(&HttpOptions::default())
     }
-}
 
-impl Http for HttpClient {
-    fn send(&self, request: &Request) -> Result<Response> {
+    /// A client with these options.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`](crate::base::Kind::Usage) when proxy or certificates cannot be read,
+    /// [`Kind::Storage`](crate::base::Kind::Storage) when TLS cannot be set up.
+    pub fn with(options: &HttpOptions) -> Result<Self> {
+        let client = match &options.proxy {
+            // The text of the error would repeat the user information of the proxy.
+            Some(proxy) => builder(options)?.proxy(
+                Proxy::all(proxy.expose_secret())
+                    .map_err(|_| Error::usage("the proxy is not an address that can be used"))?,
+            ),
+            None => builder(options)?,
+        };
+        Ok(Self {
+            client: build(client)?,
+            direct: build(builder(options)?.no_proxy())?,
+            timeout: options.timeout.unwrap_or(TOTAL_TIMEOUT),
+        })
+    }
+
+    /// Connects to the server of `url`; `None` when it answers, whatever it says.
+    pub fn probe(&self, url: &str) -> Option<(Phase, Error)> {
+        let request = Request { method: "GET", url: url.to_owned(), headers: Vec::new(), body: Vec::new() };
+        self.answer(&request).err()
+    }
+
+    fn answer(&self, request: &Request) -> Result<Answer, (Phase, Error)> {
         // Only the host is named in errors: query, user information and path may hold tickets.
-        let url = Url::parse(&request.url).map_err(|error| Error::usage(format!("URL: {error}")))?;
+        let wrong = |error: Error| (Phase::Request, error);
+        let url = Url::parse(&request.url).map_err(|error| wrong(Error::usage(format!("URL: {error}"))))?;
         let host = url.host_str().unwrap_or("no host").to_owned();
         let method = Method::from_bytes(request.method.as_bytes())
-            .map_err(|_| Error::usage(format!("HTTP method {:?}", request.method)))?;
-        let mut builder = self.client.request(method, url);
+            .map_err(|_| wrong(Error::usage(format!("HTTP method {:?}", request.method))))?;
+        let client = if is_loopback(&url) { &self.direct } else { &self.client };
+        let mut builder = client.request(method, url);
         for (name, value) in &request.headers {
             builder = builder.header(name, value);
         }
         if !request.body.is_empty() {
             builder = builder.body(request.body.clone());
         }
-        let place = |error: Error| error.at(&host);
-        let answer = builder.send().map_err(|error| place(transport(error)))?;
-        read(answer).map_err(place)
+        builder.send().map_err(|error| {
+            let (phase, error) = transport(error, self.timeout);
+            (phase, error.at(host))
+        })
+    }
+}
+
+/// Whether the host is this machine: RFC 6761 §6.3, RFC 5735 §3, RFC 4291 §2.5.3.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+fn builder(options: &HttpOptions) -> Result<ClientBuilder> {
+    let mut builder = Client::builder()
+        .redirect(redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(options.timeout.unwrap_or(TOTAL_TIMEOUT))
+        .user_agent(concat!("drm-pack/", env!("CARGO_PKG_VERSION")));
+    if let Some(pem) = &options.ca_certificates {
+        let certificates = Certificate::from_pem_bundle(pem)
+            .ok()
+            .filter(|certificates| !certificates.is_empty())
+            .ok_or_else(|| Error::usage("the CA file has no certificate in PEM").clause("RFC 7468 §5"))?;
+        builder = builder.tls_certs_merge(certificates);
+    }
+    if let Some(pem) = &options.client_identity {
+        let identity = Identity::from_pem(pem.expose_secret().as_bytes()).map_err(|_| {
+            Error::usage("the client certificate file has no certificate with its private key in PEM")
+                .clause("RFC 7468 §5, §10")
+        })?;
+        builder = builder.identity(identity);
+    }
+    Ok(builder)
+}
+
+fn build(builder: ClientBuilder) -> Result<Client> {
+    builder
+        .build()
+        .map_err(|error| Error::storage(format!("HTTP client: {}", root_cause(&error.without_url()))))
+}
+
+impl Http for HttpClient {
+    fn send(&self, request: &Request) -> Result<Response> {
+        let answer = self.answer(request).map_err(|(_, error)| error)?;
+        let host = answer.url().host_str().unwrap_or("no host").to_owned();
+        read(answer).map_err(|error| error.at(host))
     }
 
     fn wait(&self, milliseconds: u64) {
@@ -81,29 +182,36 @@ fn read(answer: Answer) -> Result<Response> {
 }
 
 /// What went wrong before an answer came, with the step in words.
-fn transport(error: reqwest::Error) -> Error {
+fn transport(error: reqwest::Error, timeout: Duration) -> (Phase, Error) {
     let error = error.without_url();
     let cause = root_cause(&error);
     let is_tls = chain(&error).any(|part| {
         let text = part.to_string().to_lowercase();
-        ["certificate", "tls", "handshake"].iter().any(|word| text.contains(word))
+        ["certificate", "tls", "handshake", "corrupt message", "fatal alert"]
+            .iter()
+            .any(|word| text.contains(word))
     });
-    if error.is_dns() {
-        Error::storage(format!("the host name was not resolved: {cause}")).hint("check the host name and DNS")
+    let (phase, text, hint) = if error.is_dns() {
+        let text = format!("the host name was not resolved: {cause}");
+        (Phase::Dns, text, "check the host name and DNS")
     } else if error.is_timeout() && error.is_connect() {
-        Error::storage(format!("no connection within {} s", CONNECT_TIMEOUT.as_secs()))
-            .hint("check that a firewall permits it")
+        let text = format!("no connection within {} s", CONNECT_TIMEOUT.as_secs());
+        (Phase::Connect, text, "check that a firewall permits it")
     } else if error.is_timeout() {
-        Error::storage(format!("no whole answer within {} s", TOTAL_TIMEOUT.as_secs()))
+        let text = format!("no whole answer within {} s", timeout.as_secs());
+        (Phase::Answer, text, "try again, or give it more time with --timeout")
     } else if is_tls {
-        Error::storage(format!("no TLS session: {cause}")).hint("check the server's certificate")
+        let text = format!("no TLS session: {cause}");
+        (Phase::Tls, text, "check the server's certificate, or name its CA with --cacert")
     } else if error.is_builder() {
-        Error::usage(format!("the request cannot be sent: {cause}")).hint("check URL and headers")
+        let error = Error::usage(format!("the request cannot be sent: {cause}"));
+        return (Phase::Request, error.hint("check URL and headers"));
     } else if error.is_connect() {
-        Error::storage(format!("no connection: {cause}")).hint("check host, port and proxy")
+        (Phase::Connect, format!("no connection: {cause}"), "check host, port and proxy")
     } else {
-        Error::storage(format!("the exchange broke off: {cause}"))
-    }
+        return (Phase::Answer, Error::storage(format!("the exchange broke off: {cause}")));
+    };
+    (phase, Error::storage(text).hint(hint))
 }
 
 fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
@@ -167,6 +275,59 @@ mod tests {
         let (address, server) = serve(answer);
         let error = HttpClient::new().unwrap().send(&request(address)).err().unwrap();
         assert!(error.to_string().contains("longer than 8388608 bytes"), "{error}");
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn a_loopback_address_is_not_reached_through_a_proxy() {
+        let (address, server) = serve(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec());
+        let options = HttpOptions {
+            proxy: Some(SecretString::from("http://me:marked@192.0.2.1:1")),
+            timeout: Some(Duration::from_secs(5)),
+            ..HttpOptions::default()
+        };
+        assert_eq!(HttpClient::with(&options).unwrap().send(&request(address)).unwrap().status, 204);
+        server.join().unwrap();
+        for (url, expected) in [
+            ("http://localhost/", true),
+            ("http://a.localhost/", true),
+            ("http://127.8.9.1/", true),
+            ("http://[::1]:80/", true),
+            ("http://localhost.example/", false),
+            ("http://192.0.2.1/", false),
+        ] {
+            assert_eq!(is_loopback(&Url::parse(url).unwrap()), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn options_that_cannot_be_used_are_told_without_what_they_hold() {
+        let marked = || Some(SecretString::from("marked"));
+        for options in [
+            HttpOptions { proxy: Some(SecretString::from("http://me:marked@[")), ..HttpOptions::default() },
+            HttpOptions { client_identity: marked(), ..HttpOptions::default() },
+            HttpOptions { ca_certificates: Some(b"marked".to_vec()), ..HttpOptions::default() },
+        ] {
+            let error = HttpClient::with(&options).err().unwrap();
+            assert_eq!(error.kind(), Kind::Usage);
+            assert!(!format!("{error:?}").contains("marked"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_probe_tells_the_step_that_failed() {
+        let client = HttpClient::new().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (phase, _) = client.probe(&format!("http://127.0.0.1:{port}/")).unwrap();
+        assert_eq!(phase, Phase::Connect);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        });
+        let (phase, error) = client.probe(&format!("https://127.0.0.1:{port}/")).unwrap();
+        assert_eq!(phase, Phase::Tls, "{error}");
         server.join().unwrap();
     }
 

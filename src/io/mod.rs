@@ -7,5 +7,5 @@ pub mod random;
 
 pub use file::{FileStore, OutputDirectory, Overwrite};
 #[cfg(feature = "cli")]
-pub use http::HttpClient;
+pub use http::{HttpClient, HttpOptions, Phase};
 pub use random::SystemRandom;

@@ -9,10 +9,10 @@ use crate::base::Result;
 use crate::base::env::{Sink, Source, Store};
 use crate::isobmff::boxes::Trex;
 use crate::isobmff::track::trexes;
-use crate::package::{OffsetMap, Plan, Protect, ProtectedTrack, Substream, Totals, clear_tracks, rewrite};
+use crate::package::{OffsetMap, Plan, Protect, ProtectedTrack, Substream, Totals, rewrite};
 
 use super::env::{Env, Event};
-use super::package::{Package, track_report};
+use super::package::Package;
 use super::report::{OutputReport, TrackReport};
 
 /// Bytes copied at a time.
@@ -72,7 +72,8 @@ pub(super) fn protect(
         .collect::<Result<_>>()?;
     let mut tracks = Vec::new();
     for (number, substream) in substreams.iter().enumerate() {
-        tracks.push(report_of(package, plan, number, substream)?);
+        let facts = package.track_facts(number, substream)?;
+        tracks.push(facts.with_key(plan.key(number)?.kid, plan.scheme));
     }
     let mut result = ProtectedPackage { outputs: Vec::new(), tracks, offsets: HashMap::new() };
     for (job, (output, offsets, totals)) in jobs.iter().zip(done) {
@@ -87,19 +88,6 @@ pub(super) fn protect(
         result.offsets.insert(job.name.to_owned(), offsets);
     }
     Ok(result)
-}
-
-fn report_of(package: &Package, plan: &Plan, number: usize, substream: &Substream) -> Result<TrackReport> {
-    let mut report = TrackReport::default();
-    for rendition in &package.renditions {
-        for (media, slot) in rendition.tracks.iter().zip(&rendition.substreams) {
-            if *slot == Some(number) && report.id.is_empty() {
-                report = track_report(plan, substream, number, media)?;
-                report.source = rendition.name.clone();
-            }
-        }
-    }
-    Ok(report)
 }
 
 fn prepare(package: &Package, plan: &Plan) -> Result<Vec<Prepared>> {
@@ -119,7 +107,7 @@ fn prepare(package: &Package, plan: &Plan) -> Result<Vec<Prepared>> {
             }
             Ok(Prepared {
                 tracks,
-                clear: clear_tracks(&rendition.tracks),
+                clear: rendition.clear_tracks(),
                 pssh: plan.pssh(&substreams)?,
                 trexes: trexes(&rendition.moov)?,
                 substreams,

@@ -8,12 +8,14 @@ mod hls;
 mod mp4;
 mod mp4_manifests;
 mod package;
+mod plan;
 mod report;
 mod rules;
 mod run;
 
 pub use decrypt::{DecryptJob, decrypt};
 pub use env::{Env, Event, Locate};
+pub use plan::{PlanReport, PlannedKeyReport, PlannedTrack, SignalReport, fetch_keys, plan};
 pub use report::{OutputReport, Report, TrackReport};
 pub use rules::{Format, Job};
 pub use run::run;

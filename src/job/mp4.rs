@@ -13,12 +13,14 @@ use crate::isobmff::file::moov;
 use crate::isobmff::samples::samples;
 use crate::isobmff::track::trexes;
 use crate::package::{
-    Boundaries, Cmaf, MediaTrack, Plan, ProtectedTrack, Segments, Substream, WrittenSegment, media_tracks,
+    Boundaries, Cmaf, KeyRule, MediaTrack, Plan, ProtectedTrack, Segments, Substream, WrittenSegment,
+    media_tracks,
 };
 
-use super::env::{Env, Event};
+use super::env::{Env, Event, Locate};
 use super::mp4_manifests;
-use super::package::{substream, track_report};
+use super::package::{substream, track_facts};
+use super::plan::Outline;
 use super::report::{OutputReport, Report};
 use super::rules::{Job, Rules};
 use super::run::plan;
@@ -52,12 +54,12 @@ pub(super) struct WrittenTrack<'a> {
 /// Does a job on MP4 files.
 pub(super) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     (env.observe)(Event::Step("reading MP4 headers"));
-    let files: Vec<_> = job.inputs.iter().map(|input| open(input, env)).collect::<Result<_>>()?;
+    let files: Vec<_> = job.inputs.iter().map(|input| open(input, env.locate)).collect::<Result<_>>()?;
     let mut report = Report::default();
-    let (tracks, substreams) = output_tracks(&files, &mut report.warnings)?;
+    let (tracks, substreams) = output_tracks(&files, rules.keys, &mut report.warnings)?;
     report.warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
     let boundaries = boundaries(&tracks, job.segment_duration)?;
-    let plan = plan(job, rules, &substreams, env)?;
+    let plan = plan(job, rules, &substreams, &rules.keys.assign(&substreams)?, env)?;
     (env.observe)(Event::Step("encrypting"));
     (env.observe)(Event::Total(files.iter().map(|file| file.source.len()).sum()));
     let mut written = Vec::new();
@@ -69,8 +71,8 @@ pub(super) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
         if let Some((index, substream)) =
             track.substream.and_then(|index| Some((index, substreams.get(index)?)))
         {
-            let mut entry = track_report(&plan, substream, index, track.media)?;
-            entry.source.clone_from(&track.file.name);
+            let facts = track_facts(substream, track.media, &track.file.name)?;
+            let mut entry = facts.with_key(plan.key(index)?.kid, plan.scheme);
             entry.samples = segments.iter().map(|segment| segment.samples).sum();
             entry.bytes = segments.iter().map(|segment| segment.bytes).sum();
             report.tracks.push(entry);
@@ -82,8 +84,20 @@ pub(super) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     Ok(report)
 }
 
-fn open(input: &str, env: &Env<'_>) -> Result<Mp4File> {
-    let (store, name) = (env.locate)(input)?;
+/// What a job on MP4 files would protect.
+pub(super) fn outline(job: &Job, rules: &Rules, locate: &Locate<'_>) -> Result<Outline> {
+    let files: Vec<_> = job.inputs.iter().map(|input| open(input, locate)).collect::<Result<_>>()?;
+    let mut warnings = Vec::new();
+    let (tracks, substreams) = output_tracks(&files, rules.keys, &mut warnings)?;
+    let protected = tracks.iter().filter_map(|track| Some((track, substreams.get(track.substream?)?)));
+    let facts = protected.map(|(track, substream)| track_facts(substream, track.media, &track.file.name));
+    let tracks = facts.collect::<Result<_>>()?;
+    let assignment = rules.keys.assign(&substreams)?;
+    Ok(Outline { tracks, substreams, assignment, warnings })
+}
+
+fn open(input: &str, locate: &Locate<'_>) -> Result<Mp4File> {
+    let (store, name) = locate(input)?;
     let source = store.open(&name)?;
     let at = |error: Error| error.at(input);
     let moov = moov(source.as_ref()).map_err(at)?;
@@ -94,6 +108,7 @@ fn open(input: &str, env: &Env<'_>) -> Result<Mp4File> {
 /// The tracks in the order of their ids: pictures, sound, text. What no player shows is left out, and said.
 fn output_tracks<'a>(
     files: &'a [Mp4File],
+    rule: KeyRule,
     warnings: &mut Vec<String>,
 ) -> Result<(Vec<OutputTrack<'a>>, Vec<Substream>)> {
     let mut tracks = Vec::new();
@@ -108,7 +123,7 @@ fn output_tracks<'a>(
             }
             let number = tracks.iter().filter(|track: &&OutputTrack<'_>| track.kind == kind).count() + 1;
             let id = format!("{letter}{number}");
-            let is_protected = media.is_protectable();
+            let is_protected = media.is_protectable() && rule.protects(kind);
             tracks.push(OutputTrack {
                 id: id.clone(),
                 kind,

@@ -7,7 +7,7 @@ use crate::base::{Error, Result};
 use crate::codec::TrackKind;
 use crate::isobmff::BoxNode;
 use crate::isobmff::file::moov;
-use crate::package::{MediaTrack, Plan, Preset, Substream, media_tracks};
+use crate::package::{Assignment, KeyRule, MediaTrack, Substream, media_tracks};
 
 use super::env::Env;
 use super::report::{OutputReport, TrackReport};
@@ -41,6 +41,12 @@ impl Rendition {
         let init = self.init.0.as_str();
         let apart = !self.files.iter().any(|file| file == init);
         apart.then_some(init).into_iter().chain(self.files.iter().map(String::as_str))
+    }
+
+    /// The ids of the tracks that stay clear.
+    pub(super) fn clear_tracks(&self) -> Vec<u32> {
+        let clear = self.tracks.iter().zip(&self.substreams).filter(|(_, slot)| slot.is_none());
+        clear.map(|(media, _)| media.track.track_id).collect()
     }
 }
 
@@ -118,10 +124,12 @@ impl Package {
         }
     }
 
-    /// Numbers the substreams: video before audio, in the order of the manifest.
-    pub(super) fn substreams(&mut self) -> Vec<Substream> {
+    /// Numbers the substreams: video before audio, in the order of the manifest. Kinds that the rule leaves
+    /// clear have none.
+    pub(super) fn substreams(&mut self, rule: KeyRule) -> Vec<Substream> {
         let mut substreams = Vec::new();
-        for (kind, letter) in [(TrackKind::Video, 'v'), (TrackKind::Audio, 'a')] {
+        let kinds = [(TrackKind::Video, 'v'), (TrackKind::Audio, 'a')];
+        for (kind, letter) in kinds.into_iter().filter(|(kind, _)| rule.protects(*kind)) {
             let mut known: Vec<(String, usize)> = Vec::new();
             for rendition in &mut self.renditions {
                 for ((media, group), slot) in
@@ -141,20 +149,32 @@ impl Package {
         substreams
     }
 
+    /// What the report says of a substream: its first track stands for it.
+    pub(super) fn track_facts(&self, number: usize, substream: &Substream) -> Result<TrackReport> {
+        for rendition in &self.renditions {
+            let mut slots = rendition.tracks.iter().zip(&rendition.substreams);
+            if let Some((media, _)) = slots.find(|(_, slot)| **slot == Some(number)) {
+                return track_facts(substream, media, &rendition.name);
+            }
+        }
+        Ok(TrackReport::default())
+    }
+
     /// A rendition with pictures and sound in one file can be signaled with one key only.
-    pub(super) fn check_muxed(&self, preset: Preset) -> Result<()> {
+    pub(super) fn check_muxed(&self, assignment: &Assignment) -> Result<()> {
         let muxed = |rendition: &&Rendition| {
-            let mut numbers: Vec<_> = rendition.substreams.iter().flatten().collect();
-            numbers.dedup();
-            numbers.len() > 1
+            let numbers = rendition.substreams.iter().flatten();
+            let mut keys: Vec<_> = numbers.filter_map(|number| assignment.key_of.get(*number)).collect();
+            keys.dedup();
+            keys.len() > 1
         };
-        match self.renditions.iter().find(muxed).filter(|_| preset == Preset::Preset1) {
+        match self.renditions.iter().find(muxed) {
             Some(rendition) => Err(Error::unsupported(
-                "pictures and sound in one segment need two keys under preset1, a manifest can name one",
+                "pictures and sound in one segment need two keys, a manifest can name one",
             )
             .clause("RFC 8216bis §4.4.4.4, DASH-IF IOP 6 §5")
             .at(rendition.name.clone())
-            .hint("use preset0, or package pictures and sound apart")),
+            .hint("share one key (preset0), or package pictures and sound apart")),
             None => Ok(()),
         }
     }
@@ -171,24 +191,18 @@ pub(super) fn substream(id: String, kind: TrackKind, media: &MediaTrack) -> Subs
     }
 }
 
-/// The report's entry of a track.
-pub(super) fn track_report(
-    plan: &Plan,
-    substream: &Substream,
-    number: usize,
-    media: &MediaTrack,
-) -> Result<TrackReport> {
+/// What the report says of a track before it has a key.
+pub(super) fn track_facts(substream: &Substream, media: &MediaTrack, source: &str) -> Result<TrackReport> {
     let entry = media.track.sample_entry()?;
     let is_video = substream.kind == TrackKind::Video;
     Ok(TrackReport {
         id: substream.id.clone(),
         kind: if is_video { "video" } else { "audio" }.into(),
+        source: source.to_owned(),
         codec: media.rfc6381()?,
         width: is_video.then_some(entry.width),
         height: is_video.then_some(entry.height),
         channels: (!is_video).then_some(entry.channel_count),
-        kid: plan.key(number)?.kid.to_string(),
-        scheme: plan.scheme.name.into(),
         ..TrackReport::default()
     })
 }

@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 
+use crate::base::Kid;
 use crate::base::env::Written;
 use crate::base::id::hex;
+use crate::protect::Scheme;
 
 /// The outcome of a job.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -51,6 +53,13 @@ pub struct TrackReport {
     pub samples: u64,
     /// Bytes of these samples.
     pub bytes: u64,
+}
+
+impl TrackReport {
+    /// The entry with the key that the track got.
+    pub(super) fn with_key(self, kid: Kid, scheme: &Scheme) -> Self {
+        Self { kid: kid.to_string(), scheme: scheme.name.to_owned(), ..self }
+    }
 }
 
 /// One file written.

@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::id::parse_16;
 use crate::base::{Error, Result};
+use crate::codec::TrackKind;
 use crate::drm::{self, ManifestKind, System};
-use crate::package::Preset;
+use crate::keys::Contract;
+use crate::package::{Assignment, Intent, KeyRule, Preset};
 use crate::protect::Scheme;
 use crate::protect::scheme::SCHEMES;
 
@@ -24,6 +26,11 @@ pub struct Job {
     pub scheme: Option<String>,
     /// One key or one for each substream.
     pub preset: Preset,
+    /// Keys for pictures by their size, `PRESET-VIDEO-1` to `8`, `SHARED` or `UNENCRYPTED`; instead of
+    /// `preset`, together with `audio_preset`.
+    pub video_preset: Option<String>,
+    /// Keys for sound by its channels, `PRESET-AUDIO-1` to `3`, `SHARED` or `UNENCRYPTED`.
+    pub audio_preset: Option<String>,
     /// The content id; by default the input's name, cleaned.
     pub resource_id: Option<String>,
     /// The IV: 32 hex digits.
@@ -45,6 +52,8 @@ impl Default for Job {
             drm: String::new(),
             scheme: None,
             preset: Preset::default(),
+            video_preset: None,
+            audio_preset: None,
             resource_id: None,
             vector: None,
             formats: None,
@@ -81,6 +90,7 @@ pub(super) struct Rules {
     pub(super) content_id: String,
     pub(super) vector: Option<[u8; 16]>,
     pub(super) manifests: Vec<ManifestKind>,
+    pub(super) keys: KeyRule,
 }
 
 impl Rules {
@@ -113,7 +123,29 @@ impl Rules {
             )));
         }
         let manifests = manifests(job.formats.as_deref(), package, &systems)?;
-        Ok(Self { systems, scheme, content_id: content_id(job)?, vector, manifests })
+        Ok(Self { systems, scheme, content_id: content_id(job)?, vector, manifests, keys: key_rule(job)? })
+    }
+
+    /// What is decided before any key is fetched.
+    pub(super) fn intent<'a>(&'a self, job: &'a Job, keys: &'a Assignment) -> Intent<'a> {
+        Intent {
+            content_id: &self.content_id,
+            scheme: self.scheme,
+            keys,
+            systems: &self.systems,
+            manifests: &self.manifests,
+            vector: self.vector,
+            skd_template: &job.skd_template,
+        }
+    }
+
+    /// What stays clear because the operator asked for it.
+    pub(super) fn left_clear(&self) -> Vec<String> {
+        [(TrackKind::Video, "video"), (TrackKind::Audio, "audio")]
+            .into_iter()
+            .filter(|(kind, _)| !self.keys.protects(*kind))
+            .map(|(_, word)| format!("{word} stays clear: its preset is UNENCRYPTED"))
+            .collect()
     }
 
     /// Checks what depends on the substreams, before any key is fetched.
@@ -128,6 +160,16 @@ impl Rules {
             .hint("leave out renditions, or raise --max-substreams if your vendor takes more"));
         }
         self.systems.iter().try_for_each(|system| system.check_template(&job.skd_template, keys))
+    }
+}
+
+/// The preset, or the contract when one is named.
+fn key_rule(job: &Job) -> Result<KeyRule> {
+    match (&job.video_preset, &job.audio_preset) {
+        (None, None) => Ok(KeyRule::Preset(job.preset)),
+        (Some(video), Some(audio)) => Contract::find(video, audio).map(KeyRule::Contract),
+        _ => Err(Error::usage("a video preset needs an audio preset, and the other way round")
+            .hint("give both, UNENCRYPTED leaves a side clear")),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::base::env::Store;
 use crate::base::{Error, Result};
 use crate::drm::ManifestKind;
 use crate::keys::check;
-use crate::package::{Intent, Plan, Substream};
+use crate::package::{Assignment, Plan, Substream};
 
 use super::dash::{self, DashManifest};
 use super::env::{Env, Event};
@@ -48,6 +48,10 @@ pub fn run(job: &Job, env: &Env<'_>) -> Result<Report> {
         (Some(kind), Some(input)) => run_package(job, &rules, kind, input, env)?,
         _ => mp4::run(job, &rules, env)?,
     };
+    for warning in rules.left_clear() {
+        (env.observe)(Event::Warning(&warning));
+        report.warnings.push(warning);
+    }
     report.drm = rules.systems.iter().map(|system| system.name().to_owned()).collect();
     report.elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)
@@ -85,9 +89,10 @@ fn run_package(job: &Job, rules: &Rules, kind: ManifestKind, input: &str, env: &
     (env.observe)(Event::Step("reading manifests and init segments"));
     let (store, name) = (env.locate)(input)?;
     let (mut package, manifests) = read_package(kind, store.as_ref(), &name, Expect::Clear)?;
-    let substreams = package.substreams();
-    package.check_muxed(job.preset)?;
-    let plan = plan(job, rules, &substreams, env)?;
+    let substreams = package.substreams(rules.keys);
+    let assignment = rules.keys.assign(&substreams)?;
+    package.check_muxed(&assignment)?;
+    let plan = plan(job, rules, &substreams, &assignment, env)?;
     (env.observe)(Event::Step("encrypting"));
     let mut done = files::protect(&package, &substreams, &plan, store.as_ref(), env)?;
     (env.observe)(Event::Step("writing manifests"));
@@ -107,19 +112,17 @@ fn run_package(job: &Job, rules: &Rules, kind: ManifestKind, input: &str, env: &
 }
 
 /// Asks for keys and fixes what each substream gets.
-pub(super) fn plan(job: &Job, rules: &Rules, substreams: &[Substream], env: &Env<'_>) -> Result<Plan> {
-    let intent = Intent {
-        content_id: &rules.content_id,
-        scheme: rules.scheme,
-        preset: job.preset,
-        systems: &rules.systems,
-        manifests: &rules.manifests,
-        vector: rules.vector,
-        skd_template: &job.skd_template,
-    };
-    rules.check_substreams(job, substreams.len(), intent.key_count(substreams))?;
+pub(super) fn plan(
+    job: &Job,
+    rules: &Rules,
+    substreams: &[Substream],
+    assignment: &Assignment,
+    env: &Env<'_>,
+) -> Result<Plan> {
+    rules.check_substreams(job, substreams.len(), assignment.keys.len())?;
     (env.observe)(Event::Step("exchanging keys"));
-    let request = intent.request(substreams);
+    let intent = rules.intent(job, assignment);
+    let request = intent.request();
     let answer = env.keys.exchange(env.http, request.clone())?;
     Plan::resolve(&intent, substreams, check(&request, answer)?, env.random)
 }

@@ -1,4 +1,4 @@
-//! DRMtoday: sign-in with CAS tickets, then SPEKE 2.0 at the organization's CPIX ingest configuration.
+//! DRMtoday: sign-in with CAS tickets, then SPEKE at the organization's CPIX ingest configuration.
 
 use std::fmt;
 
@@ -6,12 +6,12 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::cas::Cas;
-use super::speke;
 use super::transport::{shown, with_retries};
-use crate::base::env::Http;
+use super::{generate, speke};
+use crate::base::env::{Http, Request, Response};
 use crate::base::{Error, Result};
 use crate::cpix::Document;
-use crate::keys::KeyServer;
+use crate::keys::{KeyServer, SpekeVersion, check};
 
 /// The servers of one environment.
 #[derive(Debug)]
@@ -67,11 +67,23 @@ pub struct Account {
     pub password: SecretString,
 }
 
+/// Who invents key ids and keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Endpoint {
+    /// The caller proposes key ids and rules: POST of a request document.
+    #[default]
+    Process,
+    /// The server makes a key for each stream type of its configuration: GET of an asset.
+    Generate,
+}
+
 /// DRMtoday as a key server.
 pub struct DrmToday {
     /// The process endpoint, without ticket.
     service: String,
     cas: Cas,
+    version: SpekeVersion,
+    endpoint: Endpoint,
 }
 
 impl fmt::Debug for DrmToday {
@@ -98,7 +110,24 @@ impl DrmToday {
             segment("organization", &account.organization)?,
             segment("CPIX configuration", &account.cpix_config)?
         );
-        Ok(Self { service, cas: Cas::new(auth_url, &account.user, account.password) })
+        Ok(Self {
+            service,
+            cas: Cas::new(auth_url, &account.user, account.password),
+            version: SpekeVersion::default(),
+            endpoint: Endpoint::default(),
+        })
+    }
+
+    /// The same account with requests in another version of SPEKE.
+    #[must_use]
+    pub fn with_version(self, version: SpekeVersion) -> Self {
+        Self { version, ..self }
+    }
+
+    /// The same account with keys from this endpoint.
+    #[must_use]
+    pub fn with_endpoint(self, endpoint: Endpoint) -> Self {
+        Self { endpoint, ..self }
     }
 
     /// The address that tickets are bound to: of the process endpoint (POST a request document), or with
@@ -125,11 +154,41 @@ impl DrmToday {
 
 impl KeyServer for DrmToday {
     fn exchange(&self, http: &dyn Http, document: Document) -> Result<Document> {
-        let mut request = speke::post(self.service.clone(), &document);
+        match self.endpoint {
+            Endpoint::Process => self.process(http, &document),
+            Endpoint::Generate => self.generate(http, &document),
+        }
+    }
+}
+
+impl DrmToday {
+    fn process(&self, http: &dyn Http, document: &Document) -> Result<Document> {
+        let mut request = speke::post(self.service.clone(), document, self.version)?;
+        let response = self.call(http, &mut request, &self.service, "")?;
+        speke::answer(document, &request, response, self.version)
+    }
+
+    /// The answer is CPIX 2.3, whatever the version of SPEKE.
+    fn generate(&self, http: &dyn Http, document: &Document) -> Result<Document> {
+        let service = self.service_url(document.content_id.as_deref())?;
+        let scheme = document.content_keys.iter().find_map(|key| key.common_encryption_scheme);
+        let query = scheme.map_or_else(String::new, |scheme| format!("?x-signaling-alg={scheme}"));
+        let mut request =
+            Request { method: "GET", url: service.clone(), headers: Vec::new(), body: Vec::new() };
+        let response = self.call(http, &mut request, &service, &query)?;
+        let place = shown(&request);
+        speke::read_answer(&request, response, SpekeVersion::V2_0)
+            .and_then(|answer| check(document, generate::assign(document, answer)?))
+            .map_err(|error| error.at(place))
+    }
+
+    /// Sends with a fresh ticket each time; a ticket is bound to the address without its query.
+    fn call(&self, http: &dyn Http, request: &mut Request, service: &str, query: &str) -> Result<Response> {
+        let address = format!("{service}{query}");
         let mut call = || {
             with_retries(http, || {
-                request.url = self.cas.service_ticket(http, &self.service)?.append_to(&self.service);
-                http.send(&request)
+                request.url = self.cas.service_ticket(http, service)?.append_to(&address);
+                http.send(request)
             })
         };
         let mut result = call();
@@ -137,8 +196,7 @@ impl KeyServer for DrmToday {
             self.cas.forget();
             result = call();
         }
-        let response = result.map_err(|error| error.at(shown(&request)))?;
-        speke::answer(&document, &request, response)
+        result.map_err(|error| error.at(shown(request)))
     }
 }
 
@@ -321,6 +379,30 @@ mod tests {
         for asset in ["", ".", ".."] {
             assert_eq!(server().service_url(Some(asset)).unwrap_err().kind(), Kind::Usage);
         }
+    }
+
+    #[test]
+    fn generated_keys_are_asked_for_by_asset_and_scheme_with_a_ticket_for_the_path() {
+        let mut made = request_for_two();
+        for key in &mut made.content_keys {
+            key.kid = crate::base::Kid::new(key.kid.bytes().map(|byte| byte | 0x80));
+        }
+        for (rule, key) in made.usage_rules.iter_mut().zip(&made.content_keys) {
+            rule.kid = key.kid;
+        }
+        let service =
+            "service=https%3A%2F%2Ffe.example%2Ffrontend%2Fcpix%2Fv1%2Forg%2Fingest%2Fcfg%2Fcontent";
+        let url = format!("{SERVICE}/content?x-signaling-alg=cbcs&ticket=ST-1");
+        let script = Script::new(vec![
+            login(),
+            step(TGT, service, answer(200, &[], "ST-1")),
+            Step { method: "GET", ..step(&url, "", answer(200, &[], &response_to(&made))) },
+        ]);
+        let server = server().with_endpoint(Endpoint::Generate);
+        let document = server.exchange(&script, request_for_two()).unwrap();
+        assert!(script.is_done());
+        let first: Vec<_> = document.content_keys.iter().map(|key| key.kid.bytes()[0]).collect();
+        assert_eq!(first, [0x81, 0x82]);
     }
 
     #[test]

@@ -2,22 +2,29 @@
 
 mod cas;
 mod check;
+mod contract;
 mod dev;
 mod drmtoday;
+mod generate;
 mod raw;
 mod request;
 mod speke;
+mod speke_version;
 mod transport;
+mod vendors;
 
 #[cfg(test)]
 mod scripted;
 
 pub use check::check;
+pub use contract::{AUDIO_PRESETS, Contract, Part, SidePreset, VIDEO_PRESETS};
 pub use dev::DevKeys;
-pub use drmtoday::{Account, DrmToday, ENVIRONMENTS, Environment};
+pub use drmtoday::{Account, DrmToday, ENVIRONMENTS, Endpoint, Environment};
 pub use raw::KeyFile;
 pub use request::{Wanted, request};
 pub use speke::Speke;
+pub use speke_version::SpekeVersion;
+pub use vendors::{VENDORS, Vendor, basic, bearer};
 
 use crate::base::Result;
 use crate::base::env::Http;

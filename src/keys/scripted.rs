@@ -10,6 +10,7 @@ use crate::keys::{Wanted, request};
 
 /// An expected request and its answer; `None` stands for a connection that breaks.
 pub(crate) struct Step {
+    pub(crate) method: &'static str,
     pub(crate) url: String,
     pub(crate) body_has: String,
     pub(crate) answer: Option<Response>,
@@ -35,7 +36,7 @@ impl Http for Script {
     fn send(&self, request: &Request) -> Result<Response> {
         let step = self.steps.lock().unwrap().pop_front();
         let step = step.unwrap_or_else(|| panic!("a request that nobody expects: {}", request.url));
-        assert_eq!(request.method, "POST");
+        assert_eq!(request.method, step.method);
         assert_eq!(request.url, step.url);
         let body = String::from_utf8_lossy(&request.body);
         assert!(body.contains(&step.body_has), "{body} lacks {}", step.body_has);
@@ -55,7 +56,7 @@ pub(crate) fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Optio
 
 /// A step that expects a request to `url`, whose body has `body_has`.
 pub(crate) fn step(url: &str, body_has: &str, answer: Option<Response>) -> Step {
-    Step { url: url.to_owned(), body_has: body_has.to_owned(), answer }
+    Step { method: "POST", url: url.to_owned(), body_has: body_has.to_owned(), answer }
 }
 
 /// A request for a key for video and one for audio.

@@ -1,4 +1,4 @@
-//! SPEKE 2.0 client: a CPIX 2.3 document is posted and comes back filled.
+//! SPEKE client — SPEKE 1.0, 2.0, 2.1: a CPIX document is posted and comes back filled.
 
 use std::fmt;
 
@@ -10,22 +10,17 @@ use super::transport::{first_line, shown, shown_url, status_text, with_retries};
 use crate::base::env::{Http, Request, Response};
 use crate::base::{Error, Result};
 use crate::cpix::{self, Document};
-use crate::keys::{KeyServer, check};
-
-const VERSION: &str = "2.0";
+use crate::keys::{KeyServer, SpekeVersion, check};
 
 /// The error texts of SPEKE 2.0 with what they mean for the one who packages; the more special first.
 const ERRORS: &[(&str, &str)] = &[
     ("Missing CPIX@contentId", "the request needs a resource id"),
-    ("Missing CPIX@version", "the server wants another SPEKE version"),
-    (
-        "Unsupported CPIX@version",
-        "the server does not take CPIX 2.3, ask the vendor for its SPEKE 2.0 address",
-    ),
+    ("Missing CPIX@version", "the server wants SPEKE 2.0 or 2.1, see --speke"),
+    ("Unsupported CPIX@version", "the server wants another SPEKE version, see --speke"),
     ("Missing ContentKey@commonEncryptionScheme", "a content key lacks its scheme"),
     ("Non compliant ContentKey@commonEncryptionScheme combination", "all keys must be of one scheme"),
     ("ContentKey@commonEncryptionScheme non compatible", "this DRM system cannot use this scheme"),
-    ("Unsupported SPEKE version", "ask the vendor for its SPEKE 2.0 address"),
+    ("Unsupported SPEKE version", "the server wants another SPEKE version, see --speke"),
     ("Malformed encryption contract", "the usage rules contradict each other"),
     (
         "Requested CPIX encryption contract not supported",
@@ -35,10 +30,11 @@ const ERRORS: &[(&str, &str)] = &[
     ("MALFORMED_REQUEST", "this looks like the address of a license server, expected that of the key server"),
 ];
 
-/// A SPEKE 2.0 key server at one address.
+/// A SPEKE key server at one address.
 pub struct Speke {
     url: SecretString,
     headers: Vec<(String, SecretString)>,
+    version: SpekeVersion,
 }
 
 impl Speke {
@@ -46,13 +42,13 @@ impl Speke {
     ///
     /// # Errors
     /// [`Kind::Usage`](crate::base::Kind::Usage) when it is not an `http` or `https` address.
-    pub fn new(url: &str, headers: Vec<(String, SecretString)>) -> Result<Self> {
+    pub fn new(url: &str, headers: Vec<(String, SecretString)>, version: SpekeVersion) -> Result<Self> {
         let known =
             Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "https" | "http") && url.has_host());
         if !known {
             return Err(Error::usage("the key server URL is not an http or https address").clause("RFC 3986"));
         }
-        Ok(Self { url: SecretString::from(url), headers })
+        Ok(Self { url: SecretString::from(url), headers, version })
     }
 }
 
@@ -64,42 +60,57 @@ impl fmt::Debug for Speke {
 
 impl KeyServer for Speke {
     fn exchange(&self, http: &dyn Http, document: Document) -> Result<Document> {
-        let mut request = post(self.url.expose_secret().to_owned(), &document);
+        let mut request = post(self.url.expose_secret().to_owned(), &document, self.version)?;
         let headers = self.headers.iter();
         request.headers.extend(headers.map(|(name, value)| (name.clone(), value.expose_secret().to_owned())));
         let response = with_retries(http, || http.send(&request)).map_err(|e| e.at(shown(&request)))?;
-        answer(&document, &request, response)
+        answer(&document, &request, response, self.version)
     }
 }
 
 /// The request that asks for the keys of `document`.
-pub(super) fn post(url: String, document: &Document) -> Request {
-    let headers = [("Content-Type", "application/xml"), ("X-Speke-Version", VERSION)];
-    Request {
+///
+/// # Errors
+/// When the version cannot carry it.
+pub(super) fn post(url: String, document: &Document, version: SpekeVersion) -> Result<Request> {
+    let mut headers = vec![("Content-Type", "application/xml")];
+    headers.extend(version.header().map(|version| ("X-Speke-Version", version)));
+    Ok(Request {
         method: "POST",
         url,
-        headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
-        body: cpix::write(document),
-    }
+        headers: headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        body: version.write(document)?,
+    })
 }
 
 /// Reads and checks the answer to `request`.
 ///
 /// # Errors
 /// [`Kind::Keys`](crate::base::Kind::Keys), with what the server said.
-pub(super) fn answer(document: &Document, request: &Request, response: Response) -> Result<Document> {
-    read_answer(document, request, response).map_err(|error| error.at(shown(request)))
+pub(super) fn answer(
+    document: &Document,
+    request: &Request,
+    response: Response,
+    version: SpekeVersion,
+) -> Result<Document> {
+    let found = read_answer(request, response, version);
+    found.and_then(|found| check(document, found)).map_err(|error| error.at(shown(request)))
 }
 
-fn read_answer(document: &Document, request: &Request, response: Response) -> Result<Document> {
+/// Reads the answer to `request`, without regard to what was asked for.
+///
+/// # Errors
+/// [`Kind::Keys`](crate::base::Kind::Keys), with what the server said.
+pub(super) fn read_answer(request: &Request, response: Response, version: SpekeVersion) -> Result<Document> {
     if response.status != 200 {
         return Err(refusal(request, &response));
     }
-    if let Some(version) = response.header("X-Speke-Version")
-        && version != VERSION
+    if let Some(found) = response.header("X-Speke-Version")
+        && found != version.name()
     {
-        return Err(Error::keys(format!("the answer is SPEKE {version:.20}, expected {VERSION}"))
-            .clause("SPEKE 2.0, X-Speke-Version"));
+        return Err(Error::keys(format!("the answer is SPEKE {found:.20}, expected {}", version.name()))
+            .clause("SPEKE 2.0, X-Speke-Version")
+            .hint("name the server's version with --speke"));
     }
     if let Some(found) = cpix::not_xml(&response.body) {
         let line = quoted(&first_line(request, &response.body));
@@ -111,8 +122,7 @@ fn read_answer(document: &Document, request: &Request, response: Response) -> Re
     }
     let body = Zeroizing::new(response.body);
     // A document that breaks the rules of CPIX is here a fault of the server.
-    let found = cpix::read(&body).map_err(|error| Error::keys(format!("the answer: {error}")))?;
-    check(document, found)
+    version.read(&body).map_err(|error| Error::keys(format!("the answer: {error}")))
 }
 
 /// The error for a status other than 200.
@@ -159,7 +169,7 @@ mod tests {
 
     fn exchange(script: &Script) -> Result<Document> {
         let headers = vec![("X-Api-Key".to_owned(), SecretString::from("api-marked"))];
-        Speke::new(URL, headers).unwrap().exchange(script, request_for_two())
+        Speke::new(URL, headers, SpekeVersion::V2_0).unwrap().exchange(script, request_for_two())
     }
 
     fn refused(status: u16, headers: &[(&str, &str)], body: &str) -> String {
@@ -266,11 +276,11 @@ mod tests {
     #[test]
     fn an_address_is_checked_and_never_shown_whole() {
         for url in ["", "keys.example", "ftp://keys.example/", "file:///marked"] {
-            let error = Speke::new(url, Vec::new()).unwrap_err();
+            let error = Speke::new(url, Vec::new(), SpekeVersion::V2_0).unwrap_err();
             assert_eq!(error.kind(), Kind::Usage);
             assert!(!error.to_string().contains("marked"));
         }
-        let shown = format!("{:?}", Speke::new(URL, Vec::new()).unwrap());
+        let shown = format!("{:?}", Speke::new(URL, Vec::new(), SpekeVersion::V2_0).unwrap());
         assert!(!shown.contains("marked"), "{shown}");
     }
 }

@@ -1,5 +1,6 @@
 //! The product, still pure: a plan is applied to init segments, segments, files and manifests — ISO/IEC 23000-19.
 
+mod assignment;
 mod cmaf;
 mod decrypt;
 mod offsets;
@@ -9,10 +10,11 @@ mod resource;
 mod segments;
 mod track;
 
+pub use assignment::{Assignment, KeyPurpose, KeyRule, Preset, Substream};
 pub use cmaf::{Cmaf, WrittenSegment};
 pub use decrypt::{Decrypt, FindKey};
 pub use offsets::OffsetMap;
-pub use plan::{Intent, Plan, PlannedKey, Preset, Substream};
+pub use plan::{Intent, Plan, PlannedKey};
 pub use protect::{Protect, Totals, protect_init, protect_segment};
 pub use resource::{Changed, Edit, rewrite};
 pub use segments::{Boundaries, CmafSegment, MAX_CHUNK_BYTES, Segments};

@@ -3,35 +3,13 @@
 use crate::base::env::Random;
 use crate::base::{Error, Kid, Result, Secret};
 use crate::codec::TrackKind;
-use crate::cpix::{AudioFilter, ContentKey, Document, DrmSystem, VideoFilter};
+use crate::cpix::{ContentKey, Document, DrmSystem};
 use crate::drm::{ManifestKind, Signal, System};
 use crate::keys::{Wanted, request};
 use crate::protect::scheme::IvRule;
 use crate::protect::{Iv, Pattern, SampleIvs, Scheme, TrackProtection};
 
-/// How many keys a presentation has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Preset {
-    /// One key for all substreams.
-    #[default]
-    Preset0,
-    /// One key for each substream.
-    Preset1,
-}
-
-/// One encrypted rendition: a track that gets a key.
-#[derive(Clone, Debug)]
-pub struct Substream {
-    /// Its id in the report, such as `v1`.
-    pub id: String,
-    /// What it carries.
-    pub kind: TrackKind,
-    /// Width × height of a picture.
-    pub pixels: Option<u32>,
-    /// Channels of a sound.
-    pub channels: Option<u32>,
-}
+use super::assignment::{Assignment, Substream};
 
 /// What is decided before any key is fetched.
 pub struct Intent<'a> {
@@ -39,8 +17,8 @@ pub struct Intent<'a> {
     pub content_id: &'a str,
     /// The scheme of every track.
     pub scheme: &'static Scheme,
-    /// One key or many.
-    pub preset: Preset,
+    /// The keys that are wanted.
+    pub keys: &'a Assignment,
     /// The DRM systems.
     pub systems: &'a [&'static dyn System],
     /// The manifests that will be written.
@@ -52,33 +30,24 @@ pub struct Intent<'a> {
 }
 
 impl Intent<'_> {
-    /// How many keys there will be.
-    pub fn key_count(&self, substreams: &[Substream]) -> usize {
-        match self.preset {
-            Preset::Preset0 => 1.min(substreams.len()),
-            Preset::Preset1 => substreams.len(),
-        }
-    }
-
-    /// Which key a substream gets.
-    fn key_of(&self, substream: usize) -> usize {
-        match self.preset {
-            Preset::Preset0 => 0,
-            Preset::Preset1 => substream,
-        }
-    }
-
     /// The request document: one content key and rule for each key, what each system wants filled.
     ///
     /// Key ids follow from content id, scheme and track (RFC 9562 §5.5), so that a repeated job asks for the
     /// same keys and two schemes never share one.
-    pub fn request(&self, substreams: &[Substream]) -> Document {
-        let wanted: Vec<_> = match self.preset {
-            Preset::Preset0 => vec![self.shared_key(substreams)],
-            Preset::Preset1 => {
-                substreams.iter().map(|substream| self.own_key(substream, substreams)).collect()
-            }
-        };
+    pub fn request(&self) -> Document {
+        let wanted: Vec<_> = self
+            .keys
+            .keys
+            .iter()
+            .map(|key| Wanted {
+                id: key.id.clone(),
+                kid: self.kid(key.id.as_deref().unwrap_or(&key.track_type)),
+                explicit_iv: self.vector,
+                track_type: key.track_type.clone(),
+                video: key.video.clone(),
+                audio: key.audio.clone(),
+            })
+            .collect();
         let mut systems = Vec::new();
         for key in &wanted {
             for system in self.systems {
@@ -93,50 +62,6 @@ impl Intent<'_> {
     fn kid(&self, track: &str) -> Kid {
         let name = format!("drm-pack:{}:{}:{track}", self.content_id, self.scheme.name);
         Kid::new(*uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, name.as_bytes()).as_bytes())
-    }
-
-    /// SPEKE 2.0: `ALL` has one bare filter of each kind; with one kind alone it is that kind's word.
-    fn shared_key(&self, substreams: &[Substream]) -> Wanted {
-        let has = |kind| substreams.iter().any(|substream| substream.kind == kind);
-        let (video, audio) = (has(TrackKind::Video), has(TrackKind::Audio));
-        let track_type = match (video, audio) {
-            (true, false) => "VIDEO",
-            (false, true) => "AUDIO",
-            _ => "ALL",
-        };
-        Wanted {
-            id: None,
-            kid: self.kid(track_type),
-            explicit_iv: self.vector,
-            track_type: track_type.to_owned(),
-            video: video.then(VideoFilter::default),
-            audio: audio.then(AudioFilter::default),
-        }
-    }
-
-    /// A rule of its own for each substream, with a filter that says which it is.
-    fn own_key(&self, substream: &Substream, all: &[Substream]) -> Wanted {
-        let number = all
-            .iter()
-            .filter(|other| other.kind == substream.kind)
-            .position(|other| other.id == substream.id)
-            .map_or(1, |index| index + 1);
-        let word = if substream.kind == TrackKind::Video { "VIDEO" } else { "AUDIO" };
-        Wanted {
-            id: Some(substream.id.clone()),
-            kid: self.kid(&substream.id),
-            explicit_iv: self.vector,
-            track_type: format!("{word}_{number}"),
-            video: (substream.kind == TrackKind::Video).then_some(VideoFilter {
-                min_pixels: substream.pixels,
-                max_pixels: substream.pixels,
-                ..VideoFilter::default()
-            }),
-            audio: (substream.kind == TrackKind::Audio).then_some(AudioFilter {
-                min_channels: substream.channels,
-                max_channels: substream.channels,
-            }),
-        }
     }
 }
 
@@ -171,16 +96,21 @@ impl Plan {
         random: &dyn Random,
     ) -> Result<Self> {
         let mut keys = Vec::new();
+        let mut key_of = intent.keys.key_of.clone();
         for (index, mut key) in std::mem::take(&mut document.content_keys).into_iter().enumerate() {
+            // A key of a contract that no substream needs is not signaled.
+            let Some(track) = intent.keys.substreams_of(index, substreams).next() else { continue };
+            let number = keys.len();
+            let wanted = intent.keys.key_of.iter().zip(&mut key_of).filter(|(key, _)| **key == index);
+            wanted.for_each(|(_, slot)| *slot = number);
             let vector = vector(intent, &key, random)?;
             key.explicit_iv = Some(vector);
-            let track = substreams.iter().enumerate().find(|(number, _)| intent.key_of(*number) == index);
             let signal = Signal {
                 key: &key,
                 scheme: intent.scheme,
                 content_id: intent.content_id,
                 skd_template: intent.skd_template,
-                track: track.map_or("", |(_, substream)| substream.id.as_str()),
+                track: &track.id,
                 license_url: None,
             };
             let systems = signaling(intent, &signal, &document)
@@ -188,7 +118,6 @@ impl Plan {
             let value = key.value.clone().ok_or_else(|| no_key(index))?;
             keys.push(PlannedKey { kid: key.kid, value, vector, systems });
         }
-        let key_of = (0..substreams.len()).map(|substream| intent.key_of(substream)).collect();
         let patterns = substreams
             .iter()
             .map(|substream| match substream.kind {

@@ -9,6 +9,7 @@
     reason = "a test may stop at once and say why"
 )]
 
+mod contract;
 mod cpix;
 mod errors;
 mod hevc_slice_headers;

@@ -1,0 +1,48 @@
+//! `drm-pack plan`: tracks, keys, signaling and the request document, with nothing fetched or written.
+
+use std::fmt::Write as _;
+
+use crate::base::Result;
+use crate::job::{PlanReport, plan};
+use crate::keys::SpekeVersion;
+
+use super::args::PlanArgs;
+use super::keys::substream_limit;
+use super::output::{line, note};
+use super::pack::{job, locate};
+
+pub(super) fn run(args: &PlanArgs) -> Result<()> {
+    let version = SpekeVersion::find(&args.keys.speke)?;
+    let job = job(&args.inputs, &args.drm, &args.job, substream_limit(&args.keys)?)?;
+    let report = plan(&job, &locate, version)?;
+    if args.json {
+        line(&serde_json::to_string_pretty(&report).unwrap_or_default());
+        return Ok(());
+    }
+    report.warnings.iter().for_each(|warning| note(&format!("warning: {warning}")));
+    line(&text(&report));
+    Ok(())
+}
+
+/// The plan as people read it.
+fn text(report: &PlanReport) -> String {
+    let mut text = format!("content id {}, scheme {}\n\n", report.content_id, report.scheme);
+    for track in &report.tracks {
+        let shape = match (track.width, track.height, track.channels) {
+            (Some(width), Some(height), _) => format!("{width}x{height}"),
+            (.., Some(channels)) => format!("{channels} ch"),
+            _ => String::new(),
+        };
+        let (id, kind, codec) = (&track.id, &track.kind, &track.codec);
+        let _ = writeln!(text, "{id:4} {kind:6} {codec:16} {shape:>9}  key {}  {}", track.kid, track.source);
+    }
+    for key in &report.keys {
+        let tracks = if key.tracks.is_empty() { "no track".to_owned() } else { key.tracks.join(", ") };
+        let _ = writeln!(text, "\nkey {} {}: {tracks}", key.kid, key.track_type);
+        for signal in &key.signaling {
+            let _ = writeln!(text, "  {:10} {}", signal.system, signal.places.join(", "));
+        }
+    }
+    let _ = write!(text, "\nrequest\n{}", report.request.trim_end());
+    text
+}

@@ -1,0 +1,188 @@
+//! What a job would do: tracks, keys, schemes, signaling and the request, with nothing fetched or written.
+
+use serde::Serialize;
+
+use crate::base::env::Http;
+use crate::base::{Kid, Result};
+use crate::cpix::{Document, DrmSystem};
+use crate::drm;
+use crate::keys::{KeyServer, SpekeVersion, check};
+use crate::package::{Assignment, Intent, Substream};
+
+use super::env::Locate;
+use super::mp4;
+use super::package::Expect;
+use super::report::TrackReport;
+use super::rules::{Job, Rules};
+use super::run::{input_kind, read_package};
+
+/// What a job would do.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlanReport {
+    /// `CPIX/@contentId`.
+    pub content_id: String,
+    /// The protection scheme of every track.
+    pub scheme: String,
+    /// The tracks that would be protected.
+    pub tracks: Vec<PlannedTrack>,
+    /// The keys that would be asked for.
+    pub keys: Vec<PlannedKeyReport>,
+    /// What the operator should know.
+    pub warnings: Vec<String>,
+    /// The request document as it would be sent.
+    pub request: String,
+}
+
+/// A track that would be protected.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlannedTrack {
+    /// Its id: `v1`, `a1`, as in key files.
+    pub id: String,
+    /// `video` or `audio`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Where it was found: a Representation id, a playlist, a file.
+    pub source: String,
+    /// RFC 6381 codecs parameter.
+    pub codec: String,
+    /// Width in pixels, for video.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub width: Option<u16>,
+    /// Height in pixels, for video.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub height: Option<u16>,
+    /// Channels, for audio.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channels: Option<u16>,
+    /// The key id that would be proposed; the key server may replace it.
+    pub kid: String,
+}
+
+/// A key that would be asked for.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlannedKeyReport {
+    /// The key id that would be proposed.
+    pub kid: String,
+    /// `intendedTrackType`.
+    pub track_type: String,
+    /// The ids of the tracks under this key; none when the contract has a key that no track needs.
+    pub tracks: Vec<String>,
+    /// What each DRM system would signal.
+    pub signaling: Vec<SignalReport>,
+}
+
+/// What one DRM system would signal about a key.
+#[derive(Clone, Debug, Serialize)]
+pub struct SignalReport {
+    /// Its word in `--drm`.
+    pub system: String,
+    /// Where: `pssh`, `ContentProtection`, `EXT-X-KEY`, `EXT-X-SESSION-KEY`.
+    pub places: Vec<&'static str>,
+}
+
+/// What a job would protect.
+pub(super) struct Outline {
+    /// The facts of each substream.
+    pub(super) tracks: Vec<TrackReport>,
+    pub(super) substreams: Vec<Substream>,
+    pub(super) assignment: Assignment,
+    pub(super) warnings: Vec<String>,
+}
+
+/// Says what a job would do. Manifests and headers of the input are read; nothing is fetched from a key
+/// server and nothing is written.
+///
+/// # Errors
+/// As [`run`](crate::job::run) up to the exchange of keys.
+pub fn plan(job: &Job, locate: &Locate<'_>, version: SpekeVersion) -> Result<PlanReport> {
+    let rules = Rules::check(job, input_kind(&job.inputs)?)?;
+    let mut outline = outline(job, &rules, locate)?;
+    let intent = rules.intent(job, &outline.assignment);
+    let document = intent.request();
+    let request = String::from_utf8_lossy(&version.write(&document)?).into_owned();
+    outline.warnings.extend(rules.left_clear());
+    let kid_of = |number: usize| {
+        let key = outline.assignment.key_of.get(number).and_then(|key| document.content_keys.get(*key));
+        key.map_or_else(String::new, |key| key.kid.to_string())
+    };
+    let tracks = outline.tracks.iter().enumerate();
+    Ok(PlanReport {
+        content_id: rules.content_id.clone(),
+        scheme: rules.scheme.name.to_owned(),
+        tracks: tracks.map(|(number, track)| planned(track, kid_of(number))).collect(),
+        keys: planned_keys(&intent, &outline.substreams, &document),
+        warnings: outline.warnings.clone(),
+        request,
+    })
+}
+
+/// Fetches the keys that a job would use: what its key source answered, checked.
+///
+/// # Errors
+/// As [`run`](crate::job::run) up to the exchange of keys.
+pub fn fetch_keys(job: &Job, locate: &Locate<'_>, keys: &dyn KeyServer, http: &dyn Http) -> Result<Document> {
+    let rules = Rules::check(job, input_kind(&job.inputs)?)?;
+    let outline = outline(job, &rules, locate)?;
+    let request = rules.intent(job, &outline.assignment).request();
+    check(&request, keys.exchange(http, request.clone())?)
+}
+
+/// Reads the input as far as keys depend on it.
+fn outline(job: &Job, rules: &Rules, locate: &Locate<'_>) -> Result<Outline> {
+    let outline = match (input_kind(&job.inputs)?, job.inputs.first()) {
+        (Some(kind), Some(input)) => {
+            let (store, name) = locate(input)?;
+            let (mut package, _) = read_package(kind, store.as_ref(), &name, Expect::Clear)?;
+            let substreams = package.substreams(rules.keys);
+            let assignment = rules.keys.assign(&substreams)?;
+            package.check_muxed(&assignment)?;
+            let numbered = substreams.iter().enumerate();
+            let tracks = numbered.map(|(number, substream)| package.track_facts(number, substream));
+            let tracks = tracks.collect::<Result<_>>()?;
+            Outline { tracks, substreams, assignment, warnings: Vec::new() }
+        }
+        _ => mp4::outline(job, rules, locate)?,
+    };
+    rules.check_substreams(job, outline.substreams.len(), outline.assignment.keys.len())?;
+    Ok(outline)
+}
+
+fn planned(track: &TrackReport, kid: String) -> PlannedTrack {
+    let TrackReport { id, kind, source, codec, width, height, channels, .. } = track.clone();
+    PlannedTrack { id, kind, source, codec, width, height, channels, kid }
+}
+
+fn planned_keys(intent: &Intent<'_>, substreams: &[Substream], document: &Document) -> Vec<PlannedKeyReport> {
+    let keys = document.content_keys.iter().zip(&intent.keys.keys).enumerate();
+    keys.map(|(number, (key, purpose))| PlannedKeyReport {
+        kid: key.kid.to_string(),
+        track_type: purpose.track_type.clone(),
+        tracks: intent.keys.substreams_of(number, substreams).map(|track| track.id.clone()).collect(),
+        signaling: signals(document, key.kid),
+    })
+    .collect()
+}
+
+fn signals(document: &Document, kid: Kid) -> Vec<SignalReport> {
+    let systems = document.drm_systems.iter().filter(|system| system.kid == kid);
+    systems
+        .map(|system| SignalReport {
+            system: drm::find_id(system.system_id)
+                .map_or_else(|| system.system_id.to_string(), |found| found.name().to_owned()),
+            places: places(system),
+        })
+        .collect()
+}
+
+/// Where a request asks for signaling.
+fn places(system: &DrmSystem) -> Vec<&'static str> {
+    [
+        (system.pssh.is_some(), "pssh"),
+        (system.content_protection_data.is_some(), "ContentProtection"),
+        (system.hls_signaling_data.media.is_some(), "EXT-X-KEY"),
+        (system.hls_signaling_data.multivariant.is_some(), "EXT-X-SESSION-KEY"),
+    ]
+    .into_iter()
+    .filter_map(|(is_asked, place)| is_asked.then_some(place))
+    .collect()
+}
