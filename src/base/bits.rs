@@ -68,7 +68,7 @@ impl<'a> BitReader<'a> {
 
     fn byte(&mut self) -> Result<u8> {
         let Some(&byte) = self.bytes.get(self.next) else {
-            return Err(Error::input("the NAL unit ends inside its syntax").at_byte(self.next as u64));
+            return Err(Error::input("the bits end inside their syntax").at_byte(self.next as u64));
         };
         self.next += 1;
         Ok(byte)

@@ -24,6 +24,9 @@ pub(super) enum Command {
     KeyUrl(KeyUrlArgs),
     /// Decrypt a protected package or fragmented MP4 files: the inverse of pack
     Decrypt(DecryptArgs),
+    /// Validate, convert, encrypt, decrypt and explain CPIX documents
+    #[command(subcommand)]
+    Cpix(CpixCommand),
     /// Run a development key server: CAS tickets, SPEKE 1.0 to 2.1, CPIX for an asset, for tests and demonstrations
     #[cfg(feature = "server")]
     KeyServer(KeyServerArgs),
@@ -203,6 +206,12 @@ pub(super) struct KeyArgs {
     /// Lines [LABEL=]KID:KEY[:IV] in hex, # comments; - is standard input
     #[arg(long, value_name = "FILE")]
     pub(super) key_file: Option<PathBuf>,
+    /// A CPIX document with keys, usage rules and signaling
+    #[arg(long, value_name = "FILE")]
+    pub(super) cpix: Option<PathBuf>,
+    /// Private RSA key for an encrypted CPIX document, PKCS #8 as DER or PEM
+    #[arg(long, value_name = "FILE", requires = "cpix")]
+    pub(super) recipient_key: Vec<PathBuf>,
     /// Keys derived offline from SEED, for tests and demonstrations only
     #[arg(long, value_name = "SEED")]
     pub(super) dev_keys: Option<String>,
@@ -282,15 +291,71 @@ pub(super) struct DecryptArgs {
     /// Lines [LABEL=]KID:KEY[:IV] in hex, # comments; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "cpix", required_unless_present = "cpix")]
     pub(super) key_file: Option<PathBuf>,
-    /// A CPIX document with clear keys
+    /// A CPIX document
     #[arg(long, value_name = "FILE")]
     pub(super) cpix: Option<PathBuf>,
+    /// Private RSA key for an encrypted CPIX document, PKCS #8 as DER or PEM
+    #[arg(long, value_name = "FILE", requires = "cpix")]
+    pub(super) recipient_key: Vec<PathBuf>,
     /// Replace the output folder when the new one is whole
     #[arg(long)]
     pub(super) overwrite: bool,
     /// Print the report as JSON
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum CpixCommand {
+    /// Say what breaks the schema and what refers to nothing
+    Validate {
+        /// The document; - is standard input
+        file: PathBuf,
+        /// Version to hold it to: 2.1, 2.2, 2.3, 2.4 [default: the one that it names]
+        #[arg(long, value_name = "V")]
+        version: Option<String>,
+        /// Certificate of a signer, DER or PEM; every signature must be by one of them
+        #[arg(long, value_name = "CERT")]
+        trust: Vec<PathBuf>,
+    },
+    /// Write the document in another version; what is not concerned stays byte for byte
+    Convert {
+        #[command(flatten)]
+        file: CpixFileArgs,
+        /// 2.1, 2.2, 2.3 or 2.4
+        #[arg(long, value_name = "V")]
+        to: String,
+    },
+    /// Encrypt the content keys for recipients
+    Encrypt {
+        #[command(flatten)]
+        file: CpixFileArgs,
+        /// Certificate of a recipient, DER or PEM
+        #[arg(long, value_name = "CERT", required = true)]
+        recipient: Vec<PathBuf>,
+    },
+    /// Decrypt the content keys
+    Decrypt {
+        #[command(flatten)]
+        file: CpixFileArgs,
+        /// Private RSA key of a recipient, PKCS #8 as DER or PEM
+        #[arg(long, value_name = "KEY", required = true)]
+        recipient_key: Vec<PathBuf>,
+    },
+    /// Say in words what is in the document; keys are not shown
+    Explain {
+        /// The document; - is standard input
+        file: PathBuf,
+    },
+}
+
+#[derive(ArgsGroup, Debug)]
+pub(super) struct CpixFileArgs {
+    /// The document; - is standard input
+    pub(super) file: PathBuf,
+    /// Write to this file, which only its owner can read [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
 }
 
 #[cfg(feature = "server")]

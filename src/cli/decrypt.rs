@@ -7,7 +7,8 @@ use crate::job::{DecryptJob, Env, decrypt};
 use crate::keys::{DevKeys, KeyFile};
 
 use super::args::DecryptArgs;
-use super::keys::secret_text;
+use super::cpix::recipient_keys;
+use super::keys::{secret_bytes, secret_text};
 use super::output::{Progress, finish};
 use super::pack::{locate, overwrite};
 
@@ -19,8 +20,9 @@ pub(super) fn run(args: &DecryptArgs) -> Result<()> {
             Box::new(move |kid| file.lookup(kid).cloned())
         }
         (None, Some(path)) => {
-            let document =
-                cpix::read(secret_text(path)?.as_bytes()).map_err(|error| error.at(path.display()))?;
+            let recipients = recipient_keys(&args.recipient_key)?;
+            let document = cpix::read_with(&secret_bytes(path)?, &recipients)
+                .map_err(|error| error.at(path.display()))?;
             Box::new(move |kid| document.content_key(kid)?.value.clone())
         }
         (None, None) => Box::new(|_| None),

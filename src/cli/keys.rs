@@ -8,28 +8,37 @@ use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use crate::base::{Error, Result};
+use crate::cpix;
+use crate::cpix::usage::Strictness;
 use crate::io::{HttpClient, HttpOptions};
 use crate::keys::{
-    Account, DevKeys, DrmToday, Endpoint, Environment, KeyFile, KeyServer, Speke, SpekeVersion, Vendor,
-    basic, bearer,
+    Account, CpixFile, DevKeys, DrmToday, Endpoint, Environment, KeyFile, KeyServer, Speke, SpekeVersion,
+    Vendor, basic, bearer,
 };
 
 use super::args::{AccountArgs, HttpArgs, KeyArgs};
+use super::cpix::recipient_keys;
 
 /// Most substreams that DRMtoday takes.
 const DRMTODAY_SUBSTREAMS: usize = 9;
-/// Largest file of secrets that is read, in bytes.
-const MAX_SECRET_FILE: u64 = 1 << 20;
+/// Largest file of secrets that is read, in bytes: a little more than the largest CPIX document, so that one
+/// that is too large is told from one that is cut.
+const MAX_SECRET_FILE: u64 = (8 << 20) + 1;
 
 /// A key source, and the most substreams it takes.
 pub(super) fn key_server(args: &KeyArgs) -> Result<(Box<dyn KeyServer>, Option<usize>)> {
-    let given =
-        [args.key_server_url.is_some(), args.drmtoday, args.key_file.is_some(), args.dev_keys.is_some()];
+    let given = [
+        args.key_server_url.is_some(),
+        args.drmtoday,
+        args.key_file.is_some(),
+        args.cpix.is_some(),
+        args.dev_keys.is_some(),
+    ];
     match given.iter().filter(|given| **given).count() {
         0 | 1 => {}
         _ => {
             return Err(Error::usage("more than one source of keys")
-                .hint("give one of --key-server-url, --drmtoday, --key-file, --dev-keys"));
+                .hint("give one of --key-server-url, --drmtoday, --key-file, --cpix, --dev-keys"));
         }
     }
     let version = SpekeVersion::find(&args.speke)?;
@@ -44,6 +53,12 @@ pub(super) fn key_server(args: &KeyArgs) -> Result<(Box<dyn KeyServer>, Option<u
         let file = KeyFile::parse(&secret_text(path)?).map_err(|error| error.at(place))?;
         return Ok((Box::new(file), None));
     }
+    if let Some(path) = &args.cpix {
+        let keys = recipient_keys(&args.recipient_key)?;
+        let document =
+            cpix::read_with(&secret_bytes(path)?, &keys).map_err(|error| error.at(path.display()))?;
+        return Ok((Box::new(CpixFile::new(document, Strictness::Speke)), None));
+    }
     if let Some(seed) = &args.dev_keys {
         return Ok((Box::new(DevKeys::new(seed)), None));
     }
@@ -57,7 +72,7 @@ pub(super) fn key_server_url(args: &KeyArgs) -> Result<String> {
     let url = args.key_server_url.clone().or_else(|| std::env::var("DRM_PACK_KEY_SERVER_URL").ok());
     url.filter(|url| !url.is_empty()).ok_or_else(|| {
         Error::usage("no source of keys").hint(
-            "give one of --key-server-url (or DRM_PACK_KEY_SERVER_URL), --drmtoday, --key-file, --dev-keys",
+            "give one of --key-server-url (or DRM_PACK_KEY_SERVER_URL), --drmtoday, --key-file, --cpix, --dev-keys",
         )
     })
 }
@@ -152,18 +167,26 @@ pub(super) fn account(args: &AccountArgs) -> Result<Account> {
     })
 }
 
-/// A file of secrets, wiped when it is no longer needed; `-` is standard input.
+/// A file of secrets as text; `-` is standard input.
 pub(super) fn secret_text(path: &Path) -> Result<Zeroizing<String>> {
+    let bytes = secret_bytes(path)?;
+    std::str::from_utf8(&bytes)
+        .map(|text| Zeroizing::new(text.to_owned()))
+        .map_err(|_| Error::storage("stream did not contain valid UTF-8").at(path.display()))
+}
+
+/// A file of secrets, wiped when it is no longer needed; `-` is standard input.
+pub(super) fn secret_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
     let failed = |error: std::io::Error| {
         let kind = if error.kind() == std::io::ErrorKind::NotFound { Error::usage } else { Error::storage };
         kind(error.to_string()).at(path.display())
     };
-    let mut text = Zeroizing::new(String::new());
+    let mut bytes = Zeroizing::new(Vec::new());
     if path == Path::new("-") {
-        std::io::stdin().take(MAX_SECRET_FILE).read_to_string(&mut text).map_err(failed)?;
+        std::io::stdin().take(MAX_SECRET_FILE).read_to_end(&mut bytes).map_err(failed)?;
     } else {
         let file = std::fs::File::open(path).map_err(failed)?;
-        file.take(MAX_SECRET_FILE).read_to_string(&mut text).map_err(failed)?;
+        file.take(MAX_SECRET_FILE).read_to_end(&mut bytes).map_err(failed)?;
     }
-    Ok(text)
+    Ok(bytes)
 }

@@ -2,6 +2,7 @@
 
 mod args;
 mod check;
+mod cpix;
 mod decrypt;
 #[cfg(feature = "server")]
 mod demo;
@@ -42,6 +43,7 @@ fn run(command: Command) -> Result<()> {
         Command::Keys(args) => keys_command::run(&args),
         Command::KeyUrl(args) => key_url::run(&args),
         Command::Decrypt(args) => decrypt::run(&args),
+        Command::Cpix(command) => cpix::run(&command),
         #[cfg(feature = "server")]
         Command::KeyServer(args) => key_server::run(&args),
         #[cfg(feature = "server")]

@@ -1,6 +1,6 @@
 //! MPEG audio in `mp4a` sample entries — ISO/IEC 14496-14 §6.7, ISO/IEC 14496-1 §7.2.6, ISO/IEC 14496-3 §1.6.
 
-use super::{Codec, Config, Protection, TrackKind};
+use super::{CipherModes, Codec, Config, Protection, TrackKind};
 use crate::base::bits::BitReader;
 use crate::base::bytes::Reader;
 use crate::base::{Error, FourCc, Result};
@@ -11,6 +11,7 @@ pub(super) static CODEC: Codec = Codec {
     kind: TrackKind::Audio,
     sample_entries: &[FourCc(*b"mp4a")],
     protection: Protection::WholeSample,
+    cipher_modes: CipherModes::All,
     rfc6381,
 };
 

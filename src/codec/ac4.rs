@@ -1,6 +1,6 @@
 //! AC-4, protected whole — ETSI TS 103 190-2 annex E.
 
-use super::{Codec, Config, Protection, TrackKind};
+use super::{CipherModes, Codec, Config, Protection, TrackKind};
 use crate::base::bits::BitReader;
 use crate::base::{Error, FourCc, Result};
 
@@ -10,6 +10,7 @@ pub(super) static CODEC: Codec = Codec {
     kind: TrackKind::Audio,
     sample_entries: &[FourCc(*b"ac-4")],
     protection: Protection::WholeSample,
+    cipher_modes: CipherModes::All,
     rfc6381,
 };
 

@@ -1,6 +1,6 @@
 //! Audio whose sample entry names it well enough — ETSI TS 102 366 annex F, ETSI TS 102 114 annex E, and others.
 
-use super::{Codec, Config, Protection, TrackKind};
+use super::{CipherModes, Codec, Config, Protection, TrackKind};
 use crate::base::{FourCc, Result};
 
 /// What all rows of this file have in common.
@@ -9,6 +9,7 @@ const AUDIO: Codec = Codec {
     kind: TrackKind::Audio,
     sample_entries: &[],
     protection: Protection::WholeSample,
+    cipher_modes: CipherModes::All,
     rfc6381: entry_alone,
 };
 

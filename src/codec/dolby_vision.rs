@@ -1,6 +1,6 @@
 //! Dolby Vision over HEVC and AVC — Dolby Vision Streams Within the ISO Base Media File Format §2, §3.
 
-use super::{Codec, Config, Protection, TrackKind, avc, hevc};
+use super::{CipherModes, Codec, Config, Protection, TrackKind, avc, hevc};
 use crate::base::bytes::Reader;
 use crate::base::{FourCc, Result};
 
@@ -10,6 +10,7 @@ pub(super) static HEVC: Codec = Codec {
     kind: TrackKind::Video,
     sample_entries: &[FourCc(*b"dvh1"), FourCc(*b"dvhe")],
     protection: Protection::Ranges(hevc::slice_segment_data_ranges),
+    cipher_modes: CipherModes::All,
     rfc6381,
 };
 
@@ -19,6 +20,7 @@ pub(super) static AVC: Codec = Codec {
     kind: TrackKind::Video,
     sample_entries: &[FourCc(*b"dva1"), FourCc(*b"dvav")],
     protection: Protection::Ranges(avc::slice_data_ranges),
+    cipher_modes: CipherModes::All,
     rfc6381,
 };
 

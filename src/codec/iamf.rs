@@ -1,6 +1,6 @@
 //! Immersive Audio Model and Formats — AOM IAMF §3, §6.
 
-use super::{Codec, Config, Protection, TrackKind};
+use super::{CipherModes, Codec, Config, Protection, TrackKind};
 use crate::base::bytes::Reader;
 use crate::base::{Error, FourCc, Result};
 
@@ -10,6 +10,7 @@ pub(super) static CODEC: Codec = Codec {
     kind: TrackKind::Audio,
     sample_entries: &[FourCc(*b"iamf")],
     protection: Protection::WholeSample,
+    cipher_modes: CipherModes::All,
     rfc6381,
 };
 

@@ -14,6 +14,7 @@ mod iamf;
 mod mpegh;
 mod nal;
 mod text;
+mod vp9;
 
 use std::ops::Range;
 
@@ -73,6 +74,15 @@ pub enum Protection {
     Ranges(fn(&Config<'_>) -> Result<Box<dyn Ranges>>),
 }
 
+/// The block cipher modes that the carriage of a codec allows: ISO/IEC 23001-7 §10.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CipherModes {
+    /// All of them.
+    All,
+    /// The counter mode only.
+    Counter,
+}
+
 /// One codec.
 pub struct Codec {
     /// Its name for people.
@@ -83,6 +93,8 @@ pub struct Codec {
     pub sample_entries: &'static [FourCc],
     /// How its samples are protected.
     pub protection: Protection,
+    /// Which schemes it goes with.
+    pub cipher_modes: CipherModes,
     /// The `codecs` parameter of a sample entry: RFC 6381.
     pub rfc6381: fn(&Config<'_>) -> Result<String>,
 }
@@ -93,6 +105,8 @@ pub static ALL: &[&Codec] = &[
     &hevc::CODEC,
     &dolby_vision::HEVC,
     &dolby_vision::AVC,
+    &vp9::CODEC,
+    &vp9::VP8,
     &aac::CODEC,
     &audio::AC_3,
     &audio::E_AC_3,

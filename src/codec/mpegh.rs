@@ -1,6 +1,6 @@
 //! MPEG-H 3D audio — ISO/IEC 23008-3 clause 20.
 
-use super::{Codec, Config, Protection, TrackKind};
+use super::{CipherModes, Codec, Config, Protection, TrackKind};
 use crate::base::bytes::Reader;
 use crate::base::{FourCc, Result};
 
@@ -10,6 +10,7 @@ pub(super) static CODEC: Codec = Codec {
     kind: TrackKind::Audio,
     sample_entries: &[FourCc(*b"mha1"), FourCc(*b"mha2"), FourCc(*b"mhm1"), FourCc(*b"mhm2")],
     protection: Protection::WholeSample,
+    cipher_modes: CipherModes::All,
     rfc6381,
 };
 

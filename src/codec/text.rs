@@ -1,11 +1,17 @@
 //! Subtitles and captions, which are never protected — ISO/IEC 14496-30, 3GPP TS 26.245.
 
-use super::{Codec, Config, Protection, TrackKind};
+use super::{CipherModes, Codec, Config, Protection, TrackKind};
 use crate::base::{FourCc, Result};
 
 /// What all rows of this file have in common.
-const TEXT: Codec =
-    Codec { name: "", kind: TrackKind::Text, sample_entries: &[], protection: Protection::Never, rfc6381 };
+const TEXT: Codec = Codec {
+    name: "",
+    kind: TrackKind::Text,
+    sample_entries: &[],
+    protection: Protection::Never,
+    cipher_modes: CipherModes::All,
+    rfc6381,
+};
 
 /// WebVTT: ISO/IEC 14496-30 §7.
 pub(super) static WEBVTT: Codec = Codec { name: "WebVTT", sample_entries: &[FourCc(*b"wvtt")], ..TEXT };

@@ -178,7 +178,10 @@ impl DrmToday {
         let response = self.call(http, &mut request, &service, &query)?;
         let place = shown(&request);
         speke::read_answer(&request, response, SpekeVersion::V2_0)
-            .and_then(|answer| check(document, generate::assign(document, answer)?))
+            .and_then(|answer| {
+                let answer = generate::assign(document, answer).and_then(|answer| check(document, answer));
+                answer.map_err(|error| speke::told(&request, &error))
+            })
             .map_err(|error| error.at(place))
     }
 

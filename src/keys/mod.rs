@@ -4,6 +4,7 @@ mod cas;
 mod check;
 mod contract;
 mod dev;
+mod document;
 mod drmtoday;
 mod generate;
 mod raw;
@@ -15,10 +16,13 @@ mod vendors;
 
 #[cfg(test)]
 mod scripted;
+#[cfg(test)]
+mod tests;
 
 pub use check::check;
 pub use contract::{AUDIO_PRESETS, Contract, Part, SidePreset, VIDEO_PRESETS};
 pub use dev::DevKeys;
+pub use document::CpixFile;
 pub use drmtoday::{Account, DrmToday, ENVIRONMENTS, Endpoint, Environment};
 pub use raw::KeyFile;
 pub use request::{Wanted, request};

@@ -6,11 +6,14 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::transport::{first_line, shown, shown_url, status_text, with_retries};
+use super::transport::{first_line, scrubbed, shown, shown_url, status_text, with_retries};
 use crate::base::env::{Http, Request, Response};
 use crate::base::{Error, Result};
 use crate::cpix::{self, Document};
 use crate::keys::{KeyServer, SpekeVersion, check};
+
+/// Longest error about an answer, in characters.
+const MAX_TOLD: usize = 600;
 
 /// The error texts of SPEKE 2.0 with what they mean for the one who packages; the more special first.
 const ERRORS: &[(&str, &str)] = &[
@@ -94,7 +97,14 @@ pub(super) fn answer(
     version: SpekeVersion,
 ) -> Result<Document> {
     let found = read_answer(request, response, version);
-    found.and_then(|found| check(document, found)).map_err(|error| error.at(shown(request)))
+    found
+        .and_then(|found| check(document, found).map_err(|error| told(request, &error)))
+        .map_err(|error| error.at(shown(request)))
+}
+
+/// An error that may repeat a part of the answer, without secrets.
+pub(super) fn told(request: &Request, error: &Error) -> Error {
+    Error::keys(scrubbed(request, &error.to_string()).chars().take(MAX_TOLD).collect::<String>())
 }
 
 /// Reads the answer to `request`, without regard to what was asked for.
@@ -122,7 +132,7 @@ pub(super) fn read_answer(request: &Request, response: Response, version: SpekeV
     }
     let body = Zeroizing::new(response.body);
     // A document that breaks the rules of CPIX is here a fault of the server.
-    version.read(&body).map_err(|error| Error::keys(format!("the answer: {error}")))
+    version.read(&body).map_err(|error| told(request, &error).at("the answer"))
 }
 
 /// The error for a status other than 200.

@@ -64,15 +64,22 @@ pub(super) fn shown_url(url: &str) -> String {
 pub(super) fn first_line(request: &Request, body: &[u8]) -> String {
     let head = body.get(..body.len().min(MAX_LINE * 16)).unwrap_or_default();
     let text = String::from_utf8_lossy(head);
-    let mut line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
+    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    scrubbed(request, line).chars().take(MAX_LINE).collect()
+}
+
+/// A text that may repeat what a server said, without the secrets of the request and without runs of
+/// characters that look like keys or tickets.
+pub(super) fn scrubbed(request: &Request, text: &str) -> String {
+    let mut text = text.to_owned();
     for secret in secrets(request) {
-        line = line.replace(&secret, "…");
+        text = text.replace(&secret, "…");
     }
-    let words: Vec<_> = line
+    let words: Vec<_> = text
         .split_whitespace()
         .map(|word| if word.contains("://") { shown_url(word) } else { masked(word) })
         .collect();
-    words.join(" ").chars().filter(|c| !c.is_control()).take(MAX_LINE).collect()
+    words.join(" ").chars().filter(|c| !c.is_control()).collect()
 }
 
 /// Query values, the password, form values, tickets in the path and values of headers that authorize.

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use crate::base::{Error, FourCc, Result};
-use crate::codec::{self, Codec, Config, Protection, Ranges, TrackKind};
+use crate::codec::{self, CipherModes, Codec, Config, Protection, Ranges, TrackKind};
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::SampleEntry;
 use crate::isobmff::track::{Track, tracks};
-use crate::protect::TrackProtection;
+use crate::protect::{Mode, TrackProtection};
 
 /// A track that has samples for a player.
 #[derive(Clone)]
@@ -92,6 +92,14 @@ impl ProtectedTrack {
         let codec = media.codec.filter(|_| media.is_protectable()).ok_or_else(|| {
             Error::unsupported(format!("track {} carries nothing that is protected", media.track.track_id))
         })?;
+        let scheme = protection.scheme;
+        if codec.cipher_modes == CipherModes::Counter && scheme.mode != Mode::Ctr {
+            return Err(Error::unsupported(format!(
+                "{} with the protection scheme {}",
+                codec.name, scheme.name
+            ))
+            .clause("VP Codec ISO Media File Format Binding, Common Encryption"));
+        }
         Ok(Self {
             track_id: media.track.track_id,
             sample_entries: media.track.sample_entries.clone(),

@@ -176,7 +176,13 @@ impl BlockCipherEncClosure for CbcEncrypt<'_> {
             }
         }
         // The last ranges: lanes that have nothing left drop out.
-        while lanes.iter_mut().fold(false, |worked, lane| lane.step(backend, data) || worked) {}
+        let mut worked = true;
+        while worked {
+            worked = false;
+            for lane in &mut lanes {
+                worked |= lane.step(backend, data);
+            }
+        }
     }
 }
 

@@ -13,6 +13,7 @@ mod contract;
 mod cpix;
 mod errors;
 mod hevc_slice_headers;
+mod hevc_stream;
 mod identity;
 #[cfg(feature = "server")]
 mod key_server;
@@ -21,3 +22,4 @@ mod media;
 mod pack;
 mod slice_headers;
 mod trace;
+mod vp9_headers;

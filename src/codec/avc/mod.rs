@@ -6,7 +6,7 @@ mod slice_header;
 use std::ops::Range;
 
 use self::parameter_sets::ParameterSets;
-use super::{Codec, Config, Protection, Ranges, TrackKind, nal};
+use super::{CipherModes, Codec, Config, Protection, Ranges, TrackKind, nal};
 use crate::base::bits::BitReader;
 use crate::base::bytes::Reader;
 use crate::base::{Error, FourCc, Result};
@@ -17,6 +17,7 @@ pub(super) static CODEC: Codec = Codec {
     kind: TrackKind::Video,
     sample_entries: &[FourCc(*b"avc1"), FourCc(*b"avc3")],
     protection: Protection::Ranges(slice_data_ranges),
+    cipher_modes: CipherModes::All,
     rfc6381,
 };
 

@@ -9,7 +9,7 @@ mod sps;
 use std::ops::Range;
 
 use self::parameter_sets::ParameterSets;
-use super::{Codec, Config, Protection, Ranges, TrackKind, nal};
+use super::{CipherModes, Codec, Config, Protection, Ranges, TrackKind, nal};
 use crate::base::bits::BitReader;
 use crate::base::bytes::Reader;
 use crate::base::{Error, FourCc, Result};
@@ -20,6 +20,7 @@ pub(super) static CODEC: Codec = Codec {
     kind: TrackKind::Video,
     sample_entries: &[FourCc(*b"hvc1"), FourCc(*b"hev1")],
     protection: Protection::Ranges(slice_segment_data_ranges),
+    cipher_modes: CipherModes::All,
     rfc6381,
 };
 

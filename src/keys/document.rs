@@ -1,0 +1,180 @@
+//! Keys from a CPIX document: its usage rules decide which key a track gets — DASH-IF CPIX 2.3 §4.
+
+use crate::base::env::Http;
+use crate::base::{Error, Kid, Result};
+use crate::cpix::usage::{Media, Strictness, Track, resolve};
+use crate::cpix::{ContentKey, ContentKeyUsageRule, Document};
+use crate::keys::{KeyServer, check};
+
+/// The keys, rules and signaling of a document that is at hand.
+#[derive(Debug)]
+pub struct CpixFile {
+    document: Document,
+    strictness: Strictness,
+}
+
+impl CpixFile {
+    /// The keys of this document.
+    pub fn new(mut document: Document, strictness: Strictness) -> Self {
+        document.drop_empty();
+        Self { document, strictness }
+    }
+
+    /// The key of this document that serves a requested one.
+    fn serves(&self, request: &Document, wanted: &ContentKey) -> Result<Kid> {
+        if self.document.content_key(wanted.kid).is_some() {
+            return Ok(wanted.kid);
+        }
+        let rules = || request.usage_rules.iter().filter(|rule| rule.kid == wanted.kid);
+        let tracks: Vec<_> = rules().flat_map(|rule| tracks(rule, wanted)).collect();
+        let kids = resolve(&self.document, &tracks, self.strictness)?.kids;
+        let first = kids.first().copied().ok_or_else(|| {
+            Error::keys(format!("the document has no key {}, and no track is under it", wanted.kid))
+        })?;
+        if kids.iter().any(|kid| *kid != first) {
+            return Err(Error::keys(
+                "the document has several keys for the tracks, asked for was one for all",
+            )
+            .hint("--preset preset1 gives each track the key of its rule"));
+        }
+        Ok(first)
+    }
+
+    /// The answer to the request for one key.
+    fn answer(&self, request: &Document, wanted: &ContentKey) -> Result<Document> {
+        let kid = self.serves(request, wanted)?;
+        let rules = request.usage_rules.iter().filter(|rule| rule.kid == wanted.kid);
+        let asked = Document {
+            content_keys: vec![wanted.clone()],
+            drm_systems: request
+                .drm_systems
+                .iter()
+                .filter(|system| system.kid == wanted.kid)
+                .cloned()
+                .collect(),
+            usage_rules: rules.clone().cloned().collect(),
+            ..request.clone()
+        };
+        let answer = Document {
+            content_keys: self.document.content_key(kid).cloned().into_iter().collect(),
+            drm_systems: self
+                .document
+                .drm_systems
+                .iter()
+                .filter(|system| system.kid == kid)
+                .cloned()
+                .collect(),
+            usage_rules: rules.map(|rule| ContentKeyUsageRule { kid, ..rule.clone() }).collect(),
+            ..request.clone()
+        };
+        check(&asked, answer)
+    }
+}
+
+/// The tracks that a rule of a request is for: it states their exact properties, or none.
+fn tracks(rule: &ContentKeyUsageRule, wanted: &ContentKey) -> Vec<Track> {
+    let name = wanted.id.clone().or_else(|| rule.intended_track_type.clone()).unwrap_or_default();
+    let track = |media| Track { name: name.clone(), media, bitrate: None, labels: Vec::new(), period: None };
+    let video = rule.video_filters.iter().map(|filter| {
+        let pixels = filter.max_pixels.or(filter.min_pixels);
+        track(Media::Video { pixels, hdr: filter.hdr, wcg: filter.wcg, fps: filter.max_fps.map(f64::from) })
+    });
+    let audio = rule
+        .audio_filters
+        .iter()
+        .map(|filter| track(Media::Audio { channels: filter.max_channels.or(filter.min_channels) }));
+    video.chain(audio).collect()
+}
+
+impl KeyServer for CpixFile {
+    fn exchange(&self, _http: &dyn Http, request: Document) -> Result<Document> {
+        let mut whole = Document {
+            content_keys: Vec::new(),
+            drm_systems: Vec::new(),
+            usage_rules: Vec::new(),
+            ..request.clone()
+        };
+        for wanted in &request.content_keys {
+            let answer = self.answer(&request, wanted).map_err(|error| error.at("CPIX document"))?;
+            whole.content_keys.extend(answer.content_keys);
+            // Several tracks may share a key: what is said about it is said once.
+            for system in answer.drm_systems {
+                if whole.drm_system(system.system_id, system.kid).is_none() {
+                    whole.drm_systems.push(system);
+                }
+            }
+            whole.usage_rules.extend(answer.usage_rules);
+        }
+        Ok(whole)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{FourCc, Secret};
+    use crate::cpix::{AudioFilter, VideoFilter};
+    use crate::keys::scripted::Script;
+    use crate::keys::{Wanted, request};
+
+    fn kid(byte: u8) -> Kid {
+        Kid::new([byte; 16])
+    }
+
+    /// A document with a key for pictures, 0xa0, and one for sound, 0xb0.
+    fn file() -> CpixFile {
+        let key = |byte| ContentKey { value: Some(Secret::new([byte; 16])), ..ContentKey::new(kid(byte)) };
+        let video = ContentKeyUsageRule {
+            video_filters: vec![VideoFilter { min_pixels: Some(10), ..VideoFilter::default() }],
+            ..ContentKeyUsageRule::new(kid(0xa0))
+        };
+        let audio = ContentKeyUsageRule {
+            audio_filters: vec![AudioFilter::default()],
+            ..ContentKeyUsageRule::new(kid(0xb0))
+        };
+        let document = Document {
+            content_keys: vec![key(0xb0), key(0xa0)],
+            usage_rules: vec![video, audio],
+            ..Document::default()
+        };
+        CpixFile::new(document, Strictness::Speke)
+    }
+
+    fn wanted(byte: u8, name: &str, pixels: Option<u32>, channels: Option<u32>) -> Wanted {
+        Wanted {
+            id: Some(name.to_owned()),
+            kid: kid(byte),
+            explicit_iv: None,
+            track_type: name.to_owned(),
+            video: pixels.map(|pixels| VideoFilter {
+                min_pixels: Some(pixels),
+                max_pixels: Some(pixels),
+                ..VideoFilter::default()
+            }),
+            audio: channels.map(|_| AudioFilter { min_channels: channels, max_channels: channels }),
+        }
+    }
+
+    fn kids(wanted: &[Wanted]) -> Result<Vec<u8>> {
+        let request = request("c", FourCc(*b"cenc"), wanted, Vec::new());
+        let answer = file().exchange(&Script::new(Vec::new()), request)?;
+        assert!(answer.content_keys.iter().all(|key| key.value.is_some()));
+        Ok(answer.content_keys.iter().map(|key| key.kid.bytes()[0]).collect())
+    }
+
+    #[test]
+    fn each_track_gets_the_key_of_its_rule() {
+        let tracks =
+            [wanted(1, "v1", Some(10), None), wanted(2, "a1", None, Some(2)), wanted(3, "a2", None, Some(6))];
+        assert_eq!(kids(&tracks).unwrap(), [0xa0, 0xb0, 0xb0]);
+        assert_eq!(kids(&[wanted(0xb0, "v1", Some(10), None)]).unwrap(), [0xb0]);
+    }
+
+    #[test]
+    fn tracks_without_one_key_are_an_error_that_names_them() {
+        let error = kids(&[wanted(1, "v1", Some(9), None)]).unwrap_err().to_string();
+        assert!(error.contains("track v1: none of the 2 usage rules matches video of 9 pixels"), "{error}");
+        let error = kids(&[wanted(1, "all", Some(10), Some(2))]).unwrap_err().to_string();
+        assert!(error.contains("several keys"), "{error}");
+    }
+}
