@@ -15,7 +15,7 @@ use drm_pack::base::{Error, Kid, Kind, Result, base64};
 use drm_pack::cpix::{self, Document};
 use drm_pack::io::{FileStore, HttpClient, OutputDirectory, Overwrite, SystemRandom};
 use drm_pack::job::{DecryptJob, Env, Job, decrypt, run};
-use drm_pack::keys::{Account, DevKeys, DrmToday, KeyServer, Speke, SpekeVersion};
+use drm_pack::keys::{Account, DevKeys, DrmToday, Endpoint, KeyServer, Speke, SpekeVersion};
 use drm_pack::package::Preset;
 use drm_pack::server::{Fault, Running, Settings, start};
 use drm_pack::xml::{Node, parse_fragment};
@@ -104,15 +104,18 @@ impl Target {
     }
 
     fn pack(&self, preset: Preset, out: &Path, keys: &dyn KeyServer, http: &dyn Http) -> Result<()> {
-        let job = Job {
+        let job = Job { preset, ..self.job() };
+        within(out, keys, http, |env| run(&job, env).map(drop))
+    }
+
+    fn job(&self) -> Job {
+        Job {
             inputs: vec![root().join(self.input).to_str().unwrap().to_owned()],
             drm: self.drm.into(),
             scheme: Some(self.scheme.into()),
-            preset,
             resource_id: Some("asset-1".into()),
             ..Job::default()
-        };
-        within(out, keys, http, |env| run(&job, env).map(drop))
+        }
     }
 
     fn decrypt(&self, packed: &Path, out: &Path, document: &Document) {
@@ -321,6 +324,46 @@ fn check_fault(fault: Fault, preset: Preset, target: &Target) {
         }
         (Err(error), Some(expected)) => assert_refused(&error, folder.path(), expected),
         _ => {}
+    }
+}
+
+#[test]
+fn earlier_and_later_versions_of_speke_give_keys_that_open_the_output() {
+    type Choose = fn(DrmToday) -> DrmToday;
+    let choices: &[(&str, Preset, Choose)] = &[
+        ("SPEKE 1.0", Preset::Preset0, |keys| keys.with_version(SpekeVersion::V1)),
+        ("SPEKE 2.1", Preset::Preset0, |keys| keys.with_version(SpekeVersion::V2_1)),
+        ("SPEKE 2.1", Preset::Preset1, |keys| keys.with_version(SpekeVersion::V2_1)),
+    ];
+    for ((name, preset, choose), target) in
+        choices.iter().flat_map(|choice| [&TARGETS[0], &TARGETS[2]].map(|target| (choice, target)))
+    {
+        let server = start(settings(Fault::None)).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (http, out) = (Recorder::default(), folder.path().join("packed"));
+        let keys = choose(DrmToday::new(account(&server)).unwrap());
+        let result = target.pack(*preset, &out, &keys, &http);
+        assert!(result.is_ok(), "{name}, {preset:?}, {target:?}: {result:?}");
+        assert_decrypts(target, &out, &http.document());
+    }
+}
+
+#[test]
+fn keys_that_the_server_generates_open_the_output() {
+    for target in TARGETS.iter().filter(|target| !target.drm.contains("clearkey")) {
+        let server = start(settings(Fault::None)).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (http, out) = (Recorder::default(), folder.path().join("packed"));
+        let keys = DrmToday::new(account(&server)).unwrap().with_endpoint(Endpoint::Generate);
+        let contract = |name: &str| Some(name.to_owned());
+        let job = Job {
+            video_preset: contract("PRESET-VIDEO-3"),
+            audio_preset: contract("PRESET-AUDIO-1"),
+            ..target.job()
+        };
+        let result = within(&out, &keys, &http, |env| run(&job, env).map(drop));
+        assert!(result.is_ok(), "{target:?}: {result:?}");
+        assert_decrypts(target, &out, &http.document());
     }
 }
 
