@@ -17,7 +17,7 @@
 //! | 2 | [`cpix`] | the domain model: keys, systems, usage rules | DASH-IF CPIX 2.3 |
 //! | 2 | [`protect`] | how bytes are enciphered and where boxes say so | ISO/IEC 23001-7 |
 //! | 3 | [`drm`] | what each DRM system is told about a key, one file a system | vendor specifications |
-//! | 3 | [`keys`] | key servers, one file a server | SPEKE 2.0, CAS |
+//! | 3 | [`keys`] | key servers, one file a server | SPEKE 1 to 2.1, CAS |
 //! | 4 | [`package`] | the plan, and the verbs that apply it | ISO/IEC 23000-19 |
 //! | 5 | [`job`] | a run from input to report | |
 //! | 5 | [`io`] | files, HTTP, randomness | |
