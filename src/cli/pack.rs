@@ -16,6 +16,11 @@ pub(super) fn run(args: &PackArgs) -> Result<()> {
         note("warning: --dev-keys derives keys from a seed that stands on the command line: for tests only");
     }
     let job = job(&args.inputs, &args.drm, &args.job, limit)?;
+    if job.resource_id.is_none() && (args.keys.drmtoday || args.keys.key_server_url.is_some()) {
+        note(
+            "warning: no --resource-id: the input's name serves, and titles of one name would share their keys",
+        );
+    }
     let output = OutputDirectory::begin(&args.out, overwrite(args.overwrite))?;
     let progress = Progress::new();
     let report = run_job(
