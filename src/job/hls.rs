@@ -86,6 +86,16 @@ fn media_playlist(
 ) -> Result<MediaPlaylist> {
     let at = |error: Error| error.at(name);
     refuse_keys(&media::keys(&playlist).map_err(at)?, name, expect)?;
+    for tag in ["EXT-X-PART", "EXT-X-PRELOAD-HINT"] {
+        if let Some((line, _)) = playlist.tags(tag).next() {
+            return Err(Error::unsupported(format!(
+                "line {} has {tag}: partial segments are not protected yet",
+                line + 1
+            ))
+            .clause("RFC 8216bis §4.4.4.9")
+            .at(name));
+        }
+    }
     let mut renditions = Vec::new();
     for segment in media::segments(&playlist).map_err(at)? {
         if segment.gap {
