@@ -212,6 +212,9 @@ pub(super) struct KeyArgs {
     /// Private RSA key for an encrypted CPIX document, PKCS #8 as DER or PEM
     #[arg(long, value_name = "FILE", requires = "cpix")]
     pub(super) recipient_key: Vec<PathBuf>,
+    /// With --cpix: two usage rules for one track are an error, instead of a warning and the last one
+    #[arg(long, requires = "cpix")]
+    pub(super) strict: bool,
     /// Keys derived offline from SEED, for tests and demonstrations only
     #[arg(long, value_name = "SEED")]
     pub(super) dev_keys: Option<String>,

@@ -57,7 +57,8 @@ pub(super) fn key_server(args: &KeyArgs) -> Result<(Box<dyn KeyServer>, Option<u
         let keys = recipient_keys(&args.recipient_key)?;
         let document =
             cpix::read_with(&secret_bytes(path)?, &keys).map_err(|error| error.at(path.display()))?;
-        return Ok((Box::new(CpixFile::new(document, Strictness::Speke)), None));
+        let strictness = if args.strict { Strictness::Cpix } else { Strictness::Speke };
+        return Ok((Box::new(CpixFile::new(document, strictness)), None));
     }
     if let Some(seed) = &args.dev_keys {
         return Ok((Box::new(DevKeys::new(seed)), None));

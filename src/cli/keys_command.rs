@@ -14,7 +14,7 @@ use crate::job::fetch_keys;
 use super::args::{KeysArgs, KeysFormat};
 use super::check;
 use super::keys::{http_client, key_server};
-use super::output::note;
+use super::output::{key_warnings, note};
 use super::pack::{job, locate};
 
 pub(super) fn run(args: &KeysArgs) -> Result<()> {
@@ -26,7 +26,9 @@ pub(super) fn run(args: &KeysArgs) -> Result<()> {
     }
     let (keys, limit) = key_server(&args.keys)?;
     let job = job(&args.inputs, args.drm.as_deref().unwrap_or_default(), &args.job, limit)?;
-    let document = fetch_keys(&job, &locate, keys.as_ref(), &http_client(&args.keys.http)?)?;
+    let document = fetch_keys(&job, &locate, keys.as_ref(), &http_client(&args.keys.http)?);
+    key_warnings(keys.as_ref());
+    let document = document?;
     let text = Zeroizing::new(written(&document, args.output_format)?);
     match &args.out {
         Some(path) => {

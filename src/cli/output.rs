@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::base::{Error, Result};
 use crate::job::{Event, Report};
+use crate::keys::KeyServer;
 
 use super::args::Args;
 
@@ -45,6 +46,11 @@ pub(super) fn private_file(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Writes a line to standard error.
 pub(super) fn note(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// What the key source wants the user to know, on standard error.
+pub(super) fn key_warnings(keys: &dyn KeyServer) {
+    keys.warnings().iter().for_each(|warning| note(&format!("warning: {warning}")));
 }
 
 /// One line on standard error; with `--json` an object on standard output as well.

@@ -8,7 +8,7 @@ use crate::package::Preset;
 
 use super::args::{JobArgs, PackArgs, PresetArg};
 use super::keys::{http_client, key_server};
-use super::output::{Progress, finish, note};
+use super::output::{Progress, finish, key_warnings, note};
 
 pub(super) fn run(args: &PackArgs) -> Result<()> {
     let (keys, limit) = key_server(&args.keys)?;
@@ -33,7 +33,9 @@ pub(super) fn run(args: &PackArgs) -> Result<()> {
             random: &SystemRandom,
             observe: &|event| progress.observe(event),
         },
-    )?;
+    );
+    key_warnings(keys.as_ref());
+    let report = report?;
     output.publish()?;
     finish(&report, &args.out, args.json);
     Ok(())

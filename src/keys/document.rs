@@ -1,5 +1,7 @@
 //! Keys from a CPIX document: its usage rules decide which key a track gets — DASH-IF CPIX 2.3 §4.
 
+use std::sync::{Mutex, PoisonError};
+
 use crate::base::env::Http;
 use crate::base::{Error, Kid, Result};
 use crate::cpix::usage::{Media, Strictness, Track, resolve};
@@ -11,13 +13,14 @@ use crate::keys::{KeyServer, check};
 pub struct CpixFile {
     document: Document,
     strictness: Strictness,
+    warnings: Mutex<Vec<String>>,
 }
 
 impl CpixFile {
     /// The keys of this document.
     pub fn new(mut document: Document, strictness: Strictness) -> Self {
         document.drop_empty();
-        Self { document, strictness }
+        Self { document, strictness, warnings: Mutex::default() }
     }
 
     /// The key of this document that serves a requested one.
@@ -27,7 +30,9 @@ impl CpixFile {
         }
         let rules = || request.usage_rules.iter().filter(|rule| rule.kid == wanted.kid);
         let tracks: Vec<_> = rules().flat_map(|rule| tracks(rule, wanted)).collect();
-        let kids = resolve(&self.document, &tracks, self.strictness)?.kids;
+        let found = resolve(&self.document, &tracks, self.strictness)?;
+        self.warn(found.warnings);
+        let kids = found.kids;
         let first = kids.first().copied().ok_or_else(|| {
             Error::keys(format!("the document has no key {}, and no track is under it", wanted.kid))
         })?;
@@ -38,6 +43,16 @@ impl CpixFile {
             .hint("--preset preset1 gives each track the key of its rule"));
         }
         Ok(first)
+    }
+
+    /// Keeps what is new: the rules are looked through once for each requested key.
+    fn warn(&self, new: Vec<String>) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        for warning in new {
+            if !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
+        }
     }
 
     /// The answer to the request for one key.
@@ -87,6 +102,10 @@ fn tracks(rule: &ContentKeyUsageRule, wanted: &ContentKey) -> Vec<Track> {
 }
 
 impl KeyServer for CpixFile {
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn exchange(&self, _http: &dyn Http, request: Document) -> Result<Document> {
         let mut whole = Document {
             content_keys: Vec::new(),
@@ -123,6 +142,10 @@ mod tests {
 
     /// A document with a key for pictures, 0xa0, and one for sound, 0xb0.
     fn file() -> CpixFile {
+        CpixFile::new(document(), Strictness::Speke)
+    }
+
+    fn document() -> Document {
         let key = |byte| ContentKey { value: Some(Secret::new([byte; 16])), ..ContentKey::new(kid(byte)) };
         let video = ContentKeyUsageRule {
             video_filters: vec![VideoFilter { min_pixels: Some(10), ..VideoFilter::default() }],
@@ -132,12 +155,11 @@ mod tests {
             audio_filters: vec![AudioFilter::default()],
             ..ContentKeyUsageRule::new(kid(0xb0))
         };
-        let document = Document {
+        Document {
             content_keys: vec![key(0xb0), key(0xa0)],
             usage_rules: vec![video, audio],
             ..Document::default()
-        };
-        CpixFile::new(document, Strictness::Speke)
+        }
     }
 
     fn wanted(byte: u8, name: &str, pixels: Option<u32>, channels: Option<u32>) -> Wanted {
@@ -168,6 +190,28 @@ mod tests {
             [wanted(1, "v1", Some(10), None), wanted(2, "a1", None, Some(2)), wanted(3, "a2", None, Some(6))];
         assert_eq!(kids(&tracks).unwrap(), [0xa0, 0xb0, 0xb0]);
         assert_eq!(kids(&[wanted(0xb0, "v1", Some(10), None)]).unwrap(), [0xb0]);
+    }
+
+    #[test]
+    fn of_two_rules_the_last_wins_with_a_warning_or_strictly_none() {
+        let mut document = document();
+        document.usage_rules.push(ContentKeyUsageRule {
+            video_filters: vec![VideoFilter::default()],
+            ..ContentKeyUsageRule::new(kid(0xb0))
+        });
+        let tracks = [wanted(1, "v1", Some(10), None), wanted(2, "a1", None, Some(2))];
+        let request = || request("c", FourCc(*b"cenc"), &tracks, Vec::new());
+        let script = Script::new(Vec::new());
+        let lax = CpixFile::new(document.clone(), Strictness::Speke);
+        let answer = lax.exchange(&script, request()).unwrap();
+        assert_eq!(answer.content_keys[0].kid, kid(0xb0));
+        lax.exchange(&script, request()).unwrap();
+        assert_eq!(lax.warnings().len(), 1, "{:?}", lax.warnings());
+        assert!(lax.warnings()[0].starts_with("track v1: 2 usage rules match"), "{:?}", lax.warnings());
+        let strict = CpixFile::new(document, Strictness::Cpix);
+        let error = strict.exchange(&script, request()).unwrap_err().to_string();
+        assert!(error.contains("track v1: ambiguous: 2 usage rules"), "{error}");
+        assert!(strict.warnings().is_empty());
     }
 
     #[test]

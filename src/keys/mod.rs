@@ -44,4 +44,9 @@ pub trait KeyServer: Sync {
     /// # Errors
     /// [`Kind::Keys`](crate::base::Kind::Keys) when the keys cannot be had or the answer is wrong.
     fn exchange(&self, http: &dyn Http, request: Document) -> Result<Document>;
+
+    /// What the user should know about the exchanges so far, each thing once.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
