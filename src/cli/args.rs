@@ -1,4 +1,6 @@
 //! What users type: the commands and options of the interface.
+//!
+//! It is longer than 400 lines because every option is described where it is declared.
 
 use std::path::PathBuf;
 
@@ -215,6 +217,18 @@ pub(super) struct KeyArgs {
     /// With --cpix: two usage rules for one track are an error, instead of a warning and the last one
     #[arg(long, requires = "cpix")]
     pub(super) strict: bool,
+    /// POST a signed request to a Widevine Common Encryption key API
+    #[arg(long, value_name = "URL")]
+    pub(super) widevine_key_url: Option<String>,
+    /// Name of the signer for --widevine-key-url
+    #[arg(long, value_name = "NAME", requires = "widevine_key_url", requires = "signer_key_file")]
+    pub(super) signer: Option<String>,
+    /// Signer key: two lines of hex, AES-256 key and IV, or a private RSA key in PEM
+    #[arg(long, value_name = "FILE", requires = "signer")]
+    pub(super) signer_key_file: Option<PathBuf>,
+    /// Policy of the licenses for --widevine-key-url
+    #[arg(long, value_name = "NAME", requires = "widevine_key_url", default_value = "")]
+    pub(super) policy: String,
     /// Keys derived offline from SEED, for tests and demonstrations only
     #[arg(long, value_name = "SEED")]
     pub(super) dev_keys: Option<String>,

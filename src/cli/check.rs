@@ -97,6 +97,9 @@ fn servers(args: &KeysArgs) -> Result<Vec<String>> {
         let account = account(&args.keys.account)?;
         return Ok(vec![account.auth_url, account.frontend_url]);
     }
+    if let Some(url) = &args.keys.widevine_key_url {
+        return Ok(vec![url.clone()]);
+    }
     key_server_url(&args.keys).map(|url| vec![url])
 }
 

@@ -10,10 +10,11 @@ use zeroize::Zeroizing;
 use crate::base::{Error, Result};
 use crate::cpix;
 use crate::cpix::usage::Strictness;
+use crate::drm;
 use crate::io::{HttpClient, HttpOptions};
 use crate::keys::{
-    Account, CpixFile, DevKeys, DrmToday, Endpoint, Environment, KeyFile, KeyServer, Speke, SpekeVersion,
-    Vendor, basic, bearer,
+    Account, CencApi, CencSigner, CpixFile, DevKeys, DrmToday, Endpoint, Environment, KeyFile, KeyServer,
+    Speke, SpekeVersion, Vendor, basic, bearer,
 };
 
 use super::args::{AccountArgs, HttpArgs, KeyArgs};
@@ -33,12 +34,13 @@ pub(super) fn key_server(args: &KeyArgs) -> Result<(Box<dyn KeyServer>, Option<u
         args.key_file.is_some(),
         args.cpix.is_some(),
         args.dev_keys.is_some(),
+        args.widevine_key_url.is_some(),
     ];
     match given.iter().filter(|given| **given).count() {
         0 | 1 => {}
         _ => {
             return Err(Error::usage("more than one source of keys")
-                .hint("give one of --key-server-url, --drmtoday, --key-file, --cpix, --dev-keys"));
+                .hint("give one of --key-server-url, --drmtoday, --key-file, --cpix, --widevine-key-url, --dev-keys"));
         }
     }
     let version = SpekeVersion::find(&args.speke)?;
@@ -63,9 +65,31 @@ pub(super) fn key_server(args: &KeyArgs) -> Result<(Box<dyn KeyServer>, Option<u
     if let Some(seed) = &args.dev_keys {
         return Ok((Box::new(DevKeys::new(seed)), None));
     }
+    if let Some(url) = &args.widevine_key_url {
+        return Ok((Box::new(cenc_api(args, url)?), None));
+    }
     let url = key_server_url(args)?;
     let server = Speke::new(url.trim(), headers(args)?, version)?;
     Ok((Box::new(server), substream_limit(args)?))
+}
+
+/// The key API at `url`, with the signer of these options.
+fn cenc_api(args: &KeyArgs, url: &str) -> Result<CencApi> {
+    let signer = match (&args.signer, &args.signer_key_file) {
+        (Some(name), Some(path)) => {
+            let signer = CencSigner::parse(&secret_text(path)?).map_err(|error| error.at(path.display()))?;
+            Some((name.clone(), signer))
+        }
+        _ => None,
+    };
+    let system = drm::find("widevine")?;
+    Ok(CencApi {
+        url: url.trim().to_owned(),
+        signer,
+        policy: args.policy.clone(),
+        drm_type: system.name().to_uppercase(),
+        system_id: system.system_id(),
+    })
 }
 
 /// The address of the key server.

@@ -1,6 +1,8 @@
 //! Key servers: a CPIX document goes out and comes back filled — DASH-IF CPIX 2.3, SPEKE 2.0.
 
 mod cas;
+mod cenc_api;
+mod cenc_signer;
 mod check;
 mod contract;
 mod dev;
@@ -19,6 +21,8 @@ mod scripted;
 #[cfg(test)]
 mod tests;
 
+pub use cenc_api::CencApi;
+pub use cenc_signer::CencSigner;
 pub use check::check;
 pub use contract::{AUDIO_PRESETS, Contract, Part, SidePreset, VIDEO_PRESETS};
 pub use dev::DevKeys;
