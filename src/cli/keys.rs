@@ -97,7 +97,7 @@ pub(super) fn key_server_url(args: &KeyArgs) -> Result<String> {
     let url = args.key_server_url.clone().or_else(|| std::env::var("DRM_PACK_KEY_SERVER_URL").ok());
     url.filter(|url| !url.is_empty()).ok_or_else(|| {
         Error::usage("no source of keys").hint(
-            "give one of --key-server-url (or DRM_PACK_KEY_SERVER_URL), --drmtoday, --key-file, --cpix, --dev-keys",
+            "give one of --key-server-url (or DRM_PACK_KEY_SERVER_URL), --drmtoday, --key-file, --cpix, --widevine-key-url, --dev-keys",
         )
     })
 }
