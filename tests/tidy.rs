@@ -23,26 +23,40 @@ const MODULES: &[(&str, u8, &[&str])] = &[
     ("isobmff", 1, &[]),
     ("hls", 1, &[]),
     ("codec", 1, &[]),
+    ("ts", 1, &[]),
     ("dash", 2, &["xml"]),
     ("cpix", 2, &["xml"]),
-    ("protect", 2, &["isobmff", "codec"]),
+    ("protect", 2, &["isobmff", "codec", "ts"]),
     ("drm", 3, &["cpix", "hls", "xml", "protect", "isobmff"]),
     ("keys", 3, &["cpix", "xml"]),
     // `keys` for the request document; only `job` talks to a key server.
-    ("package", 4, &["xml", "isobmff", "hls", "codec", "dash", "cpix", "protect", "drm", "keys"]),
-    ("job", 5, &["xml", "isobmff", "hls", "codec", "dash", "cpix", "protect", "drm", "keys", "package"]),
+    ("package", 4, &["xml", "isobmff", "hls", "codec", "ts", "dash", "cpix", "protect", "drm", "keys"]),
+    ("inspect", 4, &["xml", "isobmff", "hls", "codec", "ts", "dash", "cpix", "protect", "drm"]),
+    (
+        "job",
+        5,
+        &["xml", "isobmff", "hls", "codec", "ts", "dash", "cpix", "protect", "drm", "keys", "package"],
+    ),
+    (
+        "verify",
+        5,
+        &["xml", "isobmff", "hls", "codec", "ts", "dash", "cpix", "protect", "drm", "keys", "package", "job"],
+    ),
     ("io", 5, &[]),
     (
         "server",
         6,
-        &["xml", "isobmff", "hls", "codec", "dash", "cpix", "protect", "drm", "keys", "package", "job", "io"],
+        &[
+            "xml", "isobmff", "hls", "codec", "ts", "dash", "cpix", "protect", "drm", "keys", "package",
+            "inspect", "job", "verify", "io",
+        ],
     ),
     (
         "cli",
         6,
         &[
-            "xml", "isobmff", "hls", "codec", "dash", "cpix", "protect", "drm", "keys", "package", "job",
-            "io", "server",
+            "xml", "isobmff", "hls", "codec", "ts", "dash", "cpix", "protect", "drm", "keys", "package",
+            "inspect", "job", "verify", "io", "server",
         ],
     ),
 ];
@@ -61,7 +75,7 @@ const IMPURE: &[&str] = &[
     "std::net",
 ];
 /// Modules whose first line also names a standard or says what the thing does.
-const FORMATS: &[&str] = &["xml", "isobmff", "hls", "dash", "codec", "cpix", "protect", "drm", "keys"];
+const FORMATS: &[&str] = &["xml", "isobmff", "hls", "ts", "dash", "codec", "cpix", "protect", "drm", "keys"];
 
 /// Names of DRM systems and where they are at home.
 const DRM_WORDS: &[&str] = &["widevine", "playready", "fairplay", "clearkey", "clear_key", "clear key"];
