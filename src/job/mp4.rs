@@ -1,8 +1,6 @@
-//! MP4 files: each track becomes a CMAF track in segments — ISO/IEC 23000-19 §7.3.
+//! MP4 files: each track becomes a CMAF track — ISO/IEC 23000-19 §7.3.
 
 use std::sync::Arc;
-
-use rayon::prelude::*;
 
 use crate::base::env::Source;
 use crate::base::{Error, Result};
@@ -18,11 +16,12 @@ use crate::package::{
 };
 
 use super::env::{Env, Event, Locate};
+use super::mp4_files::{TrackFiles, WrittenFiles, write_segments, write_single_file};
 use super::mp4_manifests;
 use super::package::{substream, track_facts};
 use super::plan::Outline;
-use super::report::{OutputReport, Report};
-use super::rules::{Job, Rules};
+use super::report::Report;
+use super::rules::{Job, Layout, Rules};
 use super::run::plan;
 
 /// An input file.
@@ -49,6 +48,7 @@ pub(super) struct OutputTrack<'a> {
 pub(super) struct WrittenTrack<'a> {
     pub(super) track: OutputTrack<'a>,
     pub(super) segments: Vec<WrittenSegment>,
+    pub(super) files: TrackFiles,
 }
 
 /// Does a job on MP4 files.
@@ -65,8 +65,8 @@ pub(super) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     let mut written = Vec::new();
     for (number, track) in tracks.into_iter().enumerate() {
         let place = format!("{}, track {}", track.file.name, track.media.track.track_id);
-        let (segments, outputs) =
-            write_track(&track, number, &plan, &boundaries, env).map_err(|error| error.at(place))?;
+        let files = write_track(&track, number, rules, &plan, &boundaries, env);
+        let WrittenFiles { files, segments, outputs } = files.map_err(|error| error.at(place))?;
         report.outputs.extend(outputs);
         if let Some((index, substream)) =
             track.substream.and_then(|index| Some((index, substreams.get(index)?)))
@@ -77,7 +77,7 @@ pub(super) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
             entry.bytes = segments.iter().map(|segment| segment.bytes).sum();
             report.tracks.push(entry);
         }
-        written.push(WrittenTrack { track, segments });
+        written.push(WrittenTrack { track, segments, files });
     }
     (env.observe)(Event::Step("writing manifests"));
     mp4_manifests::write(&written, rules, &plan, env, &mut report)?;
@@ -160,10 +160,11 @@ fn boundaries(tracks: &[OutputTrack<'_>], seconds: f64) -> Result<Boundaries> {
 fn write_track(
     track: &OutputTrack<'_>,
     number: usize,
+    rules: &Rules,
     plan: &Plan,
     boundaries: &Boundaries,
     env: &Env<'_>,
-) -> Result<(Vec<WrittenSegment>, Vec<OutputReport>)> {
+) -> Result<WrittenFiles> {
     let file = track.file;
     let (protected, pssh) = match track.substream {
         Some(substream) => {
@@ -178,26 +179,14 @@ fn write_track(
         media: track.media,
         protected: protected.as_ref(),
     };
-    let init_name = format!("{}/init.mp4", track.id);
-    let mut sink = env.output.create(&init_name)?;
-    sink.write(&cmaf.init(&pssh)?)?;
-    let mut outputs = vec![OutputReport::new(&init_name, &sink.commit()?)];
-    let media = &track.media.track;
-    let samples = samples(cmaf.source, cmaf.moov, media.track_id, &file.trexes)?;
-    let mut segments: Vec<_> = Segments::new(samples, boundaries, media.timescale)
-        .par_bridge()
-        .map_init(Vec::new, |buffer, segment| {
-            let segment = segment?;
-            let name = format!("{}/{}.m4s", track.id, segment.number + 1);
-            let mut sink = env.output.create(&name)?;
-            let written = cmaf.write_segment(&segment, buffer, sink.as_mut())?;
-            let output = OutputReport::new(&name, &sink.commit()?);
-            (env.observe)(Event::Advance(written.bytes));
-            Ok((written, output))
-        })
-        .collect::<Result<_>>()?;
-    segments.sort_unstable_by_key(|(segment, _)| segment.number);
-    let (segments, media): (Vec<_>, Vec<_>) = segments.into_iter().unzip();
-    outputs.extend(media);
-    Ok((segments, outputs))
+    let init = cmaf.init(&pssh)?;
+    let samples = || samples(cmaf.source, cmaf.moov, track.media.track.track_id, &file.trexes);
+    let segments = || Ok(Segments::new(samples()?, boundaries, track.media.track.timescale));
+    match rules.layout {
+        Layout::Segments => write_segments(&track.id, &cmaf, &init, segments()?, env),
+        Layout::SingleFile => {
+            let count = segments()?.try_fold(0, |count, segment| segment.map(|_| count + 1))?;
+            write_single_file(&track.id, &cmaf, &init, count, segments()?, env)
+        }
+    }
 }

@@ -28,7 +28,7 @@ pub use saio::Saio;
 pub use saiz::Saiz;
 pub use schm::Schm;
 pub use senc::{Senc, SencEntry, SencSubsample, SencWriter};
-pub use sidx::Sidx;
+pub use sidx::{Sidx, SidxReference};
 pub use stsd::SampleEntry;
 pub use tenc::Tenc;
 pub use tfdt::Tfdt;
