@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use drm_pack::base::Kid;
+use drm_pack::isobmff::{BoxNode, parse_file, write_file};
 use drm_pack::job::{Layout, Report, TrackReport};
 use tempfile::TempDir;
 
@@ -178,4 +179,122 @@ fn negative_composition_offsets_stay_negative() {
         let played = played(&out, &report.tracks[0], layout);
         assert_eq!(played, packets(&fragmented, &[], "0:v:0"), "{layout:?}");
     }
+}
+
+/// How media data is framed.
+enum MediaData {
+    Plain,
+    Large,
+    ToTheEnd,
+}
+
+/// The clip with its tables rewritten: `edit` gets each `stbl`, chunk offsets are made right again.
+fn rewritten(folder: &TempDir, media_data: &MediaData, edit: impl Fn(&mut BoxNode)) -> PathBuf {
+    let boxes = parse_file(&fs::read(clip(folder, &["-movflags", "+faststart"])).unwrap()).unwrap();
+    let [ftyp, mut moov, mdat] = ["ftyp", "moov", "mdat"]
+        .map(|kind| boxes.iter().find(|node| node.kind.to_string() == kind).unwrap().clone());
+    let before = boxes.iter().take_while(|node| !node.is(b"mdat")).map(BoxNode::len).sum::<usize>() + 8;
+    for trak in moov.all_mut(b"trak") {
+        edit(trak.find_mut(&[b"mdia", b"minf", b"stbl"]).unwrap());
+    }
+    let data = mdat.payload();
+    let length = u32::try_from(data.len()).unwrap();
+    let header = match media_data {
+        MediaData::Plain => [&(length + 8).to_be_bytes(), &b"mdat"[..]].concat(),
+        MediaData::Large => [&[0, 0, 0, 1], &b"mdat"[..], &u64::from(length + 16).to_be_bytes()].concat(),
+        MediaData::ToTheEnd => [&[0, 0, 0, 0], &b"mdat"[..]].concat(),
+    };
+    let after = ftyp.len() + moov.len() + header.len();
+    for trak in moov.all_mut(b"trak") {
+        let stbl = trak.find_mut(&[b"mdia", b"minf", b"stbl"]).unwrap();
+        for (kind, width) in [(b"stco", 4), (b"co64", 8)] {
+            let Some(offsets) = stbl.find_mut(&[kind]) else { continue };
+            let mut payload = offsets.payload().to_vec();
+            for field in payload[8..].chunks_mut(width) {
+                let offset = field.iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
+                let moved = (offset + after as u64 - before as u64).to_be_bytes();
+                field.copy_from_slice(&moved[8 - width..]);
+            }
+            *offsets = BoxNode::data(kind, payload);
+        }
+    }
+    let path = folder.path().join("rewritten.mp4");
+    fs::write(&path, [write_file(&[ftyp, moov]), header, data.to_vec()].concat()).unwrap();
+    path
+}
+
+/// Puts another box in the place of one.
+fn replace(stbl: &mut BoxNode, old: &[u8; 4], new: &[u8; 4], payload: impl Fn(&[u8]) -> Vec<u8>) {
+    let node = stbl.find_mut(&[old]).unwrap();
+    *node = BoxNode::data(new, payload(node.payload()));
+}
+
+#[test]
+fn large_offsets_compact_sizes_and_media_data_of_any_frame_play_the_same() {
+    if !ffmpeg_is_there() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    plays_the_same(&rewritten(&folder, &MediaData::Large, |stbl| {
+        replace(stbl, b"stco", b"co64", |payload| {
+            let offsets = payload[8..].chunks(4).flat_map(|offset| [&[0; 4], offset].concat());
+            payload[..8].iter().copied().chain(offsets).collect()
+        });
+    }));
+    plays_the_same(&rewritten(&folder, &MediaData::ToTheEnd, |stbl| {
+        replace(stbl, b"stsz", b"stz2", |payload| {
+            let sizes = payload[12..].chunks(4).flat_map(|size| size[2..].to_vec());
+            [0, 0, 0, 0, 0, 0, 0, 16].into_iter().chain(payload[8..12].iter().copied()).chain(sizes).collect()
+        });
+    }));
+}
+
+#[test]
+fn tracks_whose_sample_entry_changes_are_protected_throughout() {
+    if !ffmpeg_is_there() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let changing = rewritten(&folder, &MediaData::Plain, |stbl| {
+        let stsd = stbl.find_mut(&[b"stsd"]).unwrap();
+        let entry = stsd.boxes()[0].clone();
+        let fields = [0, 0, 0, 0, 0, 0, 0, 2];
+        let bytes = [fields.to_vec(), entry.to_bytes(), entry.to_bytes()].concat();
+        let length = u32::try_from(bytes.len() + 8).unwrap();
+        *stsd = BoxNode::parse_one(&[&length.to_be_bytes()[..], b"stsd", &bytes].concat()).unwrap();
+        let chunks = u32::from_be_bytes(stbl.find(&[b"stco"]).unwrap().payload()[4..8].try_into().unwrap());
+        replace(stbl, b"stsc", b"stsc", |payload| {
+            let entries: Vec<[u32; 3]> = payload[8..]
+                .chunks(12)
+                .map(|entry| [0, 4, 8].map(|at| u32::from_be_bytes(entry[at..at + 4].try_into().unwrap())))
+                .collect();
+            let run = |chunk: u32| {
+                let samples = entries.iter().rev().find(|entry| entry[0] <= chunk).unwrap()[1];
+                [chunk, samples, 1 + chunk / 3 % 2].map(u32::to_be_bytes).concat()
+            };
+            let runs = (1..=chunks).flat_map(run);
+            [0; 4].into_iter().chain(chunks.to_be_bytes()).chain(runs).collect()
+        });
+    });
+    plays_the_same(&changing);
+    let (out, _) = packed(&changing, "cenc", Layout::SingleFile);
+    let file = fs::read(out.path().join("v1.mp4")).unwrap();
+    let count = |kind: &[u8]| file.windows(4).filter(|bytes| *bytes == kind).count();
+    assert_eq!((count(b"encv"), count(b"tenc")), (2, 2));
+}
+
+#[test]
+fn delays_and_other_tracks_are_kept_or_said() {
+    if !ffmpeg_is_there() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("late.mp4");
+    let plain = clip(&folder, &[]);
+    let mut command = ffmpeg();
+    command.arg("-i").arg(&plain).args(["-itsoffset", "0.5", "-i"]).arg(&plain);
+    run(command.args(["-map", "0:v", "-map", "1:a", "-c", "copy", "-timecode", "01:00:00:00"]).arg(&path));
+    let (_, report) = packed(&path, "cenc", Layout::Segments);
+    assert!(report.warnings.iter().any(|warning| warning.contains("(tmcd) is left out")), "{report:?}");
+    plays_the_same(&path);
 }
