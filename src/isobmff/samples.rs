@@ -116,6 +116,8 @@ struct SampleTable<'a> {
     sizes: Sizes<'a>,
     time_to_sample: Runs<'a>,
     composition: Runs<'a>,
+    /// `sample_depends_on` and its like of each sample: §8.6.4.
+    dependencies: &'a [u8],
     /// Sync sample numbers not yet met; `None` when every sample is one.
     sync: Option<(Reader<'a>, u32)>,
     sample_to_chunk: Reader<'a>,
@@ -154,6 +156,9 @@ impl<'a> SampleTable<'a> {
             sizes,
             time_to_sample: Runs::of(stbl.find(&[b"stts"]))?,
             composition: Runs::of(stbl.find(&[b"ctts"]))?,
+            dependencies: stbl
+                .find(&[b"sdtp"])
+                .map_or(&[], |sdtp| sdtp.payload().get(4..).unwrap_or_default()),
             sync,
             sample_to_chunk,
             chunk_run: [0; 3],
@@ -221,7 +226,7 @@ impl<'a> SampleTable<'a> {
             decode_time: self.decode_time,
             duration,
             composition_time_offset: self.composition.next().unwrap_or(0).cast_signed(),
-            flags: if self.is_sync() { SYNC_FLAGS } else { NON_SYNC_FLAGS },
+            flags: self.flags(),
             sample_description_index,
         };
         self.position = self
@@ -230,6 +235,18 @@ impl<'a> SampleTable<'a> {
             .ok_or_else(|| Error::input("sample positions overflow").at("stbl"))?;
         self.decode_time = self.decode_time.saturating_add(u64::from(duration));
         Ok(sample)
+    }
+
+    /// §8.8.3.1: the bits of `sdtp` in their order, and whether decoding can start here.
+    fn flags(&mut self) -> u32 {
+        let flags = if self.is_sync() { SYNC_FLAGS } else { NON_SYNC_FLAGS };
+        match self.dependencies.split_first() {
+            Some((&dependencies, rest)) => {
+                self.dependencies = rest;
+                u32::from(dependencies) << 20 | flags & 0x01_0000
+            }
+            None => flags,
+        }
     }
 
     fn is_sync(&mut self) -> bool {

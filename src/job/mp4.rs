@@ -7,12 +7,12 @@ use crate::base::{Error, Result};
 use crate::codec::TrackKind;
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::Trex;
-use crate::isobmff::file::moov;
+use crate::isobmff::file::{BoxHeader, moov};
 use crate::isobmff::samples::samples;
-use crate::isobmff::track::trexes;
+use crate::isobmff::track::{trak, trexes};
 use crate::package::{
-    Boundaries, Cmaf, KeyRule, MediaTrack, Plan, ProtectedTrack, Segments, Substream, WrittenSegment,
-    media_tracks,
+    Boundaries, Cmaf, KeyRule, MediaTrack, Plan, ProtectedTrack, SampleGroups, Segments, Substream,
+    WrittenSegment, media_tracks,
 };
 
 use super::env::{Env, Event, Locate};
@@ -57,6 +57,7 @@ pub(super) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     let files: Vec<_> = job.inputs.iter().map(|input| open(input, env.locate)).collect::<Result<_>>()?;
     let mut report = Report::default();
     let (tracks, substreams) = output_tracks(&files, rules.keys, &mut report.warnings)?;
+    report.warnings.extend(not_carried(&files, &tracks)?);
     report.warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
     let boundaries = boundaries(&tracks, job.segment_duration)?;
     let plan = plan(job, rules, &substreams, &rules.keys.assign(&substreams)?, env)?;
@@ -89,6 +90,7 @@ pub(super) fn outline(job: &Job, rules: &Rules, locate: &Locate<'_>) -> Result<O
     let files: Vec<_> = job.inputs.iter().map(|input| open(input, locate)).collect::<Result<_>>()?;
     let mut warnings = Vec::new();
     let (tracks, substreams) = output_tracks(&files, rules.keys, &mut warnings)?;
+    warnings.extend(not_carried(&files, &tracks)?);
     let protected = tracks.iter().filter_map(|track| Some((track, substreams.get(track.substream?)?)));
     let facts = protected.map(|(track, substream)| track_facts(substream, track.media, &track.file.name));
     let tracks = facts.collect::<Result<_>>()?;
@@ -147,6 +149,37 @@ fn left_out(file: &Mp4File, media: &MediaTrack, why: &str) -> String {
     format!("{}: track {} ({}) is left out: {why}", file.name, track.track_id, track.handler_type)
 }
 
+fn groups(track: &OutputTrack<'_>) -> Result<SampleGroups> {
+    let trak = trak(&track.file.moov, track.media.track.track_id)?;
+    SampleGroups::of(trak.require(&[b"mdia", b"minf", b"stbl"])?)
+}
+
+/// What is not carried into segments although a player could use it.
+fn not_carried(files: &[Mp4File], tracks: &[OutputTrack<'_>]) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    for track in tracks {
+        let place = format!("{}: track {}", track.file.name, track.media.track.track_id);
+        for grouping_type in groups(track)?.left_out {
+            warnings.push(format!("{place}: sample groups of the type {grouping_type} are left out"));
+        }
+        let path: &[&[u8; 4]] = &[b"mdia", b"minf", b"stbl", b"subs"];
+        if trak(&track.file.moov, track.media.track.track_id)?.find(path).is_some() {
+            warnings.push(format!("{place}: the table of subsamples (subs) is left out"));
+        }
+    }
+    for file in files.iter().filter(|file| !file.trexes.is_empty()) {
+        let mut position = 0;
+        while let Some(header) = BoxHeader::read(file.source.as_ref(), position)? {
+            if header.is(b"emsg") {
+                warnings.push(format!("{}: event messages (emsg) are left out", file.name));
+                break;
+            }
+            position = header.end();
+        }
+    }
+    Ok(warnings)
+}
+
 /// Every track is cut where the first video track can be cut.
 fn boundaries(tracks: &[OutputTrack<'_>], seconds: f64) -> Result<Boundaries> {
     let Some(track) = tracks.iter().find(|track| track.kind == TrackKind::Video) else {
@@ -178,6 +211,7 @@ fn write_track(
         moov: &file.moov,
         media: track.media,
         protected: protected.as_ref(),
+        groups: groups(track)?,
     };
     let init = cmaf.init(&pssh)?;
     let samples = || samples(cmaf.source, cmaf.moov, track.media.track.track_id, &file.trexes);

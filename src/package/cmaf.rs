@@ -12,6 +12,7 @@ use crate::isobmff::samples::Sample;
 use crate::isobmff::track::{trak, trak_mut};
 use crate::protect::{FragmentEncryptor, auxiliary, place_auxiliary, protect_moov};
 
+use super::sample_groups::SampleGroups;
 use super::segments::CmafSegment;
 use super::track::{MediaTrack, ProtectedTrack};
 
@@ -28,6 +29,8 @@ pub struct Cmaf<'a> {
     pub media: &'a MediaTrack,
     /// Its protection; `None` leaves it clear.
     pub protected: Option<&'a ProtectedTrack>,
+    /// Its sample groups.
+    pub groups: SampleGroups,
 }
 
 /// What was written of a segment.
@@ -60,7 +63,7 @@ impl Cmaf<'_> {
         Mvhd::clear_duration(&mut mvhd)?;
         Mvhd::set_next_track_id(&mut mvhd, TRACK_ID + 1)?;
         let mut source = self.moov.clone();
-        let trak = init_trak(trak_mut(&mut source, self.media.track.track_id)?)?;
+        let trak = init_trak(trak_mut(&mut source, self.media.track.track_id)?, &self.groups)?;
         let trex = Trex { track_id: TRACK_ID, default_sample_description_index: 1, ..Trex::default() };
         let mvex = BoxNode::container(b"mvex", vec![BoxNode::data(b"trex", trex.write())]);
         let mut moov = BoxNode::container(b"moov", vec![BoxNode::data(b"mvhd", mvhd), trak, mvex]);
@@ -173,6 +176,10 @@ impl Cmaf<'_> {
                 None => None,
             };
             let mut moof = moof(sequence_number, samples);
+            if let Some(traf) = moof.find_mut(&[b"traf"]) {
+                let count = u32::try_from(samples.len()).unwrap_or(u32::MAX);
+                self.groups.boxes(count).for_each(|sbgp| traf.push(sbgp));
+            }
             place_auxiliary(&mut moof, &[senc]);
             let mut header = with_data_offset(moof)?;
             let length =
@@ -222,7 +229,7 @@ fn brands(major: &[u8; 4], compatible: &[&[u8; 4]]) -> Vec<u8> {
 }
 
 /// §7.5.10 to §7.5.13: the track as it is, its durations 0 and its sample tables empty.
-fn init_trak(trak: &mut BoxNode) -> Result<BoxNode> {
+fn init_trak(trak: &mut BoxNode, groups: &SampleGroups) -> Result<BoxNode> {
     edit(trak, &[b"tkhd"], |tkhd| {
         Tkhd::clear_duration(tkhd)?;
         Tkhd::set_track_id(tkhd, TRACK_ID)
@@ -238,10 +245,12 @@ fn init_trak(trak: &mut BoxNode) -> Result<BoxNode> {
     let stbl = trak
         .find_mut(&[b"mdia", b"minf", b"stbl"])
         .ok_or_else(|| Error::input("stbl is missing").clause("ISO/IEC 14496-12 §8.5.1"))?;
+    let descriptions: Vec<_> = stbl.boxes().iter().filter(|node| groups.describes(node)).cloned().collect();
     stbl.remove(|node| !node.is(b"stsd"));
     for (kind, length) in [(b"stts", 8), (b"stsc", 8), (b"stsz", 12), (b"stco", 8)] {
         stbl.push(BoxNode::data(kind, vec![0; length]));
     }
+    descriptions.into_iter().for_each(|sgpd| stbl.push(sgpd));
     Ok(trak.clone())
 }
 

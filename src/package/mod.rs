@@ -7,6 +7,7 @@ mod offsets;
 mod plan;
 mod protect;
 mod resource;
+mod sample_groups;
 mod segments;
 mod track;
 
@@ -17,5 +18,6 @@ pub use offsets::OffsetMap;
 pub use plan::{Intent, Plan, PlannedKey};
 pub use protect::{Protect, Totals, protect_init, protect_segment};
 pub use resource::{Changed, Edit, rewrite};
+pub use sample_groups::SampleGroups;
 pub use segments::{Boundaries, CmafSegment, MAX_CHUNK_BYTES, Segments};
 pub use track::{MediaTrack, ProtectedTrack, clear_tracks, media_tracks};
