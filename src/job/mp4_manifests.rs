@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use crate::base::Result;
-use crate::codec::TrackKind;
+use crate::codec::{self, TrackKind};
 use crate::dash::write::{NewAdaptationSet, NewAddressing, NewMpd, NewRepresentation};
 use crate::dash::{ContentType, Place, Protected, write};
 use crate::drm::ManifestKind;
 use crate::hls::media::Resource;
-use crate::hls::multivariant::{AudioRendition, MultivariantPlaylist, Variant};
+use crate::hls::multivariant::{MultivariantPlaylist, NewRendition, RenditionType, Variant};
 use crate::hls::{media, multivariant};
 use crate::package::{Plan, WrittenSegment};
 
@@ -25,6 +25,8 @@ use super::rules::Rules;
 const MULTIVARIANT: &str = "master.m3u8";
 /// The MPD.
 const MPD: &str = "manifest.mpd";
+/// The group of all subtitles.
+const SUBTITLES: &str = "subtitles";
 
 /// Writes the manifests that were asked for.
 pub(super) fn write(
@@ -96,6 +98,10 @@ impl WrittenTrack<'_> {
         }
     }
 
+    fn is_hls_subtitles(&self) -> bool {
+        self.track.media.codec.is_some_and(codec::is_hls_subtitles)
+    }
+
     fn duration(&self) -> u64 {
         self.segments.iter().map(|segment| segment.duration).sum()
     }
@@ -138,8 +144,8 @@ fn write_hls(tracks: &[WrittenTrack<'_>], plan: &Plan, env: &Env<'_>, report: &m
     let mut session_keys = Vec::new();
     for written in tracks {
         let id = &written.track.id;
-        if written.track.kind == TrackKind::Text {
-            let warning = format!("{id}: text in fragmented MP4 is in the MPD only");
+        if written.track.kind == TrackKind::Text && !written.is_hls_subtitles() {
+            let warning = format!("{id}: text of this format is in the MPD only, HLS has no place for it");
             (env.observe)(Event::Warning(&warning));
             report.warnings.push(warning);
             continue;
@@ -201,51 +207,80 @@ fn multivariant_playlist(
     let groups = audio_groups(tracks)?;
     let mut playlist = MultivariantPlaylist {
         session_key_lines,
-        audio: Vec::new(),
+        renditions: Vec::new(),
         variants: Vec::new(),
         independent_segments: true,
     };
     let has_video = tracks.iter().any(|written| written.track.kind == TrackKind::Video);
     for group in groups.iter().filter(|_| has_video) {
         for (index, written) in group.tracks.iter().enumerate() {
-            let media = &written.track.media.track;
-            let channels = media.sample_entry()?.channel_count;
-            playlist.audio.push(AudioRendition {
-                group_id: group.id.clone(),
-                name: media.language.clone().unwrap_or_else(|| written.track.id.clone()),
-                language: media.language.clone(),
-                default: index == 0,
-                channels: Some(channels.to_string()),
-                uri: format!("{}.m3u8", written.track.id),
-            });
+            let mut rendition = rendition(written, RenditionType::Audio, &group.id);
+            rendition.default = index == 0;
+            rendition.channels = Some(written.track.media.track.sample_entry()?.channel_count.to_string());
+            playlist.renditions.push(rendition);
         }
+    }
+    let subtitles: Vec<_> = tracks.iter().filter(|written| written.is_hls_subtitles()).collect();
+    for (index, written) in subtitles.iter().enumerate() {
+        let mut rendition = rendition(written, RenditionType::Subtitles, SUBTITLES);
+        // Names are unique in a group: §4.4.6.1.1.
+        let names = subtitles.iter().take(index).map(|other| &other.track.media.track.language);
+        if names.into_iter().any(|language| *language == rendition.language) {
+            rendition.name.clone_from(&written.track.id);
+        }
+        playlist.renditions.push(rendition);
     }
     let variants = if has_video { TrackKind::Video } else { TrackKind::Audio };
     for written in tracks.iter().filter(|written| written.track.kind == variants) {
         let groups: Vec<_> = groups.iter().filter(|_| has_video).map(Some).collect();
         for group in if groups.is_empty() { vec![None] } else { groups } {
-            playlist.variants.push(variant(written, group)?);
+            playlist.variants.push(variant(written, group, &subtitles)?);
         }
     }
     Ok(playlist)
 }
 
-fn variant(written: &WrittenTrack<'_>, group: Option<&AudioGroup<'_, '_>>) -> Result<Variant> {
+fn rendition(written: &WrittenTrack<'_>, rendition_type: RenditionType, group_id: &str) -> NewRendition {
+    let language = &written.track.media.track.language;
+    NewRendition {
+        rendition_type,
+        group_id: group_id.into(),
+        name: language.clone().unwrap_or_else(|| written.track.id.clone()),
+        language: language.clone(),
+        default: false,
+        channels: None,
+        uri: format!("{}.m3u8", written.track.id),
+    }
+}
+
+fn variant(
+    written: &WrittenTrack<'_>,
+    group: Option<&AudioGroup<'_, '_>>,
+    subtitles: &[&WrittenTrack<'_>],
+) -> Result<Variant> {
     let entry = written.track.media.track.sample_entry()?;
     let is_video = written.track.kind == TrackKind::Video;
     let sound = group.map_or(&[][..], |group| &group.tracks);
     let (pictures, ticks) = written.frame_rate();
-    let codec = written.track.media.rfc6381()?;
+    let mut codecs = vec![written.track.media.rfc6381()?];
+    codecs.extend(group.map(|group| group.codec.clone()));
+    for text in subtitles {
+        let codec = text.track.media.rfc6381()?;
+        if !codecs.contains(&codec) {
+            codecs.push(codec);
+        }
+    }
     Ok(Variant {
         bandwidth: written.peak() + sound.iter().map(|track| track.peak()).max().unwrap_or(0),
         average_bandwidth: Some(
             written.average() + sound.iter().map(|track| track.average()).max().unwrap_or(0),
         ),
-        codecs: group.map_or_else(|| codec.clone(), |group| format!("{codec},{}", group.codec)),
+        codecs: codecs.join(","),
         resolution: is_video.then(|| (u32::from(entry.width), u32::from(entry.height))),
         #[expect(clippy::cast_precision_loss, reason = "a frame rate")]
         frame_rate: is_video.then(|| pictures as f64 / ticks as f64),
         audio: group.map(|group| group.id.clone()),
+        subtitles: (!subtitles.is_empty()).then(|| SUBTITLES.into()),
         uri: format!("{}.m3u8", written.track.id),
     })
 }

@@ -54,10 +54,13 @@ fn run(command: &mut Command) -> Vec<u8> {
     output.stdout
 }
 
-/// A clip muxed with these options.
+/// A clip muxed with these options; it is encoded once in a folder.
 fn clip(folder: &TempDir, arguments: &[&str]) -> PathBuf {
-    let path = folder.path().join("clip.mp4");
-    run(ffmpeg().args(CLIP).args(arguments).arg(&path));
+    let (encoded, path) = (folder.path().join("encoded.mp4"), folder.path().join("clip.mp4"));
+    if !encoded.exists() {
+        run(ffmpeg().args(CLIP).arg(&encoded));
+    }
+    run(ffmpeg().arg("-i").arg(encoded).args(["-map", "0", "-c", "copy"]).args(arguments).arg(&path));
     path
 }
 
@@ -112,11 +115,6 @@ fn segments(folder: &Path) -> Vec<Vec<u8>> {
     names.map_while(|name| fs::read(folder.join(name)).ok()).collect()
 }
 
-/// The stream that an output track was made of, as FFmpeg names it.
-fn stream(track: &str) -> String {
-    format!("0:{}:{}", &track[..1], track[1..].parse::<usize>().unwrap() - 1)
-}
-
 /// The key of a track, as FFmpeg takes it.
 fn key_of(track: &TrackReport) -> String {
     let key = key(Kid::parse(&track.kid).unwrap());
@@ -134,24 +132,26 @@ fn packed(input: &Path, scheme: &str, layout: Layout) -> (TempDir, Report) {
 fn played(out: &TempDir, track: &TrackReport, layout: Layout) -> Vec<String> {
     let name = if layout == Layout::SingleFile { ".mp4" } else { "" };
     let path = out.path().join(format!("{}{name}", track.id));
-    packets(&path, &["-decryption_key", &key_of(track)], &stream(&format!("{}1", &track.id[..1])))
+    packets(
+        &path,
+        &["-decryption_key", &key_of(track)],
+        if track.id.starts_with('v') { "0:v:0" } else { "0:a:0" },
+    )
 }
 
-/// Packs the file in every scheme and layout; FFmpeg decrypts each track to the packets of the source.
+/// Packs the file in every scheme and in every layout; FFmpeg decrypts each track to the packets of the source.
 fn plays_the_same(input: &Path) {
-    for scheme in SCHEMES {
-        for layout in LAYOUTS {
-            let (out, report) = packed(input, scheme, layout);
-            assert!(!report.tracks.is_empty());
-            for track in &report.tracks {
-                let source = packets(input, &[], &stream(&track.id));
-                let played = played(&out, track, layout);
-                assert!(!source.is_empty());
-                let differs = source.iter().zip(&played).find(|(a, b)| a != b);
-                let counts = (source.len(), played.len());
-                let id = &track.id;
-                assert!(source == played, "{id} {scheme} {layout:?}: {counts:?} packets, {differs:?}");
-            }
+    let sources = ["0:v:0", "0:a:0"].map(|stream| packets(input, &[], stream));
+    for (scheme, layout) in SCHEMES.into_iter().zip(LAYOUTS) {
+        let (out, report) = packed(input, scheme, layout);
+        assert_eq!(report.tracks.len(), 2);
+        for (track, source) in report.tracks.iter().zip(&sources) {
+            let played = played(&out, track, layout);
+            assert!(!source.is_empty());
+            let differs = source.iter().zip(&played).find(|(a, b)| a != b);
+            let counts = (source.len(), played.len());
+            let id = &track.id;
+            assert!(*source == played, "{id} {scheme} {layout:?}: {counts:?} packets, {differs:?}");
         }
     }
 }
@@ -401,4 +401,36 @@ fn check_index(out: &Path, track: &str, segment_count: usize) {
     }
     assert_eq!(indexed, time);
     assert!((0..ranges.len()).all(|number| payload[32 + 12 * number + 8] & 0x80 != 0));
+}
+
+#[test]
+fn text_is_a_rendition_where_hls_has_a_place_for_it() {
+    if !ffmpeg_is_there() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [lines, path] = ["lines.srt", "text.mp4"].map(|name| folder.path().join(name));
+    fs::write(&lines, "1\n00:00:00,500 --> 00:00:02,000\none\n\n2\n00:00:02,500 --> 00:00:03,000\ntwo\n")
+        .unwrap();
+    let mut command = ffmpeg();
+    command.arg("-i").arg(clip(&folder, &[])).arg("-i").arg(&lines).args(["-c", "copy", "-c:s", "mov_text"]);
+    run(command.args(["-metadata:s:s:0", "language=eng"]).arg(&path));
+    let mut bytes = fs::read(&path).unwrap();
+    for (entry, has_rendition) in [(b"tx3g", false), (b"wvtt", true)] {
+        let at = bytes.windows(4).position(|window| window == b"tx3g").unwrap();
+        bytes[at..at + 4].copy_from_slice(entry);
+        fs::write(&path, &bytes).unwrap();
+        let (out, report) = packed(&path, "cenc", Layout::SingleFile);
+        let playlist = fs::read_to_string(out.path().join("master.m3u8")).unwrap();
+        assert_eq!(report.warnings.iter().any(|warning| warning.contains("MPD only")), !has_rendition);
+        assert_eq!(
+            playlist.contains("TYPE=SUBTITLES,GROUP-ID=\"subtitles\",NAME=\"en"),
+            has_rendition,
+            "{playlist}"
+        );
+        assert_eq!(playlist.contains("SUBTITLES=\"subtitles\""), has_rendition);
+        assert_eq!(playlist.contains(",wvtt\""), has_rendition);
+        assert_eq!(out.path().join("t1.m3u8").exists(), has_rendition);
+        assert!(fs::read_to_string(out.path().join("manifest.mpd")).unwrap().contains("t1.mp4"));
+    }
 }
