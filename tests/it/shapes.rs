@@ -6,13 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use drm_pack::base::Kid;
+use drm_pack::base::{Kid, Kind};
 use drm_pack::isobmff::boxes::Sidx;
 use drm_pack::isobmff::file::moov;
 use drm_pack::isobmff::samples::{Sample, samples};
 use drm_pack::isobmff::track::{tracks, trexes};
 use drm_pack::isobmff::{BoxNode, parse_file, write_file};
 use drm_pack::job::{Job, Layout, Report, TrackReport};
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use super::media::root;
@@ -432,5 +433,119 @@ fn text_is_a_rendition_where_hls_has_a_place_for_it() {
         assert_eq!(playlist.contains(",wvtt\""), has_rendition);
         assert_eq!(out.path().join("t1.m3u8").exists(), has_rendition);
         assert!(fs::read_to_string(out.path().join("manifest.mpd")).unwrap().contains("t1.mp4"));
+    }
+}
+
+#[test]
+fn manifests_of_single_files_play_the_same() {
+    if !ffmpeg_is_there() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let input = clip(&folder, &[]);
+    for scheme in SCHEMES {
+        let (out, report) = packed(&input, scheme, Layout::SingleFile);
+        for output in &report.outputs {
+            let bytes = fs::read(out.path().join(&output.path)).unwrap();
+            let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!((&digest, bytes.len() as u64), (&output.sha256, output.bytes), "{}", output.path);
+        }
+        let key = key_of(&report.tracks[0]);
+        let in_segments = format!("decryption_key={key}");
+        for stream in ["0:v:0", "0:a:0"] {
+            let source = packets(&input, &[], stream);
+            let manifest = out.path().join("manifest.mpd");
+            assert!(
+                packets(&manifest, &["-cenc_decryption_key", &key], stream) == source,
+                "{scheme} {stream}"
+            );
+            let playlist = out.path().join("master.m3u8");
+            // This FFmpeg knows neither SAMPLE-AES of fragmented MP4 nor key formats: it gets the key itself.
+            for name in ["v1.m3u8", "a1.m3u8"] {
+                let text = fs::read_to_string(out.path().join(name)).unwrap();
+                let lines: Vec<_> = text.lines().filter(|line| !line.starts_with("#EXT-X-KEY")).collect();
+                fs::write(out.path().join(name), lines.join("\n")).unwrap();
+            }
+            let options = ["-allowed_extensions", "ALL", "-seg_format_options", &in_segments];
+            assert!(packets(&playlist, &options, stream) == source, "{scheme} {stream}");
+        }
+    }
+}
+
+#[test]
+fn packages_of_chunked_segments_keep_their_chunks() {
+    if !ffmpeg_is_there() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let input = clip(&folder, &[]);
+    let package = folder.path().join("chunked");
+    fs::create_dir(&package).unwrap();
+    let mut command = ffmpeg();
+    command.arg("-i").arg(&input).args(["-c", "copy", "-f", "dash", "-seg_duration", "2", "-streaming", "1"]);
+    command.args([
+        "-frag_type",
+        "duration",
+        "-frag_duration",
+        "0.5",
+        "-use_timeline",
+        "1",
+        "-write_prft",
+        "1",
+    ]);
+    run(command.arg(package.join("manifest.mpd")));
+    for scheme in SCHEMES {
+        let [out, back] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        pack(&job(&package.join("manifest.mpd"), "widevine", scheme), out.path()).unwrap();
+        unpack(&out.path().join("manifest.mpd"), back.path()).unwrap();
+        let mut chunks = 0;
+        for file in fs::read_dir(&package).unwrap().map(Result::unwrap) {
+            if file.path().extension().is_none_or(|extension| extension != "m4s") {
+                continue;
+            }
+            let boxes =
+                |folder: &Path| parse_file(&fs::read(folder.join(file.file_name())).unwrap()).unwrap();
+            let [source, protected, decrypted] = [&package, out.path(), back.path()].map(boxes);
+            let kinds = |boxes: &[BoxNode]| boxes.iter().map(|node| node.kind).collect::<Vec<_>>();
+            assert_eq!(kinds(&source), kinds(&protected));
+            let data =
+                |boxes: &[BoxNode]| boxes.iter().filter(|node| node.is(b"mdat")).cloned().collect::<Vec<_>>();
+            assert!(
+                data(&source) == data(&decrypted)
+                    && (data(&source).is_empty() || data(&source) != data(&protected))
+            );
+            chunks = chunks.max(data(&source).len());
+        }
+        assert!(chunks > 2, "{chunks}");
+    }
+    let layout =
+        Job { layout: Some(Layout::SingleFile), ..job(&package.join("manifest.mpd"), "widevine", "cenc") };
+    let error = pack(&layout, tempfile::tempdir().unwrap().path()).unwrap_err();
+    assert_eq!(error.kind(), Kind::Usage);
+    assert!(error.to_string().starts_with("--layout is for MP4 inputs"), "{error}");
+}
+
+#[test]
+fn what_players_could_miss_is_said() {
+    if !ffmpeg_is_there() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = clip(&folder, &["-movflags", "+frag_keyframe+empty_moov+default_base_moof"]);
+    let mut boxes = parse_file(&fs::read(&path).unwrap()).unwrap();
+    let at = boxes.iter().position(|node| node.is(b"moof")).unwrap();
+    boxes.insert(at, BoxNode::data(b"emsg", vec![0; 20]));
+    // A third track without samples.
+    let mut silent = boxes[1].all(b"trak").last().unwrap().clone();
+    let tkhd = silent.find_mut(&[b"tkhd"]).unwrap();
+    let mut payload = tkhd.payload().to_vec();
+    payload[12..16].copy_from_slice(&7_u32.to_be_bytes());
+    *tkhd = BoxNode::data(b"tkhd", payload);
+    boxes[1].push(silent);
+    fs::write(&path, write_file(&boxes)).unwrap();
+    let (_, report) = packed(&path, "cenc", Layout::Segments);
+    assert_eq!(report.tracks.len(), 2);
+    for said in ["track 7 (soun) is left out: it has no samples", "event messages (emsg) are left out"] {
+        assert!(report.warnings.iter().any(|warning| warning.contains(said)), "{:?}", report.warnings);
     }
 }
