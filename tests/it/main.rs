@@ -9,6 +9,7 @@
     reason = "a test may stop at once and say why"
 )]
 
+mod calm;
 mod contract;
 mod cpix;
 mod errors;
