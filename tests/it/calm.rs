@@ -65,6 +65,11 @@ impl Sink for Forgotten {
         Ok(())
     }
 
+    fn reserve(&mut self, length: usize) -> Result<()> {
+        self.0 += length as u64;
+        Ok(())
+    }
+
     fn commit(self: Box<Self>) -> Result<Written> {
         Ok(Written { bytes: self.0, sha256: [0; 32] })
     }
