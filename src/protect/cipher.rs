@@ -16,7 +16,7 @@ use crate::base::Secret;
 use super::scheme::{Chain, Pattern};
 
 /// Bytes in an AES block.
-const BLOCK: usize = 16;
+pub(super) const BLOCK: usize = 16;
 /// CBC chains that are enciphered side by side: one chain waits for its last block, eight keep the
 /// AES units busy (`benches/kernels.rs`).
 const LANES: usize = 8;

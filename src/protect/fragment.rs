@@ -120,14 +120,16 @@ impl<'a> FragmentEncryptor<'a> {
             subsamples(self.protection.scheme, sample.len(), &self.ranges, &mut self.subsamples);
         }
         let whole = self.parser.is_none().then(|| range.clone());
+        let scheme = self.protection.scheme;
         let ranges = protected_ranges(range.start, &self.subsamples).chain(whole);
+        let ranges = ranges.map(|range| scheme.enciphered(range));
         match &self.protection.iv {
             Iv::Constant(_) => {
                 self.chains.extend(ranges);
                 senc.push(&[], &self.subsamples)
             }
             Iv::PerSample(ivs) => {
-                let TrackProtection { scheme, pattern, cipher, .. } = self.protection;
+                let TrackProtection { pattern, cipher, .. } = self.protection;
                 let (short, long);
                 let iv: &[u8] = if scheme.iv == IvRule::PerSample16 {
                     long = ivs.iv_16(segment, number)?;
@@ -187,6 +189,7 @@ impl FragmentDecryptor {
         }
         let whole = entry.subsamples.is_empty().then_some(0..sample.len());
         let ranges = protected_ranges(0, &entry.subsamples).chain(whole);
+        let ranges = ranges.map(|range| self.scheme.enciphered(range));
         let iv = zero_extended(iv);
         let pattern = Pattern {
             crypt_byte_block: self.tenc.default_crypt_byte_block,

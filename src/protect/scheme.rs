@@ -1,6 +1,10 @@
 //! The protection schemes — ISO/IEC 23001-7 clause 10, one row each.
 
+use std::ops::Range;
+
 use crate::base::{Error, FourCc, Result};
+
+use super::cipher::BLOCK;
 
 /// The block cipher mode of a scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +49,15 @@ pub enum Chain {
     Subsample,
 }
 
+/// What becomes of the last bytes of a whole protected sample when they fill no block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastBytes {
+    /// They are enciphered: full sample encryption, §9.4.
+    Enciphered,
+    /// They stay clear: whole-block full sample encryption, §9.7.
+    Clear,
+}
+
 /// How a protected range is aligned to blocks: §9.5.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
@@ -69,6 +82,8 @@ pub struct Scheme {
     pub iv: IvRule,
     /// How far a chain runs.
     pub chain: Chain,
+    /// Whether less than a block is enciphered.
+    pub last_bytes: LastBytes,
     /// How ranges are aligned.
     pub align: Align,
     /// `version` of `tenc`: 1 when the scheme has patterns.
@@ -92,6 +107,7 @@ pub const SCHEMES: &[Scheme] = &[
         video: Pattern::NONE,
         iv: IvRule::PerSample8,
         chain: Chain::Sample,
+        last_bytes: LastBytes::Enciphered,
         align: Align::BlocksAtEnd,
         tenc_version: 0,
         hls_method: Some("SAMPLE-AES-CTR"),
@@ -103,6 +119,7 @@ pub const SCHEMES: &[Scheme] = &[
         video: Pattern { crypt_byte_block: 1, skip_byte_block: 9 },
         iv: IvRule::Constant16,
         chain: Chain::Subsample,
+        last_bytes: LastBytes::Clear,
         align: Align::None,
         tenc_version: 1,
         hls_method: Some("SAMPLE-AES"),
@@ -114,6 +131,7 @@ pub const SCHEMES: &[Scheme] = &[
         video: Pattern { crypt_byte_block: 1, skip_byte_block: 9 },
         iv: IvRule::PerSample8,
         chain: Chain::Sample,
+        last_bytes: LastBytes::Clear,
         align: Align::BlocksAtEnd,
         tenc_version: 1,
         hls_method: None,
@@ -125,6 +143,7 @@ pub const SCHEMES: &[Scheme] = &[
         video: Pattern::NONE,
         iv: IvRule::PerSample16,
         chain: Chain::Sample,
+        last_bytes: LastBytes::Clear,
         align: Align::BlocksAtEnd,
         tenc_version: 0,
         hls_method: None,
@@ -141,6 +160,14 @@ impl Scheme {
             (PIFF, PIFF_AES_CBC) => Self::find("cbc1"),
             (PIFF, _) => Self::find("cenc"),
             _ => Self::find(&scheme_type.to_string()),
+        }
+    }
+
+    /// The bytes of a range that are enciphered before the pattern is looked at.
+    pub(super) fn enciphered(&self, range: Range<usize>) -> Range<usize> {
+        match self.last_bytes {
+            LastBytes::Enciphered => range,
+            LastBytes::Clear => range.start..range.end - range.len() % BLOCK,
         }
     }
 
