@@ -11,6 +11,7 @@
 
 mod contract;
 mod cpix;
+mod decrypt_styles;
 mod errors;
 mod hevc_slice_headers;
 mod hevc_stream;
