@@ -12,6 +12,11 @@ use super::auxiliary::{AuxiliaryInformation, Entry};
 /// Finds the key of a key id.
 pub type FindKey<'a> = dyn Fn(Kid) -> Option<Secret<16>> + Sync + 'a;
 
+/// A sample's `sample_description_index` and `group_description_index`.
+type Place = (u32, u32);
+/// What protects samples: the scheme and its parameters.
+type Protection = (&'static Scheme, Tenc);
+
 /// Decryptors that are kept: more keys at a time are expanded again when they come back.
 const MAX_DECRYPTORS: usize = 16;
 
@@ -87,7 +92,7 @@ pub(super) struct SampleDecryption<'a> {
     sample_count: u32,
     decryptors: Vec<(&'static Scheme, Tenc, FragmentDecryptor)>,
     /// What was found for the sample before: its description and group, and what protects it.
-    known: Option<((u32, u32), Option<(&'static Scheme, Tenc)>)>,
+    known: Option<(Place, Option<Protection>)>,
 }
 
 impl<'a> SampleDecryption<'a> {
@@ -146,7 +151,7 @@ impl<'a> SampleDecryption<'a> {
     }
 
     /// What protects samples of this description and group; `None` when they are clear.
-    fn protection(&self, description: u32, group: u32) -> Result<Option<(&'static Scheme, Tenc)>> {
+    fn protection(&self, description: u32, group: u32) -> Result<Option<Protection>> {
         let index = (description as usize).checked_sub(1);
         let entry = index.and_then(|index| self.track.entries.get(index)).ok_or_else(|| {
             Error::input(format!(
