@@ -124,7 +124,7 @@ fn describe_header(element: &Element, fields: &mut Fields) -> Result<()> {
     let mut add = |name: &str, value: String| fields.push((name.to_owned(), value));
     let name = element.local_name();
     match name {
-        "WRMHEADER" => add("version", element.attribute("version")?.unwrap_or_default().into_owned()),
+        "WRMHEADER" => add("header_version", element.attribute("version")?.unwrap_or_default().into_owned()),
         "KID" => {
             let value = match element.attribute("VALUE")? {
                 Some(value) => value.into_owned(),

@@ -53,6 +53,11 @@ impl Default for Budget {
 }
 
 impl Budget {
+    /// A tree of at most `nodes`.
+    pub(super) fn new(nodes: usize) -> Self {
+        Self(nodes)
+    }
+
     /// Whether another child fits under `parent`; if not, it is counted there.
     pub(super) fn admits(&mut self, parent: &mut Node) -> bool {
         if self.0 == 0 || parent.children.len() >= MAX_CHILDREN {

@@ -224,7 +224,7 @@ pub(super) fn list_table(
 ) -> Result<()> {
     let traks = node.children.iter_mut().filter(|child| child.name == "trak");
     for ((trak, facts), boxes) in traks.zip(&facts.tracks).zip(moov.all(b"trak")) {
-        let table = table_samples(source, moov, facts, boxes)?;
+        let table = table_samples(source, moov, facts, boxes, MAX_CHILDREN)?;
         for (number, sample) in table.iter().enumerate() {
             if budget.admits(trak) {
                 trak.children.push(sample_node(number + 1, sample));
@@ -236,15 +236,19 @@ pub(super) fn list_table(
     Ok(())
 }
 
-/// The first samples of a track's own sample table.
+/// The first `limit` samples of a track's own sample table.
+///
+/// # Errors
+/// When a table is cut off.
 pub(super) fn table_samples(
     source: &dyn Source,
     moov: &BoxNode,
     facts: &TrackFacts,
     trak: &BoxNode,
+    limit: usize,
 ) -> Result<Vec<SampleFacts>> {
     let table = samples(source, moov, facts.track.track_id, &[])?;
-    let table: Vec<Sample> = table.take(MAX_CHILDREN).collect::<Result<_>>()?;
+    let table: Vec<Sample> = table.take(limit).collect::<Result<_>>()?;
     let stbl = trak.find(&[b"mdia", b"minf", b"stbl"]);
     let senc = stbl.and_then(|stbl| stbl.find(&[b"senc"])).or_else(|| trak.find(&[b"senc"]));
     let how = table.iter().map(|sample| How::new(Some(facts), sample, None)).collect();

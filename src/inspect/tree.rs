@@ -15,6 +15,9 @@ const MAX_FIELDS_BYTES: u64 = 1 << 16;
 /// Largest `moov` or `moof` whose samples are listed.
 const MAX_LISTED_BYTES: u64 = 64 << 20;
 
+/// Most boxes of one segment of a picture.
+const MAX_OUTLINE_NODES: usize = 200;
+
 /// Boxes whose children are shown, and the bytes of fields before the first child.
 const CONTAINERS: &[(&[u8; 4], u64)] = &[
     (b"dinf", 0),
@@ -60,6 +63,21 @@ pub(super) fn describe(source: &dyn Source, samples: Samples) -> Inspected {
     let mut node = Node { range: Some(0..source.len()), ..Node::new("file") };
     walk.boxes(&mut node, 0..source.len(), 0);
     Inspected { node, error: walk.error }
+}
+
+/// The boxes of a range of a file, such as one segment.
+pub(super) fn outline(source: &dyn Source, range: Range<u64>) -> Node {
+    let mut walk = Walk {
+        source,
+        samples: Samples::Counted,
+        budget: Budget::new(MAX_OUTLINE_NODES),
+        error: None,
+        handler: FourCc([0; 4]),
+        facts: Facts::default(),
+    };
+    let mut node = Node { range: Some(range.clone()), ..Node::new("segment") };
+    walk.boxes(&mut node, range.start..range.end.min(source.len()), 0);
+    node
 }
 
 struct Walk<'a> {
