@@ -82,7 +82,13 @@ impl Draft<'_> {
             tracks.iter().map(|_| Default::default()).collect();
         let mut position = range.start;
         while position < range.end.min(source.len()) {
-            let Some(header) = BoxHeader::read(source, position)? else { break };
+            let header = match BoxHeader::read(source, position) {
+                Ok(Some(header)) => header,
+                // Media data that is cut off, as in the segments of an I-frame playlist, is not needed here.
+                Err(_) if blocks.iter().any(|(_, samples)| !samples.is_empty()) => break,
+                Ok(None) => break,
+                Err(error) => return Err(error),
+            };
             position = header.end();
             if !header.is(b"moof") || header.length > MAX_BOX_BYTES {
                 continue;

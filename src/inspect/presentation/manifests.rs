@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::base::uri::resolve;
 use crate::base::{Error, Kid, Result};
-use crate::dash::{Media, Mpd, Representation};
+use crate::dash::{Count, Media, Mpd, Representation};
 use crate::hls::media::{Map, Segment as HlsSegment};
 use crate::hls::multivariant::{Rendition, RenditionKind};
 use crate::hls::{Key, Playlist, PlaylistKind, media, multivariant};
@@ -62,9 +62,11 @@ impl Draft<'_> {
                 let source = self.source(&file.name)?;
                 self.single_file(source.as_ref(), &file.name, &facts, &mut tracks)
             }
-            Media::Segments { references, .. } => references.iter().try_for_each(|reference| {
+            Media::Segments { references, count } => references.iter().try_for_each(|reference| {
                 if !self.store.exists(&reference.name) {
-                    return Err(Error::input("is missing").at(reference.name.clone()));
+                    // A number that was computed from a duration may be one too high: §5.3.9.5.
+                    let missing = Error::input("is missing").at(reference.name.clone());
+                    return if *count == Count::Implied { Ok(()) } else { Err(missing) };
                 }
                 let source = self.source(&reference.name)?;
                 let place = Place { name: &reference.name, range: reference.range.clone(), time: None };
@@ -153,6 +155,12 @@ impl Draft<'_> {
             let is_first = row.tracks.iter().all(|track| track.segments.is_empty());
             if is_first || row.tracks.len() != facts.tracks.len() {
                 row.tracks = rows(&facts, base);
+            }
+            // The segments before may have been a clear lead.
+            for (track, new) in row.tracks.iter_mut().zip(rows(&facts, base)) {
+                if track.scheme.is_empty() {
+                    track.scheme = new.scheme;
+                }
             }
             row.facts = facts;
         }
