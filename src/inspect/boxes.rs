@@ -51,9 +51,6 @@ const BOXES: &[(&[u8; 4], Describe)] = &[
     (b"sbgp", sbgp),
     (b"sgpd", sgpd),
     (b"uuid", uuid),
-    (b"btrt", btrt),
-    (b"pasp", pasp),
-    (b"colr", colr),
 ];
 
 /// User types of boxes from before Common Encryption: PIFF 1.1 §5.3.
@@ -393,26 +390,5 @@ fn uuid(reader: &mut Reader<'_>, node: &mut Node) -> Result<()> {
     node.set("user_type", user_type.to_string());
     let known = USER_TYPES.iter().find(|(id, _)| *id == user_type.hex()).map(|(_, name)| *name);
     node.set_some("meaning", known);
-    Ok(())
-}
-
-fn btrt(reader: &mut Reader<'_>, node: &mut Node) -> Result<()> {
-    node.set("buffer_size", reader.u32()?).set("max_bitrate", reader.u32()?);
-    node.set("avg_bitrate", reader.u32()?);
-    Ok(())
-}
-
-fn pasp(reader: &mut Reader<'_>, node: &mut Node) -> Result<()> {
-    node.set("spacing", format!("{}:{}", reader.u32()?, reader.u32()?));
-    Ok(())
-}
-
-fn colr(reader: &mut Reader<'_>, node: &mut Node) -> Result<()> {
-    let kind = reader.fourcc()?;
-    node.set("colour_type", kind.to_string());
-    if matches!(&kind.0, b"nclx" | b"nclc") {
-        let codes = format!("{}/{}/{}", reader.u16()?, reader.u16()?, reader.u16()?);
-        node.set("primaries/transfer/matrix", codes);
-    }
     Ok(())
 }

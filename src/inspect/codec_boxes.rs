@@ -1,4 +1,4 @@
-//! Codec configuration boxes, in short — ISO/IEC 14496-15, AV1 and VP codec bindings, ETSI TS 102 366 Annex F.
+//! Codec configuration and other boxes of sample entries, in short — ISO/IEC 14496-15, AV1 and VP codec bindings, ETSI TS 102 366 Annex F.
 
 use crate::base::bytes::Reader;
 use crate::base::{FourCc, Result};
@@ -19,6 +19,9 @@ const BOXES: &[(&[u8; 4], Describe)] = &[
     (b"dec3", dec3),
     (b"dOps", dops),
     (b"dfLa", dfla),
+    (b"btrt", btrt),
+    (b"pasp", pasp),
+    (b"colr", colr),
 ];
 
 /// What describes a configuration box.
@@ -149,5 +152,26 @@ fn dfla(reader: &mut Reader<'_>, node: &mut Node) -> Result<()> {
     let bits = reader.u32()?;
     node.set("sample_rate", bits >> 12).set("channels", (bits >> 9 & 7) + 1);
     node.set("bits_per_sample", (bits >> 4 & 31) + 1);
+    Ok(())
+}
+
+fn btrt(reader: &mut Reader<'_>, node: &mut Node) -> Result<()> {
+    node.set("buffer_size", reader.u32()?).set("max_bitrate", reader.u32()?);
+    node.set("avg_bitrate", reader.u32()?);
+    Ok(())
+}
+
+fn pasp(reader: &mut Reader<'_>, node: &mut Node) -> Result<()> {
+    node.set("spacing", format!("{}:{}", reader.u32()?, reader.u32()?));
+    Ok(())
+}
+
+fn colr(reader: &mut Reader<'_>, node: &mut Node) -> Result<()> {
+    let kind = reader.fourcc()?;
+    node.set("colour_type", kind.to_string());
+    if matches!(&kind.0, b"nclx" | b"nclc") {
+        let codes = format!("{}/{}/{}", reader.u16()?, reader.u16()?, reader.u16()?);
+        node.set("primaries/transfer/matrix", codes);
+    }
     Ok(())
 }

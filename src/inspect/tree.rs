@@ -47,7 +47,7 @@ pub(super) fn is_boxes(head: &[u8]) -> bool {
         b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"sidx", b"pssh", b"emsg", b"prft", b"free", b"skip",
         b"wide", b"uuid", b"mfra", b"ssix", b"meta", b"pdin",
     ];
-    is_type(kind) && (size >= 8 || size < 2) && known.iter().any(|known| known.as_slice() == kind)
+    is_type(kind) && !(2..8).contains(&size) && known.iter().any(|known| known.as_slice() == kind)
 }
 
 /// The tree of a file.

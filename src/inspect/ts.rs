@@ -41,7 +41,7 @@ pub(super) fn describe(source: &dyn Source) -> Result<Inspected> {
     }
     let mut node = Node { range: Some(0..source.len()), ..Node::new("MPEG-TS") };
     node.set("packets", source.len() / PACKET);
-    if source.len() % PACKET != 0 {
+    if !source.len().is_multiple_of(PACKET) {
         node.set("trailing_bytes", source.len() % PACKET);
     }
     let mut budget = Budget::default();

@@ -77,32 +77,10 @@ impl Draft<'_> {
             tracks.iter_mut().for_each(|track| track.more += 1);
             return Ok(());
         }
-        let range = place.range.clone().unwrap_or(0..source.len());
-        let mut blocks: Vec<(Segment, Vec<SampleFacts>)> =
-            tracks.iter().map(|_| Default::default()).collect();
-        let mut position = range.start;
-        while position < range.end.min(source.len()) {
-            let header = match BoxHeader::read(source, position) {
-                Ok(Some(header)) => header,
-                // Media data that is cut off, as in the segments of an I-frame playlist, is not needed here.
-                Err(_) if blocks.iter().any(|(_, samples)| !samples.is_empty()) => break,
-                Ok(None) => break,
-                Err(error) => return Err(error),
-            };
-            position = header.end();
-            if !header.is(b"moof") || header.length > MAX_BOX_BYTES {
-                continue;
-            }
-            let moof = header.read_node(source)?;
-            self.systems.add_boxes(&moof);
-            for fragment in fragment_samples(&moof, header.position, facts)? {
-                let row = facts.tracks.iter().position(|track| track.track.track_id == fragment.track_id);
-                if let Some((_, samples)) = row.and_then(|row| blocks.get_mut(row)) {
-                    samples.extend(fragment.samples);
-                }
-            }
-        }
-        for ((track, facts), (mut segment, samples)) in tracks.iter_mut().zip(&facts.tracks).zip(blocks) {
+        let range = place.range.clone().unwrap_or_else(|| 0..source.len());
+        let blocks = self.collect(source, &range, facts)?;
+        for ((track, facts), samples) in tracks.iter_mut().zip(&facts.tracks).zip(blocks) {
+            let mut segment = Segment::default();
             if samples.is_empty() {
                 continue;
             }
@@ -122,6 +100,39 @@ impl Draft<'_> {
             push(track, segment);
         }
         Ok(())
+    }
+
+    /// The samples of each track in the fragments of a range.
+    fn collect(
+        &mut self,
+        source: &dyn Source,
+        range: &Range<u64>,
+        facts: &Facts,
+    ) -> Result<Vec<Vec<SampleFacts>>> {
+        let mut rows: Vec<Vec<SampleFacts>> = facts.tracks.iter().map(|_| Vec::new()).collect();
+        let mut position = range.start;
+        while position < range.end.min(source.len()) {
+            let header = match BoxHeader::read(source, position) {
+                Ok(Some(header)) => header,
+                // Media data that is cut off, as in the segments of an I-frame playlist, is not needed here.
+                Err(_) if rows.iter().any(|samples| !samples.is_empty()) => break,
+                Ok(None) => break,
+                Err(error) => return Err(error),
+            };
+            position = header.end();
+            if !header.is(b"moof") || header.length > MAX_BOX_BYTES {
+                continue;
+            }
+            let moof = header.read_node(source)?;
+            self.systems.add_boxes(&moof);
+            for fragment in fragment_samples(&moof, header.position, facts)? {
+                let row = facts.tracks.iter().position(|track| track.track.track_id == fragment.track_id);
+                if let Some(samples) = row.and_then(|row| rows.get_mut(row)) {
+                    samples.extend(fragment.samples);
+                }
+            }
+        }
+        Ok(rows)
     }
 
     /// Blocks of about a second that begin with a sync sample.
