@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn text_is_aligned_and_control_characters_are_written_out() {
-        let expected = "trak      0  108\n  tkhd    8  100  track_id=1  kid=a, b\\u{1b}[2J\n  … 3 more";
+        let expected = "trak    0  108\n  tkhd  8  100  track_id=1  kid=a, b\\u{1b}[2J\n  … 3 more";
         assert_eq!(text(&tree()), expected);
     }
 
