@@ -26,6 +26,8 @@ pub(super) enum Command {
     KeyUrl(KeyUrlArgs),
     /// Decrypt a protected package or fragmented MP4 files: the inverse of pack
     Decrypt(DecryptArgs),
+    /// Show what a file says: boxes, playlists, MPDs, CPIX, pssh and key tags; keys are never shown
+    Inspect(InspectArgs),
     /// Validate, convert, encrypt, decrypt and explain CPIX documents
     #[command(subcommand)]
     Cpix(CpixCommand),
@@ -373,6 +375,21 @@ pub(super) enum CpixCommand {
         /// The document; - is standard input
         file: PathBuf,
     },
+}
+
+#[derive(ArgsGroup, Debug)]
+pub(super) struct InspectArgs {
+    /// A file of any format, told by its content; pssh as base64 or hex; - is standard input
+    pub(super) file: String,
+    /// Print as JSON, with the same names
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Show each sample: decode time, size, sync, IV, key id, and its runs as bytes clear+protected
+    #[arg(long, conflicts_with = "html")]
+    pub(super) samples: bool,
+    /// Draw the presentation of an MPD, a playlist or an MP4 file into one HTML file
+    #[arg(long, value_name = "OUT")]
+    pub(super) html: Option<PathBuf>,
 }
 
 #[derive(ArgsGroup, Debug)]

@@ -17,6 +17,7 @@ mod errors;
 mod hevc_slice_headers;
 mod hevc_stream;
 mod identity;
+mod inspect;
 #[cfg(feature = "server")]
 mod key_server;
 mod laws;
