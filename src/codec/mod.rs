@@ -3,6 +3,7 @@
 mod aac;
 mod ac4;
 mod audio;
+mod av1;
 mod avc;
 #[cfg(test)]
 mod bit_writer;
@@ -105,6 +106,8 @@ pub static ALL: &[&Codec] = &[
     &hevc::CODEC,
     &dolby_vision::HEVC,
     &dolby_vision::AVC,
+    &dolby_vision::AV1,
+    &av1::CODEC,
     &vp9::CODEC,
     &vp9::VP8,
     &aac::CODEC,

@@ -9,6 +9,7 @@
     reason = "a test may stop at once and say why"
 )]
 
+mod av1_headers;
 mod contract;
 mod cpix;
 mod errors;
