@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{ALL, Config, Protection, Ranges, TrackKind, avc, find, hevc, vp9};
+use super::{ALL, Config, Protection, Ranges, TrackKind, av1, avc, find, hevc, vp9};
 use crate::base::{FourCc, Result};
 
 const MUTATIONS: u64 = 2_000;
@@ -18,12 +18,15 @@ fn specimens() -> Vec<Specimen> {
     let (avcc, avc_samples) = avc::tests::specimen();
     let (hvcc, hevc_samples) = hevc::tests::specimen();
     let (vpcc, vp9_samples) = vp9::tests::specimen();
+    let (av1c, av1_samples) = av1::tests::specimen();
     [
         (b"avc1", b"avcC", &avcc, &avc_samples),
         (b"dva1", b"avcC", &avcc, &avc_samples),
         (b"hvc1", b"hvcC", &hvcc, &hevc_samples),
         (b"dvh1", b"hvcC", &hvcc, &hevc_samples),
         (b"vp09", b"vpcC", &vpcc, &vp9_samples),
+        (b"av01", b"av1C", &av1c, &av1_samples),
+        (b"dav1", b"av1C", &av1c, &av1_samples),
     ]
     .map(|(entry, name, config, samples)| Specimen {
         entry: FourCc(*entry),
