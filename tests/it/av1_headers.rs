@@ -4,10 +4,11 @@ use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
-use drm_pack::base::FourCc;
+use drm_pack::base::{FourCc, Kid};
 use drm_pack::codec::{self, Config, Protection};
 
 use super::media::shared;
+use super::pack;
 use super::trace::{ffmpeg, ffmpeg_is_there};
 
 /// What each clip is to exercise: source, encoder and its options.
@@ -142,6 +143,59 @@ fn av1_media_have_the_tiles_where_ffmpeg_says() {
         tiles += compare(&name, &path);
     }
     println!("{tiles} tiles of the shared media agree");
+}
+
+#[test]
+fn protected_av1_is_decrypted_and_decoded_by_ffmpeg_as_before() {
+    if !ffmpeg_is_there() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let clear = directory.path().join("clear.mp4");
+    let mut command = ffmpeg();
+    command.args([
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc2=s=512x288:d=1.2",
+        "-c:v",
+        "libsvtav1",
+        "-preset",
+        "10",
+        "-g",
+        "16",
+    ]);
+    let output = command.args(["-svtav1-params", "tile-columns=1:tile-rows=1"]).arg(&clear).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let expected = frames(&clear, &[]);
+    assert!(expected.len() > 20);
+    for scheme in ["cenc", "cbcs"] {
+        let out = directory.path().join(scheme);
+        let report = pack::pack(&pack::job(&clear, "widevine", scheme), &out).unwrap();
+        assert!(report.tracks[0].codec.starts_with("av01.0."), "{}", report.tracks[0].codec);
+        let key = pack::key(Kid::parse(&report.tracks[0].kid).unwrap());
+        let key: String = key.expose().iter().map(|byte| format!("{byte:02x}")).collect();
+        let protected = directory.path().join(format!("{scheme}.mp4"));
+        let mut parts: Vec<_> = report.outputs.iter().map(|output| out.join(&output.path)).collect();
+        parts.retain(|path| path.extension().is_some_and(|extension| extension == "m4s"));
+        parts.sort();
+        parts.insert(0, out.join("v1/init.mp4"));
+        assert!(parts.len() > 1, "{parts:?}");
+        let bytes: Vec<u8> = parts.iter().flat_map(|path| fs::read(path).unwrap()).collect();
+        fs::write(&protected, bytes).unwrap();
+        assert_eq!(frames(&protected, &["-decryption_key", &key]), expected, "{scheme}");
+        assert_ne!(frames(&protected, &["-decryption_key", &"0".repeat(32)]), expected, "{scheme}");
+    }
+}
+
+/// A digest of each decoded picture.
+fn frames(path: &Path, arguments: &[&str]) -> Vec<String> {
+    let mut command = ffmpeg();
+    command.args(["-v", "quiet"]).args(arguments).arg("-i").arg(path);
+    let output = command.args(["-fps_mode", "passthrough", "-f", "framemd5", "-"]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let digest = |line: &str| line.rsplit(',').next().unwrap().trim().to_owned();
+    text.lines().filter(|line| !line.starts_with('#')).map(digest).collect()
 }
 
 /// How many tiles the stream has; the first of each tile group begins where the trace says, the others
