@@ -5,6 +5,8 @@ use std::ops::Range;
 use super::{ALL, Config, Protection, Ranges, TrackKind, av1, avc, find, hevc, vp9};
 use crate::base::{FourCc, Result};
 
+/// The row whose parser is an error.
+const REFUSED: &str = "VVC";
 const MUTATIONS: u64 = 2_000;
 
 /// A codec that is protected by ranges, with a track of it: sample entry, configuration box, samples.
@@ -82,7 +84,7 @@ fn every_row_with_ranges_has_a_specimen_and_every_entry_one_row() {
     let mut entries = Vec::new();
     for codec in ALL {
         assert_eq!(matches!(codec.protection, Protection::Never), codec.kind == TrackKind::Text);
-        let ranged = matches!(codec.protection, Protection::Ranges(_));
+        let ranged = matches!(codec.protection, Protection::Ranges(_)) && codec.name != REFUSED;
         let seen = specimens().iter().any(|specimen| codec.sample_entries.contains(&specimen.entry));
         assert_eq!(ranged, seen, "{}", codec.name);
         entries.extend(codec.sample_entries);

@@ -16,6 +16,7 @@ mod mpegh;
 mod nal;
 mod text;
 mod vp9;
+mod vvc;
 
 use std::ops::Range;
 
@@ -55,6 +56,9 @@ impl<'a> Config<'a> {
 }
 
 /// Finds the protectable ranges of the samples of one track, in decode order.
+///
+/// It remembers what later samples depend on, such as parameter sets and reference frames, and so begins at
+/// a sync sample: one is opened for each segment.
 pub trait Ranges: Send {
     /// Appends to `out` the byte ranges of `sample` that may be protected: sorted, disjoint, not
     /// empty, inside the sample.
@@ -110,6 +114,7 @@ pub static ALL: &[&Codec] = &[
     &av1::CODEC,
     &vp9::CODEC,
     &vp9::VP8,
+    &vvc::CODEC,
     &aac::CODEC,
     &audio::AC_3,
     &audio::E_AC_3,

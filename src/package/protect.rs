@@ -188,7 +188,11 @@ pub fn protect_init(init: Vec<u8>, tracks: &[ProtectedTrack], pssh: &[Vec<u8>]) 
 
 /// Protects one segment, whose number in its track is `number`, from 0, given the clear init segment.
 ///
-/// Nothing is carried over from other segments: any of them can be protected in any order.
+/// Nothing is carried over from other segments: any of them can be protected in any order. What a codec must
+/// remember from sample to sample (parameter sets in the samples, the reference frames of AV1 and VP9) is learned
+/// from the segment itself, which therefore begins with a sync sample. One that refers to frames before it, such
+/// as a later chunk of a low-latency segment, is an error: it is protected together with the chunks before it, in
+/// order, as one segment.
 ///
 /// ```
 /// use std::sync::Arc;
