@@ -15,10 +15,13 @@ mod iamf;
 mod mpegh;
 mod nal;
 mod text;
+mod unknown;
 mod vp9;
 mod vvc;
 
 use std::ops::Range;
+
+pub use unknown::UNKNOWN_VIDEO;
 
 use crate::base::{Error, FourCc, Result};
 

@@ -18,4 +18,4 @@ pub use plan::{Intent, Plan, PlannedKey};
 pub use protect::{Protect, Totals, protect_init, protect_segment};
 pub use resource::{Changed, Edit, rewrite};
 pub use segments::{Boundaries, CmafSegment, MAX_CHUNK_BYTES, Segments};
-pub use track::{MediaTrack, ProtectedTrack, clear_tracks, media_tracks};
+pub use track::{MediaTrack, ProtectedTrack, UnknownVideo, clear_tracks, media_tracks, media_tracks_with};

@@ -7,7 +7,7 @@ use crate::isobmff::track::trexes;
 use crate::protect::{Auxiliary, FragmentEncryptor, auxiliary, place_auxiliary, protect_moov};
 
 use super::resource::{Changed, Edit, rewrite};
-use super::track::{ProtectedTrack, clear_tracks, media_tracks};
+use super::track::{ProtectedTrack, UnknownVideo, clear_tracks, media_tracks_with};
 
 /// Protects the boxes and samples of some tracks of a file.
 pub struct Protect<'a> {
@@ -231,7 +231,8 @@ pub fn protect_segment(
     number: u32,
 ) -> Result<Vec<u8>> {
     let mut out = Vec::with_capacity(segment.len() + 4096);
-    let clear = clear_tracks(&media_tracks(init)?);
+    // Pictures of an unknown codec are protected or an error, never passed on clear.
+    let clear = clear_tracks(&media_tracks_with(init, UnknownVideo::FullSample)?);
     rewrite(&segment, &mut out, &trexes(init)?, &mut Protect::segment(tracks, &clear, &[], number))?;
     Ok(out)
 }

@@ -13,6 +13,7 @@ mod av1_headers;
 mod contract;
 mod cpix;
 mod errors;
+mod full_sample;
 mod hevc_slice_headers;
 mod hevc_stream;
 mod identity;
