@@ -118,7 +118,7 @@ impl SliceData {
             }
             nal_unit_type::SLICE_DATA_PARTITION_A..=nal_unit_type::SLICE_DATA_PARTITION_C
             | nal_unit_type::AUXILIARY_SLICE..=nal_unit_type::SLICE_EXTENSION_FOR_DEPTH => {
-                Err(other_slice(header.nal_unit_type))
+                Err(slice_header::unsupported(header.nal_unit_type))
             }
             nal_unit_type => {
                 self.parameter_sets.update(nal_unit_type, payload)?;
@@ -126,19 +126,6 @@ impl SliceData {
             }
         }
     }
-}
-
-/// Slices whose data would stay clear.
-fn other_slice(nal_unit_type: u8) -> Error {
-    let what = match nal_unit_type {
-        nal_unit_type::AUXILIARY_SLICE => "an auxiliary coded picture",
-        nal_unit_type::SLICE_EXTENSION => "a slice of another layer or view",
-        nal_unit_type::SLICE_EXTENSION_FOR_DEPTH => "a slice of a depth or texture view",
-        _ => "a slice data partition",
-    };
-    Error::unsupported(format!("{what}, nal_unit_type {nal_unit_type}"))
-        .clause("ITU-T H.264 table 7-1")
-        .hint("extract the base layer, or encode with one slice data partition")
 }
 
 fn parameter_set_list(reader: &mut Reader<'_>, count: u8, parameter_sets: &mut ParameterSets) -> Result<()> {
