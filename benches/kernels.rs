@@ -1,15 +1,17 @@
-//! The hot loops in bytes per second: AES-CTR, AES-CBC lanes, AVC ranges, segment surgery.
+//! The hot loops in bytes per second: AES-CTR, AES-CBC lanes, the ranges of pictures, segment surgery.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark may stop at once")]
 
 use std::hint::black_box;
+use std::ops::Range;
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use drm_pack::base::{Kid, Secret};
+use drm_pack::codec::TrackKind;
 use drm_pack::isobmff::BoxNode;
 use drm_pack::isobmff::file::moov;
-use drm_pack::isobmff::fragment::{TrackFragment, track_fragments};
+use drm_pack::isobmff::samples::samples;
 use drm_pack::isobmff::track::trexes;
 use drm_pack::package::{ProtectedTrack, media_tracks, protect_segment};
 use drm_pack::protect::{Cipher, Iv, Pattern, SampleIvs, Scheme, TrackProtection};
@@ -43,47 +45,85 @@ fn ciphers(c: &mut Criterion) {
 struct Clip {
     init: BoxNode,
     segment: Vec<u8>,
-    fragments: Vec<TrackFragment>,
 }
 
 fn clip(track: &str) -> Clip {
     let folder = format!("{}/fixtures/clip/dash/{track}", env!("CARGO_MANIFEST_DIR"));
     let init = moov(&std::fs::read(format!("{folder}/init.mp4")).unwrap()).unwrap();
     let segment = std::fs::read(format!("{folder}/2.m4s")).unwrap();
-    let boxes = drm_pack::isobmff::parse_file(&segment).unwrap();
-    let before: usize = boxes.iter().take_while(|node| !node.is(b"moof")).map(BoxNode::len).sum();
-    let moof = boxes.iter().find(|node| node.is(b"moof")).unwrap();
-    let fragments = track_fragments(moof, before as u64, &trexes(&init).unwrap()).unwrap();
-    Clip { init, segment, fragments }
+    Clip { init, segment }
 }
 
-fn tracks(clip: &Clip, scheme: &str) -> Vec<ProtectedTrack> {
+fn protection(scheme: &str) -> TrackProtection {
     let scheme = Scheme::find(scheme).unwrap();
     let iv = match scheme.name {
         "cbcs" => Iv::Constant([3; 16]),
         _ => Iv::PerSample(SampleIvs::new(&[3; 16], 0).unwrap()),
     };
-    let protection = TrackProtection::new(scheme, Kid::new([4; 16]), &Secret::new([5; 16]), scheme.video, iv);
+    TrackProtection::new(scheme, Kid::new([4; 16]), &Secret::new([5; 16]), scheme.video, iv)
+}
+
+fn tracks(clip: &Clip, scheme: &str) -> Vec<ProtectedTrack> {
+    let protection = protection(scheme);
     vec![ProtectedTrack::new(&media_tracks(&clip.init).unwrap()[0], Arc::new(protection)).unwrap()]
+}
+
+/// A codec and its samples, from a sync sample on.
+struct Stream {
+    name: &'static str,
+    file: Vec<u8>,
+    samples: Vec<Range<usize>>,
+    track: ProtectedTrack,
+}
+
+/// The picture track of a file.
+fn stream(name: &'static str, path: &str) -> Stream {
+    let file = std::fs::read(format!("{}/fixtures/clip/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let moov = moov(&file).unwrap();
+    let media = media_tracks(&moov).unwrap();
+    let media = media.iter().find(|media| media.kind() == Some(TrackKind::Video)).unwrap();
+    let trexes = trexes(&moov).unwrap();
+    let found = samples(&file, &moov, media.track.track_id, &trexes).unwrap();
+    let samples = found.map(|sample| {
+        let sample = sample.unwrap();
+        let start = usize::try_from(sample.position).unwrap();
+        start..start + sample.size as usize
+    });
+    let samples = samples.collect();
+    let protection = protection("cenc");
+    Stream { name, samples, track: ProtectedTrack::new(media, Arc::new(protection)).unwrap(), file }
+}
+
+/// How fast what stays clear is found, in bytes of the samples.
+fn ranges(c: &mut Criterion) {
+    let streams = [
+        stream("AVC", "mp4/video_360.mp4"),
+        stream("HEVC", "codecs/hevc.mp4"),
+        stream("AV1", "codecs/av1.mp4"),
+        stream("VP9", "codecs/vp9.mp4"),
+    ];
+    let mut group = c.benchmark_group("ranges");
+    for Stream { name, file, samples, track } in &streams {
+        group.throughput(Throughput::Bytes(samples.iter().map(|sample| sample.len() as u64).sum()));
+        group.bench_function(*name, |b| {
+            let mut ranges = Vec::new();
+            b.iter(|| {
+                let mut parser = track.parser(1).unwrap().unwrap();
+                for sample in samples {
+                    ranges.clear();
+                    parser.ranges(&file[sample.clone()], &mut ranges).unwrap();
+                    black_box(&ranges);
+                }
+            });
+        });
+    }
+    group.finish();
 }
 
 fn segments(c: &mut Criterion) {
     let clip = clip("0");
     let mut group = c.benchmark_group("segment");
     group.throughput(Throughput::Bytes(clip.segment.len() as u64));
-    group.bench_function("AVC ranges", |b| {
-        let tracks = tracks(&clip, "cbcs");
-        let mut parser = tracks[0].parser(1).unwrap().unwrap();
-        let mut ranges = Vec::new();
-        b.iter(|| {
-            for sample in &clip.fragments[0].samples {
-                let start = usize::try_from(sample.position).unwrap();
-                ranges.clear();
-                parser.ranges(&clip.segment[start..start + sample.size as usize], &mut ranges).unwrap();
-                black_box(&ranges);
-            }
-        });
-    });
     for scheme in ["cenc", "cbcs"] {
         let tracks = tracks(&clip, scheme);
         group.bench_function(format!("protect {scheme}"), |b| {
@@ -93,5 +133,5 @@ fn segments(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(kernels, ciphers, segments);
+criterion_group!(kernels, ciphers, ranges, segments);
 criterion_main!(kernels);

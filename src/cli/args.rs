@@ -112,6 +112,9 @@ pub(super) struct JobArgs {
     /// FairPlay URI; {kid} {kid_guid} {iv} {content_id} {track} are replaced
     #[arg(long, value_name = "T", default_value = "skd://{kid}")]
     pub(super) skd_template: String,
+    /// Protect picture tracks of MP4 inputs whole when their codec is not known, instead of refusing them
+    #[arg(long)]
+    pub(super) allow_full_sample: bool,
     /// Most encrypted substreams that the vendor takes [default: 9 with --drmtoday]
     #[arg(long, value_name = "N")]
     pub(super) max_substreams: Option<usize>,

@@ -90,6 +90,7 @@ pub(super) fn job(inputs: &[String], drm: &str, args: &JobArgs, limit: Option<us
         }),
         segment_duration: args.segment_duration,
         skd_template: args.skd_template.clone(),
+        allow_full_sample: args.allow_full_sample,
         max_substreams: args.max_substreams.or(limit),
     })
 }

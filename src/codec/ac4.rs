@@ -1,4 +1,7 @@
 //! AC-4, protected whole — ETSI TS 103 190-2 annex E.
+//!
+//! A map of subsamples with a clear table of contents is allowed too. It is not written: whole samples are what
+//! every scheme and player of audio has, and under the pattern scheme a map would have to bring a pattern along.
 
 use super::{CipherModes, Codec, Config, Protection, TrackKind};
 use crate::base::bits::BitReader;

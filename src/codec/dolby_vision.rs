@@ -1,6 +1,6 @@
-//! Dolby Vision over HEVC and AVC — Dolby Vision Streams Within the ISO Base Media File Format §2, §3.
+//! Dolby Vision over HEVC, AVC and AV1 — Dolby Vision Streams Within the ISO Base Media File Format §2, §3.
 
-use super::{CipherModes, Codec, Config, Protection, TrackKind, avc, hevc};
+use super::{CipherModes, Codec, Config, Protection, TrackKind, av1, avc, hevc};
 use crate::base::bytes::Reader;
 use crate::base::{FourCc, Result};
 
@@ -20,6 +20,16 @@ pub(super) static AVC: Codec = Codec {
     kind: TrackKind::Video,
     sample_entries: &[FourCc(*b"dva1"), FourCc(*b"dvav")],
     protection: Protection::Ranges(avc::slice_data_ranges),
+    cipher_modes: CipherModes::All,
+    rfc6381,
+};
+
+/// Dolby Vision whose base is AV1. Its metadata are in metadata OBUs, which stay clear.
+pub(super) static AV1: Codec = Codec {
+    name: "Dolby Vision (AV1)",
+    kind: TrackKind::Video,
+    sample_entries: &[FourCc(*b"dav1")],
+    protection: Protection::Ranges(av1::tile_data_ranges),
     cipher_modes: CipherModes::All,
     rfc6381,
 };

@@ -3,6 +3,7 @@
 mod aac;
 mod ac4;
 mod audio;
+mod av1;
 mod avc;
 #[cfg(test)]
 mod bit_writer;
@@ -14,11 +15,14 @@ mod iamf;
 mod mpegh;
 mod nal;
 mod text;
+mod unknown;
 mod vp9;
+mod vvc;
 
 use std::ops::Range;
 
 pub use text::is_hls_subtitles;
+pub use unknown::UNKNOWN_VIDEO;
 
 use crate::base::{Error, FourCc, Result};
 
@@ -56,6 +60,9 @@ impl<'a> Config<'a> {
 }
 
 /// Finds the protectable ranges of the samples of one track, in decode order.
+///
+/// It remembers what later samples depend on, such as parameter sets and reference frames, and so begins at
+/// a sync sample: one is opened for each segment.
 pub trait Ranges: Send {
     /// Appends to `out` the byte ranges of `sample` that may be protected: sorted, disjoint, not
     /// empty, inside the sample.
@@ -107,8 +114,11 @@ pub static ALL: &[&Codec] = &[
     &hevc::CODEC,
     &dolby_vision::HEVC,
     &dolby_vision::AVC,
+    &dolby_vision::AV1,
+    &av1::CODEC,
     &vp9::CODEC,
     &vp9::VP8,
+    &vvc::CODEC,
     &aac::CODEC,
     &audio::AC_3,
     &audio::E_AC_3,

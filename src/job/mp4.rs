@@ -12,7 +12,7 @@ use crate::isobmff::samples::samples;
 use crate::isobmff::track::{trak, trexes};
 use crate::package::{
     Boundaries, Cmaf, KeyRule, MediaTrack, Plan, ProtectedTrack, SampleGroups, Segments, Substream,
-    WrittenSegment, media_tracks,
+    UnknownVideo, WrittenSegment, media_tracks_with,
 };
 
 use super::env::{Env, Event, Locate};
@@ -54,7 +54,7 @@ pub(super) struct WrittenTrack<'a> {
 /// Does a job on MP4 files.
 pub(super) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     (env.observe)(Event::Step("reading MP4 headers"));
-    let files: Vec<_> = job.inputs.iter().map(|input| open(input, env.locate)).collect::<Result<_>>()?;
+    let files: Vec<_> = job.inputs.iter().map(|input| open(input, job, env.locate)).collect::<Result<_>>()?;
     let mut report = Report::default();
     let (tracks, substreams) = output_tracks(&files, rules.keys, &mut report.warnings)?;
     report.warnings.extend(not_carried(&files, &tracks)?);
@@ -87,7 +87,7 @@ pub(super) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
 
 /// What a job on MP4 files would protect.
 pub(super) fn outline(job: &Job, rules: &Rules, locate: &Locate<'_>) -> Result<Outline> {
-    let files: Vec<_> = job.inputs.iter().map(|input| open(input, locate)).collect::<Result<_>>()?;
+    let files: Vec<_> = job.inputs.iter().map(|input| open(input, job, locate)).collect::<Result<_>>()?;
     let mut warnings = Vec::new();
     let (tracks, substreams) = output_tracks(&files, rules.keys, &mut warnings)?;
     warnings.extend(not_carried(&files, &tracks)?);
@@ -98,12 +98,13 @@ pub(super) fn outline(job: &Job, rules: &Rules, locate: &Locate<'_>) -> Result<O
     Ok(Outline { tracks, substreams, assignment, warnings })
 }
 
-fn open(input: &str, locate: &Locate<'_>) -> Result<Mp4File> {
+fn open(input: &str, job: &Job, locate: &Locate<'_>) -> Result<Mp4File> {
     let (store, name) = locate(input)?;
     let source = store.open(&name)?;
     let at = |error: Error| error.at(input);
     let moov = moov(source.as_ref()).map_err(at)?;
-    let tracks = media_tracks(&moov).map_err(at)?;
+    let unknown = if job.allow_full_sample { UnknownVideo::FullSample } else { UnknownVideo::Refused };
+    let tracks = media_tracks_with(&moov, unknown).map_err(at)?;
     Ok(Mp4File { name: input.to_owned(), trexes: trexes(&moov).map_err(at)?, source, moov, tracks })
 }
 
@@ -122,6 +123,9 @@ fn output_tracks<'a>(
             {
                 warnings.push(left_out(file, media, "it has no samples"));
                 continue;
+            }
+            if media.is_of_unknown_codec() {
+                warnings.push(taken_whole(file, media));
             }
             let number = tracks.iter().filter(|track: &&OutputTrack<'_>| track.kind == kind).count() + 1;
             let id = format!("{letter}{number}");
@@ -178,6 +182,15 @@ fn not_carried(files: &[Mp4File], tracks: &[OutputTrack<'_>]) -> Result<Vec<Stri
         }
     }
     Ok(warnings)
+}
+
+fn taken_whole(file: &Mp4File, media: &MediaTrack) -> String {
+    let entry = media.track.sample_entry().map_or_else(|_| String::new(), |entry| entry.format.to_string());
+    format!(
+        "{}: track {} ({entry}) is protected whole: its codec is not known, and players that read slice \
+         headers in the clear do not play it",
+        file.name, media.track.track_id
+    )
 }
 
 /// Every track is cut where the first video track can be cut.

@@ -43,6 +43,8 @@ pub struct Job {
     pub segment_duration: f64,
     /// Template of key URIs.
     pub skd_template: String,
+    /// Whether picture tracks of MP4 inputs whose codec is not known are protected whole.
+    pub allow_full_sample: bool,
     /// Most substreams that the vendor takes.
     pub max_substreams: Option<usize>,
 }
@@ -62,6 +64,7 @@ impl Default for Job {
             layout: None,
             segment_duration: 6.0,
             skd_template: "skd://{kid}".into(),
+            allow_full_sample: false,
             max_substreams: None,
         }
     }

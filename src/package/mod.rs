@@ -24,4 +24,4 @@ pub use resource::{Changed, Edit, rewrite};
 pub use sample_decryption::FindKey;
 pub use sample_groups::SampleGroups;
 pub use segments::{Boundaries, CmafSegment, MAX_CHUNK_BYTES, Segments};
-pub use track::{MediaTrack, ProtectedTrack, clear_tracks, media_tracks};
+pub use track::{MediaTrack, ProtectedTrack, UnknownVideo, clear_tracks, media_tracks, media_tracks_with};

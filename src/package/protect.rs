@@ -7,7 +7,7 @@ use crate::isobmff::track::trexes;
 use crate::protect::{Auxiliary, FragmentEncryptor, auxiliary, place_auxiliary, protect_moov};
 
 use super::resource::{Changed, Edit, rewrite};
-use super::track::{ProtectedTrack, clear_tracks, media_tracks};
+use super::track::{ProtectedTrack, UnknownVideo, clear_tracks, media_tracks_with};
 
 /// Protects the boxes and samples of some tracks of a file.
 pub struct Protect<'a> {
@@ -189,7 +189,11 @@ pub fn protect_init(init: Vec<u8>, tracks: &[ProtectedTrack], pssh: &[Vec<u8>]) 
 
 /// Protects one segment, whose number in its track is `number`, from 0, given the clear init segment.
 ///
-/// Nothing is carried over from other segments: any of them can be protected in any order.
+/// Nothing is carried over from other segments: any of them can be protected in any order. What a codec must
+/// remember from sample to sample (parameter sets in the samples, the reference frames of AV1 and VP9) is learned
+/// from the segment itself, which therefore begins with a sync sample. One that refers to frames before it, such
+/// as a later chunk of a low-latency segment, is an error: it is protected together with the chunks before it, in
+/// order, as one segment.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -228,7 +232,8 @@ pub fn protect_segment(
     number: u32,
 ) -> Result<Vec<u8>> {
     let mut out = Vec::with_capacity(segment.len() + 4096);
-    let clear = clear_tracks(&media_tracks(init)?);
+    // Pictures of an unknown codec are protected or an error, never passed on clear.
+    let clear = clear_tracks(&media_tracks_with(init, UnknownVideo::FullSample)?);
     rewrite(&segment, &mut out, &trexes(init)?, &mut Protect::segment(tracks, &clear, &[], number))?;
     Ok(out)
 }

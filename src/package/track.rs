@@ -24,7 +24,24 @@ pub struct MediaTrack {
 /// When a picture or sound track is protected already or its codec is not in the table: it could only be
 /// passed on unprotected, which is never done.
 pub fn media_tracks(moov: &BoxNode) -> Result<Vec<MediaTrack>> {
-    tracks(moov)?.into_iter().map(MediaTrack::new).collect()
+    media_tracks_with(moov, UnknownVideo::Refused)
+}
+
+/// What becomes of a picture track whose codec is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownVideo {
+    /// It is an error.
+    Refused,
+    /// Its samples are protected whole.
+    FullSample,
+}
+
+/// As [`media_tracks`], with a say in what becomes of pictures of an unknown codec.
+///
+/// # Errors
+/// As [`media_tracks`].
+pub fn media_tracks_with(moov: &BoxNode, unknown: UnknownVideo) -> Result<Vec<MediaTrack>> {
+    tracks(moov)?.into_iter().map(|track| MediaTrack::new(track, unknown)).collect()
 }
 
 /// The ids of the tracks that are never protected: text and metadata.
@@ -33,16 +50,23 @@ pub fn clear_tracks(tracks: &[MediaTrack]) -> Vec<u32> {
 }
 
 impl MediaTrack {
-    fn new(track: Track) -> Result<Self> {
+    fn new(track: Track, unknown: UnknownVideo) -> Result<Self> {
         let entry = track.sample_entry()?;
         let codec = codec::find(entry.format);
+        let is_taken_whole = codec.is_none()
+            && unknown == UnknownVideo::FullSample
+            && &track.handler_type.0 == b"vide"
+            && entry.find(b"sinf").is_none();
+        if is_taken_whole {
+            return Ok(Self { track, codec: Some(&codec::UNKNOWN_VIDEO) });
+        }
         if codec.is_none() && matches!(&track.handler_type.0, b"vide" | b"soun") {
             let error = if entry.find(b"sinf").is_some() {
                 Error::input(format!("track {} is encrypted already", track.track_id))
                     .hint("give the clear input, or decrypt it first with drm-pack decrypt")
             } else {
                 Error::unsupported(format!("track {} has the sample entry {}", track.track_id, entry.format))
-                    .hint("supported are the codecs of `drm_pack::codec::ALL`")
+                    .hint("supported are the codecs of `drm_pack::codec::ALL`; a picture track of an MP4 input is protected whole with --allow-full-sample")
             };
             return Err(error.at("moov/trak/stsd"));
         }
@@ -57,6 +81,11 @@ impl MediaTrack {
     /// Whether its samples are to be protected.
     pub fn is_protectable(&self) -> bool {
         self.codec.is_some_and(|codec| !matches!(codec.protection, Protection::Never))
+    }
+
+    /// Whether its codec is not known and its samples are protected whole.
+    pub fn is_of_unknown_codec(&self) -> bool {
+        self.codec.is_some_and(|codec| codec.sample_entries.is_empty())
     }
 
     /// The `codecs` parameter: RFC 6381.
@@ -121,7 +150,10 @@ impl ProtectedTrack {
             ))
             .clause("ISO/IEC 14496-12 §8.5.2")
         })?;
-        if !self.codec.sample_entries.contains(&entry.format) {
+        let is_known = codec::find(entry.format).is_some();
+        let is_of_codec = self.codec.sample_entries.contains(&entry.format)
+            || (self.codec.sample_entries.is_empty() && !is_known);
+        if !is_of_codec {
             return Err(Error::unsupported(format!(
                 "sample entries of {} and {} in one track",
                 self.codec.name, entry.format

@@ -9,11 +9,13 @@
     reason = "a test may stop at once and say why"
 )]
 
+mod av1_headers;
 mod calm;
 mod contract;
 mod cpix;
 mod decrypt_styles;
 mod errors;
+mod full_sample;
 mod hevc_slice_headers;
 mod hevc_stream;
 mod identity;

@@ -50,9 +50,13 @@ fn configuration_version(reader: &mut Reader<'_>) -> Result<()> {
 mod nal_unit_type {
     pub(super) const SLICE: u8 = 1;
     pub(super) const SLICE_DATA_PARTITION_A: u8 = 2;
+    pub(super) const SLICE_DATA_PARTITION_C: u8 = 4;
     pub(super) const IDR_SLICE: u8 = 5;
     pub(super) const SPS: u8 = 7;
     pub(super) const PPS: u8 = 8;
+    pub(super) const AUXILIARY_SLICE: u8 = 19;
+    pub(super) const SLICE_EXTENSION: u8 = 20;
+    pub(super) const SLICE_EXTENSION_FOR_DEPTH: u8 = 21;
 }
 
 /// The first byte of a NAL unit: ITU-T H.264 §7.3.1.
@@ -106,11 +110,15 @@ impl SliceData {
         let header = NalUnitHeader::parse(*first)?;
         match header.nal_unit_type {
             _ if payload.is_empty() => Ok(1),
-            nal_unit_type::SLICE | nal_unit_type::SLICE_DATA_PARTITION_A | nal_unit_type::IDR_SLICE => {
+            nal_unit_type::SLICE | nal_unit_type::IDR_SLICE => {
                 let mut reader = BitReader::new(payload);
                 slice_header::parse(&mut reader, header, &self.parameter_sets)
                     .map_err(|e| e.at("slice_header"))?;
                 Ok(1 + reader.bytes_touched())
+            }
+            nal_unit_type::SLICE_DATA_PARTITION_A..=nal_unit_type::SLICE_DATA_PARTITION_C
+            | nal_unit_type::AUXILIARY_SLICE..=nal_unit_type::SLICE_EXTENSION_FOR_DEPTH => {
+                Err(slice_header::unsupported(header.nal_unit_type))
             }
             nal_unit_type => {
                 self.parameter_sets.update(nal_unit_type, payload)?;

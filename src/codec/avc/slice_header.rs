@@ -1,6 +1,7 @@
 //! The slice header, read to know where it ends — ITU-T H.264 §7.3.3.
 
 use super::NalUnitHeader;
+use super::nal_unit_type as types;
 use super::parameter_sets::{MAX_NUM_REF_IDX_ACTIVE_MINUS1, ParameterSets, PicOrderCnt, Pps, Sps};
 use crate::base::bits::BitReader;
 use crate::base::{Error, Result};
@@ -214,4 +215,17 @@ fn slice_group_change_cycle(reader: &mut BitReader<'_>, sps: &Sps, pps: &Pps) ->
     let cycles = sps.pic_size_in_map_units.div_ceil(slice_group_change_rate);
     reader.bits(u32::BITS - cycles.leading_zeros())?;
     Ok(())
+}
+
+/// Slices whose data would stay clear.
+pub(super) fn unsupported(nal_unit_type: u8) -> Error {
+    let what = match nal_unit_type {
+        types::AUXILIARY_SLICE => "an auxiliary coded picture",
+        types::SLICE_EXTENSION => "a slice of another layer or view",
+        types::SLICE_EXTENSION_FOR_DEPTH => "a slice of a depth or texture view",
+        _ => "a slice data partition",
+    };
+    Error::unsupported(format!("{what}, nal_unit_type {nal_unit_type}"))
+        .clause("ITU-T H.264 table 7-1")
+        .hint("extract the base layer, or encode with one slice data partition")
 }

@@ -442,3 +442,23 @@ fn the_trailer_of_high_profiles_is_passed_over_and_every_truncation_before_it_is
         assert!(SliceData::parse(&whole[..end]).is_err(), "{end}");
     }
 }
+
+#[test]
+fn slices_that_would_stay_clear_are_refused_and_what_only_describes_a_layer_is_clear() {
+    let avcc = avcc(4, &[&sps()], &[&PpsFlags::default().write()]);
+    let slice = idr(0).u(32, 0x1234_5678).nal(IDR);
+    // A prefix NAL unit before the slice that it is about, a subset sequence parameter set.
+    let found = ranges(&avcc, &sample(4, &[&[0x6e, 0x40, 0, 7], &slice, &[0x6f, 0xff], &slice])).unwrap();
+    assert_eq!(found.len(), 2);
+    for (header, what) in [
+        (0x42, "a slice data partition, nal_unit_type 2"),
+        (0x44, "a slice data partition, nal_unit_type 4"),
+        (0x73, "an auxiliary coded picture, nal_unit_type 19"),
+        (0x74, "a slice of another layer or view, nal_unit_type 20"),
+        (0x75, "a slice of a depth or texture view, nal_unit_type 21"),
+    ] {
+        let error = ranges(&avcc, &sample(4, &[&slice, &[header, 0x40, 0, 7, 1]])).unwrap_err();
+        assert_eq!(error.kind(), crate::base::Kind::Unsupported);
+        assert!(error.to_string().contains(what), "{error}");
+    }
+}
