@@ -20,6 +20,7 @@
 //! | 3 | [`keys`] | key servers, one file a server | SPEKE 1 to 2.1, CAS |
 //! | 4 | [`package`] | the plan, and the verbs that apply it | ISO/IEC 23000-19 |
 //! | 5 | [`job`] | a run from input to report | |
+//! | 5 | [`verify`] | a protected presentation held to the rules of the standards | |
 //! | 5 | [`io`] | files, HTTP, randomness | |
 //! | 6 | `cli`, `server` | the command; the development key server | |
 //!
@@ -67,4 +68,5 @@ pub mod package;
 pub mod protect;
 #[cfg(feature = "server")]
 pub mod server;
+pub mod verify;
 pub mod xml;

@@ -14,6 +14,7 @@ mod keys_command;
 mod output;
 mod pack;
 mod plan;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -43,6 +44,7 @@ fn run(command: Command) -> Result<()> {
         Command::Keys(args) => keys_command::run(&args),
         Command::KeyUrl(args) => key_url::run(&args),
         Command::Decrypt(args) => decrypt::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Cpix(command) => cpix::run(&command),
         #[cfg(feature = "server")]
         Command::KeyServer(args) => key_server::run(&args),

@@ -1,6 +1,6 @@
 //! DRM systems, one file each: what a system is told about a key — `DRMSystem` of DASH-IF CPIX 2.3.
 
-use crate::base::{Error, Kid, Result, SystemId};
+use crate::base::{Error, Kid, Result, Secret, SystemId};
 use crate::cpix::{ContentKey, DrmSystem};
 use crate::protect::Scheme;
 
@@ -98,6 +98,40 @@ pub trait System: Sync {
     /// # Errors
     /// When its data cannot be read.
     fn kids(&self, pssh: &Pssh) -> Result<Vec<Kid>>;
+
+    /// What in a box of this system, for tracks of this scheme, is not as the system wants it.
+    fn faults(&self, _pssh: &Pssh, _scheme: &Scheme, _find_key: &FindValue<'_>) -> Vec<Fault> {
+        Vec::new()
+    }
+
+    /// The box that the data of a key URI stands for; `None` when the key format is not that of this system.
+    ///
+    /// # Errors
+    /// When the data cannot be read.
+    fn key_uri_pssh(&self, key_format: &str, data: &[u8]) -> Result<Option<Pssh>> {
+        let own =
+            self.pssh_system_id().filter(|id| key_format.eq_ignore_ascii_case(&format!("urn:uuid:{id}")));
+        own.map(|_| Pssh::parse(data)).transpose()
+    }
+}
+
+/// Finds the value of a content key.
+pub type FindValue<'a> = dyn Fn(Kid) -> Option<Secret<16>> + 'a;
+
+/// Something in signaling that is not as its system wants it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The name of the rule that it breaks.
+    pub rule: &'static str,
+    /// What is there.
+    pub found: String,
+    /// What should be there.
+    pub expected: String,
+}
+
+/// The system whose box has this system id.
+pub fn find_pssh(system_id: SystemId) -> Option<&'static dyn System> {
+    ALL.iter().copied().find(|system| system.pssh_system_id() == Some(system_id))
 }
 
 /// The system of this name.

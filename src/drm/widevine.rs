@@ -2,12 +2,12 @@
 
 use prost::Message;
 
-use crate::base::{Error, Kid, Result, SystemId};
+use crate::base::{Error, FourCc, Kid, Result, SystemId};
 use crate::cpix::DrmSystem;
-use crate::protect::Scheme;
+use crate::protect::{Mode, Pattern, Scheme};
 
 use super::pssh::Pssh;
-use super::{ManifestKind, Signal, System, fill};
+use super::{Fault, FindValue, ManifestKind, Signal, System, fill};
 
 const SYSTEM_ID: SystemId = SystemId::from_u128(0xedef8ba9_79d6_4ace_a3c8_27dcd51d21ed);
 
@@ -83,6 +83,22 @@ impl System for Widevine {
             kid.map_err(|_| wrong(format!("key_id of {} bytes, expected 16", bytes.len())))
         };
         data.key_id.iter().map(kid).collect()
+    }
+
+    fn faults(&self, pssh: &Pssh, scheme: &Scheme, _find_key: &FindValue<'_>) -> Vec<Fault> {
+        let Ok(data) = PsshData::decode(pssh.data.as_slice()) else { return Vec::new() };
+        let expected = u32::from_be_bytes(scheme.fourcc.0);
+        // Without the field counter mode without a pattern is meant.
+        let is_plain = scheme.mode == Mode::Ctr && scheme.video == Pattern::NONE;
+        if data.protection_scheme == Some(expected) || (is_plain && data.protection_scheme.is_none()) {
+            return Vec::new();
+        }
+        let found = data.protection_scheme.map(|scheme| FourCc(scheme.to_be_bytes()).to_string());
+        vec![Fault {
+            rule: "pssh-scheme",
+            found: format!("protection_scheme {}", found.unwrap_or_else(|| "absent".into())),
+            expected: scheme.name.to_owned(),
+        }]
     }
 }
 
