@@ -102,7 +102,7 @@ pub const RULES: &[Rule] = &[
         "ISO/IEC 23001-7 §8.2",
         "default_isProtected is 1, or it is 0 and the IV size is 0.",
     ),
-    error("kid-zero", "ISO/IEC 23001-7 §8.2", "The key id of protected samples is not zero."),
+    advice("kid-zero", "ISO/IEC 23001-7 §8.2", "The key id of protected samples is not zero."),
     advice(
         "entries-order",
         "ISO/IEC 23000-19 §7.5.10",

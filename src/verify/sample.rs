@@ -27,15 +27,16 @@ pub(super) struct SampleProtection {
 impl SampleProtection {
     pub(super) fn new(scheme: &'static Scheme, tenc: &Tenc, find_key: Option<&FindKey<'_>>) -> Result<Self> {
         let kid = tenc.default_kid;
-        let is_used = tenc.default_is_protected == 1 && *kid.bytes() != [0; 16];
-        let decryptor = match find_key.filter(|_| is_used) {
-            Some(find_key) => {
-                let missing = || Error::keys(format!("no key for {kid}")).hint("add a line KID:KEY for it");
-                let key = find_key(kid).ok_or_else(missing)?;
-                Some(FragmentDecryptor::new(scheme, tenc.clone(), &key))
+        // A key id of zero is one that only the manifest knows, or none: a key for it is used when given.
+        let is_known = *kid.bytes() != [0; 16];
+        let mut decryptor = None;
+        if let Some(find_key) = find_key.filter(|_| tenc.default_is_protected == 1) {
+            let key = find_key(kid);
+            if key.is_none() && is_known {
+                return Err(Error::keys(format!("no key for {kid}")).hint("add a line KID:KEY for it"));
             }
-            None => None,
-        };
+            decryptor = key.map(|key| FragmentDecryptor::new(scheme, tenc.clone(), &key));
+        }
         Ok(Self { scheme, tenc: tenc.clone(), decryptor })
     }
 }
@@ -81,6 +82,9 @@ impl FileCheck<'_, '_> {
         let encrypted = bytes.clone();
         if let Some(decryptor) = &protection.decryptor {
             decryptor.decrypt(&mut bytes, entry)?;
+        }
+        if self.find_key.is_some() && protection.decryptor.is_none() {
+            self.findings.unchecked(format!("{}: payload: no key for the key id 0", place.file));
         }
         self.check_ranges(track, sample, (protection, entry), &bytes, &runs, ranges, place)?;
         let has_key = protection.decryptor.is_some();
