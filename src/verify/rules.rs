@@ -51,6 +51,7 @@ const SEIG: &str = "ISO/IEC 23001-7 §6";
 /// Every rule.
 pub const RULES: &[Rule] = &[
     // Files.
+    error("manifest", "RFC 8216bis §4, ISO/IEC 23009-1 §5.3", "Manifests are what their standard says."),
     error(
         "file-missing",
         "RFC 8216bis §4.1, ISO/IEC 23009-1 §5.3.9",

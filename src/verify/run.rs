@@ -91,7 +91,7 @@ struct Done {
 /// What breaks a rule is no error but a finding.
 pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
     let mut findings = Findings::default();
-    let presentation = presentation(job.store, &job.names)?;
+    let presentation = presentation(job.store, &job.names, &mut findings)?;
     let inits = inits(job, &presentation, &mut findings)?;
     check_clear_tracks(&inits, &mut findings);
     let clear = job.against.as_ref().map(clear_tracks).transpose()?;
@@ -141,11 +141,16 @@ fn say_unchecked(job: &VerifyJob<'_>, verification: &Verification, findings: &mu
 }
 
 /// Reads manifests, or puts files together.
-fn presentation(store: &dyn Store, names: &[String]) -> Result<Presentation> {
+fn presentation(store: &dyn Store, names: &[String], findings: &mut Findings) -> Result<Presentation> {
     let mut presentation = Presentation::default();
     let (manifests, files): (Vec<_>, Vec<_>) = names.iter().partition(|name| is_manifest(name));
     for name in manifests {
-        presentation.read(store, name)?;
+        let read = presentation.read(store, name);
+        if store.exists(name) {
+            found_or_error("manifest", read, name, findings)?;
+        } else {
+            read?;
+        }
     }
     for name in files {
         let source = store.open(name)?;
@@ -157,7 +162,7 @@ fn presentation(store: &dyn Store, names: &[String]) -> Result<Presentation> {
         }
         presentation.file(name, has_moov, has_media)?;
     }
-    if presentation.renditions.is_empty() {
+    if presentation.renditions.is_empty() && findings.passed() {
         return Err(
             Error::usage("nothing to verify").hint("give a folder with manifests, a manifest, or MP4 files")
         );
@@ -192,20 +197,25 @@ fn inits(
             let pssh = pssh::check_boxes(&init.moov, &init.keys(), name, job.find_key, findings);
             Ok(InitFacts { init, pssh })
         });
-        inits.push(found_or_error(checked, name, findings)?);
+        inits.push(found_or_error("box-tree", checked, name, findings)?);
     }
     Ok(inits)
 }
 
 /// An error of the input is a finding.
-fn found_or_error<T>(result: Result<T>, place: &str, findings: &mut Findings) -> Result<Option<T>> {
+fn found_or_error<T>(
+    rule: &'static str,
+    result: Result<T>,
+    place: &str,
+    findings: &mut Findings,
+) -> Result<Option<T>> {
     match result {
         Ok(value) => {
-            findings.check("box-tree", true, &place, &"", &"");
+            findings.check(rule, true, &place, &"", &"");
             Ok(Some(value))
         }
         Err(error) if error.kind() == Kind::Input => {
-            findings.check("box-tree", false, &place, &error, &"whole boxes and fields");
+            findings.check(rule, false, &place, &error, &"what the standard says");
             Ok(None)
         }
         Err(error) => Err(error.at(place)),
@@ -245,7 +255,12 @@ struct ClearTrack<'a> {
 
 fn clear_tracks<'a>(clear: &Clear<'a>) -> Result<Vec<ClearTrack<'a>>> {
     let mut found = Vec::new();
-    for rendition in presentation(clear.store, &clear.names)?.renditions {
+    let mut findings = Findings::default();
+    let presentation = presentation(clear.store, &clear.names, &mut findings)?;
+    if let Some(finding) = findings.listed().first() {
+        return Err(Error::input(finding.found.clone()).at("the clear source"));
+    }
+    for rendition in presentation.renditions {
         let at = |error: Error| error.at(&rendition.init.name);
         let moov = std::sync::Arc::new(read_moov(clear.store, &rendition).map_err(at)?);
         for track in tracks(&moov).map_err(at)? {
@@ -390,7 +405,7 @@ fn run_unit(
         };
         let result = check.run();
         let facts = std::mem::take(&mut check.facts);
-        found_or_error(result, name, &mut done.findings)?;
+        found_or_error("box-tree", result, name, &mut done.findings)?;
         done.files.push((name.clone(), facts));
     }
     for (track, left) in sources.left() {

@@ -10,7 +10,7 @@ use crate::package::FindKey;
 use crate::protect::{FragmentDecryptor, Mode, Scheme};
 
 use super::file::{FileCheck, Place};
-use super::init::InitTrack;
+use super::init::{Entry, InitTrack};
 use super::iv;
 
 /// Bytes in an AES block.
@@ -151,6 +151,13 @@ impl FileCheck<'_, '_> {
         place: &Place<'_>,
     ) -> Result<()> {
         let has_key = protection.decryptor.is_some();
+        let has_ranges = |entry: &Entry| {
+            entry.codec.is_some_and(|codec| matches!(codec.protection, Protection::Ranges(_)))
+        };
+        let has_map = !entry.subsamples.is_empty() || !track.entries.iter().any(has_ranges);
+        if !self.findings.check("subsample-map", has_map, place, &"whole samples", &"subsamples") {
+            return Ok(());
+        }
         match self.parse(track, sample, bytes, ranges) {
             Ok(None) => {
                 let known = track.entries.iter().any(|entry| entry.codec.is_some());
@@ -178,10 +185,7 @@ impl FileCheck<'_, '_> {
                 return Ok(());
             }
         }
-        let has_map = !entry.subsamples.is_empty() || ranges.is_empty();
-        if self.findings.check("subsample-map", has_map, place, &"whole samples", &"subsamples") {
-            self.compare_ranges(protection.scheme.mode, ranges, runs, place);
-        }
+        self.compare_ranges(protection.scheme.mode, ranges, runs, place);
         Ok(())
     }
 
