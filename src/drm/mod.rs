@@ -1,11 +1,12 @@
 //! DRM systems, one file each: what a system is told about a key — `DRMSystem` of DASH-IF CPIX 2.3.
 
-use crate::base::{Error, Kid, Result, Secret, SystemId};
+use crate::base::{Error, Kid, Result, SystemId};
 use crate::cpix::{ContentKey, DrmSystem};
 use crate::protect::Scheme;
 
 pub mod clearkey;
 pub mod fairplay;
+mod fault;
 mod fill;
 pub mod playready;
 pub mod pssh;
@@ -14,6 +15,7 @@ pub mod template;
 mod tests;
 pub mod widevine;
 
+pub use fault::{Fault, FindValue};
 pub use pssh::Pssh;
 
 /// Every DRM system, in the order in which manifests list them.
@@ -109,29 +111,8 @@ pub trait System: Sync {
     /// # Errors
     /// When the data cannot be read.
     fn key_uri_pssh(&self, key_format: &str, data: &[u8]) -> Result<Option<Pssh>> {
-        let own =
-            self.pssh_system_id().filter(|id| key_format.eq_ignore_ascii_case(&format!("urn:uuid:{id}")));
-        own.map(|_| Pssh::parse(data)).transpose()
+        Pssh::of_key_uri(self.pssh_system_id(), key_format, data)
     }
-}
-
-/// Finds the value of a content key.
-pub type FindValue<'a> = dyn Fn(Kid) -> Option<Secret<16>> + 'a;
-
-/// Something in signaling that is not as its system wants it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// The name of the rule that it breaks.
-    pub rule: &'static str,
-    /// What is there.
-    pub found: String,
-    /// What should be there.
-    pub expected: String,
-}
-
-/// The system whose box has this system id.
-pub fn find_pssh(system_id: SystemId) -> Option<&'static dyn System> {
-    ALL.iter().copied().find(|system| system.pssh_system_id() == Some(system_id))
 }
 
 /// The system of this name.

@@ -6,10 +6,10 @@ use crate::base::{Kid, Result, SystemId, from_base64};
 use crate::drm::{self, ManifestKind};
 use crate::xml::Element;
 
+use super::facts::Facts;
 use super::findings::Findings;
 use super::presentation::{DashManifest, RepresentationMedia};
 use super::pssh;
-use super::run::Facts;
 
 /// The scheme of the descriptor that names the protection scheme: ISO/IEC 23009-1 §5.8.5.2.
 const MP4_PROTECTION: &str = "urn:mpeg:dash:mp4protection:2011";

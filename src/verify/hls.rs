@@ -8,10 +8,10 @@ use crate::hls::media::{Segment, keys};
 use crate::hls::{Key, Playlist, multivariant, required_version};
 use crate::protect::Scheme;
 
+use super::facts::Facts;
 use super::findings::Findings;
 use super::presentation::{MediaPlaylist, Presentation};
 use super::pssh;
-use super::run::Facts;
 
 /// Checks every playlist, and then the session keys.
 pub(super) fn check(presentation: &Presentation, facts: &Facts<'_>, findings: &mut Findings) -> Result<()> {

@@ -4,7 +4,9 @@
 //! they are compared, one at a time. What could not be checked is said.
 
 mod auxiliary;
+mod clear;
 mod dash;
+mod facts;
 mod file;
 mod findings;
 mod fragment;

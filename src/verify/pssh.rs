@@ -52,7 +52,10 @@ pub(super) fn check(
 ) {
     let mut seen: Vec<SystemId> = Vec::new();
     for pssh in boxes {
-        let Some(system) = drm::find_pssh(pssh.system_id) else { continue };
+        let mut systems = drm::ALL.iter().copied();
+        let Some(system) = systems.find(|known| known.pssh_system_id() == Some(pssh.system_id)) else {
+            continue;
+        };
         let kids = system.kids(pssh);
         let found = kids.as_ref().err().map(ToString::to_string).unwrap_or_default();
         findings.check("pssh-data", kids.is_ok(), place, &found, &"data of the system");

@@ -6,21 +6,19 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::base::env::{Source, Store};
-use crate::base::{Error, Kid, Kind, Result};
-use crate::drm::pssh::Pssh;
+use crate::base::{Error, Kind, Result};
 use crate::isobmff::BoxNode;
-use crate::isobmff::boxes::Trex;
 use crate::isobmff::file::{BoxHeader, moov};
-use crate::isobmff::track::{tracks, trexes};
 use crate::package::FindKey;
-use crate::protect::Scheme;
 
+use super::clear::{ClearTrack, clear_tracks, match_tracks};
+use super::facts::{Facts, InitFacts};
 use super::file::{FileCheck, FileFacts};
 use super::findings::Findings;
 use super::init::Init;
 use super::iv::CounterBlocks;
 use super::presentation::{Presentation, Rendition, is_manifest, read_range};
-use super::pssh::{self, Key};
+use super::pssh;
 use super::source::{ClearFile, SourceTracks};
 use super::{dash, hls};
 
@@ -56,18 +54,6 @@ pub struct Verification {
     pub samples: u64,
     /// How many of them are protected.
     pub protected_samples: u64,
-}
-
-/// What is known of the media, for the checks of manifests.
-pub(super) struct Facts<'a> {
-    inits: &'a [Option<InitFacts>],
-    files: HashMap<String, FileFacts>,
-    pub(super) find_key: Option<&'a FindKey<'a>>,
-}
-
-struct InitFacts {
-    init: Init,
-    pssh: Vec<Pssh>,
 }
 
 /// Files that are read one behind the other.
@@ -141,7 +127,11 @@ fn say_unchecked(job: &VerifyJob<'_>, verification: &Verification, findings: &mu
 }
 
 /// Reads manifests, or puts files together.
-fn presentation(store: &dyn Store, names: &[String], findings: &mut Findings) -> Result<Presentation> {
+pub(super) fn presentation(
+    store: &dyn Store,
+    names: &[String],
+    findings: &mut Findings,
+) -> Result<Presentation> {
     let mut presentation = Presentation::default();
     let (manifests, files): (Vec<_>, Vec<_>) = names.iter().partition(|name| is_manifest(name));
     for name in manifests {
@@ -170,7 +160,8 @@ fn presentation(store: &dyn Store, names: &[String], findings: &mut Findings) ->
     Ok(presentation)
 }
 
-fn read_moov(store: &dyn Store, rendition: &Rendition) -> Result<BoxNode> {
+/// The `moov` of a rendition.
+pub(super) fn read_moov(store: &dyn Store, rendition: &Rendition) -> Result<BoxNode> {
     let source = store.open(&rendition.init.name)?;
     match &rendition.init.range {
         Some(range) => moov(&read_range(source.as_ref(), range.clone())?),
@@ -195,7 +186,7 @@ fn inits(
         let checked = read_moov(job.store, rendition).and_then(|moov| {
             let init = Init::check(moov, name, findings)?;
             let pssh = pssh::check_boxes(&init.moov, &init.keys(), name, job.find_key, findings);
-            Ok(InitFacts { init, pssh })
+            Ok(InitFacts { name: name.clone(), init, pssh })
         });
         inits.push(found_or_error("box-tree", checked, name, findings)?);
     }
@@ -235,91 +226,10 @@ fn check_clear_tracks(inits: &[Option<InitFacts>], findings: &mut Findings) {
         if !siblings || !track.is_protectable() {
             continue;
         }
-        let place =
-            format!("track {} of an init segment with {} tracks", track.track_id, facts.init.tracks.len());
+        let place = format!("{}: track {}", facts.name, track.track_id);
         let expected = format!("protected as other {kind} tracks");
         findings.check("track-clear", track.protection().is_some(), &place, &"a clear track", &expected);
     }
-}
-
-/// A track of the clear source.
-struct ClearTrack<'a> {
-    store: &'a dyn Store,
-    init: String,
-    files: Vec<String>,
-    moov: std::sync::Arc<BoxNode>,
-    trexes: Vec<Trex>,
-    track_id: u32,
-    handler: [u8; 4],
-}
-
-fn clear_tracks<'a>(clear: &Clear<'a>) -> Result<Vec<ClearTrack<'a>>> {
-    let mut found = Vec::new();
-    let mut findings = Findings::default();
-    let presentation = presentation(clear.store, &clear.names, &mut findings)?;
-    if let Some(finding) = findings.listed().first() {
-        return Err(Error::input(finding.found.clone()).at("the clear source"));
-    }
-    for rendition in presentation.renditions {
-        let at = |error: Error| error.at(&rendition.init.name);
-        let moov = std::sync::Arc::new(read_moov(clear.store, &rendition).map_err(at)?);
-        for track in tracks(&moov).map_err(at)? {
-            found.push(ClearTrack {
-                store: clear.store,
-                init: rendition.init.name.clone(),
-                files: rendition.files.clone(),
-                trexes: trexes(&moov).map_err(at)?,
-                moov: std::sync::Arc::clone(&moov),
-                track_id: track.track_id,
-                handler: track.handler_type.0,
-            });
-        }
-    }
-    // Only media counts: what has no samples anywhere is no track to compare with.
-    Ok(found)
-}
-
-/// For each rendition, pairs of its `track_ID` and the number of the clear track.
-type Matches = Vec<Vec<(u32, usize)>>;
-
-/// Tracks belong together that have the same init segment and id, or else the same place among their kind.
-fn match_tracks(
-    presentation: &Presentation,
-    inits: &[Option<InitFacts>],
-    clear: &[ClearTrack<'_>],
-    findings: &mut Findings,
-) -> Matches {
-    let mut counts: HashMap<[u8; 4], usize> = HashMap::new();
-    let mut matches = Vec::new();
-    for (rendition, facts) in presentation.renditions.iter().zip(inits) {
-        let mut found = Vec::new();
-        for track in facts.iter().flat_map(|facts| &facts.init.tracks) {
-            let kind = track.handler_type.0;
-            let count = counts.entry(kind).or_default();
-            let number = *count;
-            *count += 1;
-            let named = clear.iter().position(|clear| {
-                clear.init == rendition.init.name && clear.track_id == track.track_id && clear.handler == kind
-            });
-            let mut of_kind = clear.iter().enumerate().filter(|(_, clear)| clear.handler == kind);
-            let by_order = || of_kind.nth(number).map(|(index, _)| index);
-            let matched = named.or_else(by_order);
-            if track.protection().is_some() {
-                let place = format!("{}: track {}", rendition.init.name, track.track_id);
-                let holds = matched.is_some();
-                findings.check(
-                    "payload-samples",
-                    holds,
-                    &place,
-                    &"a track",
-                    &"none of its kind in the source",
-                );
-            }
-            found.extend(matched.map(|index| (track.track_id, index)));
-        }
-        matches.push(found);
-    }
-    matches
 }
 
 /// File by file, unless the source is divided otherwise: then a rendition is read from its first file on.
@@ -414,71 +324,4 @@ fn run_unit(
         done.findings.check("payload-samples", false, &place, &found, &"as many");
     }
     Ok(done)
-}
-
-impl Facts<'_> {
-    fn init(&self, rendition: usize) -> Option<&InitFacts> {
-        self.inits.get(rendition)?.as_ref()
-    }
-
-    /// The scheme of a rendition and its key, unless keys stand in the fragments only.
-    pub(super) fn protection(&self, rendition: usize) -> Option<(&'static Scheme, Option<Kid>)> {
-        let protection = self.init(rendition)?.init.protection()?;
-        let kid = protection.tenc.default_kid;
-        Some((protection.scheme, Some(kid).filter(|kid| *kid.bytes() != [0; 16])))
-    }
-
-    /// Whether fragments of a rendition have other keys than its `tenc`.
-    pub(super) fn is_rotated(&self, rendition: usize) -> bool {
-        let kid = self.protection(rendition).and_then(|(_, kid)| kid);
-        let keys = self.keys(rendition);
-        keys.is_empty() || kid.is_none_or(|kid| keys.iter().any(|(other, _)| *other != kid))
-    }
-
-    /// The keys of a rendition's `tenc` boxes.
-    pub(super) fn keys(&self, rendition: usize) -> Vec<Key> {
-        self.init(rendition).map_or_else(Vec::new, |facts| facts.init.keys())
-    }
-
-    /// The `pssh` boxes of a rendition's init segment.
-    pub(super) fn pssh(&self, rendition: usize) -> &[Pssh] {
-        self.init(rendition).map_or(&[], |facts| &facts.pssh)
-    }
-
-    /// The facts of a file.
-    pub(super) fn file(&self, name: &str) -> Option<&FileFacts> {
-        self.files.get(name)
-    }
-
-    /// The scheme and keys of the fragments in a segment; `None` when they are clear or not there.
-    pub(super) fn segment(
-        &self,
-        rendition: usize,
-        file: &str,
-        range: Option<&Range<u64>>,
-    ) -> Option<(&'static Scheme, Vec<Kid>)> {
-        let (scheme, _) = self.protection(rendition)?;
-        let fragments = &self.files.get(file)?.fragments;
-        let inside =
-            fragments.iter().filter(|fragment| range.is_none_or(|range| range.contains(&fragment.position)));
-        let mut kids: Vec<Kid> = inside.filter_map(|fragment| fragment.kid).collect();
-        kids.sort_unstable_by_key(|kid| *kid.bytes());
-        kids.dedup();
-        (!kids.is_empty()).then_some((scheme, kids))
-    }
-
-    /// A byte range lies in its file, begins with a box and ends with one.
-    pub(super) fn check_range(&self, name: &str, range: &Range<u64>, place: &str, findings: &mut Findings) {
-        let Some(file) = self.files.get(name) else { return };
-        let ends = range.end == file.length || file.boxes.contains(&range.end);
-        let holds = range.end <= file.length && file.boxes.contains(&range.start) && ends;
-        let found = format!("bytes {}..{} of {name}", range.start, range.end);
-        findings.check(
-            "byte-range",
-            holds,
-            &place,
-            &found,
-            &format_args!("whole boxes of {} bytes", file.length),
-        );
-    }
 }

@@ -1,5 +1,6 @@
 //! One sample: subsamples against the codec, IVs, payload — ISO/IEC 23001-7 §9.
 
+use std::collections::hash_map::Entry as Slot;
 use std::ops::Range;
 
 use crate::base::{Error, Kind, Result};
@@ -127,14 +128,14 @@ impl FileCheck<'_, '_> {
         let Some(entry) = track.entries.get(index) else { return Ok(None) };
         let index = track.entries.iter().position(|known| known.clear == entry.clear).unwrap_or(index);
         let key = (track.track_id, index);
-        if !self.parsers.contains_key(&key) {
-            let parser = match entry.codec.map(|codec| codec.protection) {
+        let parser = match self.parsers.entry(key) {
+            Slot::Occupied(known) => known.into_mut(),
+            Slot::Vacant(slot) => slot.insert(match entry.codec.map(|codec| codec.protection) {
                 Some(Protection::Ranges(open)) => Some(open(&entry.config())?),
                 _ => None,
-            };
-            self.parsers.insert(key, parser);
-        }
-        let Some(Some(parser)) = self.parsers.get_mut(&key) else { return Ok(None) };
+            }),
+        };
+        let Some(parser) = parser else { return Ok(None) };
         parser.ranges(bytes, ranges).map(Some)
     }
 

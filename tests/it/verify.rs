@@ -151,7 +151,7 @@ enum Base {
     /// An MPD with two renditions of pictures, one with several slices.
     Dash,
     /// One file for each track with `sidx` and `mfra`, and an MPD.
-    SegmentBase,
+    Indexed,
     /// One file for each track, playlists with byte ranges.
     ByteRange,
 }
@@ -161,7 +161,7 @@ impl Base {
         let path = match self {
             Self::Segments => "mp4/av.mp4",
             Self::Dash => "dash/manifest.mpd",
-            Self::SegmentBase => "dash-segment-base/manifest.mpd",
+            Self::Indexed => "dash-segment-base/manifest.mpd",
             Self::ByteRange => "hls-byterange/master.m3u8",
         };
         root().join("fixtures/clip").join(path)
@@ -303,7 +303,7 @@ const MPD: &str = "manifest.mpd";
 
 /// Variants of which each breaks a rule that must not be broken.
 fn errors() -> Vec<Variant> {
-    use Base::{ByteRange, Dash, SegmentBase, Segments};
+    use Base::{ByteRange, Dash, Indexed, Segments};
     let mut variants: Vec<Variant> = vec![
         ("slice-start", Segments, "cbcs", |f| {
             edit_box(f, SEGMENT, b"senc", |senc| {
@@ -500,12 +500,15 @@ fn errors() -> Vec<Variant> {
         ("byte-range", ByteRange, "cenc", |f| {
             edit_lines(f, "v1/media.m3u8", |line| {
                 let range = line.strip_prefix("#EXT-X-BYTERANGE:").and_then(|range| range.split_once('@'));
-                Some(range.map_or(line.to_owned(), |(length, offset)| {
-                    format!("#EXT-X-BYTERANGE:{length}@{}", offset.parse::<u64>().unwrap() + 1)
-                }))
+                Some(range.map_or_else(
+                    || line.to_owned(),
+                    |(length, offset)| {
+                        format!("#EXT-X-BYTERANGE:{length}@{}", offset.parse::<u64>().unwrap() + 1)
+                    },
+                ))
             })
         }),
-        ("index-range", SegmentBase, "cenc", |f| {
+        ("index-range", Indexed, "cenc", |f| {
             edit_lines(f, MPD, |line| {
                 let Some((before, range)) = line.split_once("indexRange=\"") else {
                     return Some(line.to_owned());
@@ -515,13 +518,13 @@ fn errors() -> Vec<Variant> {
             })
         }),
         ("manifest", Segments, "cenc", |f| replace(f, PLAYLIST, "#EXTINF:", "#EXTINF:x")),
-        ("sidx-offset", SegmentBase, "cenc", |f| {
+        ("sidx-offset", Indexed, "cenc", |f| {
             edit_box(f, "video.mp4", b"sidx", |sidx| {
                 let first = if sidx[0] == 0 { 24 } else { 32 };
                 add32(&mut sidx[first..], 1);
             })
         }),
-        ("mfra-offset", SegmentBase, "cenc", |f| {
+        ("mfra-offset", Indexed, "cenc", |f| {
             edit_box(f, "video.mp4", b"tfra", |tfra| {
                 let first = if tfra[0] == 0 { 20 } else { 24 };
                 tfra[first + if tfra[0] == 0 { 3 } else { 7 }] ^= 1;
