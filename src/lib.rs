@@ -21,6 +21,7 @@
 //! | 4 | [`package`] | the plan, and the verbs that apply it | ISO/IEC 23000-19 |
 //! | 4 | [`inspect`] | what a file says, as a tree and as a picture | |
 //! | 5 | [`job`] | a run from input to report | |
+//! | 5 | [`verify`] | a protected presentation held to the rules of the standards | |
 //! | 5 | [`io`] | files, HTTP, randomness | |
 //! | 6 | `cli`, `server` | the command; the development key server | |
 //!
@@ -69,4 +70,5 @@ pub mod package;
 pub mod protect;
 #[cfg(feature = "server")]
 pub mod server;
+pub mod verify;
 pub mod xml;

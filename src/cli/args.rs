@@ -28,6 +28,8 @@ pub(super) enum Command {
     Decrypt(DecryptArgs),
     /// Show what a file says: boxes, playlists, MPDs, CPIX, pssh and key tags; keys are never shown
     Inspect(InspectArgs),
+    /// Check a protected presentation: manifests, boxes, subsamples, IVs, and the payload against the clear source
+    Verify(VerifyArgs),
     /// Validate, convert, encrypt, decrypt and explain CPIX documents
     #[command(subcommand)]
     Cpix(CpixCommand),
@@ -51,6 +53,7 @@ impl Command {
             Self::Plan(args) => args.json,
             Self::KeyUrl(args) => args.json,
             Self::Decrypt(args) => args.json,
+            Self::Verify(args) => args.json,
             _ => false,
         }
     }
@@ -332,6 +335,31 @@ pub(super) struct DecryptArgs {
     #[arg(long)]
     pub(super) overwrite: bool,
     /// Print the report as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(ArgsGroup, Debug)]
+pub(super) struct VerifyArgs {
+    /// A folder with manifests, one .mpd or .m3u8, or MP4 files; segments follow their init segment
+    #[arg(required = true, value_name = "INPUT")]
+    pub(super) inputs: Vec<String>,
+    /// The clear source, to compare the payload with: a manifest, a folder, or an MP4 file
+    #[arg(long, value_name = "INPUT")]
+    pub(super) against: Option<String>,
+    /// Lines [LABEL=]KID:KEY[:IV] in hex, # comments; - is standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["cpix", "dev_keys"])]
+    pub(super) key_file: Option<PathBuf>,
+    /// A CPIX document
+    #[arg(long, value_name = "FILE", conflicts_with = "dev_keys")]
+    pub(super) cpix: Option<PathBuf>,
+    /// Private RSA key for an encrypted CPIX document, PKCS #8 as DER or PEM
+    #[arg(long, value_name = "FILE", requires = "cpix")]
+    pub(super) recipient_key: Vec<PathBuf>,
+    /// Keys derived offline from SEED, for tests and demonstrations only
+    #[arg(long, value_name = "SEED")]
+    pub(super) dev_keys: Option<String>,
+    /// Print the findings and the counts of checks as JSON
     #[arg(long)]
     pub(super) json: bool,
 }

@@ -15,6 +15,7 @@ mod keys_command;
 mod output;
 mod pack;
 mod plan;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -45,6 +46,7 @@ fn run(command: Command) -> Result<()> {
         Command::KeyUrl(args) => key_url::run(&args),
         Command::Decrypt(args) => decrypt::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Cpix(command) => cpix::run(&command),
         #[cfg(feature = "server")]
         Command::KeyServer(args) => key_server::run(&args),

@@ -117,6 +117,11 @@ impl Mpd {
         self.document.to_bytes()
     }
 
+    /// The root element.
+    pub fn root(&self) -> &Element {
+        self.document.root()
+    }
+
     /// All Representations in document order; `document` is the MPD's own name in the presentation's folder.
     ///
     /// # Errors

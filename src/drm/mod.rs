@@ -7,6 +7,7 @@ use crate::protect::Scheme;
 pub mod clearkey;
 mod describe;
 pub mod fairplay;
+mod fault;
 mod fill;
 pub mod playready;
 mod protobuf;
@@ -17,6 +18,7 @@ mod tests;
 pub mod widevine;
 
 pub use describe::{Fields, find_key_format, recognize, system_name};
+pub use fault::{Fault, FindValue};
 pub use pssh::Pssh;
 
 /// Every DRM system, in the order in which manifests list them.
@@ -113,6 +115,19 @@ pub trait System: Sync {
     /// Whether bytes without a box around them are its data beyond doubt.
     fn recognizes(&self, _data: &[u8]) -> bool {
         false
+    }
+
+    /// What in a box of this system, for tracks of this scheme, is not as the system wants it.
+    fn faults(&self, _pssh: &Pssh, _scheme: &Scheme, _find_key: &FindValue<'_>) -> Vec<Fault> {
+        Vec::new()
+    }
+
+    /// The box that the data of a key URI stands for; `None` when the key format is not that of this system.
+    ///
+    /// # Errors
+    /// When the data cannot be read.
+    fn key_uri_pssh(&self, key_format: &str, data: &[u8]) -> Result<Option<Pssh>> {
+        Pssh::of_key_uri(self.pssh_system_id(), key_format, data)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::protect::scheme::{Mode, Pattern};
 use crate::xml::{Document, Element};
 
 use super::pssh::Pssh;
-use super::{Fields, ManifestKind, Signal, System, fill};
+use super::{Fault, Fields, FindValue, ManifestKind, Signal, System, fill};
 
 const SYSTEM_ID: SystemId = SystemId::from_u128(0x9a04f079_9840_4286_ab92_e65be0885f95);
 const NAMESPACE: &str = "http://schemas.microsoft.com/DRM/2007/03/PlayReadyHeader";
@@ -113,6 +113,22 @@ impl System for PlayReady {
     fn recognizes(&self, data: &[u8]) -> bool {
         headers(data).is_ok_and(|headers| !headers.is_empty())
     }
+
+    fn faults(&self, pssh: &Pssh, scheme: &Scheme, find_key: &FindValue<'_>) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for header in headers(&pssh.data).unwrap_or_default() {
+            check_header(header.root(), scheme.mode, find_key, &mut faults);
+        }
+        faults
+    }
+
+    fn key_uri_pssh(&self, key_format: &str, data: &[u8]) -> Result<Option<Pssh>> {
+        if key_format != "com.microsoft.playready" {
+            return Ok(None);
+        }
+        headers(data).map_err(|error| error.at("PlayReady object"))?;
+        Ok(Some(Pssh { system_id: SYSTEM_ID, kids: None, data: data.to_vec() }))
+    }
 }
 
 /// The elements and attributes of a header: a key id in written order and as its bytes stand in the header.
@@ -147,6 +163,57 @@ fn describe_header(element: &Element, fields: &mut Fields) -> Result<()> {
         _ => add(&name.to_lowercase(), element.text()?.trim().to_owned()),
     }
     element.elements().try_for_each(|child| describe_header(child, fields))
+}
+
+/// Version, algorithms and checksums of a header.
+fn check_header(header: &Element, mode: Mode, find_key: &FindValue<'_>, faults: &mut Vec<Fault>) {
+    let attribute = |element: &Element, name: &str| {
+        element.attribute(name).ok().flatten().map(std::borrow::Cow::into_owned)
+    };
+    let version = attribute(header, "version").unwrap_or_default();
+    let mut kids = Vec::new();
+    named(header, "KID", &mut kids);
+    let has_list = {
+        let mut lists = Vec::new();
+        named(header, "KIDS", &mut lists);
+        !lists.is_empty()
+    };
+    let is_old = matches!(version.as_str(), "4.0.0.0" | "4.1.0.0");
+    if (mode == Mode::Cbc && version != "4.3.0.0") || (is_old && has_list) {
+        let expected = if mode == Mode::Cbc { "4.3.0.0" } else { "4.2.0.0 for KIDS" };
+        faults.push(Fault { rule: "wrm-version", found: version, expected: expected.into() });
+    }
+    let old = |name: &str| {
+        let mut found = Vec::new();
+        named(header, name, &mut found);
+        found.first().and_then(|element| element.text().ok())
+    };
+    let expected = if mode == Mode::Cbc { "AESCBC" } else { "AESCTR" };
+    for kid in kids {
+        let algorithm = attribute(kid, "ALGID").or_else(|| old("ALGID"));
+        if let Some(found) = algorithm.filter(|found| found != expected) {
+            faults.push(Fault { rule: "wrm-algid", found, expected: expected.into() });
+        }
+        let Some(found) = attribute(kid, "CHECKSUM").or_else(|| old("CHECKSUM")) else { continue };
+        let mut own = Vec::new();
+        let value = kids_of(kid, &mut own).ok().and_then(|()| own.first().copied());
+        let wanted = match (mode, value) {
+            (Mode::Cbc, _) => Some("none with AESCBC".to_owned()),
+            (Mode::Ctr, Some(kid)) => find_key(kid).map(|value| checksum(&HeaderKey { kid, value: &value })),
+            (Mode::Ctr, None) => None,
+        };
+        if let Some(expected) = wanted.filter(|wanted| *wanted != found) {
+            faults.push(Fault { rule: "wrm-checksum", found, expected });
+        }
+    }
+}
+
+/// Every element of this local name, at any depth.
+fn named<'a>(element: &'a Element, name: &str, found: &mut Vec<&'a Element>) {
+    if element.local_name() == name {
+        found.push(element);
+    }
+    element.elements().for_each(|child| named(child, name, found));
 }
 
 /// The oldest header version that can say it: 4.0 for one counter mode key, 4.2 for several, 4.3 for

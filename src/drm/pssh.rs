@@ -46,6 +46,15 @@ impl Pssh {
         }
     }
 
+    /// The box in a key URI whose key format is the URN of the system; `None` for another format.
+    ///
+    /// # Errors
+    /// As [`Pssh::parse`].
+    pub fn of_key_uri(system_id: Option<SystemId>, key_format: &str, data: &[u8]) -> Result<Option<Self>> {
+        let own = system_id.filter(|id| key_format.eq_ignore_ascii_case(&format!("urn:uuid:{id}")));
+        own.map(|_| Self::parse(data)).transpose()
+    }
+
     /// The whole box.
     ///
     /// # Errors

@@ -5,11 +5,11 @@ use prost::Message;
 use crate::base::id::hex;
 use crate::base::{Error, FourCc, Kid, Result, SystemId};
 use crate::cpix::DrmSystem;
-use crate::protect::Scheme;
+use crate::protect::{Mode, Pattern, Scheme};
 
 use super::describe::{Fields, text_or_hex};
 use super::pssh::Pssh;
-use super::{ManifestKind, Signal, System, fill, protobuf};
+use super::{Fault, FindValue, ManifestKind, Signal, System, fill, protobuf};
 
 const SYSTEM_ID: SystemId = SystemId::from_u128(0xedef8ba9_79d6_4ace_a3c8_27dcd51d21ed);
 
@@ -98,6 +98,22 @@ impl System for Widevine {
         // Any text may happen to be a protocol buffer; one with key ids of 16 bytes is no accident.
         PsshData::decode(data)
             .is_ok_and(|data| !data.key_id.is_empty() && data.key_id.iter().all(|id| id.len() == 16))
+    }
+
+    fn faults(&self, pssh: &Pssh, scheme: &Scheme, _find_key: &FindValue<'_>) -> Vec<Fault> {
+        let Ok(data) = PsshData::decode(pssh.data.as_slice()) else { return Vec::new() };
+        let expected = u32::from_be_bytes(scheme.fourcc.0);
+        // Without the field counter mode without a pattern is meant.
+        let is_plain = scheme.mode == Mode::Ctr && scheme.video == Pattern::NONE;
+        if data.protection_scheme == Some(expected) || (is_plain && data.protection_scheme.is_none()) {
+            return Vec::new();
+        }
+        let found = data.protection_scheme.map(|scheme| FourCc(scheme.to_be_bytes()).to_string());
+        vec![Fault {
+            rule: "pssh-scheme",
+            found: format!("protection_scheme {}", found.unwrap_or_else(|| "absent".into())),
+            expected: scheme.name.to_owned(),
+        }]
     }
 }
 

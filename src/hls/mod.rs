@@ -19,6 +19,7 @@ mod write_multivariant;
 pub use attributes::Attributes;
 pub use key::Key;
 pub use line::{Line, LineEnding, LineKind, MAX_LINES, MAX_PLAYLIST_BYTES, Playlist, PlaylistKind};
+pub use version::required as required_version;
 
 #[cfg(test)]
 mod tests;

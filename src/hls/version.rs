@@ -25,7 +25,10 @@ pub(super) fn raise(playlist: &mut Playlist, floor: u64) -> Result<()> {
 }
 
 /// The lowest version that has every tag and attribute of the playlist.
-pub(super) fn required(playlist: &Playlist) -> Result<u64> {
+///
+/// # Errors
+/// When the attributes of a tag are malformed.
+pub fn required(playlist: &Playlist) -> Result<u64> {
     let i_frames_only = playlist.tags("EXT-X-I-FRAMES-ONLY").next().is_some();
     let map = if i_frames_only { 5 } else { 6 };
     let mut version = 1;

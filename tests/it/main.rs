@@ -28,4 +28,5 @@ mod pack;
 mod shapes;
 mod slice_headers;
 mod trace;
+mod verify;
 mod vp9_headers;

@@ -1,0 +1,161 @@
+//! `drm-pack verify`: checks a protected presentation and says what it found.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::base::{Error, Kid, Result, Secret};
+use crate::cpix;
+use crate::io::FileStore;
+use crate::keys::{DevKeys, KeyFile};
+use crate::verify::{Clear, Verification, VerifyJob, verify};
+
+use super::args::VerifyArgs;
+use super::cpix::recipient_keys;
+use super::keys::{secret_bytes, secret_text};
+use super::output::line;
+
+type FindKey = Box<dyn Fn(Kid) -> Option<Secret<16>> + Sync>;
+
+pub(super) fn run(args: &VerifyArgs) -> Result<()> {
+    let find_key = keys(args)?;
+    let (root, names) = inputs(&args.inputs)?;
+    let against = args.against.as_ref().map(|input| inputs(std::slice::from_ref(input))).transpose()?;
+    let store = FileStore::new(&root);
+    let clear_store = against.as_ref().map(|(root, names)| (FileStore::new(root), names.clone()));
+    let result = verify(&VerifyJob {
+        store: &store,
+        names,
+        find_key: find_key.as_deref(),
+        against: clear_store.as_ref().map(|(store, names)| Clear { store, names: names.clone() }),
+    })?;
+    line(&if args.json { json(&result) } else { text(&result) });
+    let findings = &result.findings;
+    if findings.passed() {
+        return Ok(());
+    }
+    let broken = findings.counts().iter().filter(|(_, count)| count.broken > 0).count();
+    Err(Error::verification(format!(
+        "{} findings break {broken} rules",
+        findings.errors() + findings.advice()
+    )))
+}
+
+fn keys(args: &VerifyArgs) -> Result<Option<FindKey>> {
+    if let Some(path) = &args.key_file {
+        let file = KeyFile::parse(&secret_text(path)?).map_err(|error| error.at(path.display()))?;
+        return Ok(Some(Box::new(move |kid| file.lookup(kid).cloned())));
+    }
+    if let Some(path) = &args.cpix {
+        let recipients = recipient_keys(&args.recipient_key)?;
+        let document =
+            cpix::read_with(&secret_bytes(path)?, &recipients).map_err(|error| error.at(path.display()))?;
+        return Ok(Some(Box::new(move |kid| document.content_key(kid)?.value.clone())));
+    }
+    Ok(args.dev_keys.as_ref().map(|seed| -> FindKey {
+        let keys = DevKeys::new(seed);
+        Box::new(move |kid| keys.key(kid).ok())
+    }))
+}
+
+/// The folder that holds all inputs, and their names in it; a folder stands for the manifests in it.
+fn inputs(inputs: &[String]) -> Result<(PathBuf, Vec<String>)> {
+    let mut paths = Vec::new();
+    for input in inputs {
+        let path = Path::new(input);
+        if path.is_dir() { paths.extend(manifests(path)?) } else { paths.push(path.to_owned()) }
+    }
+    let parent = |path: &PathBuf| path.parent().map(Path::to_owned).unwrap_or_default();
+    let mut root = paths.first().map(parent).unwrap_or_default();
+    while !paths.iter().all(|path| path.starts_with(&root)) {
+        root = parent(&root);
+    }
+    let names = paths.iter().map(|path| path.strip_prefix(&root).unwrap_or(path));
+    let names = names.map(|name| name.to_string_lossy().replace('\\', "/")).collect();
+    let root = if root.as_os_str().is_empty() { PathBuf::from(".") } else { root };
+    Ok((root, names))
+}
+
+/// The manifests of a folder, multivariant playlists first as they name the others; else its MP4 files.
+fn manifests(folder: &Path) -> Result<Vec<PathBuf>> {
+    let failed = |error: std::io::Error| Error::storage(error.to_string()).at(folder.display());
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        paths.push(entry.map_err(failed)?.path());
+    }
+    paths.sort();
+    let with = |extensions: &[&str]| -> Vec<PathBuf> {
+        let has = |path: &&PathBuf| {
+            let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+            extensions.contains(&extension)
+        };
+        paths.iter().filter(has).cloned().collect()
+    };
+    let mut found = with(&["mpd", "m3u8"]);
+    let is_multivariant =
+        |path: &PathBuf| fs::read_to_string(path).is_ok_and(|text| text.contains("#EXT-X-STREAM-INF"));
+    found.sort_by_cached_key(|path| !is_multivariant(path));
+    if found.is_empty() {
+        found = with(&["mp4", "m4v", "m4a", "cmfv", "cmfa"]);
+    }
+    if found.is_empty() {
+        return Err(Error::input("no manifest and no MP4 file").at(folder.display()));
+    }
+    Ok(found)
+}
+
+fn text(result: &Verification) -> String {
+    let findings = &result.findings;
+    let mut lines: Vec<String> = Vec::new();
+    for finding in findings.listed() {
+        lines.push(format!(
+            "{:6} {}: {}: found {}, expected {} ({})",
+            finding.severity, finding.rule, finding.place, finding.found, finding.expected, finding.clause
+        ));
+    }
+    let listed = |rule: &str| findings.listed().iter().filter(|finding| finding.rule == rule).count() as u64;
+    for (rule, count) in findings.counts() {
+        let more = count.broken.saturating_sub(listed(rule));
+        if more > 0 {
+            lines.push(format!("       {rule}: {more} more"));
+        }
+    }
+    lines.extend(findings.not_checked().map(|what| format!("not checked: {what}")));
+    let counts = findings.counts().iter().map(|(rule, count)| format!("{rule} {}", count.checked));
+    lines.push(format!("checked: {}", counts.collect::<Vec<_>>().join(", ")));
+    lines.push(format!(
+        "{}: {} files, {} samples ({} protected), {} errors, {} advice",
+        verdict(result),
+        result.files,
+        result.samples,
+        result.protected_samples,
+        findings.errors(),
+        findings.advice()
+    ));
+    lines.join("\n")
+}
+
+/// Without keys nothing is said of the payload, and it must not look as if it were.
+fn verdict(result: &Verification) -> &'static str {
+    let without_keys = result.findings.not_checked().any(|what| what.starts_with("payload"));
+    match (result.findings.passed(), without_keys) {
+        (true, false) => "passed",
+        (true, true) => "structure passed, payload not checked",
+        (false, _) => "FAILED",
+    }
+}
+
+fn json(result: &Verification) -> String {
+    let findings = &result.findings;
+    let value = serde_json::json!({
+        "passed": findings.passed(),
+        "files": result.files,
+        "samples": result.samples,
+        "protected_samples": result.protected_samples,
+        "errors": findings.errors(),
+        "advice": findings.advice(),
+        "findings": findings.listed(),
+        "checks": findings.counts(),
+        "not_checked": findings.not_checked().collect::<Vec<_>>(),
+    });
+    serde_json::to_string_pretty(&value).unwrap_or_default()
+}

@@ -1,0 +1,95 @@
+//! The tracks of the clear source, and which protected track each belongs to — ISO/IEC 14496-12 §8.3.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::base::env::Store;
+use crate::base::{Error, Result};
+use crate::isobmff::BoxNode;
+use crate::isobmff::boxes::Trex;
+use crate::isobmff::track::{tracks, trexes};
+
+use super::facts::InitFacts;
+use super::findings::Findings;
+use super::presentation::Presentation;
+use super::run::{Clear, presentation, read_moov};
+
+/// A track of the clear source.
+pub(super) struct ClearTrack<'a> {
+    pub(super) store: &'a dyn Store,
+    pub(super) init: String,
+    pub(super) files: Vec<String>,
+    pub(super) moov: Arc<BoxNode>,
+    pub(super) trexes: Vec<Trex>,
+    pub(super) track_id: u32,
+    pub(super) handler: [u8; 4],
+}
+
+/// The tracks of the clear source.
+pub(super) fn clear_tracks<'a>(clear: &Clear<'a>) -> Result<Vec<ClearTrack<'a>>> {
+    let mut found = Vec::new();
+    let mut findings = Findings::default();
+    let presentation = presentation(clear.store, &clear.names, &mut findings)?;
+    if let Some(finding) = findings.listed().first() {
+        return Err(Error::input(finding.found.clone()).at("the clear source"));
+    }
+    for rendition in presentation.renditions {
+        let at = |error: Error| error.at(&rendition.init.name);
+        let moov = Arc::new(read_moov(clear.store, &rendition).map_err(at)?);
+        for track in tracks(&moov).map_err(at)? {
+            found.push(ClearTrack {
+                store: clear.store,
+                init: rendition.init.name.clone(),
+                files: rendition.files.clone(),
+                trexes: trexes(&moov).map_err(at)?,
+                moov: Arc::clone(&moov),
+                track_id: track.track_id,
+                handler: track.handler_type.0,
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// For each rendition, pairs of its `track_ID` and the number of the clear track.
+pub(super) type Matches = Vec<Vec<(u32, usize)>>;
+
+/// Tracks belong together that have the same init segment and id, or else the same place among their kind.
+pub(super) fn match_tracks(
+    presentation: &Presentation,
+    inits: &[Option<InitFacts>],
+    clear: &[ClearTrack<'_>],
+    findings: &mut Findings,
+) -> Matches {
+    let mut counts: HashMap<[u8; 4], usize> = HashMap::new();
+    let mut matches = Vec::new();
+    for (rendition, facts) in presentation.renditions.iter().zip(inits) {
+        let mut found = Vec::new();
+        for track in facts.iter().flat_map(|facts| &facts.init.tracks) {
+            let kind = track.handler_type.0;
+            let count = counts.entry(kind).or_default();
+            let number = *count;
+            *count += 1;
+            let named = clear.iter().position(|clear| {
+                clear.init == rendition.init.name && clear.track_id == track.track_id && clear.handler == kind
+            });
+            let mut of_kind = clear.iter().enumerate().filter(|(_, clear)| clear.handler == kind);
+            let by_order = || of_kind.nth(number).map(|(index, _)| index);
+            let matched = named.or_else(by_order);
+            if track.protection().is_some() {
+                let place = format!("{}: track {}", rendition.init.name, track.track_id);
+                let holds = matched.is_some();
+                findings.check(
+                    "payload-samples",
+                    holds,
+                    &place,
+                    &"a track",
+                    &"none of its kind in the source",
+                );
+            }
+            found.extend(matched.map(|index| (track.track_id, index)));
+        }
+        matches.push(found);
+    }
+    matches
+}

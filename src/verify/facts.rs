@@ -1,0 +1,96 @@
+//! What was read of the media, for the checks of manifests — RFC 8216bis, ISO/IEC 23009-1.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use crate::base::Kid;
+use crate::drm::pssh::Pssh;
+use crate::package::FindKey;
+use crate::protect::Scheme;
+
+use super::file::FileFacts;
+use super::findings::Findings;
+use super::init::Init;
+use super::pssh::Key;
+
+/// What is known of the media, for the checks of manifests.
+pub(super) struct Facts<'a> {
+    pub(super) inits: &'a [Option<InitFacts>],
+    pub(super) files: HashMap<String, FileFacts>,
+    pub(super) find_key: Option<&'a FindKey<'a>>,
+}
+
+/// An init segment and its `pssh` boxes.
+pub(super) struct InitFacts {
+    /// Its file.
+    pub(super) name: String,
+    pub(super) init: Init,
+    pub(super) pssh: Vec<Pssh>,
+}
+
+impl Facts<'_> {
+    fn init(&self, rendition: usize) -> Option<&InitFacts> {
+        self.inits.get(rendition)?.as_ref()
+    }
+
+    /// The scheme of a rendition and its key, unless keys stand in the fragments only.
+    pub(super) fn protection(&self, rendition: usize) -> Option<(&'static Scheme, Option<Kid>)> {
+        let protection = self.init(rendition)?.init.protection()?;
+        let kid = protection.tenc.default_kid;
+        Some((protection.scheme, Some(kid).filter(|kid| *kid.bytes() != [0; 16])))
+    }
+
+    /// Whether fragments of a rendition have other keys than its `tenc`.
+    pub(super) fn is_rotated(&self, rendition: usize) -> bool {
+        let kid = self.protection(rendition).and_then(|(_, kid)| kid);
+        let keys = self.keys(rendition);
+        keys.is_empty() || kid.is_none_or(|kid| keys.iter().any(|(other, _)| *other != kid))
+    }
+
+    /// The keys of a rendition's `tenc` boxes.
+    pub(super) fn keys(&self, rendition: usize) -> Vec<Key> {
+        self.init(rendition).map_or_else(Vec::new, |facts| facts.init.keys())
+    }
+
+    /// The `pssh` boxes of a rendition's init segment.
+    pub(super) fn pssh(&self, rendition: usize) -> &[Pssh] {
+        self.init(rendition).map_or(&[], |facts| &facts.pssh)
+    }
+
+    /// The facts of a file.
+    pub(super) fn file(&self, name: &str) -> Option<&FileFacts> {
+        self.files.get(name)
+    }
+
+    /// The scheme and keys of the fragments in a segment; `None` when they are clear or not there.
+    pub(super) fn segment(
+        &self,
+        rendition: usize,
+        file: &str,
+        range: Option<&Range<u64>>,
+    ) -> Option<(&'static Scheme, Vec<Kid>)> {
+        let (scheme, _) = self.protection(rendition)?;
+        let fragments = &self.files.get(file)?.fragments;
+        let inside =
+            fragments.iter().filter(|fragment| range.is_none_or(|range| range.contains(&fragment.position)));
+        let mut kids: Vec<Kid> = inside.filter_map(|fragment| fragment.kid).collect();
+        kids.sort_unstable_by_key(|kid| *kid.bytes());
+        kids.dedup();
+        (!kids.is_empty()).then_some((scheme, kids))
+    }
+
+    /// A byte range lies in its file, begins with a box and ends with one.
+    pub(super) fn check_range(&self, name: &str, range: &Range<u64>, place: &str, findings: &mut Findings) {
+        let Some(file) = self.files.get(name) else { return };
+        let ends = range.end == file.length || file.boxes.contains(&range.end);
+        let holds = range.end <= file.length && file.boxes.contains(&range.start) && ends;
+        let found = format!("bytes {}..{} of {name}", range.start, range.end);
+        findings.check(
+            "byte-range",
+            holds,
+            &place,
+            &found,
+            &format_args!("whole boxes of {} bytes", file.length),
+        );
+    }
+}

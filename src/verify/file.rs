@@ -1,0 +1,138 @@
+//! One file, box by box: boxes, offsets, fragments — ISO/IEC 14496-12.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+
+use crate::base::env::Source;
+use crate::base::{Kid, Result};
+use crate::codec::Ranges;
+use crate::isobmff::boxes::{Sidx, Tfra};
+use crate::isobmff::file::BoxHeader;
+use crate::package::FindKey;
+
+use super::findings::Findings;
+use super::init::Init;
+use super::iv::CounterBlocks;
+use super::source::SourceTracks;
+
+/// Where a finding is.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) file: &'a str,
+    /// Where its `moof` begins, in bytes.
+    pub(super) moof: Option<u64>,
+    pub(super) track: u32,
+    /// Number of the sample in the fragment or table, from 1.
+    pub(super) sample: Option<usize>,
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.file)?;
+        if let Some(moof) = self.moof {
+            write!(f, ": moof at byte {moof}")?;
+        }
+        write!(f, ": track {}", self.track)?;
+        self.sample.map_or(Ok(()), |sample| write!(f, ": sample {sample}"))
+    }
+}
+
+/// What a fragment is, for the manifests that name it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FragmentFact {
+    /// Where its `moof` begins, in bytes.
+    pub(super) position: u64,
+    /// The key of its samples; `None` when they are clear.
+    pub(super) kid: Option<Kid>,
+}
+
+/// The facts of a file.
+#[derive(Default)]
+pub(super) struct FileFacts {
+    pub(super) length: u64,
+    pub(super) fragments: Vec<FragmentFact>,
+    /// Where top-level boxes begin, in bytes.
+    pub(super) boxes: BTreeSet<u64>,
+    /// Where `sidx` boxes lie.
+    pub(super) indexes: Vec<BoxHeader>,
+    pub(super) samples: u64,
+    pub(super) protected_samples: u64,
+}
+
+/// A file that is checked.
+pub(super) struct FileCheck<'a, 's> {
+    pub(super) name: &'a str,
+    /// Its number among the files of the run.
+    pub(super) number: usize,
+    pub(super) source: &'a dyn Source,
+    pub(super) init: &'a Init,
+    pub(super) find_key: Option<&'a FindKey<'a>>,
+    pub(super) findings: &'a mut Findings,
+    pub(super) blocks: &'a mut CounterBlocks,
+    /// What the samples must be.
+    pub(super) clear: Option<&'a mut SourceTracks<'s>>,
+    /// Parsers by track and sample description; `None` for a codec without.
+    pub(super) parsers: HashMap<(u32, usize), Option<Box<dyn Ranges>>>,
+    pub(super) facts: FileFacts,
+}
+
+impl FileCheck<'_, '_> {
+    /// Holds the file to the rules.
+    pub(super) fn run(&mut self) -> Result<()> {
+        self.facts.length = self.source.len();
+        let mut random_access = Vec::new();
+        let mut position = 0;
+        while let Some(header) = BoxHeader::read(self.source, position)? {
+            self.facts.boxes.insert(position);
+            match &header.kind.0 {
+                b"moof" => {
+                    let moof = header.read_node(self.source)?;
+                    self.fragment(&moof, &header).map_err(|error| error.at_byte(position))?;
+                }
+                b"moov" => self.sample_tables()?,
+                b"sidx" => self.facts.indexes.push(header),
+                b"mfra" => random_access.push(header),
+                _ => {}
+            }
+            position = header.end();
+        }
+        for header in self.facts.indexes.clone() {
+            self.segment_index(&header)?;
+        }
+        for header in random_access {
+            self.random_access(&header)?;
+        }
+        Ok(())
+    }
+
+    fn segment_index(&mut self, header: &BoxHeader) -> Result<()> {
+        let node = header.read_node(self.source)?;
+        let place = format!("{}: sidx at byte {}", self.name, header.position);
+        for range in Sidx::parse(node.payload())?.ranges(header.end()) {
+            let is_boundary =
+                |position: u64| position == self.facts.length || self.facts.boxes.contains(&position);
+            let holds = is_boundary(range.start) && is_boundary(range.end);
+            let found = format!("a reference to bytes {}..{}", range.start, range.end);
+            self.findings.check("sidx-offset", holds, &place, &found, &"whole boxes");
+        }
+        Ok(())
+    }
+
+    fn random_access(&mut self, header: &BoxHeader) -> Result<()> {
+        let place = format!("{}: mfra at byte {}", self.name, header.position);
+        for tfra in header.read_node(self.source)?.all(b"tfra") {
+            let offsets = RefCell::new(Vec::new());
+            Tfra::map_offsets(&mut tfra.payload().to_vec(), &|offset| {
+                offsets.borrow_mut().push(offset);
+                Ok(offset)
+            })?;
+            for offset in offsets.into_inner() {
+                let holds = self.facts.fragments.iter().any(|fragment| fragment.position == offset);
+                let found = format!("moof_offset {offset}");
+                self.findings.check("mfra-offset", holds, &place, &found, &"the position of a moof");
+            }
+        }
+        Ok(())
+    }
+}

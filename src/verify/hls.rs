@@ -1,0 +1,190 @@
+//! What playlists say of keys — RFC 8216bis §4.4.4.4, §4.4.6.5, §8.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::base::{Kid, Result, from_base64};
+use crate::drm;
+use crate::hls::media::{Segment, keys};
+use crate::hls::{Key, Playlist, multivariant, required_version};
+use crate::protect::Scheme;
+
+use super::facts::Facts;
+use super::findings::Findings;
+use super::presentation::{MediaPlaylist, Presentation};
+use super::pssh;
+
+/// Checks every playlist, and then the session keys.
+pub(super) fn check(presentation: &Presentation, facts: &Facts<'_>, findings: &mut Findings) -> Result<()> {
+    let mut all = Vec::new();
+    let mut systems: Option<(BTreeSet<String>, String)> = None;
+    for media in &presentation.playlists {
+        let keys = keys(&media.playlist)?;
+        check_version(&media.name, &media.playlist, findings)?;
+        for key in keys.iter().filter(|key| key.encrypts()) {
+            check_key(key, &media.name, findings);
+        }
+        segments(media, &keys, facts, &mut systems, findings)?;
+        all.extend(keys.into_iter().filter(Key::encrypts));
+    }
+    for (name, playlist) in &presentation.multivariants {
+        check_version(name, playlist, findings)?;
+        session_keys(name, &multivariant::session_keys(playlist)?, &all, findings);
+    }
+    Ok(())
+}
+
+fn check_version(name: &str, playlist: &Playlist, findings: &mut Findings) -> Result<()> {
+    let stated =
+        playlist.tags("EXT-X-VERSION").next().and_then(|(_, value)| value.trim().parse::<u64>().ok());
+    let (stated, needed) = (stated.unwrap_or(1), required_version(playlist)?);
+    findings.check("hls-version", stated >= needed, &name, &stated, &format_args!("{needed} or more"));
+    Ok(())
+}
+
+/// What can be said about a key by itself.
+fn check_key(key: &Key, name: &str, findings: &mut Findings) {
+    let place = format!("{name}: line {}", key.line + 1);
+    let has_iv = key.iv.is_some();
+    if key.method == "SAMPLE-AES-CTR" {
+        findings.check("hls-iv", !has_iv, &place, &"an IV", &"none with SAMPLE-AES-CTR");
+    }
+    if key.attributes.raw("KEYFORMAT").is_some() {
+        let has_versions = key.attributes.raw("KEYFORMATVERSIONS").is_some();
+        findings.check("hls-format-versions", has_versions, &place, &"no KEYFORMATVERSIONS", &"1");
+    }
+}
+
+/// Each segment against the keys in force.
+fn segments(
+    media: &MediaPlaylist,
+    keys: &[Key],
+    facts: &Facts<'_>,
+    systems: &mut Option<(BTreeSet<String>, String)>,
+    findings: &mut Findings,
+) -> Result<()> {
+    let mut in_force: BTreeMap<&str, &Key> = BTreeMap::new();
+    let mut next = keys.iter().peekable();
+    let mut checked: BTreeSet<(usize, Kid)> = BTreeSet::new();
+    let i_frames = media.playlist.tags("EXT-X-I-FRAMES-ONLY").next().is_some();
+    for (segment, file, rendition) in &media.segments {
+        let place = format!("{}: line {}", media.name, segment.line + 1);
+        let mut since = BTreeSet::new();
+        while let Some(key) = next.next_if(|key| key.line < segment.line) {
+            if !key.encrypts() {
+                in_force.clear();
+                since.clear();
+                continue;
+            }
+            let fresh = since.insert(key.key_format.as_str());
+            let at = format!("{}: line {}", media.name, key.line + 1);
+            findings.check("hls-key-twice", fresh, &at, &key.key_format, &"one key of this KEYFORMAT");
+            in_force.insert(&key.key_format, key);
+        }
+        addresses(segment, file, i_frames, facts, &place, findings);
+        let Some((scheme, kids)) = facts.segment(*rendition, file, segment.byte_range.as_ref()) else {
+            let found = format!("{} keys", in_force.len());
+            findings.check("hls-key-clear", in_force.is_empty(), &place, &found, &"METHOD=NONE");
+            continue;
+        };
+        let method = scheme.hls_method.unwrap_or("a scheme that HLS can signal");
+        findings.check("hls-key-missing", !in_force.is_empty(), &place, &"no EXT-X-KEY", &method);
+        let names: BTreeSet<String> = in_force.keys().map(|format| (*format).to_owned()).collect();
+        let (expected, first) = systems.get_or_insert_with(|| (names.clone(), place.clone()));
+        let holds = names == *expected || names.is_empty();
+        let wanted = format!("{expected:?}, as at {first}");
+        findings.check("hls-systems", holds, &place, &format_args!("{names:?}"), &wanted);
+        for key in in_force.values() {
+            for kid in &kids {
+                if checked.insert((key.line, *kid)) {
+                    check_match(key, scheme, *kid, facts, &media.name, findings);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn addresses(
+    segment: &Segment,
+    file: &str,
+    i_frames: bool,
+    facts: &Facts<'_>,
+    place: &str,
+    findings: &mut Findings,
+) {
+    if let Some(range) = &segment.byte_range {
+        let range = if i_frames {
+            // The end may lie inside an mdat: RFC 8216bis §4.4.3.6.
+            let end = facts.file(file).map_or(range.end, |facts| facts.length.max(range.start));
+            if range.end > end { range.clone() } else { range.start..end }
+        } else {
+            range.clone()
+        };
+        facts.check_range(file, &range, place, findings);
+    }
+}
+
+/// A key against a segment under it.
+fn check_match(
+    key: &Key,
+    scheme: &'static Scheme,
+    kid: Kid,
+    facts: &Facts<'_>,
+    name: &str,
+    findings: &mut Findings,
+) {
+    let place = format!("{name}: line {}", key.line + 1);
+    let method = scheme.hls_method.unwrap_or("a scheme that HLS can signal");
+    findings.check("hls-method", key.method == method, &place, &key.method, &method);
+    if let Some(found) = key.key_id {
+        findings.check("hls-key-id", found == kid, &place, &found, &kid);
+    }
+    let uri = key.uri.as_deref().unwrap_or_default();
+    let Some((_, data)) = uri.strip_prefix("data:").and_then(|data| data.split_once("base64,")) else {
+        return;
+    };
+    let Ok(bytes) = from_base64(data.trim()) else {
+        findings.check("hls-pssh", false, &place, &"a data URI that is not base64", &"base64");
+        return;
+    };
+    for system in drm::ALL {
+        let found = system.key_uri_pssh(&key.key_format, &bytes);
+        let text = found.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        match found {
+            Ok(None) => {}
+            Ok(Some(found)) => {
+                let holds = Some(found.system_id) == system.pssh_system_id();
+                let expected = system.name();
+                findings.check("hls-pssh", holds, &place, &found.system_id, &expected);
+                pssh::check(&[found], &[(kid, scheme)], &place, facts.find_key, findings);
+            }
+            Err(_) => {
+                findings.check("hls-pssh", false, &place, &text, &system.name());
+            }
+        }
+    }
+}
+
+/// §4.4.6.5: session keys and the keys of media playlists.
+fn session_keys(name: &str, session: &[Key], media: &[Key], findings: &mut Findings) {
+    let facts = |key: &Key| (key.method.clone(), key.key_format.clone(), key.key_format_versions.clone());
+    let mut seen = BTreeSet::new();
+    for key in session {
+        let place = format!("{name}: line {}", key.line + 1);
+        findings.check("hls-session-key", key.encrypts(), &place, &key.method, &"a METHOD other than NONE");
+        let once = seen.insert((key.uri.clone(), facts(key), key.iv, key.key_id));
+        findings.check("hls-session-key", once, &place, &"the same key again", &"each key once");
+        for other in media.iter().filter(|other| other.uri == key.uri) {
+            let (found, expected) = (format!("{:?}", facts(key)), format!("{:?}", facts(other)));
+            findings.check("hls-session-key", found == expected, &place, &found, &expected);
+        }
+    }
+    if session.is_empty() {
+        return;
+    }
+    for key in media {
+        let holds = session.iter().any(|known| known.uri == key.uri && known.key_format == key.key_format);
+        let found = format!("no EXT-X-SESSION-KEY for {} of key {:?}", key.key_format, key.key_id);
+        findings.check("hls-session-absent", holds, &name, &found, &"one for every key");
+    }
+}

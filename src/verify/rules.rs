@@ -1,0 +1,266 @@
+//! The rules that a protected presentation is held to — ISO/IEC 23001-7, 14496-12, 23000-19, 23009-1, RFC 8216bis.
+
+/// What breaking a rule means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// A "shall" is broken, or the content is not what it says it is.
+    Error,
+    /// A "should" is broken, or players are known to have trouble with it.
+    Advice,
+}
+
+impl Severity {
+    /// The word for it in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Advice => "advice",
+        }
+    }
+}
+
+/// One rule.
+#[derive(Debug)]
+pub struct Rule {
+    /// Its name in reports.
+    pub id: &'static str,
+    /// What breaking it means.
+    pub severity: Severity,
+    /// Where it stands.
+    pub clause: &'static str,
+    /// What it asks for, in one sentence.
+    pub meaning: &'static str,
+}
+
+const fn error(id: &'static str, clause: &'static str, meaning: &'static str) -> Rule {
+    Rule { id, severity: Severity::Error, clause, meaning }
+}
+
+const fn advice(id: &'static str, clause: &'static str, meaning: &'static str) -> Rule {
+    Rule { id, severity: Severity::Advice, clause, meaning }
+}
+
+const CENC: &str = "ISO/IEC 23001-7";
+const CMAF: &str = "ISO/IEC 23000-19 §8.2";
+const HLS_KEY: &str = "RFC 8216bis §4.4.4.4";
+const MPD: &str = "ISO/IEC 23009-1 §5.8.4.1";
+const IOP: &str = "DASH-IF IOP content protection";
+const SUBSAMPLE: &str = "ISO/IEC 23001-7 §9.5.2";
+const SEIG: &str = "ISO/IEC 23001-7 §6";
+
+/// Every rule.
+pub const RULES: &[Rule] = &[
+    // Files.
+    error("manifest", "RFC 8216bis §4, ISO/IEC 23009-1 §5.3", "Manifests are what their standard says."),
+    error(
+        "file-missing",
+        "RFC 8216bis §4.1, ISO/IEC 23009-1 §5.3.9",
+        "Every file that a manifest names is there.",
+    ),
+    error(
+        "byte-range",
+        "RFC 8216bis §4.4.4.2, ISO/IEC 23009-1 §5.3.9.2",
+        "A byte range lies inside its file and begins with a box.",
+    ),
+    error("index-range", "ISO/IEC 23009-1 §5.3.9.2.2", "The index range of a file is its sidx."),
+    error("box-tree", "ISO/IEC 14496-12 §4.2", "A file is whole boxes with whole fields."),
+    error("sidx-offset", "ISO/IEC 14496-12 §8.16.3", "The references of sidx begin and end with boxes."),
+    error("mfra-offset", "ISO/IEC 14496-12 §8.8.10", "The entries of tfra point at moof boxes."),
+    error("sample-inside", "ISO/IEC 14496-12 §8.8.8", "Samples lie inside their file."),
+    // Initialization segments.
+    error(
+        "track-clear",
+        CENC,
+        "A track is not clear when other tracks of its kind are protected, and one track at least is protected.",
+    ),
+    error(
+        "entry-format",
+        "ISO/IEC 14496-12 §8.12.1",
+        "Sample entries that have a sinf, and no others, have the protected type of their kind.",
+    ),
+    error("sinf-shape", "ISO/IEC 14496-12 §8.12.2", "A sinf has frma, schm and schi/tenc once each."),
+    advice(
+        "sinf-order",
+        "ISO/IEC 14496-12 §8.12.2",
+        "The boxes of a sinf are frma, schm, schi in this order.",
+    ),
+    error("scheme-version", "ISO/IEC 23001-7 §4.1", "The scheme_version of schm is 0x00010000."),
+    error(
+        "tenc-version",
+        "ISO/IEC 23001-7 §8.2",
+        "A scheme with patterns has a tenc of version 1, for every kind of track.",
+    ),
+    error("tenc-pattern", "ISO/IEC 23001-7 §9.6, §10", "Only video in a scheme with patterns has one."),
+    advice("tenc-pattern-video", CMAF, "The pattern of video is 1:9."),
+    error(
+        "tenc-iv-size",
+        "ISO/IEC 23001-7 §9.1, §10",
+        "cbcs has one constant IV of 16 bytes, the other schemes have one of 8 or 16 bytes with each sample.",
+    ),
+    advice("tenc-iv-eight", CMAF, "IVs of the counter mode have 8 bytes."),
+    error(
+        "tenc-protected",
+        "ISO/IEC 23001-7 §8.2",
+        "default_isProtected is 1, or it is 0 and the IV size is 0.",
+    ),
+    advice("kid-zero", "ISO/IEC 23001-7 §8.2", "The key id of protected samples is not zero."),
+    advice(
+        "entries-order",
+        "ISO/IEC 23000-19 §7.5.10",
+        "The protected sample entry stands before the clear one.",
+    ),
+    advice(
+        "clear-twin",
+        "ISO/IEC 14496-12 §8.12.1",
+        "A clear sample entry beside a protected one is the same without its sinf.",
+    ),
+    error(
+        "senc-in-moov",
+        "ISO/IEC 23001-7 §7.2",
+        "The movie box of a fragmented file has no senc, saiz, saio.",
+    ),
+    error(
+        "codec-scheme",
+        "VP Codec ISO Media File Format Binding, Common Encryption",
+        "The carriage of the codec allows the mode of the scheme.",
+    ),
+    // Fragments.
+    error(
+        "aux-missing",
+        "ISO/IEC 23001-7 §7.1",
+        "Samples with IVs or subsamples of their own have auxiliary information.",
+    ),
+    error("aux-in-clear", "ISO/IEC 23001-7 §7.1", "Clear fragments have no senc, saiz, saio."),
+    error(
+        "aux-pair",
+        "ISO/IEC 14496-12 §8.7.9",
+        "There is one saiz and one saio for a track fragment, or neither.",
+    ),
+    error("senc-count", "ISO/IEC 23001-7 §7.2", "senc has an entry for each sample of the fragment."),
+    error("senc-size", "ISO/IEC 23001-7 §7.2", "senc ends behind its last entry."),
+    advice("senc-absent", CMAF, "The auxiliary information is in a senc."),
+    error("saiz-count", "ISO/IEC 14496-12 §8.7.8", "saiz has a size for each sample of the fragment."),
+    error("saiz-size", "ISO/IEC 14496-12 §8.7.8", "The sizes in saiz are those of the entries of senc."),
+    error(
+        "saio-offset",
+        "ISO/IEC 14496-12 §8.7.9",
+        "saio points at the first entry of senc, counted from moof.",
+    ),
+    advice("saio-one", CMAF, "saio has one entry."),
+    advice("base-is-moof", "ISO/IEC 23000-19 §7.3.2.3", "Offsets count from moof (default-base-is-moof)."),
+    error(
+        "description-range",
+        "ISO/IEC 14496-12 §8.8.7",
+        "sample_description_index is that of a sample entry.",
+    ),
+    advice(
+        "description-explicit",
+        "ISO/IEC 14496-12 §8.8.7",
+        "With a protected and a clear sample entry, tfhd says which one it means.",
+    ),
+    error(
+        "seig-shape",
+        SEIG,
+        "Groups of type seig are described, and cover no more than the samples of the fragment.",
+    ),
+    advice("seig-one", SEIG, "One group of type seig covers the whole fragment."),
+    error("seig-pattern", SEIG, "The pattern of a seig group is that of tenc."),
+    advice("mixed-fragment", SEIG, "A fragment is protected or clear as a whole."),
+    // Samples.
+    error("subsample-sum", "ISO/IEC 23001-7 §7.2", "The subsamples add up to the size of the sample."),
+    error("subsample-map", SUBSAMPLE, "Video whose headers stay clear has subsamples."),
+    advice(
+        "subsample-count",
+        "ISO/IEC 23001-7 §7.2",
+        "Where samples have subsamples, each has one at least.",
+    ),
+    error("subsample-unit", SUBSAMPLE, "A slice or tile is one protected run."),
+    error(
+        "slice-start",
+        SUBSAMPLE,
+        "Only slice or tile data is protected; with block chaining from its first byte on.",
+    ),
+    error("slice-end", SUBSAMPLE, "With block chaining a protected run ends with its slice or tile."),
+    advice("slice-clear", SUBSAMPLE, "Slice or tile data of a block and more is protected."),
+    error("cenc-blocks", SUBSAMPLE, "A protected run of video in counter mode is whole blocks of 16 bytes."),
+    error(
+        "cenc-front-aligned",
+        SUBSAMPLE,
+        "In counter mode the remainder is clear in front, so that the protected run ends with its slice or tile.",
+    ),
+    error("iv-reuse", "ISO/IEC 23001-7 §9.2, §9.3", "Under one key no counter block is used twice."),
+    error("payload-parses", CENC, "A decrypted sample is what its codec says."),
+    error(
+        "payload-samples",
+        CENC,
+        "The tracks, the numbers of samples and their sizes are those of the clear source.",
+    ),
+    error("payload-equal", CENC, "Decrypted samples are those of the clear source."),
+    error("never-clear", CENC, "The protected bytes of a sample are not those of the clear source."),
+    // pssh.
+    error("pssh-box", "ISO/IEC 23001-7 §8.1", "A pssh is one whole box that holds data, not another pssh."),
+    error("pssh-data", "ISO/IEC 23001-7 §8.1", "The data of a known system can be read."),
+    error("pssh-kid", "ISO/IEC 23001-7 §8.1", "The pssh boxes of a system name the key ids of the tracks."),
+    error(
+        "pssh-scheme",
+        "ISO/IEC 23001-7 §8.1",
+        "The data of a pssh names the scheme of the tracks where the system needs it.",
+    ),
+    error(
+        "kid-byte-order",
+        "RFC 4122 §4.1.2",
+        "Key ids stand in the byte order that the system has: a little-endian GUID in WRMHEADER, as written elsewhere.",
+    ),
+    error(
+        "wrm-version",
+        "WRMHEADER 4.3",
+        "A header for AESCBC has version 4.3; a header of version 4.0 or 4.1 has no KIDS.",
+    ),
+    error(
+        "wrm-algid",
+        "WRMHEADER 4.3",
+        "ALGID is AESCTR in counter mode and AESCBC in block chaining, or absent.",
+    ),
+    error("wrm-checksum", "WRMHEADER 4.3", "CHECKSUM is not there with AESCBC, else it is that of the key."),
+    advice(
+        "pssh-agree",
+        "DASH-IF IOP content protection",
+        "The pssh of a system is the same in the manifest and in the initialization segment.",
+    ),
+    // DASH.
+    error("mpd-protection", MPD, "Protected media has a ContentProtection with the scheme."),
+    error("mpd-clear", MPD, "Clear media has no ContentProtection."),
+    error("mpd-scheme", "ISO/IEC 23009-1 §5.8.5.2", "The value of mp4protection is the scheme of the media."),
+    error("kid-mpd-tenc", "ISO/IEC 23001-7 §11.2", "cenc:default_KID is default_KID of tenc."),
+    advice("mpd-place", IOP, "ContentProtection stands in the AdaptationSet."),
+    advice("mpd-order", IOP, "The mp4protection descriptor is the first."),
+    error("mpd-pssh", "ISO/IEC 23001-7 §11.2", "cenc:pssh is one whole box of the descriptor's system."),
+    advice("mpd-same-key", IOP, "Where the key is the same, the descriptors are the same."),
+    advice("mpd-system", IOP, "The MPD names no system that has no signaling there."),
+    // HLS.
+    error("hls-key-missing", HLS_KEY, "Protected segments stand behind an EXT-X-KEY."),
+    advice("hls-key-clear", HLS_KEY, "Clear segments stand under no EXT-X-KEY."),
+    error("hls-key-twice", HLS_KEY, "No two keys of one KEYFORMAT are for the same segments."),
+    error("hls-method", HLS_KEY, "METHOD is that of the scheme."),
+    error("hls-iv", HLS_KEY, "SAMPLE-AES-CTR has no IV."),
+    advice("hls-format-versions", HLS_KEY, "KEYFORMATVERSIONS is written where KEYFORMAT is."),
+    error("hls-version", "RFC 8216bis §8", "EXT-X-VERSION is what the tags need."),
+    error("hls-systems", HLS_KEY, "Every protected segment is under keys of the same systems."),
+    error("hls-key-id", HLS_KEY, "KEYID and the key ids of the URI are those of the segments."),
+    error("hls-pssh", HLS_KEY, "The data in a key's URI is that of its system."),
+    error(
+        "hls-session-key",
+        "RFC 8216bis §4.4.6.5",
+        "A session key agrees with the keys of the same URI, and is there once.",
+    ),
+    advice(
+        "hls-session-absent",
+        "RFC 8216bis §4.4.6.5",
+        "Every key of a media playlist is a session key when there are session keys.",
+    ),
+];
+
+/// The rule of this name.
+pub fn rule(id: &str) -> Option<&'static Rule> {
+    RULES.iter().find(|rule| rule.id == id)
+}

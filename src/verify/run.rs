@@ -1,0 +1,327 @@
+//! A verification from names of files to findings — its order: manifests, init segments, media, manifests again.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::base::env::{Source, Store};
+use crate::base::{Error, Kind, Result};
+use crate::isobmff::BoxNode;
+use crate::isobmff::file::{BoxHeader, moov};
+use crate::package::FindKey;
+
+use super::clear::{ClearTrack, clear_tracks, match_tracks};
+use super::facts::{Facts, InitFacts};
+use super::file::{FileCheck, FileFacts};
+use super::findings::Findings;
+use super::init::Init;
+use super::iv::CounterBlocks;
+use super::presentation::{Presentation, Rendition, is_manifest, read_range};
+use super::pssh;
+use super::source::{ClearFile, SourceTracks};
+use super::{dash, hls};
+
+/// What `verify` is asked to do.
+pub struct VerifyJob<'a> {
+    /// Where the presentation is.
+    pub store: &'a dyn Store,
+    /// Manifests, or MP4 files; a file without a `moov` belongs to the one before it that has one.
+    pub names: Vec<String>,
+    /// The keys; `None` checks only what can be seen without.
+    pub find_key: Option<&'a FindKey<'a>>,
+    /// The clear source.
+    pub against: Option<Clear<'a>>,
+}
+
+/// A clear source: a manifest or MP4 files.
+#[derive(Clone)]
+pub struct Clear<'a> {
+    /// Where it is.
+    pub store: &'a dyn Store,
+    /// Manifests or MP4 files.
+    pub names: Vec<String>,
+}
+
+/// What a verification found.
+#[derive(Debug, Default)]
+pub struct Verification {
+    /// Checks and findings.
+    pub findings: Findings,
+    /// How many media files were read.
+    pub files: u64,
+    /// How many samples were checked.
+    pub samples: u64,
+    /// How many of them are protected.
+    pub protected_samples: u64,
+}
+
+/// Files that are read one behind the other.
+struct Unit {
+    rendition: usize,
+    /// Numbers of the first file among all, and of the file among those of the rendition.
+    number: usize,
+    files: Range<usize>,
+}
+
+struct Done {
+    files: Vec<(String, FileFacts)>,
+    findings: Findings,
+    blocks: CounterBlocks,
+}
+
+/// Verifies a protected presentation.
+///
+/// # Errors
+/// When something is not verified at all, such as MPEG-TS; when a key is missing; when a file cannot be read.
+/// What breaks a rule is no error but a finding.
+pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
+    let mut findings = Findings::default();
+    let presentation = presentation(job.store, &job.names, &mut findings)?;
+    let inits = inits(job, &presentation, &mut findings)?;
+    check_clear_tracks(&inits, &mut findings);
+    let clear = job.against.as_ref().map(clear_tracks).transpose()?;
+    let matches = clear.as_ref().map(|clear| match_tracks(&presentation, &inits, clear, &mut findings));
+    let units = units(&presentation, matches.as_deref(), clear.as_deref());
+    let done: Vec<Done> = units
+        .par_iter()
+        .map(|unit| run_unit(job, &presentation, &inits, unit, clear.as_deref(), matches.as_deref()))
+        .collect::<Result<_>>()?;
+    let mut verification = Verification::default();
+    let mut facts = Facts { inits: &inits, files: HashMap::new(), find_key: job.find_key };
+    let names = presentation.renditions.iter().flat_map(|rendition| &rendition.files).collect::<Vec<_>>();
+    let mut blocks = CounterBlocks::default();
+    for done in done {
+        findings.merge(done.findings);
+        for (kid, first, before, file) in blocks.merge(done.blocks) {
+            let name = |number: usize| names.get(number).map_or("", |name| name.as_str());
+            let found = format!("counter block {first:032x} under key {kid}, used in {} too", name(before));
+            findings.check("iv-reuse", false, &name(file), &found, &"counter blocks not used before");
+        }
+        for (name, file) in done.files {
+            verification.files += 1;
+            verification.samples += file.samples;
+            verification.protected_samples += file.protected_samples;
+            facts.files.insert(name, file);
+        }
+    }
+    if blocks.is_full() {
+        findings.unchecked("counter blocks: there are more runs of them than are remembered");
+    }
+    for manifest in &presentation.mpds {
+        dash::check(manifest, &facts, &mut findings).map_err(|error| error.at(&manifest.name))?;
+    }
+    hls::check(&presentation, &facts, &mut findings)?;
+    say_unchecked(job, &verification, &mut findings);
+    verification.findings = findings;
+    Ok(verification)
+}
+
+fn say_unchecked(job: &VerifyJob<'_>, verification: &Verification, findings: &mut Findings) {
+    if verification.protected_samples > 0 && job.find_key.is_none() {
+        findings.unchecked("payload of protected samples: no keys were given");
+    }
+    if job.against.is_none() {
+        findings.unchecked("equality with the clear source: none was given");
+    }
+}
+
+/// Reads manifests, or puts files together.
+pub(super) fn presentation(
+    store: &dyn Store,
+    names: &[String],
+    findings: &mut Findings,
+) -> Result<Presentation> {
+    let mut presentation = Presentation::default();
+    let (manifests, files): (Vec<_>, Vec<_>) = names.iter().partition(|name| is_manifest(name));
+    for name in manifests {
+        let read = presentation.read(store, name);
+        if store.exists(name) {
+            found_or_error("manifest", read, name, findings)?;
+        } else {
+            read?;
+        }
+    }
+    for name in files {
+        let source = store.open(name)?;
+        let (mut has_moov, mut has_media, mut position) = (false, false, 0);
+        while let Ok(Some(header)) = BoxHeader::read(source.as_ref(), position) {
+            has_moov |= header.is(b"moov");
+            has_media |= header.is(b"mdat") || header.is(b"moof");
+            position = header.end();
+        }
+        presentation.file(name, has_moov, has_media)?;
+    }
+    if presentation.renditions.is_empty() && findings.passed() {
+        return Err(
+            Error::usage("nothing to verify").hint("give a folder with manifests, a manifest, or MP4 files")
+        );
+    }
+    Ok(presentation)
+}
+
+/// The `moov` of a rendition.
+pub(super) fn read_moov(store: &dyn Store, rendition: &Rendition) -> Result<BoxNode> {
+    let source = store.open(&rendition.init.name)?;
+    match &rendition.init.range {
+        Some(range) => moov(&read_range(source.as_ref(), range.clone())?),
+        None => moov(source.as_ref()),
+    }
+}
+
+/// Init segments; `None` for one that is missing or cannot be read, which is a finding.
+fn inits(
+    job: &VerifyJob<'_>,
+    presentation: &Presentation,
+    findings: &mut Findings,
+) -> Result<Vec<Option<InitFacts>>> {
+    let mut inits = Vec::new();
+    for rendition in &presentation.renditions {
+        let name = &rendition.init.name;
+        let exists = job.store.exists(name);
+        if !findings.check("file-missing", exists, name, &"no such file", &"an initialization segment") {
+            inits.push(None);
+            continue;
+        }
+        let checked = read_moov(job.store, rendition).and_then(|moov| {
+            let init = Init::check(moov, name, findings)?;
+            let pssh = pssh::check_boxes(&init.moov, &init.keys(), name, job.find_key, findings);
+            Ok(InitFacts { name: name.clone(), init, pssh })
+        });
+        inits.push(found_or_error("box-tree", checked, name, findings)?);
+    }
+    Ok(inits)
+}
+
+/// An error of the input is a finding.
+fn found_or_error<T>(
+    rule: &'static str,
+    result: Result<T>,
+    place: &str,
+    findings: &mut Findings,
+) -> Result<Option<T>> {
+    match result {
+        Ok(value) => {
+            findings.check(rule, true, &place, &"", &"");
+            Ok(Some(value))
+        }
+        Err(error) if error.kind() == Kind::Input => {
+            findings.check(rule, false, &place, &error, &"what the standard says");
+            Ok(None)
+        }
+        Err(error) => Err(error.at(place)),
+    }
+}
+
+/// No track stays clear beside protected ones of its kind.
+fn check_clear_tracks(inits: &[Option<InitFacts>], findings: &mut Findings) {
+    let tracks = || inits.iter().flatten().flat_map(|facts| &facts.init.tracks);
+    let any = tracks().any(|track| track.protection().is_some());
+    findings.check("track-clear", any, &"the presentation", &"no protected track", &"one at least");
+    for (facts, track) in
+        inits.iter().flatten().flat_map(|facts| facts.init.tracks.iter().map(move |track| (facts, track)))
+    {
+        let kind = track.handler_type;
+        let siblings = tracks().any(|other| other.handler_type == kind && other.protection().is_some());
+        if !siblings || !track.is_protectable() {
+            continue;
+        }
+        let place = format!("{}: track {}", facts.name, track.track_id);
+        let expected = format!("protected as other {kind} tracks");
+        findings.check("track-clear", track.protection().is_some(), &place, &"a clear track", &expected);
+    }
+}
+
+/// File by file, unless the source is divided otherwise: then a rendition is read from its first file on.
+fn units(
+    presentation: &Presentation,
+    matches: Option<&[Vec<(u32, usize)>]>,
+    clear: Option<&[ClearTrack<'_>]>,
+) -> Vec<Unit> {
+    let mut units = Vec::new();
+    let mut number = 0;
+    for (index, rendition) in presentation.renditions.iter().enumerate() {
+        let count = rendition.files.len();
+        let matched = matches.and_then(|matches| matches.get(index)).map_or(&[][..], Vec::as_slice);
+        let is_parallel = matched.iter().all(|(_, track)| {
+            clear.and_then(|clear| clear.get(*track)).is_some_and(|clear| clear.files.len() == count)
+        });
+        if is_parallel {
+            units.extend((0..count).map(|file| Unit {
+                rendition: index,
+                number: number + file,
+                files: file..file + 1,
+            }));
+        } else {
+            units.push(Unit { rendition: index, number, files: 0..count });
+        }
+        number += count;
+    }
+    units
+}
+
+fn run_unit(
+    job: &VerifyJob<'_>,
+    presentation: &Presentation,
+    inits: &[Option<InitFacts>],
+    unit: &Unit,
+    clear: Option<&[ClearTrack<'_>]>,
+    matches: Option<&[Vec<(u32, usize)>]>,
+) -> Result<Done> {
+    let mut done =
+        Done { files: Vec::new(), findings: Findings::default(), blocks: CounterBlocks::default() };
+    let rendition = presentation.renditions.get(unit.rendition);
+    let facts = inits.get(unit.rendition).and_then(Option::as_ref);
+    let (Some(rendition), Some(facts)) = (rendition, facts) else { return Ok(done) };
+    let pairs = matches.and_then(|matches| matches.get(unit.rendition)).map_or(&[][..], Vec::as_slice);
+    let pairs: Vec<(u32, &ClearTrack<'_>)> =
+        pairs.iter().filter_map(|(id, track)| Some((*id, clear?.get(*track)?))).collect();
+    let mut opened: Vec<(u32, &ClearTrack<'_>, Box<dyn Source>)> = Vec::new();
+    for (id, track) in pairs {
+        let same = track.files.len() == rendition.files.len();
+        let files = if same { track.files.get(unit.files.clone()) } else { Some(track.files.as_slice()) };
+        for name in files.unwrap_or_default() {
+            opened.push((id, track, track.store.open(name)?));
+        }
+    }
+    let mut sources = SourceTracks::default();
+    for (id, track, source) in &opened {
+        let file = ClearFile {
+            source: source.as_ref(),
+            moov: &track.moov,
+            trexes: &track.trexes,
+            track_id: track.track_id,
+        };
+        sources.add(*id, &file)?;
+    }
+    let names = rendition.files.get(unit.files.clone()).unwrap_or_default();
+    for (number, name) in (unit.number..).zip(names) {
+        let exists = job.store.exists(name);
+        if !done.findings.check("file-missing", exists, name, &"no such file", &"a media segment") {
+            continue;
+        }
+        let source = job.store.open(name)?;
+        let mut check = FileCheck {
+            name,
+            number,
+            source: source.as_ref(),
+            init: &facts.init,
+            find_key: job.find_key,
+            findings: &mut done.findings,
+            blocks: &mut done.blocks,
+            clear: clear.is_some().then_some(&mut sources),
+            parsers: HashMap::new(),
+            facts: FileFacts::default(),
+        };
+        let result = check.run();
+        let facts = std::mem::take(&mut check.facts);
+        found_or_error("box-tree", result, name, &mut done.findings)?;
+        done.files.push((name.clone(), facts));
+    }
+    for (track, left) in sources.left() {
+        let place = format!("{}: track {track}", names.last().map_or("", String::as_str));
+        let found = format!("{left} samples fewer than the source");
+        done.findings.check("payload-samples", false, &place, &found, &"as many");
+    }
+    Ok(done)
+}

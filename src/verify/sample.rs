@@ -1,0 +1,303 @@
+//! One sample: subsamples against the codec, IVs, payload — ISO/IEC 23001-7 §9.
+
+use std::collections::hash_map::Entry as Slot;
+use std::ops::Range;
+
+use crate::base::{Error, Kind, Result};
+use crate::codec::Protection;
+use crate::isobmff::boxes::{SencEntry, Tenc};
+use crate::isobmff::samples::Sample;
+use crate::package::FindKey;
+use crate::protect::{FragmentDecryptor, Mode, Scheme};
+
+use super::file::{FileCheck, Place};
+use super::init::{Entry, InitTrack};
+use super::iv;
+
+/// Bytes in an AES block.
+const BLOCK: usize = 16;
+
+/// What protects a sample.
+pub(super) struct SampleProtection {
+    scheme: &'static Scheme,
+    tenc: Tenc,
+    /// `None` without keys.
+    decryptor: Option<FragmentDecryptor>,
+}
+
+impl SampleProtection {
+    pub(super) fn new(scheme: &'static Scheme, tenc: &Tenc, find_key: Option<&FindKey<'_>>) -> Result<Self> {
+        let kid = tenc.default_kid;
+        // A key id of zero is one that only the manifest knows, or none: a key for it is used when given.
+        let is_known = *kid.bytes() != [0; 16];
+        let mut decryptor = None;
+        if let Some(find_key) = find_key.filter(|_| tenc.default_is_protected == 1) {
+            let key = find_key(kid);
+            if key.is_none() && is_known {
+                return Err(Error::keys(format!("no key for {kid}")).hint("add a line KID:KEY for it"));
+            }
+            decryptor = key.map(|key| FragmentDecryptor::new(scheme, tenc.clone(), &key));
+        }
+        Ok(Self { scheme, tenc: tenc.clone(), decryptor })
+    }
+}
+
+impl FileCheck<'_, '_> {
+    /// Checks one sample; `protection` is `None` for a clear one.
+    pub(super) fn sample(
+        &mut self,
+        track: &InitTrack,
+        sample: &Sample,
+        protection: Option<(&SampleProtection, &SencEntry)>,
+        place: &Place<'_>,
+        ranges: &mut Vec<Range<usize>>,
+    ) -> Result<()> {
+        let end = sample.position.saturating_add(u64::from(sample.size));
+        let inside = end <= self.source.len();
+        let found = format_args!("bytes {}..{end} of {}", sample.position, self.source.len()).to_string();
+        if !self.findings.check("sample-inside", inside, place, &found, &"bytes of the file") {
+            return Ok(());
+        }
+        self.facts.samples += 1;
+        let mut bytes = vec![0; sample.size as usize];
+        self.source.read_at(sample.position, &mut bytes)?;
+        let Some((protection, entry)) = protection else {
+            self.parse(track, sample, &bytes, ranges).ok();
+            return self.compare(track, &bytes, &bytes, None, place);
+        };
+        self.facts.protected_samples += 1;
+        let protected = protected_ranges(entry);
+        let covered = entry.subsamples.iter().fold(0_u64, |sum, subsample| {
+            sum + u64::from(subsample.bytes_of_clear_data) + u64::from(subsample.bytes_of_protected_data)
+        });
+        let holds = entry.subsamples.is_empty() || covered == bytes.len() as u64;
+        if !self.findings.check("subsample-sum", holds, place, &covered, &bytes.len()) {
+            if let Some(clear) = &mut self.clear {
+                clear.skip(track.track_id);
+            }
+            return Ok(());
+        }
+        let whole = 0..bytes.len();
+        let runs = if entry.subsamples.is_empty() { vec![whole] } else { protected };
+        self.counter_blocks(protection, entry, &runs, place);
+        let encrypted = bytes.clone();
+        if let Some(decryptor) = &protection.decryptor {
+            decryptor.decrypt(&mut bytes, entry)?;
+        }
+        if self.find_key.is_some() && protection.decryptor.is_none() {
+            self.findings.unchecked(format!("{}: payload: no key for the key id 0", place.file));
+        }
+        self.check_ranges(track, sample, (protection, entry), &bytes, &runs, ranges, place)?;
+        let has_key = protection.decryptor.is_some();
+        self.compare(track, &encrypted, if has_key { &bytes } else { &[] }, Some((protection, &runs)), place)
+    }
+
+    /// §9.3: a counter block is used once under a key.
+    fn counter_blocks(
+        &mut self,
+        protection: &SampleProtection,
+        entry: &SencEntry,
+        runs: &[Range<usize>],
+        place: &Place<'_>,
+    ) {
+        if protection.scheme.mode != Mode::Ctr || entry.initialization_vector.is_empty() {
+            return;
+        }
+        let tenc = &protection.tenc;
+        let pattern = (usize::from(tenc.default_crypt_byte_block), usize::from(tenc.default_skip_byte_block));
+        let bytes: usize = runs.iter().map(|run| enciphered(run.len(), pattern)).sum();
+        let blocks = bytes.div_ceil(BLOCK) as u64;
+        for run in iv::runs_of(&entry.initialization_vector, blocks) {
+            let reused = self.blocks.insert(tenc.default_kid, run, self.number).is_some();
+            let found = format_args!("IV {}", crate::base::id::hex(&entry.initialization_vector)).to_string();
+            self.findings.check("iv-reuse", !reused, place, &found, &"counter blocks not used before");
+        }
+    }
+
+    /// The ranges that the codec's parser finds; `None` for a codec without.
+    fn parse(
+        &mut self,
+        track: &InitTrack,
+        sample: &Sample,
+        bytes: &[u8],
+        ranges: &mut Vec<Range<usize>>,
+    ) -> Result<Option<()>> {
+        ranges.clear();
+        let index = (sample.sample_description_index as usize).saturating_sub(1);
+        // A clear entry that is the same as the protected one shares its parser: parameter sets reach on.
+        let Some(entry) = track.entries.get(index) else { return Ok(None) };
+        let index = track.entries.iter().position(|known| known.clear == entry.clear).unwrap_or(index);
+        let key = (track.track_id, index);
+        let parser = match self.parsers.entry(key) {
+            Slot::Occupied(known) => known.into_mut(),
+            Slot::Vacant(slot) => slot.insert(match entry.codec.map(|codec| codec.protection) {
+                Some(Protection::Ranges(open)) => Some(open(&entry.config())?),
+                _ => None,
+            }),
+        };
+        let Some(parser) = parser else { return Ok(None) };
+        parser.ranges(bytes, ranges).map(Some)
+    }
+
+    /// §9.5.2: what is protected is what may be.
+    #[expect(clippy::too_many_arguments, reason = "the sample from every side")]
+    fn check_ranges(
+        &mut self,
+        track: &InitTrack,
+        sample: &Sample,
+        (protection, entry): (&SampleProtection, &SencEntry),
+        bytes: &[u8],
+        runs: &[Range<usize>],
+        ranges: &mut Vec<Range<usize>>,
+        place: &Place<'_>,
+    ) -> Result<()> {
+        let has_key = protection.decryptor.is_some();
+        let has_ranges = |entry: &Entry| {
+            entry.codec.is_some_and(|codec| matches!(codec.protection, Protection::Ranges(_)))
+        };
+        let has_map = !entry.subsamples.is_empty() || !track.entries.iter().any(has_ranges);
+        if !self.findings.check("subsample-map", has_map, place, &"whole samples", &"subsamples") {
+            return Ok(());
+        }
+        match self.parse(track, sample, bytes, ranges) {
+            Ok(None) => {
+                let known = track.entries.iter().any(|entry| entry.codec.is_some());
+                if !known {
+                    self.findings.unchecked(format!(
+                        "{}: track {}: subsamples of a codec that is not known",
+                        place.file, place.track
+                    ));
+                }
+                return Ok(());
+            }
+            Ok(Some(())) => {
+                if has_key {
+                    self.findings.check("payload-parses", true, place, &"", &"");
+                }
+            }
+            Err(error) if error.kind() == Kind::Unsupported => {
+                self.findings
+                    .unchecked(format!("{}: track {}: subsamples: {error}", place.file, place.track));
+                return Ok(());
+            }
+            Err(error) => {
+                let rule = if has_key { "payload-parses" } else { "slice-start" };
+                self.findings.check(rule, false, place, &error, &"headers in the clear");
+                return Ok(());
+            }
+        }
+        self.compare_ranges(protection.scheme.mode, ranges, runs, place);
+        Ok(())
+    }
+
+    fn compare_ranges(
+        &mut self,
+        mode: Mode,
+        ranges: &[Range<usize>],
+        runs: &[Range<usize>],
+        place: &Place<'_>,
+    ) {
+        let mut used = 0;
+        for run in runs {
+            let unit = ranges.iter().position(|range| range.start <= run.start && run.end <= range.end);
+            let text = format_args!("protected bytes {}..{}", run.start, run.end).to_string();
+            let Some((index, unit)) = unit.and_then(|index| Some((index, ranges.get(index)?))) else {
+                let near = ranges.iter().find(|range| range.end > run.start).cloned().unwrap_or_default();
+                let expected = format!("from byte {} on", near.start);
+                self.findings.check("slice-start", false, place, &text, &expected);
+                continue;
+            };
+            let fresh = index >= used;
+            used = index + 1;
+            self.findings.check("subsample-unit", fresh, place, &text, &"one run for the slice or tile");
+            if mode == Mode::Cbc {
+                let expected = format_args!("from byte {} on", unit.start).to_string();
+                self.findings.check("slice-start", run.start == unit.start, place, &text, &expected);
+                let expected = format_args!("to byte {}", unit.end).to_string();
+                self.findings.check("slice-end", run.end == unit.end, place, &text, &expected);
+            } else {
+                self.findings.check("slice-start", true, place, &"", &"");
+                let blocks = run.len().is_multiple_of(BLOCK);
+                self.findings.check("cenc-blocks", blocks, place, &run.len(), &"a multiple of 16");
+                let expected = format_args!("to byte {}", unit.end).to_string();
+                self.findings.check("cenc-front-aligned", run.end == unit.end, place, &text, &expected);
+            }
+        }
+        for range in ranges.iter().filter(|range| range.len() >= BLOCK) {
+            let met = runs.iter().any(|run| run.start < range.end && range.start < run.end);
+            let rule = if mode == Mode::Cbc { "slice-start" } else { "slice-clear" };
+            if !met {
+                let found = format!("bytes {}..{} in the clear", range.start, range.end);
+                self.findings.check(rule, false, place, &found, &"protected bytes");
+            }
+        }
+    }
+
+    /// Holds the sample to the clear source, if there is one; `decrypted` is empty without a key.
+    fn compare(
+        &mut self,
+        track: &InitTrack,
+        encrypted: &[u8],
+        decrypted: &[u8],
+        protection: Option<(&SampleProtection, &Vec<Range<usize>>)>,
+        place: &Place<'_>,
+    ) -> Result<()> {
+        let Some(clear) = &mut self.clear else { return Ok(()) };
+        let Some(source) = clear.next(track.track_id)? else {
+            self.findings.check(
+                "payload-samples",
+                false,
+                place,
+                &"a sample",
+                &"the end of the source's track",
+            );
+            return Ok(());
+        };
+        let same_size = source.len() == encrypted.len();
+        if !self.findings.check("payload-samples", same_size, place, &encrypted.len(), &source.len()) {
+            return Ok(());
+        }
+        if let Some((protection, runs)) = protection {
+            let tenc = &protection.tenc;
+            let pattern =
+                (usize::from(tenc.default_crypt_byte_block), usize::from(tenc.default_skip_byte_block));
+            let is_cbc = protection.scheme.mode == Mode::Cbc;
+            let least = runs.iter().map(|run| enciphered(run.len(), pattern)).max().unwrap_or(0);
+            // A byte or two may be the same by chance; a block is not.
+            if least >= BLOCK || (!is_cbc && least >= 8) {
+                let holds = runs.iter().any(|run| source.get(run.clone()) != encrypted.get(run.clone()));
+                self.findings.check("never-clear", holds, place, &"the bytes of the source", &"other bytes");
+            }
+        }
+        if decrypted.is_empty() && !encrypted.is_empty() {
+            return Ok(());
+        }
+        let differs = source.iter().zip(decrypted).position(|(left, right)| left != right);
+        let found = format_args!("another byte {}", differs.unwrap_or_default()).to_string();
+        self.findings.check("payload-equal", differs.is_none(), place, &found, &"the bytes of the source");
+        Ok(())
+    }
+}
+
+/// The protected runs that subsamples describe.
+fn protected_ranges(entry: &SencEntry) -> Vec<Range<usize>> {
+    let mut position = 0_usize;
+    let mut runs = Vec::new();
+    for subsample in &entry.subsamples {
+        let start = position.saturating_add(usize::from(subsample.bytes_of_clear_data));
+        position = start.saturating_add(subsample.bytes_of_protected_data as usize);
+        if start < position {
+            runs.push(start..position);
+        }
+    }
+    runs
+}
+
+/// How many bytes of a run of this length a pattern enciphers; a tail of less than a block counts.
+fn enciphered(length: usize, (crypt, skip): (usize, usize)) -> usize {
+    if crypt == 0 || skip == 0 {
+        return length;
+    }
+    let group = (crypt + skip) * BLOCK;
+    length / group * crypt * BLOCK + (length % group).min(crypt * BLOCK)
+}

@@ -1,0 +1,722 @@
+//! `verify`: everything that is packed passes, and each rule is broken once by hand and found.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use drm_pack::base::{Kid, base64, from_base64};
+use drm_pack::isobmff::boxes::Trun;
+use drm_pack::isobmff::{BoxNode, parse_file, write_file};
+use drm_pack::package::Preset;
+use drm_pack::verify::{RULES, Severity, rule};
+
+use crate::media::{root, shared};
+use crate::pack::{SEED, files, job, pack, packages};
+
+/// Exit code and output of `drm-pack verify`.
+fn verify(inputs: &[&Path], options: &[&str]) -> (i32, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_drm-pack"))
+        .arg("verify")
+        .args(inputs)
+        .args(options)
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+    (output.status.code().unwrap(), text)
+}
+
+fn packed(input: &Path, drm: &str, scheme: &str, preset: Preset) -> tempfile::TempDir {
+    let out = tempfile::tempdir().unwrap();
+    let mut job = job(input, drm, scheme);
+    job.preset = preset;
+    pack(&job, out.path()).unwrap();
+    out
+}
+
+#[test]
+fn what_is_packed_passes_with_and_without_keys_and_source() {
+    let inputs = packages().into_iter().chain(files().into_iter().map(|file| (file, "widevine+playready")));
+    for (input, drm) in inputs {
+        for (scheme, preset) in [
+            ("cenc", Preset::Preset0),
+            ("cenc", Preset::Preset1),
+            ("cbcs", Preset::Preset0),
+            ("cbcs", Preset::Preset1),
+        ] {
+            let out = packed(&input, drm, scheme, preset);
+            let source = input.to_str().unwrap();
+            let (code, text) = verify(&[out.path()], &["--dev-keys", SEED, "--against", source]);
+            assert_eq!(code, 0, "{source} {scheme} {preset:?}: {text}");
+            assert!(text.contains(" payload-equal ") && text.contains(", 0 errors, 0 advice"), "{text}");
+            let (code, text) = verify(&[out.path()], &[]);
+            assert_eq!(code, 0, "{source} {scheme} {preset:?}: {text}");
+            assert!(text.contains("not checked: payload of protected samples: no keys"), "{text}");
+            assert!(text.contains("structure passed, payload not checked: "), "{text}");
+            assert!(!text.contains("payload-equal "), "{text}");
+        }
+    }
+}
+
+#[test]
+fn real_media_passes_where_it_can_be_packed() {
+    let Some(media) = shared() else { return };
+    for name in ["dash/bbb_hevc_ac3_8s/manifest.mpd", "dash/testpic_2s/Manifest.mpd", "mp4/bbb_prog_10s.mp4"]
+    {
+        for scheme in ["cenc", "cbcs"] {
+            let input = media.join(name);
+            let out = packed(&input, "widevine", scheme, Preset::Preset1);
+            let options = ["--dev-keys", SEED, "--against", input.to_str().unwrap()];
+            let (code, text) = verify(&[out.path()], &options);
+            assert_eq!(code, 0, "{name} {scheme}: {text}");
+        }
+    }
+}
+
+#[test]
+fn segments_follow_their_init_segment_and_json_has_the_same_words() {
+    let out = packed(&files()[0], "widevine", "cbcs", Preset::Preset0);
+    let (init, first) = (out.path().join("v1/init.mp4"), out.path().join("v1/1.m4s"));
+    let (code, text) = verify(&[&init, &first], &["--json", "--dev-keys", SEED]);
+    assert_eq!(code, 0, "{text}");
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value["passed"], true);
+    assert!(value["checks"]["slice-start"]["checked"].as_u64().unwrap() >= 50, "{text}");
+    assert_eq!(value["not_checked"].as_array().unwrap().len(), 1, "{text}");
+}
+
+#[test]
+fn what_is_not_verified_is_an_error_and_no_pass() {
+    let Some(media) = shared() else { return };
+    let (code, text) = verify(&[&media.join("hls/hls-ts-aac/playlist.m3u8")], &[]);
+    assert_eq!(code, 4, "{text}");
+    assert!(text.contains("not verified"), "{text}");
+    let (code, text) = verify(&[&files()[0]], &[]);
+    assert_eq!(code, 7, "{text}");
+    assert!(text.contains("track-clear"), "{text}");
+}
+
+/// Encrypted files of another packager and their clear twins; its faults are known (see `SOURCES.md`).
+#[test]
+fn encrypted_twins_of_another_packager_have_the_faults_that_are_known() {
+    let Some(media) = shared() else { return };
+    let media = media.join("mp4");
+    let folder = tempfile::tempdir().unwrap();
+    for (name, clear, kid, key, code, expected) in [
+        // Sound and pictures begin with the same IV under the same key.
+        (
+            "prog_8s_enc_dashinit.mp4",
+            "prog_8s_dec_dashinit.mp4",
+            "cd7eb9ff88f34caeb06185b00024e4c2",
+            "63cb5f7184dd4b689a5c5ff11ee6a328",
+            7,
+            "240 errors, 0 advice",
+        ),
+        // The key id is zero: only the playlist knows it.
+        (
+            "cbcs.mp4",
+            "cbcsdec.mp4",
+            "00000000000000000000000000000000",
+            "22bdb0063805260307ee5045c0f3835a",
+            0,
+            "0 errors, 2 advice",
+        ),
+        (
+            "cbcs_audio.mp4",
+            "cbcs_audiodec.mp4",
+            "00000000000000000000000000000000",
+            "5ffd93861fa776e96cccd934898fc1c8",
+            0,
+            "0 errors, 1 advice",
+        ),
+    ] {
+        let keys = folder.path().join("keys");
+        fs::write(&keys, format!("{kid}:{key}\n")).unwrap();
+        let clear = media.join(clear);
+        let options = ["--key-file", keys.to_str().unwrap(), "--against", clear.to_str().unwrap()];
+        let (found, text) = verify(&[&media.join(name)], &options);
+        assert_eq!(found, code, "{name}: {text}");
+        assert!(text.contains(expected), "{name}: {text}");
+        assert!(text.contains("payload-equal") && !text.contains("payload-equal:"), "{name}: {text}");
+    }
+}
+
+// Broken variants.
+
+/// What is packed before it is broken.
+#[derive(Clone, Copy)]
+enum Base {
+    /// Segments, an MPD and playlists from one MP4 file.
+    Segments,
+    /// An MPD with two renditions of pictures, one with several slices.
+    Dash,
+    /// One file for each track with `sidx` and `mfra`, and an MPD.
+    Indexed,
+    /// One file for each track, playlists with byte ranges.
+    ByteRange,
+}
+
+impl Base {
+    fn input(self) -> PathBuf {
+        let path = match self {
+            Self::Segments => "mp4/av.mp4",
+            Self::Dash => "dash/manifest.mpd",
+            Self::Indexed => "dash-segment-base/manifest.mpd",
+            Self::ByteRange => "hls-byterange/master.m3u8",
+        };
+        root().join("fixtures/clip").join(path)
+    }
+}
+
+/// How a presentation is broken.
+type Break = fn(&Path);
+/// A rule, what is packed with which scheme, and how it is broken.
+type Variant = (&'static str, Base, &'static str, Break);
+
+fn edit(folder: &Path, name: &str, change: impl Fn(&mut Vec<u8>)) {
+    let path = folder.join(name);
+    let mut bytes = fs::read(&path).unwrap();
+    let before = bytes.clone();
+    change(&mut bytes);
+    assert!(bytes != before, "{name} was not changed");
+    fs::write(&path, bytes).unwrap();
+}
+
+fn replace(folder: &Path, name: &str, from: &str, to: &str) {
+    edit(folder, name, |bytes| {
+        *bytes = String::from_utf8(bytes.clone()).unwrap().replacen(from, to, 1).into_bytes();
+    });
+}
+
+fn edit_lines(folder: &Path, name: &str, change: impl Fn(&str) -> Option<String>) {
+    edit(folder, name, |bytes| {
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        *bytes = text.lines().filter_map(&change).map(|line| line + "\n").collect::<String>().into_bytes();
+    });
+}
+
+fn position(bytes: &[u8], needle: &[u8]) -> usize {
+    bytes.windows(needle.len()).position(|window| window == needle).unwrap()
+}
+
+/// Changes the payload of the first box of this type.
+fn edit_box(folder: &Path, name: &str, kind: &[u8; 4], change: impl Fn(&mut [u8])) {
+    edit(folder, name, |bytes| {
+        let start = position(bytes, kind) + 4;
+        change(&mut bytes[start..]);
+    });
+}
+
+fn rename(folder: &Path, name: &str, from: &[u8; 4], to: &[u8; 4]) {
+    edit(folder, name, |bytes| {
+        let start = position(bytes, from);
+        bytes[start..start + 4].copy_from_slice(to);
+    });
+}
+
+fn add16(bytes: &mut [u8], more: i32) {
+    let value = i32::from(u16::from_be_bytes([bytes[0], bytes[1]])) + more;
+    bytes[..2].copy_from_slice(&u16::try_from(value).unwrap().to_be_bytes());
+}
+
+fn add32(bytes: &mut [u8], more: i64) {
+    let value = i64::from(u32::from_be_bytes(bytes[..4].try_into().unwrap())) + more;
+    bytes[..4].copy_from_slice(&u32::try_from(value).unwrap().to_be_bytes());
+}
+
+/// Where the entry of the first sample with at least `least` subsamples begins in the payload of `senc`,
+/// behind its IV: at `subsample_count`.
+fn entry(senc: &[u8], iv: usize, least: u16) -> usize {
+    let mut at = 8 + iv;
+    loop {
+        let count = u16::from_be_bytes([senc[at], senc[at + 1]]);
+        if count >= least {
+            return at;
+        }
+        at += 2 + 6 * usize::from(count) + iv;
+    }
+}
+
+/// Rewrites the boxes of the first `traf` of a segment; its data stays where `trun` says.
+fn edit_traf(folder: &Path, name: &str, change: impl Fn(&mut BoxNode)) {
+    edit(folder, name, |bytes| {
+        let mut boxes = parse_file(bytes).unwrap();
+        let moof = boxes.iter_mut().find(|node| node.is(b"moof")).unwrap();
+        let before = moof.len();
+        change(moof.find_mut(&[b"traf"]).unwrap());
+        let growth = i32::try_from(moof.len()).unwrap() - i32::try_from(before).unwrap();
+        for trun in moof.find_mut(&[b"traf"]).unwrap().all_mut(b"trun") {
+            let mut payload = trun.payload().to_vec();
+            let offset = Trun::parse(&payload).unwrap().data_offset.unwrap();
+            Trun::set_data_offset(&mut payload, offset + growth).unwrap();
+            *trun = BoxNode::data(b"trun", payload);
+        }
+        *bytes = write_file(&boxes);
+    });
+}
+
+/// A track that says nothing of its protection any more.
+fn unprotect_init(folder: &Path, name: &str, protected: &[u8; 4], clear: &[u8; 4]) {
+    rename(folder, name, protected, clear);
+    rename(folder, name, b"sinf", b"free");
+}
+
+fn seig(pattern: u8, index: u32) -> [BoxNode; 2] {
+    let mut description = vec![1, 0, 0, 0];
+    description.extend(b"seig");
+    description.extend([0, 0, 0, 37, 0, 0, 0, 1, 0, pattern, 1, 0]);
+    description.extend([7; 16]);
+    description.push(16);
+    description.extend([9; 16]);
+    let mut group = vec![0; 4];
+    group.extend(b"seig");
+    group.extend([0, 0, 0, 1, 0, 0, 0, 50]);
+    group.extend(index.to_be_bytes());
+    [BoxNode::data(b"sgpd", description), BoxNode::data(b"sbgp", group)]
+}
+
+fn utf16(text: &str) -> Vec<u8> {
+    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+fn replace_utf16(folder: &Path, name: &str, from: &str, to: &str) {
+    edit(folder, name, |bytes| {
+        let (from, to) = (utf16(from), utf16(to));
+        let start = position(bytes, &from);
+        bytes[start..start + to.len()].copy_from_slice(&to);
+    });
+}
+
+fn kid_of(folder: &Path, name: &str) -> Kid {
+    let bytes = fs::read(folder.join(name)).unwrap();
+    let tenc = position(&bytes, b"tenc") + 4;
+    Kid::new(bytes[tenc + 8..tenc + 24].try_into().unwrap())
+}
+
+const SEGMENT: &str = "v1/1.m4s";
+const INIT: &str = "v1/init.mp4";
+/// A rendition whose pictures have several slices.
+const SLICES: &str = "0/1.m4s";
+const SLICES_INIT: &str = "0/init.mp4";
+const PLAYLIST: &str = "v1.m3u8";
+const MPD: &str = "manifest.mpd";
+
+/// Variants of which each breaks a rule that must not be broken.
+fn errors() -> Vec<Variant> {
+    use Base::{ByteRange, Dash, Indexed, Segments};
+    let mut variants: Vec<Variant> = vec![
+        ("slice-start", Segments, "cbcs", |f| {
+            edit_box(f, SEGMENT, b"senc", |senc| {
+                let at = entry(senc, 0, 1) + 2;
+                add16(&mut senc[at..], 1);
+                add32(&mut senc[at + 2..], -1);
+            })
+        }),
+        ("slice-end", Dash, "cbcs", |f| {
+            edit_box(f, SLICES, b"senc", |senc| {
+                let at = entry(senc, 0, 2) + 2;
+                add32(&mut senc[at + 2..], -16);
+                add16(&mut senc[at + 6..], 16);
+            })
+        }),
+        ("cenc-front-aligned", Dash, "cenc", |f| {
+            edit_box(f, SLICES, b"senc", |senc| {
+                let at = entry(senc, 8, 2) + 2;
+                add16(&mut senc[at..], -1);
+                add16(&mut senc[at + 6..], 1);
+            })
+        }),
+        ("cenc-blocks", Segments, "cenc", |f| {
+            edit_box(f, SEGMENT, b"senc", |senc| {
+                let at = entry(senc, 8, 1) + 2;
+                add16(&mut senc[at..], 1);
+                add32(&mut senc[at + 2..], -1);
+            })
+        }),
+        ("subsample-unit", Dash, "cbcs", |f| {
+            edit_box(f, SLICES, b"senc", |senc| {
+                let at = entry(senc, 0, 3) + 2;
+                let skipped = u16::from_be_bytes([senc[at + 6], senc[at + 7]])
+                    + u16::from_be_bytes([senc[at + 10], senc[at + 11]]);
+                add32(&mut senc[at + 2..], -32);
+                senc[at + 6..at + 12].copy_from_slice(&[0, 16, 0, 0, 0, 16]);
+                add16(&mut senc[at + 12..], i32::from(skipped));
+            })
+        }),
+        ("subsample-sum", Segments, "cenc", |f| {
+            edit_box(f, SEGMENT, b"senc", |senc| {
+                let at = entry(senc, 8, 1) + 2;
+                add32(&mut senc[at + 2..], 16);
+            })
+        }),
+        ("subsample-map", Segments, "cbcs", |f| {
+            edit_traf(f, SEGMENT, |traf| {
+                traf.remove(|node| node.is(b"saiz") || node.is(b"saio"));
+                let senc = traf.find_mut(&[b"senc"]).unwrap();
+                let count = senc.payload()[4..8].to_vec();
+                *senc = BoxNode::data(b"senc", [vec![0; 4], count].concat());
+            })
+        }),
+        ("senc-count", Segments, "cenc", |f| edit_box(f, SEGMENT, b"senc", |senc| add32(&mut senc[4..], -1))),
+        ("senc-size", Segments, "cenc", |f| {
+            edit_traf(f, SEGMENT, |traf| {
+                let senc = traf.find_mut(&[b"senc"]).unwrap();
+                *senc = BoxNode::data(b"senc", [senc.payload(), &[0; 6]].concat());
+            })
+        }),
+        ("saiz-count", Segments, "cenc", |f| edit_box(f, SEGMENT, b"saiz", |saiz| add32(&mut saiz[5..], -1))),
+        ("saiz-size", Dash, "cenc", |f| edit_box(f, SLICES, b"saiz", |saiz| saiz[9] += 6)),
+        ("saio-offset", Segments, "cenc", |f| edit_box(f, SEGMENT, b"saio", |saio| add32(&mut saio[8..], 8))),
+        ("aux-pair", Segments, "cenc", |f| rename(f, SEGMENT, b"saio", b"free")),
+        ("aux-missing", Segments, "cenc", |f| {
+            [b"senc", b"saiz", b"saio"].iter().for_each(|kind| rename(f, SEGMENT, kind, b"free"));
+        }),
+        ("aux-in-clear", Dash, "cenc", |f| unprotect_init(f, SLICES_INIT, b"encv", b"avc1")),
+        ("track-clear", Dash, "cbcs", |f| unprotect_init(f, SLICES_INIT, b"encv", b"avc1")),
+        ("entry-format", Segments, "cenc", |f| rename(f, INIT, b"encv", b"avc1")),
+        ("sinf-shape", Segments, "cenc", |f| rename(f, INIT, b"schm", b"free")),
+        ("scheme-version", Segments, "cenc", |f| edit_box(f, INIT, b"schm", |schm| schm[9] = 2)),
+        ("tenc-version", Segments, "cbcs", |f| edit_box(f, INIT, b"tenc", |tenc| tenc[0] = 0)),
+        ("tenc-pattern", Segments, "cbcs", |f| edit_box(f, "a1/init.mp4", b"tenc", |tenc| tenc[5] = 0x19)),
+        ("tenc-iv-size", Segments, "cbcs", |f| edit_box(f, INIT, b"tenc", |tenc| tenc[7] = 8)),
+        ("tenc-protected", Segments, "cenc", |f| edit_box(f, INIT, b"tenc", |tenc| tenc[6] = 2)),
+        ("senc-in-moov", Segments, "cenc", |f| rename(f, INIT, b"stco", b"senc")),
+        ("codec-scheme", Segments, "cbcs", |f| {
+            edit_box(f, INIT, b"frma", |frma| {
+                frma[..4].copy_from_slice(b"vp09");
+            })
+        }),
+        ("description-range", Segments, "cenc", |f| edit_box(f, INIT, b"trex", |trex| trex[11] = 5)),
+        ("seig-shape", Segments, "cbcs", |f| {
+            edit_traf(f, SEGMENT, |traf| {
+                seig(0x19, 0x1_0002).into_iter().for_each(|node| traf.push(node));
+            })
+        }),
+        ("seig-pattern", Segments, "cbcs", |f| {
+            edit_traf(f, SEGMENT, |traf| {
+                seig(0, 0x1_0001).into_iter().for_each(|node| traf.push(node));
+            })
+        }),
+        ("iv-reuse", Segments, "cenc", |f| {
+            edit_box(f, SEGMENT, b"senc", |senc| {
+                let first = senc[8..16].to_vec();
+                let second = entry(senc, 8, 1) + 2 + 6;
+                senc[second..second + 8].copy_from_slice(&first);
+            })
+        }),
+        ("payload-parses", Segments, "cenc", |f| {
+            edit(f, SEGMENT, |bytes| {
+                let start = position(bytes, b"mdat") + 4;
+                bytes[start] = 0x7f;
+            })
+        }),
+        ("payload-equal", Segments, "cbcs", |f| {
+            edit(f, SEGMENT, |bytes| {
+                let last = bytes.len() - 200;
+                bytes[last] ^= 1;
+            })
+        }),
+        ("payload-samples", Segments, "cbcs", |f| {
+            fs::remove_file(f.join("master.m3u8")).unwrap();
+            ["v1.m3u8", "a1.m3u8"].iter().for_each(|name| fs::remove_file(f.join(name)).unwrap());
+            edit_lines(f, MPD, |line| (!line.contains("<S d=\"")).then(|| line.to_owned()));
+        }),
+        ("never-clear", Dash, "cbcs", |f| {
+            let name = SLICES;
+            let clear = fs::read(root().join("fixtures/clip/dash").join(name)).unwrap();
+            let data = clear[position(&clear, b"mdat") + 4..].to_vec();
+            edit(f, name, |bytes| {
+                let start = position(bytes, b"mdat") + 4;
+                bytes.truncate(start);
+                bytes.extend(&data);
+            });
+        }),
+        ("sample-inside", Segments, "cenc", |f| {
+            edit_box(f, SEGMENT, b"trun", |trun| {
+                add32(&mut trun[8..], 1_000_000);
+            })
+        }),
+        ("pssh-box", Segments, "cenc", |f| edit_pssh(f, |pssh| pssh[8..].to_vec())),
+        ("pssh-data", Segments, "cenc", |f| edit_box(f, INIT, b"pssh", |pssh| pssh[24] = 0xff)),
+        ("pssh-kid", Segments, "cenc", |f| edit_box(f, INIT, b"pssh", |pssh| pssh[30] ^= 1)),
+        ("pssh-scheme", Segments, "cbcs", |f| {
+            edit(f, INIT, |bytes| {
+                let field = position(bytes, &[0x48, 0xf3, 0xc6, 0x89, 0x9b, 0x06]);
+                bytes[field] = 0x38;
+            })
+        }),
+        ("kid-byte-order", Segments, "cenc", |f| {
+            let kid = kid_of(f, INIT);
+            replace_utf16(f, INIT, &base64(&kid.to_guid_le()), &base64(kid.bytes()));
+        }),
+        ("wrm-version", Segments, "cbcs", |f| replace_utf16(f, INIT, "4.3.0.0", "4.2.0.0")),
+        ("wrm-algid", Segments, "cbcs", |f| replace_utf16(f, INIT, "AESCBC", "AESCTR")),
+        ("wrm-checksum", Segments, "cenc", |f| replace_utf16(f, INIT, "<CHECKSUM>", "<CHECKSUM>AAAA")),
+    ];
+    variants.extend::<Vec<Variant>>(vec![
+        ("mpd-protection", Segments, "cenc", |f| replace(f, MPD, "mp4protection:2011", "mp4protection:2000")),
+        ("mpd-clear", Segments, "cenc", |f| unprotect_init(f, "a1/init.mp4", b"enca", b"mp4a")),
+        ("mpd-scheme", Segments, "cbcs", |f| replace(f, MPD, "value=\"cbcs\"", "value=\"cenc\"")),
+        ("kid-mpd-tenc", Segments, "cbcs", |f| {
+            let kid = kid_of(f, INIT).to_string();
+            let mut other = kid.clone();
+            other.replace_range(..1, if kid.starts_with('0') { "1" } else { "0" });
+            replace(f, MPD, &kid, &other);
+        }),
+        ("mpd-pssh", Segments, "cbcs", |f| {
+            let id = "urn:uuid:edef8ba9-79d6-4ace-a3c8-27dcd51d21ed";
+            replace(f, MPD, id, "urn:uuid:9a04f079-9840-4286-ab92-e65be0885f95");
+        }),
+        ("hls-key-missing", Segments, "cbcs", |f| {
+            edit_lines(f, PLAYLIST, |line| (!line.starts_with("#EXT-X-KEY")).then(|| line.to_owned()));
+        }),
+        ("hls-method", Segments, "cbcs", |f| {
+            edit_lines(f, PLAYLIST, |line| Some(line.replace("METHOD=SAMPLE-AES", "METHOD=SAMPLE-AES-CTR")));
+        }),
+        ("hls-iv", Segments, "cenc", |f| replace(f, PLAYLIST, ",KEYFORMAT=", ",IV=0x01,KEYFORMAT=")),
+        ("hls-version", Segments, "cbcs", |f| replace(f, PLAYLIST, "VERSION:6", "VERSION:5")),
+        ("hls-systems", Segments, "cbcs", |f| {
+            edit_lines(f, PLAYLIST, |line| (!line.contains("charset=UTF-16")).then(|| line.to_owned()));
+        }),
+        ("hls-key-twice", Segments, "cbcs", |f| {
+            edit_lines(f, PLAYLIST, |line| {
+                let is_key = line.starts_with("#EXT-X-KEY");
+                Some(if is_key { format!("{line}\n{line}") } else { line.to_owned() })
+            })
+        }),
+        ("hls-key-id", Segments, "cbcs", |f| {
+            let kid = kid_of(f, INIT).to_string().replace('-', "");
+            replace(
+                f,
+                PLAYLIST,
+                &format!("KEYID=0x{kid}"),
+                &format!("KEYID=0x{}", kid.replace('a', "b").replace('0', "1")),
+            );
+        }),
+        ("hls-pssh", Segments, "cbcs", |f| replace(f, PLAYLIST, "base64,AAAA", "base64,AAAB")),
+        ("hls-session-key", Segments, "cbcs", |f| {
+            replace(f, "master.m3u8", "SESSION-KEY:METHOD=SAMPLE-AES", "SESSION-KEY:METHOD=SAMPLE-AES-CTR");
+        }),
+        ("byte-range", ByteRange, "cenc", |f| {
+            edit_lines(f, "v1/media.m3u8", |line| {
+                let range = line.strip_prefix("#EXT-X-BYTERANGE:").and_then(|range| range.split_once('@'));
+                Some(range.map_or_else(
+                    || line.to_owned(),
+                    |(length, offset)| {
+                        format!("#EXT-X-BYTERANGE:{length}@{}", offset.parse::<u64>().unwrap() + 1)
+                    },
+                ))
+            })
+        }),
+        ("index-range", Indexed, "cenc", |f| {
+            edit_lines(f, MPD, |line| {
+                let Some((before, range)) = line.split_once("indexRange=\"") else {
+                    return Some(line.to_owned());
+                };
+                let (first, rest) = range.split_once('-').unwrap();
+                Some(format!("{before}indexRange=\"{}-{rest}", first.parse::<u64>().unwrap() + 1))
+            })
+        }),
+        ("manifest", Segments, "cenc", |f| replace(f, PLAYLIST, "#EXTINF:", "#EXTINF:x")),
+        ("sidx-offset", Indexed, "cenc", |f| {
+            edit_box(f, "video.mp4", b"sidx", |sidx| {
+                let first = if sidx[0] == 0 { 24 } else { 32 };
+                add32(&mut sidx[first..], 1);
+            })
+        }),
+        ("mfra-offset", Indexed, "cenc", |f| {
+            edit_box(f, "video.mp4", b"tfra", |tfra| {
+                let first = if tfra[0] == 0 { 20 } else { 24 };
+                tfra[first + if tfra[0] == 0 { 3 } else { 7 }] ^= 1;
+            })
+        }),
+        ("box-tree", Segments, "cenc", |f| {
+            edit(f, SEGMENT, |bytes| {
+                let end = bytes.len() - 5;
+                bytes.truncate(end);
+            })
+        }),
+        ("file-missing", Segments, "cenc", |f| fs::remove_file(f.join(SEGMENT)).unwrap()),
+    ]);
+    variants
+}
+
+/// Variants of which each breaks a rule that should not be broken: they are listed, and pass.
+fn advices() -> Vec<Variant> {
+    use Base::{Dash, Segments};
+    vec![
+        ("base-is-moof", Segments, "cenc", |f| edit_box(f, SEGMENT, b"tfhd", |tfhd| tfhd[1] &= !2)),
+        ("tenc-pattern-video", Dash, "cbcs", |f| {
+            edit_box(f, SLICES_INIT, b"tenc", |tenc| tenc[5] = 0x55);
+        }),
+        ("kid-zero", Dash, "cbcs", |f| {
+            edit_box(f, SLICES_INIT, b"tenc", |tenc| tenc[8..24].fill(0));
+        }),
+        ("senc-absent", Segments, "cenc", |f| rename(f, SEGMENT, b"senc", b"free")),
+        ("sinf-order", Segments, "cenc", |f| {
+            edit(f, INIT, |bytes| {
+                let frma = position(bytes, b"frma") - 4;
+                let moved = bytes.drain(frma..frma + 12).collect::<Vec<_>>();
+                bytes.splice(frma + 20..frma + 20, moved);
+            })
+        }),
+        ("slice-clear", Dash, "cenc", |f| {
+            edit_box(f, SLICES, b"senc", |senc| {
+                let at = entry(senc, 8, 2) + 2;
+                let protected = u32::from_be_bytes(senc[at + 2..at + 6].try_into().unwrap());
+                add32(&mut senc[at + 2..], -i64::from(protected));
+                add16(&mut senc[at..], i32::try_from(protected).unwrap());
+            })
+        }),
+        ("seig-one", Segments, "cbcs", |f| {
+            edit_traf(f, SEGMENT, |traf| {
+                seig(0x19, 0).into_iter().for_each(|node| traf.push(node));
+                let sbgp = traf.find_mut(&[b"sbgp"]).unwrap();
+                let mut payload = sbgp.payload()[..8].to_vec();
+                payload.extend([0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]);
+                *sbgp = BoxNode::data(b"sbgp", payload);
+            })
+        }),
+        ("mpd-order", Segments, "cenc", |f| {
+            edit_lines(f, MPD, |line| {
+                let other = "<ContentProtection schemeIdUri=\"urn:example\"/>";
+                Some(if line.contains("mp4protection") { format!("{other}{line}") } else { line.to_owned() })
+            })
+        }),
+        ("mpd-place", Segments, "cenc", |f| {
+            edit_lines(f, MPD, |line| {
+                let line = line.replace(
+                    "<AdaptationSet id=\"1\" ",
+                    "<AdaptationSet id=\"1\" contentType=\"video\"><X/></AdaptationSet><AdaptationSet ",
+                );
+                Some(line)
+            });
+            let text = fs::read_to_string(f.join(MPD)).unwrap();
+            // The descriptors of the first set move into its Representation.
+            let start = text.find("<ContentProtection").unwrap();
+            let end = text.find("<Representation").unwrap();
+            let tag_end = end + text[end..].find('>').unwrap() + 1;
+            let moved = [&text[..start], &text[end..tag_end], &text[start..end], &text[tag_end..]].concat();
+            fs::write(
+                f.join(MPD),
+                moved.replace("<AdaptationSet id=\"1\" contentType=\"video\"><X/></AdaptationSet>", ""),
+            )
+            .unwrap();
+        }),
+        ("mpd-same-key", Dash, "cenc", |f| {
+            replace(
+                f,
+                MPD,
+                "<ContentProtection schemeIdUri=\"urn:uuid:edef8ba9",
+                "<ContentProtection x=\"1\" schemeIdUri=\"urn:uuid:edef8ba9",
+            );
+        }),
+        ("mpd-system", Segments, "cbcs", |f| {
+            edit_lines(f, MPD, |line| {
+                let other =
+                    "<ContentProtection schemeIdUri=\"urn:uuid:94ce86fb-07ff-4f43-adb8-93d2fa968ca2\"/>";
+                Some(line.replace("<Representation", &format!("{other}<Representation")))
+            })
+        }),
+        ("pssh-agree", Segments, "cbcs", |f| {
+            edit(f, INIT, |bytes| {
+                let content_id = position(bytes, &[0x22, 0x02, b'a', b'v']);
+                bytes[content_id + 2] = b'b';
+            })
+        }),
+        ("hls-format-versions", Segments, "cbcs", |f| {
+            edit_lines(f, PLAYLIST, |line| Some(line.replace(",KEYFORMATVERSIONS=\"1\"", "")));
+            edit_lines(f, "master.m3u8", |line| Some(line.replace(",KEYFORMATVERSIONS=\"1\"", "")));
+        }),
+        ("hls-session-absent", Segments, "cbcs", |f| {
+            edit_lines(f, "master.m3u8", {
+                |line| (!(line.contains("SESSION-KEY") && line.contains("UTF-16"))).then(|| line.to_owned())
+            })
+        }),
+    ]
+}
+
+/// Rules that no variant breaks, and why.
+const UNBROKEN: &[(&str, &str)] = &[
+    ("tenc-iv-eight", "a file with IVs of sixteen bytes cannot be made by editing bytes of ours"),
+    ("entries-order", "needs a clear lead, which has tests of its own"),
+    ("clear-twin", "needs a clear lead"),
+    ("description-explicit", "needs a clear lead"),
+    ("mixed-fragment", "needs groups that say unprotected; the reading of groups is covered by seig-shape"),
+    ("subsample-count", "an entry without subsamples shifts all that follow"),
+    ("saio-one", "a second offset needs a second run"),
+    ("hls-key-clear", "the segments of a track that was made clear by hand still have senc"),
+];
+
+fn edit_pssh(folder: &Path, change: impl Fn(&[u8]) -> Vec<u8>) {
+    let text = fs::read_to_string(folder.join(MPD)).unwrap();
+    let start = text.find("<cenc:pssh").unwrap();
+    let start = start + text[start..].find('>').unwrap() + 1;
+    let end = start + text[start..].find('<').unwrap();
+    let pssh = base64(&change(&from_base64(&text[start..end]).unwrap()));
+    fs::write(folder.join(MPD), [&text[..start], &pssh, &text[end..]].concat()).unwrap();
+}
+
+fn broken((id, base, scheme, change): &Variant) -> (i32, String) {
+    let preset = if *id == "mpd-same-key" { Preset::Preset0 } else { Preset::Preset1 };
+    let input = base.input();
+    let out = packed(&input, "widevine+playready", scheme, preset);
+    change(out.path());
+    verify(&[out.path()], &["--dev-keys", SEED, "--against", input.to_str().unwrap()])
+}
+
+#[test]
+fn each_broken_variant_fails_and_names_its_rule() {
+    let mut wrong = Vec::new();
+    for variant in errors() {
+        let (code, text) = broken(&variant);
+        let line = format!("error  {}: ", variant.0);
+        if code != 7 || !text.contains(&line) || !text.contains("FAILED") {
+            wrong.push(format!("{}: exit {code}\n{text}", variant.0));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn each_piece_of_advice_is_given() {
+    let mut wrong = Vec::new();
+    for variant in advices() {
+        let (_, text) = broken(&variant);
+        if !text.contains(&format!("advice {}: ", variant.0)) {
+            wrong.push(format!("{}\n{text}", variant.0));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    let (code, text) = broken(&advices()[0]);
+    assert_eq!(code, 0, "{text}");
+}
+
+#[test]
+fn every_rule_is_broken_by_a_variant_or_it_is_said_why_not() {
+    let broken: BTreeSet<_> = errors().iter().chain(&advices()).map(|variant| variant.0).collect();
+    let said: BTreeSet<_> = UNBROKEN.iter().map(|(id, _)| *id).collect();
+    for rule in RULES {
+        let id = rule.id;
+        assert!(broken.contains(id) != said.contains(id), "{id} is not broken, or broken and said not to be");
+        let is_error = errors().iter().any(|variant| variant.0 == id);
+        assert!(!is_error || rule.severity == Severity::Error, "{id}");
+    }
+    assert!(broken.iter().chain(&said).all(|id| rule(id).is_some()));
+    assert!(errors().len() >= 30);
+}
+
+#[test]
+fn every_rule_that_the_source_names_is_in_the_table() {
+    let folder = root().join("src/verify");
+    let mut named = BTreeSet::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        for part in text.split("check(").skip(1) {
+            let id = part.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next());
+            named.extend(id.map(str::to_owned));
+        }
+    }
+    assert!(named.len() > 60, "{named:?}");
+    assert!(named.iter().all(|id| rule(id).is_some()), "{named:?}");
+}
