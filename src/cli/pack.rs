@@ -87,5 +87,7 @@ pub(super) fn job(inputs: &[String], drm: &str, args: &JobArgs, limit: Option<us
         segment_duration: args.segment_duration,
         skd_template: args.skd_template.clone(),
         max_substreams: args.max_substreams.or(limit),
+        clear_lead: args.clear_lead,
+        rotate_every: args.rotate_every,
     })
 }

@@ -94,7 +94,7 @@ fn decrypt_package(
         .zip(jobs.par_iter())
         .map(|(done, (name, _))| done.map_err(|error: Error| error.at(name)))
         .collect::<Result<_>>()?;
-    let mut result = ProtectedPackage { outputs: Vec::new(), tracks: Vec::new(), offsets: HashMap::new() };
+    let mut result = ProtectedPackage::default();
     for ((name, _), (output, offsets)) in jobs.iter().zip(done) {
         result.outputs.push(output);
         if let Some(offsets) = offsets {

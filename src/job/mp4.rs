@@ -59,7 +59,8 @@ pub(super) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     let (tracks, substreams) = output_tracks(&files, rules.keys, &mut report.warnings)?;
     report.warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
     let boundaries = boundaries(&tracks, job.segment_duration)?;
-    let plan = plan(job, rules, &substreams, &rules.keys.assign(&substreams)?, env)?;
+    let assignment = rules.keys.assign(&substreams)?;
+    let plan = plan(job, rules, &substreams, (&assignment, 1), env)?;
     (env.observe)(Event::Step("encrypting"));
     (env.observe)(Event::Total(files.iter().map(|file| file.source.len()).sum()));
     let mut written = Vec::new();
@@ -72,7 +73,7 @@ pub(super) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
             track.substream.and_then(|index| Some((index, substreams.get(index)?)))
         {
             let facts = track_facts(substream, track.media, &track.file.name)?;
-            let mut entry = facts.with_key(plan.key(index)?.kid, plan.scheme);
+            let mut entry = facts.with_keys(&plan, index)?;
             entry.samples = segments.iter().map(|segment| segment.samples).sum();
             entry.bytes = segments.iter().map(|segment| segment.bytes).sum();
             report.tracks.push(entry);
@@ -93,7 +94,7 @@ pub(super) fn outline(job: &Job, rules: &Rules, locate: &Locate<'_>) -> Result<O
     let facts = protected.map(|(track, substream)| track_facts(substream, track.media, &track.file.name));
     let tracks = facts.collect::<Result<_>>()?;
     let assignment = rules.keys.assign(&substreams)?;
-    Ok(Outline { tracks, substreams, assignment, warnings })
+    Ok(Outline { tracks, substreams, assignment, periods: 1, warnings })
 }
 
 fn open(input: &str, locate: &Locate<'_>) -> Result<Mp4File> {

@@ -3,10 +3,13 @@
 mod assignment;
 mod cmaf;
 mod decrypt;
+mod key_change;
 mod offsets;
 mod plan;
 mod protect;
+mod rendition;
 mod resource;
+mod schedule;
 mod segments;
 mod track;
 
@@ -15,7 +18,9 @@ pub use cmaf::{Cmaf, WrittenSegment};
 pub use decrypt::{Decrypt, FindKey};
 pub use offsets::OffsetMap;
 pub use plan::{Intent, Plan, PlannedKey};
-pub use protect::{Protect, Totals, protect_init, protect_segment};
+pub use protect::{Protect, Totals};
+pub use rendition::{ProtectedRendition, random_access_fragments};
 pub use resource::{Changed, Edit, rewrite};
+pub use schedule::{MAX_PERIODS, Phase, Schedule};
 pub use segments::{Boundaries, CmafSegment, MAX_CHUNK_BYTES, Segments};
-pub use track::{MediaTrack, ProtectedTrack, clear_tracks, media_tracks};
+pub use track::{CryptoPeriod, MediaTrack, ProtectedTrack, clear_tracks, media_tracks};
