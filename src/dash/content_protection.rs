@@ -47,11 +47,7 @@ pub struct Protected {
 ///
 /// # Errors
 /// When a system's data is not XML elements, or uses a prefix that nobody declares.
-pub fn descriptors(
-    scheme: &str,
-    kid: Option<Kid>,
-    systems: &[SystemDescriptor<'_>],
-) -> Result<Vec<Element>> {
+pub fn descriptors(scheme: &str, kid: Option<Kid>, systems: &[SystemDescriptor<'_>]) -> Result<Vec<Element>> {
     let mut mp4_protection = Element::new("ContentProtection");
     if kid.is_some() {
         mp4_protection.set_attribute(&declaration(CENC.0), CENC.1);

@@ -55,7 +55,9 @@ impl System for Widevine {
     }
 
     fn rotation_limit(&self) -> Option<&'static str> {
-        Some("some players ask for a license at the first key of an HLS playlist only: test key changes on yours")
+        Some(
+            "some players ask for a license at the first key of an HLS playlist only: test key changes on yours",
+        )
     }
 
     fn request(&self, system: &mut DrmSystem, manifests: &[ManifestKind]) {

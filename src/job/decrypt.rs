@@ -1,6 +1,5 @@
 //! The inverse job: a protected package or file is decrypted — ISO/IEC 23001-7, RFC 8216bis, ISO/IEC 23009-1.
 
-use std::collections::HashMap;
 use std::time::Instant;
 
 use rayon::prelude::*;

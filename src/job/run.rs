@@ -63,9 +63,11 @@ pub fn run(job: &Job, env: &Env<'_>) -> Result<Report> {
 fn check_protected(report: &Report) -> Result<()> {
     let Some(seconds) = report.clear_lead else { return Ok(()) };
     match report.tracks.iter().find(|track| track.samples == 0) {
-        Some(track) => Err(Error::usage(format!("no segment begins after the clear lead of {seconds} seconds"))
-            .at(track.id.clone())
-            .hint("give a shorter lead: a track that is all clear is not protected")),
+        Some(track) => {
+            Err(Error::usage(format!("no segment begins after the clear lead of {seconds} seconds"))
+                .at(track.id.clone())
+                .hint("give a shorter lead: a track that is all clear is not protected"))
+        }
         None => Ok(()),
     }
 }

@@ -1,23 +1,18 @@
 //! Boxes that tell of clear leads and of changed keys — ISO/IEC 23001-7 §6, ISO/IEC 14496-12 §8.5.2, §8.9.
 
 use crate::base::{Error, Result};
-use crate::isobmff::BoxNode;
-use crate::isobmff::boxes::{Tenc, Tfhd};
+use crate::isobmff::boxes::{
+    CencSampleEncryptionInformationGroupEntry, SampleEntry, Sbgp, SbgpEntry, Sgpd, Tenc, Tfhd,
+};
 use crate::isobmff::track::trak_mut;
-use crate::isobmff::{Body, boxes::SampleEntry};
-
-/// `grouping_type` of the sample groups that change a key.
-const SEIG: &[u8; 4] = b"seig";
-/// The first description in the fragment itself: ISO/IEC 14496-12 §8.9.4.
-const FIRST_IN_FRAGMENT: u32 = 0x1_0001;
+use crate::isobmff::{Body, BoxNode};
 
 /// Appends the sample entries of a track as they were before protection, behind the protected ones.
 ///
 /// # Errors
 /// When the track has no `stsd`, or too many entries.
 pub(super) fn keep_clear_entries(moov: &mut BoxNode, track_id: u32, entries: &[SampleEntry]) -> Result<()> {
-    let missing =
-        || Error::input(format!("track {track_id} has no stsd")).clause("ISO/IEC 14496-12 §8.5.2");
+    let missing = || Error::input(format!("track {track_id} has no stsd")).clause("ISO/IEC 14496-12 §8.5.2");
     let trak = trak_mut(moov, track_id)?;
     let stsd = trak.find_mut(&[b"mdia", b"minf", b"stbl", b"stsd"]).ok_or_else(missing)?;
     let Body::Children { fields, boxes, .. } = &mut stsd.body else { return Err(missing()) };
@@ -46,28 +41,22 @@ pub(super) fn set_description(traf: &mut BoxNode, index: u32) -> Result<()> {
 /// Puts all samples of a fragment into one group with a key, pattern and IV of their own.
 ///
 /// # Errors
-/// When there are more samples than the box can say, or the IV is too long.
+/// When there are more samples than the box can say.
 pub(super) fn place_group(traf: &mut BoxNode, protection: &Tenc, samples: usize) -> Result<()> {
     let count = u32::try_from(samples).map_err(|_| Error::unsupported("too many samples in a fragment"))?;
-    let mut entry = vec![
-        0,
-        protection.default_crypt_byte_block << 4 | protection.default_skip_byte_block,
-        protection.default_is_protected,
-        protection.default_per_sample_iv_size,
-    ];
-    entry.extend(protection.default_kid.bytes());
-    if let Some(iv) = &protection.default_constant_iv {
-        entry.push(u8::try_from(iv.len()).map_err(|_| Error::unsupported("an IV of over 255 bytes"))?);
-        entry.extend(iv);
-    }
-    let length = u32::try_from(entry.len()).map_err(|_| Error::unsupported("an IV of over 4 GiB"))?;
-    let one = 1_u32.to_be_bytes();
-    // Version 1 states the length of the descriptions; flags are 0.
-    let sgpd = [&[1, 0, 0, 0], SEIG.as_slice(), &length.to_be_bytes(), &one, &entry].concat();
-    let sbgp =
-        [&[0; 4], SEIG.as_slice(), &one, &count.to_be_bytes(), &FIRST_IN_FRAGMENT.to_be_bytes()].concat();
-    traf.push(BoxNode::data(b"sgpd", sgpd));
-    traf.push(BoxNode::data(b"sbgp", sbgp));
+    let entry = CencSampleEncryptionInformationGroupEntry {
+        crypt_byte_block: protection.default_crypt_byte_block,
+        skip_byte_block: protection.default_skip_byte_block,
+        is_protected: protection.default_is_protected,
+        per_sample_iv_size: protection.default_per_sample_iv_size,
+        kid: protection.default_kid,
+        constant_iv: protection.default_constant_iv.clone(),
+    };
+    let sgpd = Sgpd { default_group_description_index: None, entries: vec![entry] };
+    let run = SbgpEntry { sample_count: count, group_description_index: Sbgp::FRAGMENT_LOCAL + 1 };
+    let sbgp = Sbgp { grouping_type: Sgpd::SEIG, grouping_type_parameter: None, entries: vec![run] };
+    traf.push(BoxNode::data(b"sgpd", sgpd.write()));
+    traf.push(BoxNode::data(b"sbgp", sbgp.write()));
     Ok(())
 }
 

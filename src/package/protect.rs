@@ -119,9 +119,8 @@ impl<'a> Protect<'a> {
 
     /// What protects the segment that these fragments belong to; all of its tracks have the same.
     fn phase(&mut self, fragments: &[TrackFragment], data_position: u64) -> Result<Phase> {
-        let find = |fragment: &TrackFragment| {
-            self.tracks.iter().find(|track| track.track_id == fragment.track_id)
-        };
+        let find =
+            |fragment: &TrackFragment| self.tracks.iter().find(|track| track.track_id == fragment.track_id);
         let protected = fragments.iter().find_map(|fragment| Some((find(fragment)?, fragment)));
         let Some((track, fragment)) = protected else {
             return Ok(self.progress.current.map_or(Phase::Period(0), |(_, phase)| phase));

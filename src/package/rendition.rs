@@ -6,8 +6,8 @@
 //! headers depend on those before them (AV1, VP9) are parsed from the first sample of the segment on, so a
 //! segment must begin with a random access point, as CMAF segments do.
 
-use crate::base::env::Source;
 use crate::base::Result;
+use crate::base::env::Source;
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::Trex;
 use crate::isobmff::file::BoxHeader;
@@ -92,7 +92,12 @@ impl ProtectedRendition {
     ///
     /// # Errors
     /// When a track cannot be protected, or the plan has no such substream.
-    pub fn new(init: &BoxNode, plan: &Plan, substreams: &[Option<usize>], first_track: usize) -> Result<Self> {
+    pub fn new(
+        init: &BoxNode,
+        plan: &Plan,
+        substreams: &[Option<usize>],
+        first_track: usize,
+    ) -> Result<Self> {
         Self::of(init, &media_tracks(init)?, plan, substreams, first_track)
     }
 

@@ -165,7 +165,10 @@ impl ProtectedTrack {
             Phase::Period(0) => Ok(Some((&self.protection, &[]))),
             Phase::Period(number) => {
                 let later = self.later.get(number - 1).ok_or_else(|| {
-                    Error::keys(format!("no key for crypto period {number}, there are {}", self.later.len() + 1))
+                    Error::keys(format!(
+                        "no key for crypto period {number}, there are {}",
+                        self.later.len() + 1
+                    ))
                 })?;
                 Ok(Some((&later.protection, &later.pssh)))
             }
