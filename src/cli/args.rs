@@ -101,6 +101,9 @@ pub(super) struct JobArgs {
     /// Manifests for MP4 inputs: hls, dash, or both joined by + or , [default: what --drm allows]
     #[arg(long, value_name = "LIST")]
     pub(super) format: Option<String>,
+    /// Files for MP4 inputs: segments, or single-file, one indexed file for each track [default: segments]
+    #[arg(long, value_enum, value_name = "L")]
+    pub(super) layout: Option<LayoutArg>,
     /// Segment duration for MP4 inputs, in seconds, cut at the next random access point
     #[arg(long, value_name = "S", default_value_t = 6.0)]
     pub(super) segment_duration: f64,
@@ -175,6 +178,12 @@ pub(super) enum KeysFormat {
 pub(super) enum PresetArg {
     Preset0,
     Preset1,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug)]
+pub(super) enum LayoutArg {
+    Segments,
+    SingleFile,
 }
 
 /// Where keys come from: exactly one source.

@@ -10,6 +10,7 @@ use super::BoxNode;
 use super::boxes::Trex;
 use super::file::BoxHeader;
 use super::fragment::track_fragments;
+use super::track::trak;
 
 /// `sample_is_non_sync_sample` with `sample_depends_on` 1: a picture that needs others (§8.8.3.1).
 pub const NON_SYNC_FLAGS: u32 = 0x0101_0000;
@@ -54,15 +55,7 @@ pub fn samples<'a>(
     track_id: u32,
     trexes: &'a [Trex],
 ) -> Result<impl Iterator<Item = Result<Sample>> + use<'a>> {
-    let trak = moov
-        .all(b"trak")
-        .find(|trak| {
-            trak.find(&[b"tkhd"])
-                .and_then(|tkhd| super::boxes::Tkhd::parse(tkhd.payload()).ok())
-                .is_some_and(|tkhd| tkhd.track_id == track_id)
-        })
-        .ok_or_else(|| Error::input(format!("no trak has track_ID {track_id}")))?;
-    let table = SampleTable::parse(trak.require(&[b"mdia", b"minf", b"stbl"])?)?;
+    let table = SampleTable::parse(trak(moov, track_id)?.require(&[b"mdia", b"minf", b"stbl"])?)?;
     let fragments = Fragments {
         source,
         track_id,

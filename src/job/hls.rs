@@ -150,26 +150,33 @@ impl MediaPlaylist {
         if self.key_lines(package, plan, 0)?.is_empty() {
             return Ok(());
         }
-        let mut runs: Vec<(Phase, usize)> = Vec::new();
+        let mut phases = Vec::new();
         for segment in media::segments(&self.playlist)?.iter().filter(|segment| !segment.gap) {
             let file = resolve(&self.name, &segment.uri)?;
             let phase = done.phase(&file, segment.byte_range.as_ref().map(|range| range.end));
-            let Some(phase) = phase.filter(|phase| runs.last().is_none_or(|(last, _)| last != phase)) else {
-                continue;
-            };
-            runs.push((phase, segment.line));
+            phases.extend(phase.map(|phase| (segment.line, phase)));
         }
-        let lines = |phase| match phase {
-            Phase::Clear => Ok(Vec::new()),
-            Phase::Period(period) => self.key_lines(package, plan, period),
-        };
-        let runs: Vec<_> =
-            runs.into_iter().map(|(phase, line)| Ok((line, lines(phase)?))).collect::<Result<_>>()?;
+        let lines = |period| self.key_lines(package, plan, period);
+        let runs = key_runs(phases, lines)?;
         if runs.iter().all(|(_, lines)| lines.is_empty()) {
             return Ok(());
         }
         media::protect_runs(&mut self.playlist, &runs)
     }
+}
+
+/// The `EXT-X-KEY` lines of each run of segments in one phase, with the line of the run's first segment.
+pub(super) fn key_runs(
+    phases: Vec<(usize, Phase)>,
+    lines: impl Fn(usize) -> Result<Vec<String>>,
+) -> Result<Vec<(usize, Vec<String>)>> {
+    let mut phases = phases;
+    phases.dedup_by_key(|(_, phase)| *phase);
+    let run = |(line, phase)| match phase {
+        Phase::Clear => Ok((line, Vec::new())),
+        Phase::Period(period) => Ok((line, lines(period)?)),
+    };
+    phases.into_iter().map(run).collect()
 }
 
 impl HlsManifests {

@@ -1,8 +1,4 @@
-//! MP4 files: each track becomes a CMAF track in segments — ISO/IEC 23000-19 §7.3.
-
-use std::sync::Arc;
-
-use rayon::prelude::*;
+//! MP4 files: each track becomes a CMAF track — ISO/IEC 23000-19 §7.3.
 
 use crate::base::env::Source;
 use crate::base::{Error, Result};
@@ -10,19 +6,20 @@ use crate::codec::TrackKind;
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::Trex;
 use crate::isobmff::file::moov;
-use crate::isobmff::samples::samples;
+use crate::isobmff::samples::{Sample, samples};
 use crate::isobmff::track::trexes;
 use crate::package::{
-    Boundaries, Cmaf, KeyRule, MediaTrack, Plan, ProtectedTrack, Segments, Substream, WrittenSegment,
+    Boundaries, Cmaf, KeyRule, MediaTrack, Phase, Plan, ProtectedTrack, Segments, Substream, WrittenSegment,
     media_tracks,
 };
 
 use super::env::{Env, Event, Locate};
+use super::mp4_files::{TrackFiles, WrittenFiles, write_segments, write_single_file};
 use super::mp4_manifests;
 use super::package::{substream, track_facts};
 use super::plan::Outline;
-use super::report::{OutputReport, Report};
-use super::rules::{Job, Rules};
+use super::report::{KeyRotation, Report};
+use super::rules::{Job, Layout, Rules};
 use super::run::plan;
 
 /// An input file.
@@ -45,10 +42,18 @@ pub(super) struct OutputTrack<'a> {
     pub(super) substream: Option<usize>,
 }
 
+impl<'a> OutputTrack<'a> {
+    fn samples(&self) -> Result<impl Iterator<Item = Result<Sample>> + use<'a>> {
+        let file = self.file;
+        samples(file.source.as_ref(), &file.moov, self.media.track.track_id, &file.trexes)
+    }
+}
+
 /// A CMAF track as it was written.
 pub(super) struct WrittenTrack<'a> {
     pub(super) track: OutputTrack<'a>,
     pub(super) segments: Vec<WrittenSegment>,
+    pub(super) files: TrackFiles,
 }
 
 /// Does a job on MP4 files.
@@ -60,25 +65,28 @@ pub(super) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     report.warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
     let boundaries = boundaries(&tracks, job.segment_duration)?;
     let assignment = rules.keys.assign(&substreams)?;
-    let plan = plan(job, rules, &substreams, (&assignment, 1), env)?;
+    let periods = periods(&tracks, &boundaries, rules)?;
+    let plan = plan(job, rules, &substreams, (&assignment, periods), env)?;
+    report.key_rotation = KeyRotation::of(&plan);
     (env.observe)(Event::Step("encrypting"));
     (env.observe)(Event::Total(files.iter().map(|file| file.source.len()).sum()));
     let mut written = Vec::new();
     for (number, track) in tracks.into_iter().enumerate() {
         let place = format!("{}, track {}", track.file.name, track.media.track.track_id);
-        let (segments, outputs) =
-            write_track(&track, number, &plan, &boundaries, env).map_err(|error| error.at(place))?;
+        let files = write_track(&track, number, rules, &plan, &boundaries, env);
+        let WrittenFiles { files, segments, outputs } = files.map_err(|error| error.at(place))?;
         report.outputs.extend(outputs);
         if let Some((index, substream)) =
             track.substream.and_then(|index| Some((index, substreams.get(index)?)))
         {
             let facts = track_facts(substream, track.media, &track.file.name)?;
             let mut entry = facts.with_keys(&plan, index)?;
-            entry.samples = segments.iter().map(|segment| segment.samples).sum();
-            entry.bytes = segments.iter().map(|segment| segment.bytes).sum();
+            let protected = || segments.iter().filter(|segment| segment.phase != Some(Phase::Clear));
+            entry.samples = protected().map(|segment| segment.samples).sum();
+            entry.bytes = protected().map(|segment| segment.bytes).sum();
             report.tracks.push(entry);
         }
-        written.push(WrittenTrack { track, segments });
+        written.push(WrittenTrack { track, segments, files });
     }
     (env.observe)(Event::Step("writing manifests"));
     mp4_manifests::write(&written, rules, &plan, env, &mut report)?;
@@ -90,11 +98,12 @@ pub(super) fn outline(job: &Job, rules: &Rules, locate: &Locate<'_>) -> Result<O
     let files: Vec<_> = job.inputs.iter().map(|input| open(input, locate)).collect::<Result<_>>()?;
     let mut warnings = Vec::new();
     let (tracks, substreams) = output_tracks(&files, rules.keys, &mut warnings)?;
+    let periods = periods(&tracks, &boundaries(&tracks, job.segment_duration)?, rules)?;
     let protected = tracks.iter().filter_map(|track| Some((track, substreams.get(track.substream?)?)));
     let facts = protected.map(|(track, substream)| track_facts(substream, track.media, &track.file.name));
     let tracks = facts.collect::<Result<_>>()?;
     let assignment = rules.keys.assign(&substreams)?;
-    Ok(Outline { tracks, substreams, assignment, periods: 1, warnings })
+    Ok(Outline { tracks, substreams, assignment, periods, warnings })
 }
 
 fn open(input: &str, locate: &Locate<'_>) -> Result<Mp4File> {
@@ -158,18 +167,36 @@ fn boundaries(tracks: &[OutputTrack<'_>], seconds: f64) -> Result<Boundaries> {
     Boundaries::of(samples, media.timescale, seconds).map_err(|error| error.at(track.file.name.clone()))
 }
 
+/// How many crypto periods the longest track has.
+fn periods(tracks: &[OutputTrack<'_>], boundaries: &Boundaries, rules: &Rules) -> Result<usize> {
+    let mut most = 0;
+    let rotates = rules.schedule.rotate_every.is_some();
+    for track in tracks.iter().filter(|track| rotates && track.substream.is_some()) {
+        let segments = Segments::new(track.samples()?, boundaries, track.media.track.timescale);
+        let mut count = 0_u32;
+        for segment in segments {
+            segment?;
+            count = count.saturating_add(1);
+        }
+        most = most.max(count);
+    }
+    rules.schedule.periods(most)
+}
+
 fn write_track(
     track: &OutputTrack<'_>,
     number: usize,
+    rules: &Rules,
     plan: &Plan,
     boundaries: &Boundaries,
     env: &Env<'_>,
-) -> Result<(Vec<WrittenSegment>, Vec<OutputReport>)> {
+) -> Result<WrittenFiles> {
     let file = track.file;
     let (protected, pssh) = match track.substream {
         Some(substream) => {
-            let protection = Arc::new(plan.protection(substream, number)?);
-            (Some(ProtectedTrack::new(track.media, protection)?), plan.pssh(&[substream])?)
+            let mut protected = ProtectedTrack::planned(track.media, plan, substream, number)?;
+            protected.start = track.samples()?.next().transpose()?.map_or(0, |sample| sample.decode_time);
+            (Some(protected), plan.pssh(&[substream])?)
         }
         None => (None, Vec::new()),
     };
@@ -179,26 +206,13 @@ fn write_track(
         media: track.media,
         protected: protected.as_ref(),
     };
-    let init_name = format!("{}/init.mp4", track.id);
-    let mut sink = env.output.create(&init_name)?;
-    sink.write(&cmaf.init(&pssh)?)?;
-    let mut outputs = vec![OutputReport::new(&init_name, &sink.commit()?)];
-    let media = &track.media.track;
-    let samples = samples(cmaf.source, cmaf.moov, media.track_id, &file.trexes)?;
-    let mut segments: Vec<_> = Segments::new(samples, boundaries, media.timescale)
-        .par_bridge()
-        .map_init(Vec::new, |buffer, segment| {
-            let segment = segment?;
-            let name = format!("{}/{}.m4s", track.id, segment.number + 1);
-            let mut sink = env.output.create(&name)?;
-            let written = cmaf.write_segment(&segment, buffer, sink.as_mut())?;
-            let output = OutputReport::new(&name, &sink.commit()?);
-            (env.observe)(Event::Advance(written.bytes));
-            Ok((written, output))
-        })
-        .collect::<Result<_>>()?;
-    segments.sort_unstable_by_key(|(segment, _)| segment.number);
-    let (segments, media): (Vec<_>, Vec<_>) = segments.into_iter().unzip();
-    outputs.extend(media);
-    Ok((segments, outputs))
+    let init = cmaf.init(&pssh)?;
+    let segments = || Ok(Segments::new(track.samples()?, boundaries, track.media.track.timescale));
+    match rules.layout {
+        Layout::Segments => write_segments(&track.id, &cmaf, &init, segments()?, env),
+        Layout::SingleFile => {
+            let count = segments()?.try_fold(0, |count, segment| segment.map(|_| count + 1))?;
+            write_single_file(&track.id, &cmaf, &init, count, segments()?, env)
+        }
+    }
 }

@@ -4,17 +4,19 @@ use std::time::Duration;
 
 use crate::base::Result;
 use crate::codec::TrackKind;
-use crate::dash::write::{NewAdaptationSet, NewMpd, NewRepresentation};
+use crate::dash::write::{NewAdaptationSet, NewAddressing, NewMpd, NewRepresentation};
 use crate::dash::{ContentType, Place, Protected, write};
 use crate::drm::ManifestKind;
+use crate::hls::media::Resource;
 use crate::hls::multivariant::{AudioRendition, MultivariantPlaylist, Variant};
-use crate::hls::{media, multivariant};
+use crate::hls::{Playlist, media, multivariant};
 use crate::package::{Plan, WrittenSegment};
 
 use super::dash::content_protection;
 use super::env::{Env, Event};
-use super::hls::{add_new, key_lines, session_key_lines};
+use super::hls::{add_new, key_lines, key_runs, session_key_lines};
 use super::mp4::WrittenTrack;
+use super::mp4_files::TrackFiles;
 use super::package::write_manifest;
 use super::report::Report;
 use super::rules::Rules;
@@ -48,6 +50,62 @@ impl WrittenTrack<'_> {
         #[expect(clippy::cast_precision_loss, reason = "durations of less than 2^53 ticks")]
         let ticks = ticks as f64;
         ticks / f64::from(self.track.media.track.timescale)
+    }
+
+    /// The init segment and the segments as playlists name them.
+    fn resources(&self) -> (Resource, Vec<Resource>) {
+        let id = &self.track.id;
+        match &self.files {
+            TrackFiles::Segments => {
+                let resource = |name: String| Resource { uri: format!("{id}/{name}"), byte_range: None };
+                let name = |segment: &WrittenSegment| format!("{}.m4s", segment.number + 1);
+                let segments = self.segments.iter().map(|segment| resource(name(segment)));
+                (resource("init.mp4".into()), segments.collect())
+            }
+            TrackFiles::SingleFile { name, initialization, index } => {
+                let resource = |range| Resource { uri: name.clone(), byte_range: Some(range) };
+                let mut position = index.end;
+                let segments = self.segments.iter().map(|segment| {
+                    let start = position;
+                    position += segment.bytes;
+                    resource(start..position)
+                });
+                (resource(initialization.clone()), segments.collect())
+            }
+        }
+    }
+
+    /// The same for an MPD.
+    fn addressing(&self) -> NewAddressing {
+        match &self.files {
+            TrackFiles::Segments => NewAddressing::Template {
+                initialization: "$RepresentationID$/init.mp4".into(),
+                media: "$RepresentationID$/$Number$.m4s".into(),
+                start_number: 1,
+            },
+            TrackFiles::SingleFile { name, initialization, index } => {
+                let types = || self.segments.iter().map(|segment| segment.sap_type);
+                let all_start_with_sap = types().all(|sap_type| sap_type != 0);
+                NewAddressing::Base {
+                    url: name.clone(),
+                    initialization: initialization.clone(),
+                    index: index.clone(),
+                    sap_type: types().max().filter(|_| all_start_with_sap).unwrap_or(0),
+                }
+            }
+        }
+    }
+
+    /// Puts each segment of a new playlist under its key.
+    fn signal_keys(&self, playlist: &mut Playlist, plan: &Plan, substream: usize) -> Result<()> {
+        let listed = media::segments(playlist)?;
+        let phases = listed.iter().zip(&self.segments);
+        let phases = phases.filter_map(|(listed, segment)| Some((listed.line, segment.phase?))).collect();
+        let runs = key_runs(phases, |period| Ok(key_lines(plan.key_in(period, substream)?)))?;
+        if runs.iter().all(|(_, lines)| lines.is_empty()) {
+            return Ok(());
+        }
+        media::protect_runs(playlist, &runs)
     }
 
     fn duration(&self) -> u64 {
@@ -98,22 +156,20 @@ fn write_hls(tracks: &[WrittenTrack<'_>], plan: &Plan, env: &Env<'_>, report: &m
             report.warnings.push(warning);
             continue;
         }
-        let mut lines = Vec::new();
         if let Some(substream) = written.track.substream {
-            lines = key_lines(plan.key(substream)?);
             add_new(&mut session_keys, session_key_lines(plan.key(substream)?));
         }
-        let resource = |name: String| media::Resource { uri: format!("{id}/{name}"), byte_range: None };
-        let playlist = media::write(&media::MediaPlaylist {
-            map: Some(resource("init.mp4".into())),
-            key_lines: lines,
-            segments: written
-                .segments
-                .iter()
-                .map(|segment| (resource(segment_name(segment)), written.seconds(segment.duration)))
-                .collect(),
+        let (map, segments) = written.resources();
+        let durations = written.segments.iter().map(|segment| written.seconds(segment.duration));
+        let mut playlist = media::write(&media::MediaPlaylist {
+            map: Some(map),
+            key_lines: Vec::new(),
+            segments: segments.into_iter().zip(durations).collect(),
             independent_segments: true,
         })?;
+        if let Some(substream) = written.track.substream {
+            written.signal_keys(&mut playlist, plan, substream)?;
+        }
         let name = format!("{id}.m3u8");
         report.outputs.push(write_manifest(env, &name, &playlist.to_bytes())?);
         report.manifests.push(name);
@@ -122,10 +178,6 @@ fn write_hls(tracks: &[WrittenTrack<'_>], plan: &Plan, env: &Env<'_>, report: &m
     report.outputs.push(write_manifest(env, MULTIVARIANT, &playlist.to_bytes())?);
     report.manifests.insert(0, MULTIVARIANT.into());
     Ok(())
-}
-
-fn segment_name(segment: &WrittenSegment) -> String {
-    format!("{}.m4s", segment.number + 1)
 }
 
 /// Sound of one codec in one group; two renditions of a language go to groups of their own.
@@ -301,9 +353,7 @@ fn representation(written: &WrittenTrack<'_>, codecs: String, start: f64) -> Res
         channels: is_audio.then_some(entry.channel_count),
         timescale: track.timescale,
         presentation_time_offset,
-        initialization: "$RepresentationID$/init.mp4".into(),
-        media: "$RepresentationID$/$Number$.m4s".into(),
-        start_number: 1,
+        addressing: written.addressing(),
         timeline: written.segments.iter().map(|segment| (segment.decode_time, segment.duration)).collect(),
     })
 }

@@ -43,6 +43,8 @@ pub struct Job {
     pub vector: Option<String>,
     /// Manifests for MP4 inputs; by default those that the DRM systems allow.
     pub formats: Option<Vec<Format>>,
+    /// How the segments of MP4 inputs lie in files; by default each in one of its own.
+    pub layout: Option<Layout>,
     /// Segment duration for MP4 inputs, in seconds.
     pub segment_duration: f64,
     /// Template of key URIs.
@@ -67,6 +69,7 @@ impl Default for Job {
             resource_id: None,
             vector: None,
             formats: None,
+            layout: None,
             segment_duration: 6.0,
             skd_template: "skd://{kid}".into(),
             max_substreams: None,
@@ -86,6 +89,17 @@ pub enum Format {
     Dash,
 }
 
+/// How the segments of a track lie in files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    /// An init segment, and each segment in a file of its own.
+    #[default]
+    Segments,
+    /// One file with an index of its segments.
+    SingleFile,
+}
+
 impl Format {
     pub(super) fn manifest(self) -> ManifestKind {
         match self {
@@ -103,6 +117,7 @@ pub(super) struct Rules {
     pub(super) vector: Option<[u8; 16]>,
     pub(super) manifests: Vec<ManifestKind>,
     pub(super) keys: KeyRule,
+    pub(super) layout: Layout,
     pub(super) schedule: Schedule,
 }
 
@@ -135,9 +150,13 @@ impl Rules {
                 job.segment_duration
             )));
         }
+        if package.is_some() && job.layout.is_some() {
+            return Err(Error::usage("--layout is for MP4 inputs").hint("a package keeps its own layout"));
+        }
         let manifests = manifests(job.formats.as_deref(), package, &systems)?;
         let (content_id, keys, schedule) = (content_id(job)?, key_rule(job)?, schedule(job)?);
-        Ok(Self { systems, scheme, content_id, vector, manifests, keys, schedule })
+        let layout = job.layout.unwrap_or_default();
+        Ok(Self { systems, scheme, content_id, vector, manifests, keys, layout, schedule })
     }
 
     /// What is decided before any key is fetched.

@@ -5,11 +5,15 @@ use std::ops::Range;
 use crate::base::env::{Sink, Source};
 use crate::base::{Error, Result};
 use crate::isobmff::BoxNode;
-use crate::isobmff::boxes::{Elst, Mdhd, Mvhd, Tfdt, Tfhd, Tkhd, Trex, Trun, TrunSample};
+use crate::isobmff::boxes::{
+    Elst, Mdhd, Mvhd, Sidx, SidxReference, Tfdt, Tfhd, Tkhd, Trex, Trun, TrunSample,
+};
 use crate::isobmff::samples::Sample;
-use crate::isobmff::track::trak_mut;
-use crate::protect::{FragmentEncryptor, auxiliary, place_auxiliary, protect_moov};
+use crate::isobmff::track::{trak, trak_mut};
+use crate::protect::{FragmentEncryptor, auxiliary, place_auxiliary};
 
+use super::key_change::place_pssh;
+use super::schedule::Phase;
 use super::segments::CmafSegment;
 use super::track::{MediaTrack, ProtectedTrack};
 
@@ -35,10 +39,17 @@ pub struct WrittenSegment {
     pub number: u32,
     /// Its decode time in ticks of the media.
     pub decode_time: u64,
+    /// What protects it; `None` for a track that stays clear.
+    pub phase: Option<Phase>,
+    /// The earliest composition time of its samples, in ticks of the media.
+    pub composition_time: i64,
     /// Its duration in ticks of the media.
     pub duration: u64,
     /// Its samples.
     pub samples: u64,
+    /// The type of the stream access point that it starts with; 0 when it starts with none: §I of
+    /// ISO/IEC 14496-12.
+    pub sap_type: u8,
     /// Its length in bytes.
     pub bytes: u64,
 }
@@ -58,7 +69,7 @@ impl Cmaf<'_> {
         let mvex = BoxNode::container(b"mvex", vec![BoxNode::data(b"trex", trex.write())]);
         let mut moov = BoxNode::container(b"moov", vec![BoxNode::data(b"mvhd", mvhd), trak, mvex]);
         if let Some(protected) = self.protected {
-            protect_moov(&mut moov, TRACK_ID, &protected.protection)?;
+            protected.protect_entries(&mut moov, TRACK_ID)?;
         }
         for pssh in pssh {
             moov.push(BoxNode::parse_one(pssh)?);
@@ -66,6 +77,52 @@ impl Cmaf<'_> {
         let mut out = BoxNode::data(b"ftyp", brands(b"iso6", &[b"iso6", b"cmfc", b"dash"])).to_bytes();
         moov.write(&mut out);
         Ok(out)
+    }
+
+    /// The length of the `sidx` of so many segments, in bytes.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub fn sidx_length(segment_count: usize) -> Result<usize> {
+        Ok(8 + Sidx::length(segment_count)?)
+    }
+
+    /// The `sidx` of these segments, which lie one behind the other and right behind it.
+    ///
+    /// # Errors
+    /// When there are too many segments or one is too large for the fields.
+    pub fn sidx(&self, segments: &[WrittenSegment]) -> Result<Vec<u8>> {
+        let references: Vec<_> = segments
+            .iter()
+            .map(|segment| SidxReference {
+                referenced_size: segment.bytes,
+                subsegment_duration: segment.duration,
+                sap_type: segment.sap_type,
+            })
+            .collect();
+        let composition_time = segments.first().map_or(0, |segment| segment.composition_time);
+        let presentation_time = composition_time.saturating_add(self.edit_shift()?);
+        let earliest = u64::try_from(presentation_time).unwrap_or(0);
+        let payload = Sidx::write(TRACK_ID, self.media.track.timescale, earliest, &references)?;
+        Ok(BoxNode::data(b"sidx", payload).to_bytes())
+    }
+
+    /// What the edit list adds to composition times to give presentation times, in ticks of the media:
+    /// empty edits, less where the media begins (§8.6.6 of ISO/IEC 14496-12).
+    fn edit_shift(&self) -> Result<i64> {
+        let trak = trak(self.moov, self.media.track.track_id)?;
+        let Some(elst) = trak.find(&[b"edts", b"elst"]) else { return Ok(0) };
+        let mvhd = Mvhd::parse(self.moov.require(&[b"mvhd"])?.payload())?;
+        let mut shift: i64 = 0;
+        for (duration, media_time) in Elst::parse(elst.payload())?.entries {
+            if media_time >= 0 {
+                return Ok(shift.saturating_sub(media_time));
+            }
+            let ticks = u128::from(duration) * u128::from(self.media.track.timescale)
+                / u128::from(mvhd.timescale.max(1));
+            shift = shift.saturating_add(i64::try_from(ticks).unwrap_or(i64::MAX));
+        }
+        Ok(shift)
     }
 
     /// Writes one segment, protected in place; `buffer` is reused from one to the next.
@@ -80,32 +137,34 @@ impl Cmaf<'_> {
     ) -> Result<WrittenSegment> {
         let styp = BoxNode::data(b"styp", brands(b"msdh", &[b"msdh", b"cmfs"])).to_bytes();
         sink.write(&styp)?;
-        let mut bytes = styp.len() as u64;
+        let mut written = self.write_subsegment(segment, buffer, sink)?;
+        written.bytes += styp.len() as u64;
+        Ok(written)
+    }
+
+    /// Writes one segment without `styp`, as it stands in a file that holds all of them.
+    ///
+    /// # Errors
+    /// As [`Cmaf::write_segment`].
+    pub fn write_subsegment(
+        &self,
+        segment: &CmafSegment,
+        buffer: &mut Vec<u8>,
+        sink: &mut dyn Sink,
+    ) -> Result<WrittenSegment> {
+        let mut bytes = 0;
         let mut encryptor: Option<(u32, FragmentEncryptor<'_>)> = None;
+        let decode_time = segment.samples.first().map_or(0, |sample| sample.decode_time);
+        let phase = self.protected.map(|protected| protected.phase(segment.number, decode_time));
         for (sequence_number, chunk) in (segment.first_sequence_number..).zip(&segment.chunks) {
             let samples = segment.samples.get(chunk.clone()).unwrap_or_default();
             read_samples(self.source, samples, buffer)?;
-            let senc = match self.protected {
-                Some(protected) => {
-                    let description = samples.first().map_or(1, |sample| sample.sample_description_index);
-                    let encryptor = match &mut encryptor {
-                        Some((known, encryptor)) if *known == description => encryptor,
-                        slot => {
-                            let parser = protected.parser(description)?;
-                            &mut slot
-                                .insert((description, FragmentEncryptor::new(&protected.protection, parser)))
-                                .1
-                        }
-                    };
-                    let mut senc = encryptor.senc();
-                    let first = u32::try_from(chunk.start).unwrap_or(u32::MAX);
-                    encryptor.encrypt(buffer, ranges(samples), segment.number, first, &mut senc)?;
-                    Some(auxiliary(senc))
-                }
-                None => None,
-            };
             let mut moof = moof(sequence_number, samples);
-            place_auxiliary(&mut moof, &[senc]);
+            if let Some((protected, phase)) = self.protected.zip(phase) {
+                let first = u32::try_from(chunk.start).unwrap_or(u32::MAX);
+                let place = (segment.number, first, phase);
+                protect_chunk(protected, place, samples, &mut encryptor, buffer, &mut moof)?;
+            }
             let mut header = with_data_offset(moof)?;
             let length =
                 u32::try_from(buffer.len() + 8).map_err(|_| Error::unsupported("fragment over 4 GiB"))?;
@@ -117,11 +176,61 @@ impl Cmaf<'_> {
         }
         Ok(WrittenSegment {
             number: segment.number,
-            decode_time: segment.samples.first().map_or(0, |sample| sample.decode_time),
+            decode_time,
+            phase,
+            composition_time: segment.samples.iter().map(composition_time).min().unwrap_or(0),
             duration: segment.samples.iter().map(|sample| u64::from(sample.duration)).sum(),
             samples: segment.samples.len() as u64,
+            sap_type: sap_type(&segment.samples),
             bytes,
         })
+    }
+}
+
+/// Enciphers the samples of one fragment, which lie in `data` one behind the other, and says so in `moof`.
+/// `place` is the number of the segment, that of the first sample in it, and what protects it.
+fn protect_chunk<'a>(
+    protected: &'a ProtectedTrack,
+    place: (u32, u32, Phase),
+    samples: &[Sample],
+    encryptor: &mut Option<(u32, FragmentEncryptor<'a>)>,
+    data: &mut [u8],
+    moof: &mut BoxNode,
+) -> Result<()> {
+    let (segment, first_sample, phase) = place;
+    let description = samples.first().map_or(1, |sample| sample.sample_description_index);
+    if let Some(traf) = moof.find_mut(&[b"traf"]) {
+        protected.describe(traf, phase, description, samples.len())?;
+    }
+    let Some((protection, pssh)) = protected.protection_in(phase)? else { return Ok(()) };
+    place_pssh(moof, pssh)?;
+    let encryptor = match encryptor {
+        Some((known, encryptor)) if *known == description => encryptor,
+        slot => {
+            let parser = protected.parser(description)?;
+            &mut slot.insert((description, FragmentEncryptor::new(protection, parser))).1
+        }
+    };
+    let mut senc = encryptor.senc();
+    encryptor.encrypt(data, ranges(samples), segment, first_sample, &mut senc)?;
+    place_auxiliary(moof, &[Some(auxiliary(senc))]);
+    Ok(())
+}
+
+fn composition_time(sample: &Sample) -> i64 {
+    let decode_time = i64::try_from(sample.decode_time).unwrap_or(i64::MAX);
+    decode_time.saturating_add(i64::from(sample.composition_time_offset))
+}
+
+/// 1 when nothing is presented before the first sample. Pictures that lead it may need the segment before:
+/// that is type 3, which also holds where they do not.
+fn sap_type(samples: &[Sample]) -> u8 {
+    match samples.split_first() {
+        Some((first, rest)) if first.is_sync() => {
+            let start = composition_time(first);
+            if rest.iter().all(|sample| composition_time(sample) >= start) { 1 } else { 3 }
+        }
+        _ => 0,
     }
 }
 

@@ -8,6 +8,10 @@ use crate::base::{Error, Result};
 /// Most crypto periods of one job: a day of segments of 6 s in periods of four segments.
 pub const MAX_PERIODS: u32 = 3600;
 
+/// A segment that begins so little before the end of the clear lead begins at its end: frames of sound do not
+/// begin where pictures do, and all tracks are to change together.
+const TOLERANCE: Duration = Duration::from_millis(100);
+
 /// What segments are clear, and which of them share a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Schedule {
@@ -40,7 +44,8 @@ impl Schedule {
     /// What protects the segment of this number, from 0, that begins `elapsed` ticks after the first one.
     pub fn phase(&self, segment: u32, elapsed: u64, timescale: u32) -> Phase {
         let begins = u128::from(elapsed) * Duration::from_secs(1).as_nanos();
-        if begins < self.clear_lead.as_nanos().saturating_mul(u128::from(timescale)) {
+        let lead = self.clear_lead.saturating_sub(TOLERANCE);
+        if begins < lead.as_nanos().saturating_mul(u128::from(timescale)) {
             return Phase::Clear;
         }
         let period = self.rotate_every.map_or(0, |segments| segment / segments);
@@ -75,7 +80,8 @@ mod tests {
     fn the_first_segment_that_begins_after_the_lead_is_protected() {
         let lead = schedule(4, 0);
         assert_eq!(lead.phase(0, 0, 1000), Phase::Clear);
-        assert_eq!(lead.phase(1, 3999, 1000), Phase::Clear);
+        assert_eq!(lead.phase(1, 3899, 1000), Phase::Clear);
+        assert_eq!(lead.phase(1, 3957, 1000), Phase::Period(0), "sound is a frame early");
         assert_eq!(lead.phase(2, 4000, 1000), Phase::Period(0));
         assert_eq!(schedule(0, 0).phase(0, 0, 1), Phase::Period(0));
         assert_eq!(lead.phase(u32::MAX, u64::MAX, u32::MAX), Phase::Period(0));

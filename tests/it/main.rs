@@ -20,6 +20,7 @@ mod key_server;
 mod laws;
 mod media;
 mod pack;
+mod shapes;
 mod slice_headers;
 mod trace;
 mod vp9_headers;

@@ -32,7 +32,7 @@ pub use sbgp::{Sbgp, SbgpEntry};
 pub use schm::Schm;
 pub use senc::{Senc, SencEntry, SencSubsample, SencWriter};
 pub use sgpd::{CencSampleEncryptionInformationGroupEntry, Sgpd, seig_group};
-pub use sidx::Sidx;
+pub use sidx::{Sidx, SidxReference};
 pub use stsd::SampleEntry;
 pub use tenc::Tenc;
 pub use tfdt::Tfdt;
