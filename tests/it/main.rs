@@ -9,6 +9,7 @@
     reason = "a test may stop at once and say why"
 )]
 
+mod clear_lead;
 mod contract;
 mod cpix;
 mod errors;
@@ -20,6 +21,8 @@ mod key_server;
 mod laws;
 mod media;
 mod pack;
+mod per_segment;
+mod rotation;
 mod shapes;
 mod slice_headers;
 mod trace;
