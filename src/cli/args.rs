@@ -80,7 +80,7 @@ pub(super) struct PackArgs {
 /// What keys, IVs and signaling depend on.
 #[derive(ArgsGroup, Debug)]
 pub(super) struct JobArgs {
-    /// Protection scheme: cenc or cbcs [default: cbcs when fairplay is in the list, else cenc]
+    /// Protection scheme: cenc, cbcs, cens or cbc1 [default: cbcs when fairplay is in the list, else cenc]
     #[arg(long, value_name = "S")]
     pub(super) scheme: Option<String>,
     /// preset0: one key for all substreams; preset1: one key each

@@ -77,15 +77,11 @@ impl System for PlayReady {
         let element = Element::new("mspr:pro").with("xmlns:mspr", "urn:microsoft:playready").with_text(&pro);
         let elements = boxes.elements + &element.to_text();
         fill::text(&mut system.content_protection_data, || elements);
-        let method = signal.scheme.hls_method;
-        let line = fill::hls_attributes(
-            method,
-            "text/plain;charset=UTF-16",
-            object,
-            None,
-            "com.microsoft.playready",
-        );
-        fill::hls(&mut system.hls_signaling_data, &line);
+        if let Some(method) = signal.scheme.hls_method {
+            let key_format = "com.microsoft.playready";
+            let line = fill::hls_attributes(method, "text/plain;charset=UTF-16", object, None, key_format);
+            fill::hls(&mut system.hls_signaling_data, &line);
+        }
         fill::text(&mut system.smooth_streaming_protection_header_data, || pro);
         Ok(())
     }

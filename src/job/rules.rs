@@ -153,7 +153,7 @@ impl Rules {
         if package.is_some() && job.layout.is_some() {
             return Err(Error::usage("--layout is for MP4 inputs").hint("a package keeps its own layout"));
         }
-        let manifests = manifests(job.formats.as_deref(), package, &systems)?;
+        let manifests = manifests(job.formats.as_deref(), package, &systems, scheme)?;
         let (content_id, keys, schedule) = (content_id(job)?, key_rule(job)?, schedule(job)?);
         let layout = job.layout.unwrap_or_default();
         Ok(Self { systems, scheme, content_id, vector, manifests, keys, layout, schedule })
@@ -248,8 +248,11 @@ fn manifests(
     formats: Option<&[Format]>,
     package: Option<ManifestKind>,
     systems: &[&'static dyn System],
+    scheme: &Scheme,
 ) -> Result<Vec<ManifestKind>> {
-    let signals = |kind: &ManifestKind| systems.iter().any(|system| system.signals_in(*kind));
+    let has_word = |kind: ManifestKind| kind != ManifestKind::Hls || scheme.hls_method.is_some();
+    let signals =
+        |kind: &ManifestKind| has_word(*kind) && systems.iter().any(|system| system.signals_in(*kind));
     let asked: Vec<_> = match (package, formats) {
         (Some(kind), None) => vec![kind],
         (Some(_), Some(_)) => {
@@ -258,6 +261,14 @@ fn manifests(
         (None, Some(formats)) => formats.iter().map(|format| format.manifest()).collect(),
         (None, None) => [ManifestKind::Hls, ManifestKind::Dash].into_iter().filter(signals).collect(),
     };
+    if asked.iter().any(|kind| !has_word(*kind)) {
+        return Err(Error::usage(format!(
+            "playlists have no METHOD for the protection scheme {}",
+            scheme.name
+        ))
+        .clause("RFC 8216bis §4.4.4.4")
+        .hint("take another --scheme, or leave HLS out"));
+    }
     for system in systems {
         if !asked.iter().any(|kind| system.signals_in(*kind)) {
             let kinds: Vec<_> = asked.iter().map(|kind| format!("{kind:?}").to_uppercase()).collect();

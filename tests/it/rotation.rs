@@ -2,13 +2,23 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::num::NonZeroU32;
 use std::path::Path;
 
-use drm_pack::base::Kid;
+use drm_pack::base::{Kid, Secret};
+use drm_pack::codec::TrackKind;
+use drm_pack::cpix::usage::Strictness;
+use drm_pack::cpix::{
+    self, AudioFilter, ContentKey, ContentKeyPeriod, ContentKeyUsageRule, Document, VideoFilter,
+};
+use drm_pack::drm::{self, ManifestKind};
+use drm_pack::io::HttpClient;
 use drm_pack::isobmff::boxes::{Sbgp, Sgpd};
 use drm_pack::isobmff::parse_file;
 use drm_pack::job::{Job, Layout};
-use drm_pack::package::Preset;
+use drm_pack::keys::{CpixFile, DevKeys, KeyFile, KeyServer, SpekeVersion, check};
+use drm_pack::package::{Intent, KeyRule, Preset, Schedule, Substream};
+use drm_pack::protect::Scheme;
 
 use crate::clear_lead::{check_decrypted, shape};
 use crate::media::root;
@@ -121,4 +131,124 @@ fn a_key_uri_that_is_the_same_for_all_periods_is_refused() {
     assert!(error.contains("expected a URI for each key"), "{error}");
     let none = Job { rotate_every: Some(0), ..job };
     assert!(pack(&none, out.path()).unwrap_err().to_string().contains("after 0 segments"));
+}
+
+/// The request for two tracks with keys of their own in three periods.
+fn request() -> Document {
+    let substream = |id: &str, kind| Substream { id: id.into(), kind, pixels: Some(10), channels: Some(2) };
+    let substreams = [substream("v1", TrackKind::Video), substream("a1", TrackKind::Audio)];
+    let schedule = Schedule { rotate_every: NonZeroU32::new(2), ..Schedule::default() };
+    let intent = Intent {
+        content_id: "channel",
+        scheme: Scheme::find("cbcs").unwrap(),
+        keys: &KeyRule::Preset(Preset::Preset1).assign(&substreams).unwrap(),
+        systems: &drm::parse_list("widevine").unwrap(),
+        manifests: &[ManifestKind::Dash],
+        vector: None,
+        skd_template: "skd://{kid}",
+        schedule,
+        periods: schedule.periods(6).unwrap(),
+    };
+    intent.request()
+}
+
+/// A key id of one byte.
+fn kid(byte: u8) -> Kid {
+    Kid::new([byte; 16])
+}
+
+fn first_bytes(answer: &Document) -> Vec<u8> {
+    answer.content_keys.iter().map(|key| key.kid.bytes()[0]).collect()
+}
+
+#[test]
+fn requests_have_a_rule_for_each_key_and_period() {
+    let request = request();
+    assert_eq!(request.content_keys.iter().map(|key| key.kid).collect::<HashSet<_>>().len(), 6);
+    let indexes: Vec<_> = request.periods.iter().map(|period| period.index).collect();
+    assert_eq!(indexes, [Some(0), Some(1), Some(2)]);
+    let rules: Vec<_> = request.usage_rules.iter().map(|rule| request.period_index(rule)).collect();
+    assert_eq!(rules, [0, 0, 1, 1, 2, 2].map(Some));
+    let version_1 = SpekeVersion::V1.write(&request).unwrap_err().to_string();
+    assert!(version_1.contains("3 key periods, a key server of SPEKE 1"), "{version_1}");
+}
+
+#[test]
+fn a_schedule_file_goes_by_label_and_period_or_by_order() {
+    let http = HttpClient::new().unwrap();
+    let line = |label: &str, byte: u8| {
+        format!("{label}{}:{}\n", format!("{byte:02x}").repeat(16), format!("{:02x}", byte + 1).repeat(16))
+    };
+    let labelled: String = [("a1@1=", 4), ("v1@0=", 1), ("V1@1=", 3), ("a1@0=", 2), ("v1@2=", 5), ("a1@2=", 6)]
+        .map(|(label, byte)| line(label, byte))
+        .concat();
+    let later = labelled.clone() + &line("v1@3=", 7) + &line("a1@3=", 8);
+    let ordered: String = (1..=6).map(|byte| line("", byte)).collect();
+    for text in [&labelled, &later, &ordered] {
+        let answer = KeyFile::parse(text).unwrap().exchange(&http, request()).unwrap();
+        assert_eq!(first_bytes(&answer), [1, 2, 3, 4, 5, 6], "{text}");
+    }
+    let short = KeyFile::parse(&ordered[..ordered.len() / 2]).unwrap();
+    let error = short.exchange(&http, request()).unwrap_err().to_string();
+    assert!(error.contains("has 3 keys, wanted are 6: v1@0, a1@0, v1@1"), "{error}");
+}
+
+/// A document with a key for pictures and one for sound in each period of these indexes.
+fn document(indexes: &[i64]) -> Document {
+    let mut document = Document::default();
+    for (number, index) in (0..).zip(indexes) {
+        let period = ContentKeyPeriod {
+            id: Some(format!("period{index}")),
+            index: Some(*index),
+            ..ContentKeyPeriod::default()
+        };
+        for (offset, is_video) in [(1, true), (2, false)] {
+            let kid = kid(16 * number + offset);
+            let value = Some(Secret::new([9; 16]));
+            document.content_keys.push(ContentKey { value, ..ContentKey::new(kid) });
+            document.usage_rules.push(ContentKeyUsageRule {
+                key_period_filters: period.id.clone().into_iter().collect(),
+                video_filters: is_video.then(VideoFilter::default).into_iter().collect(),
+                audio_filters: (!is_video).then(AudioFilter::default).into_iter().collect(),
+                ..ContentKeyUsageRule::new(kid)
+            });
+        }
+        document.periods.push(period);
+    }
+    document
+}
+
+#[test]
+fn periods_of_a_document_are_taken_in_the_order_of_their_index() {
+    let http = HttpClient::new().unwrap();
+    let file = |indexes: &[i64]| CpixFile::new(document(indexes), Strictness::Cpix);
+    let answer = file(&[7, 8, 9, 10]).exchange(&http, request()).unwrap();
+    assert_eq!(first_bytes(&answer), [0x01, 0x02, 0x11, 0x12, 0x21, 0x22]);
+    let answer = file(&[9, 7, 8]).exchange(&http, request()).unwrap();
+    assert_eq!(first_bytes(&answer), [0x11, 0x12, 0x21, 0x22, 0x01, 0x02]);
+    let error = file(&[7, 8]).exchange(&http, request()).unwrap_err().to_string();
+    assert!(error.contains("no key for crypto period 2: the document has 2 periods"), "{error}");
+}
+
+#[cfg(feature = "server")]
+#[test]
+fn the_key_server_gives_each_rule_of_each_period_a_key() {
+    use drm_pack::server::{Fault, speke};
+    for version in speke::VERSIONS {
+        let dialect = SpekeVersion::find(version.speke).unwrap();
+        let written = dialect.write(&request()).unwrap();
+        let dev = DevKeys::new("seed");
+        let answer = cpix::read(&speke::answer(&dev, version, Fault::None, &written).unwrap()).unwrap();
+        let checked = check(&request(), answer).unwrap();
+        let values: HashSet<_> =
+            checked.content_keys.iter().map(|key| *key.value.as_ref().unwrap().expose()).collect();
+        assert_eq!((values.len(), checked.periods.len()), (6, 3));
+        // Other key ids are told apart by track type and period.
+        let replaced = speke::answer(&dev, version, Fault::ReplacedKids, &written).unwrap();
+        let checked = check(&request(), cpix::read(&replaced).unwrap()).unwrap();
+        let asked = request();
+        for (asked, got) in asked.content_keys.iter().zip(&checked.content_keys) {
+            assert_eq!(asked.kid.bytes().map(|byte| !byte), *got.kid.bytes());
+        }
+    }
 }

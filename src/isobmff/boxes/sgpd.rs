@@ -32,11 +32,21 @@ pub struct CencSampleEncryptionInformationGroupEntry {
     pub constant_iv: Option<Vec<u8>>,
 }
 
+/// Whether the length of each entry is written, in the box or before the entry.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lengths {
+    Stated,
+    Absent,
+}
+
 impl Sgpd {
     /// `grouping_type` of these groups.
     pub const SEIG: FourCc = FourCc(*b"seig");
 
     /// Reads the payload; `None` when it is of another grouping type.
+    ///
+    /// Version 2 has no lengths in the edition that brought it and `default_length` in later ones: the form
+    /// that fills the box is the one that was written.
     ///
     /// # Errors
     /// When it is cut off.
@@ -46,17 +56,26 @@ impl Sgpd {
         if reader.fourcc()? != Self::SEIG {
             return Ok(None);
         }
-        let default_length = if version == 1 { reader.u32()? } else { 0 };
+        if version >= 2
+            && let Ok((sgpd, 0)) = Self::parse_form(version, Lengths::Absent, reader.clone())
+        {
+            return Ok(Some(sgpd));
+        }
+        let lengths = if version == 0 { Lengths::Absent } else { Lengths::Stated };
+        Ok(Some(Self::parse_form(version, lengths, reader)?.0))
+    }
+
+    /// Reads what follows `grouping_type`; also says how many bytes are left.
+    fn parse_form(version: u8, lengths: Lengths, mut reader: Reader<'_>) -> Result<(Self, usize)> {
+        let default_length = (lengths == Lengths::Stated).then(|| reader.u32()).transpose()?;
         let default_group_description_index = (version >= 2).then(|| reader.u32()).transpose()?;
         let entry_count = reader.u32()?;
         check_count(&reader, entry_count, 20)?;
         let mut entries = Vec::new();
         for _ in 0..entry_count {
-            // Version 1 states the length of each entry, in the box or before the entry; other versions do not.
             let length = match default_length {
-                0 if version == 1 => Some(reader.u32()?),
-                0 => None,
-                length => Some(length),
+                Some(0) => Some(reader.u32()?),
+                length => length,
             };
             entries.push(match length {
                 Some(length) => {
@@ -66,7 +85,7 @@ impl Sgpd {
                 None => CencSampleEncryptionInformationGroupEntry::parse(&mut reader)?,
             });
         }
-        Ok(Some(Self { default_group_description_index, entries }))
+        Ok((Self { default_group_description_index, entries }, reader.remaining()))
     }
 
     /// The payload: version 1, with one `default_length` when all entries have it; version 2 when there is a
@@ -81,10 +100,11 @@ impl Sgpd {
             entries.iter().map(|entry| u32::try_from(entry.len()).unwrap_or(u32::MAX)).collect();
         let first = lengths.first().copied().unwrap_or(0);
         let default_length = if lengths.iter().all(|length| *length == first) { first } else { 0 };
-        out.extend(self.default_group_description_index.unwrap_or(default_length).to_be_bytes());
+        out.extend(default_length.to_be_bytes());
+        out.extend(self.default_group_description_index.iter().flat_map(|index| index.to_be_bytes()));
         out.extend(u32::try_from(entries.len()).unwrap_or(u32::MAX).to_be_bytes());
         for (entry, length) in entries.iter().zip(lengths) {
-            if version == 1 && default_length == 0 {
+            if default_length == 0 {
                 out.extend(length.to_be_bytes());
             }
             out.extend(entry);
@@ -192,11 +212,13 @@ mod tests {
                 assert_eq!(Sgpd::parse(&payload).unwrap().unwrap(), sgpd);
                 assert!((0..payload.len()).all(|end| Sgpd::parse(&payload[..end]).is_err()));
             }
-            // Version 0 states no length at all.
+            // Version 0 states no length at all, nor does version 2 of the first edition that has it.
             let bare: Vec<u8> = entries.iter().flat_map(|entry| entry.write()).collect();
             let count = u32::try_from(entries.len()).unwrap().to_be_bytes();
-            let payload = [&[0; 4][..], b"seig", &count, &bare].concat();
-            assert_eq!(Sgpd::parse(&payload).unwrap().unwrap().entries, entries);
+            for head in [&b"\0\0\0\0seig"[..], b"\x02\0\0\0seig\0\0\0\x01"] {
+                let payload = [head, &count, &bare].concat();
+                assert_eq!(Sgpd::parse(&payload).unwrap().unwrap().entries, entries);
+            }
         }
         assert_eq!(
             Sgpd { entries: vec![entry(None)], ..Sgpd::default() }.write()[8..12],
