@@ -31,7 +31,7 @@ impl ProtectedPackage {
     pub(super) fn phase(&self, file: &str, end: Option<u64>) -> Option<Phase> {
         let phases = self.phases.get(file)?;
         let before = phases.iter().rev().find(|(start, _)| end.is_none_or(|end| *start < end));
-        before.or(phases.first()).map(|(_, phase)| *phase)
+        before.or_else(|| phases.first()).map(|(_, phase)| *phase)
     }
 }
 

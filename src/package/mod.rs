@@ -23,4 +23,4 @@ pub use rendition::{ProtectedRendition, random_access_fragments};
 pub use resource::{Changed, Edit, rewrite};
 pub use schedule::{MAX_PERIODS, Phase, Schedule};
 pub use segments::{Boundaries, CmafSegment, MAX_CHUNK_BYTES, Segments};
-pub use track::{CryptoPeriod, MediaTrack, ProtectedTrack, clear_tracks, media_tracks};
+pub use track::{CryptoPeriod, MediaTrack, PeriodKey, ProtectedTrack, clear_tracks, media_tracks};

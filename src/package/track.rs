@@ -95,6 +95,9 @@ pub struct ProtectedTrack {
     pub start: u64,
 }
 
+/// What protects the samples of a fragment, and the whole `pssh` boxes that its `moof` carries.
+pub type PeriodKey<'a> = (&'a TrackProtection, &'a [Vec<u8>]);
+
 /// A crypto period that is not the first.
 #[derive(Clone, Debug)]
 pub struct CryptoPeriod {
@@ -159,7 +162,7 @@ impl ProtectedTrack {
     ///
     /// # Errors
     /// When there are fewer crypto periods.
-    pub fn protection_in(&self, phase: Phase) -> Result<Option<(&TrackProtection, &[Vec<u8>])>> {
+    pub fn protection_in(&self, phase: Phase) -> Result<Option<PeriodKey<'_>>> {
         match phase {
             Phase::Clear => Ok(None),
             Phase::Period(0) => Ok(Some((&self.protection, &[]))),

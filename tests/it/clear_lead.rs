@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use drm_pack::base::Kid;
 use drm_pack::isobmff::boxes::Tfhd;
 use drm_pack::isobmff::file::moov;
 use drm_pack::isobmff::parse_file;
@@ -11,9 +12,10 @@ use drm_pack::job::{Job, Layout};
 use drm_pack::package::Preset;
 
 use crate::media::root;
-use crate::pack::{job, pack, packages, unpack};
+use crate::pack::{job, key, pack, packages, unpack};
+use crate::trace::{ffmpeg, ffmpeg_is_there};
 
-pub(crate) fn media_data(path: &Path) -> Vec<u8> {
+fn media_data(path: &Path) -> Vec<u8> {
     let boxes = parse_file(&fs::read(path).unwrap()).unwrap();
     boxes.iter().filter(|node| node.is(b"mdat")).flat_map(|node| node.payload().to_vec()).collect()
 }
@@ -60,7 +62,7 @@ fn clear_fragments_name_the_clear_sample_entry_and_have_no_auxiliary_information
                     let tfhd = Tfhd::parse(traf.find(&[b"tfhd"]).unwrap().payload()).unwrap();
                     assert_eq!(tfhd.sample_description_index, Some(if is_clear { 2 } else { 1 }), "{name}");
                     assert_eq!(traf.find(&[b"senc"]).is_none(), is_clear, "{name}");
-                    assert!(!is_clear || traf.find(&[b"saiz"]).or(traf.find(&[b"saio"])).is_none());
+                    assert!(!is_clear || traf.find(&[b"saiz"]).is_none() && traf.find(&[b"saio"]).is_none());
                     assert!(traf.find(&[b"sgpd"]).is_none());
                 }
             }
@@ -126,7 +128,7 @@ fn decrypting_undoes_a_clear_lead() {
 }
 
 /// Decrypts a packed package and compares the payload of each media file with the source.
-pub(crate) fn check_decrypted(input: &Path, out: &Path) {
+fn check_decrypted(input: &Path, out: &Path) {
     let name = input.file_name().unwrap();
     let back = tempfile::tempdir().unwrap();
     let report = unpack(&out.join(name), back.path()).unwrap();
@@ -138,4 +140,39 @@ pub(crate) fn check_decrypted(input: &Path, out: &Path) {
         compared += usize::from(!source.is_empty());
     }
     assert!(compared > 0);
+}
+
+/// The hashes of the decoded pictures or sound.
+fn decoded(file: &Path, kid: &str) -> String {
+    let key = key(Kid::parse(kid).unwrap());
+    let hex: String = key.expose().iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut command = ffmpeg();
+    command.args(["-v", "error", "-decryption_key", &hex, "-i"]).arg(file).args(["-f", "framemd5", "-"]);
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn ffmpeg_plays_a_clear_lead_like_a_file_without_one() {
+    if !ffmpeg_is_there() {
+        return;
+    }
+    for scheme in ["cenc", "cbcs"] {
+        let packed = |seconds| {
+            let out = tempfile::tempdir().unwrap();
+            let layout = Some(Layout::SingleFile);
+            let report =
+                pack(&Job { layout, ..with_lead("mp4/av.mp4", scheme, seconds) }, out.path()).unwrap();
+            let decoded =
+                ["v1.mp4", "a1.mp4"].map(|name| decoded(&out.path().join(name), &report.tracks[0].kid));
+            assert!(decoded[0].lines().count() > 200 && decoded[1].lines().count() > 300);
+            decoded
+        };
+        assert!(packed(2.0) == packed(0.0), "{scheme}");
+    }
 }

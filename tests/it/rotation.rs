@@ -5,7 +5,7 @@ use std::fs;
 use std::num::NonZeroU32;
 use std::path::Path;
 
-use drm_pack::base::{Kid, Secret};
+use drm_pack::base::{Kid, Result, Secret};
 use drm_pack::codec::TrackKind;
 use drm_pack::cpix::usage::Strictness;
 use drm_pack::cpix::{
@@ -13,16 +13,19 @@ use drm_pack::cpix::{
 };
 use drm_pack::drm::{self, ManifestKind};
 use drm_pack::io::HttpClient;
-use drm_pack::isobmff::boxes::{Sbgp, Sgpd};
-use drm_pack::isobmff::parse_file;
+use drm_pack::isobmff::boxes::{Sbgp, Senc, Sgpd};
+use drm_pack::isobmff::file::moov;
+use drm_pack::isobmff::fragment::TrackFragment;
+use drm_pack::isobmff::track::{tracks, trexes};
+use drm_pack::isobmff::{BoxNode, parse_file};
 use drm_pack::job::{Job, Layout};
 use drm_pack::keys::{CpixFile, DevKeys, KeyFile, KeyServer, SpekeVersion, check};
-use drm_pack::package::{Intent, KeyRule, Preset, Schedule, Substream};
-use drm_pack::protect::Scheme;
+use drm_pack::package::{Changed, Edit, Intent, KeyRule, Preset, Schedule, Substream, rewrite};
+use drm_pack::protect::{FragmentDecryptor, Protected, Scheme, protected_entry};
 
-use crate::clear_lead::{check_decrypted, shape};
+use crate::clear_lead::shape;
 use crate::media::root;
-use crate::pack::{job, pack, packages};
+use crate::pack::{job, key, pack};
 
 fn rotating(input: &str, drm: &str, scheme: &str, every: u32) -> Job {
     Job { rotate_every: Some(every), ..job(&root().join("fixtures/clip").join(input), drm, scheme) }
@@ -92,16 +95,94 @@ fn a_lead_and_periods_go_together() {
     let job = Job { clear_lead: 2.0, ..rotating("hls-byterange/master.m3u8", "widevine", "cenc", 1) };
     pack(&job, out.path()).unwrap();
     assert_eq!(shape(&out.path().join("v1/media.m3u8")), "sksksks");
-    check_decrypted(Path::new(&job.inputs[0]), out.path());
+}
+
+/// Deciphers fragments by their own groups, or as the first sample entry says.
+struct ByGroup {
+    protected: Protected,
+    kids: HashSet<Kid>,
+}
+
+impl Edit for ByGroup {
+    fn moov(&mut self, moov: &mut BoxNode) -> Result<()> {
+        self.protected = protected_entry(&tracks(moov)?[0].sample_entries[0])?.unwrap();
+        Ok(())
+    }
+
+    fn fragment(
+        &mut self,
+        moof: &mut BoxNode,
+        fragments: &[TrackFragment],
+        data: &mut [u8],
+        data_position: u64,
+    ) -> Result<Changed> {
+        let traf = moof.find(&[b"traf"]).unwrap();
+        let mut tenc = self.protected.tenc.clone();
+        if let Some(sgpd) = traf.find(&[b"sgpd"]) {
+            let entry = Sgpd::parse(sgpd.payload())?.unwrap().entries.remove(0);
+            let pattern = (tenc.default_crypt_byte_block, tenc.default_skip_byte_block);
+            assert_eq!((entry.crypt_byte_block, entry.skip_byte_block), pattern, "the pattern of tenc");
+            assert_eq!(entry.per_sample_iv_size, tenc.default_per_sample_iv_size);
+            (tenc.default_kid, tenc.default_constant_iv) = (entry.kid, entry.constant_iv);
+        }
+        let Some(senc) = traf.find(&[b"senc"]) else { return Ok(Changed::No) };
+        self.kids.insert(tenc.default_kid);
+        let entries = Senc::parse(senc.payload(), tenc.default_per_sample_iv_size)?.entries;
+        let decryptor =
+            FragmentDecryptor::new(self.protected.scheme()?, tenc.clone(), &key(tenc.default_kid));
+        for (index, sample) in fragments[0].samples.iter().enumerate() {
+            let start = usize::try_from(sample.position - data_position).unwrap();
+            let entry = entries.get(index).cloned().unwrap_or_default();
+            decryptor.decrypt(&mut data[start..start + sample.size as usize], &entry)?;
+        }
+        Ok(Changed::Yes)
+    }
+}
+
+fn payload(bytes: &[u8]) -> Vec<u8> {
+    let boxes = parse_file(bytes).unwrap();
+    boxes.iter().filter(|node| node.is(b"mdat")).flat_map(|node| node.payload().to_vec()).collect()
+}
+
+/// Deciphers the files of one rendition, the first with its init segment, and compares each with its source.
+fn check_rendition(input: &Path, out: &Path, names: &[&str]) -> HashSet<Kid> {
+    let read = |folder: &Path, name: &str| fs::read(folder.join(name)).unwrap();
+    let init = moov(&read(out, names[0])).unwrap();
+    let protected = protected_entry(&tracks(&init).unwrap()[0].sample_entries[0]).unwrap().unwrap();
+    let mut edit = ByGroup { protected, kids: HashSet::new() };
+    for name in names {
+        let mut back = Vec::new();
+        rewrite(&read(out, name), &mut back, &trexes(&init).unwrap(), &mut edit).unwrap();
+        assert!(payload(&back) == payload(&read(input, name)), "{name}");
+    }
+    edit.kids
 }
 
 #[test]
-fn decrypting_undoes_key_changes() {
-    for (input, drm) in packages() {
-        for (scheme, preset) in [("cenc", Preset::Preset0), ("cbcs", Preset::Preset1)] {
+fn the_key_of_each_fragments_group_gives_the_source() {
+    let folders = |folder: &str, numbers: std::ops::RangeInclusive<u32>, init: &str| -> Vec<String> {
+        let files = numbers.map(|number| format!("{folder}/{number}.m4s"));
+        std::iter::once(format!("{folder}/{init}")).chain(files).collect()
+    };
+    let cases = [
+        ("dash/manifest.mpd", vec![folders("0", 1..=4, "init.mp4"), folders("2", 1..=5, "init.mp4")]),
+        ("hls/master.m3u8", vec![folders("v1", 0..=3, "init_0.mp4"), folders("audio", 0..=3, "init_2.mp4")]),
+        ("hls-byterange/master.m3u8", vec![vec!["v1/media.mp4".into()], vec!["audio/media.mp4".into()]]),
+        ("dash-segment-base/manifest.mpd", vec![vec!["video.mp4".into()], vec!["audio.mp4".into()]]),
+    ];
+    for (input, renditions) in cases {
+        for (scheme, preset, lead) in
+            [("cenc", Preset::Preset0, 0.0), ("cbcs", Preset::Preset1, 0.0), ("cbcs", Preset::Preset0, 2.0)]
+        {
             let out = tempfile::tempdir().unwrap();
-            pack(&Job { rotate_every: Some(1), preset, ..job(&input, drm, scheme) }, out.path()).unwrap();
-            check_decrypted(&input, out.path());
+            let job = Job { preset, clear_lead: lead, ..rotating(input, "widevine", scheme, 1) };
+            pack(&job, out.path()).unwrap();
+            let folder = root().join("fixtures/clip").join(input).parent().unwrap().to_owned();
+            for names in &renditions {
+                let names: Vec<_> = names.iter().map(String::as_str).collect();
+                let kids = check_rendition(&folder, out.path(), &names);
+                assert!(kids.len() >= 3, "{input} {}: {} keys", names[0], kids.len());
+            }
         }
     }
 }
@@ -179,9 +260,10 @@ fn a_schedule_file_goes_by_label_and_period_or_by_order() {
     let line = |label: &str, byte: u8| {
         format!("{label}{}:{}\n", format!("{byte:02x}").repeat(16), format!("{:02x}", byte + 1).repeat(16))
     };
-    let labelled: String = [("a1@1=", 4), ("v1@0=", 1), ("V1@1=", 3), ("a1@0=", 2), ("v1@2=", 5), ("a1@2=", 6)]
-        .map(|(label, byte)| line(label, byte))
-        .concat();
+    let labelled: String =
+        [("a1@1=", 4), ("v1@0=", 1), ("V1@1=", 3), ("a1@0=", 2), ("v1@2=", 5), ("a1@2=", 6)]
+            .map(|(label, byte)| line(label, byte))
+            .concat();
     let later = labelled.clone() + &line("v1@3=", 7) + &line("a1@3=", 8);
     let ordered: String = (1..=6).map(|byte| line("", byte)).collect();
     for text in [&labelled, &later, &ordered] {
