@@ -1,26 +1,30 @@
 //! The product, still pure: a plan is applied to init segments, segments, files and manifests — ISO/IEC 23000-19.
 
 mod assignment;
+mod auxiliary;
 mod cmaf;
 mod decrypt;
 mod key_change;
+mod media_data;
 mod offsets;
 mod plan;
 mod protect;
 mod rendition;
 mod resource;
+mod sample_decryption;
 mod schedule;
 mod segments;
 mod track;
 
 pub use assignment::{Assignment, KeyPurpose, KeyRule, Preset, Substream};
 pub use cmaf::{Cmaf, WrittenSegment};
-pub use decrypt::{Decrypt, FindKey};
+pub use decrypt::Decrypt;
 pub use offsets::OffsetMap;
 pub use plan::{Intent, Plan, PlannedKey};
 pub use protect::{Protect, Totals};
 pub use rendition::{ProtectedRendition, random_access_fragments};
 pub use resource::{Changed, Edit, rewrite};
+pub use sample_decryption::FindKey;
 pub use schedule::{MAX_PERIODS, Phase, Schedule};
 pub use segments::{Boundaries, CmafSegment, MAX_CHUNK_BYTES, Segments};
 pub use track::{CryptoPeriod, MediaTrack, PeriodKey, ProtectedTrack, clear_tracks, media_tracks};

@@ -12,6 +12,7 @@
 mod clear_lead;
 mod contract;
 mod cpix;
+mod decrypt_styles;
 mod errors;
 mod hevc_slice_headers;
 mod hevc_stream;
