@@ -128,7 +128,7 @@ fn decrypting_undoes_a_clear_lead() {
 }
 
 /// Decrypts a packed package and compares the payload of each media file with the source.
-fn check_decrypted(input: &Path, out: &Path) {
+pub(crate) fn check_decrypted(input: &Path, out: &Path) {
     let name = input.file_name().unwrap();
     let back = tempfile::tempdir().unwrap();
     let report = unpack(&out.join(name), back.path()).unwrap();

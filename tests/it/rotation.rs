@@ -23,9 +23,9 @@ use drm_pack::keys::{CpixFile, DevKeys, KeyFile, KeyServer, SpekeVersion, check}
 use drm_pack::package::{Changed, Edit, Intent, KeyRule, Preset, Schedule, Substream, rewrite};
 use drm_pack::protect::{FragmentDecryptor, Protected, Scheme, protected_entry};
 
-use crate::clear_lead::shape;
+use crate::clear_lead::{check_decrypted, shape};
 use crate::media::root;
-use crate::pack::{job, key, pack};
+use crate::pack::{job, key, pack, packages};
 
 fn rotating(input: &str, drm: &str, scheme: &str, every: u32) -> Job {
     Job { rotate_every: Some(every), ..job(&root().join("fixtures/clip").join(input), drm, scheme) }
@@ -183,6 +183,18 @@ fn the_key_of_each_fragments_group_gives_the_source() {
                 let kids = check_rendition(&folder, out.path(), &names);
                 assert!(kids.len() >= 3, "{input} {}: {} keys", names[0], kids.len());
             }
+        }
+    }
+}
+
+#[test]
+fn decrypting_undoes_key_changes_and_leads() {
+    for (input, drm) in packages() {
+        for (scheme, preset, clear_lead) in [("cenc", Preset::Preset0, 2.0), ("cbcs", Preset::Preset1, 0.0)] {
+            let out = tempfile::tempdir().unwrap();
+            let job = Job { rotate_every: Some(1), preset, clear_lead, ..job(&input, drm, scheme) };
+            pack(&job, out.path()).unwrap();
+            check_decrypted(&input, out.path());
         }
     }
 }
