@@ -13,7 +13,7 @@ use drm_pack::isobmff::BoxNode;
 use drm_pack::isobmff::file::moov;
 use drm_pack::isobmff::samples::samples;
 use drm_pack::isobmff::track::trexes;
-use drm_pack::package::{ProtectedTrack, media_tracks, protect_segment};
+use drm_pack::package::{ProtectedRendition, ProtectedTrack, media_tracks};
 use drm_pack::protect::{Cipher, Iv, Pattern, SampleIvs, Scheme, TrackProtection};
 
 const NAL_UNITS: usize = 64;
@@ -127,7 +127,14 @@ fn segments(c: &mut Criterion) {
     for scheme in ["cenc", "cbcs"] {
         let tracks = tracks(&clip, scheme);
         group.bench_function(format!("protect {scheme}"), |b| {
-            b.iter(|| protect_segment(&clip.init, clip.segment.clone(), &tracks, 0).unwrap());
+            let rendition = ProtectedRendition {
+                tracks: tracks.clone(),
+                clear: Vec::new(),
+                pssh: Vec::new(),
+                trexes: trexes(&clip.init).unwrap(),
+                first_segment: 0,
+            };
+            b.iter(|| rendition.segment(&clip.segment, 0).unwrap());
         });
     }
     group.finish();

@@ -118,6 +118,12 @@ pub(super) struct JobArgs {
     /// Protect picture tracks of MP4 inputs whole when their codec is not known, instead of refusing them
     #[arg(long)]
     pub(super) allow_full_sample: bool,
+    /// Leave segments clear that begin before this time, in seconds
+    #[arg(long, value_name = "S", default_value_t = 0.0, hide_default_value = true)]
+    pub(super) clear_lead: f64,
+    /// Change keys after every N segments
+    #[arg(long, value_name = "N")]
+    pub(super) rotate_every: Option<u32>,
     /// Most encrypted substreams that the vendor takes [default: 9 with --drmtoday]
     #[arg(long, value_name = "N")]
     pub(super) max_substreams: Option<usize>,
@@ -222,7 +228,7 @@ pub(super) struct KeyArgs {
     /// With --drmtoday: keys and key ids that the server makes for each stream type of its configuration
     #[arg(long, requires = "drmtoday")]
     pub(super) generate: bool,
-    /// Lines [LABEL=]KID:KEY[:IV] in hex, # comments; - is standard input
+    /// Lines [LABEL=]KID:KEY[:IV] in hex, LABEL@PERIOD=… with --rotate-every, # comments; - is standard input
     #[arg(long, value_name = "FILE")]
     pub(super) key_file: Option<PathBuf>,
     /// A CPIX document with keys, usage rules and signaling
@@ -322,7 +328,7 @@ pub(super) struct DecryptArgs {
     /// Output folder; it appears when everything in it is whole
     #[arg(long, value_name = "DIR")]
     pub(super) out: PathBuf,
-    /// Lines [LABEL=]KID:KEY[:IV] in hex, # comments; - is standard input
+    /// Lines [LABEL=]KID:KEY[:IV] in hex, LABEL@PERIOD=… with --rotate-every, # comments; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "cpix", required_unless_present = "cpix")]
     pub(super) key_file: Option<PathBuf>,
     /// A CPIX document

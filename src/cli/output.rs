@@ -8,7 +8,7 @@ use clap::CommandFactory;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::base::{Error, Result};
-use crate::job::{Event, Report};
+use crate::job::{Event, KeyRotation, Report};
 use crate::keys::KeyServer;
 
 use super::args::Args;
@@ -118,6 +118,12 @@ pub(super) fn report(report: &Report, out: &std::path::Path) -> String {
             "{:4} {:6} {:16} {:>9}  {}  key {}  {} samples  {}\n",
             track.id, track.kind, track.codec, shape, track.scheme, track.kid, track.samples, track.source
         ));
+    }
+    if let Some(seconds) = report.clear_lead {
+        text.push_str(&format!("clear lead of {seconds} s\n"));
+    }
+    if let Some(KeyRotation { every, periods, mode }) = &report.key_rotation {
+        text.push_str(&format!("{periods} crypto periods of {every} segments, {mode}\n"));
     }
     let bytes: u64 = report.outputs.iter().map(|output| output.bytes).sum();
     text.push_str(&format!(

@@ -92,5 +92,7 @@ pub(super) fn job(inputs: &[String], drm: &str, args: &JobArgs, limit: Option<us
         skd_template: args.skd_template.clone(),
         allow_full_sample: args.allow_full_sample,
         max_substreams: args.max_substreams.or(limit),
+        clear_lead: args.clear_lead,
+        rotate_every: args.rotate_every,
     })
 }

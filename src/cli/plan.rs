@@ -38,7 +38,8 @@ fn text(report: &PlanReport) -> String {
     }
     for key in &report.keys {
         let tracks = if key.tracks.is_empty() { "no track".to_owned() } else { key.tracks.join(", ") };
-        let _ = writeln!(text, "\nkey {} {}: {tracks}", key.kid, key.track_type);
+        let period = key.period.map(|period| format!(" period {period}")).unwrap_or_default();
+        let _ = writeln!(text, "\nkey {} {}{period}: {tracks}", key.kid, key.track_type);
         for signal in &key.signaling {
             let _ = writeln!(text, "  {:10} {}", signal.system, signal.places.join(", "));
         }

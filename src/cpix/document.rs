@@ -227,6 +227,9 @@ impl ContentKey {
     }
 }
 
+/// The name of the filter that ties a usage rule to key periods.
+pub const KEY_PERIOD_FILTER: &str = "KeyPeriodFilter";
+
 impl ContentKeyUsageRule {
     /// A rule without a filter.
     pub fn new(kid: Kid) -> Self {
@@ -255,9 +258,9 @@ impl ContentKeyUsageRule {
             asked.into_iter().find(|(asked, _)| *asked).map(|(_, name)| name)
         });
         let named = [
-            (!self.key_period_filters.is_empty(), "KeyPeriodFilter"),
             (!self.label_filters.is_empty(), "LabelFilter"),
             (!self.bitrate_filters.is_empty(), "BitrateFilter"),
+            (!self.key_period_filters.is_empty(), KEY_PERIOD_FILTER),
         ];
         let named = named.into_iter().find(|(there, _)| *there).map(|(_, name)| name);
         self.other_filters.first().map(String::as_str).or(video).or(named)
@@ -304,6 +307,13 @@ impl Document {
     /// The content key of this id.
     pub fn content_key(&self, kid: Kid) -> Option<&ContentKey> {
         self.content_keys.iter().find(|key| key.kid == kid)
+    }
+
+    /// The number of the key period that a rule is for; `None` when it is for all.
+    pub fn period_index(&self, rule: &ContentKeyUsageRule) -> Option<i64> {
+        let id = rule.key_period_filters.first()?;
+        let place = self.periods.iter().position(|period| period.id.as_ref() == Some(id))?;
+        self.periods.get(place)?.index.or_else(|| i64::try_from(place).ok())
     }
 
     /// What this system is told about this key.

@@ -18,7 +18,7 @@ mod write_usage;
 
 pub use document::{
     AudioFilter, BitrateFilter, ContentKey, ContentKeyPeriod, ContentKeyUsageRule, DeliveryData, Document,
-    DrmSystem, HlsSignalingData, UpdateHistoryItem, VideoFilter,
+    DrmSystem, HlsSignalingData, KEY_PERIOD_FILTER, UpdateHistoryItem, VideoFilter,
 };
 pub use original::{Original, recipients};
 pub(crate) use read::not_xml;

@@ -42,16 +42,20 @@ pub struct Protected {
     pub descriptors: Vec<Element>,
 }
 
-/// The descriptors of one key: the protection scheme with the key id first, then one for each system.
+/// The descriptors of one key: the protection scheme with the key id first, then one for each system. There is
+/// no key id when keys change in the media.
 ///
 /// # Errors
 /// When a system's data is not XML elements, or uses a prefix that nobody declares.
-pub fn descriptors(scheme: &str, kid: Kid, systems: &[SystemDescriptor<'_>]) -> Result<Vec<Element>> {
-    let mp4_protection = Element::new("ContentProtection")
-        .with(&declaration(CENC.0), CENC.1)
-        .with("schemeIdUri", MP4_PROTECTION)
-        .with("value", scheme)
-        .with("cenc:default_KID", &kid.to_string());
+pub fn descriptors(scheme: &str, kid: Option<Kid>, systems: &[SystemDescriptor<'_>]) -> Result<Vec<Element>> {
+    let mut mp4_protection = Element::new("ContentProtection");
+    if kid.is_some() {
+        mp4_protection.set_attribute(&declaration(CENC.0), CENC.1);
+    }
+    let mut mp4_protection = mp4_protection.with("schemeIdUri", MP4_PROTECTION).with("value", scheme);
+    if let Some(kid) = kid {
+        mp4_protection.set_attribute("cenc:default_KID", &kid.to_string());
+    }
     let mut descriptors = vec![mp4_protection];
     for system in systems {
         let descriptor = descriptor(system).map_err(|error| {

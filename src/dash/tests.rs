@@ -73,7 +73,7 @@ fn protected(place: Place, key: u8) -> Protected {
         },
         SystemDescriptor { system_id: SystemId::new([0xEF; 16]), value: "", data: "", namespaces: &[] },
     ];
-    Protected { place, kid, descriptors: descriptors("cbcs", kid, &systems).unwrap() }
+    Protected { place, kid, descriptors: descriptors("cbcs", Some(kid), &systems).unwrap() }
 }
 
 /// Asserts the sequences of RepresentationBaseType and its extensions: Annex B.
@@ -444,7 +444,7 @@ fn data_that_is_not_well_formed_is_refused() {
         ["<cenc:pssh>", "<two:pro/>", "AAAA", "</fragment><fragment>", "<a two:b=\"\"/>", "<!DOCTYPE a>"]
     {
         let system = SystemDescriptor { system_id: SystemId::new([1; 16]), value: "", data, namespaces: &[] };
-        let error = descriptors("cenc", Kid::new([0; 16]), &[system]).unwrap_err();
+        let error = descriptors("cenc", Some(Kid::new([0; 16])), &[system]).unwrap_err();
         assert!(error.to_string().contains("01010101-0101"), "{error}");
     }
 }

@@ -80,6 +80,11 @@ pub trait System: Sync {
         false
     }
 
+    /// What its players are known not to do when keys change within a presentation.
+    fn rotation_limit(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Checks the key URI template before any key is fetched; `keys` is how many keys there will be.
     ///
     /// # Errors

@@ -61,6 +61,10 @@ impl System for PlayReady {
         true
     }
 
+    fn rotation_limit(&self) -> Option<&'static str> {
+        Some("some consoles and TVs do not follow keys that change in-band: test key changes on yours")
+    }
+
     fn request(&self, system: &mut DrmSystem, manifests: &[ManifestKind]) {
         fill::request_all(system, manifests);
     }

@@ -56,6 +56,12 @@ impl System for Widevine {
         true
     }
 
+    fn rotation_limit(&self) -> Option<&'static str> {
+        Some(
+            "some players ask for a license at the first key of an HLS playlist only: test key changes on yours",
+        )
+    }
+
     fn request(&self, system: &mut DrmSystem, manifests: &[ManifestKind]) {
         fill::request_all(system, manifests);
     }

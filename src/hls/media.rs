@@ -195,6 +195,43 @@ pub fn protect(playlist: &mut Playlist, key_lines: &[String]) -> Result<()> {
     version::raise(playlist, 1)
 }
 
+/// Puts each segment under keys of its own: the finished `EXT-X-KEY` tags of a run of segments and the line
+/// of the URI of its first segment, in order. A run without tags is clear.
+///
+/// Media initialization sections of sample encryption are clear, so that a map is not stated again behind new
+/// keys: §4.4.4.4.
+///
+/// # Errors
+/// When no run has a key, a clear run follows one with keys, or as [`protect`].
+pub fn protect_runs(playlist: &mut Playlist, runs: &[(usize, Vec<String>)]) -> Result<()> {
+    let first = runs.iter().position(|(_, lines)| !lines.is_empty());
+    let Some(first) = first else {
+        return Err(Error::usage("no EXT-X-KEY tag to protect the playlist with"));
+    };
+    let protected = runs.get(first..).unwrap_or_default();
+    if protected.iter().any(|(_, lines)| lines.is_empty()) {
+        return Err(Error::usage("clear segments behind protected ones").clause("RFC 8216bis §4.4.4.4"));
+    }
+    if let Some(key) = keys(playlist)?.iter().find(|key| key.encrypts()) {
+        return Err(Error::input("the playlist has keys already, expected clear segments")
+            .at("EXT-X-KEY")
+            .at(place(key.line)));
+    }
+    for (index, (line, lines)) in runs.iter().enumerate().skip(first).rev() {
+        let lines = key::checked_lines(lines, "EXT-X-KEY")?;
+        let is_first = index == 0;
+        let position = if is_first { key_position(playlist) } else { behind_segment_before(playlist, *line) };
+        playlist.insert(position, lines);
+    }
+    version::raise(playlist, 1)
+}
+
+/// The line behind the URI before this one: tags of the segment come after it.
+fn behind_segment_before(playlist: &Playlist, uri: usize) -> usize {
+    let before = playlist.lines().iter().take(uri).rposition(|line| matches!(line.kind(), LineKind::Uri(_)));
+    before.map_or_else(|| key_position(playlist), |line| line + 1)
+}
+
 fn key_position(playlist: &Playlist) -> usize {
     let lines = playlist.lines();
     let map = playlist.tags("EXT-X-MAP").next().map(|(index, _)| index);

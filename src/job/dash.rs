@@ -74,6 +74,16 @@ impl DashManifest {
         for file in files {
             package.file(index, file).map_err(at)?;
         }
+        // Decode times of a later Period say nothing of the ones before: a clear lead ends with the first.
+        let before = if representation.place.period == 0 { 0.0 } else { f64::INFINITY };
+        if let Media::Segments { references, .. } = &representation.media {
+            for reference in references {
+                let start = reference.range.as_ref().map_or(0, |range| range.start);
+                package.cut(index, start, (before, 0));
+            }
+        } else {
+            package.begins_after(index, (before, 0));
+        }
         self.renditions.push((representation.place, index));
         Ok(())
     }
@@ -118,11 +128,8 @@ impl DashManifest {
             let Some(rendition) = package.renditions.get(*index) else { continue };
             let Some(substream) = rendition.substreams.iter().flatten().next() else { continue };
             let key = plan.key(*substream)?;
-            protected.push(Protected {
-                place: *place,
-                kid: key.kid,
-                descriptors: content_protection(plan, key)?,
-            });
+            let descriptors = content_protection(plan, key)?;
+            protected.push(Protected { place: *place, kid: key.kid, descriptors });
         }
         self.mpd.protect(&protected).map_err(|error| error.at(self.name.clone()))?;
         self.write(done, env)
@@ -152,7 +159,11 @@ fn is_mp4(representation: &Representation) -> bool {
 }
 
 /// The descriptors of a key, from what each system is told about it.
+///
+/// Keys that change are in the media: there is no `default_KID`, which would be true of one period only, and
+/// no `pssh`, which would win over that of the media (DASH-IF IOP 6, in-band key rotation).
 pub(super) fn content_protection(plan: &Plan, key: &PlannedKey) -> Result<Vec<Element>> {
+    let rotates = plan.schedule.rotate_every.is_some();
     let systems: Vec<_> = key
         .systems
         .iter()
@@ -160,9 +171,9 @@ pub(super) fn content_protection(plan: &Plan, key: &PlannedKey) -> Result<Vec<El
         .map(|(system, data)| SystemDescriptor {
             system_id: system.system_id(),
             value: system.dash_value(),
-            data: data.content_protection_data.as_deref().unwrap_or_default(),
+            data: data.content_protection_data.as_deref().filter(|_| !rotates).unwrap_or_default(),
             namespaces: drm::NAMESPACES,
         })
         .collect();
-    descriptors(plan.scheme.name, key.kid, &systems)
+    descriptors(plan.scheme.name, (!rotates).then_some(key.kid), &systems)
 }

@@ -1,6 +1,5 @@
 //! The inverse job: a protected package or file is decrypted — ISO/IEC 23001-7, RFC 8216bis, ISO/IEC 23009-1.
 
-use std::collections::HashMap;
 use std::time::Instant;
 
 use rayon::prelude::*;
@@ -94,7 +93,7 @@ fn decrypt_package(
         .zip(jobs.par_iter())
         .map(|(done, (name, _))| done.map_err(|error: Error| error.at(name)))
         .collect::<Result<_>>()?;
-    let mut result = ProtectedPackage { outputs: Vec::new(), tracks: Vec::new(), offsets: HashMap::new() };
+    let mut result = ProtectedPackage::default();
     for ((name, _), (output, offsets)) in jobs.iter().zip(done) {
         result.outputs.push(output);
         if let Some(offsets) = offsets {

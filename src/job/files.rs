@@ -1,15 +1,12 @@
 //! The files of a package, written on all cores: protected as planned, or copied — ISO/IEC 23001-7.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use crate::base::Result;
 use crate::base::env::{Sink, Source, Store};
-use crate::isobmff::boxes::Trex;
-use crate::isobmff::track::trexes;
-use crate::package::{OffsetMap, Plan, Protect, ProtectedTrack, Substream, Totals, rewrite};
+use crate::package::{OffsetMap, Phase, Plan, ProtectedRendition, Substream, Totals, rewrite};
 
 use super::env::{Env, Event};
 use super::package::Package;
@@ -19,11 +16,23 @@ use super::report::{OutputReport, TrackReport};
 const COPY_BYTES: usize = 1 << 20;
 
 /// What became of a package.
+#[derive(Default)]
 pub(super) struct ProtectedPackage {
     pub(super) outputs: Vec<OutputReport>,
     pub(super) tracks: Vec<TrackReport>,
     /// Where the bytes of each media file went.
     pub(super) offsets: HashMap<String, OffsetMap>,
+    /// What protected each media file, from which byte of the source on.
+    pub(super) phases: HashMap<String, Vec<(u64, Phase)>>,
+}
+
+impl ProtectedPackage {
+    /// What protects the bytes of a file up to `end`, by what precedes it there.
+    pub(super) fn phase(&self, file: &str, end: Option<u64>) -> Option<Phase> {
+        let phases = self.phases.get(file)?;
+        let before = phases.iter().rev().find(|(start, _)| end.is_none_or(|end| *start < end));
+        before.or_else(|| phases.first()).map(|(_, phase)| *phase)
+    }
 }
 
 /// One file to be written.
@@ -37,10 +46,9 @@ struct FileJob<'a> {
 
 /// A rendition ready to be protected.
 struct Prepared {
-    tracks: Vec<ProtectedTrack>,
-    clear: Vec<u32>,
-    pssh: Vec<Vec<u8>>,
-    trexes: Vec<Trex>,
+    protected: ProtectedRendition,
+    /// Where segments begin when one file has all.
+    cuts: Vec<u64>,
     /// The substream of each protected track.
     substreams: Vec<usize>,
 }
@@ -53,7 +61,7 @@ pub(super) fn protect(
     store: &dyn Store,
     env: &Env<'_>,
 ) -> Result<ProtectedPackage> {
-    let prepared = prepare(package, plan)?;
+    let prepared = prepare(package, plan, store)?;
     let jobs = file_jobs(package);
     let mut total = 0;
     for job in &jobs {
@@ -64,7 +72,7 @@ pub(super) fn protect(
         .par_iter()
         .map(|job| {
             let prepared =
-                job.rendition.and_then(|index| prepared.get(index)).filter(|p| !p.tracks.is_empty());
+                job.rendition.and_then(|index| prepared.get(index)).filter(|p| !p.substreams.is_empty());
             let files =
                 job.rendition.and_then(|index| package.renditions.get(index)).map_or(0, |r| r.files.len());
             write_file(job, prepared, files, store, env).map_err(|error| error.at(job.name))
@@ -73,10 +81,10 @@ pub(super) fn protect(
     let mut tracks = Vec::new();
     for (number, substream) in substreams.iter().enumerate() {
         let facts = package.track_facts(number, substream)?;
-        tracks.push(facts.with_key(plan.key(number)?.kid, plan.scheme));
+        tracks.push(facts.with_keys(plan, number)?);
     }
-    let mut result = ProtectedPackage { outputs: Vec::new(), tracks, offsets: HashMap::new() };
-    for (job, (output, offsets, totals)) in jobs.iter().zip(done) {
+    let mut result = ProtectedPackage { tracks, ..ProtectedPackage::default() };
+    for (job, Done { output, offsets, totals, phases }) in jobs.iter().zip(done) {
         let numbers = job.rendition.and_then(|index| prepared.get(index)).map(|p| p.substreams.as_slice());
         for (number, totals) in numbers.unwrap_or_default().iter().zip(totals) {
             if let Some(report) = result.tracks.get_mut(*number) {
@@ -86,32 +94,29 @@ pub(super) fn protect(
         }
         result.outputs.push(output);
         result.offsets.insert(job.name.to_owned(), offsets);
+        result.phases.insert(job.name.to_owned(), phases);
     }
     Ok(result)
 }
 
-fn prepare(package: &Package, plan: &Plan) -> Result<Vec<Prepared>> {
+fn prepare(package: &Package, plan: &Plan, store: &dyn Store) -> Result<Vec<Prepared>> {
     let mut next_track = 0;
     package
         .renditions
         .iter()
         .map(|rendition| {
-            let mut tracks = Vec::new();
-            let substreams: Vec<usize> = rendition.substreams.iter().flatten().copied().collect();
-            for (media, slot) in rendition.tracks.iter().zip(&rendition.substreams) {
-                if let Some(substream) = slot {
-                    let protection = plan.protection(*substream, next_track)?;
-                    tracks.push(ProtectedTrack::new(media, Arc::new(protection))?);
-                    next_track += 1;
-                }
+            let (moov, slots) = (&rendition.moov, &rendition.substreams);
+            let mut protected = ProtectedRendition::of(moov, &rendition.tracks, plan, slots, next_track)?;
+            next_track += protected.tracks.len();
+            let (before, first_segment) = rendition.before;
+            protected.first_segment = first_segment;
+            let clear_lead = plan.schedule.clear_lead.saturating_sub(before);
+            protected.tracks.iter_mut().for_each(|track| track.schedule.clear_lead = clear_lead);
+            if let Some(first) = rendition.files.first().filter(|_| !clear_lead.is_zero()) {
+                protected.beginning_with(store.open(first)?.as_ref()).map_err(|error| error.at(first))?;
             }
-            Ok(Prepared {
-                tracks,
-                clear: rendition.clear_tracks(),
-                pssh: plan.pssh(&substreams)?,
-                trexes: trexes(&rendition.moov)?,
-                substreams,
-            })
+            let substreams = slots.iter().flatten().copied().collect();
+            Ok(Prepared { protected, cuts: rendition.sorted_cuts(), substreams })
         })
         .collect()
 }
@@ -132,34 +137,41 @@ fn file_jobs(package: &Package) -> Vec<FileJob<'_>> {
     jobs
 }
 
+/// A file that was written.
+struct Done {
+    output: OutputReport,
+    offsets: OffsetMap,
+    totals: Vec<Totals>,
+    phases: Vec<(u64, Phase)>,
+}
+
 fn write_file(
     job: &FileJob<'_>,
     prepared: Option<&Prepared>,
     files: usize,
     store: &dyn Store,
     env: &Env<'_>,
-) -> Result<(OutputReport, OffsetMap, Vec<Totals>)> {
+) -> Result<Done> {
     let source = store.open(job.name)?;
     let mut sink = env.output.create(job.name)?;
-    let (offsets, totals) = match prepared {
-        Some(prepared) => {
+    let (offsets, totals, phases) = match prepared {
+        Some(Prepared { protected, cuts, .. }) => {
             let mut edit = if files == 1 {
-                Protect::single_file(&prepared.tracks, &prepared.clear, &prepared.pssh)
+                protected.single_file(cuts)
             } else {
-                let number = u32::try_from(job.number).unwrap_or(u32::MAX);
-                Protect::segment(&prepared.tracks, &prepared.clear, &prepared.pssh, number)
+                protected.file(u32::try_from(job.number).unwrap_or(u32::MAX))
             };
-            let offsets = rewrite(source.as_ref(), sink.as_mut(), &prepared.trexes, &mut edit)?;
-            (offsets, edit.totals().to_vec())
+            let offsets = rewrite(source.as_ref(), sink.as_mut(), &protected.trexes, &mut edit)?;
+            (offsets, edit.totals().to_vec(), edit.phases().to_vec())
         }
         None => {
             copy(source.as_ref(), sink.as_mut())?;
-            (OffsetMap::default(), Vec::new())
+            (OffsetMap::default(), Vec::new(), Vec::new())
         }
     };
     let written = sink.commit()?;
     (env.observe)(Event::Advance(source.len()));
-    Ok((OutputReport::new(job.name, &written), offsets, totals))
+    Ok(Done { output: OutputReport::new(job.name, &written), offsets, totals, phases })
 }
 
 /// Copies a file as it is.

@@ -5,7 +5,7 @@ use crate::base::uri::resolve;
 use crate::base::{Error, Result};
 use crate::hls::multivariant::RenditionKind;
 use crate::hls::{Key, Playlist, PlaylistKind, media, multivariant};
-use crate::package::{Plan, PlannedKey};
+use crate::package::{Phase, Plan, PlannedKey};
 
 use super::env::Env;
 use super::files::ProtectedPackage;
@@ -97,7 +97,11 @@ fn media_playlist(
         }
     }
     let mut renditions = Vec::new();
+    let mut before = (0.0, 0);
+    let has_whole_segments = playlist.tags("EXT-X-I-FRAMES-ONLY").next().is_none();
     for segment in media::segments(&playlist).map_err(at)? {
+        let begin = before;
+        before = (before.0 + segment.duration, before.1 + 1);
         if segment.gap {
             continue;
         }
@@ -119,11 +123,60 @@ fn media_playlist(
         let rendition =
             package.rendition(store, name, name, (init, map.byte_range.clone()), expect).map_err(at)?;
         package.file(rendition, file).map_err(at)?;
+        if has_whole_segments {
+            package.cut(rendition, segment.byte_range.as_ref().map_or(0, |range| range.start), begin);
+        }
         if !renditions.contains(&rendition) {
             renditions.push(rendition);
         }
     }
     Ok(MediaPlaylist { name: name.to_owned(), playlist, renditions })
+}
+
+impl MediaPlaylist {
+    /// The `EXT-X-KEY` lines of a crypto period; none when the playlist stays clear.
+    fn key_lines(&self, package: &Package, plan: &Plan, period: usize) -> Result<Vec<String>> {
+        let mut lines = Vec::new();
+        for rendition in self.renditions.iter().filter_map(|index| package.renditions.get(*index)) {
+            for substream in rendition.substreams.iter().flatten() {
+                add_new(&mut lines, key_lines(plan.key_in(period, *substream)?));
+            }
+        }
+        Ok(lines)
+    }
+
+    /// Signals what became of each segment. One that may be missing (`EXT-X-GAP`) is like the one before.
+    fn protect_runs(&mut self, package: &Package, plan: &Plan, done: &ProtectedPackage) -> Result<()> {
+        if self.key_lines(package, plan, 0)?.is_empty() {
+            return Ok(());
+        }
+        let mut phases = Vec::new();
+        for segment in media::segments(&self.playlist)?.iter().filter(|segment| !segment.gap) {
+            let file = resolve(&self.name, &segment.uri)?;
+            let phase = done.phase(&file, segment.byte_range.as_ref().map(|range| range.end));
+            phases.extend(phase.map(|phase| (segment.line, phase)));
+        }
+        let lines = |period| self.key_lines(package, plan, period);
+        let runs = key_runs(phases, lines)?;
+        if runs.iter().all(|(_, lines)| lines.is_empty()) {
+            return Ok(());
+        }
+        media::protect_runs(&mut self.playlist, &runs)
+    }
+}
+
+/// The `EXT-X-KEY` lines of each run of segments in one phase, with the line of the run's first segment.
+pub(super) fn key_runs(
+    phases: Vec<(usize, Phase)>,
+    lines: impl Fn(usize) -> Result<Vec<String>>,
+) -> Result<Vec<(usize, Vec<String>)>> {
+    let mut phases = phases;
+    phases.dedup_by_key(|(_, phase)| *phase);
+    let run = |(line, phase)| match phase {
+        Phase::Clear => Ok((line, Vec::new())),
+        Phase::Period(period) => Ok((line, lines(period)?)),
+    };
+    phases.into_iter().map(run).collect()
 }
 
 impl HlsManifests {
@@ -136,19 +189,20 @@ impl HlsManifests {
         env: &Env<'_>,
     ) -> Result<Vec<OutputReport>> {
         for media in &mut self.media {
-            let mut lines = Vec::new();
-            for rendition in media.renditions.iter().filter_map(|index| package.renditions.get(*index)) {
-                for substream in rendition.substreams.iter().flatten() {
-                    add_new(&mut lines, key_lines(plan.key(*substream)?));
-                }
+            if !plan.schedule.is_constant() {
+                media.protect_runs(package, plan, done).map_err(|error| error.at(media.name.clone()))?;
+                continue;
             }
+            let lines = media.key_lines(package, plan, 0)?;
             if !lines.is_empty() {
                 media::protect(&mut media.playlist, &lines).map_err(|error| error.at(media.name.clone()))?;
             }
         }
         if let Some((name, playlist)) = &mut self.multivariant {
             let mut lines = Vec::new();
-            plan.keys().iter().for_each(|key| add_new(&mut lines, session_key_lines(key)));
+            // The keys of later periods are named where they begin: all of them at once would be as many
+            // license requests before the first picture.
+            plan.first_keys().iter().for_each(|key| add_new(&mut lines, session_key_lines(key)));
             if !lines.is_empty() {
                 multivariant::protect(playlist, &lines).map_err(|error| error.at(name.clone()))?;
             }

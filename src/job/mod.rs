@@ -17,6 +17,6 @@ mod run;
 pub use decrypt::{DecryptJob, decrypt};
 pub use env::{Env, Event, Locate};
 pub use plan::{PlanReport, PlannedKeyReport, PlannedTrack, SignalReport, fetch_keys, plan};
-pub use report::{OutputReport, Report, TrackReport};
+pub use report::{KeyRotation, OutputReport, Report, TrackReport};
 pub use rules::{Format, Job, Layout};
 pub use run::run;

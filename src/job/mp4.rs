@@ -1,17 +1,15 @@
 //! MP4 files: each track becomes a CMAF track — ISO/IEC 23000-19 §7.3.
 
-use std::sync::Arc;
-
 use crate::base::env::Source;
 use crate::base::{Error, Result};
 use crate::codec::TrackKind;
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::Trex;
 use crate::isobmff::file::{BoxHeader, moov};
-use crate::isobmff::samples::samples;
+use crate::isobmff::samples::{Sample, samples};
 use crate::isobmff::track::{trak, trexes};
 use crate::package::{
-    Boundaries, Cmaf, KeyRule, MediaTrack, Plan, ProtectedTrack, SampleGroups, Segments, Substream,
+    Boundaries, Cmaf, KeyRule, MediaTrack, Phase, Plan, ProtectedTrack, SampleGroups, Segments, Substream,
     UnknownVideo, WrittenSegment, media_tracks_with,
 };
 
@@ -20,7 +18,7 @@ use super::mp4_files::{TrackFiles, WrittenFiles, write_segments, write_single_fi
 use super::mp4_manifests;
 use super::package::{substream, track_facts};
 use super::plan::Outline;
-use super::report::Report;
+use super::report::{KeyRotation, Report};
 use super::rules::{Job, Layout, Rules};
 use super::run::plan;
 
@@ -44,6 +42,13 @@ pub(super) struct OutputTrack<'a> {
     pub(super) substream: Option<usize>,
 }
 
+impl<'a> OutputTrack<'a> {
+    fn samples(&self) -> Result<impl Iterator<Item = Result<Sample>> + use<'a>> {
+        let file = self.file;
+        samples(file.source.as_ref(), &file.moov, self.media.track.track_id, &file.trexes)
+    }
+}
+
 /// A CMAF track as it was written.
 pub(super) struct WrittenTrack<'a> {
     pub(super) track: OutputTrack<'a>,
@@ -60,7 +65,10 @@ pub(super) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     report.warnings.extend(not_carried(&files, &tracks)?);
     report.warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
     let boundaries = boundaries(&tracks, job.segment_duration)?;
-    let plan = plan(job, rules, &substreams, &rules.keys.assign(&substreams)?, env)?;
+    let assignment = rules.keys.assign(&substreams)?;
+    let periods = periods(&tracks, &boundaries, rules)?;
+    let plan = plan(job, rules, &substreams, (&assignment, periods), env)?;
+    report.key_rotation = KeyRotation::of(&plan);
     (env.observe)(Event::Step("encrypting"));
     (env.observe)(Event::Total(files.iter().map(|file| file.source.len()).sum()));
     let mut written = Vec::new();
@@ -73,9 +81,10 @@ pub(super) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
             track.substream.and_then(|index| Some((index, substreams.get(index)?)))
         {
             let facts = track_facts(substream, track.media, &track.file.name)?;
-            let mut entry = facts.with_key(plan.key(index)?.kid, plan.scheme);
-            entry.samples = segments.iter().map(|segment| segment.samples).sum();
-            entry.bytes = segments.iter().map(|segment| segment.bytes).sum();
+            let mut entry = facts.with_keys(&plan, index)?;
+            let protected = || segments.iter().filter(|segment| segment.phase != Some(Phase::Clear));
+            entry.samples = protected().map(|segment| segment.samples).sum();
+            entry.bytes = protected().map(|segment| segment.bytes).sum();
             report.tracks.push(entry);
         }
         written.push(WrittenTrack { track, segments, files });
@@ -91,11 +100,12 @@ pub(super) fn outline(job: &Job, rules: &Rules, locate: &Locate<'_>) -> Result<O
     let mut warnings = Vec::new();
     let (tracks, substreams) = output_tracks(&files, rules.keys, &mut warnings)?;
     warnings.extend(not_carried(&files, &tracks)?);
+    let periods = periods(&tracks, &boundaries(&tracks, job.segment_duration)?, rules)?;
     let protected = tracks.iter().filter_map(|track| Some((track, substreams.get(track.substream?)?)));
     let facts = protected.map(|(track, substream)| track_facts(substream, track.media, &track.file.name));
     let tracks = facts.collect::<Result<_>>()?;
     let assignment = rules.keys.assign(&substreams)?;
-    Ok(Outline { tracks, substreams, assignment, warnings })
+    Ok(Outline { tracks, substreams, assignment, periods, warnings })
 }
 
 fn open(input: &str, job: &Job, locate: &Locate<'_>) -> Result<Mp4File> {
@@ -203,6 +213,22 @@ fn boundaries(tracks: &[OutputTrack<'_>], seconds: f64) -> Result<Boundaries> {
     Boundaries::of(samples, media.timescale, seconds).map_err(|error| error.at(track.file.name.clone()))
 }
 
+/// How many crypto periods the longest track has.
+fn periods(tracks: &[OutputTrack<'_>], boundaries: &Boundaries, rules: &Rules) -> Result<usize> {
+    let mut most = 0;
+    let rotates = rules.schedule.rotate_every.is_some();
+    for track in tracks.iter().filter(|track| rotates && track.substream.is_some()) {
+        let segments = Segments::new(track.samples()?, boundaries, track.media.track.timescale);
+        let mut count = 0_u32;
+        for segment in segments {
+            segment?;
+            count = count.saturating_add(1);
+        }
+        most = most.max(count);
+    }
+    rules.schedule.periods(most)
+}
+
 fn write_track(
     track: &OutputTrack<'_>,
     number: usize,
@@ -214,21 +240,15 @@ fn write_track(
     let file = track.file;
     let (protected, pssh) = match track.substream {
         Some(substream) => {
-            let protection = Arc::new(plan.protection(substream, number)?);
-            (Some(ProtectedTrack::new(track.media, protection)?), plan.pssh(&[substream])?)
+            let mut protected = ProtectedTrack::planned(track.media, plan, substream, number)?;
+            protected.start = track.samples()?.next().transpose()?.map_or(0, |sample| sample.decode_time);
+            (Some(protected), plan.pssh(&[substream])?)
         }
         None => (None, Vec::new()),
     };
-    let cmaf = Cmaf {
-        source: file.source.as_ref(),
-        moov: &file.moov,
-        media: track.media,
-        protected: protected.as_ref(),
-        groups: groups(track)?,
-    };
+    let cmaf = Cmaf::new(file.source.as_ref(), &file.moov, track.media, protected.as_ref())?;
     let init = cmaf.init(&pssh)?;
-    let samples = || samples(cmaf.source, cmaf.moov, track.media.track.track_id, &file.trexes);
-    let segments = || Ok(Segments::new(samples()?, boundaries, track.media.track.timescale));
+    let segments = || Ok(Segments::new(track.samples()?, boundaries, track.media.track.timescale));
     match rules.layout {
         Layout::Segments => write_segments(&track.id, &cmaf, &init, segments()?, env),
         Layout::SingleFile => {

@@ -9,12 +9,12 @@ use crate::dash::{ContentType, Place, Protected, write};
 use crate::drm::ManifestKind;
 use crate::hls::media::Resource;
 use crate::hls::multivariant::{MultivariantPlaylist, NewRendition, RenditionType, Variant};
-use crate::hls::{media, multivariant};
+use crate::hls::{Playlist, media, multivariant};
 use crate::package::{Plan, WrittenSegment};
 
 use super::dash::content_protection;
 use super::env::{Env, Event};
-use super::hls::{add_new, key_lines, session_key_lines};
+use super::hls::{add_new, key_lines, key_runs, session_key_lines};
 use super::mp4::WrittenTrack;
 use super::mp4_files::TrackFiles;
 use super::package::write_manifest;
@@ -102,6 +102,18 @@ impl WrittenTrack<'_> {
         self.track.media.codec.is_some_and(codec::is_hls_subtitles)
     }
 
+    /// Puts each segment of a new playlist under its key.
+    fn signal_keys(&self, playlist: &mut Playlist, plan: &Plan, substream: usize) -> Result<()> {
+        let listed = media::segments(playlist)?;
+        let phases = listed.iter().zip(&self.segments);
+        let phases = phases.filter_map(|(listed, segment)| Some((listed.line, segment.phase?))).collect();
+        let runs = key_runs(phases, |period| Ok(key_lines(plan.key_in(period, substream)?)))?;
+        if runs.iter().all(|(_, lines)| lines.is_empty()) {
+            return Ok(());
+        }
+        media::protect_runs(playlist, &runs)
+    }
+
     fn duration(&self) -> u64 {
         self.segments.iter().map(|segment| segment.duration).sum()
     }
@@ -150,19 +162,20 @@ fn write_hls(tracks: &[WrittenTrack<'_>], plan: &Plan, env: &Env<'_>, report: &m
             report.warnings.push(warning);
             continue;
         }
-        let mut lines = Vec::new();
         if let Some(substream) = written.track.substream {
-            lines = key_lines(plan.key(substream)?);
             add_new(&mut session_keys, session_key_lines(plan.key(substream)?));
         }
         let (map, segments) = written.resources();
         let durations = written.segments.iter().map(|segment| written.seconds(segment.duration));
-        let playlist = media::write(&media::MediaPlaylist {
+        let mut playlist = media::write(&media::MediaPlaylist {
             map: Some(map),
-            key_lines: lines,
+            key_lines: Vec::new(),
             segments: segments.into_iter().zip(durations).collect(),
             independent_segments: true,
         })?;
+        if let Some(substream) = written.track.substream {
+            written.signal_keys(&mut playlist, plan, substream)?;
+        }
         let name = format!("{id}.m3u8");
         report.outputs.push(write_manifest(env, &name, &playlist.to_bytes())?);
         report.manifests.push(name);

@@ -1,13 +1,17 @@
 //! A clear package: renditions of init segment and media files, protected file by file — ISO/IEC 23000-19 §7.3.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use crate::base::env::{Source, Store};
 use crate::base::{Error, Result};
 use crate::codec::TrackKind;
 use crate::isobmff::BoxNode;
 use crate::isobmff::file::moov;
-use crate::package::{Assignment, KeyRule, MediaTrack, Substream, media_tracks};
+use crate::isobmff::track::trexes;
+use crate::package::{
+    Assignment, KeyRule, MediaTrack, Schedule, Substream, media_tracks, random_access_fragments,
+};
 
 use super::env::Env;
 use super::report::{OutputReport, TrackReport};
@@ -33,6 +37,10 @@ pub(super) struct Rendition {
     groups: Vec<Option<String>>,
     /// The substream of each track; `None` when it stays clear.
     pub(super) substreams: Vec<Option<usize>>,
+    /// Where segments begin in a file that holds all of them, in bytes, when the manifest says so.
+    pub(super) cuts: Vec<u64>,
+    /// What of the presentation comes before: its duration, and how many segments.
+    pub(super) before: (Duration, u32),
 }
 
 impl Rendition {
@@ -47,6 +55,30 @@ impl Rendition {
     pub(super) fn clear_tracks(&self) -> Vec<u32> {
         let clear = self.tracks.iter().zip(&self.substreams).filter(|(_, slot)| slot.is_none());
         clear.map(|(media, _)| media.track.track_id).collect()
+    }
+}
+
+impl Rendition {
+    /// Where segments begin in a file that holds all of them, in bytes, in order.
+    pub(super) fn sorted_cuts(&self) -> Vec<u64> {
+        let mut cuts = self.cuts.clone();
+        cuts.sort_unstable();
+        cuts.dedup();
+        cuts
+    }
+
+    /// How many segments there are.
+    fn segments(&self, store: &dyn Store) -> Result<u32> {
+        let count = match (self.files.as_slice(), self.sorted_cuts()) {
+            ([file], cuts) if cuts.is_empty() => {
+                let source = store.open(file)?;
+                let clear = self.clear_tracks();
+                return random_access_fragments(source.as_ref(), &trexes(&self.moov)?, &clear);
+            }
+            ([_], cuts) => cuts.len(),
+            (files, _) => files.len(),
+        };
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
 }
 
@@ -94,6 +126,8 @@ impl Package {
             tracks,
             files: Vec::new(),
             groups,
+            cuts: Vec::new(),
+            before: (Duration::ZERO, 0),
         });
         Ok(self.renditions.len() - 1)
     }
@@ -115,6 +149,34 @@ impl Package {
             rendition.files.push(name);
         }
         Ok(())
+    }
+
+    /// Says that a segment of a rendition begins at this byte of its file, and what of the presentation
+    /// comes before it: seconds and segments.
+    pub(super) fn cut(&mut self, rendition: usize, position: u64, before: (f64, u32)) {
+        if self.renditions.get(rendition).is_some_and(|rendition| rendition.cuts.is_empty()) {
+            self.begins_after(rendition, before);
+        }
+        if let Some(rendition) = self.renditions.get_mut(rendition) {
+            rendition.cuts.push(position);
+        }
+    }
+
+    /// Says what of the presentation comes before a rendition: seconds and segments.
+    pub(super) fn begins_after(&mut self, rendition: usize, (seconds, segments): (f64, u32)) {
+        if let Some(rendition) = self.renditions.get_mut(rendition) {
+            rendition.before = (Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX), segments);
+        }
+    }
+
+    /// How many crypto periods the presentation has.
+    pub(super) fn periods(&self, schedule: &Schedule, store: &dyn Store) -> Result<usize> {
+        let mut segments = 0;
+        for rendition in self.renditions.iter().filter(|_| schedule.rotate_every.is_some()) {
+            let count = rendition.segments(store).map_err(|error| error.at(rendition.name.clone()))?;
+            segments = segments.max(rendition.before.1.saturating_add(count));
+        }
+        schedule.periods(segments)
     }
 
     /// Adds a file that stays as it is.

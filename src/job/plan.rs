@@ -65,6 +65,9 @@ pub struct PlannedKeyReport {
     pub kid: String,
     /// `intendedTrackType`.
     pub track_type: String,
+    /// The number of its crypto period, from 0, when keys change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub period: Option<usize>,
     /// The ids of the tracks under this key; none when the contract has a key that no track needs.
     pub tracks: Vec<String>,
     /// What each DRM system would signal.
@@ -86,6 +89,8 @@ pub(super) struct Outline {
     pub(super) tracks: Vec<TrackReport>,
     pub(super) substreams: Vec<Substream>,
     pub(super) assignment: Assignment,
+    /// How many crypto periods there are.
+    pub(super) periods: usize,
     pub(super) warnings: Vec<String>,
 }
 
@@ -97,10 +102,10 @@ pub(super) struct Outline {
 pub fn plan(job: &Job, locate: &Locate<'_>, version: SpekeVersion) -> Result<PlanReport> {
     let rules = Rules::check(job, input_kind(&job.inputs)?)?;
     let mut outline = outline(job, &rules, locate)?;
-    let intent = rules.intent(job, &outline.assignment);
+    let intent = rules.intent(job, &outline.assignment, outline.periods);
     let document = intent.request();
     let request = String::from_utf8_lossy(&version.write(&document)?).into_owned();
-    outline.warnings.extend(rules.left_clear());
+    outline.warnings.extend(rules.left_clear().into_iter().chain(rules.rotation_limits()));
     let kid_of = |number: usize| {
         let key = outline.assignment.key_of.get(number).and_then(|key| document.content_keys.get(*key));
         key.map_or_else(String::new, |key| key.kid.to_string())
@@ -123,7 +128,7 @@ pub fn plan(job: &Job, locate: &Locate<'_>, version: SpekeVersion) -> Result<Pla
 pub fn fetch_keys(job: &Job, locate: &Locate<'_>, keys: &dyn KeyServer, http: &dyn Http) -> Result<Document> {
     let rules = Rules::check(job, input_kind(&job.inputs)?)?;
     let outline = outline(job, &rules, locate)?;
-    let request = rules.intent(job, &outline.assignment).request();
+    let request = rules.intent(job, &outline.assignment, outline.periods).request();
     check(&request, keys.exchange(http, request.clone())?)
 }
 
@@ -139,11 +144,13 @@ fn outline(job: &Job, rules: &Rules, locate: &Locate<'_>) -> Result<Outline> {
             let numbered = substreams.iter().enumerate();
             let tracks = numbered.map(|(number, substream)| package.track_facts(number, substream));
             let tracks = tracks.collect::<Result<_>>()?;
-            Outline { tracks, substreams, assignment, warnings: Vec::new() }
+            let periods = package.periods(&rules.schedule, store.as_ref())?;
+            Outline { tracks, substreams, assignment, periods, warnings: Vec::new() }
         }
         _ => mp4::outline(job, rules, locate)?,
     };
-    rules.check_substreams(job, outline.substreams.len(), outline.assignment.keys.len())?;
+    let keys = outline.assignment.keys.len().saturating_mul(outline.periods);
+    rules.check_substreams(job, outline.substreams.len(), keys)?;
     Ok(outline)
 }
 
@@ -153,10 +160,13 @@ fn planned(track: &TrackReport, kid: String) -> PlannedTrack {
 }
 
 fn planned_keys(intent: &Intent<'_>, substreams: &[Substream], document: &Document) -> Vec<PlannedKeyReport> {
-    let keys = document.content_keys.iter().zip(&intent.keys.keys).enumerate();
-    keys.map(|(number, (key, purpose))| PlannedKeyReport {
+    let purposes = intent.keys.keys.iter().enumerate().cycle();
+    let count = intent.keys.keys.len().max(1);
+    let keys = document.content_keys.iter().enumerate().zip(purposes);
+    keys.map(|((index, key), (number, purpose))| PlannedKeyReport {
         kid: key.kid.to_string(),
         track_type: purpose.track_type.clone(),
+        period: intent.schedule.rotate_every.map(|_| index / count),
         tracks: intent.keys.substreams_of(number, substreams).map(|track| track.id.clone()).collect(),
         signaling: signals(document, key.kid),
     })

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use crate::base::Kid;
+use crate::base::Result;
 use crate::base::env::Written;
 use crate::base::id::hex;
-use crate::protect::Scheme;
+use crate::package::Plan;
 
 /// The outcome of a job.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -18,10 +18,39 @@ pub struct Report {
     pub manifests: Vec<String>,
     /// The DRM systems that are signaled.
     pub drm: Vec<String>,
+    /// The clear lead, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clear_lead: Option<f64>,
+    /// How keys change, when they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_rotation: Option<KeyRotation>,
     /// What the operator should know.
     pub warnings: Vec<String>,
     /// How long it took, in milliseconds.
     pub elapsed_ms: u64,
+}
+
+/// How keys change.
+#[derive(Clone, Debug, Serialize)]
+pub struct KeyRotation {
+    /// Segments in a crypto period.
+    pub every: u32,
+    /// Crypto periods.
+    pub periods: usize,
+    /// Where readers find the new keys.
+    pub mode: &'static str,
+}
+
+impl KeyRotation {
+    /// Where readers find the keys of later periods: one way for all manifests.
+    const MODE: &'static str = "in-band: a seig group in each later fragment, pssh in its moof; \
+                                no default_KID and no pssh in the MPD; EXT-X-KEY at each change";
+
+    /// The rotation of a plan; `None` when there is one key for all segments.
+    pub(super) fn of(plan: &Plan) -> Option<Self> {
+        let every = plan.schedule.rotate_every?.get();
+        Some(Self { every, periods: plan.periods(), mode: Self::MODE })
+    }
 }
 
 /// One protected track.
@@ -45,8 +74,10 @@ pub struct TrackReport {
     /// Channels, for audio.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channels: Option<u16>,
-    /// The key id.
+    /// The key id; of the first crypto period when keys change.
     pub kid: String,
+    /// The key id of every crypto period, in order.
+    pub kids: Vec<String>,
     /// The protection scheme.
     pub scheme: String,
     /// Protected samples.
@@ -56,9 +87,12 @@ pub struct TrackReport {
 }
 
 impl TrackReport {
-    /// The entry with the key that the track got.
-    pub(super) fn with_key(self, kid: Kid, scheme: &Scheme) -> Self {
-        Self { kid: kid.to_string(), scheme: scheme.name.to_owned(), ..self }
+    /// The entry with the keys that the substream of this number got.
+    pub(super) fn with_keys(self, plan: &Plan, substream: usize) -> Result<Self> {
+        let kids = (0..plan.periods()).map(|period| Ok(plan.key_in(period, substream)?.kid.to_string()));
+        let kids: Vec<_> = kids.collect::<Result<_>>()?;
+        let kid = kids.first().cloned().unwrap_or_default();
+        Ok(Self { kid, kids, scheme: plan.scheme.name.to_owned(), ..self })
     }
 }
 

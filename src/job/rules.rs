@@ -1,5 +1,8 @@
 //! A job as plain data, and the rules it must keep before anything is read or asked for.
 
+use std::num::NonZeroU32;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::base::id::parse_16;
@@ -7,12 +10,15 @@ use crate::base::{Error, Result};
 use crate::codec::TrackKind;
 use crate::drm::{self, ManifestKind, System};
 use crate::keys::Contract;
-use crate::package::{Assignment, Intent, KeyRule, Preset};
+use crate::package::{Assignment, Intent, KeyRule, Preset, Schedule};
 use crate::protect::Scheme;
 use crate::protect::scheme::SCHEMES;
 
 /// Longest resource id, in characters.
 const MAX_RESOURCE_ID: usize = 128;
+
+/// Longest clear lead, in seconds: an hour.
+const MAX_CLEAR_LEAD: f64 = 3600.0;
 
 /// What `pack` is asked to do. Keys and passwords are not part of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -47,6 +53,10 @@ pub struct Job {
     pub allow_full_sample: bool,
     /// Most substreams that the vendor takes.
     pub max_substreams: Option<usize>,
+    /// Segments that begin before this time are left clear, in seconds.
+    pub clear_lead: f64,
+    /// Keys change after so many segments.
+    pub rotate_every: Option<u32>,
 }
 
 impl Default for Job {
@@ -66,6 +76,8 @@ impl Default for Job {
             skd_template: "skd://{kid}".into(),
             allow_full_sample: false,
             max_substreams: None,
+            clear_lead: 0.0,
+            rotate_every: None,
         }
     }
 }
@@ -109,6 +121,7 @@ pub(super) struct Rules {
     pub(super) manifests: Vec<ManifestKind>,
     pub(super) keys: KeyRule,
     pub(super) layout: Layout,
+    pub(super) schedule: Schedule,
 }
 
 impl Rules {
@@ -144,13 +157,13 @@ impl Rules {
             return Err(Error::usage("--layout is for MP4 inputs").hint("a package keeps its own layout"));
         }
         let manifests = manifests(job.formats.as_deref(), package, &systems, scheme)?;
-        let (content_id, keys) = (content_id(job)?, key_rule(job)?);
+        let (content_id, keys, schedule) = (content_id(job)?, key_rule(job)?, schedule(job)?);
         let layout = job.layout.unwrap_or_default();
-        Ok(Self { systems, scheme, content_id, vector, manifests, keys, layout })
+        Ok(Self { systems, scheme, content_id, vector, manifests, keys, layout, schedule })
     }
 
     /// What is decided before any key is fetched.
-    pub(super) fn intent<'a>(&'a self, job: &'a Job, keys: &'a Assignment) -> Intent<'a> {
+    pub(super) fn intent<'a>(&'a self, job: &'a Job, keys: &'a Assignment, periods: usize) -> Intent<'a> {
         Intent {
             content_id: &self.content_id,
             scheme: self.scheme,
@@ -159,6 +172,8 @@ impl Rules {
             manifests: &self.manifests,
             vector: self.vector,
             skd_template: &job.skd_template,
+            schedule: self.schedule,
+            periods,
         }
     }
 
@@ -169,6 +184,13 @@ impl Rules {
             .filter(|(kind, _)| !self.keys.protects(*kind))
             .map(|(_, word)| format!("{word} stays clear: its preset is UNENCRYPTED"))
             .collect()
+    }
+
+    /// What the operator should know of players when keys change.
+    pub(super) fn rotation_limits(&self) -> Vec<String> {
+        let systems = self.systems.iter().filter(|_| self.schedule.rotate_every.is_some());
+        let limits = systems.filter_map(|system| Some((system.name(), system.rotation_limit()?)));
+        limits.map(|(name, limit)| format!("{name}: {limit}")).collect()
     }
 
     /// Checks what depends on the substreams, before any key is fetched.
@@ -184,6 +206,19 @@ impl Rules {
         }
         self.systems.iter().try_for_each(|system| system.check_template(&job.skd_template, keys))
     }
+}
+
+/// Clear lead and crypto periods.
+fn schedule(job: &Job) -> Result<Schedule> {
+    if !(0.0..=MAX_CLEAR_LEAD).contains(&job.clear_lead) {
+        return Err(Error::usage(format!(
+            "clear lead {}, expected 0 to {MAX_CLEAR_LEAD} seconds",
+            job.clear_lead
+        )));
+    }
+    let none = || Error::usage("keys that change after 0 segments, expected 1 or more");
+    let rotate_every = job.rotate_every.map(|n| NonZeroU32::new(n).ok_or_else(none)).transpose()?;
+    Ok(Schedule { clear_lead: Duration::from_secs_f64(job.clear_lead), rotate_every })
 }
 
 /// The preset, or the contract when one is named.

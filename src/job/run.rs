@@ -14,7 +14,7 @@ use super::files;
 use super::hls::{self, HlsManifests};
 use super::mp4;
 use super::package::{Expect, Package};
-use super::report::Report;
+use super::report::{KeyRotation, Report};
 use super::rules::{Job, Rules};
 
 /// The manifests of a package.
@@ -48,13 +48,28 @@ pub fn run(job: &Job, env: &Env<'_>) -> Result<Report> {
         (Some(kind), Some(input)) => run_package(job, &rules, kind, input, env)?,
         _ => mp4::run(job, &rules, env)?,
     };
-    for warning in rules.left_clear() {
+    for warning in rules.left_clear().into_iter().chain(rules.rotation_limits()) {
         (env.observe)(Event::Warning(&warning));
         report.warnings.push(warning);
     }
+    report.clear_lead = rules.schedule.has_clear_lead().then_some(job.clear_lead);
+    check_protected(&report)?;
     report.drm = rules.systems.iter().map(|system| system.name().to_owned()).collect();
     report.elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)
+}
+
+/// A clear lead that leaves nothing to protect is not what was asked for.
+fn check_protected(report: &Report) -> Result<()> {
+    let Some(seconds) = report.clear_lead else { return Ok(()) };
+    match report.tracks.iter().find(|track| track.samples == 0) {
+        Some(track) => {
+            Err(Error::usage(format!("no segment begins after the clear lead of {seconds} seconds"))
+                .at(track.id.clone())
+                .hint("give a shorter lead: a track that is all clear is not protected"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// One package, or MP4 files.
@@ -92,11 +107,12 @@ fn run_package(job: &Job, rules: &Rules, kind: ManifestKind, input: &str, env: &
     let substreams = package.substreams(rules.keys);
     let assignment = rules.keys.assign(&substreams)?;
     package.check_muxed(&assignment)?;
-    let plan = plan(job, rules, &substreams, &assignment, env)?;
+    let periods = package.periods(&rules.schedule, store.as_ref())?;
+    let plan = plan(job, rules, &substreams, (&assignment, periods), env)?;
     (env.observe)(Event::Step("encrypting"));
     let mut done = files::protect(&package, &substreams, &plan, store.as_ref(), env)?;
     (env.observe)(Event::Step("writing manifests"));
-    let mut report = Report::default();
+    let mut report = Report { key_rotation: KeyRotation::of(&plan), ..Report::default() };
     let outputs = match manifests {
         Manifests::Hls(hls) => hls.protect(&package, &plan, &done, env)?,
         Manifests::Dash(dash) => {
@@ -116,12 +132,12 @@ pub(super) fn plan(
     job: &Job,
     rules: &Rules,
     substreams: &[Substream],
-    assignment: &Assignment,
+    (assignment, periods): (&Assignment, usize),
     env: &Env<'_>,
 ) -> Result<Plan> {
-    rules.check_substreams(job, substreams.len(), assignment.keys.len())?;
+    rules.check_substreams(job, substreams.len(), assignment.keys.len().saturating_mul(periods))?;
     (env.observe)(Event::Step("exchanging keys"));
-    let intent = rules.intent(job, assignment);
+    let intent = rules.intent(job, assignment, periods);
     let request = intent.request();
     let answer = env.keys.exchange(env.http, request.clone())?;
     Plan::resolve(&intent, substreams, check(&request, answer)?, env.random)

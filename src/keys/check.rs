@@ -1,7 +1,7 @@
 //! Checks of a key server's answer — SPEKE 2.0, DASH-IF CPIX 2.3: what was asked for, and nothing else.
 
 use crate::base::{Error, Kid, Result, SystemId};
-use crate::cpix::{ContentKey, ContentKeyUsageRule, Document, DrmSystem};
+use crate::cpix::{ContentKey, ContentKeyUsageRule, Document, DrmSystem, KEY_PERIOD_FILTER};
 use crate::xml::{self, Node};
 
 /// Bytes of a `pssh` box before its system id: size, type, version and flags — ISO/IEC 23001-7 §8.1.
@@ -54,6 +54,7 @@ pub fn check(request: &Document, mut answer: Document) -> Result<Document> {
         content_keys,
         drm_systems,
         usage_rules,
+        periods: request.periods.clone(),
         ..Document::default()
     })
 }
@@ -61,10 +62,11 @@ pub fn check(request: &Document, mut answer: Document) -> Result<Document> {
 /// The id under which the answer has the requested key.
 fn answered_kid(request: &Document, answer: &Document, index: usize, wanted: Kid) -> Result<Kid> {
     let wrong = || wrong_kid(request, answer, wanted);
-    let rule = track_type(request, wanted).and_then(|track_type| rule_of(answer, track_type));
+    let asked = request.usage_rules.iter().find(|rule| rule.kid == wanted);
+    let rule = asked.and_then(|asked| rule_of(request, answer, asked));
     let kid = match rule {
         Some(rule) => {
-            if let Some(filter) = rule.finer_filter() {
+            if let Some(filter) = rule.finer_filter().filter(|filter| !is_asked(asked, filter)) {
                 return Err(Error::keys(format!(
                     "the usage rule of key {} has {filter}, which was not asked for",
                     rule.kid
@@ -91,10 +93,23 @@ fn track_type(request: &Document, kid: Kid) -> Option<&str> {
     request.usage_rules.iter().find(|rule| rule.kid == kid)?.intended_track_type.as_deref()
 }
 
-fn rule_of<'a>(answer: &'a Document, track_type: &str) -> Option<&'a ContentKeyUsageRule> {
+/// The rule of an answer for the same track type and key period.
+fn rule_of<'a>(
+    request: &Document,
+    answer: &'a Document,
+    asked: &ContentKeyUsageRule,
+) -> Option<&'a ContentKeyUsageRule> {
+    let track_type = asked.intended_track_type.as_ref()?;
+    let period = request.period_index(asked);
     answer.usage_rules.iter().find(|rule| {
         rule.intended_track_type.as_ref().is_some_and(|found| found.eq_ignore_ascii_case(track_type))
+            && answer.period_index(rule) == period
     })
+}
+
+/// A filter for key periods is asked for when keys change.
+fn is_asked(asked: Option<&ContentKeyUsageRule>, filter: &str) -> bool {
+    filter == KEY_PERIOD_FILTER && asked.is_some_and(|rule| !rule.key_period_filters.is_empty())
 }
 
 fn wrong_kid(request: &Document, answer: &Document, wanted: Kid) -> Error {

@@ -29,7 +29,11 @@ impl CpixFile {
             return Ok(wanted.kid);
         }
         let rules = || request.usage_rules.iter().filter(|rule| rule.kid == wanted.kid);
-        let tracks: Vec<_> = rules().flat_map(|rule| tracks(rule, wanted)).collect();
+        let mut tracks: Vec<_> = rules().flat_map(|rule| tracks(rule, wanted)).collect();
+        if let Some(number) = rules().find_map(|rule| request.period_index(rule)) {
+            let period = self.period(number)?;
+            tracks.iter_mut().for_each(|track| track.period = Some(period.clone()));
+        }
         let found = resolve(&self.document, &tracks, self.strictness)?;
         self.warn(found.warnings);
         let kids = found.kids;
@@ -43,6 +47,20 @@ impl CpixFile {
             .hint("--preset preset1 gives each track the key of its rule"));
         }
         Ok(first)
+    }
+
+    /// The id of the key period of this number, counted from the first.
+    fn period(&self, number: i64) -> Result<String> {
+        let mut periods: Vec<_> = self.document.periods.iter().collect();
+        periods.sort_by_key(|period| period.index);
+        let found = usize::try_from(number).ok().and_then(|number| periods.get(number));
+        found.and_then(|period| period.id.clone()).ok_or_else(|| {
+            Error::keys(format!(
+                "no key for crypto period {number}: the document has {} periods",
+                periods.len()
+            ))
+            .clause("DASH-IF CPIX 2.3 §4, ContentKeyPeriodList")
+        })
     }
 
     /// Keeps what is new: the rules are looked through once for each requested key.

@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::cas::Cas;
+use super::request::refuse_periods;
 use super::transport::{shown, with_retries};
 use super::{generate, speke};
 use crate::base::env::{Http, Request, Response};
@@ -170,6 +171,7 @@ impl DrmToday {
 
     /// The answer is CPIX 2.3, whatever the version of SPEKE.
     fn generate(&self, http: &dyn Http, document: &Document) -> Result<Document> {
+        refuse_periods(document, "a server that makes keys for each stream type")?;
         let service = self.service_url(document.content_id.as_deref())?;
         let scheme = document.content_keys.iter().find_map(|key| key.common_encryption_scheme);
         let query = scheme.map_or_else(String::new, |scheme| format!("?x-signaling-alg={scheme}"));

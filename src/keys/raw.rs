@@ -1,4 +1,7 @@
 //! Key files: lines `[LABEL=]KID:KEY[:IV]` in hex, `#` comments.
+//!
+//! A schedule of keys that change has lines `LABEL@PERIOD=KID:KEY[:IV]`: periods count from 0, and periods
+//! that are not needed are passed over. Without labels the lines go by order, the keys of one period together.
 
 use crate::base::env::Http;
 use crate::base::id::parse_16;
@@ -58,26 +61,28 @@ impl KeyFile {
     /// The entry for each requested key: the only one, or by label, or by order.
     fn matched(&self, request: &Document) -> Result<Vec<&Entry>> {
         let labels: Vec<_> = request.content_keys.iter().map(|key| label(request, key.kid)).collect();
-        if self.entries.len() != labels.len() {
+        let periods = request.periods.len();
+        let entries: Vec<_> = self.entries.iter().filter(|entry| entry.is_of_first(periods)).collect();
+        if entries.len() != labels.len() {
             return Err(Error::keys(format!(
                 "the key file has {} keys, wanted are {}: {}",
-                self.entries.len(),
+                entries.len(),
                 labels.len(),
                 labels.join(", ")
             )));
         }
-        let labelled = self.entries.iter().filter(|entry| entry.label.is_some()).count();
+        let labelled = entries.iter().filter(|entry| entry.label.is_some()).count();
         if labelled == 0 || labels.len() == 1 {
-            return Ok(self.entries.iter().collect());
+            return Ok(entries);
         }
-        if let Some(entry) = self.entries.iter().find(|entry| entry.label.is_none()) {
+        if let Some(entry) = entries.iter().find(|entry| entry.label.is_none()) {
             return Err(Error::keys("a key without a label, other lines have one")
                 .at(format_args!("key file line {}", entry.line)));
         }
         labels
             .iter()
             .map(|wanted| {
-                let mut found = self.entries.iter().filter(|entry| {
+                let mut found = entries.iter().copied().filter(|entry| {
                     entry.label.as_ref().is_some_and(|label| label.eq_ignore_ascii_case(wanted))
                 });
                 match (found.next(), found.next()) {
@@ -95,10 +100,27 @@ impl KeyFile {
 fn label(request: &Document, kid: Kid) -> String {
     let id = request.content_key(kid).and_then(|key| key.id.clone());
     let rule = request.usage_rules.iter().find(|rule| rule.kid == kid);
-    id.or_else(|| rule.and_then(|rule| rule.intended_track_type.clone())).unwrap_or_else(|| kid.to_string())
+    let name = id.or_else(|| rule.and_then(|rule| rule.intended_track_type.clone()));
+    let name = name.unwrap_or_else(|| kid.to_string());
+    match rule.and_then(|rule| Some((request.period_index(rule)?, rule.key_period_filters.first()?))) {
+        // The id of a key of one period ends with that of the period.
+        Some((index, id)) => {
+            let name =
+                name.strip_suffix(id.as_str()).and_then(|name| name.strip_suffix('_')).unwrap_or(&name);
+            format!("{name}@{index}")
+        }
+        None => name,
+    }
 }
 
 impl Entry {
+    /// Whether it is for one of the first so many key periods, or for no period.
+    fn is_of_first(&self, periods: usize) -> bool {
+        let period = self.label.as_ref().and_then(|label| label.rsplit_once('@'));
+        let period = period.and_then(|(_, period)| period.parse::<usize>().ok());
+        period.is_none_or(|period| periods == 0 || period < periods)
+    }
+
     fn parse(line: usize, text: &str) -> Result<Self> {
         let (label, fields) = match text.split_once('=') {
             Some((label, fields)) => (Some(label.trim().to_owned()), fields),

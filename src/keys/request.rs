@@ -1,6 +1,6 @@
 //! Key requests — SPEKE 2.0: one content key and one usage rule for each key that is wanted.
 
-use crate::base::{FourCc, Kid};
+use crate::base::{Error, FourCc, Kid, Result};
 use crate::cpix::{AudioFilter, ContentKey, ContentKeyUsageRule, Document, DrmSystem, VideoFilter};
 
 /// The CPIX version that SPEKE 2.0 prescribes.
@@ -46,5 +46,18 @@ pub fn request(content_id: &str, scheme: FourCc, wanted: &[Wanted], drm_systems:
         drm_systems,
         usage_rules: usage_rules.collect(),
         ..Document::default()
+    }
+}
+
+/// Refuses keys that change for a source that cannot be asked for them.
+///
+/// # Errors
+/// [`Kind::Usage`](crate::base::Kind::Usage) when the request has key periods.
+pub(super) fn refuse_periods(request: &Document, source: &str) -> Result<()> {
+    match request.periods.len() {
+        0 => Ok(()),
+        count => Err(Error::usage(format!("{count} key periods, {source} is asked for one")).hint(
+            "leave out --rotate-every, or take keys from SPEKE 2.0 or 2.1, a key file or a CPIX document",
+        )),
     }
 }

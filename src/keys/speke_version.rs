@@ -1,5 +1,6 @@
 //! The dialects of SPEKE — SPEKE 1.0, 2.0 and 2.1: what each writes into a request and reads from an answer.
 
+use super::request::refuse_periods;
 use crate::base::base64;
 use crate::base::{Error, Result, from_base64};
 use crate::cpix::{self, Document, DrmSystem};
@@ -90,6 +91,7 @@ impl SpekeVersion {
 
 /// SPEKE 1.0: the content id is `CPIX/@id`, keys have no scheme, and there is no encryption contract.
 fn write_1(document: &Document) -> Result<Vec<u8>> {
+    refuse_periods(document, "a key server of SPEKE 1")?;
     if document.content_keys.len() > 1 {
         return Err(Error::unsupported(format!(
             "{} keys, a request of SPEKE 1 carries one",

@@ -10,9 +10,11 @@ use crate::isobmff::boxes::{
 };
 use crate::isobmff::samples::Sample;
 use crate::isobmff::track::{trak, trak_mut};
-use crate::protect::{FragmentEncryptor, auxiliary, place_auxiliary, protect_moov};
+use crate::protect::{FragmentEncryptor, auxiliary, place_auxiliary};
 
+use super::key_change::place_pssh;
 use super::sample_groups::SampleGroups;
+use super::schedule::Phase;
 use super::segments::CmafSegment;
 use super::track::{MediaTrack, ProtectedTrack};
 
@@ -21,16 +23,11 @@ const TRACK_ID: u32 = 1;
 
 /// A track of an MP4 file that becomes a CMAF track.
 pub struct Cmaf<'a> {
-    /// The file.
-    pub source: &'a dyn Source,
-    /// Its `moov`.
-    pub moov: &'a BoxNode,
-    /// The track.
-    pub media: &'a MediaTrack,
-    /// Its protection; `None` leaves it clear.
-    pub protected: Option<&'a ProtectedTrack>,
-    /// Its sample groups.
-    pub groups: SampleGroups,
+    source: &'a dyn Source,
+    moov: &'a BoxNode,
+    media: &'a MediaTrack,
+    protected: Option<&'a ProtectedTrack>,
+    groups: SampleGroups,
 }
 
 /// What was written of a segment.
@@ -40,6 +37,8 @@ pub struct WrittenSegment {
     pub number: u32,
     /// Its decode time in ticks of the media.
     pub decode_time: u64,
+    /// What protects it; `None` for a track that stays clear.
+    pub phase: Option<Phase>,
     /// The earliest composition time of its samples, in ticks of the media.
     pub composition_time: i64,
     /// Its duration in ticks of the media.
@@ -53,7 +52,21 @@ pub struct WrittenSegment {
     pub bytes: u64,
 }
 
-impl Cmaf<'_> {
+impl<'a> Cmaf<'a> {
+    /// The track `media` of the file `source`, whose `moov` is given; without `protected` it stays clear.
+    ///
+    /// # Errors
+    /// When `moov` has no such track, or a sample group of it is cut off.
+    pub fn new(
+        source: &'a dyn Source,
+        moov: &'a BoxNode,
+        media: &'a MediaTrack,
+        protected: Option<&'a ProtectedTrack>,
+    ) -> Result<Self> {
+        let stbl = trak(moov, media.track.track_id)?.require(&[b"mdia", b"minf", b"stbl"])?;
+        Ok(Self { source, moov, media, protected, groups: SampleGroups::of(stbl)? })
+    }
+
     /// The init segment: `ftyp` and a `moov` without samples; `pssh` are whole boxes.
     ///
     /// # Errors
@@ -68,7 +81,7 @@ impl Cmaf<'_> {
         let mvex = BoxNode::container(b"mvex", vec![BoxNode::data(b"trex", trex.write())]);
         let mut moov = BoxNode::container(b"moov", vec![BoxNode::data(b"mvhd", mvhd), trak, mvex]);
         if let Some(protected) = self.protected {
-            protect_moov(&mut moov, TRACK_ID, &protected.protection)?;
+            protected.protect_entries(&mut moov, TRACK_ID)?;
         }
         for pssh in pssh {
             moov.push(BoxNode::parse_one(pssh)?);
@@ -153,34 +166,21 @@ impl Cmaf<'_> {
     ) -> Result<WrittenSegment> {
         let mut bytes = 0;
         let mut encryptor: Option<(u32, FragmentEncryptor<'_>)> = None;
+        let decode_time = segment.samples.first().map_or(0, |sample| sample.decode_time);
+        let phase = self.protected.map(|protected| protected.phase(segment.number, decode_time));
         for (sequence_number, chunk) in (segment.first_sequence_number..).zip(&segment.chunks) {
             let samples = segment.samples.get(chunk.clone()).unwrap_or_default();
             read_samples(self.source, samples, buffer)?;
-            let senc = match self.protected {
-                Some(protected) => {
-                    let description = samples.first().map_or(1, |sample| sample.sample_description_index);
-                    let encryptor = match &mut encryptor {
-                        Some((known, encryptor)) if *known == description => encryptor,
-                        slot => {
-                            let parser = protected.parser(description)?;
-                            &mut slot
-                                .insert((description, FragmentEncryptor::new(&protected.protection, parser)))
-                                .1
-                        }
-                    };
-                    let mut senc = encryptor.senc();
-                    let first = u32::try_from(chunk.start).unwrap_or(u32::MAX);
-                    encryptor.encrypt(buffer, ranges(samples), segment.number, first, &mut senc)?;
-                    Some(auxiliary(senc))
-                }
-                None => None,
-            };
             let mut moof = moof(sequence_number, samples);
             if let Some(traf) = moof.find_mut(&[b"traf"]) {
                 let count = u32::try_from(samples.len()).unwrap_or(u32::MAX);
                 self.groups.boxes(count).for_each(|sbgp| traf.push(sbgp));
             }
-            place_auxiliary(&mut moof, &[senc]);
+            if let Some((protected, phase)) = self.protected.zip(phase) {
+                let first = u32::try_from(chunk.start).unwrap_or(u32::MAX);
+                let place = (segment.number, first, phase);
+                protect_chunk(protected, place, samples, &mut encryptor, buffer, &mut moof)?;
+            }
             let mut header = with_data_offset(moof)?;
             let length =
                 u32::try_from(buffer.len() + 8).map_err(|_| Error::unsupported("fragment over 4 GiB"))?;
@@ -192,7 +192,8 @@ impl Cmaf<'_> {
         }
         Ok(WrittenSegment {
             number: segment.number,
-            decode_time: segment.samples.first().map_or(0, |sample| sample.decode_time),
+            decode_time,
+            phase,
             composition_time: segment.samples.iter().map(composition_time).min().unwrap_or(0),
             duration: segment.samples.iter().map(|sample| u64::from(sample.duration)).sum(),
             samples: segment.samples.len() as u64,
@@ -200,6 +201,36 @@ impl Cmaf<'_> {
             bytes,
         })
     }
+}
+
+/// Enciphers the samples of one fragment, which lie in `data` one behind the other, and says so in `moof`.
+/// `place` is the number of the segment, that of the first sample in it, and what protects it.
+fn protect_chunk<'a>(
+    protected: &'a ProtectedTrack,
+    place: (u32, u32, Phase),
+    samples: &[Sample],
+    encryptor: &mut Option<(u32, FragmentEncryptor<'a>)>,
+    data: &mut [u8],
+    moof: &mut BoxNode,
+) -> Result<()> {
+    let (segment, first_sample, phase) = place;
+    let description = samples.first().map_or(1, |sample| sample.sample_description_index);
+    if let Some(traf) = moof.find_mut(&[b"traf"]) {
+        protected.describe(traf, phase, description, samples.len())?;
+    }
+    let Some((protection, pssh)) = protected.protection_in(phase)? else { return Ok(()) };
+    place_pssh(moof, pssh)?;
+    let encryptor = match encryptor {
+        Some((known, encryptor)) if *known == description => encryptor,
+        slot => {
+            let parser = protected.parser(description)?;
+            &mut slot.insert((description, FragmentEncryptor::new(protection, parser))).1
+        }
+    };
+    let mut senc = encryptor.senc();
+    encryptor.encrypt(data, ranges(samples), segment, first_sample, &mut senc)?;
+    place_auxiliary(moof, &[Some(auxiliary(senc))]);
+    Ok(())
 }
 
 fn composition_time(sample: &Sample) -> i64 {

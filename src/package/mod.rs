@@ -4,13 +4,16 @@ mod assignment;
 mod auxiliary;
 mod cmaf;
 mod decrypt;
+mod key_change;
 mod media_data;
 mod offsets;
 mod plan;
 mod protect;
+mod rendition;
 mod resource;
 mod sample_decryption;
 mod sample_groups;
+mod schedule;
 mod segments;
 mod track;
 
@@ -19,9 +22,14 @@ pub use cmaf::{Cmaf, WrittenSegment};
 pub use decrypt::Decrypt;
 pub use offsets::OffsetMap;
 pub use plan::{Intent, Plan, PlannedKey};
-pub use protect::{Protect, Totals, protect_init, protect_segment};
+pub use protect::{Protect, Totals};
+pub use rendition::{ProtectedRendition, random_access_fragments};
 pub use resource::{Changed, Edit, rewrite};
 pub use sample_decryption::FindKey;
 pub use sample_groups::SampleGroups;
+pub use schedule::{MAX_PERIODS, Phase, Schedule};
 pub use segments::{Boundaries, CmafSegment, MAX_CHUNK_BYTES, Segments};
-pub use track::{MediaTrack, ProtectedTrack, UnknownVideo, clear_tracks, media_tracks, media_tracks_with};
+pub use track::{
+    CryptoPeriod, MediaTrack, PeriodKey, ProtectedTrack, UnknownVideo, clear_tracks, media_tracks,
+    media_tracks_with,
+};

@@ -1,15 +1,30 @@
 //! The plan: which substream gets which key, scheme, IV and signaling — SPEKE 2.0, DASH-IF CPIX 2.3 §4.
+//!
+//! For a substream and a segment the plan has one answer: clear, or the key of one crypto period
+//! ([`Phase`](super::Phase)). What a segment gets depends on the init segment, the plan, and the segment's
+//! number and decode time, and on nothing else, so that any segment can be protected anywhere, in any order.
+//! The loop that enciphers samples gets a key and knows neither of leads nor of periods.
+//!
+//! `default_KID` of `tenc` is that of the first period: a reader that knows no sample groups plays that
+//! period, and the first license is asked for as without rotation. Fragments of every later period say in a
+//! `seig` group of their own what is new (ISO/IEC 23001-7 §6) and carry its `pssh` boxes in `moof`.
+//!
+//! A clear lead has two sample entries, the protected one first, since readers configure decoders from the
+//! first; clear fragments name the second in `tfhd` and carry no auxiliary information.
+
+use std::collections::HashMap;
 
 use crate::base::env::Random;
 use crate::base::{Error, Kid, Result, Secret};
 use crate::codec::TrackKind;
-use crate::cpix::{ContentKey, Document, DrmSystem};
+use crate::cpix::{ContentKey, ContentKeyPeriod, Document, DrmSystem};
 use crate::drm::{ManifestKind, Signal, System};
 use crate::keys::{Wanted, request};
 use crate::protect::scheme::IvRule;
 use crate::protect::{Iv, Pattern, SampleIvs, Scheme, TrackProtection};
 
 use super::assignment::{Assignment, Substream};
+use super::schedule::Schedule;
 
 /// What is decided before any key is fetched.
 pub struct Intent<'a> {
@@ -27,21 +42,29 @@ pub struct Intent<'a> {
     pub vector: Option<[u8; 16]>,
     /// Template of key URIs.
     pub skd_template: &'a str,
+    /// Clear lead and crypto periods.
+    pub schedule: Schedule,
+    /// How many crypto periods there are.
+    pub periods: usize,
 }
 
 impl Intent<'_> {
-    /// The request document: one content key and rule for each key, what each system wants filled.
+    /// The request document: one content key and rule for each key and period, what each system wants filled.
     ///
-    /// Key ids follow from content id, scheme and track (RFC 9562 §5.5), so that a repeated job asks for the
-    /// same keys and two schemes never share one.
+    /// Key ids follow from content id, scheme, track and period (RFC 9562 §5.5), so that a repeated job asks
+    /// for the same keys and two schemes never share one. When keys change, periods have an index and every
+    /// rule a filter for its own (SPEKE 2.0, key rotation); the keys of one period stand together.
     pub fn request(&self) -> Document {
-        let wanted: Vec<_> = self
-            .keys
-            .keys
-            .iter()
-            .map(|key| Wanted {
-                id: key.id.clone(),
-                kid: self.kid(key.id.as_deref().unwrap_or(&key.track_type)),
+        let periods = if self.schedule.rotate_every.is_some() { self.periods } else { 0 };
+        let numbers = (0..periods).map(Some).chain((periods == 0).then_some(None));
+        let wanted: Vec<_> = numbers
+            .flat_map(|period| self.keys.keys.iter().map(move |key| (period, key)))
+            .map(|(period, key)| Wanted {
+                id: key.id.as_ref().map(|id| match period {
+                    Some(period) => format!("{id}_{}", period_id(period)),
+                    None => id.clone(),
+                }),
+                kid: self.kid(key.id.as_deref().unwrap_or(&key.track_type), period),
                 explicit_iv: self.vector,
                 track_type: key.track_type.clone(),
                 video: key.video.clone(),
@@ -56,21 +79,42 @@ impl Intent<'_> {
                 systems.push(entry);
             }
         }
-        request(self.content_id, self.scheme.fourcc, &wanted, systems)
+        let mut document = request(self.content_id, self.scheme.fourcc, &wanted, systems);
+        for period in 0..periods {
+            let rules = document.usage_rules.chunks_mut(self.keys.keys.len().max(1)).nth(period);
+            for rule in rules.into_iter().flatten() {
+                rule.key_period_filters = vec![period_id(period)];
+            }
+            document.periods.push(ContentKeyPeriod {
+                id: Some(period_id(period)),
+                index: i64::try_from(period).ok(),
+                ..ContentKeyPeriod::default()
+            });
+        }
+        document
     }
 
-    fn kid(&self, track: &str) -> Kid {
-        let name = format!("drm-pack:{}:{}:{track}", self.content_id, self.scheme.name);
+    fn kid(&self, track: &str, period: Option<usize>) -> Kid {
+        let period = period.map(|period| format!("@{period}")).unwrap_or_default();
+        let name = format!("drm-pack:{}:{}:{track}{period}", self.content_id, self.scheme.name);
         Kid::new(*uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, name.as_bytes()).as_bytes())
     }
+}
+
+/// `ContentKeyPeriod/@id`.
+fn period_id(period: usize) -> String {
+    format!("p{period}")
 }
 
 /// What protects each substream and what is signaled about each key.
 pub struct Plan {
     /// The scheme of every track.
     pub scheme: &'static Scheme,
+    /// Clear lead and crypto periods.
+    pub schedule: Schedule,
     keys: Vec<PlannedKey>,
-    key_of: Vec<usize>,
+    /// For each crypto period the key of each substream.
+    key_of: Vec<Vec<usize>>,
     patterns: Vec<Pattern>,
 }
 
@@ -96,12 +140,15 @@ impl Plan {
         random: &dyn Random,
     ) -> Result<Self> {
         let mut keys = Vec::new();
-        let mut key_of = intent.keys.key_of.clone();
+        let mut key_of = vec![intent.keys.key_of.clone(); intent.periods.max(1)];
+        let purposes = intent.keys.keys.len().max(1);
         for (index, mut key) in std::mem::take(&mut document.content_keys).into_iter().enumerate() {
+            let purpose = index % purposes;
             // A key of a contract that no substream needs is not signaled.
-            let Some(track) = intent.keys.substreams_of(index, substreams).next() else { continue };
+            let Some(track) = intent.keys.substreams_of(purpose, substreams).next() else { continue };
             let number = keys.len();
-            let wanted = intent.keys.key_of.iter().zip(&mut key_of).filter(|(key, _)| **key == index);
+            let slots = key_of.get_mut(index / purposes).into_iter().flatten();
+            let wanted = intent.keys.key_of.iter().zip(slots).filter(|(key, _)| **key == purpose);
             wanted.for_each(|(_, slot)| *slot = number);
             let vector = vector(intent, &key, random)?;
             key.explicit_iv = Some(vector);
@@ -125,7 +172,31 @@ impl Plan {
                 _ => Pattern::NONE,
             })
             .collect();
-        Ok(Self { scheme: intent.scheme, keys, key_of, patterns })
+        let plan = Self { scheme: intent.scheme, schedule: intent.schedule, keys, key_of, patterns };
+        plan.check_uris()?;
+        Ok(plan)
+    }
+
+    /// A player takes two keys with one address for one key: it would not ask again when keys change.
+    fn check_uris(&self) -> Result<()> {
+        if self.schedule.rotate_every.is_none() {
+            return Ok(());
+        }
+        let mut known: HashMap<&str, Kid> = HashMap::new();
+        for key in &self.keys {
+            for (system, data) in &key.systems {
+                let Some(line) = data.hls_signaling_data.media.as_deref() else { continue };
+                if let Some(other) = known.insert(line, key.kid).filter(|other| *other != key.kid) {
+                    return Err(Error::usage(format!(
+                        "{} has one EXT-X-KEY for the keys {other} and {}, expected a URI for each key",
+                        system.name(),
+                        key.kid
+                    ))
+                    .hint("use {kid}, {kid_guid} or {iv} in the key URI template"));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// What protects a track of this substream. `track` is the number of the track in the job, unlike that
@@ -134,7 +205,15 @@ impl Plan {
     /// # Errors
     /// When there is no substream of this number, or there are too many tracks.
     pub fn protection(&self, substream: usize, track: usize) -> Result<TrackProtection> {
-        let key = self.key(substream)?;
+        self.protection_in(0, substream, track)
+    }
+
+    /// What protects a track in a crypto period.
+    ///
+    /// # Errors
+    /// As [`Plan::protection`], and when there is no such period.
+    pub fn protection_in(&self, period: usize, substream: usize, track: usize) -> Result<TrackProtection> {
+        let key = self.key_in(period, substream)?;
         let pattern = self.patterns.get(substream).copied().ok_or_else(|| no_key(substream))?;
         let iv = match self.scheme.iv {
             IvRule::Constant16 => Iv::Constant(key.vector),
@@ -145,12 +224,28 @@ impl Plan {
         Ok(TrackProtection::new(self.scheme, key.kid, &key.value, pattern, iv))
     }
 
-    /// The key of this substream.
+    /// The key of this substream; in the first crypto period when keys change.
     ///
     /// # Errors
     /// When there is no substream of this number.
     pub fn key(&self, substream: usize) -> Result<&PlannedKey> {
-        self.key_of.get(substream).and_then(|key| self.keys.get(*key)).ok_or_else(|| no_key(substream))
+        self.key_in(0, substream)
+    }
+
+    /// The key of this substream in a crypto period.
+    ///
+    /// # Errors
+    /// When there is no substream or period of this number.
+    pub fn key_in(&self, period: usize, substream: usize) -> Result<&PlannedKey> {
+        let keys = self.key_of.get(period).ok_or_else(|| {
+            Error::keys(format!("no key for crypto period {period}, there are {}", self.key_of.len()))
+        })?;
+        keys.get(substream).and_then(|key| self.keys.get(*key)).ok_or_else(|| no_key(substream))
+    }
+
+    /// How many crypto periods there are.
+    pub fn periods(&self) -> usize {
+        self.key_of.len()
     }
 
     /// Every key.
@@ -158,14 +253,28 @@ impl Plan {
         &self.keys
     }
 
+    /// The keys of the first crypto period: all, when keys do not change.
+    pub fn first_keys(&self) -> &[PlannedKey] {
+        let count = self.keys.len() / self.periods().max(1);
+        self.keys.get(..count).unwrap_or_default()
+    }
+
     /// The whole `pssh` boxes for a file with these substreams, each once, in the order of the systems.
     ///
     /// # Errors
     /// When there is no substream of such a number.
     pub fn pssh(&self, substreams: &[usize]) -> Result<Vec<Vec<u8>>> {
+        self.pssh_in(0, substreams)
+    }
+
+    /// The whole `pssh` boxes of a crypto period.
+    ///
+    /// # Errors
+    /// When there is no substream or period of such a number.
+    pub fn pssh_in(&self, period: usize, substreams: &[usize]) -> Result<Vec<Vec<u8>>> {
         let mut boxes: Vec<Vec<u8>> = Vec::new();
         for substream in substreams {
-            for (_, system) in &self.key(*substream)?.systems {
+            for (_, system) in &self.key_in(period, *substream)?.systems {
                 boxes.extend(
                     system.pssh.iter().filter(|pssh| !boxes.contains(pssh)).cloned().collect::<Vec<_>>(),
                 );

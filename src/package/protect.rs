@@ -3,11 +3,12 @@
 use crate::base::{Error, Result};
 use crate::isobmff::BoxNode;
 use crate::isobmff::fragment::TrackFragment;
-use crate::isobmff::track::trexes;
-use crate::protect::{Auxiliary, FragmentEncryptor, auxiliary, place_auxiliary, protect_moov};
+use crate::protect::{Auxiliary, FragmentEncryptor, auxiliary, place_auxiliary};
 
-use super::resource::{Changed, Edit, rewrite};
-use super::track::{ProtectedTrack, UnknownVideo, clear_tracks, media_tracks_with};
+use super::key_change::place_pssh;
+use super::resource::{Changed, Edit};
+use super::schedule::Phase;
+use super::track::ProtectedTrack;
 
 /// Protects the boxes and samples of some tracks of a file.
 pub struct Protect<'a> {
@@ -20,7 +21,28 @@ pub struct Protect<'a> {
     /// The next sample number of each track.
     next_sample: Vec<u32>,
     totals: Vec<Totals>,
-    encryptors: Vec<Option<(u32, FragmentEncryptor<'a>)>>,
+    encryptors: Vec<Option<Encryptor<'a>>>,
+    progress: Progress<'a>,
+}
+
+/// An encryptor, and the sample entry and phase that it is for.
+struct Encryptor<'a> {
+    description: u32,
+    phase: Phase,
+    encryptor: FragmentEncryptor<'a>,
+}
+
+/// How far a clear lead and crypto periods have come.
+#[derive(Default)]
+struct Progress<'a> {
+    /// Where the segments of a file that holds all begin, in bytes; empty when any random access point may.
+    cuts: &'a [u64],
+    /// The number that the first segment has for the plan.
+    first_segment: u32,
+    /// The segment of the last fragment, counted from 0, and what protects it.
+    current: Option<(u32, Phase)>,
+    /// Where the media data begins from which on something else protects, in bytes of the source.
+    phases: Vec<(u64, Phase)>,
 }
 
 /// What was protected of a track.
@@ -71,7 +93,67 @@ impl<'a> Protect<'a> {
             next_sample: vec![0; tracks.len()],
             totals: vec![Totals::default(); tracks.len()],
             encryptors: tracks.iter().map(|_| None).collect(),
+            progress: Progress::default(),
         }
+    }
+
+    /// Says where segments begin in a file that holds all of them, in bytes. Keys change there only; without
+    /// that they change at fragments that begin with random access points.
+    #[must_use]
+    pub fn with_cuts(mut self, cuts: &'a [u64]) -> Self {
+        self.progress.cuts = cuts;
+        self
+    }
+
+    /// Says how many segments of the presentation come before the first: crypto periods count them.
+    #[must_use]
+    pub fn after(mut self, segments: u32) -> Self {
+        self.progress.first_segment = segments;
+        self
+    }
+
+    /// What protected the media data behind each of these positions in the source, in bytes.
+    pub fn phases(&self) -> &[(u64, Phase)] {
+        &self.progress.phases
+    }
+
+    /// What protects the segment that these fragments belong to; all of its tracks have the same.
+    fn phase(&mut self, fragments: &[TrackFragment], data_position: u64) -> Result<Phase> {
+        let find =
+            |fragment: &TrackFragment| self.tracks.iter().find(|track| track.track_id == fragment.track_id);
+        let protected = fragments.iter().find_map(|fragment| Some((find(fragment)?, fragment)));
+        let Some((track, fragment)) = protected else {
+            return Ok(self.progress.current.map_or(Phase::Period(0), |(_, phase)| phase));
+        };
+        if track.schedule.is_constant() {
+            return Ok(Phase::Period(0));
+        }
+        let progress = &mut self.progress;
+        let is_entry = fragment.samples.first().is_some_and(|sample| sample.is_sync());
+        let segment = match (self.numbering, progress.current) {
+            (Numbering::File(number), _) => number,
+            (_, _) if !progress.cuts.is_empty() => {
+                let begun = progress.cuts.iter().filter(|cut| **cut <= data_position).count();
+                u32::try_from(begun.saturating_sub(1)).unwrap_or(u32::MAX)
+            }
+            (_, Some((segment, _))) => segment + u32::from(is_entry),
+            (_, None) => 0,
+        };
+        if let Some((_, phase)) = progress.current.filter(|(known, _)| *known == segment) {
+            return Ok(phase);
+        }
+        if track.schedule.has_clear_lead() && !fragment.decode_time_is_stated {
+            return Err(Error::unsupported("a clear lead needs decode times, there is no tfdt")
+                .clause("ISO/IEC 14496-12 §8.8.12")
+                .at("traf"));
+        }
+        let decode_time = fragment.samples.first().map_or(0, |sample| sample.decode_time);
+        let phase = track.phase(segment.saturating_add(progress.first_segment), decode_time);
+        if progress.current.is_none_or(|(_, known)| known != phase) {
+            progress.phases.push((data_position, phase));
+        }
+        progress.current = Some((segment, phase));
+        Ok(phase)
     }
 
     /// What was protected of each track so far.
@@ -79,9 +161,31 @@ impl<'a> Protect<'a> {
         &self.totals
     }
 
+    /// Writes into `moof` what differs from the init segment.
+    fn describe(
+        &self,
+        index: usize,
+        phase: Phase,
+        moof: &mut BoxNode,
+        number: usize,
+        fragment: &TrackFragment,
+    ) -> Result<()> {
+        let Some(track) = self.tracks.get(index).filter(|track| !track.schedule.is_constant()) else {
+            return Ok(());
+        };
+        if let Some(traf) = moof.all_mut(b"traf").nth(number) {
+            track.describe(traf, phase, description(fragment), fragment.samples.len())?;
+        }
+        match track.protection_in(phase)? {
+            Some((_, pssh)) => place_pssh(moof, pssh),
+            None => Ok(()),
+        }
+    }
+
     fn traf(
         &mut self,
         index: usize,
+        phase: Phase,
         fragment: &TrackFragment,
         data: &mut [u8],
         data_position: u64,
@@ -91,12 +195,13 @@ impl<'a> Protect<'a> {
         else {
             return Ok(None);
         };
-        let description = fragment.samples.first().map_or(1, |sample| sample.sample_description_index);
+        let Some((protection, _)) = track.protection_in(phase)? else { return Ok(None) };
+        let description = description(fragment);
         let encryptor = match slot {
-            Some((known, encryptor)) if *known == description => encryptor,
+            Some(known) if (known.description, known.phase) == (description, phase) => &mut known.encryptor,
             slot => {
-                let parser = track.parser(description)?;
-                &mut slot.insert((description, FragmentEncryptor::new(&track.protection, parser))).1
+                let encryptor = FragmentEncryptor::new(protection, track.parser(description)?);
+                &mut slot.insert(Encryptor { description, phase, encryptor }).encryptor
             }
         };
         let mut senc = encryptor.senc();
@@ -120,6 +225,10 @@ impl<'a> Protect<'a> {
     }
 }
 
+fn description(fragment: &TrackFragment) -> u32 {
+    fragment.samples.first().map_or(1, |sample| sample.sample_description_index)
+}
+
 impl Edit for Protect<'_> {
     fn moov(&mut self, moov: &mut BoxNode) -> Result<()> {
         for track in self.tracks {
@@ -133,7 +242,7 @@ impl Edit for Protect<'_> {
                     .clause("ISO/IEC 23000-19 §7.3.1")
                     .hint("give the file itself instead of its manifest: it is cut into segments"));
             }
-            protect_moov(moov, track.track_id, &track.protection)?;
+            track.protect_entries(moov, track.track_id)?;
         }
         moov.remove(|node| node.is(b"pssh"));
         for pssh in self.pssh {
@@ -150,10 +259,16 @@ impl Edit for Protect<'_> {
         data_position: u64,
     ) -> Result<Changed> {
         let mut auxiliaries = Vec::with_capacity(fragments.len());
-        for fragment in fragments {
+        let mut changed = Changed::No;
+        let phase = self.phase(fragments, data_position)?;
+        for (number, fragment) in fragments.iter().enumerate() {
             let index = self.tracks.iter().position(|track| track.track_id == fragment.track_id);
             auxiliaries.push(match index {
-                Some(index) => self.traf(index, fragment, data, data_position)?,
+                Some(index) => {
+                    changed = Changed::Yes;
+                    self.describe(index, phase, moof, number, fragment)?;
+                    self.traf(index, phase, fragment, data, data_position)?
+                }
                 None if self.clear.contains(&fragment.track_id) => None,
                 None => {
                     return Err(Error::input(format!(
@@ -169,71 +284,9 @@ impl Edit for Protect<'_> {
             *number += 1;
             self.next_sample.fill(0);
         }
-        if auxiliaries.iter().all(Option::is_none) {
-            return Ok(Changed::No);
+        if changed == Changed::Yes {
+            place_auxiliary(moof, &auxiliaries);
         }
-        place_auxiliary(moof, &auxiliaries);
-        Ok(Changed::Yes)
+        Ok(changed)
     }
-}
-
-/// Protects an init segment: sample entries get `sinf`, and `pssh` boxes (whole boxes) go to the end of `moov`.
-///
-/// # Errors
-/// When a track is missing or protected already.
-pub fn protect_init(init: Vec<u8>, tracks: &[ProtectedTrack], pssh: &[Vec<u8>]) -> Result<Vec<u8>> {
-    let mut out = Vec::with_capacity(init.len() + 1024);
-    rewrite(&init, &mut out, &[], &mut Protect::segment(tracks, &[], pssh, 0))?;
-    Ok(out)
-}
-
-/// Protects one segment, whose number in its track is `number`, from 0, given the clear init segment.
-///
-/// Nothing is carried over from other segments: any of them can be protected in any order. What a codec must
-/// remember from sample to sample (parameter sets in the samples, the reference frames of AV1 and VP9) is learned
-/// from the segment itself, which therefore begins with a sync sample. One that refers to frames before it, such
-/// as a later chunk of a low-latency segment, is an error: it is protected together with the chunks before it, in
-/// order, as one segment.
-///
-/// ```
-/// use std::sync::Arc;
-/// use drm_pack::base::{Kid, Result, Secret};
-/// use drm_pack::isobmff::file::moov;
-/// use drm_pack::package::{ProtectedTrack, media_tracks, protect_init, protect_segment};
-/// use drm_pack::protect::{Iv, SampleIvs, Scheme, TrackProtection};
-///
-/// # fn main() -> Result<()> {
-/// let init = std::fs::read("fixtures/clip/dash/0/init.mp4").unwrap();
-/// let segment = std::fs::read("fixtures/clip/dash/0/2.m4s").unwrap();
-///
-/// // One key, one scheme, one IV sequence for the first track of the job.
-/// let (kid, key) = (Kid::parse("31323334-3536-3738-3930-313233343536")?, Secret::new([0x32; 16]));
-/// let scheme = Scheme::find("cenc")?;
-/// let ivs = Iv::PerSample(SampleIvs::new(&[7; 16], 0)?);
-/// let protection = Arc::new(TrackProtection::new(scheme, kid, &key, scheme.video, ivs));
-///
-/// let clear = moov(&init)?;
-/// let tracks = vec![ProtectedTrack::new(&media_tracks(&clear)?[0], protection)?];
-/// let protected_init = protect_init(init, &tracks, &[])?;
-/// let second = protect_segment(&clear, segment.clone(), &tracks, 1)?;
-///
-/// assert!(protected_init.windows(4).any(|bytes| bytes == b"tenc"));
-/// assert!(second.windows(4).any(|bytes| bytes == b"senc") && second.len() > segment.len());
-/// # Ok(())
-/// # }
-/// ```
-///
-/// # Errors
-/// When a sample cannot be parsed or a box is wrong.
-pub fn protect_segment(
-    init: &BoxNode,
-    segment: Vec<u8>,
-    tracks: &[ProtectedTrack],
-    number: u32,
-) -> Result<Vec<u8>> {
-    let mut out = Vec::with_capacity(segment.len() + 4096);
-    // Pictures of an unknown codec are protected or an error, never passed on clear.
-    let clear = clear_tracks(&media_tracks_with(init, UnknownVideo::FullSample)?);
-    rewrite(&segment, &mut out, &trexes(init)?, &mut Protect::segment(tracks, &clear, &[], number))?;
-    Ok(out)
 }

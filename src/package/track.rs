@@ -7,7 +7,11 @@ use crate::codec::{self, CipherModes, Codec, Config, Protection, Ranges, TrackKi
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::SampleEntry;
 use crate::isobmff::track::{Track, tracks};
-use crate::protect::{Mode, TrackProtection};
+use crate::protect::{Mode, TrackProtection, protect_moov};
+
+use super::key_change::{keep_clear_entries, place_group, set_description};
+use super::plan::Plan;
+use super::schedule::{Phase, Schedule};
 
 /// A track that has samples for a player.
 #[derive(Clone)]
@@ -99,7 +103,7 @@ impl MediaTrack {
     }
 }
 
-/// A track with its key.
+/// A track with its keys.
 #[derive(Clone)]
 pub struct ProtectedTrack {
     /// `track_ID` in the file.
@@ -108,8 +112,28 @@ pub struct ProtectedTrack {
     pub sample_entries: Vec<SampleEntry>,
     /// Its codec.
     pub codec: &'static Codec,
-    /// Its key, scheme and IVs.
+    /// Its key, scheme and IVs; of the first crypto period when keys change.
     pub protection: Arc<TrackProtection>,
+    /// The crypto periods after the first.
+    pub later: Vec<CryptoPeriod>,
+    /// Clear lead and crypto periods.
+    pub schedule: Schedule,
+    /// Ticks per second of the media.
+    pub timescale: u32,
+    /// The decode time at which the presentation begins, in ticks of the media.
+    pub start: u64,
+}
+
+/// What protects the samples of a fragment, and the whole `pssh` boxes that its `moof` carries.
+pub type PeriodKey<'a> = (&'a TrackProtection, &'a [Vec<u8>]);
+
+/// A crypto period that is not the first.
+#[derive(Clone, Debug)]
+pub struct CryptoPeriod {
+    /// The key, scheme and IVs.
+    pub protection: Arc<TrackProtection>,
+    /// Whole `pssh` boxes for each `moof`.
+    pub pssh: Vec<Vec<u8>>,
 }
 
 impl ProtectedTrack {
@@ -134,7 +158,92 @@ impl ProtectedTrack {
             sample_entries: media.track.sample_entries.clone(),
             codec,
             protection,
+            later: Vec::new(),
+            schedule: Schedule::default(),
+            timescale: media.track.timescale,
+            start: 0,
         })
+    }
+
+    /// Protects a track of the input as planned for its substream. `number` is that of the track in the job,
+    /// unlike that of every other track: IVs depend on it.
+    ///
+    /// # Errors
+    /// As [`ProtectedTrack::new`], and when the plan has no such substream.
+    pub fn planned(media: &MediaTrack, plan: &Plan, substream: usize, number: usize) -> Result<Self> {
+        let mut track = Self::new(media, Arc::new(plan.protection(substream, number)?))?;
+        track.schedule = plan.schedule;
+        for period in 1..plan.periods() {
+            track.later.push(CryptoPeriod {
+                protection: Arc::new(plan.protection_in(period, substream, number)?),
+                pssh: plan.pssh_in(period, &[substream])?,
+            });
+        }
+        Ok(track)
+    }
+
+    /// What protects the segment of this number, whose first sample has this decode time.
+    pub fn phase(&self, segment: u32, decode_time: u64) -> Phase {
+        self.schedule.phase(segment, decode_time.saturating_sub(self.start), self.timescale)
+    }
+
+    /// The key of a segment and the `pssh` boxes that its fragments carry; `None` when it is clear.
+    ///
+    /// # Errors
+    /// When there are fewer crypto periods.
+    pub fn protection_in(&self, phase: Phase) -> Result<Option<PeriodKey<'_>>> {
+        match phase {
+            Phase::Clear => Ok(None),
+            Phase::Period(0) => Ok(Some((&self.protection, &[]))),
+            Phase::Period(number) => {
+                let later = self.later.get(number - 1).ok_or_else(|| {
+                    Error::keys(format!(
+                        "no key for crypto period {number}, there are {}",
+                        self.later.len() + 1
+                    ))
+                })?;
+                Ok(Some((&later.protection, &later.pssh)))
+            }
+        }
+    }
+
+    /// Protects the sample entries of the track that has this id in `moov`. With a clear lead they are there
+    /// a second time, clear, behind the protected ones.
+    ///
+    /// # Errors
+    /// When the track is missing or protected already.
+    pub fn protect_entries(&self, moov: &mut BoxNode, track_id: u32) -> Result<()> {
+        protect_moov(moov, track_id, &self.protection)?;
+        if self.schedule.has_clear_lead() {
+            keep_clear_entries(moov, track_id, &self.sample_entries)?;
+        }
+        Ok(())
+    }
+
+    /// Says in a `traf` what protects its samples, as far as it is not what the init segment says;
+    /// `sample_description_index` is that of the input.
+    ///
+    /// # Errors
+    /// When a box is missing, or there is no such crypto period.
+    pub fn describe(
+        &self,
+        traf: &mut BoxNode,
+        phase: Phase,
+        sample_description_index: u32,
+        samples: usize,
+    ) -> Result<()> {
+        if self.schedule.has_clear_lead() {
+            let copies = if phase == Phase::Clear { self.sample_entries.len() } else { 0 };
+            let index = u32::try_from(copies).ok().and_then(|n| sample_description_index.checked_add(n));
+            let index = index.ok_or_else(|| Error::unsupported("too many sample entries"))?;
+            set_description(traf, index)?;
+        }
+        match self.protection_in(phase)? {
+            Some((protection, _)) if phase != Phase::Period(0) => {
+                place_group(traf, &protection.tenc(), samples)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A parser for samples of this `sample_description_index`, from 1; `None` when whole samples are protected.

@@ -1,7 +1,7 @@
 //! The key server's side of SPEKE 2.0 and 2.1: a CPIX request comes in and goes out filled.
 
 use crate::base::{Error, Result};
-use crate::cpix::{self, Document, DrmSystem};
+use crate::cpix::{self, ContentKeyUsageRule, Document, DrmSystem};
 use crate::drm::{self, Signal};
 use crate::keys::DevKeys;
 use crate::protect::Scheme;
@@ -107,7 +107,12 @@ fn check_contract(document: &Document) -> Result<()> {
     if rules.iter().all(|rule| rule.video_filters.is_empty() && rule.audio_filters.is_empty()) {
         return Err(Error::keys("Missing CPIX encryption contract"));
     }
-    if let Some(filter) = rules.iter().find_map(|rule| rule.finer_filter()) {
+    let has_index = |rule: &ContentKeyUsageRule| document.period_index(rule).is_some();
+    let refused = |rule: &ContentKeyUsageRule| {
+        let filter = rule.finer_filter()?;
+        (filter != cpix::KEY_PERIOD_FILTER || !has_index(rule)).then(|| filter.to_owned())
+    };
+    if let Some(filter) = rules.iter().find_map(refused) {
         return Err(Error::keys(format!("Requested CPIX encryption contract not supported: {filter}")));
     }
     let malformed =
@@ -122,7 +127,11 @@ fn check_contract(document: &Document) -> Result<()> {
         let Some(track_type) = rule.intended_track_type.as_ref().filter(|name| !name.is_empty()) else {
             return malformed(format!("no intendedTrackType for KID {}", rule.kid));
         };
-        if rules.iter().filter(|other| other.intended_track_type.as_ref() == Some(track_type)).count() > 1 {
+        let same = |other: &&ContentKeyUsageRule| {
+            other.intended_track_type.as_ref() == Some(track_type)
+                && document.period_index(other) == document.period_index(rule)
+        };
+        if rules.iter().filter(same).count() > 1 {
             return malformed(format!("intendedTrackType {track_type:?} is there twice"));
         }
         if rule.video_filters.is_empty() && rule.audio_filters.is_empty() {

@@ -11,6 +11,7 @@
 
 mod av1_headers;
 mod calm;
+mod clear_lead;
 mod contract;
 mod cpix;
 mod decrypt_styles;
@@ -25,6 +26,8 @@ mod key_server;
 mod laws;
 mod media;
 mod pack;
+mod per_segment;
+mod rotation;
 mod shapes;
 mod slice_headers;
 mod trace;

@@ -1,0 +1,99 @@
+//! Clear lead and crypto periods: when a track is clear and when its key changes — ISO/IEC 23001-7 §6.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::base::{Error, Result};
+
+/// Most crypto periods of one job: a day of segments of 6 s in periods of four segments.
+pub const MAX_PERIODS: u32 = 3600;
+
+/// A segment that begins so little before the end of the clear lead begins at its end: frames of sound do not
+/// begin where pictures do, and all tracks are to change together.
+const TOLERANCE: Duration = Duration::from_millis(100);
+
+/// What segments are clear, and which of them share a key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Schedule {
+    /// Segments that begin before this time of the presentation are clear.
+    pub clear_lead: Duration,
+    /// How many segments a crypto period has; `None` is one period for all.
+    pub rotate_every: Option<NonZeroU32>,
+}
+
+/// What protects a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Nothing: it belongs to the clear lead.
+    Clear,
+    /// The key of the crypto period of this number, from 0.
+    Period(usize),
+}
+
+impl Schedule {
+    /// Whether all segments are under one key.
+    pub fn is_constant(&self) -> bool {
+        !self.has_clear_lead() && self.rotate_every.is_none()
+    }
+
+    /// Whether the first segments are clear.
+    pub fn has_clear_lead(&self) -> bool {
+        !self.clear_lead.is_zero()
+    }
+
+    /// What protects the segment of this number, from 0, that begins `elapsed` ticks after the first one.
+    pub fn phase(&self, segment: u32, elapsed: u64, timescale: u32) -> Phase {
+        let begins = u128::from(elapsed) * Duration::from_secs(1).as_nanos();
+        let lead = self.clear_lead.saturating_sub(TOLERANCE);
+        if begins < lead.as_nanos().saturating_mul(u128::from(timescale)) {
+            return Phase::Clear;
+        }
+        let period = self.rotate_every.map_or(0, |segments| segment / segments);
+        Phase::Period(usize::try_from(period).unwrap_or(usize::MAX))
+    }
+
+    /// How many crypto periods so many segments have.
+    ///
+    /// # Errors
+    /// When there are more than [`MAX_PERIODS`].
+    pub fn periods(&self, segments: u32) -> Result<usize> {
+        let periods = self.rotate_every.map_or(1, |every| segments.div_ceil(every.get()).max(1));
+        if periods > MAX_PERIODS {
+            return Err(Error::usage(format!(
+                "{segments} segments are {periods} crypto periods, at most {MAX_PERIODS} are done"
+            ))
+            .hint("change keys less often"));
+        }
+        Ok(usize::try_from(periods).unwrap_or(usize::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schedule(seconds: u64, every: u32) -> Schedule {
+        Schedule { clear_lead: Duration::from_secs(seconds), rotate_every: NonZeroU32::new(every) }
+    }
+
+    #[test]
+    fn the_first_segment_that_begins_after_the_lead_is_protected() {
+        let lead = schedule(4, 0);
+        assert_eq!(lead.phase(0, 0, 1000), Phase::Clear);
+        assert_eq!(lead.phase(1, 3899, 1000), Phase::Clear);
+        assert_eq!(lead.phase(1, 3957, 1000), Phase::Period(0), "sound is a frame early");
+        assert_eq!(lead.phase(2, 4000, 1000), Phase::Period(0));
+        assert_eq!(schedule(0, 0).phase(0, 0, 1), Phase::Period(0));
+        assert_eq!(lead.phase(u32::MAX, u64::MAX, u32::MAX), Phase::Period(0));
+    }
+
+    #[test]
+    fn periods_have_so_many_segments_and_the_last_may_have_fewer() {
+        let three = schedule(0, 3);
+        let phases: Vec<_> = (0..7).map(|number| three.phase(number, 0, 1)).collect();
+        assert_eq!(phases, [0, 0, 0, 1, 1, 1, 2].map(Phase::Period));
+        assert_eq!([0, 1, 3, 4, 7].map(|count| three.periods(count).unwrap()), [1, 1, 1, 2, 3]);
+        assert_eq!(schedule(9, 0).periods(u32::MAX).unwrap(), 1);
+        assert!(schedule(0, 1).periods(MAX_PERIODS + 1).is_err());
+    }
+}

@@ -1,0 +1,225 @@
+//! Segments protected one by one, in any order, are those of the whole run.
+
+use std::fs;
+use std::path::Path;
+
+use drm_pack::codec::TrackKind;
+use drm_pack::drm::{self, ManifestKind};
+use drm_pack::io::{HttpClient, SystemRandom};
+use drm_pack::isobmff::file::moov;
+use drm_pack::isobmff::samples::samples;
+use drm_pack::isobmff::track::trexes;
+use drm_pack::isobmff::{BoxNode, parse_file};
+use drm_pack::job::Job;
+use drm_pack::keys::{DevKeys, KeyServer};
+use drm_pack::package::{
+    Boundaries, Cmaf, Intent, KeyRule, MediaTrack, Plan, Preset, ProtectedRendition, ProtectedTrack,
+    Schedule, Segments, Substream, media_tracks,
+};
+use drm_pack::protect::Scheme;
+use proptest::prelude::*;
+
+use crate::media::root;
+use crate::pack::{SEED, job, pack};
+
+/// A presentation: its manifest and, in the order of the job, init segment and media files of each rendition.
+/// A rendition of one file is cut at its fragments.
+struct Case {
+    manifest: &'static str,
+    renditions: &'static [(&'static str, &'static [&'static str])],
+}
+
+const CASES: &[Case] = &[
+    Case {
+        manifest: "dash/manifest.mpd",
+        renditions: &[
+            ("0/init.mp4", &["0/1.m4s", "0/2.m4s", "0/3.m4s", "0/4.m4s"]),
+            ("1/init.mp4", &["1/1.m4s", "1/2.m4s", "1/3.m4s", "1/4.m4s"]),
+            ("2/init.mp4", &["2/1.m4s", "2/2.m4s", "2/3.m4s", "2/4.m4s", "2/5.m4s"]),
+        ],
+    },
+    Case {
+        manifest: "hls/master.m3u8",
+        renditions: &[
+            ("audio/init_2.mp4", &["audio/0.m4s", "audio/1.m4s", "audio/2.m4s", "audio/3.m4s"]),
+            ("v1/init_0.mp4", &["v1/0.m4s", "v1/1.m4s", "v1/2.m4s", "v1/3.m4s"]),
+            ("v2/init_1.mp4", &["v2/0.m4s", "v2/1.m4s", "v2/2.m4s", "v2/3.m4s"]),
+        ],
+    },
+    Case {
+        manifest: "dash-segment-base/manifest.mpd",
+        renditions: &[("video.mp4", &[]), ("audio.mp4", &[])],
+    },
+    Case { manifest: "dash-segment-list/manifest.mpd", renditions: &[("0.mp4", &[]), ("1.mp4", &[])] },
+    Case {
+        manifest: "hls-byterange/master.m3u8",
+        renditions: &[("audio/media.mp4", &[]), ("v1/media.mp4", &[])],
+    },
+];
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+struct Wish {
+    scheme: &'static str,
+    preset: Preset,
+    clear_lead: f64,
+    rotate_every: Option<u32>,
+    order: Vec<usize>,
+}
+
+fn wishes() -> impl Strategy<Value = Wish> {
+    let schemes = prop_oneof![Just("cenc"), Just("cbcs")];
+    let presets = prop_oneof![Just(Preset::Preset0), Just(Preset::Preset1)];
+    let leads = prop_oneof![Just(0.0), Just(0.5), Just(2.0), Just(3.5)];
+    let every = prop_oneof![Just(None), (1..4_u32).prop_map(Some)];
+    let order = Just((0..8).collect::<Vec<usize>>()).prop_shuffle();
+    (schemes, presets, leads, every, order).prop_map(|(scheme, preset, clear_lead, rotate_every, order)| {
+        Wish { scheme, preset, clear_lead, rotate_every, order }
+    })
+}
+
+impl Wish {
+    fn job(&self, input: &Path) -> Job {
+        Job {
+            preset: self.preset,
+            clear_lead: self.clear_lead,
+            rotate_every: self.rotate_every,
+            ..job(input, "widevine", self.scheme)
+        }
+    }
+
+    /// The plan of the job, made apart from it; `segments` is the number of segments of the longest track.
+    fn plan(&self, content_id: &str, kind: ManifestKind, substreams: &[Substream], segments: u32) -> Plan {
+        let schedule = Schedule {
+            clear_lead: std::time::Duration::from_secs_f64(self.clear_lead),
+            rotate_every: self.rotate_every.and_then(std::num::NonZeroU32::new),
+        };
+        let intent = Intent {
+            content_id,
+            scheme: Scheme::find(self.scheme).unwrap(),
+            keys: &KeyRule::Preset(self.preset).assign(substreams).unwrap(),
+            systems: &drm::parse_list("widevine").unwrap(),
+            manifests: &[kind],
+            vector: None,
+            skd_template: "skd://{kid}",
+            schedule,
+            periods: schedule.periods(segments).unwrap(),
+        };
+        let http = HttpClient::new().unwrap();
+        let answer = DevKeys::new(SEED).exchange(&http, intent.request()).unwrap();
+        Plan::resolve(&intent, substreams, answer, &SystemRandom).unwrap()
+    }
+}
+
+/// Substreams in the order of the report, pictures first, and the number of each rendition's.
+fn substreams(tracks: &[MediaTrack]) -> (Vec<Substream>, Vec<usize>) {
+    let mut found = Vec::new();
+    let mut numbers = vec![0; tracks.len()];
+    for (kind, letter) in [(TrackKind::Video, 'v'), (TrackKind::Audio, 'a')] {
+        let mut count = 0;
+        for (index, _) in tracks.iter().enumerate().filter(|(_, media)| media.kind() == Some(kind)) {
+            count += 1;
+            numbers[index] = found.len();
+            let id = format!("{letter}{count}");
+            found.push(Substream { id, kind, pixels: None, channels: None });
+        }
+    }
+    (found, numbers)
+}
+
+/// The bytes of each fragment: `moof` and what follows it up to the next.
+fn fragments(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut found: Vec<Vec<u8>> = Vec::new();
+    for node in parse_file(bytes).unwrap() {
+        if node.is(b"moof") {
+            found.push(Vec::new());
+        }
+        if let (Some(last), true) = (found.last_mut(), node.is(b"moof") || node.is(b"mdat")) {
+            node.write(last);
+        }
+    }
+    found
+}
+
+fn check_package(case: &Case, wish: &Wish) {
+    let manifest = root().join("fixtures/clip").join(case.manifest);
+    let folder = manifest.parent().unwrap();
+    let out = tempfile::tempdir().unwrap();
+    pack(&wish.job(&manifest), out.path()).unwrap();
+    let read = |name: &str| fs::read(folder.join(name)).unwrap();
+    let inits: Vec<(Vec<u8>, BoxNode)> =
+        case.renditions.iter().map(|(init, _)| (read(init), moov(&read(init)).unwrap())).collect();
+    let tracks: Vec<_> = inits.iter().map(|(_, moov)| media_tracks(moov).unwrap().remove(0)).collect();
+    let (substreams, numbers) = substreams(&tracks);
+    let clear = |index: usize| match case.renditions[index] {
+        (init, []) => fragments(&read(init)),
+        (_, files) => files.iter().map(|name| read(name)).collect(),
+    };
+    let segments = (0..inits.len()).map(|index| clear(index).len()).max().unwrap();
+    let (content_id, kind) = match manifest.extension().unwrap().to_str().unwrap() {
+        "mpd" => ("manifest", ManifestKind::Dash),
+        _ => ("master", ManifestKind::Hls),
+    };
+    let plan = wish.plan(content_id, kind, &substreams, u32::try_from(segments).unwrap());
+    for (index, (init, moov)) in inits.iter().enumerate() {
+        let (name, files) = case.renditions[index];
+        let clear = clear(index);
+        let mut rendition = ProtectedRendition::new(moov, &plan, &[Some(numbers[index])], index).unwrap();
+        rendition.beginning_with(&clear[0]).unwrap();
+        let whole = fs::read(out.path().join(name)).unwrap();
+        if !files.is_empty() {
+            assert!(rendition.init(init).unwrap() == whole, "{name} {wish:?}");
+        }
+        let whole = if files.is_empty() { fragments(&whole) } else { Vec::new() };
+        for number in wish.order.iter().copied().filter(|number| *number < clear.len()) {
+            let one = rendition.segment(&clear[number], u32::try_from(number).unwrap()).unwrap();
+            let all = match files.get(number) {
+                Some(file) => fs::read(out.path().join(file)).unwrap(),
+                None => whole[number].clone(),
+            };
+            assert!(one == all, "{} {name} segment {number} {wish:?}", case.manifest);
+        }
+    }
+}
+
+fn check_mp4(wish: &Wish) {
+    let input = root().join("fixtures/clip/mp4/av.mp4");
+    let out = tempfile::tempdir().unwrap();
+    pack(&wish.job(&input), out.path()).unwrap();
+    let source = fs::read(&input).unwrap();
+    let moov = moov(&source).unwrap();
+    let tracks = media_tracks(&moov).unwrap();
+    let (substreams, numbers) = substreams(&tracks);
+    let defaults = trexes(&moov).unwrap();
+    let samples = |media: &MediaTrack| samples(&source, &moov, media.track.track_id, &defaults).unwrap();
+    let video = tracks.iter().find(|media| media.kind() == Some(TrackKind::Video)).unwrap();
+    let boundaries = Boundaries::of(samples(video), video.track.timescale, 2.0).unwrap();
+    let cut = |media: &MediaTrack| {
+        let segments = Segments::new(samples(media), &boundaries, media.track.timescale);
+        segments.collect::<Result<Vec<_>, _>>().unwrap()
+    };
+    let most = tracks.iter().map(|media| cut(media).len()).max().unwrap();
+    let plan = wish.plan("av", ManifestKind::Dash, &substreams, u32::try_from(most).unwrap());
+    for (index, media) in tracks.iter().enumerate() {
+        let substream = numbers[index];
+        let protected = ProtectedTrack::planned(media, &plan, substream, substream).unwrap();
+        let cmaf = Cmaf::new(&source, &moov, media, Some(&protected)).unwrap();
+        let segments = cut(media);
+        for number in wish.order.iter().copied().filter(|number| *number < segments.len()) {
+            let mut one = Vec::new();
+            cmaf.write_segment(&segments[number], &mut Vec::new(), &mut one).unwrap();
+            let name = format!("{}/{}.m4s", substreams[substream].id, number + 1);
+            assert!(one == fs::read(out.path().join(&name)).unwrap(), "{name} {wish:?}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    #[test]
+    fn segments_in_random_order_are_those_of_the_whole_run(wish in wishes()) {
+        CASES.iter().for_each(|case| check_package(case, &wish));
+        check_mp4(&wish);
+    }
+}
