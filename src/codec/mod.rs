@@ -2,22 +2,27 @@
 
 mod aac;
 mod ac4;
+mod adts;
 mod audio;
 mod avc;
 #[cfg(test)]
 mod bit_writer;
+pub mod byte_stream;
 #[cfg(test)]
 mod contract;
 mod dolby_vision;
+mod elementary;
 mod hevc;
 mod iamf;
 mod mpegh;
 mod nal;
+mod syncframe;
 mod text;
 mod vp9;
 
 use std::ops::Range;
 
+pub use self::elementary::{AudioFrame, Elementary, StreamFacts};
 use crate::base::{Error, FourCc, Result};
 
 /// What a track carries.
