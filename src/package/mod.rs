@@ -3,19 +3,28 @@
 mod assignment;
 mod cmaf;
 mod decrypt;
+mod id3;
 mod offsets;
+mod packed_audio;
 mod plan;
 mod protect;
 mod resource;
+mod segment_kind;
 mod segments;
 mod track;
+mod ts_program;
+mod ts_segment;
 
 pub use assignment::{Assignment, KeyPurpose, KeyRule, Preset, Substream};
 pub use cmaf::{Cmaf, WrittenSegment};
 pub use decrypt::{Decrypt, FindKey};
 pub use offsets::OffsetMap;
+pub use packed_audio::{PackedAudioTotals, decrypt_packed_audio, packed_audio_facts, protect_packed_audio};
 pub use plan::{Intent, Plan, PlannedKey};
 pub use protect::{Protect, Totals, protect_init, protect_segment};
 pub use resource::{Changed, Edit, rewrite};
+pub use segment_kind::SegmentKind;
 pub use segments::{Boundaries, CmafSegment, MAX_CHUNK_BYTES, Segments};
 pub use track::{MediaTrack, ProtectedTrack, clear_tracks, media_tracks};
+pub use ts_program::{TsProgram, TsStream};
+pub use ts_segment::{MAX_WAITING_BYTES, TsStreamTotals, decrypt_ts_segment, protect_ts_segment};

@@ -142,13 +142,20 @@ impl PmtStream {
 
     /// The stream's descriptors: tag and payload.
     pub fn descriptors(&self) -> Descriptors<'_> {
-        Descriptors(Reader::new(&self.descriptors))
+        Descriptors::new(&self.descriptors)
     }
 }
 
 /// Descriptors, one by one: §2.6. What is cut off at the end is left out.
 #[derive(Clone, Debug)]
 pub struct Descriptors<'a>(Reader<'a>);
+
+impl<'a> Descriptors<'a> {
+    /// The descriptors of a loop.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self(Reader::new(bytes))
+    }
+}
 
 impl<'a> Iterator for Descriptors<'a> {
     type Item = (u8, &'a [u8]);
