@@ -60,6 +60,20 @@ pub fn escape(nal_unit: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// How many bytes [`escape`] puts before the bytes of the first part of a NAL unit.
+pub fn escapes_before(part: &[u8]) -> usize {
+    let mut escaped = Vec::with_capacity(part.len());
+    escape(part, &mut escaped);
+    // What goes behind a last 0 is not before any byte of the part.
+    let behind = usize::from(part.last() == Some(&0));
+    escaped.len().saturating_sub(part.len() + behind)
+}
+
+/// Where the last start code of a stream begins, behind its first byte.
+pub fn last_start_code(stream: &[u8]) -> Option<usize> {
+    stream.windows(3).rposition(|window| window == [0, 0, 1]).filter(|position| *position > 0)
+}
+
 /// A NAL unit without its emulation_prevention_three_bytes: §7.3.1. The inverse of [`escape`].
 pub fn unescape(nal_unit: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(nal_unit.len());

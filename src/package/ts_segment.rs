@@ -10,7 +10,8 @@ use std::collections::VecDeque;
 
 use crate::base::env::{Sink, Source};
 use crate::base::{Error, Result};
-use crate::codec::{AudioFrame, Elementary};
+use crate::codec::Elementary;
+use crate::codec::byte_stream::last_start_code;
 use crate::protect::{Operation, SampleAes};
 use crate::ts::{PACKET_BYTES, PAT_PID, PROGRAM_MAP_TABLE, Packet, Packets, Pat, PesHeader, sections};
 
@@ -111,13 +112,33 @@ struct Unit {
     bytes: Vec<u8>,
 }
 
+/// A whole PES packet.
+struct Pes {
+    unit: Unit,
+    /// Its header and what was rewritten of its data.
+    rewritten: Vec<u8>,
+    /// How many bytes of its data are not yet rewritten.
+    left: usize,
+}
+
+/// Why a lane's stream is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    /// A PES packet is whole.
+    PesPacket,
+    /// The segment is.
+    Segment,
+}
+
 /// A `PID` that is rewritten.
 struct Lane {
     pid: u16,
     units: Units,
     open: Unit,
-    /// Whole PES packets of audio whose last frame ends in the next.
-    whole: Vec<Unit>,
+    /// The elementary stream from the first NAL unit or frame on that is not yet whole.
+    stream: Vec<u8>,
+    /// Whole PES packets that have bytes of it.
+    whole: VecDeque<Pes>,
     continuity_counter: Option<u8>,
     totals: Totals,
 }
@@ -147,7 +168,8 @@ impl<'a> Rewriter<'a> {
             pid,
             units,
             open: Unit::default(),
-            whole: Vec::new(),
+            stream: Vec::new(),
+            whole: VecDeque::new(),
             continuity_counter: None,
             totals: Totals::default(),
         });
@@ -203,19 +225,11 @@ impl<'a> Rewriter<'a> {
         match lane.units {
             Units::Association => self.association(&unit),
             Units::Map => self.map(unit),
-            Units::Pes(Elementary::Avc) => {
-                let samples = self.byte_stream(&unit).map_err(at)?;
-                if let Some(lane) = self.lanes.get_mut(index) {
-                    lane.totals.samples += samples.samples;
-                    lane.totals.bytes += samples.bytes;
-                }
-                Ok(())
-            }
             Units::Pes(elementary) => {
-                check_pes(&unit.bytes, self.operation).map_err(at)?;
-                lane.whole.push(unit);
-                let done = audio(self.sample_aes, self.operation, elementary, lane).map_err(at)?;
-                done.iter().try_for_each(|unit| self.lay_out(unit, &unit.bytes))
+                lane.pes_packet(unit, self.operation).map_err(at)?;
+                let done =
+                    lane.advance(elementary, Ends::PesPacket, self.sample_aes, self.operation).map_err(at)?;
+                done.iter().try_for_each(|pes| self.lay_out(&pes.unit, &pes.rewritten))
             }
         }
     }
@@ -248,25 +262,6 @@ impl<'a> Rewriter<'a> {
             bytes.resize(unit.bytes.len(), 0xff);
         }
         self.lay_out(&unit, &bytes)
-    }
-
-    /// A PES packet of AVC, which may become longer or shorter.
-    fn byte_stream(&mut self, unit: &Unit) -> Result<Totals> {
-        let header = check_pes(&unit.bytes, self.operation)?;
-        let (head, stream) = unit.bytes.split_at_checked(header.data_position).unwrap_or((&unit.bytes, &[]));
-        let first = stream.iter().position(|byte| *byte != 0);
-        if !stream.is_empty() && (first.is_none_or(|zeros| zeros < 2 || stream.get(zeros) != Some(&1))) {
-            return Err(Error::unsupported(
-                "a PES packet that begins inside a NAL unit, a start code expected",
-            )
-            .clause("RFC 8216bis §3.1.1"));
-        }
-        let stream = self.sample_aes.byte_stream(self.operation, stream);
-        let totals = Totals { samples: u64::from(!stream.is_empty()), bytes: stream.len() as u64 };
-        let mut pes = [head, &stream].concat();
-        PesHeader::write_length(&mut pes);
-        self.lay_out(unit, &pes)?;
-        Ok(totals)
     }
 
     /// Puts `bytes` into the packets of a unit.
@@ -326,11 +321,12 @@ impl<'a> Rewriter<'a> {
     fn finish(&mut self) -> Result<()> {
         for index in 0..self.lanes.len() {
             self.close(index)?;
-        }
-        if let Some(lane) = self.lanes.iter().find(|lane| !lane.whole.is_empty()) {
-            return Err(Error::unsupported("the last frame of audio ends outside the segment")
-                .clause("RFC 8216bis §3.1.1")
-                .at(format_args!("PID {:#x}", lane.pid)));
+            let Some(lane) = self.lanes.get_mut(index) else { continue };
+            let (pid, Units::Pes(elementary)) = (lane.pid, lane.units) else { continue };
+            let at = |e: Error| e.at(format_args!("PID {pid:#x}"));
+            let done =
+                lane.advance(elementary, Ends::Segment, self.sample_aes, self.operation).map_err(at)?;
+            done.iter().try_for_each(|pes| self.lay_out(&pes.unit, &pes.rewritten)).map_err(at)?;
         }
         self.write_ready()?;
         self.sink.write(&self.out)?;
@@ -367,6 +363,84 @@ impl Lane {
         Ok(())
     }
 
+    /// Takes in a whole PES packet.
+    fn pes_packet(&mut self, unit: Unit, operation: Operation) -> Result<()> {
+        let header = check_pes(&unit.bytes, operation)?;
+        let (head, data) = unit.bytes.split_at_checked(header.data_position).unwrap_or((&unit.bytes, &[]));
+        self.stream.extend(data);
+        // One access unit or several frames begin in a PES packet; frames are counted where they are found.
+        if self.units == Units::Pes(Elementary::Avc) {
+            self.totals.samples += u64::from(!data.is_empty());
+        }
+        self.totals.bytes += data.len() as u64;
+        let (rewritten, left) = (head.to_vec(), data.len());
+        self.whole.push_back(Pes { unit, rewritten, left });
+        Ok(())
+    }
+
+    /// Rewrites the NAL units or frames that are whole; returns the PES packets that are done with them.
+    fn advance(
+        &mut self,
+        elementary: Elementary,
+        ends: Ends,
+        sample_aes: &SampleAes,
+        operation: Operation,
+    ) -> Result<Vec<Pes>> {
+        let mut left = 0;
+        let mut cuts: Vec<usize> = self
+            .whole
+            .iter()
+            .map(|pes| {
+                left += pes.left;
+                left
+            })
+            .collect();
+        let end = match elementary {
+            Elementary::Avc => whole_nal_units(&self.stream, ends)?,
+            _ => self.audio(elementary, ends, sample_aes, operation)?,
+        };
+        let behind = self.stream.split_off(end);
+        let mut rewritten = std::mem::replace(&mut self.stream, behind);
+        let lefts: Vec<usize> = cuts.iter().map(|cut| cut.saturating_sub(end)).collect();
+        cuts.iter_mut().for_each(|cut| *cut = (*cut).min(end));
+        if elementary == Elementary::Avc {
+            rewritten = sample_aes.byte_stream(operation, &rewritten, &mut cuts);
+        }
+        let mut from = 0;
+        let mut before = 0;
+        for (pes, (cut, left)) in self.whole.iter_mut().zip(cuts.into_iter().zip(lefts)) {
+            pes.rewritten.extend(rewritten.get(from..cut).unwrap_or_default());
+            from = cut;
+            pes.left = left - before;
+            before = left;
+        }
+        let done = self.whole.iter().take_while(|pes| pes.left == 0).count();
+        let mut done: Vec<Pes> = self.whole.drain(..done).collect();
+        done.iter_mut().for_each(|pes| PesHeader::write_length(&mut pes.rewritten));
+        Ok(done)
+    }
+
+    /// Rewrites the whole frames of the stream in place; returns where the last of them ends.
+    fn audio(
+        &mut self,
+        elementary: Elementary,
+        ends: Ends,
+        sample_aes: &SampleAes,
+        operation: Operation,
+    ) -> Result<usize> {
+        let mut end = 0;
+        while let Some(frame) = elementary.audio_frame(&self.stream, end)? {
+            sample_aes.audio_frame(operation, &mut self.stream, &frame);
+            end = frame.range.end;
+            self.totals.samples += 1;
+        }
+        if ends == Ends::Segment && end < self.stream.len() {
+            return Err(Error::unsupported("the last frame of audio ends outside the segment")
+                .clause("RFC 8216bis §3.1.1"));
+        }
+        Ok(end)
+    }
+
     /// Whether the open unit says that it ends here.
     fn is_whole(&self) -> Result<bool> {
         match self.units {
@@ -382,43 +456,18 @@ impl Lane {
     }
 }
 
-/// Frames of audio in all whole PES packets of a lane, if the last frame ends with the last packet; their sizes do
-/// not change. Returns the PES packets that are done.
-fn audio(
-    sample_aes: &SampleAes,
-    operation: Operation,
-    elementary: Elementary,
-    lane: &mut Lane,
-) -> Result<Vec<Unit>> {
-    let mut stream = Vec::new();
-    let mut parts = Vec::with_capacity(lane.whole.len());
-    for unit in &lane.whole {
-        let data = unit.bytes.get(PesHeader::parse(&unit.bytes)?.data_position..).unwrap_or_default();
-        parts.push(data.len());
-        stream.extend(data);
+/// Where the last NAL unit begins that may go on in the next PES packet; the end, when there is none.
+fn whole_nal_units(stream: &[u8], ends: Ends) -> Result<usize> {
+    let zeros = stream.iter().take_while(|byte| **byte == 0).count();
+    if !stream.is_empty() && stream.len() > zeros && (zeros < 2 || stream.get(zeros) != Some(&1)) {
+        return Err(Error::unsupported("the segment begins inside a NAL unit, a start code expected")
+            .clause("RFC 8216bis §3.1.1")
+            .hint("cut segments where access units begin"));
     }
-    let mut frames: Vec<AudioFrame> = Vec::new();
-    let mut end = 0;
-    while end < stream.len() {
-        let Some(frame) = elementary.audio_frame(&stream, end)? else { return Ok(Vec::new()) };
-        end = frame.range.end;
-        frames.push(frame);
-    }
-    for frame in &frames {
-        sample_aes.audio_frame(operation, &mut stream, frame);
-    }
-    lane.totals.samples += frames.len() as u64;
-    lane.totals.bytes += stream.len() as u64;
-    let mut done = std::mem::take(&mut lane.whole);
-    let mut rest = stream.as_slice();
-    for (unit, length) in done.iter_mut().zip(parts) {
-        let (part, behind) = rest.split_at_checked(length).unwrap_or((rest, &[]));
-        rest = behind;
-        let start = unit.bytes.len().saturating_sub(length);
-        unit.bytes.truncate(start);
-        unit.bytes.extend(part);
-    }
-    Ok(done)
+    Ok(match ends {
+        Ends::PesPacket => last_start_code(stream).unwrap_or(0),
+        Ends::Segment => stream.len(),
+    })
 }
 
 /// The header of a whole PES packet that can be rewritten.

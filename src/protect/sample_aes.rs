@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::base::{Error, Result, Secret};
-use crate::codec::byte_stream::{escape, nal_units, unescape};
+use crate::codec::byte_stream::{escape, escapes_before, nal_units, unescape};
 use crate::codec::{AudioFrame, Elementary, TrackKind};
 
 use super::cipher::Cipher;
@@ -62,28 +62,43 @@ impl SampleAes {
 
     /// An AVC byte stream of whole NAL units. Emulation prevention is applied a second time to NAL units that were
     /// encrypted, and to no others; decrypting takes that layer away.
-    pub fn byte_stream(&self, operation: Operation, stream: &[u8]) -> Vec<u8> {
+    ///
+    /// `cuts` are places in `stream`, in order; they become the same places in what is returned.
+    pub fn byte_stream(&self, operation: Operation, stream: &[u8], cuts: &mut [usize]) -> Vec<u8> {
         let mut out = Vec::with_capacity(stream.len() + stream.len() / 64);
         let mut copied = 0;
+        let mut cuts = cuts.iter_mut().peekable();
         for range in nal_units(stream) {
             let Some(unit @ [header, ..]) = stream.get(range.clone()) else { continue };
             if !matches!(header & 0x1f, SLICE | IDR_SLICE) || unit.len() <= SHORT_NAL_UNIT {
                 continue;
             }
+            while let Some(cut) = cuts.next_if(|cut| **cut < range.start) {
+                *cut = *cut - copied + out.len();
+            }
             out.extend(stream.get(copied..range.start).unwrap_or_default());
             copied = range.end;
-            match operation {
-                Operation::Encrypt => {
-                    let mut unit = unit.to_vec();
-                    self.nal_unit(operation, &mut unit);
-                    escape(&unit, &mut out);
-                }
-                Operation::Decrypt => {
-                    let mut unit = unescape(unit);
-                    self.nal_unit(operation, &mut unit);
-                    out.extend(unit);
-                }
+            let start = out.len();
+            let (mut unit, place): (_, fn(&[u8]) -> usize) = match operation {
+                Operation::Encrypt => (unit.to_vec(), |part| part.len() + escapes_before(part)),
+                Operation::Decrypt => (unescape(unit), |part| unescape(part).len()),
+            };
+            self.nal_unit(operation, &mut unit);
+            let before = if operation == Operation::Encrypt {
+                &unit
+            } else {
+                stream.get(range.clone()).unwrap_or_default()
+            };
+            while let Some(cut) = cuts.next_if(|cut| **cut < range.end) {
+                *cut = start + place(before.get(..*cut - range.start).unwrap_or_default());
             }
+            match operation {
+                Operation::Encrypt => escape(&unit, &mut out),
+                Operation::Decrypt => out.extend(&unit),
+            }
+        }
+        for cut in cuts {
+            *cut = *cut - copied + out.len();
         }
         out.extend(stream.get(copied..).unwrap_or_default());
         out
@@ -196,7 +211,7 @@ mod tests {
             [(1, 48, false), (1, 49, true), (5, 49, true), (6, 400, false), (7, 400, false)]
         {
             let stream = byte_stream(nal_unit_type, length);
-            let encrypted = sample_aes().byte_stream(Operation::Encrypt, &stream);
+            let encrypted = sample_aes().byte_stream(Operation::Encrypt, &stream, &mut []);
             assert_eq!(encrypted != stream, changes, "type {nal_unit_type}, {length} bytes");
             assert_eq!(encrypted[..36], stream[..36], "the leader");
         }
@@ -233,9 +248,13 @@ mod tests {
             escape(&body, &mut stream);
             stream.extend([0x80, 0, 0, 0, 1, 0x41]);
             escape(&body, &mut stream);
-            let encrypted = sample_aes().byte_stream(Operation::Encrypt, &stream);
+            let mut cuts: Vec<usize> = (0..=stream.len()).collect();
+            let encrypted = sample_aes().byte_stream(Operation::Encrypt, &stream, &mut cuts);
             prop_assert_eq!(nal_units(&encrypted).count(), nal_units(&stream).count());
-            prop_assert_eq!(sample_aes().byte_stream(Operation::Decrypt, &encrypted), stream);
+            prop_assert!(cuts.is_sorted());
+            prop_assert_eq!(cuts.last(), Some(&encrypted.len()));
+            prop_assert_eq!(sample_aes().byte_stream(Operation::Decrypt, &encrypted, &mut cuts), stream);
+            prop_assert!(cuts.iter().enumerate().all(|(index, cut)| index == *cut));
         }
     }
 }

@@ -22,4 +22,5 @@ mod media;
 mod pack;
 mod slice_headers;
 mod trace;
+mod ts;
 mod vp9_headers;
