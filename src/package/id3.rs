@@ -151,7 +151,10 @@ mod tests {
     #[test]
     fn a_tag_that_loses_its_only_frame_goes() {
         let tag = with_private_frame(&[], "owner", &[9; 5]).unwrap();
-        assert_eq!(without_frame(&tag, &private_frame(&tag, "owner").unwrap().unwrap()).unwrap(), []);
+        assert_eq!(
+            without_frame(&tag, &private_frame(&tag, "owner").unwrap().unwrap()).unwrap(),
+            Vec::<u8>::new()
+        );
     }
 
     #[test]

@@ -42,7 +42,7 @@ impl<'a> Packet<'a> {
         let length = usize::from(adaptation_field_length);
         let payload_start = match fourth & 0x30 {
             0x10 => HEADER_BYTES,
-            0x20 if length + 1 <= BODY_BYTES => PACKET_BYTES,
+            0x20 if length < BODY_BYTES => PACKET_BYTES,
             0x30 if length + 1 < BODY_BYTES => HEADER_BYTES + 1 + length,
             0x00 => PACKET_BYTES,
             _ => {
