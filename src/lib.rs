@@ -12,6 +12,7 @@
 //! | 1 | [`xml`] | lossless element tree | XML 1.0 |
 //! | 1 | [`isobmff`] | lossless box tree, typed boxes, samples, fragment surgery | ISO/IEC 14496-12 |
 //! | 1 | [`hls`] | lossless playlist lines | RFC 8216bis |
+//! | 1 | [`ts`] | lossless transport packets, program tables, PES headers | ISO/IEC 13818-1 |
 //! | 1 | [`codec`] | which bytes of a sample may be protected, one file a codec | ISO/IEC 14496-15 and others |
 //! | 2 | [`dash`] | media presentation descriptions | ISO/IEC 23009-1, DASH-IF IOP |
 //! | 2 | [`cpix`] | the domain model: keys, systems, usage rules | DASH-IF CPIX 2.3 |
@@ -70,5 +71,6 @@ pub mod package;
 pub mod protect;
 #[cfg(feature = "server")]
 pub mod server;
+pub mod ts;
 pub mod verify;
 pub mod xml;

@@ -2,18 +2,22 @@
 
 mod aac;
 mod ac4;
+mod adts;
 mod audio;
 mod av1;
 mod avc;
 #[cfg(test)]
 mod bit_writer;
+pub mod byte_stream;
 #[cfg(test)]
 mod contract;
 mod dolby_vision;
+mod elementary;
 mod hevc;
 mod iamf;
 mod mpegh;
 mod nal;
+mod syncframe;
 mod text;
 mod unknown;
 mod vp9;
@@ -24,6 +28,7 @@ use std::ops::Range;
 pub use text::is_hls_subtitles;
 pub use unknown::UNKNOWN_VIDEO;
 
+pub use self::elementary::{AudioFrame, Elementary, StreamFacts};
 use crate::base::{Error, FourCc, Result};
 
 /// What a track carries.

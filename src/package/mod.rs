@@ -4,9 +4,11 @@ mod assignment;
 mod auxiliary;
 mod cmaf;
 mod decrypt;
+mod id3;
 mod key_change;
 mod media_data;
 mod offsets;
+mod packed_audio;
 mod plan;
 mod protect;
 mod rendition;
@@ -14,13 +16,17 @@ mod resource;
 mod sample_decryption;
 mod sample_groups;
 mod schedule;
+mod segment_kind;
 mod segments;
 mod track;
+mod ts_program;
+mod ts_segment;
 
 pub use assignment::{Assignment, KeyPurpose, KeyRule, Preset, Substream};
 pub use cmaf::{Cmaf, WrittenSegment};
 pub use decrypt::Decrypt;
 pub use offsets::OffsetMap;
+pub use packed_audio::{PackedAudioTotals, decrypt_packed_audio, packed_audio_facts, protect_packed_audio};
 pub use plan::{Intent, Plan, PlannedKey};
 pub use protect::{Protect, Totals};
 pub use rendition::{ProtectedRendition, random_access_fragments};
@@ -28,8 +34,11 @@ pub use resource::{Changed, Edit, rewrite};
 pub use sample_decryption::FindKey;
 pub use sample_groups::SampleGroups;
 pub use schedule::{MAX_PERIODS, Phase, Schedule};
+pub use segment_kind::SegmentKind;
 pub use segments::{Boundaries, CmafSegment, MAX_CHUNK_BYTES, Segments};
 pub use track::{
     CryptoPeriod, MediaTrack, PeriodKey, ProtectedTrack, UnknownVideo, clear_tracks, media_tracks,
     media_tracks_with,
 };
+pub use ts_program::{TsProgram, TsStream};
+pub use ts_segment::{MAX_WAITING_BYTES, TsStreamTotals, decrypt_ts_segment, protect_ts_segment};

@@ -1,12 +1,15 @@
 //! Common Encryption — ISO/IEC 23001-7: how bytes are enciphered and where the boxes say so.
 
+mod aes128;
 mod cipher;
 mod fragment;
 mod iv;
 mod placement;
+mod sample_aes;
 pub mod scheme;
 mod subsample;
 
+pub use aes128::Aes128;
 pub use cipher::Cipher;
 pub use fragment::{FragmentDecryptor, FragmentEncryptor, TrackProtection};
 pub use iv::{Iv, MAX_SAMPLES, MAX_SEGMENTS, MAX_TRACKS, SampleIvs};
@@ -14,5 +17,6 @@ pub use placement::{
     Auxiliary, Protected, auxiliary, is_of_scheme, place_auxiliary, protect_moov, protected_entry,
     remove_pssh, unprotect_moov, unprotect_traf,
 };
+pub use sample_aes::{Operation, SIGNALING, SampleAes, Signaling, audio_setup_information};
 pub use scheme::{Mode, Pattern, Scheme};
 pub use subsample::subsamples;

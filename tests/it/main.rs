@@ -31,5 +31,6 @@ mod rotation;
 mod shapes;
 mod slice_headers;
 mod trace;
+mod ts;
 mod verify;
 mod vp9_headers;

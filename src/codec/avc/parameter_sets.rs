@@ -33,6 +33,7 @@ pub(super) struct Sps {
     pub(super) frame_num_bits: u32,
     pub(super) pic_order_cnt: PicOrderCnt,
     pub(super) frame_mbs_only_flag: bool,
+    pub(super) pic_width_in_mbs: u32,
     /// PicSizeInMapUnits: (7-17).
     pub(super) pic_size_in_map_units: u32,
 }
@@ -119,10 +120,38 @@ impl Sps {
                 frame_num_bits,
                 pic_order_cnt,
                 frame_mbs_only_flag,
+                pic_width_in_mbs: u32::try_from(pic_width_in_mbs).unwrap_or(u32::MAX),
                 pic_size_in_map_units,
             },
         ))
     }
+}
+
+/// Width and height of the cropped pictures of a sequence parameter set, given without its header: §7.4.2.1.1.
+pub(super) fn picture_size(seq_parameter_set: &[u8]) -> Result<(u32, u32)> {
+    let mut reader = BitReader::new(seq_parameter_set);
+    let (_, sps) = Sps::parse(&mut reader)?;
+    let fields = if sps.frame_mbs_only_flag { 1 } else { 2 };
+    if fields == 2 {
+        reader.bit()?; // mb_adaptive_frame_field_flag
+    }
+    reader.bit()?; // direct_8x8_inference_flag
+    let width = sps.pic_width_in_mbs.saturating_mul(16);
+    let map_units = sps.pic_size_in_map_units.checked_div(sps.pic_width_in_mbs).unwrap_or(0);
+    let height = map_units.saturating_mul(16 * fields);
+    let frame_cropping_flag = reader.bit()?;
+    if !frame_cropping_flag {
+        return Ok((width, height));
+    }
+    // CropUnitX and CropUnitY: (7-19) to (7-22).
+    let (crop_unit_x, crop_unit_y) = match sps.chroma_array_type {
+        1 => (2, 2 * fields),
+        2 => (2, fields),
+        _ => (1, fields),
+    };
+    let horizontal = reader.ue()?.saturating_add(reader.ue()?).saturating_mul(crop_unit_x);
+    let vertical = reader.ue()?.saturating_add(reader.ue()?).saturating_mul(crop_unit_y);
+    Ok((width.saturating_sub(horizontal), height.saturating_sub(vertical)))
 }
 
 /// separate_colour_plane_flag and ChromaArrayType; reads the fields that only some profiles have.

@@ -1,0 +1,118 @@
+//! NAL units in a byte stream — ITU-T H.264 annex B, and emulation prevention, §7.3.1 and §7.4.1.
+
+use std::ops::Range;
+
+/// Where the NAL units of a byte stream lie, without start codes and zero bytes around them.
+pub fn nal_units(stream: &[u8]) -> NalUnits<'_> {
+    NalUnits { stream, next: start_code(stream, 0) }
+}
+
+/// The NAL units of a byte stream, in order.
+#[derive(Clone, Debug)]
+pub struct NalUnits<'a> {
+    stream: &'a [u8],
+    /// Where the next start code begins.
+    next: Option<usize>,
+}
+
+impl Iterator for NalUnits<'_> {
+    type Item = Range<usize>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let start = self.next? + 3;
+        self.next = start_code(self.stream, start);
+        let before_next = self.next.unwrap_or(self.stream.len());
+        let unit = self.stream.get(start..before_next).unwrap_or_default();
+        // §7.4.1: the last byte of a NAL unit is not 0, so that zeros there belong to the byte stream.
+        let length = unit.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        Some(start..start + length)
+    }
+}
+
+/// Where the next start_code_prefix_one_3bytes begins, from the byte `from` on.
+fn start_code(stream: &[u8], from: usize) -> Option<usize> {
+    let mut position = from;
+    loop {
+        match stream.get(position..)? {
+            [0, 0, 1, ..] => return Some(position),
+            // A third byte above 1 can be in none of the next three start codes.
+            [_, _, third, ..] if *third > 1 => position += 3,
+            [_, _, _, ..] => position += 1,
+            _ => return None,
+        }
+    }
+}
+
+/// Appends a NAL unit with emulation_prevention_three_byte wherever two zero bytes are followed by 0 to 3, and
+/// behind a last byte of 0: §7.4.1.
+pub fn escape(nal_unit: &[u8], out: &mut Vec<u8>) {
+    let mut zeros = 0;
+    for byte in nal_unit {
+        if zeros == 2 && *byte <= 3 {
+            out.push(3);
+            zeros = 0;
+        }
+        zeros = if *byte == 0 { zeros + 1 } else { 0 };
+        out.push(*byte);
+    }
+    if zeros > 0 {
+        out.push(3);
+    }
+}
+
+/// How many bytes [`escape`] puts before the bytes of the first part of a NAL unit.
+pub fn escapes_before(part: &[u8]) -> usize {
+    let mut escaped = Vec::with_capacity(part.len());
+    escape(part, &mut escaped);
+    // What goes behind a last 0 is not before any byte of the part.
+    let behind = usize::from(part.last() == Some(&0));
+    escaped.len().saturating_sub(part.len() + behind)
+}
+
+/// Where the last start code of a stream begins, behind its first byte.
+pub fn last_start_code(stream: &[u8]) -> Option<usize> {
+    stream.windows(3).rposition(|window| window == [0, 0, 1]).filter(|position| *position > 0)
+}
+
+/// A NAL unit without its emulation_prevention_three_bytes: §7.3.1. The inverse of [`escape`].
+pub fn unescape(nal_unit: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(nal_unit.len());
+    let mut zeros = 0;
+    for byte in nal_unit {
+        if zeros == 2 && *byte == 3 {
+            zeros = 0;
+            continue;
+        }
+        zeros = if *byte == 0 { zeros + 1 } else { 0 };
+        out.push(*byte);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn nal_units_lie_between_start_codes_without_zeros_around_them() {
+        let stream = [0, 0, 0, 1, 9, 0xf0, 0, 0, 0, 0, 1, 0x65, 1, 2, 3, 0, 0, 1, 0, 0, 1, 0x41];
+        assert_eq!(nal_units(&stream).collect::<Vec<_>>(), [4..6, 11..15, 18..18, 21..22]);
+        assert_eq!(nal_units(&[1, 2, 3]).count(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn unescaping_undoes_escaping_and_no_start_code_is_left(
+            mut unit in proptest::collection::vec(prop_oneof![3 => 0u8..5, 1 => any::<u8>()], 1..200)
+        ) {
+            if unit.last() == Some(&0) {
+                unit.push(0x80);
+            }
+            let mut escaped = Vec::new();
+            escape(&unit, &mut escaped);
+            prop_assert_eq!(start_code(&escaped, 0), None);
+            prop_assert_eq!(unescape(&escaped), unit);
+        }
+    }
+}

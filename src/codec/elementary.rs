@@ -1,0 +1,101 @@
+//! Elementary streams as transport streams and packed audio carry them — ITU-T H.264 annex B, ISO/IEC 14496-3 §1.A.3,
+//! ETSI TS 102 366: where units begin and end.
+
+use std::ops::Range;
+
+use super::TrackKind;
+use super::adts::AdtsHeader;
+use super::avc;
+use super::syncframe::Syncframe;
+use crate::base::Result;
+
+/// A codec whose elementary streams can be told apart into units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Elementary {
+    /// AVC as a byte stream.
+    Avc,
+    /// AAC in ADTS frames.
+    Aac,
+    /// AC-3 syncframes.
+    Ac3,
+    /// Enhanced AC-3 syncframes.
+    Eac3,
+}
+
+/// A frame of audio in an elementary stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AudioFrame {
+    /// All its bytes.
+    pub range: Range<usize>,
+    /// How many of them are a header apart from the audio: that of ADTS.
+    pub header_bytes: usize,
+}
+
+/// What the headers of an elementary stream say about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamFacts {
+    /// The `codecs` parameter: RFC 6381.
+    pub rfc6381: String,
+    /// Width and height of the cropped picture.
+    pub picture: Option<(u32, u32)>,
+    /// Channels of audio, of low frequency effects too; none where a program config element says it.
+    pub channels: Option<u8>,
+    /// Samples of audio in a second.
+    pub sampling_frequency: Option<u32>,
+    /// What a decoder of encrypted audio is told: AudioSpecificConfig of AAC, the first ten bytes of an AC-3
+    /// syncframe, EC3SpecificBox of Enhanced AC-3.
+    pub setup_data: Vec<u8>,
+}
+
+impl Elementary {
+    /// Its name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Avc => "AVC",
+            Self::Aac => "AAC",
+            Self::Ac3 => "AC-3",
+            Self::Eac3 => "E-AC-3",
+        }
+    }
+
+    /// What it carries.
+    pub fn kind(self) -> TrackKind {
+        match self {
+            Self::Avc => TrackKind::Video,
+            Self::Aac | Self::Ac3 | Self::Eac3 => TrackKind::Audio,
+        }
+    }
+
+    /// The frame of audio that begins at `start`; `None` when `stream` ends before it does.
+    ///
+    /// # Errors
+    /// When no frame begins there, or this is not audio.
+    pub fn audio_frame(self, stream: &[u8], start: usize) -> Result<Option<AudioFrame>> {
+        let rest = stream.get(start..).unwrap_or_default();
+        let (header_bytes, length) = match self {
+            Self::Aac => match AdtsHeader::parse(rest).map_err(|e| e.at_byte(start as u64))? {
+                Some(header) => (header.header_bytes, header.frame_bytes),
+                None => return Ok(None),
+            },
+            Self::Ac3 | Self::Eac3 => match Syncframe::parse(rest).map_err(|e| e.at_byte(start as u64))? {
+                Some(frame) => (0, frame.bytes),
+                None => return Ok(None),
+            },
+            Self::Avc => return Ok(None),
+        };
+        let range = start..start + length;
+        Ok((range.end <= stream.len()).then_some(AudioFrame { range, header_bytes }))
+    }
+
+    /// The facts in the headers of `unit`, an access unit or a frame of audio; `None` when it has none.
+    ///
+    /// # Errors
+    /// When a header is wrong.
+    pub fn facts(self, unit: &[u8]) -> Result<Option<StreamFacts>> {
+        match self {
+            Self::Avc => avc::byte_stream_facts(unit),
+            Self::Aac => Ok(AdtsHeader::parse(unit)?.map(|header| header.facts())),
+            Self::Ac3 | Self::Eac3 => Ok(Syncframe::parse(unit)?.map(|frame| frame.facts(unit))),
+        }
+    }
+}

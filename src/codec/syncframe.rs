@@ -1,0 +1,178 @@
+//! Syncframes of AC-3 and Enhanced AC-3 — ETSI TS 102 366 §4.3, §4.4, §E.1.2, §F.6.
+
+use super::elementary::StreamFacts;
+use crate::base::bits::BitReader;
+use crate::base::{Error, Result};
+
+/// Bytes that say the length and all that is asked for here.
+const HEADER_BYTES: usize = 7;
+/// Bytes of a syncframe that a decoder of encrypted AC-3 is shown.
+const AC_3_SETUP_BYTES: usize = 10;
+/// `bsid` up to which a syncframe is AC-3, and from which it is Enhanced AC-3: §E.1.3.1.6.
+const LAST_BSID_AC_3: u32 = 10;
+const LAST_BSID_E_AC_3: u32 = 16;
+/// Bit rates in kbit/s by frmsizecod / 2: table 4.13.
+const BIT_RATES: [u32; 19] =
+    [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640];
+/// Frequencies by fscod: table 4.1.
+const FREQUENCIES: [u32; 3] = [48_000, 44_100, 32_000];
+/// Channels by acmod: table 4.3.
+const CHANNELS: [u8; 8] = [2, 1, 2, 3, 3, 4, 4, 5];
+
+/// The header of a syncframe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Syncframe {
+    /// Length of the syncframe.
+    pub bytes: usize,
+    sampling_frequency: u32,
+    bit_rate: u32,
+    fscod: u32,
+    bsid: u32,
+    bsmod: u32,
+    acmod: u32,
+    lfeon: u32,
+}
+
+impl Syncframe {
+    /// The syncframe that begins with `bytes`; `None` when they are too few to tell.
+    ///
+    /// # Errors
+    /// When none begins there.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Option<Self>> {
+        let Some(header) = bytes.get(..HEADER_BYTES) else {
+            return Ok(None);
+        };
+        let mut bits = BitReader::plain(header);
+        let syncword = bits.bits(16)?;
+        if syncword != 0x0b77 {
+            return Err(Error::input(format!("syncword is {syncword:#06x}, 0x0b77 expected"))
+                .clause("ETSI TS 102 366 §4.4.1.1"));
+        }
+        // bsid is at the same place in both syntaxes.
+        match header.get(5).map(|byte| u32::from(byte >> 3)).unwrap_or(0) {
+            bsid if bsid <= LAST_BSID_AC_3 => ac_3(&mut bits, bsid),
+            bsid if bsid <= LAST_BSID_E_AC_3 => e_ac_3(&mut bits, bsid),
+            bsid => Err(Error::unsupported(format!("bsid is {bsid}, 0 to {LAST_BSID_E_AC_3} expected"))
+                .clause("ETSI TS 102 366 §4.4.2.1")),
+        }
+        .map(Some)
+    }
+
+    /// What the header says, with the start of `frame` as setup data.
+    pub(super) fn facts(self, frame: &[u8]) -> StreamFacts {
+        let enhanced = self.bsid > LAST_BSID_AC_3;
+        let channels = usize::try_from(self.acmod).ok().and_then(|acmod| CHANNELS.get(acmod));
+        let lfe = u8::from(self.lfeon == 1);
+        StreamFacts {
+            rfc6381: if enhanced { "ec-3" } else { "ac-3" }.to_owned(),
+            channels: channels.map(|channels| channels + lfe),
+            sampling_frequency: Some(self.sampling_frequency),
+            setup_data: match enhanced {
+                true => self.ec3_specific_box(),
+                false => frame.get(..AC_3_SETUP_BYTES).unwrap_or_default().to_vec(),
+            },
+            picture: None,
+        }
+    }
+
+    /// EC3SpecificBox of one independent substream: §F.6. Dependent substreams show in the syncframes that follow
+    /// and are not counted here.
+    fn ec3_specific_box(self) -> Vec<u8> {
+        // data_rate 13, num_ind_sub 3; fscod 2, bsid 5, reserved 1, asvc 1, bsmod 3, acmod 3, lfeon 1, reserved 3,
+        // num_dep_sub 4, reserved 1.
+        let first = self.bit_rate.min(0x1fff) << 3;
+        let second =
+            self.fscod << 22 | self.bsid << 17 | self.bsmod << 12 | self.acmod << 9 | self.lfeon << 8;
+        let [_, _, a, b] = first.to_be_bytes();
+        let [_, c, d, e] = second.to_be_bytes();
+        vec![a, b, c, d, e]
+    }
+}
+
+/// `syncinfo()` and `bsi()`: §4.3.1, §4.3.2.
+fn ac_3(bits: &mut BitReader<'_>, bsid: u32) -> Result<Syncframe> {
+    bits.bits(16)?; // crc1
+    let fscod = bits.bits(2)?;
+    let frmsizecod = bits.bits(6)?;
+    let at =
+        |list: &[u32], index: u32| usize::try_from(index).ok().and_then(|index| list.get(index)).copied();
+    let (Some(sampling_frequency), Some(bit_rate)) =
+        (at(&FREQUENCIES, fscod), at(&BIT_RATES, frmsizecod / 2))
+    else {
+        return Err(Error::input(format!(
+            "fscod is {fscod} and frmsizecod {frmsizecod}, 0 to 2 and 0 to 37 expected"
+        ))
+        .clause("ETSI TS 102 366 §4.4.1.3"));
+    };
+    // 1536 samples; at 44.1 kHz the odd codes have one word more: table 4.13.
+    let words = bit_rate * 96_000 / sampling_frequency + if fscod == 1 { frmsizecod & 1 } else { 0 };
+    bits.bits(5)?; // bsid
+    let bsmod = bits.bits(3)?;
+    let acmod = bits.bits(3)?;
+    // cmixlev, surmixlev and dsurmod are each there for some modes only.
+    let optional = if acmod & 1 == 1 && acmod != 1 { 2 } else { 0 }
+        + if acmod & 4 != 0 { 2 } else { 0 }
+        + if acmod == 2 { 2 } else { 0 };
+    bits.bits(optional)?;
+    let lfeon = bits.bits(1)?;
+    let bytes = usize::try_from(words * 2).unwrap_or(0);
+    Ok(Syncframe { bytes, sampling_frequency, bit_rate, fscod, bsid, bsmod, acmod, lfeon })
+}
+
+/// `syncinfo()` and `bsi()` of the enhanced syntax: §E.1.2.2.
+fn e_ac_3(bits: &mut BitReader<'_>, bsid: u32) -> Result<Syncframe> {
+    bits.bits(5)?; // strmtyp, substreamid
+    let bytes = (bits.bits(11)? + 1) * 2;
+    let fscod = bits.bits(2)?;
+    let fscod2_or_numblkscod = bits.bits(2)?;
+    let acmod = bits.bits(3)?;
+    let lfeon = bits.bits(1)?;
+    let full = |code: u32| usize::try_from(code).ok().and_then(|code| FREQUENCIES.get(code)).copied();
+    // fscod 3: half the frequency, six blocks.
+    let (sampling_frequency, blocks) = match fscod {
+        3 => (full(fscod2_or_numblkscod).map(|frequency| frequency / 2), 6),
+        _ => (
+            full(fscod),
+            [1, 2, 3].into_iter().nth(usize::try_from(fscod2_or_numblkscod).unwrap_or(3)).unwrap_or(6),
+        ),
+    };
+    let Some(sampling_frequency) = sampling_frequency else {
+        return Err(Error::input("fscod2 is 3, 0 to 2 expected").clause("ETSI TS 102 366 §E.1.3.1.4"));
+    };
+    let bit_rate = bytes * 8 * sampling_frequency / (blocks * 256) / 1000;
+    let bytes = usize::try_from(bytes).unwrap_or(0);
+    Ok(Syncframe { bytes, sampling_frequency, bit_rate, fscod, bsid, bsmod: 0, acmod, lfeon })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_syncframe_of_ac_3_has_the_length_of_its_table() {
+        // 48 kHz, 192 kbit/s, bsid 8, 2/0: the most common stereo frame.
+        let frame = [0x0b, 0x77, 0x12, 0x34, 0x14, 0x40, 0x43, 0xe1, 0, 0, 0];
+        let parsed = Syncframe::parse(&frame).unwrap().unwrap();
+        assert_eq!(parsed.bytes, 768);
+        let facts = parsed.facts(&frame);
+        assert_eq!((facts.rfc6381.as_str(), facts.channels), ("ac-3", Some(2)));
+        assert_eq!(facts.setup_data, &frame[..10]);
+    }
+
+    #[test]
+    fn a_syncframe_of_enhanced_ac_3_says_its_length() {
+        // frmsiz 383, 48 kHz, six blocks, 3/2 with effects, bsid 16.
+        let parsed = Syncframe::parse(&[0x0b, 0x77, 0x01, 0x7f, 0x3f, 0x80, 0]).unwrap().unwrap();
+        assert_eq!(parsed.bytes, 768);
+        let facts = parsed.facts(&[]);
+        assert_eq!((facts.rfc6381.as_str(), facts.channels), ("ec-3", Some(6)));
+        assert_eq!(facts.setup_data, [0x06, 0x00, 0x20, 0x0f, 0x00]);
+    }
+
+    #[test]
+    fn what_is_no_syncframe_is_an_error() {
+        assert!(Syncframe::parse(&[0; 7]).is_err());
+        assert!(Syncframe::parse(&[0x0b, 0x77, 0, 0, 0xc0, 0x40, 0]).is_err(), "fscod 3");
+        assert_eq!(Syncframe::parse(&[0x0b, 0x77]).unwrap(), None);
+    }
+}

@@ -1,0 +1,161 @@
+//! Packed audio with sample encryption — RFC 8216bis §3.1.3; Apple, MPEG-2 Stream Encryption Format for HTTP Live
+//! Streaming §2.3.4: frames of audio behind an ID3 tag that says how they are to be decoded.
+
+use crate::base::env::{Sink, Source};
+use crate::base::{Error, Result};
+use crate::codec::{Elementary, StreamFacts};
+use crate::protect::{Operation, SampleAes, audio_setup_information};
+
+use super::id3;
+use super::protect::Totals;
+use super::segment_kind::{MAX_ID3_BYTES, SegmentKind, audio_position};
+
+/// Owner of the private frame with the audio setup information.
+const AUDIO_DESCRIPTION: &str = "com.apple.streaming.audioDescription";
+/// Bytes in memory at a time: more than a frame of any codec, or a tag between frames.
+const WINDOW_BYTES: usize = MAX_ID3_BYTES;
+
+/// What was protected of packed audio.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackedAudioTotals {
+    /// The codec.
+    pub elementary: Elementary,
+    /// What the first frame says.
+    pub facts: StreamFacts,
+    /// Frames.
+    pub totals: Totals,
+}
+
+/// Encrypts the frames of a segment; its first ID3 tag gets the audio setup information.
+///
+/// # Errors
+/// When the segment is not packed audio of a codec that sample encryption knows, or is encrypted already.
+pub fn protect_packed_audio(
+    source: &dyn Source,
+    sink: &mut dyn Sink,
+    sample_aes: &SampleAes,
+) -> Result<PackedAudioTotals> {
+    rewrite(source, sink, sample_aes, Operation::Encrypt)
+}
+
+/// The inverse of [`protect_packed_audio`].
+///
+/// # Errors
+/// When the segment is not packed audio of a codec that sample encryption knows.
+pub fn decrypt_packed_audio(
+    source: &dyn Source,
+    sink: &mut dyn Sink,
+    sample_aes: &SampleAes,
+) -> Result<PackedAudioTotals> {
+    rewrite(source, sink, sample_aes, Operation::Decrypt)
+}
+
+/// The codec of packed audio and what its first frame says, without a key.
+///
+/// # Errors
+/// When the segment is not packed audio of a codec that sample encryption knows.
+pub fn packed_audio_facts(source: &dyn Source) -> Result<(Elementary, StreamFacts)> {
+    let elementary = match SegmentKind::of(source)? {
+        SegmentKind::PackedAudio(elementary) => elementary,
+        SegmentKind::MpegAudio => {
+            return Err(Error::unsupported(
+                "MPEG audio, which sample encryption does not know; AAC, AC-3 or E-AC-3 expected",
+            )
+            .clause("MPEG-2 Stream Encryption Format for HTTP Live Streaming §2.3")
+            .hint("encrypt whole segments, or encode the audio as AAC"));
+        }
+        _ => return Err(Error::input("no frame of packed audio at its start").clause("RFC 8216bis §3.1.3")),
+    };
+    let mut window = Vec::new();
+    read_window(source, audio_position(source)?, &mut window)?;
+    let facts = elementary.facts(&window)?;
+    Ok((elementary, facts.ok_or_else(|| Error::input("the first frame is cut off"))?))
+}
+
+fn rewrite(
+    source: &dyn Source,
+    sink: &mut dyn Sink,
+    sample_aes: &SampleAes,
+    operation: Operation,
+) -> Result<PackedAudioTotals> {
+    let (elementary, facts) = packed_audio_facts(source)?;
+    let mut window = Vec::new();
+    let mut position = leading_tag(source, sink, operation, elementary, &facts)?;
+    let mut totals = Totals::default();
+    while position < source.len() {
+        read_window(source, position, &mut window)?;
+        let whole = frames(&mut window, sample_aes, operation, elementary, &mut totals)
+            .map_err(|e| e.at(format_args!("frames at byte {position}")))?;
+        if whole == 0 {
+            return Err(Error::input("the last frame is cut off").at_byte(position));
+        }
+        sink.write(window.get(..whole).unwrap_or_default())?;
+        position += whole as u64;
+    }
+    Ok(PackedAudioTotals { elementary, facts, totals })
+}
+
+/// Writes the first tag with its private frame added or removed; returns where it ended in the source.
+fn leading_tag(
+    source: &dyn Source,
+    sink: &mut dyn Sink,
+    operation: Operation,
+    elementary: Elementary,
+    facts: &StreamFacts,
+) -> Result<u64> {
+    let mut window = Vec::new();
+    read_window(source, 0, &mut window)?;
+    let length = id3::tag_bytes(&window).unwrap_or(0);
+    let tag = window.get(..length).ok_or_else(|| Error::input("the ID3 tag is cut off"))?;
+    let at = |e: Error| e.at("ID3 tag");
+    let found = if tag.is_empty() { None } else { id3::private_frame(tag, AUDIO_DESCRIPTION).map_err(at)? };
+    let tag = match (operation, found) {
+        (Operation::Encrypt, Some(_)) => {
+            return Err(Error::input(format!(
+                "a private frame of {AUDIO_DESCRIPTION}: the segment is encrypted already"
+            ))
+            .hint("give the clear segments"));
+        }
+        (Operation::Encrypt, None) => {
+            let information = audio_setup_information(elementary, &facts.setup_data)?;
+            id3::with_private_frame(tag, AUDIO_DESCRIPTION, &information).map_err(at)?
+        }
+        (Operation::Decrypt, Some(frame)) => id3::without_frame(tag, &frame).map_err(at)?,
+        (Operation::Decrypt, None) => tag.to_vec(),
+    };
+    sink.write(&tag)?;
+    Ok(length as u64)
+}
+
+/// Runs over the whole frames and tags of a window; returns where the last of them ends.
+fn frames(
+    window: &mut [u8],
+    sample_aes: &SampleAes,
+    operation: Operation,
+    elementary: Elementary,
+    totals: &mut Totals,
+) -> Result<usize> {
+    let mut end = 0;
+    while end < window.len() {
+        // Timed metadata may stand between frames.
+        if let Some(length) = id3::tag_bytes(window.get(end..).unwrap_or_default()) {
+            if window.len() - end < length {
+                break;
+            }
+            end += length;
+            continue;
+        }
+        let Some(frame) = elementary.audio_frame(window, end)? else { break };
+        sample_aes.audio_frame(operation, window, &frame);
+        totals.samples += 1;
+        totals.bytes += frame.range.len() as u64;
+        end = frame.range.end;
+    }
+    Ok(end)
+}
+
+fn read_window(source: &dyn Source, position: u64, window: &mut Vec<u8>) -> Result<()> {
+    let left = source.len().saturating_sub(position);
+    window.resize(usize::try_from(left).unwrap_or(usize::MAX).min(WINDOW_BYTES), 0);
+    source.read_at(position, window)
+}

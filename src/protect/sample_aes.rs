@@ -1,0 +1,263 @@
+//! Sample encryption of elementary streams — Apple, MPEG-2 Stream Encryption Format for HTTP Live Streaming,
+//! listings 1-1 to 1-4, which RFC 8216bis §4.4.4.4 names for SAMPLE-AES.
+
+use std::ops::Range;
+
+use crate::base::{Error, Result, Secret};
+use crate::codec::byte_stream::{escape, escapes_before, nal_units, unescape};
+use crate::codec::{AudioFrame, Elementary, TrackKind};
+
+use super::cipher::Cipher;
+use super::scheme::{Chain, Pattern};
+
+/// Bytes in an AES block.
+const BLOCK: usize = 16;
+/// NAL units of at most this many bytes stay clear: listing 1-1.
+const SHORT_NAL_UNIT: usize = 48;
+/// Leading clear bytes of a NAL unit, its header included.
+const NAL_UNIT_LEADER: usize = 32;
+/// Leading clear bytes of a frame of audio behind its header.
+const AUDIO_LEADER: usize = 16;
+/// One block of ten is encrypted.
+const NAL_UNIT_PATTERN: Pattern = Pattern { crypt_byte_block: 1, skip_byte_block: 9 };
+/// `nal_unit_type` of the NAL units that are encrypted: slices that are not partitioned.
+const SLICE: u8 = 1;
+const IDR_SLICE: u8 = 5;
+
+/// Which way to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// From clear to protected.
+    Encrypt,
+    /// From protected to clear.
+    Decrypt,
+}
+
+/// A key and the IV that every NAL unit and every frame of audio begins with.
+pub struct SampleAes {
+    cipher: Cipher,
+    iv: [u8; BLOCK],
+}
+
+impl SampleAes {
+    /// A key and IV.
+    pub fn new(key: &Secret<16>, iv: [u8; 16]) -> Self {
+        Self { cipher: Cipher::new(key), iv }
+    }
+
+    fn run(&self, operation: Operation, pattern: Pattern, data: &mut [u8], range: Range<usize>) {
+        match operation {
+            Operation::Encrypt => {
+                self.cipher.cbc_encrypt(&self.iv, pattern, data, std::slice::from_ref(&range));
+            }
+            Operation::Decrypt => {
+                self.cipher.cbc_decrypt(&self.iv, pattern, Chain::Subsample, data, std::iter::once(range));
+            }
+        }
+    }
+
+    /// The bytes of a NAL unit without its emulation prevention of this layer: listing 1-1. A block is encrypted
+    /// while *more* than 16 bytes are left, so that the last byte is clear always.
+    fn nal_unit(&self, operation: Operation, nal_unit: &mut [u8]) {
+        let range = NAL_UNIT_LEADER..nal_unit.len().saturating_sub(1);
+        self.run(operation, NAL_UNIT_PATTERN, nal_unit, range);
+    }
+
+    /// An AVC byte stream of whole NAL units. Emulation prevention is applied a second time to NAL units that were
+    /// encrypted, and to no others; decrypting takes that layer away.
+    ///
+    /// `cuts` are places in `stream`, in order; they become the same places in what is returned.
+    pub fn byte_stream(&self, operation: Operation, stream: &[u8], cuts: &mut [usize]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(stream.len() + stream.len() / 64);
+        let mut copied = 0;
+        let mut cuts = cuts.iter_mut().peekable();
+        for range in nal_units(stream) {
+            let Some(unit @ [header, ..]) = stream.get(range.clone()) else { continue };
+            if !matches!(header & 0x1f, SLICE | IDR_SLICE) || unit.len() <= SHORT_NAL_UNIT {
+                continue;
+            }
+            while let Some(cut) = cuts.next_if(|cut| **cut < range.start) {
+                *cut = *cut - copied + out.len();
+            }
+            out.extend(stream.get(copied..range.start).unwrap_or_default());
+            copied = range.end;
+            let start = out.len();
+            let (mut unit, place): (_, fn(&[u8]) -> usize) = match operation {
+                Operation::Encrypt => (unit.to_vec(), |part| part.len() + escapes_before(part)),
+                Operation::Decrypt => (unescape(unit), |part| unescape(part).len()),
+            };
+            self.nal_unit(operation, &mut unit);
+            let before = if operation == Operation::Encrypt {
+                &unit
+            } else {
+                stream.get(range.clone()).unwrap_or_default()
+            };
+            while let Some(cut) = cuts.next_if(|cut| **cut < range.end) {
+                *cut = start + place(before.get(..*cut - range.start).unwrap_or_default());
+            }
+            match operation {
+                Operation::Encrypt => escape(&unit, &mut out),
+                Operation::Decrypt => out.extend(&unit),
+            }
+        }
+        for cut in cuts {
+            *cut = *cut - copied + out.len();
+        }
+        out.extend(stream.get(copied..).unwrap_or_default());
+        out
+    }
+
+    /// One frame of audio in place: listings 1-2 and 1-3. A leader stays clear, then every whole block is encrypted.
+    pub fn audio_frame(&self, operation: Operation, stream: &mut [u8], frame: &AudioFrame) {
+        let start = frame.range.start + frame.header_bytes + AUDIO_LEADER;
+        if start < frame.range.end {
+            self.run(operation, Pattern::NONE, stream, start..frame.range.end);
+        }
+    }
+}
+
+/// How an encrypted elementary stream is told from a clear one.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Signaling {
+    /// The codec.
+    pub elementary: Elementary,
+    /// `stream_type` of the clear stream.
+    pub clear_stream_type: u8,
+    /// `stream_type` of the encrypted stream.
+    pub stream_type: u8,
+    /// `private_data_indicator`.
+    pub private_data_indicator: &'static [u8; 4],
+    /// `audio_type` of the audio setup information.
+    pub audio_type: Option<&'static [u8; 4]>,
+}
+
+/// Every codec that sample encryption knows.
+pub static SIGNALING: [Signaling; 4] = [
+    Signaling {
+        elementary: Elementary::Avc,
+        clear_stream_type: 0x1b,
+        stream_type: 0xdb,
+        private_data_indicator: b"zavc",
+        audio_type: None,
+    },
+    Signaling {
+        elementary: Elementary::Aac,
+        clear_stream_type: 0x0f,
+        stream_type: 0xcf,
+        private_data_indicator: b"aacd",
+        audio_type: Some(b"zaac"),
+    },
+    Signaling {
+        elementary: Elementary::Ac3,
+        clear_stream_type: 0x81,
+        stream_type: 0xc1,
+        private_data_indicator: b"ac3d",
+        audio_type: Some(b"zac3"),
+    },
+    Signaling {
+        elementary: Elementary::Eac3,
+        clear_stream_type: 0x87,
+        stream_type: 0xc2,
+        private_data_indicator: b"ec3d",
+        audio_type: Some(b"zec3"),
+    },
+];
+
+/// `audio_setup_information()`: listing 1-4. The encoder's delay is not known, so that `priming` is 0.
+///
+/// # Errors
+/// When this is not audio, or the setup data is too long for its field.
+pub fn audio_setup_information(elementary: Elementary, setup_data: &[u8]) -> Result<Vec<u8>> {
+    let row = SIGNALING.iter().find(|row| row.elementary == elementary);
+    let audio_type = row.and_then(|row| row.audio_type).filter(|_| elementary.kind() == TrackKind::Audio);
+    let (Some(audio_type), Ok(length)) = (audio_type, u8::try_from(setup_data.len())) else {
+        return Err(Error::unsupported(format!(
+            "audio setup information of {} with {} bytes of setup data",
+            elementary.name(),
+            setup_data.len()
+        )));
+    };
+    // priming, version, setup_data_length
+    Ok([audio_type, &[0, 0, 1, length][..], setup_data].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::id::{hex, parse_16};
+    use proptest::prelude::*;
+    use sha2::{Digest, Sha256};
+
+    fn sample_aes() -> SampleAes {
+        let key = Secret::new(parse_16("32333435363738393021323334353637").unwrap());
+        SampleAes::new(&key, parse_16("00112233445566778899aabbccddeeff").unwrap())
+    }
+
+    /// The vector was made with an independent AES: byte i is i mod 256, and the block at 320 of 336 stays clear.
+    #[test]
+    fn a_block_is_encrypted_while_more_than_16_bytes_are_left() {
+        let mut data: Vec<u8> = (0..32).chain((0..336).map(|i| u8::try_from(i % 256).unwrap())).collect();
+        sample_aes().nal_unit(Operation::Encrypt, &mut data);
+        let sha256 = hex(Sha256::digest(&data[32..]).as_slice());
+        assert_eq!(sha256, "bf49fa76b080cf122512d2ddae4874693e164e1bcffb99e9d37d979e537226ff");
+    }
+
+    fn byte_stream(nal_unit_type: u8, length: usize) -> Vec<u8> {
+        let mut stream = vec![0, 0, 0, 1, nal_unit_type];
+        stream.extend((1..length).map(|i| u8::try_from(i % 255 + 1).unwrap()));
+        stream
+    }
+
+    #[test]
+    fn only_slices_of_more_than_48_bytes_are_encrypted() {
+        for (nal_unit_type, length, changes) in
+            [(1, 48, false), (1, 49, true), (5, 49, true), (6, 400, false), (7, 400, false)]
+        {
+            let stream = byte_stream(nal_unit_type, length);
+            let encrypted = sample_aes().byte_stream(Operation::Encrypt, &stream, &mut []);
+            assert_eq!(encrypted != stream, changes, "type {nal_unit_type}, {length} bytes");
+            assert_eq!(encrypted[..36], stream[..36], "the leader");
+        }
+    }
+
+    #[test]
+    fn audio_keeps_its_header_a_leader_and_the_last_part_of_a_block() {
+        for (length, encrypted) in [(7 + 16, 0), (7 + 31, 0), (7 + 32, 16), (7 + 47, 16), (7 + 48, 32)] {
+            let clear = vec![9; length];
+            let mut stream = clear.clone();
+            let frame = AudioFrame { range: 0..length, header_bytes: 7 };
+            sample_aes().audio_frame(Operation::Encrypt, &mut stream, &frame);
+            let changed =
+                stream.iter().zip(&clear).rposition(|(a, b)| a != b).map_or(0, |last| last + 1 - 23);
+            assert_eq!(changed, encrypted, "{length}");
+            sample_aes().audio_frame(Operation::Decrypt, &mut stream, &frame);
+            assert_eq!(stream, clear);
+        }
+    }
+
+    #[test]
+    fn setup_information_has_its_type_version_and_length() {
+        let bytes = audio_setup_information(Elementary::Aac, &[0x11, 0x90]).unwrap();
+        assert_eq!(bytes, *b"zaac\0\0\x01\x02\x11\x90");
+        assert!(audio_setup_information(Elementary::Avc, &[]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn decrypting_undoes_encrypting_whatever_the_bytes(
+            body in proptest::collection::vec(prop_oneof![2 => 0u8..5, 1 => any::<u8>()], 0..600)
+        ) {
+            let mut stream = vec![0, 0, 1, 0x65];
+            escape(&body, &mut stream);
+            stream.extend([0x80, 0, 0, 0, 1, 0x41]);
+            escape(&body, &mut stream);
+            let mut cuts: Vec<usize> = (0..=stream.len()).collect();
+            let encrypted = sample_aes().byte_stream(Operation::Encrypt, &stream, &mut cuts);
+            prop_assert_eq!(nal_units(&encrypted).count(), nal_units(&stream).count());
+            prop_assert!(cuts.is_sorted());
+            prop_assert_eq!(cuts.last(), Some(&encrypted.len()));
+            prop_assert_eq!(sample_aes().byte_stream(Operation::Decrypt, &encrypted, &mut cuts), stream);
+            prop_assert!(cuts.iter().enumerate().all(|(index, cut)| index == *cut));
+        }
+    }
+}

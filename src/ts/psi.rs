@@ -1,0 +1,297 @@
+//! Program specific information — ISO/IEC 13818-1 §2.4.4: program association and program map sections.
+
+use std::ops::Range;
+
+use crate::base::bytes::Reader;
+use crate::base::{Error, Result};
+
+/// `table_id` of a program association section: table 2-31.
+const PROGRAM_ASSOCIATION_TABLE: u8 = 0;
+/// `table_id` of a program map section: table 2-31.
+pub const PROGRAM_MAP_TABLE: u8 = 2;
+/// Greatest `section_length` of the sections read here: §2.4.4.3.
+const MAX_SECTION_LENGTH: usize = 1021;
+/// Bytes before `section_length` counts.
+const SECTION_HEADER_BYTES: usize = 3;
+const CRC_BYTES: usize = 4;
+
+/// CRC-32 of sections: annex A, polynomial 0x04c11db7, begun with ones, not reflected.
+pub fn crc_32(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ (u32::from(*byte) << 24), |crc, _| {
+            (crc << 1) ^ if crc & 0x8000_0000 != 0 { 0x04c1_1db7 } else { 0 }
+        })
+    })
+}
+
+/// Where the sections lie in the payloads of a `PID` from a `payload_unit_start_indicator` on, pointer field
+/// included; `None` while the last is not yet complete.
+///
+/// # Errors
+/// When a section would be longer than the standard allows, or another precedes the first that starts here.
+pub fn sections(unit: &[u8]) -> Result<Option<Vec<Range<usize>>>> {
+    let Some(pointer_field) = unit.first() else { return Ok(None) };
+    if *pointer_field != 0 {
+        return Err(Error::unsupported(format!("pointer_field is {pointer_field}, 0 expected"))
+            .clause("ISO/IEC 13818-1 §2.4.4.2"));
+    }
+    let mut found = Vec::new();
+    let mut start = 1;
+    // §2.4.4.1: 0xff in the place of a table_id is stuffing up to the packet's end.
+    while unit.get(start).is_some_and(|table_id| *table_id != 0xff) {
+        let Some([high, low]) = unit.get(start + 1..).and_then(<[u8]>::first_chunk) else { return Ok(None) };
+        let length = usize::from(u16::from_be_bytes([high & 0x0f, *low]));
+        let end = start + SECTION_HEADER_BYTES + length;
+        if unit.len() < end {
+            return Ok(None);
+        }
+        found.push(start..end);
+        start = end;
+    }
+    Ok(if found.is_empty() { None } else { Some(found) })
+}
+
+/// The body of a section between its header and its CRC, after the checks that all long sections share.
+fn body(section: &[u8], table_id: u8) -> Result<Reader<'_>> {
+    let crc = crc_32(section);
+    let mut reader = Reader::new(section);
+    let found = reader.u8()?;
+    if found != table_id {
+        return Err(Error::input(format!("table_id is {found}, {table_id} expected"))
+            .clause("ISO/IEC 13818-1 §2.4.4.4"));
+    }
+    let section_length = usize::from(reader.u16()? & 0x0fff);
+    if section_length > MAX_SECTION_LENGTH || section_length != reader.remaining() {
+        return Err(Error::input(format!(
+            "section_length is {section_length}, {} bytes follow",
+            reader.remaining()
+        ))
+        .clause("ISO/IEC 13818-1 §2.4.4.4"));
+    }
+    // The CRC of a section with its own CRC is 0: annex A.
+    if crc != 0 {
+        return Err(Error::input("CRC_32 does not fit the section").clause("ISO/IEC 13818-1 annex A"));
+    }
+    let length =
+        section_length.checked_sub(CRC_BYTES).ok_or_else(|| Error::input("section without a CRC_32"))?;
+    Ok(Reader::new(reader.take(length)?))
+}
+
+/// The program association section: which `PID` carries the map of which program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pat {
+    /// `program_number` and `program_map_PID`; the network `PID` (program 0) is left out.
+    pub programs: Vec<(u16, u16)>,
+}
+
+impl Pat {
+    /// Reads a section.
+    ///
+    /// # Errors
+    /// When it is none, or its CRC is wrong.
+    pub fn parse(section: &[u8]) -> Result<Self> {
+        let mut reader = body(section, PROGRAM_ASSOCIATION_TABLE)?;
+        reader.take(5)?; // transport_stream_id, version_number, section_number, last_section_number
+        let mut programs = Vec::new();
+        while reader.remaining() > 0 {
+            let program_number = reader.u16()?;
+            let pid = reader.u16()? & 0x1fff;
+            if program_number != 0 {
+                programs.push((program_number, pid));
+            }
+        }
+        Ok(Self { programs })
+    }
+}
+
+/// A program map section; reserved bits and descriptors are kept as they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pmt {
+    /// `section_syntax_indicator` and the reserved bits beside `section_length`.
+    syntax: u16,
+    /// `program_number` to `last_section_number`.
+    head: [u8; 5],
+    /// `PCR_PID` with its reserved bits.
+    pcr_pid: u16,
+    /// The reserved bits beside `program_info_length`.
+    program_info_reserved: u16,
+    /// The program's descriptors.
+    pub program_info: Vec<u8>,
+    /// The elementary streams.
+    pub streams: Vec<PmtStream>,
+}
+
+/// An elementary stream of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PmtStream {
+    /// `stream_type`: table 2-34.
+    pub stream_type: u8,
+    /// `elementary_PID` with its reserved bits.
+    pid: u16,
+    /// The reserved bits beside `ES_info_length`.
+    reserved: u16,
+    /// The stream's descriptors.
+    pub descriptors: Vec<u8>,
+}
+
+impl PmtStream {
+    /// `elementary_PID`.
+    pub fn pid(&self) -> u16 {
+        self.pid & 0x1fff
+    }
+
+    /// The stream's descriptors: tag and payload.
+    pub fn descriptors(&self) -> Descriptors<'_> {
+        Descriptors::new(&self.descriptors)
+    }
+}
+
+/// Descriptors, one by one: §2.6. What is cut off at the end is left out.
+#[derive(Clone, Debug)]
+pub struct Descriptors<'a>(Reader<'a>);
+
+impl<'a> Descriptors<'a> {
+    /// The descriptors of a loop.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self(Reader::new(bytes))
+    }
+}
+
+impl<'a> Iterator for Descriptors<'a> {
+    type Item = (u8, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let tag = self.0.u8().ok()?;
+        let length = self.0.u8().ok()?;
+        Some((tag, self.0.take(usize::from(length)).ok()?))
+    }
+}
+
+impl Pmt {
+    /// Reads a section.
+    ///
+    /// # Errors
+    /// When it is none, or its CRC is wrong.
+    pub fn parse(section: &[u8]) -> Result<Self> {
+        let mut reader = body(section, PROGRAM_MAP_TABLE)?;
+        let head = reader.array()?;
+        let pcr_pid = reader.u16()?;
+        let program_info_length = reader.u16()?;
+        let program_info = reader.take(usize::from(program_info_length & 0x0fff))?.to_vec();
+        let mut streams = Vec::new();
+        while reader.remaining() > 0 {
+            let stream_type = reader.u8()?;
+            let pid = reader.u16()?;
+            let length = reader.u16()?;
+            let descriptors = reader.take(usize::from(length & 0x0fff))?.to_vec();
+            streams.push(PmtStream { stream_type, pid, reserved: length & 0xf000, descriptors });
+        }
+        let syntax = Reader::new(section.get(1..).unwrap_or_default()).u16()? & 0xf000;
+        let program_info_reserved = program_info_length & 0xf000;
+        Ok(Self { syntax, head, pcr_pid, program_info_reserved, program_info, streams })
+    }
+
+    /// `program_number`.
+    pub fn program_number(&self) -> u16 {
+        let [high, low, ..] = self.head;
+        u16::from_be_bytes([high, low])
+    }
+
+    /// `PCR_PID`.
+    pub fn pcr_pid(&self) -> u16 {
+        self.pcr_pid & 0x1fff
+    }
+
+    /// The section with its length and CRC as they must be now.
+    ///
+    /// # Errors
+    /// When it would be longer than the standard allows.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let mut bytes = vec![PROGRAM_MAP_TABLE, 0, 0];
+        bytes.extend(self.head);
+        bytes.extend(self.pcr_pid.to_be_bytes());
+        bytes.extend(loop_length(self.program_info_reserved, &self.program_info)?);
+        bytes.extend(&self.program_info);
+        for stream in &self.streams {
+            bytes.push(stream.stream_type);
+            bytes.extend(stream.pid.to_be_bytes());
+            bytes.extend(loop_length(stream.reserved, &stream.descriptors)?);
+            bytes.extend(&stream.descriptors);
+        }
+        let section_length = bytes.len() + CRC_BYTES - SECTION_HEADER_BYTES;
+        let length = u16::try_from(section_length).ok().filter(|_| section_length <= MAX_SECTION_LENGTH);
+        let length = length.ok_or_else(|| too_long(section_length, MAX_SECTION_LENGTH))?;
+        if let Some(field) = bytes.get_mut(1..3) {
+            field.copy_from_slice(&(self.syntax | length).to_be_bytes());
+        }
+        bytes.extend(crc_32(&bytes).to_be_bytes());
+        Ok(bytes)
+    }
+}
+
+fn loop_length(reserved: u16, descriptors: &[u8]) -> Result<[u8; 2]> {
+    let length = u16::try_from(descriptors.len()).ok().filter(|length| *length < 0x400);
+    let length = length.ok_or_else(|| too_long(descriptors.len(), 0x3ff))?;
+    Ok((reserved | length).to_be_bytes())
+}
+
+fn too_long(found: usize, most: usize) -> Error {
+    Error::unsupported(format!("the program map would need a length of {found}, {most} is the most"))
+        .clause("ISO/IEC 13818-1 §2.4.4.9")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PMT: [u8; 26] = [
+        2, 0xb0, 23, 0, 1, 0xc1, 0, 0, 0xe1, 0, 0xf0, 0, 0x1b, 0xe1, 0, 0xf0, 0, 0x0f, 0xe1, 1, 0xf0, 0, 0,
+        0, 0, 0,
+    ];
+
+    fn pmt() -> Vec<u8> {
+        let mut section = PMT.to_vec();
+        let crc = crc_32(&section[..22]);
+        section[22..].copy_from_slice(&crc.to_be_bytes());
+        section
+    }
+
+    #[test]
+    fn the_crc_is_that_of_the_check_text() {
+        assert_eq!(crc_32(b"123456789"), 0x0376_e6e7);
+    }
+
+    #[test]
+    fn a_program_map_that_is_not_edited_is_written_as_it_was() {
+        let parsed = Pmt::parse(&pmt()).unwrap();
+        assert_eq!((parsed.program_number(), parsed.pcr_pid()), (1, 0x100));
+        assert_eq!(parsed.streams.iter().map(PmtStream::pid).collect::<Vec<_>>(), [0x100, 0x101]);
+        assert_eq!(parsed.to_bytes().unwrap(), pmt());
+    }
+
+    #[test]
+    fn a_section_that_is_cut_or_changed_is_an_error() {
+        let whole = pmt();
+        for end in 0..whole.len() {
+            assert!(Pmt::parse(&whole[..end]).is_err(), "{end}");
+            let mut changed = whole.clone();
+            changed[end] ^= 1;
+            assert!(Pmt::parse(&changed).is_err(), "{end}");
+        }
+    }
+
+    #[test]
+    fn sections_are_complete_when_their_length_is_reached() {
+        let unit = [&[0], pmt().as_slice(), &[0xff; 9]].concat();
+        assert_eq!(sections(&unit).unwrap(), Some(vec![1..27]));
+        assert_eq!(sections(&unit[..20]).unwrap(), None);
+        assert!(sections(&[1, 0, 0]).is_err());
+    }
+
+    #[test]
+    fn a_map_beyond_the_greatest_length_is_an_error() {
+        let mut map = Pmt::parse(&pmt()).unwrap();
+        map.program_info = vec![0; 1010];
+        assert!(map.to_bytes().is_err());
+    }
+}
