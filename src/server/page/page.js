@@ -154,7 +154,7 @@ async function play(url, keys) {
     showFacts(url, facts);
   }).catch(() => {});
   try {
-    const player = await PLAYERS[name].start(video, { url, keys, license: LICENSE }, report);
+    const player = await PLAYERS[name].start(video, { url, isPlaylist: isPlaylist(url), keys, license: LICENSE }, report);
     if (run === state.run) state.playing.stop = player.stop;
     else player.stop();
   } catch (error) {

@@ -5,6 +5,9 @@ const CLEAR_KEY = "org.w3.clearkey";
 // Key formats of playlists that mean ClearKey, besides the name that hls.js has for it.
 const COMMON_SYSTEM = /KEYFORMAT="urn:uuid:(1077efec-c0b2-4d02-ace3-3c1e52e2fb4b|e2719d58-a985-b3c9-781a-b030af78d30e)"/i;
 
+// The system whose name Shaka Player borrows for ClearKey in playlists.
+const BORROWED = { system: "com.widevine.alpha", format: "urn:uuid:edef8ba9-79d6-4ace-a3c8-27dcd51d21ed" };
+
 export const PLAYERS = {
   shaka: { name: "Shaka Player", plays: () => true, start: startShaka },
   dashjs: { name: "dash.js", plays: (isPlaylist) => !isPlaylist, start: startDash },
@@ -32,7 +35,7 @@ const bytes = (hex) => Uint8Array.from(hex.match(/../g), (pair) => parseInt(pair
 const base64 = (data) => btoa(String.fromCharCode(...data));
 export const base64url = (hex) => base64(bytes(hex)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 
-async function startShaka(video, { url, keys, license }, report) {
+async function startShaka(video, { url, isPlaylist, keys, license }, report) {
   await script("shaka");
   shaka.polyfill.installAll();
   const player = new shaka.Player();
@@ -41,18 +44,36 @@ async function startShaka(video, { url, keys, license }, report) {
   player.configure({
     drm: {
       preferredKeySystems: [CLEAR_KEY],
-      servers: keys ? {} : { [CLEAR_KEY]: license },
+      keySystemsMapping: isPlaylist && !keys ? { [BORROWED.system]: CLEAR_KEY } : {},
+      servers: keys ? {} : { [CLEAR_KEY]: license, ...(isPlaylist && { [BORROWED.system]: license }) },
       clearKeys: keys ? Object.fromEntries(keys) : {},
       retryParameters: retry,
     },
     manifest: { retryParameters: retry },
     streaming: { retryParameters: retry },
   });
+  if (isPlaylist && !keys) {
+    player.getNetworkingEngine().registerResponseFilter((type, response) => {
+      if (type === shaka.net.NetworkingEngine.RequestType.MANIFEST) response.data = asShakaReads(response.data);
+    });
+  }
   const failed = (error) => report(shakaFault(error));
   player.addEventListener("error", (event) => failed(event.detail));
   const stop = () => player.destroy();
   player.load(url).then(() => video.play()).catch((error) => error.name !== "AbortError" && failed(error));
   return { stop };
+}
+
+/**
+ * Shaka Player asks for licenses of ClearKey in playlists only under the name of another system, whose lines it
+ * reads; that name is mapped back, and the box in the line is ours as it is.
+ */
+function asShakaReads(data) {
+  const text = new TextDecoder().decode(data);
+  if (!text.startsWith("#EXTM3U") || !COMMON_SYSTEM.test(text)) return data;
+  const isOther = (line) => /^#EXT-X-(SESSION-)?KEY:/.test(line) && /KEYFORMAT="(?!identity)/.test(line) && !COMMON_SYSTEM.test(line);
+  const lines = text.split("\n").filter((line) => !isOther(line));
+  return new TextEncoder().encode(lines.map((line) => line.replace(COMMON_SYSTEM, `KEYFORMAT="${BORROWED.format}"`)).join("\n"));
 }
 
 /** Codes of shaka.util.Error. */
