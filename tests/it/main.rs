@@ -20,6 +20,8 @@ mod key_server;
 mod laws;
 mod media;
 mod pack;
+#[cfg(feature = "server")]
+mod server;
 mod slice_headers;
 mod trace;
 mod vp9_headers;
