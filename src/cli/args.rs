@@ -422,7 +422,13 @@ pub(super) struct DemoArgs {
     #[arg(long)]
     pub(super) serve: bool,
     /// Address of the page; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", hide_default_value = true, requires = "serve")]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "127.0.0.1:0",
+        hide_default_value = true,
+        requires = "serve"
+    )]
     pub(super) listen: std::net::SocketAddr,
     #[command(flatten)]
     pub(super) players: PlayersArgs,

@@ -179,13 +179,7 @@ impl Default for Wanted {
     }
 }
 
-fn pack(
-    clip: &Path,
-    out: &Path,
-    wanted: &Wanted,
-    keys: &dyn KeyServer,
-    http: &dyn Http,
-) -> Result<Report> {
+fn pack(clip: &Path, out: &Path, wanted: &Wanted, keys: &dyn KeyServer, http: &dyn Http) -> Result<Report> {
     let job = Job {
         inputs: CLIP.iter().map(|(name, _)| clip.join(name).to_string_lossy().into_owned()).collect(),
         drm: wanted.drm.into(),

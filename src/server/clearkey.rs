@@ -128,7 +128,13 @@ mod tests {
         let keys = DevKeys::new("seed");
         let many = format!("{{\"kids\":[{}\"\"]}}", "\"\",".repeat(MAX_KIDS));
         for request in [
-            "", "{}", "[]", "{\"kids\":[]}", "{\"kids\":[\"AAAA\"]}", "{\"kids\":[1]}", &many,
+            "",
+            "{}",
+            "[]",
+            "{\"kids\":[]}",
+            "{\"kids\":[\"AAAA\"]}",
+            "{\"kids\":[1]}",
+            &many,
             "{\"kids\":[\"MTIzNDU2Nzg5MDEyMzQ1Ng\"],\"type\":\"persistent-license\"}",
             "{\"kids\":[\"MTIzNDU2Nzg5MDEyMzQ1Ng==\"]}",
         ] {

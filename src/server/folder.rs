@@ -39,7 +39,8 @@ impl Folder {
     /// of the folder, and when a link does.
     pub(super) fn find(&self, name: &str) -> Option<PathBuf> {
         // A part that begins with a dot is hidden, the current folder or its parent.
-        let is_plain = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains(['\0', '\\', ':']);
+        let is_plain =
+            |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains(['\0', '\\', ':']);
         if !name.split('/').all(is_plain) {
             return None;
         }
@@ -51,7 +52,8 @@ impl Folder {
     pub(super) fn manifests(&self) -> Vec<String> {
         let mut names = Vec::new();
         self.visit(&mut |name, path| {
-            let is_manifest = name.ends_with(".mpd") || read(path).is_some_and(|text| text.contains(MULTIVARIANT));
+            let is_manifest =
+                name.ends_with(".mpd") || read(path).is_some_and(|text| text.contains(MULTIVARIANT));
             if is_manifest && names.len() < MAX_MANIFESTS {
                 names.push(name.to_owned());
             }
@@ -134,8 +136,23 @@ mod tests {
         }
         assert!(folder.find("a/b/x.mpd").is_some());
         for name in [
-            "../secret", "a/../../secret", "a/b/../../../secret", "..", ".", "", "/", "a//v.m3u8", "a/", "a",
-            "link", "out/secret", ".hidden", "a\\..\\..\\secret", "a/v.m3u8\0", "a/./v.m3u8", "nothing",
+            "../secret",
+            "a/../../secret",
+            "a/b/../../../secret",
+            "..",
+            ".",
+            "",
+            "/",
+            "a//v.m3u8",
+            "a/",
+            "a",
+            "link",
+            "out/secret",
+            ".hidden",
+            "a\\..\\..\\secret",
+            "a/v.m3u8\0",
+            "a/./v.m3u8",
+            "nothing",
             &secret.to_string_lossy(),
         ] {
             assert_eq!(folder.find(name), None, "{name:?}");

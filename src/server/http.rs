@@ -209,7 +209,9 @@ async fn license(State(server): Shared, body: Bytes) -> Response {
     };
     let mut response = match clearkey::license(&server.keys, knows, &body) {
         Ok(license) => ([(CONTENT_TYPE, "application/json")], license).into_response(),
-        Err(error) if error.kind() == Kind::Input => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+        Err(error) if error.kind() == Kind::Input => {
+            (StatusCode::BAD_REQUEST, error.to_string()).into_response()
+        }
         Err(error) => (StatusCode::FORBIDDEN, error.to_string()).into_response(),
     };
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

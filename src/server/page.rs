@@ -123,8 +123,7 @@ async fn media(State(page): Shared, Path(name): Path<String>, headers: HeaderMap
 async fn presentations(State(page): Shared) -> Response {
     let manifests = page.media.as_ref().map(Folder::manifests).unwrap_or_default();
     let is_here = |file: &&str| page.players.as_ref().is_some_and(|folder| folder.join(file).is_file());
-    let players: Vec<_> =
-        PLAYERS.iter().filter(|(_, file)| is_here(file)).map(|(name, _)| name).collect();
+    let players: Vec<_> = PLAYERS.iter().filter(|(_, file)| is_here(file)).map(|(name, _)| name).collect();
     answer(&json!({
         "manifests": manifests,
         "has_media": page.media.is_some(),

@@ -3,7 +3,9 @@
 const CLIP = ["fixtures/clip/mp4/video_360.mp4", "fixtures/clip/mp4/video_180.mp4", "fixtures/clip/mp4/audio.m4a"];
 const BOTH = { dash: ["shaka", "dashjs"], hls: ["shaka", "hlsjs"] };
 
-/** name: folder under the media; pack: arguments of `drm-pack pack`; players: by kind of manifest; kids: how many. */
+/**
+ * name: folder under the media; pack: arguments of `drm-pack pack`; players: by kind of manifest; kids: how many;
+ * rotates: there are more keys than the report names. */
 export const PACKS = [
   { name: "cenc-preset0", input: CLIP, pack: ["--drm", "widevine+playready+clearkey", "--scheme", "cenc"], players: BOTH, kids: 1 },
   { name: "cenc-preset1", input: CLIP, pack: ["--drm", "widevine+playready+clearkey", "--scheme", "cenc", "--preset", "preset1"], players: BOTH, kids: 3 },

@@ -123,11 +123,29 @@ fn nothing_outside_the_folder_is_served() {
     std::os::unix::fs::symlink(folder.path().join("secret"), folder.path().join("media/link")).unwrap();
     let absolute = format!("/media/{}", folder.path().join("secret").display());
     for path in [
-        "/media/../secret", "/media/film/../../secret", "/media/%2e%2e/secret", "/media/..%2fsecret",
-        "/media/film/%2e%2e%2f%2e%2e%2fsecret", "/media/%252e%252e/secret", "/media/..%5csecret",
-        "/media/film/1.m4s%00", "/media/film/1.m4s%00.mp4", "/media/link", "/media/film", "/media/film/",
-        "/media/", "/media//film/1.m4s", "/media/%ff", &absolute, "/page/../http.rs", "/page/%2e%2e%2fhttp.rs",
-        "/players/../secret", "/players/..%2fsecret", "/players/secret", "/secret", "/nothing",
+        "/media/../secret",
+        "/media/film/../../secret",
+        "/media/%2e%2e/secret",
+        "/media/..%2fsecret",
+        "/media/film/%2e%2e%2f%2e%2e%2fsecret",
+        "/media/%252e%252e/secret",
+        "/media/..%5csecret",
+        "/media/film/1.m4s%00",
+        "/media/film/1.m4s%00.mp4",
+        "/media/link",
+        "/media/film",
+        "/media/film/",
+        "/media/",
+        "/media//film/1.m4s",
+        "/media/%ff",
+        &absolute,
+        "/page/../http.rs",
+        "/page/%2e%2e%2fhttp.rs",
+        "/players/../secret",
+        "/players/..%2fsecret",
+        "/players/secret",
+        "/secret",
+        "/nothing",
     ] {
         let answer = get(&server, path, &[]);
         assert!(matches!(answer.status, 400 | 404), "{path}: {}", answer.status);
@@ -175,7 +193,9 @@ fn the_page_is_kept_to_its_origin_and_to_the_one_that_its_user_names() {
     assert!(listed.contains("\"players\":[]"), "{listed}");
     let missing = get(&server, "/players/shaka.js", &[]);
     assert_eq!(missing.text(), "this player is not here: scripts/players brings it");
-    for (file, content_type) in [("page.js", "text/javascript"), ("page.css", "text/css"), ("icon.svg", "image/svg")] {
+    for (file, content_type) in
+        [("page.js", "text/javascript"), ("page.css", "text/css"), ("icon.svg", "image/svg")]
+    {
         let answer = get(&server, &format!("/page/{file}"), &[]);
         assert!(answer.status == 200 && answer.header("content-type").starts_with(content_type), "{file}");
     }

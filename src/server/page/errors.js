@@ -10,7 +10,8 @@ export async function sentence(fault, known) {
   if (!(await answers("/api/events?from=9007199254740991"))) {
     return `The server at ${location.host} does not answer any more: start it again, then press Play.`;
   }
-  if (fault.status >= 400) return refused(fault, url, known);
+  if (known.unsupported.length && ["system", "codec", "unknown"].includes(fault.what)) return WORDS.codec(fault, known);
+  if (fault.status >= 400 || (fault.what === "license" && known.refusal)) return refused(fault, url, known);
   if (["manifest", "segment", "license"].includes(fault.what) && url && !fault.status) {
     return unreachable(fault, url);
   }
@@ -22,7 +23,7 @@ const WORDS = {
   decode: (_, known) => (known.isProtected
     ? "The media cannot be decoded: the key is not the one that it was encrypted with, or the media is damaged."
     : "The media cannot be decoded: it is damaged, or of a profile that this browser does not have."),
-  codec: (_, known) => `This browser cannot play the codec of this presentation${known.codecs ? ` (${known.codecs})` : ""}.`,
+  codec: (_, known) => `This browser cannot play the codec of this presentation${known.unsupported.length ? ` (${known.unsupported.join(", ")})` : ""}.`,
   system: () => "This browser has no ClearKey for this presentation, or the manifest does not signal it.",
   license: (fault) => `The license was not accepted: ${fault.detail}.`,
   unreadable: (fault) => `The manifest cannot be read: ${fault.detail}.`,

@@ -68,6 +68,7 @@ function showPlayers() {
   if (!players.length) fail({ what: "player" }, how_to_get_players);
   choosePlayer();
   preview();
+  $("player").addEventListener("change", preview);
 }
 
 /** Players that do not play this kind of manifest, or are not here, cannot be chosen. */
@@ -88,6 +89,7 @@ async function preview() {
   const url = chosen();
   if (!url || state.playing) return;
   $("state").textContent = "ready";
+  PLAYERS[$("player").value].prepare().catch(() => {});
   try {
     const facts = await describe(url);
     if (url === chosen() && !state.playing) showFacts(url, facts);
@@ -186,10 +188,17 @@ async function fail(fault, howToGetPlayers = state.server.how_to_get_players) {
     blocked: state.blocked,
     allowed: [location.origin, policy && new URL(policy).origin].filter(Boolean).join(" and "),
     isProtected: state.playing?.isProtected,
-    codecs: [...new Set(state.playing?.facts?.tracks.map((track) => track.codec).filter(Boolean))].join(", "),
-    refusal: state.refusal,
+    unsupported: unsupported(state.playing?.facts?.tracks ?? []),
+    // What the key server said may still be on its way.
+    get refusal() { return state.refusal; },
   });
   if (run === state.run) say(text);
+}
+
+/** The codecs of tracks that this browser does not have. */
+function unsupported(tracks) {
+  const lacks = ({ type, codec }) => codec && !MediaSource.isTypeSupported(`${type || "video"}/mp4; codecs="${codec}"`);
+  return [...new Set(tracks.filter(lacks).map((track) => track.codec))];
 }
 
 function say(text) {
@@ -232,15 +241,22 @@ function listenToKeys() {
   };
   const { send: sendXhr } = XMLHttpRequest.prototype;
   XMLHttpRequest.prototype.send = function (...args) {
-    this.addEventListener("load", () => noteRefusal(this.responseURL, this.status, async () => (
-      this.response instanceof ArrayBuffer ? new TextDecoder().decode(this.response) : String(this.response))));
+    this.addEventListener("load", () => {
+      const { response } = this;
+      if (response instanceof ArrayBuffer) noteRefusal(this.responseURL, this.status, async () => new TextDecoder().decode(response));
+      else if (typeof response === "string") noteRefusal(this.responseURL, this.status, async () => response);
+      // Words that were to be JSON are lost: they are asked for again.
+      else if (isRefusal(this.responseURL, this.status)) window.fetch(LICENSE, { method: "POST", body: args[0] }).catch(() => {});
+    });
     return sendXhr.apply(this, args);
   };
 }
 
+const isRefusal = (url, status) => url && status >= 400 && new URL(url, location.href).pathname === LICENSE;
+
 /** What the key server says when it gives no license. */
 function noteRefusal(url, status, text) {
-  if (!url || status < 400 || new URL(url, location.href).pathname !== LICENSE) return;
+  if (!isRefusal(url, status)) return;
   text().then((words) => {
     state.refusal = words.slice(0, 300).trim().replace(/\.$/, "");
     const request = state.licenses.findLast((request) => request.answer === "waiting");

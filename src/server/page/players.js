@@ -1,4 +1,4 @@
-// Three players behind one face: start(video, wanted, report) plays and returns what stops it.
+// Three players behind one face: prepare() loads it, start(video, wanted, report) plays and returns what stops it.
 // `report` takes what went wrong: {what, url, status, detail}.
 
 const CLEAR_KEY = "org.w3.clearkey";
@@ -9,9 +9,9 @@ const COMMON_SYSTEM = /KEYFORMAT="urn:uuid:(1077efec-c0b2-4d02-ace3-3c1e52e2fb4b
 const BORROWED = { system: "com.widevine.alpha", format: "urn:uuid:edef8ba9-79d6-4ace-a3c8-27dcd51d21ed" };
 
 export const PLAYERS = {
-  shaka: { name: "Shaka Player", plays: () => true, start: startShaka },
-  dashjs: { name: "dash.js", plays: (isPlaylist) => !isPlaylist, start: startDash },
-  hlsjs: { name: "hls.js", plays: (isPlaylist) => isPlaylist, start: startHls },
+  shaka: { name: "Shaka Player", plays: () => true, prepare: () => script("shaka"), start: startShaka },
+  dashjs: { name: "dash.js", plays: (isPlaylist) => !isPlaylist, prepare: () => script("dashjs"), start: startDash },
+  hlsjs: { name: "hls.js", plays: (isPlaylist) => isPlaylist, prepare: () => script("hlsjs"), start: startHls },
 };
 
 const loaded = new Map();
