@@ -104,15 +104,20 @@ pub(super) fn run(args: &DemoArgs) -> Result<()> {
             let wanted = Wanted { drm, scheme: Some(scheme), preset };
             pack(&clip, &work.path.join(PLAY).join(folder), &wanted, &vendor, &http)?;
         }
-        serve(&server)?;
+        serve(&server, &players(&args.players))?;
     }
     work.finish();
     Ok(())
 }
 
 /// Leaves the page up until the user interrupts it.
-fn serve(server: &Running) -> Result<()> {
+fn serve(server: &Running, players: &Path) -> Result<()> {
     line(&format!("\n7. Playing. Open {}/ and press Play; Ctrl-C ends it.", server.url()));
+    if !players.join("node_modules").is_dir() {
+        line(
+            "   No players are here yet: run scripts/players once (it needs npm), then load the page again.",
+        );
+    }
     let failed = |error: std::io::Error| Error::storage(error.to_string()).at("waiting for Ctrl-C");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     runtime.block_on(tokio::signal::ctrl_c()).map_err(failed)

@@ -23,10 +23,11 @@ const browser = await chromium.launch({
     "--disable-background-timer-throttling", "--disable-backgrounding-occluded-windows", "--disable-renderer-backgrounding"],
 });
 
-const packs = PACKS.filter(({ only = () => true }) => only());
+const packs = PACKS;
 await Promise.all(packs.map(async (row) => {
   const report = await pack(row, server, media);
-  row.reported = [...new Set(report.tracks.map((track) => track.kid).filter(Boolean))];
+  row.keys = {};
+  for (const { type, kid } of report.tracks) if (kid && !row.withoutLicense) (row.keys[type] ??= []).push(kid);
 }));
 
 const tasks = [];

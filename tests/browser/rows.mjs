@@ -4,13 +4,13 @@ const CLIP = ["fixtures/clip/mp4/video_360.mp4", "fixtures/clip/mp4/video_180.mp
 const BOTH = { dash: ["shaka", "dashjs"], hls: ["shaka", "hlsjs"] };
 
 /**
- * name: folder under the media; pack: arguments of `drm-pack pack`; players: by kind of manifest; kids: how many;
- * rotates: there are more keys than the report names. */
+ * name: folder under the media; pack: arguments of `drm-pack pack`; players: by kind of manifest;
+ * rotates: there are more keys than the report names; withoutLicense: keys come by URI (AES-128). */
 export const PACKS = [
-  { name: "cenc-preset0", input: CLIP, pack: ["--drm", "widevine+playready+clearkey", "--scheme", "cenc"], players: BOTH, kids: 1 },
-  { name: "cenc-preset1", input: CLIP, pack: ["--drm", "widevine+playready+clearkey", "--scheme", "cenc", "--preset", "preset1"], players: BOTH, kids: 3 },
-  { name: "cbcs-preset0", input: CLIP, pack: ["--drm", "widevine+playready+fairplay+clearkey", "--scheme", "cbcs"], players: BOTH, kids: 1 },
-  { name: "cbcs-preset1", input: CLIP, pack: ["--drm", "widevine+playready+fairplay+clearkey", "--scheme", "cbcs", "--preset", "preset1"], players: BOTH, kids: 3 },
+  { name: "cenc-preset0", input: CLIP, pack: ["--drm", "widevine+playready+clearkey", "--scheme", "cenc"], players: BOTH },
+  { name: "cenc-preset1", input: CLIP, pack: ["--drm", "widevine+playready+clearkey", "--scheme", "cenc", "--preset", "preset1"], players: BOTH },
+  { name: "cbcs-preset0", input: CLIP, pack: ["--drm", "widevine+playready+fairplay+clearkey", "--scheme", "cbcs"], players: BOTH },
+  { name: "cbcs-preset1", input: CLIP, pack: ["--drm", "widevine+playready+fairplay+clearkey", "--scheme", "cbcs", "--preset", "preset1"], players: BOTH },
 ];
 
 /** Where a key that is not the right one must fail: name of the pack, kind, player. */

@@ -329,7 +329,7 @@ function showPlayback() {
     const length = Number.isFinite(video.duration) ? ` of ${video.duration.toFixed(1)} s` : " s";
     $("position").textContent = `${video.currentTime.toFixed(1)}${length}`;
     $("picture").textContent = video.videoWidth ? `${video.videoWidth}×${video.videoHeight}` : "–";
-    $("decoded").textContent = String(quality.totalVideoFrames - quality.droppedVideoFrames);
+    $("decoded").textContent = String(quality.totalVideoFrames);
     $("dropped").textContent = String(quality.droppedVideoFrames);
   }
   watch(quality);
