@@ -19,6 +19,7 @@
 //! | 3 | [`drm`] | what each DRM system is told about a key, one file a system | vendor specifications |
 //! | 3 | [`keys`] | key servers, one file a server | SPEKE 1 to 2.1, CAS |
 //! | 4 | [`package`] | the plan, and the verbs that apply it | ISO/IEC 23000-19 |
+//! | 4 | [`inspect`] | what a file says, as a tree and as a picture | |
 //! | 5 | [`job`] | a run from input to report | |
 //! | 5 | [`io`] | files, HTTP, randomness | |
 //! | 6 | `cli`, `server` | the command; the development key server | |
@@ -59,6 +60,7 @@ pub mod cpix;
 pub mod dash;
 pub mod drm;
 pub mod hls;
+pub mod inspect;
 pub mod io;
 pub mod isobmff;
 pub mod job;

@@ -92,6 +92,13 @@ pub trait Sink {
     /// [`Kind::Storage`](super::error::Kind::Storage).
     fn write(&mut self, bytes: &[u8]) -> Result<()>;
 
+    /// Leaves room for bytes that are known later: `length` zeros, which [`Sink::patch`] fills in. What is
+    /// reserved early spares a hash of bytes that are to change.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`](super::error::Kind::Storage).
+    fn reserve(&mut self, length: usize) -> Result<()>;
+
     /// Overwrites bytes that were already written, from the byte `position` on.
     ///
     /// # Errors
@@ -144,6 +151,11 @@ impl Source for Vec<u8> {
 impl Sink for Vec<u8> {
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.extend(bytes);
+        Ok(())
+    }
+
+    fn reserve(&mut self, length: usize) -> Result<()> {
+        self.resize(self.as_slice().len().saturating_add(length), 0);
         Ok(())
     }
 

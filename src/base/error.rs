@@ -1,7 +1,7 @@
 //! Errors that say where, what was found, what was expected, and which clause was broken.
 
 use std::error::Error as StdError;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -132,17 +132,31 @@ impl Error {
     }
 }
 
+/// Most characters of a place, message or hint that are shown: a damaged input names itself at any length.
+const MAX_PART_CHARACTERS: usize = 400;
+
+/// Writes words that may come from an input: on one line, and not without end.
+fn write_line(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    let mut characters = text.chars();
+    for character in characters.by_ref().take(MAX_PART_CHARACTERS) {
+        f.write_char(if character.is_control() { ' ' } else { character })?;
+    }
+    if characters.next().is_some() { f.write_char('…') } else { Ok(()) }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for place in self.0.trail.iter().rev() {
-            write!(f, "{place}: ")?;
+            write_line(f, place)?;
+            f.write_str(": ")?;
         }
-        f.write_str(&self.0.message)?;
+        write_line(f, &self.0.message)?;
         if let Some(clause) = self.0.clause {
             write!(f, " ({clause})")?;
         }
         if let Some(hint) = &self.0.hint {
-            write!(f, "; {hint}")?;
+            f.write_str("; ")?;
+            write_line(f, hint)?;
         }
         Ok(())
     }
@@ -174,5 +188,12 @@ mod tests {
              (ISO/IEC 23001-7 §7.2); repackage the input"
         );
         assert_eq!(error.kind().exit_code(), 3);
+    }
+
+    #[test]
+    fn words_of_the_input_stay_on_one_line_of_bounded_length() {
+        let text = Error::input("x".repeat(5000)).at("a\nname\u{1b}[31m").to_string();
+        assert!(text.starts_with("a name [31m: xxx") && text.ends_with("x…"), "{text}");
+        assert_eq!(text.chars().count(), "a name [31m: ".len() + MAX_PART_CHARACTERS + 1);
     }
 }

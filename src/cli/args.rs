@@ -26,6 +26,8 @@ pub(super) enum Command {
     KeyUrl(KeyUrlArgs),
     /// Decrypt a protected package or fragmented MP4 files: the inverse of pack
     Decrypt(DecryptArgs),
+    /// Show what a file says: boxes, playlists, MPDs, CPIX, pssh and key tags; keys are never shown
+    Inspect(InspectArgs),
     /// Validate, convert, encrypt, decrypt and explain CPIX documents
     #[command(subcommand)]
     Cpix(CpixCommand),
@@ -80,7 +82,7 @@ pub(super) struct PackArgs {
 /// What keys, IVs and signaling depend on.
 #[derive(ArgsGroup, Debug)]
 pub(super) struct JobArgs {
-    /// Protection scheme: cenc or cbcs [default: cbcs when fairplay is in the list, else cenc]
+    /// Protection scheme: cenc, cbcs, cens or cbc1 [default: cbcs when fairplay is in the list, else cenc]
     #[arg(long, value_name = "S")]
     pub(super) scheme: Option<String>,
     /// preset0: one key for all substreams; preset1: one key each
@@ -101,6 +103,9 @@ pub(super) struct JobArgs {
     /// Manifests for MP4 inputs: hls, dash, or both joined by + or , [default: what --drm allows]
     #[arg(long, value_name = "LIST")]
     pub(super) format: Option<String>,
+    /// Files for MP4 inputs: segments, or single-file, one indexed file for each track [default: segments]
+    #[arg(long, value_enum, value_name = "L")]
+    pub(super) layout: Option<LayoutArg>,
     /// Segment duration for MP4 inputs, in seconds, cut at the next random access point
     #[arg(long, value_name = "S", default_value_t = 6.0)]
     pub(super) segment_duration: f64,
@@ -169,6 +174,12 @@ pub(super) enum KeysFormat {
 pub(super) enum PresetArg {
     Preset0,
     Preset1,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug)]
+pub(super) enum LayoutArg {
+    Segments,
+    SingleFile,
 }
 
 /// Where keys come from: exactly one source.
@@ -364,6 +375,21 @@ pub(super) enum CpixCommand {
         /// The document; - is standard input
         file: PathBuf,
     },
+}
+
+#[derive(ArgsGroup, Debug)]
+pub(super) struct InspectArgs {
+    /// A file of any format, told by its content; pssh as base64 or hex; - is standard input
+    pub(super) file: String,
+    /// Print as JSON, with the same names
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Show each sample: decode time, size, sync, IV, key id, and its runs as bytes clear+protected
+    #[arg(long, conflicts_with = "html")]
+    pub(super) samples: bool,
+    /// Draw the presentation of an MPD, a playlist or an MP4 file into one HTML file
+    #[arg(long, value_name = "OUT")]
+    pub(super) html: Option<PathBuf>,
 }
 
 #[derive(ArgsGroup, Debug)]

@@ -6,6 +6,7 @@ mod cpix;
 mod decrypt;
 #[cfg(feature = "server")]
 mod demo;
+mod inspect;
 #[cfg(feature = "server")]
 mod key_server;
 mod key_url;
@@ -43,6 +44,7 @@ fn run(command: Command) -> Result<()> {
         Command::Keys(args) => keys_command::run(&args),
         Command::KeyUrl(args) => key_url::run(&args),
         Command::Decrypt(args) => decrypt::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
         Command::Cpix(command) => cpix::run(&command),
         #[cfg(feature = "server")]
         Command::KeyServer(args) => key_server::run(&args),

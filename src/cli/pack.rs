@@ -3,10 +3,10 @@
 use crate::base::env::Store;
 use crate::base::{Error, Result};
 use crate::io::{FileStore, OutputDirectory, Overwrite, SystemRandom};
-use crate::job::{Env, Format, Job, run as run_job};
+use crate::job::{Env, Format, Job, Layout, run as run_job};
 use crate::package::Preset;
 
-use super::args::{JobArgs, PackArgs, PresetArg};
+use super::args::{JobArgs, LayoutArg, PackArgs, PresetArg};
 use super::keys::{http_client, key_server};
 use super::output::{Progress, finish, key_warnings, note};
 
@@ -84,6 +84,10 @@ pub(super) fn job(inputs: &[String], drm: &str, args: &JobArgs, limit: Option<us
         resource_id: args.resource_id.clone(),
         vector: args.vector.clone(),
         formats,
+        layout: args.layout.map(|layout| match layout {
+            LayoutArg::Segments => Layout::Segments,
+            LayoutArg::SingleFile => Layout::SingleFile,
+        }),
         segment_duration: args.segment_duration,
         skd_template: args.skd_template.clone(),
         max_substreams: args.max_substreams.or(limit),

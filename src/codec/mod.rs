@@ -18,6 +18,8 @@ mod vp9;
 
 use std::ops::Range;
 
+pub use text::is_hls_subtitles;
+
 use crate::base::{Error, FourCc, Result};
 
 /// What a track carries.

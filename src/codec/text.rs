@@ -35,6 +35,11 @@ pub(super) static CEA_608: Codec =
 pub(super) static CEA_708: Codec =
     Codec { name: "CEA-708 captions", sample_entries: &[FourCc(*b"c708")], ..TEXT };
 
+/// Whether HLS players know this text in fragmented MP4: WebVTT and IMSC1, RFC 8216bis §3.1.
+pub fn is_hls_subtitles(codec: &Codec) -> bool {
+    [WEBVTT.name, TTML.name].contains(&codec.name)
+}
+
 /// RFC 6381 §3.3: the first element is the sample entry's type, which says enough.
 fn rfc6381(config: &Config<'_>) -> Result<String> {
     Ok(config.entry.to_string())

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::content_protection::{SystemDescriptor, descriptors};
-use super::write::{NewAdaptationSet, NewMpd, NewRepresentation};
+use super::write::{NewAdaptationSet, NewAddressing, NewMpd, NewRepresentation};
 use super::{ContentType, Count, Media, Mpd, Place, Protected, Reference, Representation};
 use crate::base::{Error, Kid, Kind, SystemId};
 use crate::xml::Element;
@@ -503,9 +503,11 @@ fn new_mpd() -> Mpd {
         channels: None,
         timescale: 1000,
         presentation_time_offset: 100,
-        initialization: "$RepresentationID$/init.mp4".into(),
-        media: "$RepresentationID$/$Number$.m4s".into(),
-        start_number: 1,
+        addressing: NewAddressing::Template {
+            initialization: "$RepresentationID$/init.mp4".into(),
+            media: "$RepresentationID$/$Number$.m4s".into(),
+            start_number: 1,
+        },
         timeline: vec![(100, 2000), (2100, 2000), (4100, 1000), (6000, 2000)],
     };
     let audio = NewRepresentation {

@@ -1,12 +1,14 @@
-//! A new MPD for segmented files — ISO/IEC 23009-1 §5.3 and §8, live and CMAF profiles.
+//! A new MPD — ISO/IEC 23009-1 §5.3 and §8: the live profile for segments, on-demand for whole files, both CMAF.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::mpd::NAMESPACE;
 use super::{ContentType, Mpd, duration, layout};
 use crate::xml::{Document, Element};
 
-const PROFILES: &str = "urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019";
+const LIVE_PROFILES: &str = "urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019";
+const ON_DEMAND_PROFILES: &str = "urn:mpeg:dash:profile:isoff-on-demand:2011,urn:mpeg:dash:profile:cmaf:2019";
 /// Values are channel configuration indexes of ISO/IEC 23001-8.
 const CHANNELS: &str = "urn:mpeg:mpegB:cicp:ChannelConfiguration";
 const STEP: &str = "  ";
@@ -54,18 +56,39 @@ pub struct NewRepresentation {
     pub audio_sampling_rate: Option<u32>,
     /// `AudioChannelConfiguration`, as a number of channels.
     pub channels: Option<u16>,
-    /// `SegmentTemplate/@timescale`.
+    /// `@timescale` of the segment information.
     pub timescale: u32,
-    /// `SegmentTemplate/@presentationTimeOffset`.
+    /// `@presentationTimeOffset` of the segment information.
     pub presentation_time_offset: u64,
-    /// `SegmentTemplate/@initialization`, a template.
-    pub initialization: String,
-    /// `SegmentTemplate/@media`, a template.
-    pub media: String,
-    /// `SegmentTemplate/@startNumber`.
-    pub start_number: u64,
+    /// Where the segments are.
+    pub addressing: NewAddressing,
     /// Start time and duration of each segment.
     pub timeline: Vec<(u64, u64)>,
+}
+
+/// Where the segments of a Representation are: §5.3.9.
+#[derive(Clone, Debug)]
+pub enum NewAddressing {
+    /// `SegmentTemplate` with a `SegmentTimeline`.
+    Template {
+        /// `@initialization`, a template.
+        initialization: String,
+        /// `@media`, a template.
+        media: String,
+        /// `@startNumber`.
+        start_number: u64,
+    },
+    /// `SegmentBase`: one file with an index of its segments.
+    Base {
+        /// `BaseURL`.
+        url: String,
+        /// `Initialization/@range`.
+        initialization: Range<u64>,
+        /// `@indexRange`.
+        index: Range<u64>,
+        /// The greatest `SAP_type` that a segment starts with; 0 when one starts with none.
+        sap_type: u8,
+    },
 }
 
 /// Writes the MPD.
@@ -74,9 +97,11 @@ pub fn mpd(new: &NewMpd) -> Mpd {
     for (index, set) in new.adaptation_sets.iter().enumerate() {
         period = period.with_child(adaptation_set(index.saturating_add(1), set));
     }
+    let profiles =
+        if new.adaptation_sets.iter().all(are_indexed) { ON_DEMAND_PROFILES } else { LIVE_PROFILES };
     let mut root = Element::new("MPD")
         .with("xmlns", NAMESPACE)
-        .with("profiles", PROFILES)
+        .with("profiles", profiles)
         .with("type", "static")
         .with("mediaPresentationDuration", &duration::write(new.duration))
         .with("maxSegmentDuration", &duration::write(new.max_segment_duration))
@@ -109,11 +134,31 @@ fn adaptation_set(id: usize, new: &NewAdaptationSet) -> Element {
         set.set_attribute("lang", lang);
     }
     if are_aligned(&new.representations) {
-        set.set_attribute("segmentAlignment", "true");
+        let name = if are_indexed(new) { "subsegmentAlignment" } else { "segmentAlignment" };
+        set.set_attribute(name, "true");
+    }
+    if let Some(sap_type) = subsegment_sap_type(&new.representations) {
+        set.set_attribute("subsegmentStartsWithSAP", &sap_type.to_string());
     }
     new.representations
         .iter()
         .fold(set, |set, representation| set.with_child(self::representation(representation)))
+}
+
+/// Whether every Representation is one indexed file, whose segments are subsegments: §8.3.
+fn are_indexed(set: &NewAdaptationSet) -> bool {
+    set.representations
+        .iter()
+        .all(|representation| matches!(representation.addressing, NewAddressing::Base { .. }))
+}
+
+/// The greatest `SAP_type` when every segment of every Representation starts with one.
+fn subsegment_sap_type(representations: &[NewRepresentation]) -> Option<u8> {
+    let types = representations.iter().map(|representation| match representation.addressing {
+        NewAddressing::Base { sap_type, .. } if sap_type != 0 => Some(sap_type),
+        _ => None,
+    });
+    types.collect::<Option<Vec<_>>>()?.into_iter().max()
 }
 
 /// Whether segments of all Representations have the same boundaries: §5.3.3.2, `@segmentAlignment`.
@@ -154,7 +199,30 @@ fn representation(new: &NewRepresentation) -> Element {
             .with("value", &index.to_string());
         representation = representation.with_child(configuration);
     }
-    representation.with_child(segment_template(new))
+    match &new.addressing {
+        NewAddressing::Template { initialization, media, start_number } => {
+            let timeline =
+                runs(&new.timeline).into_iter().fold(Element::new("SegmentTimeline"), Element::with_child);
+            let template = segment_information("SegmentTemplate", new)
+                .with("initialization", initialization)
+                .with("media", media)
+                .with("startNumber", &start_number.to_string())
+                .with_child(timeline);
+            representation.with_child(template)
+        }
+        NewAddressing::Base { url, initialization, index, .. } => {
+            let initialization = Element::new("Initialization").with("range", &range(initialization));
+            let base = segment_information("SegmentBase", new)
+                .with("indexRange", &range(index))
+                .with_child(initialization);
+            representation.with_child(Element::new("BaseURL").with_text(url)).with_child(base)
+        }
+    }
+}
+
+/// A byte range as RFC 9110 §14.1.2 writes it: its last byte is part of it.
+fn range(range: &Range<u64>) -> String {
+    format!("{}-{}", range.start, range.end.saturating_sub(1))
 }
 
 /// The index of the usual layout of so many channels, if there is one: ISO/IEC 23001-8 table 8.
@@ -167,17 +235,12 @@ fn channel_configuration(channels: u16) -> Option<u16> {
     }
 }
 
-fn segment_template(new: &NewRepresentation) -> Element {
-    let mut template = Element::new("SegmentTemplate").with("timescale", &new.timescale.to_string());
+fn segment_information(name: &str, new: &NewRepresentation) -> Element {
+    let mut information = Element::new(name).with("timescale", &new.timescale.to_string());
     if new.presentation_time_offset != 0 {
-        template.set_attribute("presentationTimeOffset", &new.presentation_time_offset.to_string());
+        information.set_attribute("presentationTimeOffset", &new.presentation_time_offset.to_string());
     }
-    let timeline = runs(&new.timeline).into_iter().fold(Element::new("SegmentTimeline"), Element::with_child);
-    template
-        .with("initialization", &new.initialization)
-        .with("media", &new.media)
-        .with("startNumber", &new.start_number.to_string())
-        .with_child(timeline)
+    information
 }
 
 /// The `S` elements: `@t` where a segment does not begin where the last one ended, `@r` for repeats.

@@ -52,9 +52,11 @@ impl System for ClearKey {
         let elements = signal.license_url.map(license_elements).unwrap_or_default();
         fill::text(&mut system.content_protection_data, || elements);
         let key_format = format!("urn:uuid:{COMMON_SYSTEM_ID}");
-        let method = signal.scheme.hls_method;
-        let line = fill::hls_attributes(method, "text/plain", &boxes.first.write()?, Some(kid), &key_format);
-        fill::hls(&mut system.hls_signaling_data, &line);
+        if let Some(method) = signal.scheme.hls_method {
+            let object = boxes.first.write()?;
+            let line = fill::hls_attributes(method, "text/plain", &object, Some(kid), &key_format);
+            fill::hls(&mut system.hls_signaling_data, &line);
+        }
         Ok(())
     }
 

@@ -73,10 +73,12 @@ impl System for FairPlay {
             ))
             .hint("give the IV with the key"));
         }
+        let Some(method) = scheme.hls_method else {
+            return Err(Error::unsupported(format!("{} in a playlist", scheme.name)));
+        };
         let uri = template::expand(signal.skd_template, signal)?;
         let line = format!(
-            "METHOD={},URI=\"{uri}\",KEYFORMAT=\"com.apple.streamingkeydelivery\",KEYFORMATVERSIONS=\"1\"",
-            scheme.hls_method
+            "METHOD={method},URI=\"{uri}\",KEYFORMAT=\"com.apple.streamingkeydelivery\",KEYFORMATVERSIONS=\"1\""
         );
         fill::hls(&mut system.hls_signaling_data, &line);
         Ok(())

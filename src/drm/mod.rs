@@ -5,15 +5,18 @@ use crate::cpix::{ContentKey, DrmSystem};
 use crate::protect::Scheme;
 
 pub mod clearkey;
+mod describe;
 pub mod fairplay;
 mod fill;
 pub mod playready;
+mod protobuf;
 pub mod pssh;
 pub mod template;
 #[cfg(test)]
 mod tests;
 pub mod widevine;
 
+pub use describe::{Fields, find_key_format, recognize, system_name};
 pub use pssh::Pssh;
 
 /// Every DRM system, in the order in which manifests list them.
@@ -98,6 +101,19 @@ pub trait System: Sync {
     /// # Errors
     /// When its data cannot be read.
     fn kids(&self, pssh: &Pssh) -> Result<Vec<Kid>>;
+
+    /// What the data of its box says, for people: names of fields and their values. No key is among them.
+    ///
+    /// # Errors
+    /// When the data cannot be read.
+    fn describe(&self, data: &[u8]) -> Result<Fields> {
+        Ok(describe::opaque(data))
+    }
+
+    /// Whether bytes without a box around them are its data beyond doubt.
+    fn recognizes(&self, _data: &[u8]) -> bool {
+        false
+    }
 }
 
 /// The system of this name.

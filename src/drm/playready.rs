@@ -4,20 +4,23 @@ use aes::Aes128;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 
 use crate::base::bytes::Reader;
-use crate::base::{Error, Kid, Result, Secret, SystemId, base64, from_base64};
+use crate::base::id::hex;
+use crate::base::{Error, Kid, Result, Secret, SystemId, base64, from_base64, redact_url};
 use crate::cpix::DrmSystem;
 use crate::protect::Scheme;
 use crate::protect::scheme::{Mode, Pattern};
 use crate::xml::{Document, Element};
 
 use super::pssh::Pssh;
-use super::{ManifestKind, Signal, System, fill};
+use super::{Fields, ManifestKind, Signal, System, fill};
 
 const SYSTEM_ID: SystemId = SystemId::from_u128(0x9a04f079_9840_4286_ab92_e65be0885f95);
 const NAMESPACE: &str = "http://schemas.microsoft.com/DRM/2007/03/PlayReadyHeader";
 const CLAUSE: &str = "PlayReady Header Specification";
 /// The record type of a rights management header.
 const HEADER_RECORD: u16 = 1;
+/// The record type of an embedded license store.
+const LICENSE_STORE_RECORD: u16 = 3;
 
 /// PlayReady.
 #[derive(Debug)]
@@ -73,15 +76,11 @@ impl System for PlayReady {
         let element = Element::new("mspr:pro").with("xmlns:mspr", "urn:microsoft:playready").with_text(&pro);
         let elements = boxes.elements + &element.to_text();
         fill::text(&mut system.content_protection_data, || elements);
-        let method = signal.scheme.hls_method;
-        let line = fill::hls_attributes(
-            method,
-            "text/plain;charset=UTF-16",
-            object,
-            None,
-            "com.microsoft.playready",
-        );
-        fill::hls(&mut system.hls_signaling_data, &line);
+        if let Some(method) = signal.scheme.hls_method {
+            let key_format = "com.microsoft.playready";
+            let line = fill::hls_attributes(method, "text/plain;charset=UTF-16", object, None, key_format);
+            fill::hls(&mut system.hls_signaling_data, &line);
+        }
         fill::text(&mut system.smooth_streaming_protection_header_data, || pro);
         Ok(())
     }
@@ -93,6 +92,61 @@ impl System for PlayReady {
         }
         Ok(kids)
     }
+
+    fn describe(&self, data: &[u8]) -> Result<Fields> {
+        let mut fields = vec![("object_length".to_owned(), data.len().to_string())];
+        for (kind, record) in records(data).map_err(|error| error.at("PlayReady object"))? {
+            let word = match kind {
+                HEADER_RECORD => "1 (header)",
+                LICENSE_STORE_RECORD => "3 (embedded license store)",
+                _ => "unknown",
+            };
+            fields.push(("record".to_owned(), format!("type {word}, {} bytes", record.len())));
+            if kind == HEADER_RECORD {
+                describe_header(document(record)?.root(), &mut fields)
+                    .map_err(|error| error.at("WRMHEADER"))?;
+            }
+        }
+        Ok(fields)
+    }
+
+    fn recognizes(&self, data: &[u8]) -> bool {
+        headers(data).is_ok_and(|headers| !headers.is_empty())
+    }
+}
+
+/// The elements and attributes of a header: a key id in written order and as its bytes stand in the header.
+fn describe_header(element: &Element, fields: &mut Fields) -> Result<()> {
+    let mut add = |name: &str, value: String| fields.push((name.to_owned(), value));
+    let name = element.local_name();
+    match name {
+        "WRMHEADER" => add("header_version", element.attribute("version")?.unwrap_or_default().into_owned()),
+        "KID" => {
+            let value = match element.attribute("VALUE")? {
+                Some(value) => value.into_owned(),
+                None => element.text()?,
+            };
+            let mut kids = Vec::new();
+            kids_of(element, &mut kids)?;
+            for kid in kids {
+                add("kid", kid.to_string());
+                add("kid_guid_bytes", format!("{} ({})", hex(&kid.to_guid_le()), value.trim()));
+            }
+            for name in ["ALGID", "CHECKSUM"] {
+                if let Some(value) = element.attribute(name)? {
+                    add(&name.to_lowercase(), value.into_owned());
+                }
+            }
+        }
+        "CUSTOMATTRIBUTES" => {
+            add("custom_attributes", element.to_text());
+            return Ok(());
+        }
+        "LA_URL" | "LUI_URL" => add(&name.to_lowercase(), redact_url(element.text()?.trim())),
+        "DATA" | "PROTECTINFO" | "KIDS" => {}
+        _ => add(&name.to_lowercase(), element.text()?.trim().to_owned()),
+    }
+    element.elements().try_for_each(|child| describe_header(child, fields))
 }
 
 /// The oldest header version that can say it: 4.0 for one counter mode key, 4.2 for several, 4.3 for
@@ -154,24 +208,31 @@ fn checksum(key: &HeaderKey<'_>) -> String {
     base64(&[a, b, c, d, e, f, g, h])
 }
 
-/// The header records of a PlayReady object.
-fn headers(object: &[u8]) -> Result<Vec<Document>> {
+/// The records of a PlayReady object: types and bytes.
+fn records(object: &[u8]) -> Result<Vec<(u16, &[u8])>> {
     let mut reader = Reader::new(object);
     let total = u32::from_le_bytes(reader.array()?);
     if u32::try_from(object.len()) != Ok(total) {
         return Err(Error::input(format!("length {total} in {} bytes", object.len())).clause(CLAUSE));
     }
-    let mut headers = Vec::new();
+    let mut records = Vec::new();
     for _ in 0..u16::from_le_bytes(reader.array()?) {
         let kind = u16::from_le_bytes(reader.array()?);
         let length = u16::from_le_bytes(reader.array()?);
-        let record = reader.take(usize::from(length))?;
-        if kind == HEADER_RECORD {
-            // The record is UTF-16LE without the byte order mark that says so.
-            headers.push(Document::parse(&[&[0xff, 0xfe], record].concat())?);
-        }
+        records.push((kind, reader.take(usize::from(length))?));
     }
-    Ok(headers)
+    Ok(records)
+}
+
+/// The header records of a PlayReady object.
+fn headers(object: &[u8]) -> Result<Vec<Document>> {
+    let records = records(object)?.into_iter().filter(|(kind, _)| *kind == HEADER_RECORD);
+    records.map(|(_, record)| document(record)).collect()
+}
+
+fn document(record: &[u8]) -> Result<Document> {
+    // The record is UTF-16LE without the byte order mark that says so.
+    Document::parse(&[&[0xff, 0xfe], record].concat())
 }
 
 fn kids_of(element: &Element, kids: &mut Vec<Kid>) -> Result<()> {

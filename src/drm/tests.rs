@@ -62,9 +62,13 @@ fn has_box_in_mpd(system: &dyn System) -> bool {
 #[test]
 fn both_manifests_say_what_the_box_says() {
     for (system, scheme, entry) in signaled() {
+        let Some(method) = scheme.hls_method else {
+            assert_eq!(entry.hls_signaling_data.media, None, "{} has no METHOD", scheme.name);
+            continue;
+        };
         let media = entry.hls_signaling_data.media.unwrap();
         let multivariant = entry.hls_signaling_data.multivariant.unwrap();
-        assert!(media.contains(&format!("METHOD={},", scheme.hls_method)), "{media}");
+        assert!(media.contains(&format!("METHOD={method},")), "{media}");
         assert_eq!(multivariant, media.replace("#EXT-X-KEY:", "#EXT-X-SESSION-KEY:"));
         let data = entry.content_protection_data;
         assert_eq!(data.is_some(), system.signals_in(ManifestKind::Dash), "{}", system.name());
@@ -130,14 +134,17 @@ fn manifests_carry_the_box_of_the_key_server() {
         system.signal(&signal(&key(), scheme.name), &mut entry).unwrap();
         let data = entry.content_protection_data.unwrap();
         assert_eq!(data.contains(&base64(&bytes)), has_box_in_mpd(system), "{}", system.name());
-        let media = entry.hls_signaling_data.media.unwrap();
+        let Some(media) = entry.hls_signaling_data.media.filter(|_| scheme.hls_method.is_some()) else {
+            continue;
+        };
         assert!(media.contains(&base64(&bytes)) || media.contains(&base64(&theirs.data)), "{media}");
     }
 }
 
 #[test]
 fn one_line_of_the_key_server_gives_the_other() {
-    for (system, scheme, ours) in signaled() {
+    for (system, scheme, ours) in signaled().into_iter().filter(|(_, scheme, _)| scheme.hls_method.is_some())
+    {
         let mut entry = DrmSystem::new(ours.system_id, ours.kid);
         entry.hls_signaling_data.media = Some("#EXT-X-KEY:METHOD=X,URI=\"y\"\n".into());
         entry.hls_signaling_data.multivariant = Some(String::new());

@@ -2,12 +2,14 @@
 
 use prost::Message;
 
-use crate::base::{Error, Kid, Result, SystemId};
+use crate::base::id::hex;
+use crate::base::{Error, FourCc, Kid, Result, SystemId};
 use crate::cpix::DrmSystem;
 use crate::protect::Scheme;
 
+use super::describe::{Fields, text_or_hex};
 use super::pssh::Pssh;
-use super::{ManifestKind, Signal, System, fill};
+use super::{ManifestKind, Signal, System, fill, protobuf};
 
 const SYSTEM_ID: SystemId = SystemId::from_u128(0xedef8ba9_79d6_4ace_a3c8_27dcd51d21ed);
 
@@ -69,9 +71,11 @@ impl System for Widevine {
         let boxes = fill::pssh(system, SYSTEM_ID, ours)?;
         fill::text(&mut system.content_protection_data, || boxes.elements);
         let key_format = format!("urn:uuid:{SYSTEM_ID}");
-        let method = signal.scheme.hls_method;
-        let line = fill::hls_attributes(method, "text/plain", &boxes.first.write()?, Some(kid), &key_format);
-        fill::hls(&mut system.hls_signaling_data, &line);
+        if let Some(method) = signal.scheme.hls_method {
+            let object = boxes.first.write()?;
+            let line = fill::hls_attributes(method, "text/plain", &object, Some(kid), &key_format);
+            fill::hls(&mut system.hls_signaling_data, &line);
+        }
         Ok(())
     }
 
@@ -83,6 +87,43 @@ impl System for Widevine {
             kid.map_err(|_| wrong(format!("key_id of {} bytes, expected 16", bytes.len())))
         };
         data.key_id.iter().map(kid).collect()
+    }
+
+    fn describe(&self, data: &[u8]) -> Result<Fields> {
+        let fields = protobuf::fields(data).map_err(|error| error.at("Widevine pssh data"))?;
+        Ok(fields.into_iter().map(|(number, value)| field(number, &value)).collect())
+    }
+
+    fn recognizes(&self, data: &[u8]) -> bool {
+        // Any text may happen to be a protocol buffer; one with key ids of 16 bytes is no accident.
+        PsshData::decode(data)
+            .is_ok_and(|data| !data.key_id.is_empty() && data.key_id.iter().all(|id| id.len() == 16))
+    }
+}
+
+/// Name and value of a field for people. Wrapped keys of entitlements are sizes only.
+fn field(number: u64, value: &protobuf::Value<'_>) -> (String, String) {
+    use protobuf::Value::{Bytes, Number};
+    let named = |name: &str, value: String| (name.to_owned(), value);
+    match (number, value) {
+        (1, Number(0)) => named("algorithm", "UNENCRYPTED".into()),
+        (1, Number(1)) => named("algorithm", "AESCTR".into()),
+        (1, Number(other)) => named("algorithm", other.to_string()),
+        (2, Bytes(bytes)) => {
+            let kid = <[u8; 16]>::try_from(*bytes).map(|bytes| Kid::new(bytes).to_string());
+            named("key_id", kid.unwrap_or_else(|_| hex(bytes)))
+        }
+        (3, Bytes(bytes)) => named("provider", text_or_hex(bytes)),
+        (4, Bytes(bytes)) => named("content_id", text_or_hex(bytes)),
+        (6, Bytes(bytes)) => named("policy", text_or_hex(bytes)),
+        (7, Number(index)) => named("crypto_period_index", index.to_string()),
+        (8, Bytes(bytes)) => named("grouped_license", format!("present ({} bytes)", bytes.len())),
+        (9, Number(scheme)) => {
+            let fourcc = u32::try_from(*scheme).map(|scheme| FourCc(scheme.to_be_bytes()).to_string());
+            named("protection_scheme", fourcc.unwrap_or_else(|_| scheme.to_string()))
+        }
+        (number, Number(value)) => (format!("field_{number}"), value.to_string()),
+        (number, Bytes(bytes)) => (format!("field_{number}"), format!("present ({} bytes)", bytes.len())),
     }
 }
 

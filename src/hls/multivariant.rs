@@ -7,7 +7,7 @@ use super::line::{LineKind, Playlist, place};
 use super::version;
 use crate::base::{Error, Result};
 
-pub use super::write_multivariant::{AudioRendition, MultivariantPlaylist, Variant, write};
+pub use super::write_multivariant::{MultivariantPlaylist, NewRendition, RenditionType, Variant, write};
 
 /// Tags before which session keys are put.
 const RENDITION_TAGS: &[&str] = &["EXT-X-MEDIA", "EXT-X-STREAM-INF", "EXT-X-I-FRAME-STREAM-INF"];

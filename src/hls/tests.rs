@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use super::media::{MediaPlaylist, Resource, map_byte_ranges, segments};
-use super::multivariant::{AudioRendition, MultivariantPlaylist, RenditionKind, Variant, renditions};
+use super::multivariant::{
+    MultivariantPlaylist, NewRendition, RenditionKind, RenditionType, Variant, renditions,
+};
 use super::{Playlist, PlaylistKind, media, multivariant};
 use crate::base::Kind;
 
@@ -432,7 +434,8 @@ fn a_written_media_playlist_is_read_by_others() {
 }
 
 fn new_multivariant() -> MultivariantPlaylist {
-    let audio = |name: &str, default| AudioRendition {
+    let audio = |name: &str, default| NewRendition {
+        rendition_type: RenditionType::Audio,
         group_id: "a".into(),
         name: name.into(),
         language: Some("en".into()),
@@ -443,7 +446,7 @@ fn new_multivariant() -> MultivariantPlaylist {
     let session_key = KEY_A.replace("X-KEY", "X-SESSION-KEY");
     MultivariantPlaylist {
         session_key_lines: vec![session_key.clone(), session_key],
-        audio: vec![audio("one", true), audio("two", false)],
+        renditions: vec![audio("one", true), audio("two", false)],
         variants: vec![Variant {
             bandwidth: 2_000_000,
             average_bandwidth: Some(1_500_000),
@@ -451,6 +454,7 @@ fn new_multivariant() -> MultivariantPlaylist {
             resolution: Some((1280, 720)),
             frame_rate: Some(30000.0 / 1001.0),
             audio: Some("a".into()),
+            subtitles: None,
             uri: "v.m3u8".into(),
         }],
         independent_segments: true,
@@ -472,12 +476,14 @@ fn a_written_multivariant_playlist_is_read_by_others() {
     assert_eq!(playlist.kind().unwrap(), PlaylistKind::Multivariant);
 
     let mut both_default = new_multivariant();
-    both_default.audio[1].default = true;
+    both_default.renditions[1].default = true;
     let mut no_group = new_multivariant();
     no_group.variants[0].audio = Some("b".into());
     let mut bad_rate = new_multivariant();
     bad_rate.variants[0].frame_rate = Some(f64::NAN);
-    for new in [both_default, no_group, bad_rate] {
+    let mut no_subtitles = new_multivariant();
+    no_subtitles.variants[0].subtitles = Some("a".into());
+    for new in [both_default, no_group, no_subtitles, bad_rate] {
         assert!(multivariant::write(&new).is_err());
     }
 }

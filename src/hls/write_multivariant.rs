@@ -12,17 +12,28 @@ use crate::base::{Error, Result};
 pub struct MultivariantPlaylist {
     /// Finished `EXT-X-SESSION-KEY` tags; identical ones are written once.
     pub session_key_lines: Vec<String>,
-    /// Renditions of `TYPE=AUDIO`.
-    pub audio: Vec<AudioRendition>,
+    /// Renditions that are not variants.
+    pub renditions: Vec<NewRendition>,
     /// The variants, the first one first to be played.
     pub variants: Vec<Variant>,
     /// `EXT-X-INDEPENDENT-SEGMENTS`: holds for every media playlist.
     pub independent_segments: bool,
 }
 
-/// An audio rendition: `EXT-X-MEDIA`.
+/// `TYPE` of `EXT-X-MEDIA`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RenditionType {
+    /// `AUDIO`.
+    Audio,
+    /// `SUBTITLES`.
+    Subtitles,
+}
+
+/// A rendition: `EXT-X-MEDIA`.
 #[derive(Clone, Debug)]
-pub struct AudioRendition {
+pub struct NewRendition {
+    /// `TYPE`.
+    pub rendition_type: RenditionType,
     /// `GROUP-ID`.
     pub group_id: String,
     /// `NAME`, unique in the group.
@@ -44,7 +55,7 @@ pub struct Variant {
     pub bandwidth: u64,
     /// `AVERAGE-BANDWIDTH`: average bits per second.
     pub average_bandwidth: Option<u64>,
-    /// `CODECS`: RFC 6381, the audio group's included.
+    /// `CODECS`: RFC 6381, those of its groups included.
     pub codecs: String,
     /// `RESOLUTION`: width and height.
     pub resolution: Option<(u32, u32)>,
@@ -52,6 +63,8 @@ pub struct Variant {
     pub frame_rate: Option<f64>,
     /// `AUDIO`: the `GROUP-ID` of its audio renditions.
     pub audio: Option<String>,
+    /// `SUBTITLES`: the `GROUP-ID` of its subtitles.
+    pub subtitles: Option<String>,
     /// The media playlist.
     pub uri: String,
 }
@@ -68,8 +81,8 @@ pub fn write(new: &MultivariantPlaylist) -> Result<Playlist> {
         texts.push("#EXT-X-INDEPENDENT-SEGMENTS".into());
     }
     texts.extend(checked_lines(&new.session_key_lines, "EXT-X-SESSION-KEY")?);
-    for audio in &new.audio {
-        texts.push(media(audio).map_err(|error| error.at("EXT-X-MEDIA"))?);
+    for rendition in &new.renditions {
+        texts.push(media(rendition).map_err(|error| error.at("EXT-X-MEDIA"))?);
     }
     for variant in &new.variants {
         texts.push(stream_inf(variant).map_err(|error| error.at("EXT-X-STREAM-INF"))?);
@@ -81,42 +94,50 @@ pub fn write(new: &MultivariantPlaylist) -> Result<Playlist> {
 }
 
 fn check_groups(new: &MultivariantPlaylist) -> Result<()> {
-    for (index, audio) in new.audio.iter().enumerate() {
-        let before = new.audio.iter().take(index).filter(|other| other.group_id == audio.group_id);
+    let group = |rendition: &NewRendition| (rendition.rendition_type, rendition.group_id.clone());
+    for (index, rendition) in new.renditions.iter().enumerate() {
+        let before = new.renditions.iter().take(index).filter(|other| group(other) == group(rendition));
         for other in before {
-            if other.name == audio.name || other.default && audio.default {
+            if other.name == rendition.name || other.default && rendition.default {
                 return Err(Error::usage(format!(
-                    "audio renditions {:?} and {:?} of group {:?} have the same name or are both default",
-                    other.name, audio.name, audio.group_id
+                    "renditions {:?} and {:?} of group {:?} have the same name or are both default",
+                    other.name, rendition.name, rendition.group_id
                 ))
                 .clause("RFC 8216bis §4.4.6.1.1"));
             }
         }
     }
-    let groups: Vec<&str> = new.audio.iter().map(|audio| audio.group_id.as_str()).collect();
-    match new.variants.iter().filter_map(|variant| variant.audio.as_deref()).find(|id| !groups.contains(id)) {
-        Some(id) => {
-            Err(Error::usage(format!("audio group {id:?} has no rendition")).clause("RFC 8216bis §4.4.6.2"))
+    let named = new.variants.iter().flat_map(|variant| {
+        let audio = variant.audio.clone().map(|id| (RenditionType::Audio, id));
+        audio.into_iter().chain(variant.subtitles.clone().map(|id| (RenditionType::Subtitles, id)))
+    });
+    match named.into_iter().find(|named| !new.renditions.iter().any(|rendition| group(rendition) == *named)) {
+        Some((_, id)) => {
+            Err(Error::usage(format!("group {id:?} has no rendition")).clause("RFC 8216bis §4.4.6.2"))
         }
         None => Ok(()),
     }
 }
 
-fn media(audio: &AudioRendition) -> Result<String> {
+fn media(rendition: &NewRendition) -> Result<String> {
     let mut list = Attributes::default();
-    list.set_unquoted("TYPE", "AUDIO")?;
-    list.set_quoted_string("GROUP-ID", &audio.group_id)?;
-    list.set_quoted_string("NAME", &audio.name)?;
-    if let Some(language) = &audio.language {
+    let rendition_type = match rendition.rendition_type {
+        RenditionType::Audio => "AUDIO",
+        RenditionType::Subtitles => "SUBTITLES",
+    };
+    list.set_unquoted("TYPE", rendition_type)?;
+    list.set_quoted_string("GROUP-ID", &rendition.group_id)?;
+    list.set_quoted_string("NAME", &rendition.name)?;
+    if let Some(language) = &rendition.language {
         list.set_quoted_string("LANGUAGE", language)?;
     }
-    list.set_unquoted("DEFAULT", if audio.default { "YES" } else { "NO" })?;
+    list.set_unquoted("DEFAULT", if rendition.default { "YES" } else { "NO" })?;
     // A default rendition must have it; the others may be chosen by language.
     list.set_unquoted("AUTOSELECT", "YES")?;
-    if let Some(channels) = &audio.channels {
+    if let Some(channels) = &rendition.channels {
         list.set_quoted_string("CHANNELS", channels)?;
     }
-    list.set_quoted_string("URI", checked_uri(&audio.uri)?)?;
+    list.set_quoted_string("URI", checked_uri(&rendition.uri)?)?;
     Ok(format!("#EXT-X-MEDIA:{}", list.as_str()))
 }
 
@@ -137,6 +158,9 @@ fn stream_inf(variant: &Variant) -> Result<String> {
     }
     if let Some(audio) = &variant.audio {
         list.set_quoted_string("AUDIO", audio)?;
+    }
+    if let Some(subtitles) = &variant.subtitles {
+        list.set_quoted_string("SUBTITLES", subtitles)?;
     }
     Ok(format!("#EXT-X-STREAM-INF:{}", list.as_str()))
 }

@@ -114,7 +114,7 @@ impl Source for FileSource {
     }
 }
 
-/// Whether bytes were overwritten, so that the running hash is void.
+/// Whether bytes are to be overwritten, so that there is no running hash: the file is read again at its end.
 #[derive(PartialEq, Eq)]
 enum Patches {
     None,
@@ -168,9 +168,16 @@ impl FileSink {
 impl Sink for FileSink {
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.file.write_all(bytes).map_err(|error| self.failed(&error))?;
-        self.hash.update(bytes);
+        if self.patches == Patches::None {
+            self.hash.update(bytes);
+        }
         self.bytes += bytes.len() as u64;
         Ok(())
+    }
+
+    fn reserve(&mut self, length: usize) -> Result<()> {
+        self.patches = Patches::Some;
+        self.write(&vec![0; length])
     }
 
     fn patch(&mut self, position: u64, bytes: &[u8]) -> Result<()> {

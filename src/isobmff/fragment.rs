@@ -15,6 +15,8 @@ pub struct TrackFragment {
     pub samples: Vec<Sample>,
     /// Where the data of each `trun` begins, in bytes from the start of the file.
     pub runs: Vec<u64>,
+    /// What the offsets of `saio` count from, in bytes from the start of the file: §8.7.9.
+    pub auxiliary_base: u64,
     /// Whether `tfdt` states the decode time.
     pub decode_time_is_stated: bool,
 }
@@ -54,6 +56,7 @@ fn track_fragment(traf: &BoxNode, moof: u64, end_of_previous: u64, trexes: &[Tre
         track_id: tfhd.track_id,
         samples: Vec::new(),
         runs: Vec::new(),
+        auxiliary_base: tfhd.base_data_offset.unwrap_or(moof),
         decode_time_is_stated: tfdt.is_some(),
     };
     let mut position = base;

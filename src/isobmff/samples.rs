@@ -10,6 +10,7 @@ use super::BoxNode;
 use super::boxes::Trex;
 use super::file::BoxHeader;
 use super::fragment::track_fragments;
+use super::track::trak;
 
 /// `sample_is_non_sync_sample` with `sample_depends_on` 1: a picture that needs others (§8.8.3.1).
 pub const NON_SYNC_FLAGS: u32 = 0x0101_0000;
@@ -54,15 +55,7 @@ pub fn samples<'a>(
     track_id: u32,
     trexes: &'a [Trex],
 ) -> Result<impl Iterator<Item = Result<Sample>> + use<'a>> {
-    let trak = moov
-        .all(b"trak")
-        .find(|trak| {
-            trak.find(&[b"tkhd"])
-                .and_then(|tkhd| super::boxes::Tkhd::parse(tkhd.payload()).ok())
-                .is_some_and(|tkhd| tkhd.track_id == track_id)
-        })
-        .ok_or_else(|| Error::input(format!("no trak has track_ID {track_id}")))?;
-    let table = SampleTable::parse(trak.require(&[b"mdia", b"minf", b"stbl"])?)?;
+    let table = SampleTable::parse(trak(moov, track_id)?.require(&[b"mdia", b"minf", b"stbl"])?)?;
     let fragments = Fragments {
         source,
         track_id,
@@ -120,10 +113,11 @@ fn entries(table: Option<&BoxNode>, size: usize) -> Result<(Reader<'_>, u32)> {
 struct SampleTable<'a> {
     sample_count: u32,
     sample_number: u32,
-    constant_size: u32,
-    sizes: Reader<'a>,
+    sizes: Sizes<'a>,
     time_to_sample: Runs<'a>,
     composition: Runs<'a>,
+    /// `sample_depends_on` and its like of each sample: §8.6.4.
+    dependencies: &'a [u8],
     /// Sync sample numbers not yet met; `None` when every sample is one.
     sync: Option<(Reader<'a>, u32)>,
     sample_to_chunk: Reader<'a>,
@@ -140,13 +134,7 @@ struct SampleTable<'a> {
 
 impl<'a> SampleTable<'a> {
     fn parse(stbl: &'a BoxNode) -> Result<Self> {
-        if stbl.find(&[b"stz2"]).is_some() {
-            return Err(Error::unsupported("compact sample sizes (stz2)").clause("ISO/IEC 14496-12 §8.7.3.3"));
-        }
-        let (constant_size, sizes, sample_count) = match stbl.find(&[b"stsz"]) {
-            Some(stsz) => sample_sizes(stsz).map_err(|error| error.at("stsz"))?,
-            None => (0, Reader::new(&[]), 0),
-        };
+        let (sizes, sample_count) = sample_sizes(stbl)?;
         let large = stbl.find(&[b"co64"]);
         let chunk_offsets = match large {
             Some(_) => entries(large, 8)?.0,
@@ -165,10 +153,12 @@ impl<'a> SampleTable<'a> {
         Ok(Self {
             sample_count,
             sample_number: 0,
-            constant_size,
             sizes,
             time_to_sample: Runs::of(stbl.find(&[b"stts"]))?,
             composition: Runs::of(stbl.find(&[b"ctts"]))?,
+            dependencies: stbl
+                .find(&[b"sdtp"])
+                .map_or(&[], |sdtp| sdtp.payload().get(4..).unwrap_or_default()),
             sync,
             sample_to_chunk,
             chunk_run: [0; 3],
@@ -223,7 +213,7 @@ impl<'a> SampleTable<'a> {
             self.next_chunk()?;
         }
         self.left_in_chunk -= 1;
-        let size = if self.constant_size == 0 { self.sizes.u32()? } else { self.constant_size };
+        let size = self.sizes.next()?;
         let duration = self.time_to_sample.next().ok_or_else(|| {
             Error::input(format!("sample {} has no duration", self.sample_number))
                 .clause("ISO/IEC 14496-12 §8.6.1.2")
@@ -236,7 +226,7 @@ impl<'a> SampleTable<'a> {
             decode_time: self.decode_time,
             duration,
             composition_time_offset: self.composition.next().unwrap_or(0).cast_signed(),
-            flags: if self.is_sync() { SYNC_FLAGS } else { NON_SYNC_FLAGS },
+            flags: self.flags(),
             sample_description_index,
         };
         self.position = self
@@ -245,6 +235,18 @@ impl<'a> SampleTable<'a> {
             .ok_or_else(|| Error::input("sample positions overflow").at("stbl"))?;
         self.decode_time = self.decode_time.saturating_add(u64::from(duration));
         Ok(sample)
+    }
+
+    /// §8.8.3.1: the bits of `sdtp` in their order, and whether decoding can start here.
+    fn flags(&mut self) -> u32 {
+        let flags = if self.is_sync() { SYNC_FLAGS } else { NON_SYNC_FLAGS };
+        match self.dependencies.split_first() {
+            Some((&dependencies, rest)) => {
+                self.dependencies = rest;
+                u32::from(dependencies) << 20 | flags & 0x01_0000
+            }
+            None => flags,
+        }
     }
 
     fn is_sync(&mut self) -> bool {
@@ -275,19 +277,66 @@ fn read_run(reader: &mut Reader<'_>) -> Option<[u32; 3]> {
     Some([reader.u32().ok()?, reader.u32().ok()?, reader.u32().ok()?])
 }
 
-fn sample_sizes(stsz: &BoxNode) -> Result<(u32, Reader<'_>, u32)> {
-    let mut reader = Reader::new(stsz.payload());
-    reader.u32()?;
-    let constant_size = reader.u32()?;
-    let count = reader.u32()?;
-    if constant_size == 0 && (count as usize).checked_mul(4).is_none_or(|length| length > reader.remaining())
-    {
-        return Err(Error::input(format!(
-            "{count} sizes are stated, {} bytes are there",
-            reader.remaining()
-        )));
+/// Sample sizes: one for all (`stsz`), or a table of fields of 32 bits (`stsz`), or of 4, 8 or 16 (`stz2`).
+enum Sizes<'a> {
+    Constant(u32),
+    Table {
+        reader: Reader<'a>,
+        field_size: u8,
+    },
+    /// Fields of 4 bits, the higher half of a byte first; the lower half that is left.
+    Halves {
+        reader: Reader<'a>,
+        left: Option<u8>,
+    },
+}
+
+impl Sizes<'_> {
+    fn next(&mut self) -> Result<u32> {
+        match self {
+            Self::Constant(size) => Ok(*size),
+            Self::Table { reader, field_size: 8 } => reader.u8().map(u32::from),
+            Self::Table { reader, field_size: 16 } => reader.u16().map(u32::from),
+            Self::Table { reader, .. } => reader.u32(),
+            Self::Halves { reader, left } => {
+                if let Some(half) = left.take() {
+                    return Ok(half.into());
+                }
+                let byte = reader.u8()?;
+                *left = Some(byte & 15);
+                Ok((byte >> 4).into())
+            }
+        }
     }
-    Ok((constant_size, reader, count))
+}
+
+/// The sizes in `stsz` or `stz2`, and their count; entries of a table are backed by bytes.
+fn sample_sizes(stbl: &BoxNode) -> Result<(Sizes<'_>, u32)> {
+    let Some(node) = stbl.find(&[b"stsz"]).or_else(|| stbl.find(&[b"stz2"])) else {
+        return Ok((Sizes::Constant(0), 0));
+    };
+    let mut reader = Reader::new(node.payload());
+    reader.u32().map_err(|error| error.at(node.kind))?;
+    let field = reader.u32().map_err(|error| error.at(node.kind))?;
+    let count = reader.u32().map_err(|error| error.at(node.kind))?;
+    let (bits, sizes) = match (node.is(b"stz2"), field & 0xff) {
+        (true, 4) => (4, Sizes::Halves { reader: reader.clone(), left: None }),
+        (true, 8) => (8, Sizes::Table { reader: reader.clone(), field_size: 8 }),
+        (true, 16) => (16, Sizes::Table { reader: reader.clone(), field_size: 16 }),
+        (true, other) => {
+            return Err(Error::input(format!("field_size {other}, expected 4, 8 or 16"))
+                .clause("ISO/IEC 14496-12 §8.7.3.3")
+                .at("stz2"));
+        }
+        (false, _) if field == 0 => (32, Sizes::Table { reader: reader.clone(), field_size: 32 }),
+        (false, _) => (0, Sizes::Constant(field)),
+    };
+    if (u64::from(count) * bits).div_ceil(8) > reader.remaining() as u64 {
+        let there = reader.remaining();
+        let error = Error::input(format!("{count} sizes of {bits} bits are stated, {there} bytes are there"));
+        return Err(error.at(node.kind));
+    }
+    Ok((sizes, count))
 }
 
 /// The samples of a track in the fragments of a file.
@@ -340,5 +389,27 @@ impl Iterator for Fragments<'_> {
             return Some(Err(error));
         }
         self.queue.pop_front().map(Ok)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compact_sizes_are_read_in_every_width() {
+        let sizes = |kind: &[u8; 4], field: u32, table: &[u8]| {
+            let payload = [&[0; 4][..], &field.to_be_bytes(), &3_u32.to_be_bytes(), table].concat();
+            let stbl = BoxNode::container(b"stbl", vec![BoxNode::data(kind, payload)]);
+            let (mut sizes, count) = sample_sizes(&stbl)?;
+            (0..count).map(|_| sizes.next()).collect::<Result<Vec<_>>>()
+        };
+        assert_eq!(sizes(b"stz2", 4, &[0x12, 0x30]).unwrap(), [1, 2, 3]);
+        assert_eq!(sizes(b"stz2", 8, &[1, 2, 3]).unwrap(), [1, 2, 3]);
+        assert_eq!(sizes(b"stz2", 16, &[0, 1, 0, 2, 1, 0]).unwrap(), [1, 2, 256]);
+        assert_eq!(sizes(b"stsz", 0, &[0, 0, 0, 1, 0, 0, 0, 2, 0, 1, 0, 0]).unwrap(), [1, 2, 65536]);
+        assert_eq!(sizes(b"stsz", 7, &[]).unwrap(), [7, 7, 7]);
+        assert!(sizes(b"stz2", 4, &[0x12]).is_err());
+        assert!(sizes(b"stz2", 12, &[0; 12]).is_err());
     }
 }

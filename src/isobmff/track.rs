@@ -94,16 +94,27 @@ pub fn stsd_version(stsd: &BoxNode) -> u8 {
     }
 }
 
+/// The `trak` of this track.
+///
+/// # Errors
+/// When there is none.
+pub fn trak(moov: &BoxNode, track_id: u32) -> Result<&BoxNode> {
+    moov.all(b"trak").find(|trak| is_of(trak, track_id)).ok_or_else(|| no_trak(track_id))
+}
+
 /// The `trak` of this track, to edit.
 ///
 /// # Errors
 /// When there is none.
 pub fn trak_mut(moov: &mut BoxNode, track_id: u32) -> Result<&mut BoxNode> {
-    moov.all_mut(b"trak")
-        .find(|trak| {
-            trak.find(&[b"tkhd"])
-                .and_then(|tkhd| Tkhd::parse(tkhd.payload()).ok())
-                .is_some_and(|tkhd| tkhd.track_id == track_id)
-        })
-        .ok_or_else(|| Error::input(format!("no trak has track_ID {track_id}")))
+    moov.all_mut(b"trak").find(|trak| is_of(trak, track_id)).ok_or_else(|| no_trak(track_id))
+}
+
+fn is_of(trak: &BoxNode, track_id: u32) -> bool {
+    let tkhd = trak.find(&[b"tkhd"]).and_then(|tkhd| Tkhd::parse(tkhd.payload()).ok());
+    tkhd.is_some_and(|tkhd| tkhd.track_id == track_id)
+}
+
+fn no_trak(track_id: u32) -> Error {
+    Error::input(format!("no trak has track_ID {track_id}"))
 }

@@ -18,7 +18,7 @@ use super::run::{Manifests, input_kind, read_package};
 
 /// What `decrypt` is asked to do.
 pub struct DecryptJob<'a> {
-    /// One MPD, one playlist, or fragmented MP4 files.
+    /// One MPD, one playlist, or MP4 files.
     pub inputs: Vec<String>,
     /// The keys.
     pub find_key: &'a FindKey<'a>,
@@ -49,7 +49,7 @@ pub fn decrypt(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<Report> {
             let (store, name) = (env.locate)(input)?;
             let source = store.open(&name)?;
             let mut sink = env.output.create(&name)?;
-            rewrite(source.as_ref(), sink.as_mut(), &[], &mut Decrypt::new(job.find_key))
+            rewrite(source.as_ref(), sink.as_mut(), &[], &mut Decrypt::new(source.as_ref(), job.find_key))
                 .map_err(|error| error.at(input))?;
             report.outputs.push(OutputReport::new(&name, &sink.commit()?));
         }
@@ -80,7 +80,7 @@ fn decrypt_package(
             let mut sink = env.output.create(name)?;
             let offsets = match rendition {
                 Some(rendition) => {
-                    let mut edit = Decrypt::with_init(&rendition.moov, find_key)?;
+                    let mut edit = Decrypt::with_init(&rendition.moov, source.as_ref(), find_key)?;
                     let trexes = trexes(&rendition.moov)?;
                     Some(rewrite(source.as_ref(), sink.as_mut(), &trexes, &mut edit)?)
                 }

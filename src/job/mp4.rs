@@ -1,28 +1,27 @@
-//! MP4 files: each track becomes a CMAF track in segments — ISO/IEC 23000-19 §7.3.
+//! MP4 files: each track becomes a CMAF track — ISO/IEC 23000-19 §7.3.
 
 use std::sync::Arc;
-
-use rayon::prelude::*;
 
 use crate::base::env::Source;
 use crate::base::{Error, Result};
 use crate::codec::TrackKind;
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::Trex;
-use crate::isobmff::file::moov;
+use crate::isobmff::file::{BoxHeader, moov};
 use crate::isobmff::samples::samples;
-use crate::isobmff::track::trexes;
+use crate::isobmff::track::{trak, trexes};
 use crate::package::{
-    Boundaries, Cmaf, KeyRule, MediaTrack, Plan, ProtectedTrack, Segments, Substream, WrittenSegment,
-    media_tracks,
+    Boundaries, Cmaf, KeyRule, MediaTrack, Plan, ProtectedTrack, SampleGroups, Segments, Substream,
+    WrittenSegment, media_tracks,
 };
 
 use super::env::{Env, Event, Locate};
+use super::mp4_files::{TrackFiles, WrittenFiles, write_segments, write_single_file};
 use super::mp4_manifests;
 use super::package::{substream, track_facts};
 use super::plan::Outline;
-use super::report::{OutputReport, Report};
-use super::rules::{Job, Rules};
+use super::report::Report;
+use super::rules::{Job, Layout, Rules};
 use super::run::plan;
 
 /// An input file.
@@ -49,6 +48,7 @@ pub(super) struct OutputTrack<'a> {
 pub(super) struct WrittenTrack<'a> {
     pub(super) track: OutputTrack<'a>,
     pub(super) segments: Vec<WrittenSegment>,
+    pub(super) files: TrackFiles,
 }
 
 /// Does a job on MP4 files.
@@ -57,6 +57,7 @@ pub(super) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     let files: Vec<_> = job.inputs.iter().map(|input| open(input, env.locate)).collect::<Result<_>>()?;
     let mut report = Report::default();
     let (tracks, substreams) = output_tracks(&files, rules.keys, &mut report.warnings)?;
+    report.warnings.extend(not_carried(&files, &tracks)?);
     report.warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
     let boundaries = boundaries(&tracks, job.segment_duration)?;
     let plan = plan(job, rules, &substreams, &rules.keys.assign(&substreams)?, env)?;
@@ -65,8 +66,8 @@ pub(super) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     let mut written = Vec::new();
     for (number, track) in tracks.into_iter().enumerate() {
         let place = format!("{}, track {}", track.file.name, track.media.track.track_id);
-        let (segments, outputs) =
-            write_track(&track, number, &plan, &boundaries, env).map_err(|error| error.at(place))?;
+        let files = write_track(&track, number, rules, &plan, &boundaries, env);
+        let WrittenFiles { files, segments, outputs } = files.map_err(|error| error.at(place))?;
         report.outputs.extend(outputs);
         if let Some((index, substream)) =
             track.substream.and_then(|index| Some((index, substreams.get(index)?)))
@@ -77,7 +78,7 @@ pub(super) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
             entry.bytes = segments.iter().map(|segment| segment.bytes).sum();
             report.tracks.push(entry);
         }
-        written.push(WrittenTrack { track, segments });
+        written.push(WrittenTrack { track, segments, files });
     }
     (env.observe)(Event::Step("writing manifests"));
     mp4_manifests::write(&written, rules, &plan, env, &mut report)?;
@@ -89,6 +90,7 @@ pub(super) fn outline(job: &Job, rules: &Rules, locate: &Locate<'_>) -> Result<O
     let files: Vec<_> = job.inputs.iter().map(|input| open(input, locate)).collect::<Result<_>>()?;
     let mut warnings = Vec::new();
     let (tracks, substreams) = output_tracks(&files, rules.keys, &mut warnings)?;
+    warnings.extend(not_carried(&files, &tracks)?);
     let protected = tracks.iter().filter_map(|track| Some((track, substreams.get(track.substream?)?)));
     let facts = protected.map(|(track, substream)| track_facts(substream, track.media, &track.file.name));
     let tracks = facts.collect::<Result<_>>()?;
@@ -147,6 +149,37 @@ fn left_out(file: &Mp4File, media: &MediaTrack, why: &str) -> String {
     format!("{}: track {} ({}) is left out: {why}", file.name, track.track_id, track.handler_type)
 }
 
+fn groups(track: &OutputTrack<'_>) -> Result<SampleGroups> {
+    let trak = trak(&track.file.moov, track.media.track.track_id)?;
+    SampleGroups::of(trak.require(&[b"mdia", b"minf", b"stbl"])?)
+}
+
+/// What is not carried into segments although a player could use it.
+fn not_carried(files: &[Mp4File], tracks: &[OutputTrack<'_>]) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    for track in tracks {
+        let place = format!("{}: track {}", track.file.name, track.media.track.track_id);
+        for grouping_type in groups(track)?.left_out {
+            warnings.push(format!("{place}: sample groups of the type {grouping_type} are left out"));
+        }
+        let path: &[&[u8; 4]] = &[b"mdia", b"minf", b"stbl", b"subs"];
+        if trak(&track.file.moov, track.media.track.track_id)?.find(path).is_some() {
+            warnings.push(format!("{place}: the table of subsamples (subs) is left out"));
+        }
+    }
+    for file in files.iter().filter(|file| !file.trexes.is_empty()) {
+        let mut position = 0;
+        while let Some(header) = BoxHeader::read(file.source.as_ref(), position)? {
+            if header.is(b"emsg") {
+                warnings.push(format!("{}: event messages (emsg) are left out", file.name));
+                break;
+            }
+            position = header.end();
+        }
+    }
+    Ok(warnings)
+}
+
 /// Every track is cut where the first video track can be cut.
 fn boundaries(tracks: &[OutputTrack<'_>], seconds: f64) -> Result<Boundaries> {
     let Some(track) = tracks.iter().find(|track| track.kind == TrackKind::Video) else {
@@ -160,10 +193,11 @@ fn boundaries(tracks: &[OutputTrack<'_>], seconds: f64) -> Result<Boundaries> {
 fn write_track(
     track: &OutputTrack<'_>,
     number: usize,
+    rules: &Rules,
     plan: &Plan,
     boundaries: &Boundaries,
     env: &Env<'_>,
-) -> Result<(Vec<WrittenSegment>, Vec<OutputReport>)> {
+) -> Result<WrittenFiles> {
     let file = track.file;
     let (protected, pssh) = match track.substream {
         Some(substream) => {
@@ -177,27 +211,16 @@ fn write_track(
         moov: &file.moov,
         media: track.media,
         protected: protected.as_ref(),
+        groups: groups(track)?,
     };
-    let init_name = format!("{}/init.mp4", track.id);
-    let mut sink = env.output.create(&init_name)?;
-    sink.write(&cmaf.init(&pssh)?)?;
-    let mut outputs = vec![OutputReport::new(&init_name, &sink.commit()?)];
-    let media = &track.media.track;
-    let samples = samples(cmaf.source, cmaf.moov, media.track_id, &file.trexes)?;
-    let mut segments: Vec<_> = Segments::new(samples, boundaries, media.timescale)
-        .par_bridge()
-        .map_init(Vec::new, |buffer, segment| {
-            let segment = segment?;
-            let name = format!("{}/{}.m4s", track.id, segment.number + 1);
-            let mut sink = env.output.create(&name)?;
-            let written = cmaf.write_segment(&segment, buffer, sink.as_mut())?;
-            let output = OutputReport::new(&name, &sink.commit()?);
-            (env.observe)(Event::Advance(written.bytes));
-            Ok((written, output))
-        })
-        .collect::<Result<_>>()?;
-    segments.sort_unstable_by_key(|(segment, _)| segment.number);
-    let (segments, media): (Vec<_>, Vec<_>) = segments.into_iter().unzip();
-    outputs.extend(media);
-    Ok((segments, outputs))
+    let init = cmaf.init(&pssh)?;
+    let samples = || samples(cmaf.source, cmaf.moov, track.media.track.track_id, &file.trexes);
+    let segments = || Ok(Segments::new(samples()?, boundaries, track.media.track.timescale));
+    match rules.layout {
+        Layout::Segments => write_segments(&track.id, &cmaf, &init, segments()?, env),
+        Layout::SingleFile => {
+            let count = segments()?.try_fold(0, |count, segment| segment.map(|_| count + 1))?;
+            write_single_file(&track.id, &cmaf, &init, count, segments()?, env)
+        }
+    }
 }

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use crate::base::Result;
-use crate::codec::TrackKind;
-use crate::dash::write::{NewAdaptationSet, NewMpd, NewRepresentation};
+use crate::codec::{self, TrackKind};
+use crate::dash::write::{NewAdaptationSet, NewAddressing, NewMpd, NewRepresentation};
 use crate::dash::{ContentType, Place, Protected, write};
 use crate::drm::ManifestKind;
-use crate::hls::multivariant::{AudioRendition, MultivariantPlaylist, Variant};
+use crate::hls::media::Resource;
+use crate::hls::multivariant::{MultivariantPlaylist, NewRendition, RenditionType, Variant};
 use crate::hls::{media, multivariant};
 use crate::package::{Plan, WrittenSegment};
 
@@ -15,6 +16,7 @@ use super::dash::content_protection;
 use super::env::{Env, Event};
 use super::hls::{add_new, key_lines, session_key_lines};
 use super::mp4::WrittenTrack;
+use super::mp4_files::TrackFiles;
 use super::package::write_manifest;
 use super::report::Report;
 use super::rules::Rules;
@@ -23,6 +25,8 @@ use super::rules::Rules;
 const MULTIVARIANT: &str = "master.m3u8";
 /// The MPD.
 const MPD: &str = "manifest.mpd";
+/// The group of all subtitles.
+const SUBTITLES: &str = "subtitles";
 
 /// Writes the manifests that were asked for.
 pub(super) fn write(
@@ -48,6 +52,54 @@ impl WrittenTrack<'_> {
         #[expect(clippy::cast_precision_loss, reason = "durations of less than 2^53 ticks")]
         let ticks = ticks as f64;
         ticks / f64::from(self.track.media.track.timescale)
+    }
+
+    /// The init segment and the segments as playlists name them.
+    fn resources(&self) -> (Resource, Vec<Resource>) {
+        let id = &self.track.id;
+        match &self.files {
+            TrackFiles::Segments => {
+                let resource = |name: String| Resource { uri: format!("{id}/{name}"), byte_range: None };
+                let name = |segment: &WrittenSegment| format!("{}.m4s", segment.number + 1);
+                let segments = self.segments.iter().map(|segment| resource(name(segment)));
+                (resource("init.mp4".into()), segments.collect())
+            }
+            TrackFiles::SingleFile { name, initialization, index } => {
+                let resource = |range| Resource { uri: name.clone(), byte_range: Some(range) };
+                let mut position = index.end;
+                let segments = self.segments.iter().map(|segment| {
+                    let start = position;
+                    position += segment.bytes;
+                    resource(start..position)
+                });
+                (resource(initialization.clone()), segments.collect())
+            }
+        }
+    }
+
+    /// The same for an MPD.
+    fn addressing(&self) -> NewAddressing {
+        match &self.files {
+            TrackFiles::Segments => NewAddressing::Template {
+                initialization: "$RepresentationID$/init.mp4".into(),
+                media: "$RepresentationID$/$Number$.m4s".into(),
+                start_number: 1,
+            },
+            TrackFiles::SingleFile { name, initialization, index } => {
+                let types = || self.segments.iter().map(|segment| segment.sap_type);
+                let all_start_with_sap = types().all(|sap_type| sap_type != 0);
+                NewAddressing::Base {
+                    url: name.clone(),
+                    initialization: initialization.clone(),
+                    index: index.clone(),
+                    sap_type: types().max().filter(|_| all_start_with_sap).unwrap_or(0),
+                }
+            }
+        }
+    }
+
+    fn is_hls_subtitles(&self) -> bool {
+        self.track.media.codec.is_some_and(codec::is_hls_subtitles)
     }
 
     fn duration(&self) -> u64 {
@@ -92,8 +144,8 @@ fn write_hls(tracks: &[WrittenTrack<'_>], plan: &Plan, env: &Env<'_>, report: &m
     let mut session_keys = Vec::new();
     for written in tracks {
         let id = &written.track.id;
-        if written.track.kind == TrackKind::Text {
-            let warning = format!("{id}: text in fragmented MP4 is in the MPD only");
+        if written.track.kind == TrackKind::Text && !written.is_hls_subtitles() {
+            let warning = format!("{id}: text of this format is in the MPD only, HLS has no place for it");
             (env.observe)(Event::Warning(&warning));
             report.warnings.push(warning);
             continue;
@@ -103,15 +155,12 @@ fn write_hls(tracks: &[WrittenTrack<'_>], plan: &Plan, env: &Env<'_>, report: &m
             lines = key_lines(plan.key(substream)?);
             add_new(&mut session_keys, session_key_lines(plan.key(substream)?));
         }
-        let resource = |name: String| media::Resource { uri: format!("{id}/{name}"), byte_range: None };
+        let (map, segments) = written.resources();
+        let durations = written.segments.iter().map(|segment| written.seconds(segment.duration));
         let playlist = media::write(&media::MediaPlaylist {
-            map: Some(resource("init.mp4".into())),
+            map: Some(map),
             key_lines: lines,
-            segments: written
-                .segments
-                .iter()
-                .map(|segment| (resource(segment_name(segment)), written.seconds(segment.duration)))
-                .collect(),
+            segments: segments.into_iter().zip(durations).collect(),
             independent_segments: true,
         })?;
         let name = format!("{id}.m3u8");
@@ -122,10 +171,6 @@ fn write_hls(tracks: &[WrittenTrack<'_>], plan: &Plan, env: &Env<'_>, report: &m
     report.outputs.push(write_manifest(env, MULTIVARIANT, &playlist.to_bytes())?);
     report.manifests.insert(0, MULTIVARIANT.into());
     Ok(())
-}
-
-fn segment_name(segment: &WrittenSegment) -> String {
-    format!("{}.m4s", segment.number + 1)
 }
 
 /// Sound of one codec in one group; two renditions of a language go to groups of their own.
@@ -162,51 +207,80 @@ fn multivariant_playlist(
     let groups = audio_groups(tracks)?;
     let mut playlist = MultivariantPlaylist {
         session_key_lines,
-        audio: Vec::new(),
+        renditions: Vec::new(),
         variants: Vec::new(),
         independent_segments: true,
     };
     let has_video = tracks.iter().any(|written| written.track.kind == TrackKind::Video);
     for group in groups.iter().filter(|_| has_video) {
         for (index, written) in group.tracks.iter().enumerate() {
-            let media = &written.track.media.track;
-            let channels = media.sample_entry()?.channel_count;
-            playlist.audio.push(AudioRendition {
-                group_id: group.id.clone(),
-                name: media.language.clone().unwrap_or_else(|| written.track.id.clone()),
-                language: media.language.clone(),
-                default: index == 0,
-                channels: Some(channels.to_string()),
-                uri: format!("{}.m3u8", written.track.id),
-            });
+            let mut rendition = rendition(written, RenditionType::Audio, &group.id);
+            rendition.default = index == 0;
+            rendition.channels = Some(written.track.media.track.sample_entry()?.channel_count.to_string());
+            playlist.renditions.push(rendition);
         }
+    }
+    let subtitles: Vec<_> = tracks.iter().filter(|written| written.is_hls_subtitles()).collect();
+    for (index, written) in subtitles.iter().enumerate() {
+        let mut rendition = rendition(written, RenditionType::Subtitles, SUBTITLES);
+        // Names are unique in a group: §4.4.6.1.1.
+        let names = subtitles.iter().take(index).map(|other| &other.track.media.track.language);
+        if names.into_iter().any(|language| *language == rendition.language) {
+            rendition.name.clone_from(&written.track.id);
+        }
+        playlist.renditions.push(rendition);
     }
     let variants = if has_video { TrackKind::Video } else { TrackKind::Audio };
     for written in tracks.iter().filter(|written| written.track.kind == variants) {
         let groups: Vec<_> = groups.iter().filter(|_| has_video).map(Some).collect();
         for group in if groups.is_empty() { vec![None] } else { groups } {
-            playlist.variants.push(variant(written, group)?);
+            playlist.variants.push(variant(written, group, &subtitles)?);
         }
     }
     Ok(playlist)
 }
 
-fn variant(written: &WrittenTrack<'_>, group: Option<&AudioGroup<'_, '_>>) -> Result<Variant> {
+fn rendition(written: &WrittenTrack<'_>, rendition_type: RenditionType, group_id: &str) -> NewRendition {
+    let language = &written.track.media.track.language;
+    NewRendition {
+        rendition_type,
+        group_id: group_id.into(),
+        name: language.clone().unwrap_or_else(|| written.track.id.clone()),
+        language: language.clone(),
+        default: false,
+        channels: None,
+        uri: format!("{}.m3u8", written.track.id),
+    }
+}
+
+fn variant(
+    written: &WrittenTrack<'_>,
+    group: Option<&AudioGroup<'_, '_>>,
+    subtitles: &[&WrittenTrack<'_>],
+) -> Result<Variant> {
     let entry = written.track.media.track.sample_entry()?;
     let is_video = written.track.kind == TrackKind::Video;
     let sound = group.map_or(&[][..], |group| &group.tracks);
     let (pictures, ticks) = written.frame_rate();
-    let codec = written.track.media.rfc6381()?;
+    let mut codecs = vec![written.track.media.rfc6381()?];
+    codecs.extend(group.map(|group| group.codec.clone()));
+    for text in subtitles {
+        let codec = text.track.media.rfc6381()?;
+        if !codecs.contains(&codec) {
+            codecs.push(codec);
+        }
+    }
     Ok(Variant {
         bandwidth: written.peak() + sound.iter().map(|track| track.peak()).max().unwrap_or(0),
         average_bandwidth: Some(
             written.average() + sound.iter().map(|track| track.average()).max().unwrap_or(0),
         ),
-        codecs: group.map_or_else(|| codec.clone(), |group| format!("{codec},{}", group.codec)),
+        codecs: codecs.join(","),
         resolution: is_video.then(|| (u32::from(entry.width), u32::from(entry.height))),
         #[expect(clippy::cast_precision_loss, reason = "a frame rate")]
         frame_rate: is_video.then(|| pictures as f64 / ticks as f64),
         audio: group.map(|group| group.id.clone()),
+        subtitles: (!subtitles.is_empty()).then(|| SUBTITLES.into()),
         uri: format!("{}.m3u8", written.track.id),
     })
 }
@@ -301,9 +375,7 @@ fn representation(written: &WrittenTrack<'_>, codecs: String, start: f64) -> Res
         channels: is_audio.then_some(entry.channel_count),
         timescale: track.timescale,
         presentation_time_offset,
-        initialization: "$RepresentationID$/init.mp4".into(),
-        media: "$RepresentationID$/$Number$.m4s".into(),
-        start_number: 1,
+        addressing: written.addressing(),
         timeline: written.segments.iter().map(|segment| (segment.decode_time, segment.duration)).collect(),
     })
 }

@@ -37,6 +37,8 @@ pub struct Job {
     pub vector: Option<String>,
     /// Manifests for MP4 inputs; by default those that the DRM systems allow.
     pub formats: Option<Vec<Format>>,
+    /// How the segments of MP4 inputs lie in files; by default each in one of its own.
+    pub layout: Option<Layout>,
     /// Segment duration for MP4 inputs, in seconds.
     pub segment_duration: f64,
     /// Template of key URIs.
@@ -57,6 +59,7 @@ impl Default for Job {
             resource_id: None,
             vector: None,
             formats: None,
+            layout: None,
             segment_duration: 6.0,
             skd_template: "skd://{kid}".into(),
             max_substreams: None,
@@ -72,6 +75,17 @@ pub enum Format {
     Hls,
     /// A DASH MPD.
     Dash,
+}
+
+/// How the segments of a track lie in files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    /// An init segment, and each segment in a file of its own.
+    #[default]
+    Segments,
+    /// One file with an index of its segments.
+    SingleFile,
 }
 
 impl Format {
@@ -91,6 +105,7 @@ pub(super) struct Rules {
     pub(super) vector: Option<[u8; 16]>,
     pub(super) manifests: Vec<ManifestKind>,
     pub(super) keys: KeyRule,
+    pub(super) layout: Layout,
 }
 
 impl Rules {
@@ -122,8 +137,13 @@ impl Rules {
                 job.segment_duration
             )));
         }
-        let manifests = manifests(job.formats.as_deref(), package, &systems)?;
-        Ok(Self { systems, scheme, content_id: content_id(job)?, vector, manifests, keys: key_rule(job)? })
+        if package.is_some() && job.layout.is_some() {
+            return Err(Error::usage("--layout is for MP4 inputs").hint("a package keeps its own layout"));
+        }
+        let manifests = manifests(job.formats.as_deref(), package, &systems, scheme)?;
+        let (content_id, keys) = (content_id(job)?, key_rule(job)?);
+        let layout = job.layout.unwrap_or_default();
+        Ok(Self { systems, scheme, content_id, vector, manifests, keys, layout })
     }
 
     /// What is decided before any key is fetched.
@@ -193,8 +213,11 @@ fn manifests(
     formats: Option<&[Format]>,
     package: Option<ManifestKind>,
     systems: &[&'static dyn System],
+    scheme: &Scheme,
 ) -> Result<Vec<ManifestKind>> {
-    let signals = |kind: &ManifestKind| systems.iter().any(|system| system.signals_in(*kind));
+    let has_word = |kind: ManifestKind| kind != ManifestKind::Hls || scheme.hls_method.is_some();
+    let signals =
+        |kind: &ManifestKind| has_word(*kind) && systems.iter().any(|system| system.signals_in(*kind));
     let asked: Vec<_> = match (package, formats) {
         (Some(kind), None) => vec![kind],
         (Some(_), Some(_)) => {
@@ -203,6 +226,14 @@ fn manifests(
         (None, Some(formats)) => formats.iter().map(|format| format.manifest()).collect(),
         (None, None) => [ManifestKind::Hls, ManifestKind::Dash].into_iter().filter(signals).collect(),
     };
+    if asked.iter().any(|kind| !has_word(*kind)) {
+        return Err(Error::usage(format!(
+            "playlists have no METHOD for the protection scheme {}",
+            scheme.name
+        ))
+        .clause("RFC 8216bis §4.4.4.4")
+        .hint("take another --scheme, or leave HLS out"));
+    }
     for system in systems {
         if !asked.iter().any(|kind| system.signals_in(*kind)) {
             let kinds: Vec<_> = asked.iter().map(|kind| format!("{kind:?}").to_uppercase()).collect();

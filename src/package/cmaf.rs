@@ -5,11 +5,14 @@ use std::ops::Range;
 use crate::base::env::{Sink, Source};
 use crate::base::{Error, Result};
 use crate::isobmff::BoxNode;
-use crate::isobmff::boxes::{Elst, Mdhd, Mvhd, Tfdt, Tfhd, Tkhd, Trex, Trun, TrunSample};
+use crate::isobmff::boxes::{
+    Elst, Mdhd, Mvhd, Sidx, SidxReference, Tfdt, Tfhd, Tkhd, Trex, Trun, TrunSample,
+};
 use crate::isobmff::samples::Sample;
-use crate::isobmff::track::trak_mut;
+use crate::isobmff::track::{trak, trak_mut};
 use crate::protect::{FragmentEncryptor, auxiliary, place_auxiliary, protect_moov};
 
+use super::sample_groups::SampleGroups;
 use super::segments::CmafSegment;
 use super::track::{MediaTrack, ProtectedTrack};
 
@@ -26,6 +29,8 @@ pub struct Cmaf<'a> {
     pub media: &'a MediaTrack,
     /// Its protection; `None` leaves it clear.
     pub protected: Option<&'a ProtectedTrack>,
+    /// Its sample groups.
+    pub groups: SampleGroups,
 }
 
 /// What was written of a segment.
@@ -35,10 +40,15 @@ pub struct WrittenSegment {
     pub number: u32,
     /// Its decode time in ticks of the media.
     pub decode_time: u64,
+    /// The earliest composition time of its samples, in ticks of the media.
+    pub composition_time: i64,
     /// Its duration in ticks of the media.
     pub duration: u64,
     /// Its samples.
     pub samples: u64,
+    /// The type of the stream access point that it starts with; 0 when it starts with none: §I of
+    /// ISO/IEC 14496-12.
+    pub sap_type: u8,
     /// Its length in bytes.
     pub bytes: u64,
 }
@@ -53,7 +63,7 @@ impl Cmaf<'_> {
         Mvhd::clear_duration(&mut mvhd)?;
         Mvhd::set_next_track_id(&mut mvhd, TRACK_ID + 1)?;
         let mut source = self.moov.clone();
-        let trak = init_trak(trak_mut(&mut source, self.media.track.track_id)?)?;
+        let trak = init_trak(trak_mut(&mut source, self.media.track.track_id)?, &self.groups)?;
         let trex = Trex { track_id: TRACK_ID, default_sample_description_index: 1, ..Trex::default() };
         let mvex = BoxNode::container(b"mvex", vec![BoxNode::data(b"trex", trex.write())]);
         let mut moov = BoxNode::container(b"moov", vec![BoxNode::data(b"mvhd", mvhd), trak, mvex]);
@@ -68,6 +78,52 @@ impl Cmaf<'_> {
         Ok(out)
     }
 
+    /// The length of the `sidx` of so many segments, in bytes.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub fn sidx_length(segment_count: usize) -> Result<usize> {
+        Ok(8 + Sidx::length(segment_count)?)
+    }
+
+    /// The `sidx` of these segments, which lie one behind the other and right behind it.
+    ///
+    /// # Errors
+    /// When there are too many segments or one is too large for the fields.
+    pub fn sidx(&self, segments: &[WrittenSegment]) -> Result<Vec<u8>> {
+        let references: Vec<_> = segments
+            .iter()
+            .map(|segment| SidxReference {
+                referenced_size: segment.bytes,
+                subsegment_duration: segment.duration,
+                sap_type: segment.sap_type,
+            })
+            .collect();
+        let composition_time = segments.first().map_or(0, |segment| segment.composition_time);
+        let presentation_time = composition_time.saturating_add(self.edit_shift()?);
+        let earliest = u64::try_from(presentation_time).unwrap_or(0);
+        let payload = Sidx::write(TRACK_ID, self.media.track.timescale, earliest, &references)?;
+        Ok(BoxNode::data(b"sidx", payload).to_bytes())
+    }
+
+    /// What the edit list adds to composition times to give presentation times, in ticks of the media:
+    /// empty edits, less where the media begins (§8.6.6 of ISO/IEC 14496-12).
+    fn edit_shift(&self) -> Result<i64> {
+        let trak = trak(self.moov, self.media.track.track_id)?;
+        let Some(elst) = trak.find(&[b"edts", b"elst"]) else { return Ok(0) };
+        let mvhd = Mvhd::parse(self.moov.require(&[b"mvhd"])?.payload())?;
+        let mut shift: i64 = 0;
+        for (duration, media_time) in Elst::parse(elst.payload())?.entries {
+            if media_time >= 0 {
+                return Ok(shift.saturating_sub(media_time));
+            }
+            let ticks = u128::from(duration) * u128::from(self.media.track.timescale)
+                / u128::from(mvhd.timescale.max(1));
+            shift = shift.saturating_add(i64::try_from(ticks).unwrap_or(i64::MAX));
+        }
+        Ok(shift)
+    }
+
     /// Writes one segment, protected in place; `buffer` is reused from one to the next.
     ///
     /// # Errors
@@ -80,7 +136,22 @@ impl Cmaf<'_> {
     ) -> Result<WrittenSegment> {
         let styp = BoxNode::data(b"styp", brands(b"msdh", &[b"msdh", b"cmfs"])).to_bytes();
         sink.write(&styp)?;
-        let mut bytes = styp.len() as u64;
+        let mut written = self.write_subsegment(segment, buffer, sink)?;
+        written.bytes += styp.len() as u64;
+        Ok(written)
+    }
+
+    /// Writes one segment without `styp`, as it stands in a file that holds all of them.
+    ///
+    /// # Errors
+    /// As [`Cmaf::write_segment`].
+    pub fn write_subsegment(
+        &self,
+        segment: &CmafSegment,
+        buffer: &mut Vec<u8>,
+        sink: &mut dyn Sink,
+    ) -> Result<WrittenSegment> {
+        let mut bytes = 0;
         let mut encryptor: Option<(u32, FragmentEncryptor<'_>)> = None;
         for (sequence_number, chunk) in (segment.first_sequence_number..).zip(&segment.chunks) {
             let samples = segment.samples.get(chunk.clone()).unwrap_or_default();
@@ -105,6 +176,10 @@ impl Cmaf<'_> {
                 None => None,
             };
             let mut moof = moof(sequence_number, samples);
+            if let Some(traf) = moof.find_mut(&[b"traf"]) {
+                let count = u32::try_from(samples.len()).unwrap_or(u32::MAX);
+                self.groups.boxes(count).for_each(|sbgp| traf.push(sbgp));
+            }
             place_auxiliary(&mut moof, &[senc]);
             let mut header = with_data_offset(moof)?;
             let length =
@@ -118,10 +193,29 @@ impl Cmaf<'_> {
         Ok(WrittenSegment {
             number: segment.number,
             decode_time: segment.samples.first().map_or(0, |sample| sample.decode_time),
+            composition_time: segment.samples.iter().map(composition_time).min().unwrap_or(0),
             duration: segment.samples.iter().map(|sample| u64::from(sample.duration)).sum(),
             samples: segment.samples.len() as u64,
+            sap_type: sap_type(&segment.samples),
             bytes,
         })
+    }
+}
+
+fn composition_time(sample: &Sample) -> i64 {
+    let decode_time = i64::try_from(sample.decode_time).unwrap_or(i64::MAX);
+    decode_time.saturating_add(i64::from(sample.composition_time_offset))
+}
+
+/// 1 when nothing is presented before the first sample. Pictures that lead it may need the segment before:
+/// that is type 3, which also holds where they do not.
+fn sap_type(samples: &[Sample]) -> u8 {
+    match samples.split_first() {
+        Some((first, rest)) if first.is_sync() => {
+            let start = composition_time(first);
+            if rest.iter().all(|sample| composition_time(sample) >= start) { 1 } else { 3 }
+        }
+        _ => 0,
     }
 }
 
@@ -135,7 +229,7 @@ fn brands(major: &[u8; 4], compatible: &[&[u8; 4]]) -> Vec<u8> {
 }
 
 /// §7.5.10 to §7.5.13: the track as it is, its durations 0 and its sample tables empty.
-fn init_trak(trak: &mut BoxNode) -> Result<BoxNode> {
+fn init_trak(trak: &mut BoxNode, groups: &SampleGroups) -> Result<BoxNode> {
     edit(trak, &[b"tkhd"], |tkhd| {
         Tkhd::clear_duration(tkhd)?;
         Tkhd::set_track_id(tkhd, TRACK_ID)
@@ -151,10 +245,12 @@ fn init_trak(trak: &mut BoxNode) -> Result<BoxNode> {
     let stbl = trak
         .find_mut(&[b"mdia", b"minf", b"stbl"])
         .ok_or_else(|| Error::input("stbl is missing").clause("ISO/IEC 14496-12 §8.5.1"))?;
+    let descriptions: Vec<_> = stbl.boxes().iter().filter(|node| groups.describes(node)).cloned().collect();
     stbl.remove(|node| !node.is(b"stsd"));
     for (kind, length) in [(b"stts", 8), (b"stsc", 8), (b"stsz", 12), (b"stco", 8)] {
         stbl.push(BoxNode::data(kind, vec![0; length]));
     }
+    descriptions.into_iter().for_each(|sgpd| stbl.push(sgpd));
     Ok(trak.clone())
 }
 

@@ -1,68 +1,88 @@
 //! The inverse of protection — ISO/IEC 23001-7: samples deciphered, boxes of protection removed.
+//!
+//! A file whose samples stand in fragments is written anew without the boxes of protection. In a file whose
+//! samples stand in the tables of `moov` nothing moves: a `free` box takes the place of what `moov` loses,
+//! so that every offset in the file stays true, and the samples are deciphered where they lie. Auxiliary
+//! information inside `mdat` stays as bytes that nothing points at.
 
-use crate::base::{Error, Kid, Result, Secret};
+use crate::base::env::Source;
+use crate::base::{Error, Result};
 use crate::isobmff::BoxNode;
-use crate::isobmff::boxes::{Senc, SencEntry};
+use crate::isobmff::boxes::Trun;
+use crate::isobmff::file::{BoxHeader, moov as read_moov};
 use crate::isobmff::fragment::TrackFragment;
 use crate::isobmff::track::tracks;
-use crate::protect::{FragmentDecryptor, Protected, protected_entry, unprotect_moov, unprotect_traf};
+use crate::protect::{protected_entry, remove_pssh, unprotect_moov, unprotect_traf};
 
-use super::resource::{Changed, Edit};
-
-/// Finds the key of a key id.
-pub type FindKey<'a> = dyn Fn(Kid) -> Option<Secret<16>> + Sync + 'a;
+use super::auxiliary::AuxiliaryInformation;
+use super::media_data::{decrypt_media_data, has_samples};
+use super::resource::{Changed, Edit, no_fragment};
+use super::sample_decryption::{EncryptedTrack, FindKey, Groups, SampleDecryption, seig_groups};
 
 /// Decrypts the protected tracks of a file.
 pub struct Decrypt<'a> {
+    source: &'a dyn Source,
     find_key: &'a FindKey<'a>,
-    tracks: Vec<ProtectedEntries>,
-}
-
-/// One track: for each sample entry what protects it, `None` when it is clear.
-struct ProtectedEntries {
-    track_id: u32,
-    entries: Vec<Option<(Protected, FragmentDecryptor)>>,
+    tracks: Vec<EncryptedTrack>,
+    /// `moov` as it was, when samples stand in it.
+    tables: Option<BoxNode>,
 }
 
 impl<'a> Decrypt<'a> {
-    /// An edit that finds its tracks in the file itself.
-    pub fn new(find_key: &'a FindKey<'a>) -> Self {
-        Self { find_key, tracks: Vec::new() }
+    /// An edit of this file, which finds its tracks in the file itself.
+    pub fn new(source: &'a dyn Source, find_key: &'a FindKey<'a>) -> Self {
+        Self { source, find_key, tracks: Vec::new(), tables: None }
     }
 
-    /// An edit of segments whose init segment has this `moov`.
+    /// An edit of a segment whose init segment has this `moov`.
     ///
     /// # Errors
-    /// When a key is missing or a scheme is not supported.
-    pub fn with_init(moov: &BoxNode, find_key: &'a FindKey<'a>) -> Result<Self> {
-        Ok(Self { find_key, tracks: protected_tracks(moov, find_key)? })
+    /// When a box is wrong or a scheme is not supported.
+    pub fn with_init(moov: &BoxNode, source: &'a dyn Source, find_key: &'a FindKey<'a>) -> Result<Self> {
+        Ok(Self { source, find_key, tracks: encrypted_tracks(moov)?, tables: None })
     }
 
-    /// Whether the init segment has protected tracks.
-    pub fn is_needed(&self) -> bool {
-        !self.tracks.is_empty()
+    /// Deciphers the samples of one `traf`.
+    fn traf(
+        &self,
+        track: &EncryptedTrack,
+        traf: &BoxNode,
+        fragment: &TrackFragment,
+        data: &mut [u8],
+        data_position: u64,
+    ) -> Result<()> {
+        let runs = traf.all(b"trun").map(|trun| {
+            Trun::parse(trun.payload())
+                .map_or(0, |trun| u32::try_from(trun.samples.len()).unwrap_or(u32::MAX))
+        });
+        let auxiliary = AuxiliaryInformation::find(&[traf], self.source, fragment.auxiliary_base, runs)?;
+        let count = u32::try_from(fragment.samples.len()).unwrap_or(u32::MAX);
+        let groups = Groups::of(traf, track)?;
+        let mut decryption = SampleDecryption::new(track, self.find_key, auxiliary, groups, count);
+        for (index, sample) in fragment.samples.iter().enumerate() {
+            let start = usize::try_from(sample.position.saturating_sub(data_position)).unwrap_or(usize::MAX);
+            let bytes = data.get_mut(start..start.saturating_add(sample.size as usize)).unwrap_or_default();
+            decryption
+                .sample(sample.sample_description_index, bytes)
+                .map_err(|error| error.at(format_args!("sample {}", index + 1)))?;
+        }
+        decryption.finish()
     }
 }
 
-fn protected_tracks(moov: &BoxNode, find_key: &FindKey<'_>) -> Result<Vec<ProtectedEntries>> {
+fn encrypted_tracks(moov: &BoxNode) -> Result<Vec<EncryptedTrack>> {
     let mut found = Vec::new();
-    for track in tracks(moov)? {
-        let entries = track
-            .sample_entries
-            .iter()
-            .map(|entry| {
-                let Some(protected) = protected_entry(entry)? else { return Ok(None) };
-                let kid = protected.tenc.default_kid;
-                let key = find_key(kid).ok_or_else(|| {
-                    Error::keys(format!("no key for {kid}, which protects track {}", track.track_id))
-                        .hint("add a line KID:KEY for it")
-                })?;
-                let decryptor = FragmentDecryptor::new(protected.scheme()?, protected.tenc.clone(), &key);
-                Ok(Some((protected, decryptor)))
-            })
-            .collect::<Result<Vec<_>>>()?;
+    for (index, (track, trak)) in tracks(moov)?.into_iter().zip(moov.all(b"trak")).enumerate() {
+        let at = |error: Error| error.at(format_args!("track {}", track.track_id));
+        let entries: Vec<_> =
+            track.sample_entries.iter().map(protected_entry).collect::<Result<_>>().map_err(at)?;
+        for entry in entries.iter().flatten() {
+            entry.scheme().map_err(at)?;
+        }
         if entries.iter().any(Option::is_some) {
-            found.push(ProtectedEntries { track_id: track.track_id, entries });
+            let stbl = trak.require(&[b"mdia", b"minf", b"stbl"]).map_err(at)?;
+            let groups = seig_groups(stbl).map_err(at)?;
+            found.push(EncryptedTrack { track_id: track.track_id, trak: index, entries, groups });
         }
     }
     Ok(found)
@@ -70,11 +90,19 @@ fn protected_tracks(moov: &BoxNode, find_key: &FindKey<'_>) -> Result<Vec<Protec
 
 impl Edit for Decrypt<'_> {
     fn moov(&mut self, moov: &mut BoxNode) -> Result<()> {
-        self.tracks = protected_tracks(moov, self.find_key)?;
+        self.tracks = encrypted_tracks(moov)?;
+        let length = moov.len();
+        if has_samples(moov) && self.tables.is_none() {
+            self.tables = Some(moov.clone());
+        }
         for track in &self.tracks {
             unprotect_moov(moov, track.track_id)?;
         }
-        moov.remove(|node| node.is(b"pssh"));
+        remove_pssh(moov);
+        let lost = length - moov.len();
+        if let Some(free) = lost.checked_sub(8).filter(|_| self.tables.is_some()) {
+            moov.push(BoxNode::data(b"free", vec![0; free]));
+        }
         Ok(())
     }
 
@@ -86,56 +114,35 @@ impl Edit for Decrypt<'_> {
         data_position: u64,
     ) -> Result<Changed> {
         let mut changed = Changed::No;
-        for (traf, fragment) in moof.all_mut(b"traf").zip(fragments) {
-            let description = fragment.samples.first().map_or(1, |sample| sample.sample_description_index);
-            let entry = self
-                .tracks
-                .iter()
-                .find(|track| track.track_id == fragment.track_id)
-                .and_then(|track| track.entries.get((description as usize).checked_sub(1)?))
-                .and_then(Option::as_ref);
-            let Some((protected, decryptor)) = entry else { continue };
-            let entries = senc_entries(traf, fragment, protected)?;
-            for (index, (sample, entry)) in fragment.samples.iter().zip(&entries).enumerate() {
-                let start =
-                    usize::try_from(sample.position.saturating_sub(data_position)).unwrap_or(usize::MAX);
-                let bytes =
-                    data.get_mut(start..start.saturating_add(sample.size as usize)).unwrap_or_default();
-                decryptor
-                    .decrypt(bytes, entry)
-                    .map_err(|error| error.at(format_args!("sample {}", index + 1)))?;
-            }
+        for (index, (traf, fragment)) in moof.all_mut(b"traf").zip(fragments).enumerate() {
+            let track = self.tracks.iter().find(|track| track.track_id == fragment.track_id);
+            let Some(track) = track else { continue };
+            self.traf(track, traf, fragment, data, data_position)
+                .map_err(|error| error.at(format_args!("traf {}", index + 1)))?;
             unprotect_traf(traf);
             changed = Changed::Yes;
         }
-        moof.remove(|node| node.is(b"pssh"));
-        Ok(changed)
+        let length = moof.len();
+        remove_pssh(moof);
+        Ok(if moof.len() == length { changed } else { Changed::Yes })
     }
-}
 
-/// What `senc` says about each sample; nothing when whole samples are under a constant IV.
-fn senc_entries(traf: &BoxNode, fragment: &TrackFragment, protected: &Protected) -> Result<Vec<SencEntry>> {
-    let count = fragment.samples.len();
-    if traf.all(b"sbgp").any(|sbgp| sbgp.payload().get(4..8) == Some(b"seig")) {
-        return Err(Error::unsupported("sample groups of type seig (key rotation)").at("traf/sbgp"));
-    }
-    let iv_size = protected.tenc.default_per_sample_iv_size;
-    let entries = match traf.find(&[b"senc"]) {
-        Some(senc) => Senc::parse(senc.payload(), iv_size).map_err(|error| error.at("traf/senc"))?.entries,
-        None if iv_size > 0 => {
-            return Err(Error::unsupported("auxiliary information outside senc")
-                .clause("ISO/IEC 23001-7 §7.2")
-                .at("traf"));
+    fn media_data(
+        &mut self,
+        mdat: &BoxHeader,
+        source: &dyn Source,
+        write: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let moov = match self.tables.take() {
+            Some(moov) => moov,
+            None => read_moov(source).map_err(|_| no_fragment(mdat))?,
+        };
+        if !has_samples(&moov) {
+            return Err(no_fragment(mdat));
         }
-        None => Vec::new(),
-    };
-    if entries.is_empty() && iv_size == 0 {
-        return Ok(vec![SencEntry::default(); count]);
+        let tracks = encrypted_tracks(&moov)?;
+        decrypt_media_data(&moov, &tracks, self.find_key, mdat, source, write)?;
+        self.tables = Some(moov);
+        Ok(())
     }
-    if entries.len() != count {
-        return Err(Error::input(format!("{} entries, the fragment has {count} samples", entries.len()))
-            .clause("ISO/IEC 23001-7 §7.2")
-            .at("traf/senc"));
-    }
-    Ok(entries)
 }

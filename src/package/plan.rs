@@ -138,7 +138,7 @@ impl Plan {
         let pattern = self.patterns.get(substream).copied().ok_or_else(|| no_key(substream))?;
         let iv = match self.scheme.iv {
             IvRule::Constant16 => Iv::Constant(key.vector),
-            IvRule::PerSample8 => {
+            IvRule::PerSample8 | IvRule::PerSample16 => {
                 Iv::PerSample(SampleIvs::new(&key.vector, u32::try_from(track).unwrap_or(u32::MAX))?)
             }
         };

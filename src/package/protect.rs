@@ -125,8 +125,9 @@ impl Edit for Protect<'_> {
         for track in self.tracks {
             let has_samples = moov
                 .all(b"trak")
-                .filter_map(|trak| trak.find(&[b"mdia", b"minf", b"stbl", b"stsz"]))
-                .any(|stsz| stsz.payload().get(8..12).is_some_and(|count| count != [0; 4]));
+                .filter_map(|trak| trak.find(&[b"mdia", b"minf", b"stbl"]))
+                .flat_map(|stbl| stbl.all(b"stsz").chain(stbl.all(b"stz2")))
+                .any(|sizes| sizes.payload().get(8..12).is_some_and(|count| count != [0; 4]));
             if has_samples {
                 return Err(Error::unsupported("samples in moov: the file is not made of fragments alone")
                     .clause("ISO/IEC 23000-19 §7.3.1")

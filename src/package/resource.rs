@@ -33,6 +33,25 @@ pub trait Edit {
         data: &mut [u8],
         data_position: u64,
     ) -> Result<Changed>;
+
+    /// Edits media data that belongs to no fragment: writes what shall stand in the place of the payload of
+    /// `mdat`, as many bytes. By default there is nothing that such data could be.
+    ///
+    /// # Errors
+    /// When it cannot be done as asked.
+    fn media_data(
+        &mut self,
+        mdat: &BoxHeader,
+        _source: &dyn Source,
+        _write: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        Err(no_fragment(mdat))
+    }
+}
+
+/// The error for media data that belongs to nothing.
+pub(super) fn no_fragment(mdat: &BoxHeader) -> Error {
+    Error::input("mdat without a moof before it").clause("ISO/IEC 14496-12 §8.8.4").at_byte(mdat.position)
 }
 
 /// Whether an edit changed a fragment.
@@ -104,9 +123,7 @@ impl Rewriter<'_> {
             }
             b"mfra" => self.rewrite_random_access(header)?,
             b"mdat" if header.length > header.header_length => {
-                return Err(Error::input("mdat without a moof before it")
-                    .clause("ISO/IEC 14496-12 §8.8.4")
-                    .at_byte(header.position));
+                self.rewrite_media_data(header, edit)?;
             }
             _ => self.copy(header)?,
         }
@@ -195,6 +212,25 @@ impl Rewriter<'_> {
         let mut bytes = vec![0; usize::try_from(header.header_length).unwrap_or(0)];
         self.source.read_at(header.position, &mut bytes)?;
         self.write(&bytes)
+    }
+
+    /// An `mdat` that belongs to no fragment: the tables of `moov` say what is in it, so it cannot move.
+    fn rewrite_media_data(&mut self, header: &BoxHeader, edit: &mut dyn Edit) -> Result<()> {
+        let start = self.written;
+        self.offsets.kept(header.position, start);
+        self.copy_header(header)?;
+        let (sink, written) = (&mut *self.sink, &mut self.written);
+        edit.media_data(header, self.source, &mut |bytes| {
+            sink.write(bytes)?;
+            *written += bytes.len() as u64;
+            Ok(())
+        })?;
+        if start != header.position || self.written != start + header.length {
+            return Err(Error::unsupported("samples of moov behind a fragment that changed its length")
+                .clause("ISO/IEC 14496-12 §8.7.5")
+                .at_byte(header.position));
+        }
+        Ok(())
     }
 
     /// `mfra` points at every `moof` by its position in the file: §8.8.10.

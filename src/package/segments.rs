@@ -32,6 +32,13 @@ pub struct CmafSegment {
     pub(super) chunks: Vec<Range<usize>>,
 }
 
+impl CmafSegment {
+    /// The bytes of its samples.
+    pub fn media_bytes(&self) -> u64 {
+        self.samples.iter().map(|sample| u64::from(sample.size)).sum()
+    }
+}
+
 impl Boundaries {
     /// A cut every `seconds`.
     pub fn grid(seconds: f64) -> Self {

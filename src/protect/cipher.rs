@@ -13,10 +13,10 @@ use ctr::flavors::Ctr64BE;
 
 use crate::base::Secret;
 
-use super::scheme::Pattern;
+use super::scheme::{Chain, Pattern};
 
 /// Bytes in an AES block.
-const BLOCK: usize = 16;
+pub(super) const BLOCK: usize = 16;
 /// CBC chains that are enciphered side by side: one chain waits for its last block, eight keep the
 /// AES units busy (`benches/kernels.rs`).
 const LANES: usize = 8;
@@ -44,13 +44,43 @@ impl Cipher {
     ///
     /// The counter is the last eight bytes of the block and wraps without a carry: §9.3.
     pub fn ctr(&self, iv: &[u8; 16], data: &mut [u8], ranges: impl Iterator<Item = Range<usize>>) {
+        self.ctr_pattern(iv, Pattern::NONE, data, ranges);
+    }
+
+    /// AES-CTR with a pattern, which begins anew with each range; the counter counts the enciphered blocks
+    /// alone: §10.3.
+    pub fn ctr_pattern(
+        &self,
+        iv: &[u8; 16],
+        pattern: Pattern,
+        data: &mut [u8],
+        ranges: impl Iterator<Item = Range<usize>>,
+    ) {
         let core = CtrCore::<_, Ctr64BE>::inner_iv_init(&self.encrypt, iv.into());
         let mut stream = StreamCipherCoreWrapper::from_core(core);
         for range in ranges {
-            if let Some(bytes) = data.get_mut(range) {
-                stream.apply_keystream(bytes);
+            if pattern.skip_byte_block == 0 {
+                if let Some(bytes) = data.get_mut(range) {
+                    stream.apply_keystream(bytes);
+                }
+                continue;
+            }
+            let mut blocks = Blocks::new(pattern, &range);
+            while let Some(block) = blocks.next().and_then(|start| data.get_mut(start..start + BLOCK)) {
+                stream.apply_keystream(block);
             }
         }
+    }
+
+    /// AES-CBC over the ranges of one sample as one chain, which begins with `iv`: §10.2.
+    pub fn cbc_encrypt_chain(
+        &self,
+        iv: &[u8; 16],
+        pattern: Pattern,
+        data: &mut [u8],
+        ranges: impl Iterator<Item = Range<usize>>,
+    ) {
+        self.encrypt.encrypt_with_backend(CbcEncryptChain { iv: *iv, pattern, data, ranges });
     }
 
     /// AES-CBC with a pattern over many ranges, each a chain of its own that begins with `iv`.
@@ -58,9 +88,17 @@ impl Cipher {
         self.encrypt.encrypt_with_backend(CbcEncrypt { iv: *iv, pattern, data, ranges });
     }
 
-    /// The inverse of [`Cipher::cbc_encrypt`].
-    pub fn cbc_decrypt(&self, iv: &[u8; 16], pattern: Pattern, data: &mut [u8], ranges: &[Range<usize>]) {
-        self.decrypt.decrypt_with_backend(CbcDecrypt { iv: (*iv).into(), pattern, data, ranges });
+    /// The inverse of [`Cipher::cbc_encrypt`] or, when the chain runs through the sample, of
+    /// [`Cipher::cbc_encrypt_chain`].
+    pub fn cbc_decrypt(
+        &self,
+        iv: &[u8; 16],
+        pattern: Pattern,
+        chain: Chain,
+        data: &mut [u8],
+        ranges: impl Iterator<Item = Range<usize>>,
+    ) {
+        self.decrypt.decrypt_with_backend(CbcDecrypt { iv: (*iv).into(), pattern, chain, data, ranges });
     }
 }
 
@@ -186,23 +224,49 @@ impl BlockCipherEncClosure for CbcEncrypt<'_> {
     }
 }
 
-struct CbcDecrypt<'a> {
-    iv: Block<Aes128Dec>,
+struct CbcEncryptChain<'a, I> {
+    iv: [u8; BLOCK],
     pattern: Pattern,
     data: &'a mut [u8],
-    ranges: &'a [Range<usize>],
+    ranges: I,
 }
 
-impl BlockSizeUser for CbcDecrypt<'_> {
+impl<I> BlockSizeUser for CbcEncryptChain<'_, I> {
     type BlockSize = U16;
 }
 
-impl BlockCipherDecClosure for CbcDecrypt<'_> {
+impl<I: Iterator<Item = Range<usize>>> BlockCipherEncClosure for CbcEncryptChain<'_, I> {
+    #[inline(always)]
+    fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
+        let mut lane = Lane { blocks: Blocks::default(), chain: u128::from_ne_bytes(self.iv) };
+        for range in self.ranges {
+            lane.blocks = Blocks::new(self.pattern, &range);
+            while lane.step(backend, self.data) {}
+        }
+    }
+}
+
+struct CbcDecrypt<'a, I> {
+    iv: Block<Aes128Dec>,
+    pattern: Pattern,
+    chain: Chain,
+    data: &'a mut [u8],
+    ranges: I,
+}
+
+impl<I> BlockSizeUser for CbcDecrypt<'_, I> {
+    type BlockSize = U16;
+}
+
+impl<I: Iterator<Item = Range<usize>>> BlockCipherDecClosure for CbcDecrypt<'_, I> {
     #[inline(always)]
     fn call<B: BlockCipherDecBackend<BlockSize = U16>>(self, backend: &B) {
+        let mut chain = self.iv;
         for range in self.ranges {
-            let mut chain = self.iv;
-            let mut blocks = Blocks::new(self.pattern, range);
+            if self.chain == Chain::Subsample {
+                chain = self.iv;
+            }
+            let mut blocks = Blocks::new(self.pattern, &range);
             while let Some(block) = blocks.next().and_then(|start| self.data.get_mut(start..start + BLOCK)) {
                 let mut text = Block::<Aes128Dec>::default();
                 text.copy_from_slice(block);
@@ -248,6 +312,52 @@ mod tests {
         key().ctr(&iv, &mut data, std::iter::once(0..32));
         assert_eq!(hex(&data[..16]), "08ab2ef5af10e6c097cc6982c8250fef");
         assert_eq!(hex(&data[16..]), "85cfd68ce56bf4f0b7a7248a2b5b5163");
+    }
+
+    #[test]
+    fn a_counter_of_eight_bytes_wraps_to_its_start_also_under_a_pattern() {
+        // The third enciphered block follows the wrap: it is that of counter 0, whose high half stays.
+        let wrapping = parse_16("0011223344556677fffffffffffffffe").unwrap();
+        let zero = parse_16("00112233445566770000000000000000").unwrap();
+        let mut data = vec![0; 16 * 21];
+        key().ctr_pattern(&wrapping, ONE_NINE, &mut data, std::iter::once(0..16 * 21));
+        let mut first = vec![0; 16];
+        key().ctr(&zero, &mut first, std::iter::once(0..16));
+        assert_eq!(data[320..336], first);
+        assert_eq!(hex(&data[160..176]), "08ab2ef5af10e6c097cc6982c8250fef");
+        assert!(data[16..160].iter().chain(&data[176..320]).all(|byte| *byte == 0), "skipped blocks stay");
+    }
+
+    #[test]
+    fn the_counter_counts_enciphered_blocks_alone_and_the_pattern_begins_anew_in_each_range() {
+        let iv = [5; 16];
+        let mut patterned = vec![0; 400];
+        key().ctr_pattern(&iv, ONE_NINE, &mut patterned, [3..3 + 176, 200..216].into_iter());
+        let mut plain = vec![0; 48];
+        key().ctr(&iv, &mut plain, std::iter::once(0..48));
+        assert_eq!(patterned[3..19], plain[..16]);
+        assert_eq!(patterned[163..179], plain[16..32]);
+        assert_eq!(patterned[200..216], plain[32..]);
+        assert_eq!(
+            patterned.iter().filter(|byte| **byte == 0).count(),
+            400 - 48 + plain.iter().filter(|b| **b == 0).count()
+        );
+    }
+
+    #[test]
+    fn one_chain_runs_on_through_the_ranges_of_a_sample() {
+        let (iv, clear) = ([9; 16], text(200));
+        let mut apart = clear.clone();
+        // A tail of less than a block stays clear; the chain goes on with the last enciphered block.
+        let ranges = [5..5 + 32, 50..50 + 23, 100..180];
+        key().cbc_encrypt_chain(&iv, Pattern::NONE, &mut apart, ranges.clone().into_iter());
+        let blocks: Vec<u8> = [&clear[5..37], &clear[50..66], &clear[100..180]].concat();
+        let mut whole = blocks.clone();
+        key().cbc_encrypt(&iv, Pattern::NONE, &mut whole, std::slice::from_ref(&(0..blocks.len())));
+        assert_eq!([&apart[5..37], &apart[50..66], &apart[100..180]].concat(), whole);
+        assert_eq!(apart[66..73], clear[66..73]);
+        key().cbc_decrypt(&iv, Pattern::NONE, Chain::Sample, &mut apart, ranges.into_iter());
+        assert_eq!(apart, clear);
     }
 
     #[test]
@@ -345,7 +455,7 @@ mod tests {
                 key().cbc_encrypt(&iv, pattern, &mut apart, std::slice::from_ref(range));
             }
             prop_assert_eq!(&together, &apart);
-            key().cbc_decrypt(&iv, pattern, &mut together, &ranges);
+            key().cbc_decrypt(&iv, pattern, Chain::Subsample, &mut together, ranges.iter().cloned());
             prop_assert_eq!(together, clear);
         }
     }

@@ -8,7 +8,7 @@ use crate::isobmff::boxes::{SencEntry, SencSubsample, SencWriter, Tenc};
 
 use super::cipher::Cipher;
 use super::iv::Iv;
-use super::scheme::{Mode, Pattern, Scheme};
+use super::scheme::{IvRule, Mode, Pattern, Scheme};
 use super::subsample::{protected_ranges, subsamples};
 
 /// All that is fixed for one track: its key, scheme, pattern and IVs. Immutable, shared by threads.
@@ -35,6 +35,7 @@ impl TrackProtection {
     pub fn tenc(&self) -> Tenc {
         let (per_sample_iv_size, constant_iv) = match &self.iv {
             Iv::Constant(iv) => (0, Some(iv.to_vec())),
+            Iv::PerSample(_) if self.scheme.iv == IvRule::PerSample16 => (16, None),
             Iv::PerSample(_) => (8, None),
         };
         Tenc {
@@ -119,16 +120,29 @@ impl<'a> FragmentEncryptor<'a> {
             subsamples(self.protection.scheme, sample.len(), &self.ranges, &mut self.subsamples);
         }
         let whole = self.parser.is_none().then(|| range.clone());
+        let scheme = self.protection.scheme;
         let ranges = protected_ranges(range.start, &self.subsamples).chain(whole);
+        let ranges = ranges.map(|range| scheme.enciphered(range));
         match &self.protection.iv {
             Iv::Constant(_) => {
                 self.chains.extend(ranges);
                 senc.push(&[], &self.subsamples)
             }
             Iv::PerSample(ivs) => {
-                let iv = ivs.iv(segment, number)?;
-                self.protection.cipher.ctr(&zero_extended(&iv), data, ranges);
-                senc.push(&iv, &self.subsamples)
+                let TrackProtection { pattern, cipher, .. } = self.protection;
+                let (short, long);
+                let iv: &[u8] = if scheme.iv == IvRule::PerSample16 {
+                    long = ivs.iv_16(segment, number)?;
+                    &long
+                } else {
+                    short = ivs.iv(segment, number)?;
+                    &short
+                };
+                match scheme.mode {
+                    Mode::Ctr => cipher.ctr_pattern(&zero_extended(iv), *pattern, data, ranges),
+                    Mode::Cbc => cipher.cbc_encrypt_chain(&zero_extended(iv), *pattern, data, ranges),
+                }
+                senc.push(iv, &self.subsamples)
             }
         }
     }
@@ -175,16 +189,15 @@ impl FragmentDecryptor {
         }
         let whole = entry.subsamples.is_empty().then_some(0..sample.len());
         let ranges = protected_ranges(0, &entry.subsamples).chain(whole);
+        let ranges = ranges.map(|range| self.scheme.enciphered(range));
+        let iv = zero_extended(iv);
+        let pattern = Pattern {
+            crypt_byte_block: self.tenc.default_crypt_byte_block,
+            skip_byte_block: self.tenc.default_skip_byte_block,
+        };
         match self.scheme.mode {
-            Mode::Ctr => self.cipher.ctr(&zero_extended(iv), sample, ranges),
-            Mode::Cbc => {
-                let pattern = Pattern {
-                    crypt_byte_block: self.tenc.default_crypt_byte_block,
-                    skip_byte_block: self.tenc.default_skip_byte_block,
-                };
-                let ranges: Vec<_> = ranges.collect();
-                self.cipher.cbc_decrypt(&zero_extended(iv), pattern, sample, &ranges);
-            }
+            Mode::Ctr => self.cipher.ctr_pattern(&iv, pattern, sample, ranges),
+            Mode::Cbc => self.cipher.cbc_decrypt(&iv, pattern, self.scheme.chain, sample, ranges),
         }
         Ok(())
     }

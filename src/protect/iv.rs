@@ -13,6 +13,9 @@
 //! two samples get the same IV only if track, segment and sample are the same: under one key, shared by
 //! all tracks or not, IVs never repeat. A segment's IVs depend on nothing else, so segments can be
 //! protected in any order, on any machine.
+//!
+//! A scheme whose samples have sixteen bytes gets these eight and, behind them, the second eight bytes of
+//! SHA-256(vector): they differ as the first eight do, and cannot be foreseen without the vector.
 
 use sha2::{Digest, Sha256};
 
@@ -30,7 +33,7 @@ pub const MAX_SAMPLES: u32 = 1 << 24;
 pub enum Iv {
     /// `default_constant_IV` of `tenc`, applied to each subsample.
     Constant([u8; 16]),
-    /// Eight bytes with each sample.
+    /// Eight or sixteen bytes with each sample, as the scheme says.
     PerSample(SampleIvs),
 }
 
@@ -38,6 +41,8 @@ pub enum Iv {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SampleIvs {
     base: u64,
+    /// The second half of sixteen-byte IVs.
+    tail: [u8; 8],
     track: u32,
 }
 
@@ -52,7 +57,9 @@ impl SampleIvs {
         }
         let digest = Sha256::digest(vector);
         let base = digest.iter().take(8).fold(0_u64, |base, byte| base << 8 | u64::from(*byte));
-        Ok(Self { base, track })
+        let mut tail = [0; 8];
+        tail.iter_mut().zip(digest.iter().skip(8)).for_each(|(to, from)| *to = *from);
+        Ok(Self { base, tail, track })
     }
 
     /// The IV of a sample, by the number of its segment in the track and its number in the segment.
@@ -67,6 +74,17 @@ impl SampleIvs {
         }
         let place = u64::from(self.track) << 52 | u64::from(segment) << 24 | u64::from(sample);
         Ok(self.base.wrapping_add(place).to_be_bytes())
+    }
+
+    /// The sixteen-byte IV of a sample.
+    ///
+    /// # Errors
+    /// As [`SampleIvs::iv`].
+    pub fn iv_16(&self, segment: u32, sample: u32) -> Result<[u8; 16]> {
+        let halves = [self.iv(segment, sample)?, self.tail];
+        let mut iv = [0; 16];
+        iv.iter_mut().zip(halves.iter().flatten()).for_each(|(to, from)| *to = *from);
+        Ok(iv)
     }
 }
 
@@ -86,6 +104,10 @@ mod tests {
                 SampleIvs::new(&vector, track).unwrap().iv(segment, sample).unwrap()
             };
             prop_assert_eq!(iv(a) == iv(b), a == b);
+            let iv_16 = |(track, segment, sample)| {
+                SampleIvs::new(&vector, track).unwrap().iv_16(segment, sample).unwrap()
+            };
+            prop_assert_eq!(iv_16(a) == iv_16(b), a == b);
         }
     }
 

@@ -11,8 +11,8 @@ pub use cipher::Cipher;
 pub use fragment::{FragmentDecryptor, FragmentEncryptor, TrackProtection};
 pub use iv::{Iv, MAX_SAMPLES, MAX_SEGMENTS, MAX_TRACKS, SampleIvs};
 pub use placement::{
-    Auxiliary, Protected, auxiliary, place_auxiliary, protect_moov, protected_entry, unprotect_moov,
-    unprotect_traf,
+    Auxiliary, Protected, auxiliary, is_of_scheme, place_auxiliary, protect_moov, protected_entry,
+    remove_pssh, unprotect_moov, unprotect_traf,
 };
 pub use scheme::{Mode, Pattern, Scheme};
 pub use subsample::subsamples;

@@ -1,7 +1,9 @@
 //! Where protection is written in a file — ISO/IEC 23001-7 §4, §7, §8; ISO/IEC 14496-12 §8.12.
 
 use crate::base::{Error, FourCc, Result};
-use crate::isobmff::boxes::{Frma, Saio, Saiz, SampleEntry, Schm, SencWriter, Tenc};
+use crate::isobmff::boxes::{
+    Frma, Piff, Saio, Saiz, SampleEntry, Schm, SencWriter, Sgpd, Tenc, aux_info_type,
+};
 use crate::isobmff::track::{stsd_version, trak_mut};
 use crate::isobmff::{BoxNode, boxes};
 
@@ -41,7 +43,13 @@ pub fn unprotect_moov(moov: &mut BoxNode, track_id: u32) -> Result<()> {
             entry.boxes.retain(|node| !node.is(b"sinf"));
         }
         Ok(entry)
-    })
+    })?;
+    let trak = trak_mut(moov, track_id)?;
+    trak.remove(is_auxiliary);
+    if let Some(stbl) = trak.find_mut(&[b"mdia", b"minf", b"stbl"]) {
+        stbl.remove(is_auxiliary);
+    }
+    Ok(())
 }
 
 fn edit_entries(
@@ -98,8 +106,21 @@ pub fn protected_entry(entry: &SampleEntry) -> Result<Option<Protected>> {
     let Some(sinf) = entry.find(b"sinf") else { return Ok(None) };
     let frma = Frma::parse(sinf.require(&[b"frma"])?.payload())?;
     let schm = Schm::parse(sinf.require(&[b"schm"])?.payload())?;
-    let tenc = Tenc::parse(sinf.require(&[b"schi", b"tenc"])?.payload()).map_err(|error| error.at("tenc"))?;
+    let tenc = Tenc::parse(track_encryption(sinf)?).map_err(|error| error.at("tenc"))?;
     Ok(Some(Protected { original_format: frma.data_format, scheme_type: schm.scheme_type, tenc }))
+}
+
+/// The payload of `tenc`, or of the box that it was made from.
+fn track_encryption(sinf: &BoxNode) -> Result<&[u8]> {
+    let piff =
+        sinf.find(&[b"schi"]).into_iter().flat_map(BoxNode::boxes).find_map(|node| match Piff::of(node) {
+            Some((Piff::TrackEncryption, payload)) => Some(payload),
+            _ => None,
+        });
+    match piff {
+        Some(payload) => Ok(payload),
+        None => Ok(sinf.require(&[b"schi", b"tenc"])?.payload()),
+    }
 }
 
 /// The auxiliary information of one track fragment, ready to be placed.
@@ -157,10 +178,33 @@ fn point_saio_at_senc(moof: &mut BoxNode) {
 
 /// Removes every box that tells of protection from a `traf`.
 pub fn unprotect_traf(traf: &mut BoxNode) {
-    traf.remove(|node| {
-        let grouping = |kind: &[u8; 4]| node.is(kind) && node.payload().get(4..8) == Some(b"seig");
-        node.is(b"senc") || node.is(b"saiz") || node.is(b"saio") || grouping(b"sbgp") || grouping(b"sgpd")
+    traf.remove(is_auxiliary);
+}
+
+/// Removes the `pssh` boxes of `moov` or `moof`, and those that they were made from.
+pub fn remove_pssh(parent: &mut BoxNode) {
+    parent.remove(|node| {
+        let piff = Piff::of(node).is_some_and(|(piff, _)| piff == Piff::ProtectionSystemSpecificHeader);
+        node.is(b"pssh") || piff
     });
+}
+
+/// Whether a box tells of the protection of samples.
+fn is_auxiliary(node: &BoxNode) -> bool {
+    match &node.kind.0 {
+        b"senc" => true,
+        b"saiz" | b"saio" => is_of_scheme(node),
+        b"sbgp" | b"sgpd" => node.payload().get(4..8) == Some(&Sgpd::SEIG.0),
+        _ => Piff::of(node).is_some_and(|(piff, _)| piff == Piff::SampleEncryption),
+    }
+}
+
+/// Whether a `saiz` or `saio` is about the auxiliary information of a scheme: §7.1.
+pub fn is_of_scheme(node: &BoxNode) -> bool {
+    match aux_info_type(node.payload()) {
+        Ok(kind) => kind.is_none_or(Scheme::is_aux_info_type),
+        Err(_) => false,
+    }
 }
 
 impl Protected {
@@ -169,7 +213,7 @@ impl Protected {
     /// # Errors
     /// When the scheme is not supported.
     pub fn scheme(&self) -> Result<&'static Scheme> {
-        Scheme::find(&self.scheme_type.to_string())
+        Scheme::of_entry(self.scheme_type, self.tenc.default_is_protected)
     }
 }
 

@@ -1,6 +1,10 @@
 //! The protection schemes — ISO/IEC 23001-7 clause 10, one row each.
 
+use std::ops::Range;
+
 use crate::base::{Error, FourCc, Result};
+
+use super::cipher::BLOCK;
 
 /// The block cipher mode of a scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +32,30 @@ impl Pattern {
 /// Where a sample's IV comes from: §9.1, §9.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IvRule {
-    /// Eight bytes written with each sample.
+    /// Eight bytes written with each sample: the first half of the counter block.
     PerSample8,
+    /// Sixteen bytes written with each sample.
+    PerSample16,
     /// Sixteen bytes in `tenc`, applied anew to each subsample.
     Constant16,
+}
+
+/// What one chain of blocks or key stream runs through: §10.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chain {
+    /// All protected ranges of a sample, as if they were one.
+    Sample,
+    /// One protected range; the next begins with the IV again.
+    Subsample,
+}
+
+/// What becomes of the last bytes of a whole protected sample when they fill no block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastBytes {
+    /// They are enciphered: full sample encryption, §9.4.
+    Enciphered,
+    /// They stay clear: whole-block full sample encryption, §9.7.
+    Clear,
 }
 
 /// How a protected range is aligned to blocks: §9.5.2.
@@ -56,15 +80,25 @@ pub struct Scheme {
     pub video: Pattern,
     /// Where IVs come from.
     pub iv: IvRule,
+    /// How far a chain runs.
+    pub chain: Chain,
+    /// Whether less than a block is enciphered.
+    pub last_bytes: LastBytes,
     /// How ranges are aligned.
     pub align: Align,
     /// `version` of `tenc`: 1 when the scheme has patterns.
     pub tenc_version: u8,
-    /// `METHOD` of `EXT-X-KEY`: RFC 8216bis §4.4.4.4.
-    pub hls_method: &'static str,
+    /// `METHOD` of `EXT-X-KEY`: RFC 8216bis §4.4.4.4; `None` when playlists have no word for the scheme.
+    pub hls_method: Option<&'static str>,
 }
 
-/// Every scheme that can be written.
+/// `scheme_type` of the Protected Interoperable File Format, from which Common Encryption was made; its `tenc`
+/// names the algorithm.
+const PIFF: FourCc = FourCc(*b"piff");
+/// `AlgorithmID` of PIFF: AES-CTR is 1.
+const PIFF_AES_CBC: u8 = 2;
+
+/// Every scheme that can be written. The first that suits all DRM systems of a job is its default.
 pub const SCHEMES: &[Scheme] = &[
     Scheme {
         name: "cenc",
@@ -72,9 +106,11 @@ pub const SCHEMES: &[Scheme] = &[
         mode: Mode::Ctr,
         video: Pattern::NONE,
         iv: IvRule::PerSample8,
+        chain: Chain::Sample,
+        last_bytes: LastBytes::Enciphered,
         align: Align::BlocksAtEnd,
         tenc_version: 0,
-        hls_method: "SAMPLE-AES-CTR",
+        hls_method: Some("SAMPLE-AES-CTR"),
     },
     Scheme {
         name: "cbcs",
@@ -82,13 +118,64 @@ pub const SCHEMES: &[Scheme] = &[
         mode: Mode::Cbc,
         video: Pattern { crypt_byte_block: 1, skip_byte_block: 9 },
         iv: IvRule::Constant16,
+        chain: Chain::Subsample,
+        last_bytes: LastBytes::Clear,
         align: Align::None,
         tenc_version: 1,
-        hls_method: "SAMPLE-AES",
+        hls_method: Some("SAMPLE-AES"),
+    },
+    Scheme {
+        name: "cens",
+        fourcc: FourCc(*b"cens"),
+        mode: Mode::Ctr,
+        video: Pattern { crypt_byte_block: 1, skip_byte_block: 9 },
+        iv: IvRule::PerSample8,
+        chain: Chain::Sample,
+        last_bytes: LastBytes::Clear,
+        align: Align::BlocksAtEnd,
+        tenc_version: 1,
+        hls_method: None,
+    },
+    Scheme {
+        name: "cbc1",
+        fourcc: FourCc(*b"cbc1"),
+        mode: Mode::Cbc,
+        video: Pattern::NONE,
+        iv: IvRule::PerSample16,
+        chain: Chain::Sample,
+        last_bytes: LastBytes::Clear,
+        align: Align::BlocksAtEnd,
+        tenc_version: 0,
+        hls_method: None,
     },
 ];
 
 impl Scheme {
+    /// The scheme of a protected sample entry, by `scheme_type` of `schm` and `default_isProtected` of `tenc`.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`](crate::base::Kind::Unsupported) for another `scheme_type`.
+    pub fn of_entry(scheme_type: FourCc, is_protected: u8) -> Result<&'static Self> {
+        match (scheme_type, is_protected) {
+            (PIFF, PIFF_AES_CBC) => Self::find("cbc1"),
+            (PIFF, _) => Self::find("cenc"),
+            _ => Self::find(&scheme_type.to_string()),
+        }
+    }
+
+    /// The bytes of a range that are enciphered before the pattern is looked at.
+    pub(super) fn enciphered(&self, range: Range<usize>) -> Range<usize> {
+        match self.last_bytes {
+            LastBytes::Enciphered => range,
+            LastBytes::Clear => range.start..range.end - range.len() % BLOCK,
+        }
+    }
+
+    /// Whether auxiliary information of this type belongs to a scheme: §7.1.
+    pub fn is_aux_info_type(aux_info_type: FourCc) -> bool {
+        aux_info_type == PIFF || SCHEMES.iter().any(|scheme| scheme.fourcc == aux_info_type)
+    }
+
     /// The scheme of this name.
     ///
     /// # Errors

@@ -11,6 +11,8 @@ export const PACKS = [
   { name: "cenc-preset1", input: CLIP, pack: ["--drm", "widevine+playready+clearkey", "--scheme", "cenc", "--preset", "preset1"], players: BOTH },
   { name: "cbcs-preset0", input: CLIP, pack: ["--drm", "widevine+playready+fairplay+clearkey", "--scheme", "cbcs"], players: BOTH },
   { name: "cbcs-preset1", input: CLIP, pack: ["--drm", "widevine+playready+fairplay+clearkey", "--scheme", "cbcs", "--preset", "preset1"], players: BOTH },
+  { name: "cenc-single-file", input: CLIP, pack: ["--drm", "clearkey", "--scheme", "cenc", "--layout", "single-file"], players: BOTH },
+  { name: "cbcs-single-file", input: CLIP, pack: ["--drm", "clearkey", "--scheme", "cbcs", "--layout", "single-file"], players: BOTH },
 ];
 
 /** Where a key that is not the right one must fail: name of the pack, kind, player. */

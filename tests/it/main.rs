@@ -9,12 +9,15 @@
     reason = "a test may stop at once and say why"
 )]
 
+mod calm;
 mod contract;
 mod cpix;
+mod decrypt_styles;
 mod errors;
 mod hevc_slice_headers;
 mod hevc_stream;
 mod identity;
+mod inspect;
 #[cfg(feature = "server")]
 mod key_server;
 mod laws;
@@ -22,6 +25,7 @@ mod media;
 mod pack;
 #[cfg(feature = "server")]
 mod server;
+mod shapes;
 mod slice_headers;
 mod trace;
 mod vp9_headers;

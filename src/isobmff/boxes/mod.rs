@@ -7,8 +7,10 @@ mod mdhd;
 mod mvhd;
 mod saio;
 mod saiz;
+mod sbgp;
 mod schm;
 mod senc;
+mod sgpd;
 mod sidx;
 mod stsd;
 mod tenc;
@@ -18,6 +20,7 @@ mod tfra;
 mod tkhd;
 mod trex;
 mod trun;
+mod uuid;
 
 pub use elst::Elst;
 pub use frma::Frma;
@@ -26,9 +29,11 @@ pub use mdhd::Mdhd;
 pub use mvhd::Mvhd;
 pub use saio::Saio;
 pub use saiz::Saiz;
+pub use sbgp::{Sbgp, SbgpEntry};
 pub use schm::Schm;
-pub use senc::{Senc, SencEntry, SencSubsample, SencWriter};
-pub use sidx::Sidx;
+pub use senc::{Senc, SencEntry, SencHeader, SencSubsample, SencWriter};
+pub use sgpd::{CencSampleEncryptionInformationGroupEntry, Sgpd, seig_group};
+pub use sidx::{Sidx, SidxReference};
 pub use stsd::SampleEntry;
 pub use tenc::Tenc;
 pub use tfdt::Tfdt;
@@ -37,9 +42,10 @@ pub use tfra::Tfra;
 pub use tkhd::Tkhd;
 pub use trex::Trex;
 pub use trun::{Trun, TrunSample};
+pub use uuid::Piff;
 
 use crate::base::bytes::Reader;
-use crate::base::{Error, Result};
+use crate::base::{Error, FourCc, Result};
 
 /// `version` and `flags` of a FullBox: ISO/IEC 14496-12 §4.2.2.
 fn full_box(reader: &mut Reader<'_>) -> Result<(u8, u32)> {
@@ -49,6 +55,16 @@ fn full_box(reader: &mut Reader<'_>) -> Result<(u8, u32)> {
 /// Writes `version` and `flags`.
 fn write_full_box(version: u8, flags: u32, out: &mut Vec<u8>) {
     out.extend((u32::from(version) << 24 | flags).to_be_bytes());
+}
+
+/// `aux_info_type` of a `saiz` or `saio` payload; `None` when the scheme implies it: ISO/IEC 14496-12 §8.7.8.
+///
+/// # Errors
+/// When the payload is cut off.
+pub fn aux_info_type(payload: &[u8]) -> Result<Option<FourCc>> {
+    let mut reader = Reader::new(payload);
+    let (_, flags) = full_box(&mut reader)?;
+    (flags & 1 != 0).then(|| reader.fourcc()).transpose()
 }
 
 /// Checks that `count` entries of `size` bytes are there before anything is allocated for them.

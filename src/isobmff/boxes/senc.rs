@@ -1,12 +1,26 @@
 //! Sample Encryption box (`senc`) — ISO/IEC 23001-7 §7.2.
 
 use crate::base::bytes::Reader;
-use crate::base::{Error, Result};
+use crate::base::{Error, Kid, Result};
 
-use super::{check_count, full_box, write_full_box};
+use super::{Tenc, check_count, full_box, write_full_box};
 
 /// `use_subsample_encryption`.
 const USE_SUBSAMPLE_ENCRYPTION: u32 = 2;
+
+/// `Override TrackEncryptionBox parameters` of the Protected Interoperable File Format.
+const OVERRIDE_TRACK_ENCRYPTION: u32 = 1;
+
+/// The fields of `senc` before its entries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SencHeader {
+    /// Whether entries have subsamples: `flags & 2`.
+    pub use_subsample_encryption: bool,
+    /// What replaces `tenc` for these samples: `flags & 1`, of the Protected Interoperable File Format alone.
+    pub track_encryption: Option<Tenc>,
+    /// `sample_count`.
+    pub sample_count: u32,
+}
 
 /// `senc`: one entry for each sample of the fragment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,9 +56,10 @@ impl Senc {
     /// When it is cut off.
     pub fn parse(payload: &[u8], per_sample_iv_size: u8) -> Result<Self> {
         let mut reader = Reader::new(payload);
-        let (_, flags) = full_box(&mut reader)?;
-        let use_subsample_encryption = flags & USE_SUBSAMPLE_ENCRYPTION != 0;
-        let sample_count = reader.u32()?;
+        let header = SencHeader::parse(&mut reader)?;
+        let (use_subsample_encryption, sample_count) = (header.use_subsample_encryption, header.sample_count);
+        let per_sample_iv_size =
+            header.track_encryption.map_or(per_sample_iv_size, |tenc| tenc.default_per_sample_iv_size);
         let least = usize::from(per_sample_iv_size) + if use_subsample_encryption { 2 } else { 0 };
         check_count(&reader, sample_count, least)?;
         if least == 0 {
@@ -58,8 +73,41 @@ impl Senc {
     }
 }
 
+impl SencHeader {
+    /// Reads the fields; the entries are next.
+    ///
+    /// # Errors
+    /// When they are cut off.
+    pub fn parse(reader: &mut Reader<'_>) -> Result<Self> {
+        let (_, flags) = full_box(reader)?;
+        let track_encryption = if flags & OVERRIDE_TRACK_ENCRYPTION != 0 {
+            let [_, _, algorithm, iv_size] = reader.array()?;
+            Some(Tenc {
+                version: 0,
+                default_crypt_byte_block: 0,
+                default_skip_byte_block: 0,
+                default_is_protected: algorithm,
+                default_per_sample_iv_size: iv_size,
+                default_kid: Kid::new(reader.array()?),
+                default_constant_iv: None,
+            })
+        } else {
+            None
+        };
+        Ok(Self {
+            use_subsample_encryption: flags & USE_SUBSAMPLE_ENCRYPTION != 0,
+            track_encryption,
+            sample_count: reader.u32()?,
+        })
+    }
+}
+
 impl SencEntry {
-    fn parse(reader: &mut Reader<'_>, iv_size: u8, use_subsample_encryption: bool) -> Result<Self> {
+    /// Reads one entry.
+    ///
+    /// # Errors
+    /// When it is cut off.
+    pub fn parse(reader: &mut Reader<'_>, iv_size: u8, use_subsample_encryption: bool) -> Result<Self> {
         let initialization_vector = reader.take(usize::from(iv_size))?.to_vec();
         let mut subsamples = Vec::new();
         if use_subsample_encryption {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::base::bytes::Reader;
 use crate::base::{Error, Result};
 
-use super::{check_count, full_box};
+use super::{check_count, full_box, write_full_box};
 
 /// Where the references of a `sidx` lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,65 @@ pub struct Sidx {
     pub referenced_sizes: Vec<u32>,
 }
 
+/// What a new `sidx` says about one subsegment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SidxReference {
+    /// `referenced_size`, in bytes.
+    pub referenced_size: u64,
+    /// `subsegment_duration`, in ticks of the media.
+    pub subsegment_duration: u64,
+    /// `SAP_type` of the access point that it starts with; 0 when it starts with none.
+    pub sap_type: u8,
+}
+
 impl Sidx {
+    /// Length of the payload that [`Sidx::write`] makes for so many references.
+    ///
+    /// # Errors
+    /// When there are more than one box can hold.
+    pub fn length(reference_count: usize) -> Result<usize> {
+        let count = u16::try_from(reference_count).map_err(|_| {
+            Error::unsupported(format!("{reference_count} subsegments in one sidx, at most {}", u16::MAX))
+                .clause("ISO/IEC 14496-12 §8.16.3")
+                .hint("make longer segments")
+        })?;
+        Ok(32 + 12 * usize::from(count))
+    }
+
+    /// The payload of a `sidx` of the track `reference_id` right before the first subsegment.
+    ///
+    /// # Errors
+    /// When there are too many references, or one does not fit its field.
+    pub fn write(
+        reference_id: u32,
+        timescale: u32,
+        earliest_presentation_time: u64,
+        references: &[SidxReference],
+    ) -> Result<Vec<u8>> {
+        let mut out = Vec::with_capacity(Self::length(references.len())?);
+        write_full_box(1, 0, &mut out);
+        out.extend(reference_id.to_be_bytes());
+        out.extend(timescale.to_be_bytes());
+        out.extend(earliest_presentation_time.to_be_bytes());
+        out.extend(0_u64.to_be_bytes());
+        let count = u32::try_from(references.len()).unwrap_or(u32::MAX);
+        out.extend(count.to_be_bytes());
+        for reference in references {
+            let size = u32::try_from(reference.referenced_size).ok().filter(|size| size >> 31 == 0);
+            let size = size.ok_or_else(|| too_large(reference.referenced_size))?;
+            let duration = u32::try_from(reference.subsegment_duration).map_err(|_| {
+                Error::unsupported(format!("a subsegment of {} ticks", reference.subsegment_duration))
+                    .clause("ISO/IEC 14496-12 §8.16.3")
+            })?;
+            let sap_type = u32::from(reference.sap_type & 7);
+            let starts_with_sap = u32::from(sap_type != 0);
+            out.extend(size.to_be_bytes());
+            out.extend(duration.to_be_bytes());
+            out.extend((starts_with_sap << 31 | sap_type << 28).to_be_bytes());
+        }
+        Ok(out)
+    }
+
     /// Reads the payload.
     ///
     /// # Errors
@@ -62,10 +120,6 @@ impl Sidx {
     /// # Errors
     /// When a size needs more than 31 bits.
     pub fn patch(&self, payload: &mut [u8], first_offset: u64, sizes: &[u64]) -> Result<()> {
-        let too_large = |value: u64| {
-            Error::unsupported(format!("{value} bytes do not fit the field of sidx"))
-                .clause("ISO/IEC 14496-12 §8.16.3")
-        };
         let (at, width) = self.first_offset_field;
         let bytes = first_offset.to_be_bytes();
         if width == 4 && first_offset > u64::from(u32::MAX) {
@@ -91,9 +145,27 @@ impl Sidx {
     }
 }
 
+fn too_large(bytes: u64) -> Error {
+    Error::unsupported(format!("{bytes} bytes do not fit the field of sidx"))
+        .clause("ISO/IEC 14496-12 §8.16.3")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_is_read_and_too_much_is_refused() {
+        let reference = SidxReference { referenced_size: 9, subsegment_duration: 5, sap_type: 1 };
+        let payload = Sidx::write(1, 1000, 7, &[reference, reference]).unwrap();
+        assert_eq!(payload.len(), Sidx::length(2).unwrap());
+        let sidx = Sidx::parse(&payload).unwrap();
+        assert_eq!((sidx.first_offset, sidx.ranges(100)), (0, vec![100..109, 109..118]));
+        assert_eq!(payload[40..44], [0x90, 0, 0, 0]);
+        assert!(Sidx::write(1, 1, 0, &vec![reference; 1 << 16]).is_err());
+        let large = SidxReference { referenced_size: 1 << 31, ..reference };
+        assert!(Sidx::write(1, 1, 0, &[large]).is_err());
+    }
 
     #[test]
     fn sizes_are_patched_and_the_reference_type_stays() {

@@ -76,7 +76,7 @@ impl Tenc {
     }
 }
 
-fn check_iv_size(size: u8) -> Result<()> {
+pub(super) fn check_iv_size(size: u8) -> Result<()> {
     if size == 8 || size == 16 {
         Ok(())
     } else {
