@@ -462,11 +462,39 @@ pub(super) struct KeyServerArgs {
     /// Name of the account; its password is DRMTODAY_PASSWORD, or made up
     #[arg(long, value_name = "NAME", default_value = "demo::packager", env = "DRMTODAY_USER")]
     pub(super) user: String,
+    /// Folder of presentations that the page of this server lists and plays
+    #[arg(long, value_name = "DIR")]
+    pub(super) media: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) players: PlayersArgs,
+}
+
+/// Where the players of the page are.
+#[cfg(feature = "server")]
+#[derive(ArgsGroup, Debug)]
+pub(super) struct PlayersArgs {
+    /// Folder that scripts/players filled [default: target/players of the project]
+    #[arg(long, value_name = "DIR", env = "DRM_PACK_PLAYERS")]
+    pub(super) players: Option<PathBuf>,
 }
 
 #[cfg(feature = "server")]
 #[derive(ArgsGroup, Debug)]
 pub(super) struct DemoArgs {
+    /// Then serve a page that plays what was packed, until it is interrupted
+    #[arg(long)]
+    pub(super) serve: bool,
+    /// Address of the page; port 0 takes a free one
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "127.0.0.1:0",
+        hide_default_value = true,
+        requires = "serve"
+    )]
+    pub(super) listen: std::net::SocketAddr,
+    #[command(flatten)]
+    pub(super) players: PlayersArgs,
     /// Keep what the demo writes in this folder
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,

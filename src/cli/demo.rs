@@ -20,6 +20,7 @@ use crate::package::Preset;
 use crate::server::{Running, Settings, start};
 
 use super::args::DemoArgs;
+use super::key_server::players;
 use super::output::{line, note, report as report_text};
 use super::pack::locate;
 
@@ -33,6 +34,13 @@ const CLIP: [(&str, &[u8]); 3] = [
 const SEED: &str = "drm-pack demo";
 const USER: &str = "demo::packager";
 const DRM: &str = "widevine+playready+fairplay";
+/// Where the presentations of the page are.
+const PLAY: &str = "play";
+/// The presentations of the page: folder, DRM systems, scheme, which tracks share a key.
+const PRESENTATIONS: [(&str, &str, &str, Preset); 2] = [
+    ("cbcs-key-for-each-track", "widevine+playready+fairplay+clearkey", "cbcs", Preset::Preset1),
+    ("cenc-one-key", "widevine+playready+clearkey", "cenc", Preset::Preset0),
+];
 
 pub(super) fn run(args: &DemoArgs) -> Result<()> {
     let work = Workplace::new(args.out.clone())?;
@@ -44,7 +52,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<()> {
     }
 
     line("1. The vendor. A development key server stands in for castLabs DRMtoday on this machine.");
-    let (server, account) = vendor()?;
+    let (server, account) = vendor(args, &work.path)?;
     line(&format!("   listening on {}", server.url()));
 
     line(
@@ -61,7 +69,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<()> {
     ));
     let keys = Remember { server: &vendor, document: Mutex::new(None) };
     let packed = work.path.join("packed");
-    let report = pack(&clip, &packed, &keys, &http)?;
+    let report = pack(&clip, &packed, &Wanted::default(), &keys, &http)?;
     for text in report_text(&report, &packed).lines() {
         line(&format!("   {text}"));
     }
@@ -91,16 +99,47 @@ pub(super) fn run(args: &DemoArgs) -> Result<()> {
         }
     }
     line("   equal: what was encrypted is what was given, sample for sample.");
+    if args.serve {
+        for (folder, drm, scheme, preset) in PRESENTATIONS {
+            let wanted = Wanted { drm, scheme: Some(scheme), preset };
+            pack(&clip, &work.path.join(PLAY).join(folder), &wanted, &vendor, &http)?;
+        }
+        serve(&server, &players(&args.players))?;
+    }
     work.finish();
     Ok(())
 }
 
-fn vendor() -> Result<(Running, Account)> {
+/// Leaves the page up until the user interrupts it.
+fn serve(server: &Running, players: &Path) -> Result<()> {
+    line(&format!("\n7. Playing. Open {}/ and press Play; Ctrl-C ends it.", server.url()));
+    if !players.join("node_modules").is_dir() {
+        line(
+            "   No players are here yet: run scripts/players once (it needs npm), then load the page again.",
+        );
+    }
+    let failed = |error: std::io::Error| Error::storage(error.to_string()).at("waiting for Ctrl-C");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    runtime.block_on(tokio::signal::ctrl_c()).map_err(failed)
+}
+
+fn vendor(args: &DemoArgs, work: &Path) -> Result<(Running, Account)> {
     // The server is of this process alone, and so is its password.
     let password = || SecretString::from("a password with &=+% \"characters\"");
     let mut settings = Settings::new(SecretString::from(SEED), USER, password());
+    settings.address = args.listen;
+    if args.serve {
+        let media = work.join(PLAY);
+        std::fs::create_dir_all(&media)
+            .map_err(|error| Error::storage(error.to_string()).at(media.display()))?;
+        settings.media = Some(media);
+        settings.players = Some(players(&args.players));
+    }
     settings.log = Box::new(|exchange| {
-        line(&format!("   > {} {} {}", exchange.method, exchange.path, exchange.status));
+        // The page shows what it asks for.
+        if exchange.path.starts_with("/cas/") || exchange.path.starts_with("/frontend/") {
+            line(&format!("   > {} {} {}", exchange.method, exchange.path, exchange.status));
+        }
     });
     let (organization, cpix_config) = (settings.organization.clone(), settings.cpix_config.clone());
     let server = start(settings)?;
@@ -132,11 +171,25 @@ impl KeyServer for Remember<'_> {
     }
 }
 
-fn pack(clip: &Path, out: &Path, keys: &dyn KeyServer, http: &dyn Http) -> Result<Report> {
+/// How the clip is packed.
+struct Wanted {
+    drm: &'static str,
+    scheme: Option<&'static str>,
+    preset: Preset,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self { drm: DRM, scheme: None, preset: Preset::Preset1 }
+    }
+}
+
+fn pack(clip: &Path, out: &Path, wanted: &Wanted, keys: &dyn KeyServer, http: &dyn Http) -> Result<Report> {
     let job = Job {
         inputs: CLIP.iter().map(|(name, _)| clip.join(name).to_string_lossy().into_owned()).collect(),
-        drm: DRM.into(),
-        preset: Preset::Preset1,
+        drm: wanted.drm.into(),
+        scheme: wanted.scheme.map(str::to_owned),
+        preset: wanted.preset,
         resource_id: Some("demo-clip".into()),
         segment_duration: 2.0,
         ..Job::default()

@@ -1,7 +1,9 @@
 //! `drm-pack key-server`: the development key server, and the environment that makes drm-pack use it.
 
-use secrecy::SecretString;
+use std::path::PathBuf;
 use std::time::Duration;
+
+use secrecy::SecretString;
 
 use crate::base::env::Random;
 use crate::base::id::hex;
@@ -9,7 +11,7 @@ use crate::base::{Error, Result};
 use crate::io::SystemRandom;
 use crate::server::{Exposure, Fault, Settings, TicketUse, start};
 
-use super::args::KeyServerArgs;
+use super::args::{KeyServerArgs, PlayersArgs};
 use super::output::{line, note};
 
 pub(super) fn run(args: &KeyServerArgs) -> Result<()> {
@@ -28,6 +30,8 @@ pub(super) fn run(args: &KeyServerArgs) -> Result<()> {
     settings.service_ticket_lifetime = Duration::from_secs(args.ticket_seconds);
     settings.ticket_use = if args.lenient_tickets { TicketUse::Again } else { TicketUse::Once };
     settings.fault = args.fault;
+    settings.media.clone_from(&args.media);
+    settings.players = Some(players(&args.players));
     settings.log = Box::new(|exchange| {
         note(&format!("{} {} {}", exchange.method, exchange.path, exchange.status));
     });
@@ -48,8 +52,21 @@ pub(super) fn run(args: &KeyServerArgs) -> Result<()> {
         Some(_) => line("# DRMTODAY_PASSWORD as it is set here"),
         None => line(&format!("export DRMTODAY_PASSWORD={password}")),
     }
-    line("# then: drm-pack pack INPUT --out DIR --drm widevine+playready --drmtoday");
+    line("# then: drm-pack pack INPUT --out DIR --drm widevine+playready+clearkey --drmtoday");
+    match &args.media {
+        Some(_) => line(&format!("# player page: {url}/")),
+        None => line("# --media DIR adds a page that plays what was packed"),
+    }
+    if args.allow_public && !server.address().ip().is_loopback() {
+        note("warning: other machines reach this server, and its keys are no secret");
+    }
     server.wait().map_err(|error: Error| error.at("key server"))
+}
+
+/// The folder of players: the one that was named, or that of the project.
+pub(super) fn players(args: &PlayersArgs) -> PathBuf {
+    let default = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target/players"));
+    args.players.clone().unwrap_or_else(default)
 }
 
 /// A word that a POSIX shell reads as this text.

@@ -48,10 +48,8 @@ impl System for ClearKey {
         let kid = signal.key.kid;
         let ours = Pssh { system_id: COMMON_SYSTEM_ID, kids: Some(vec![kid]), data: Vec::new() };
         let boxes = fill::pssh(system, COMMON_SYSTEM_ID, ours)?;
-        let elements = match signal.license_url {
-            Some(url) => license_elements(url),
-            None => boxes.elements,
-        };
+        // Without a box: key ids are in `cenc:default_KID`, and players take what is here for a list of key ids.
+        let elements = signal.license_url.map(license_elements).unwrap_or_default();
         fill::text(&mut system.content_protection_data, || elements);
         let key_format = format!("urn:uuid:{COMMON_SYSTEM_ID}");
         if let Some(method) = signal.scheme.hls_method {

@@ -1,6 +1,6 @@
 //! Laws of DRM systems: what every row of the table keeps.
 
-use super::{ALL, ManifestKind, Pssh, Signal, find, find_id, parse_list};
+use super::{ALL, ManifestKind, Pssh, Signal, System, find, find_id, parse_list};
 use crate::base::{Kid, Secret, base64};
 use crate::cpix::{ContentKey, DrmSystem, HlsSignalingData};
 use crate::protect::Scheme;
@@ -54,6 +54,11 @@ fn a_box_parses_back_with_the_id_of_its_system_and_the_key_id() {
     }
 }
 
+/// Players of ClearKey find the key id in `cenc:default_KID`, and misread a box.
+fn has_box_in_mpd(system: &dyn System) -> bool {
+    system.name() != "clearkey"
+}
+
 #[test]
 fn both_manifests_say_what_the_box_says() {
     for (system, scheme, entry) in signaled() {
@@ -74,6 +79,10 @@ fn both_manifests_say_what_the_box_says() {
             "{media}"
         );
         let nodes = parse_fragment(&data.unwrap()).unwrap();
+        if !has_box_in_mpd(system) {
+            assert!(nodes.is_empty(), "{}", system.name());
+            continue;
+        }
         let Some(Node::Element(first)) = nodes.first() else { panic!() };
         assert_eq!(first.name(), "cenc:pssh");
         assert_eq!(first.attribute("xmlns:cenc").unwrap().unwrap(), "urn:mpeg:cenc:2013");
@@ -123,7 +132,8 @@ fn manifests_carry_the_box_of_the_key_server() {
         let mut entry = DrmSystem::new(ours.system_id, ours.kid);
         entry.pssh = Some(bytes.clone());
         system.signal(&signal(&key(), scheme.name), &mut entry).unwrap();
-        assert!(entry.content_protection_data.unwrap().contains(&base64(&bytes)));
+        let data = entry.content_protection_data.unwrap();
+        assert_eq!(data.contains(&base64(&bytes)), has_box_in_mpd(system), "{}", system.name());
         let Some(media) = entry.hls_signaling_data.media.filter(|_| scheme.hls_method.is_some()) else {
             continue;
         };

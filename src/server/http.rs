@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::header::{CONTENT_TYPE, HOST, LOCATION, RETRY_AFTER};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, LOCATION, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -19,13 +19,17 @@ use tokio::sync::Notify;
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Kind, Result};
 use crate::keys::DevKeys;
 use crate::protect::Scheme;
 use crate::protect::scheme::SCHEMES;
 
+use super::clearkey::{self, Issued};
+use super::events::Events;
+use super::folder::Folder;
+use super::page::{self, Page};
 use super::tickets::Tickets;
-use super::{Exchange, Fault, Settings, generate, speke, speke1};
+use super::{Exchange, Fault, Settings, files, generate, speke, speke1};
 
 /// Largest body of a request; one with a hundred keys has some 100 kB.
 const MAX_BODY_BYTES: usize = 1 << 20;
@@ -33,6 +37,8 @@ const MAX_BODY_BYTES: usize = 1 << 20;
 const MAX_ASSET_BYTES: usize = 256;
 const XML: &str = "application/xml; charset=utf-8";
 const TICKETS_PATH: &str = "/cas/v1/tickets";
+/// What the page asks about, which is no news to anybody.
+const API_PATH: &str = "/api/";
 const USER_AGENT: &str = concat!("drm-pack/", env!("CARGO_PKG_VERSION"));
 
 struct Server {
@@ -41,6 +47,8 @@ struct Server {
     /// A key of this run, so that credentials are compared as digests and in constant time.
     compare_key: [u8; 32],
     tickets: Mutex<Tickets>,
+    issued: Issued,
+    page: Arc<Page>,
     has_failed: AtomicBool,
     /// Ends the server.
     death: Arc<Notify>,
@@ -54,11 +62,18 @@ type Refusal = (StatusCode, String);
 /// The routes of the server, which says through `death` when it has to end.
 ///
 /// # Errors
-/// When the system gives no random bytes.
+/// When the system gives no random bytes, or the folder of presentations is not there.
 pub(super) fn router(settings: Settings, death: Arc<Notify>) -> Result<Router> {
     let mut compare_key = [0; 32];
     getrandom::fill(&mut compare_key).map_err(|error| Error::storage(format!("random bytes: {error}")))?;
+    let page = Arc::new(Page {
+        media: settings.media.as_deref().map(Folder::open).transpose()?,
+        players: settings.players.clone(),
+        events: Events::new(),
+    });
     let server = Arc::new(Server {
+        page: Arc::clone(&page),
+        issued: Issued::default(),
         keys: DevKeys::new(settings.seed.expose_secret()),
         compare_key,
         tickets: Mutex::new(Tickets::new(
@@ -73,14 +88,17 @@ pub(super) fn router(settings: Settings, death: Arc<Notify>) -> Result<Router> {
         death,
         settings,
     });
+    let licenses = post(license).options(async || files::preflight("POST, OPTIONS"));
     Ok(Router::new()
+        .route("/clearkey", licenses)
         .route(TICKETS_PATH, post(sign_in))
         .route("/cas/v1/tickets/{granting}", post(service_ticket).get(ticket_status).delete(sign_out))
         .route("/frontend/cpix/v1/{organization}/ingest/{config}", post(process_document))
         .route("/frontend/cpix/v1/{organization}/ingest/{config}/{asset}", get(generate_document))
+        .with_state(Arc::clone(&server))
+        .merge(page::router(page))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(from_fn_with_state(Arc::clone(&server), log))
-        .with_state(server))
+        .layer(from_fn_with_state(server, log)))
 }
 
 /// `POST /cas/v1/tickets`: the account's name and password give a ticket-granting ticket.
@@ -148,10 +166,12 @@ async fn process_document(
     let version = headers.get("X-Speke-Version").and_then(|version| version.to_str().ok());
     if version.is_none() && speke1::is_request(&body) {
         let document = speke1::answer(&server.keys, &body).map_err(refused)?;
+        server.issued.remember(&document);
         return Ok(([("Content-Type", XML), ("Speke-User-Agent", USER_AGENT)], document).into_response());
     }
     let version = speke::Version::find(version.unwrap_or_default()).map_err(refused)?;
     let document = speke::answer(&server.keys, version, server.settings.fault, &body).map_err(refused)?;
+    server.issued.remember(&document);
     let headers =
         [("Content-Type", XML), ("X-Speke-Version", version.speke), ("X-Speke-User-Agent", USER_AGENT)];
     Ok((headers, document).into_response())
@@ -177,10 +197,29 @@ async fn generate_document(
     };
     let document = generate::document(server.settings.seed.expose_secret(), &asset, scheme);
     let document = document.and_then(|document| server.settings.fault.write(document)).map_err(refused)?;
+    server.issued.remember(&document);
     Ok(([("Content-Type", XML)], document).into_response())
 }
 
-/// Tells the settings' log about each exchange.
+/// `POST /clearkey`: a license for keys that this server issued, in this run or, as a manifest that it serves
+/// says, in an earlier one.
+async fn license(State(server): Shared, body: Bytes) -> Response {
+    let knows = |kid| {
+        server.issued.contains(kid) || server.page.media.as_ref().is_some_and(|folder| folder.names(kid))
+    };
+    let mut response = match clearkey::license(&server.keys, knows, &body) {
+        Ok(license) => ([(CONTENT_TYPE, "application/json")], license).into_response(),
+        Err(error) if error.kind() == Kind::Input => {
+            (StatusCode::BAD_REQUEST, error.to_string()).into_response()
+        }
+        Err(error) => (StatusCode::FORBIDDEN, error.to_string()).into_response(),
+    };
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    files::allow_others(response.headers_mut());
+    response
+}
+
+/// Tells the settings' log and the page about each exchange.
 async fn log(State(server): Shared, request: Request, next: Next) -> Response {
     let method = request.method().to_string();
     // What follows the path of the tickets is a ticket.
@@ -189,7 +228,11 @@ async fn log(State(server): Shared, request: Request, next: Next) -> Response {
         _ => request.uri().path().to_owned(),
     };
     let response = next.run(request).await;
-    (server.settings.log)(&Exchange { method, path, status: response.status().as_u16() });
+    if !path.starts_with(API_PATH) {
+        let exchange = Exchange { method, path, status: response.status().as_u16() };
+        server.page.events.add(&exchange);
+        (server.settings.log)(&exchange);
+    }
     response
 }
 

@@ -1,4 +1,5 @@
-//! The development key server — tickets of CAS, SPEKE 1.0 to 2.1, CPIX 2.3: a first run without a vendor.
+//! The development server — tickets of CAS, SPEKE 1.0 to 2.1, CPIX 2.3, licenses, a page that plays: a first
+//! run without a vendor.
 //!
 //! Keys follow from a seed: whoever knows the seed knows every key.
 
@@ -10,9 +11,14 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::base::{Error, Result};
 
+mod clearkey;
+mod events;
 mod fault;
+mod files;
+mod folder;
 mod generate;
 mod http;
+mod page;
 mod settings;
 pub mod speke;
 mod speke1;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -41,6 +42,10 @@ pub struct Settings {
     pub fault: Fault,
     /// How long an answer takes when the fault is [`Fault::Slow`].
     pub slow_answer: Duration,
+    /// The folder whose presentations the page plays.
+    pub media: Option<PathBuf>,
+    /// The folder of the players that the page plays with.
+    pub players: Option<PathBuf>,
     /// Called once for each request that was answered.
     pub log: Box<dyn Fn(&Exchange) + Send + Sync>,
 }
@@ -90,6 +95,8 @@ impl Settings {
             ticket_use: TicketUse::Once,
             fault: Fault::None,
             slow_answer: SLOW_ANSWER,
+            media: None,
+            players: None,
             log: Box::new(|_| {}),
         }
     }

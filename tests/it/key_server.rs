@@ -13,6 +13,7 @@ use clap::ValueEnum;
 use drm_pack::base::env::{Http, Request, Response, Store};
 use drm_pack::base::{Error, Kid, Kind, Result, base64};
 use drm_pack::cpix::{self, Document};
+use drm_pack::drm::find;
 use drm_pack::io::{FileStore, HttpClient, OutputDirectory, Overwrite, SystemRandom};
 use drm_pack::job::{DecryptJob, Env, Job, decrypt, run};
 use drm_pack::keys::{Account, DevKeys, DrmToday, Endpoint, KeyServer, Speke, SpekeVersion};
@@ -208,7 +209,9 @@ fn assert_signaled(target: &Target, packed: &BTreeMap<String, Vec<u8>>, document
     for system in &document.drm_systems {
         if target.input == DASH {
             let pssh = base64(system.pssh.as_deref().unwrap_or_default());
-            if system.content_protection_data.is_none() {
+            let is_clear_key = find("clearkey").unwrap().system_id() == system.system_id;
+            // Players of ClearKey find the key id elsewhere, and misread a box.
+            if system.content_protection_data.is_none() && !is_clear_key {
                 assert!(text(target.manifest()).contains(&pssh), "{target:?}: {pssh}");
             }
             let data = system.content_protection_data.as_deref().unwrap_or_default();

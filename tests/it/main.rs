@@ -28,6 +28,8 @@ mod media;
 mod pack;
 mod per_segment;
 mod rotation;
+#[cfg(feature = "server")]
+mod server;
 mod shapes;
 mod slice_headers;
 mod trace;

@@ -1,0 +1,49 @@
+// The key server under test, and packs made with its keys.
+
+import { spawn, execFile } from "node:child_process";
+import { mkdtempSync, rmSync, existsSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+export const command = process.env.DRM_PACK;
+
+/** Starts a server; its environment for other commands, its address and how to stop it. */
+export async function start(args, media) {
+  const child = spawn(command, ["key-server", "--listen", "127.0.0.1:0", "--lenient-tickets", "--ticket-seconds", "600", "--media", media, ...args], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  const env = { ...process.env };
+  let said = "";
+  await new Promise((resolve, reject) => {
+    child.once("exit", (code) => reject(new Error(`the key server ended with ${code}`)));
+    child.stdout.on("data", (data) => {
+      said += data;
+      if (/player page: \S+/.test(said)) resolve();
+    });
+  });
+  for (const [, name, value] of said.matchAll(/(DRMTODAY_\w+)=(\S+)/g)) env[name] = value;
+  const url = /player page: (\S+)/.exec(said)[1];
+  const stop = () => new Promise((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null) return resolve();
+    child.removeAllListeners("exit");
+    child.once("exit", resolve);
+    child.kill("SIGKILL");
+  });
+  return { url, env, stop };
+}
+
+export function mediaFolder() {
+  const folder = mkdtempSync(join(tmpdir(), "drm-pack-browser-"));
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Packs and returns the report. */
+export async function pack({ name, input, pack }, server, media) {
+  const out = join(media, name);
+  if (existsSync(out)) rmSync(out, { recursive: true });
+  const args = ["pack", ...input, "--out", out, "--segment-duration", "2", "--drmtoday", "--json", ...pack];
+  return JSON.parse((await run(command, args, { env: server.env, maxBuffer: 1 << 26 })).stdout);
+}
