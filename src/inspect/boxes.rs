@@ -3,10 +3,9 @@
 use crate::base::bytes::Reader;
 use crate::base::id::hex;
 use crate::base::{FourCc, Kid, Result};
-use crate::isobmff::boxes::{Frma, Hdlr, Mdhd, Schm, Tenc, Tfdt, Tfhd, Trex};
+use crate::isobmff::boxes::{Frma, Hdlr, Mdhd, Sbgp, SbgpEntry, Schm, Sgpd, Tenc, Tfdt, Tfhd, Trex};
 
 use super::codec_boxes;
-use super::groups;
 use super::node::{MAX_LIST_VALUES, Node};
 
 /// Reads the fields of a box from its payload, of which only the first part may be there.
@@ -367,18 +366,22 @@ fn saio(reader: &mut Reader<'_>, node: &mut Node) -> Result<()> {
 }
 
 fn sbgp(reader: &mut Reader<'_>, node: &mut Node) -> Result<()> {
-    let sbgp = groups::Sbgp::parse(reader.rest())?;
+    let sbgp = Sbgp::parse(reader.rest())?;
     node.set("grouping_type", sbgp.grouping_type.to_string());
-    let runs = sbgp.runs.iter().map(|(count, index)| format!("{count}×{index}")).collect::<Vec<_>>();
-    node.set("sample_count×group_description_index", runs);
+    let run = |entry: &SbgpEntry| format!("{}×{}", entry.sample_count, entry.group_description_index);
+    node.set("sample_count×group_description_index", sbgp.entries.iter().map(run).collect::<Vec<_>>());
     Ok(())
 }
 
 fn sgpd(reader: &mut Reader<'_>, node: &mut Node) -> Result<()> {
-    let sgpd = groups::Sgpd::parse(reader.rest())?;
-    node.set("grouping_type", sgpd.grouping_type.to_string()).set("entry_count", sgpd.entry_count);
-    for entry in &sgpd.key_entries {
-        let kid = if entry.is_protected { entry.kid.to_string() } else { "clear".to_owned() };
+    let payload = reader.rest();
+    let mut head = Reader::new(payload);
+    head.take(4)?;
+    node.set("grouping_type", head.fourcc()?.to_string());
+    let Some(sgpd) = Sgpd::parse(payload)? else { return Ok(()) };
+    node.set("entry_count", sgpd.entries.len());
+    for entry in &sgpd.entries {
+        let kid = if entry.is_protected == 1 { entry.kid.to_string() } else { "clear".to_owned() };
         node.set("kid", kid).set("per_sample_iv_size", entry.per_sample_iv_size);
         node.set_some("constant_iv", entry.constant_iv.as_deref().map(hex));
     }

@@ -6,7 +6,6 @@
 mod boxes;
 mod codec_boxes;
 mod cpix;
-mod groups;
 mod node;
 mod playlist;
 pub mod presentation;

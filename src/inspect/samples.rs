@@ -5,13 +5,14 @@ use crate::base::env::Source;
 use crate::base::id::hex;
 use crate::base::{FourCc, Kid, Result};
 use crate::isobmff::BoxNode;
-use crate::isobmff::boxes::{SencSubsample, Trex};
+use crate::isobmff::boxes::{
+    CencSampleEncryptionInformationGroupEntry, Sbgp, SencSubsample, Sgpd, Trex, seig_group,
+};
 use crate::isobmff::fragment::track_fragments;
 use crate::isobmff::samples::{Sample, samples};
 use crate::isobmff::track::{Track, tracks, trexes};
 use crate::protect::{Protected, protected_entry};
 
-use super::groups::{KeyEntry, Sbgp, Sgpd};
 use super::node::{Budget, MAX_CHILDREN, Node};
 
 /// Sizes of IVs of a sample: ISO/IEC 23001-7 §9.1.
@@ -29,7 +30,8 @@ pub(super) struct TrackFacts {
     pub(super) track: Track,
     /// What protects the samples of each sample entry; `None` for a clear one.
     pub(super) protected: Vec<Option<Protected>>,
-    keys: Vec<KeyEntry>,
+    /// The groups that `stbl` describes.
+    seig: Option<Sgpd>,
 }
 
 /// A sample and how it is protected.
@@ -58,10 +60,7 @@ impl Facts {
                 .iter()
                 .map(|entry| protected_entry(entry).ok().flatten())
                 .collect(),
-            keys: trak
-                .find(&[b"mdia", b"minf", b"stbl"])
-                .map(|stbl| Sgpd::keys(stbl.all(b"sgpd").map(|node| node.payload().to_vec())))
-                .unwrap_or_default(),
+            seig: trak.find(&[b"mdia", b"minf", b"stbl"]).and_then(seig),
             track,
         });
         Self { tracks: facts.collect(), trexes: trexes(moov).unwrap_or_default() }
@@ -91,14 +90,14 @@ pub(super) fn fragment_samples(moof: &BoxNode, position: u64, facts: &Facts) -> 
         .zip(moof.all(b"traf"))
         .map(|(fragment, traf)| {
             let track = facts.find(fragment.track_id);
-            let own = Sgpd::keys(traf.all(b"sgpd").map(|node| node.payload().to_vec()));
+            let own = seig(traf);
             let groups = traf.all(b"sbgp").filter_map(|node| Sbgp::parse(node.payload()).ok());
-            let groups = groups.into_iter().find(Sbgp::is_of_keys);
-            let of_track = track.map_or(&[][..], |track| track.keys.as_slice());
+            let groups = groups.into_iter().find(|sbgp| sbgp.grouping_type == Sgpd::SEIG);
+            let of_track = track.and_then(|track| track.seig.as_ref());
             let senc = traf.find(&[b"senc"]).map(BoxNode::payload);
-            let how = fragment.samples.iter().enumerate().map(|(number, sample)| {
-                let entry = groups.as_ref().and_then(|groups| groups.entry(number, &own, of_track));
-                How::new(track, sample, entry)
+            let how = (0..).zip(&fragment.samples).map(|(number, sample)| {
+                let index = groups.as_ref().map_or(0, |groups| groups.index(number));
+                How::new(track, sample, seig_group(index, of_track, own.as_ref()).ok().flatten())
             });
             let how: Vec<How> = how.collect();
             let samples = apply(&fragment.samples, how, senc, track.is_some())
@@ -106,6 +105,11 @@ pub(super) fn fragment_samples(moof: &BoxNode, position: u64, facts: &Facts) -> 
             Ok(FragmentFacts { track_id: fragment.track_id, samples })
         })
         .collect()
+}
+
+/// The groups of keys that a `stbl` or `traf` describes; damaged ones are passed over.
+fn seig(parent: &BoxNode) -> Option<Sgpd> {
+    parent.all(b"sgpd").find_map(|node| Sgpd::parse(node.payload()).ok().flatten())
 }
 
 /// How a sample is protected, before its own entry is read.
@@ -117,11 +121,16 @@ struct How {
 }
 
 impl How {
-    fn new(track: Option<&TrackFacts>, sample: &Sample, group: Option<&KeyEntry>) -> Self {
+    fn new(
+        track: Option<&TrackFacts>,
+        sample: &Sample,
+        group: Option<&CencSampleEncryptionInformationGroupEntry>,
+    ) -> Self {
         if let Some(entry) = group {
+            let is_protected = entry.is_protected == 1;
             return Self {
-                is_protected: entry.is_protected,
-                kid: Some(entry.kid).filter(|_| entry.is_protected),
+                is_protected,
+                kid: Some(entry.kid).filter(|_| is_protected),
                 iv_size: entry.per_sample_iv_size,
                 constant_iv: entry.constant_iv.clone().unwrap_or_default(),
             };

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::base::env::Source;
 use crate::base::{Error, FourCc};
-use crate::isobmff::{BoxNode, MAX_DEPTH};
+use crate::isobmff::{BoxNode, MAX_DEPTH, container_fields};
 
 use super::node::{Budget, Node};
 use super::samples::{Facts, list_fragment, list_table};
@@ -17,25 +17,6 @@ const MAX_LISTED_BYTES: u64 = 64 << 20;
 
 /// Most boxes of one segment of a picture.
 const MAX_OUTLINE_NODES: usize = 200;
-
-/// Boxes whose children are shown, and the bytes of fields before the first child.
-const CONTAINERS: &[(&[u8; 4], u64)] = &[
-    (b"dinf", 0),
-    (b"dref", 8),
-    (b"edts", 0),
-    (b"mdia", 0),
-    (b"mfra", 0),
-    (b"minf", 0),
-    (b"moof", 0),
-    (b"moov", 0),
-    (b"mvex", 0),
-    (b"schi", 0),
-    (b"sinf", 0),
-    (b"stbl", 0),
-    (b"stsd", 8),
-    (b"traf", 0),
-    (b"trak", 0),
-];
 
 /// Whether a file begins with the header of a box.
 pub(super) fn is_boxes(head: &[u8]) -> bool {
@@ -166,12 +147,19 @@ impl Walk<'_> {
             self.facts = moov.as_ref().map(Facts::of).unwrap_or_default();
         }
         self.fields(position, header, &mut node);
-        match CONTAINERS.iter().find(|(kind, _)| is(kind)) {
-            Some((b"stsd", fields)) => {
-                self.entries(&mut node, header.payload + fields..header.end, depth + 1)
+        // Where data is referred to is shown as well, though nothing here edits it: §8.7.
+        let fields = match &header.kind.0 {
+            b"dinf" => Some(0),
+            b"dref" => Some(8),
+            _ => container_fields(header.kind),
+        };
+        if let Some(fields) = fields {
+            let children = header.payload + fields as u64..header.end;
+            if is(b"stsd") {
+                self.entries(&mut node, children, depth + 1);
+            } else {
+                self.boxes(&mut node, children, depth + 1);
             }
-            Some((_, fields)) => self.boxes(&mut node, header.payload + fields..header.end, depth + 1),
-            None => {}
         }
         if self.samples == Samples::Listed && (is(b"moov") || is(b"moof")) {
             self.list(position, header, &mut node);

@@ -9,4 +9,4 @@ pub mod samples;
 pub mod track;
 mod tree;
 
-pub use tree::{Body, BoxNode, MAX_DEPTH, parse_file, write_file};
+pub use tree::{Body, BoxNode, MAX_DEPTH, container_fields, parse_file, write_file};

@@ -23,6 +23,11 @@ const CONTAINERS: &[(&[u8; 4], usize)] = &[
     (b"trak", 0),
 ];
 
+/// The bytes of fields before the first child of a box of type `kind`; `None` when it has no children.
+pub fn container_fields(kind: FourCc) -> Option<usize> {
+    CONTAINERS.iter().find(|(container, _)| FourCc(**container) == kind).map(|(_, fields)| *fields)
+}
+
 /// How a box wrote its size: §4.2.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Size {
@@ -139,10 +144,8 @@ impl BoxNode {
                 .clause("ISO/IEC 14496-12 §4.2")
         })?;
         let payload = reader.take(payload)?;
-        let body = match CONTAINERS.iter().find(|(container, _)| FourCc(**container) == kind) {
-            Some((_, fields)) => {
-                Self::parse_children(payload, *fields, depth).map_err(|error| error.at(kind))?
-            }
+        let body = match container_fields(kind) {
+            Some(fields) => Self::parse_children(payload, fields, depth).map_err(|error| error.at(kind))?,
             None => Body::Data(payload.to_vec()),
         };
         Ok(Self { kind, size, body })
