@@ -18,6 +18,7 @@ use crate::job::{DecryptJob, Env, Job, Report, decrypt, run as run_job};
 use crate::keys::{Account, DevKeys, DrmToday, KeyServer};
 use crate::package::Preset;
 use crate::server::{Running, Settings, start};
+use crate::verify::{Clear, VerifyJob, verify};
 
 use super::args::DemoArgs;
 use super::key_server::players;
@@ -99,6 +100,9 @@ pub(super) fn run(args: &DemoArgs) -> Result<()> {
         }
     }
     line("   equal: what was encrypted is what was given, sample for sample.");
+
+    line("\n7. Verifying what was packed: boxes, key ids, IVs, slice headers, DRM data, manifests.");
+    hold_to_rules(&packed, &clip, &document)?;
     if args.serve {
         for (folder, drm, scheme, preset) in PRESENTATIONS {
             let wanted = Wanted { drm, scheme: Some(scheme), preset };
@@ -112,7 +116,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<()> {
 
 /// Leaves the page up until the user interrupts it.
 fn serve(server: &Running, players: &Path) -> Result<()> {
-    line(&format!("\n7. Playing. Open {}/ and press Play; Ctrl-C ends it.", server.url()));
+    line(&format!("\n8. Playing. Open {}/ and press Play; Ctrl-C ends it.", server.url()));
     if !players.join("node_modules").is_dir() {
         line(
             "   No players are here yet: run scripts/players once (it needs npm), then load the page again.",
@@ -226,6 +230,28 @@ fn decrypt_again(input: &Path, out: &Path, document: &Document) -> Result<()> {
     )?;
     output.publish()?;
     line(&format!("   {} files, no key tags and no pssh left", report.outputs.len()));
+    Ok(())
+}
+
+fn hold_to_rules(packed: &Path, clip: &Path, document: &Document) -> Result<()> {
+    let find_key = |kid: Kid| -> Option<Secret<16>> { document.content_key(kid)?.value.clone() };
+    let clear = FileStore::new(clip);
+    let names = CLIP.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let found = verify(&VerifyJob {
+        store: &FileStore::new(packed),
+        names: vec!["master.m3u8".into(), "manifest.mpd".into()],
+        find_key: Some(&find_key),
+        against: Some(Clear { store: &clear, names }),
+    })?;
+    let counts = found.findings.counts();
+    let checks: u64 = counts.values().map(|count| count.checked).sum();
+    if let Some(finding) = found.findings.listed().first() {
+        return Err(Error::verification(format!("found {}, expected {}", finding.found, finding.expected))
+            .at(finding.rule)
+            .at(finding.place.clone()));
+    }
+    let rules = counts.len();
+    line(&format!("   {checks} checks by {rules} rules over {} samples, nothing found", found.samples));
     Ok(())
 }
 
