@@ -22,7 +22,7 @@ mod vp9;
 
 use std::ops::Range;
 
-pub use self::elementary::{AudioFrame, Elementary, StreamFacts};
+pub use self::elementary::{AudioFrame, Elementary, MEDIA_FORMATS, StreamFacts};
 use crate::base::{Error, FourCc, Result};
 
 /// What a track carries.

@@ -12,6 +12,7 @@ mod resource;
 mod segment_kind;
 mod segments;
 mod track;
+mod ts_lane;
 mod ts_program;
 mod ts_segment;
 
