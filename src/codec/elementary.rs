@@ -22,6 +22,11 @@ pub enum Elementary {
     Eac3,
 }
 
+/// format_identifiers by which streams of private data say that they are audio or video all the same:
+/// ISO/IEC 13818-1 §2.6.8.
+pub const MEDIA_FORMATS: [&[u8; 4]; 8] =
+    [b"AC-3", b"EAC3", b"Opus", b"HEVC", b"AV01", b"DTS1", b"DTS2", b"DTS3"];
+
 /// A frame of audio in an elementary stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AudioFrame {

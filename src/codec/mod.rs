@@ -28,7 +28,7 @@ use std::ops::Range;
 pub use text::is_hls_subtitles;
 pub use unknown::UNKNOWN_VIDEO;
 
-pub use self::elementary::{AudioFrame, Elementary, StreamFacts};
+pub use self::elementary::{AudioFrame, Elementary, MEDIA_FORMATS, StreamFacts};
 use crate::base::{Error, FourCc, Result};
 
 /// What a track carries.

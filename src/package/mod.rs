@@ -19,6 +19,7 @@ mod schedule;
 mod segment_kind;
 mod segments;
 mod track;
+mod ts_lane;
 mod ts_program;
 mod ts_segment;
 

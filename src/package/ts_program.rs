@@ -3,7 +3,7 @@
 
 use crate::base::env::Source;
 use crate::base::{Error, Result};
-use crate::codec::{Elementary, StreamFacts};
+use crate::codec::{Elementary, MEDIA_FORMATS, StreamFacts};
 use crate::protect::{Operation, SIGNALING, Signaling, audio_setup_information};
 use crate::ts::{
     Descriptors, PAT_PID, PROGRAM_MAP_TABLE, Packet, Packets, Pat, PesHeader, Pmt, PmtStream, sections,
@@ -24,8 +24,6 @@ mod tag {
 }
 /// format_identifier of the audio setup information.
 const APAD: &[u8] = b"apad";
-/// format_identifiers of private streams that are audio or video all the same.
-const MEDIA_FORMATS: [&[u8]; 8] = [b"AC-3", b"EAC3", b"Opus", b"HEVC", b"AV01", b"DTS1", b"DTS2", b"DTS3"];
 
 /// The one program of a segment.
 #[derive(Clone, Debug)]
@@ -165,7 +163,9 @@ fn protectable(stream: &PmtStream) -> Result<Option<&'static Signaling>> {
 fn private_media(stream: &PmtStream) -> bool {
     stream.descriptors().any(|(tag, payload)| match tag {
         tag::AC_3 | tag::ENHANCED_AC_3 | tag::DTS | tag::AAC => true,
-        tag::REGISTRATION => payload.get(..4).is_some_and(|format| MEDIA_FORMATS.contains(&format)),
+        tag::REGISTRATION => {
+            payload.get(..4).is_some_and(|format| MEDIA_FORMATS.iter().any(|media| *media == format))
+        }
         // descriptor_tag_extension of AC-4, DTS-HD, DTS Neural, DTS-UHD and Opus's provisional one.
         tag::EXTENSION => matches!(payload.first(), Some(0x0e | 0x0f | 0x15 | 0x21 | 0x80)),
         _ => false,

@@ -110,7 +110,7 @@ fn counter_faults(stream: &[u8]) -> Vec<(u16, usize)> {
         let packet = Packet::parse(bytes).unwrap();
         let counter = packet.continuity_counter();
         let before = state.get(&packet.pid()).copied();
-        let (last, count) = before.unwrap_or((counter.wrapping_sub(1) & 15, 0));
+        let (last, count) = before.unwrap_or_else(|| (counter.wrapping_sub(1) & 15, 0));
         let expected = if packet.payload().is_some() { (last + 1) & 15 } else { last };
         if before.is_some() && counter != expected && !packet.discontinuity() && packet.pid() != 0x1fff {
             faults.push((packet.pid(), count));

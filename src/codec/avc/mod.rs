@@ -2,12 +2,13 @@
 
 mod parameter_sets;
 mod slice_header;
+mod stream_facts;
 
 use std::ops::Range;
 
-use self::parameter_sets::{ParameterSets, picture_size};
-use super::byte_stream::nal_units;
-use super::{CipherModes, Codec, Config, Protection, Ranges, StreamFacts, TrackKind, nal};
+use self::parameter_sets::ParameterSets;
+pub(super) use self::stream_facts::byte_stream_facts;
+use super::{CipherModes, Codec, Config, Protection, Ranges, TrackKind, nal};
 use crate::base::bits::BitReader;
 use crate::base::bytes::Reader;
 use crate::base::{Error, FourCc, Result};
@@ -37,22 +38,6 @@ fn rfc6381(config: &Config<'_>) -> Result<String> {
 pub(super) fn slice_data_ranges(config: &Config<'_>) -> Result<Box<dyn Ranges>> {
     let avcc = config.payload(AVCC)?;
     Ok(Box::new(SliceData::parse(avcc).map_err(|e| e.at(AVCC).at(config.entry))?))
-}
-
-/// What the first sequence parameter set of an access unit in byte stream format says.
-pub(super) fn byte_stream_facts(access_unit: &[u8]) -> Result<Option<StreamFacts>> {
-    let units = nal_units(access_unit).filter_map(|range| access_unit.get(range));
-    for unit in units {
-        let [first, seq_parameter_set @ ..] = unit else { continue };
-        if NalUnitHeader::parse(*first)?.nal_unit_type != nal_unit_type::SPS {
-            continue;
-        }
-        let profile_compatibility_level = Reader::new(seq_parameter_set).u24()?;
-        let picture = picture_size(seq_parameter_set).map_err(|e| e.at("seq_parameter_set"))?;
-        let rfc6381 = format!("avc1.{profile_compatibility_level:06x}");
-        return Ok(Some(StreamFacts { rfc6381, picture: Some(picture), ..StreamFacts::default() }));
-    }
-    Ok(None)
 }
 
 fn configuration_version(reader: &mut Reader<'_>) -> Result<()> {

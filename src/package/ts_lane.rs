@@ -1,0 +1,228 @@
+//! The streams and tables of a segment while they are rewritten: units, and NAL units or frames that may go on from
+//! one PES packet to the next — ISO/IEC 13818-1 §2.4.3.3, §2.4.3.7.
+
+use std::collections::VecDeque;
+
+use crate::base::{Error, Result};
+use crate::codec::Elementary;
+use crate::codec::byte_stream::last_start_code;
+use crate::protect::{Operation, SampleAes};
+use crate::ts::{Packet, PesHeader, sections};
+
+use super::protect::Totals;
+
+/// What the units of a `PID` are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Units {
+    Association,
+    Map,
+    Pes(Elementary),
+}
+
+/// The payloads between one `payload_unit_start_indicator` and the next.
+#[derive(Default)]
+pub(super) struct Unit {
+    /// Numbers of its packets, counted from the segment's first.
+    pub(super) packets: Vec<u64>,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// A whole PES packet.
+pub(super) struct Pes {
+    pub(super) unit: Unit,
+    /// Its header and what was rewritten of its data.
+    pub(super) rewritten: Vec<u8>,
+    /// How many bytes of its data are not yet rewritten.
+    left: usize,
+}
+
+/// Why a lane's stream is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ends {
+    /// A PES packet is whole.
+    PesPacket,
+    /// The segment is.
+    Segment,
+}
+
+/// A `PID` that is rewritten.
+pub(super) struct Lane {
+    pub(super) pid: u16,
+    pub(super) units: Units,
+    pub(super) open: Unit,
+    /// The elementary stream from the first NAL unit or frame on that is not yet whole.
+    stream: Vec<u8>,
+    /// Whole PES packets that have bytes of it.
+    whole: VecDeque<Pes>,
+    continuity_counter: Option<u8>,
+    pub(super) totals: Totals,
+}
+
+impl Lane {
+    /// A `PID` of which nothing was read.
+    pub(super) fn new(pid: u16, units: Units) -> Self {
+        Self {
+            pid,
+            units,
+            open: Unit::default(),
+            stream: Vec::new(),
+            whole: VecDeque::new(),
+            continuity_counter: None,
+            totals: Totals::default(),
+        }
+    }
+
+    /// Checks a packet's counter against the one before: §2.4.3.3.
+    pub(super) fn count(&mut self, packet: &Packet<'_>) -> Result<()> {
+        let at = |e: Error| e.clause("ISO/IEC 13818-1 §2.4.3.3").at(format_args!("PID {:#x}", packet.pid()));
+        if packet.transport_scrambling_control() != 0 {
+            return Err(at(
+                Error::input("the packet is scrambled, clear expected").hint("give the clear segments")
+            ));
+        }
+        let counter = packet.continuity_counter();
+        let before = self.continuity_counter.replace(counter);
+        if packet.payload_unit_start() {
+            return Ok(());
+        }
+        if self.open.packets.is_empty() {
+            return Err(at(Error::unsupported("a PES packet or section that began before the segment")
+                .hint("cut segments where PES packets begin")));
+        }
+        let expected = before.map(|counter| (counter + 1) & 0x0f);
+        if expected.is_some_and(|expected| expected != counter) {
+            let expected = expected.unwrap_or_default();
+            return Err(at(Error::input(format!(
+                "continuity_counter is {counter}, {expected} expected: packets are missing or sent twice"
+            ))));
+        }
+        Ok(())
+    }
+
+    /// Takes in a whole PES packet.
+    pub(super) fn pes_packet(&mut self, unit: Unit, operation: Operation) -> Result<()> {
+        let header = check_pes(&unit.bytes, operation)?;
+        let (head, data) = unit.bytes.split_at_checked(header.data_position).unwrap_or((&unit.bytes, &[]));
+        self.stream.extend(data);
+        // One access unit or several frames begin in a PES packet; frames are counted where they are found.
+        if self.units == Units::Pes(Elementary::Avc) {
+            self.totals.samples += u64::from(!data.is_empty());
+        }
+        self.totals.bytes += data.len() as u64;
+        let (rewritten, left) = (head.to_vec(), data.len());
+        self.whole.push_back(Pes { unit, rewritten, left });
+        Ok(())
+    }
+
+    /// Rewrites the NAL units or frames that are whole; returns the PES packets that are done with them.
+    pub(super) fn advance(
+        &mut self,
+        elementary: Elementary,
+        ends: Ends,
+        sample_aes: &SampleAes,
+        operation: Operation,
+    ) -> Result<Vec<Pes>> {
+        let mut left = 0;
+        let mut cuts: Vec<usize> = self
+            .whole
+            .iter()
+            .map(|pes| {
+                left += pes.left;
+                left
+            })
+            .collect();
+        let end = match elementary {
+            Elementary::Avc => whole_nal_units(&self.stream, ends)?,
+            _ => self.audio(elementary, ends, sample_aes, operation)?,
+        };
+        let behind = self.stream.split_off(end);
+        let mut rewritten = std::mem::replace(&mut self.stream, behind);
+        let lefts: Vec<usize> = cuts.iter().map(|cut| cut.saturating_sub(end)).collect();
+        cuts.iter_mut().for_each(|cut| *cut = (*cut).min(end));
+        if elementary == Elementary::Avc {
+            rewritten = sample_aes.byte_stream(operation, &rewritten, &mut cuts);
+        }
+        let mut from = 0;
+        let mut before = 0;
+        for (pes, (cut, left)) in self.whole.iter_mut().zip(cuts.into_iter().zip(lefts)) {
+            pes.rewritten.extend(rewritten.get(from..cut).unwrap_or_default());
+            from = cut;
+            pes.left = left - before;
+            before = left;
+        }
+        let done = self.whole.iter().take_while(|pes| pes.left == 0).count();
+        let mut done: Vec<Pes> = self.whole.drain(..done).collect();
+        done.iter_mut().for_each(|pes| PesHeader::write_length(&mut pes.rewritten));
+        Ok(done)
+    }
+
+    /// Rewrites the whole frames of the stream in place; returns where the last of them ends.
+    fn audio(
+        &mut self,
+        elementary: Elementary,
+        ends: Ends,
+        sample_aes: &SampleAes,
+        operation: Operation,
+    ) -> Result<usize> {
+        let mut end = 0;
+        while let Some(frame) = elementary.audio_frame(&self.stream, end)? {
+            sample_aes.audio_frame(operation, &mut self.stream, &frame);
+            end = frame.range.end;
+            self.totals.samples += 1;
+        }
+        if ends == Ends::Segment && end < self.stream.len() {
+            return Err(Error::unsupported("the last frame of audio ends outside the segment")
+                .clause("RFC 8216bis §3.1.1"));
+        }
+        Ok(end)
+    }
+
+    /// Whether the open unit says that it ends here.
+    pub(super) fn is_whole(&self) -> Result<bool> {
+        match self.units {
+            Units::Association | Units::Map => Ok(sections(&self.open.bytes)?.is_some()),
+            Units::Pes(_) => Ok(match self.open.bytes.as_slice() {
+                [_, _, _, _, high, low, rest @ ..] => {
+                    let length = usize::from(u16::from_be_bytes([*high, *low]));
+                    length != 0 && rest.len() >= length
+                }
+                _ => false,
+            }),
+        }
+    }
+}
+
+/// Where the last NAL unit begins that may go on in the next PES packet; the end, when there is none.
+fn whole_nal_units(stream: &[u8], ends: Ends) -> Result<usize> {
+    let zeros = stream.iter().take_while(|byte| **byte == 0).count();
+    if !stream.is_empty() && stream.len() > zeros && (zeros < 2 || stream.get(zeros) != Some(&1)) {
+        return Err(Error::unsupported("the segment begins inside a NAL unit, a start code expected")
+            .clause("RFC 8216bis §3.1.1")
+            .hint("cut segments where access units begin"));
+    }
+    Ok(match ends {
+        Ends::PesPacket => last_start_code(stream).unwrap_or(0),
+        Ends::Segment => stream.len(),
+    })
+}
+
+/// The header of a whole PES packet that can be rewritten.
+fn check_pes(pes: &[u8], operation: Operation) -> Result<PesHeader> {
+    let clause = "ISO/IEC 13818-1 §2.4.3.7";
+    let header = PesHeader::parse(pes)?;
+    if header.pes_scrambling_control != 0 {
+        return Err(Error::input("the PES packet is scrambled, clear expected").clause(clause));
+    }
+    if header.has_crc && operation == Operation::Encrypt {
+        return Err(Error::unsupported("previous_PES_packet_CRC, which would be that of the clear data")
+            .clause(clause));
+    }
+    match header.packet_bytes() {
+        Some(expected) if expected != pes.len() => Err(Error::input(format!(
+            "the PES packet has {} bytes, {expected} expected from its PES_packet_length",
+            pes.len()
+        ))
+        .clause(clause)),
+        _ => Ok(header),
+    }
+}
