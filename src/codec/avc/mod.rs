@@ -1,5 +1,6 @@
 //! AVC — ITU-T H.264 and its carriage, ISO/IEC 14496-15 §5; what stays clear: ISO/IEC 23001-7 §9.5.2.
 
+mod nal_unit_type;
 mod parameter_sets;
 mod slice_header;
 mod stream_facts;
@@ -46,19 +47,6 @@ fn configuration_version(reader: &mut Reader<'_>) -> Result<()> {
         version => Err(Error::unsupported(format!("configurationVersion {version}, 1 expected"))
             .clause("ISO/IEC 14496-15 §5.3.3.1")),
     }
-}
-
-/// `nal_unit_type` of the NAL units that matter here: ITU-T H.264 table 7-1.
-mod nal_unit_type {
-    pub(super) const SLICE: u8 = 1;
-    pub(super) const SLICE_DATA_PARTITION_A: u8 = 2;
-    pub(super) const SLICE_DATA_PARTITION_C: u8 = 4;
-    pub(super) const IDR_SLICE: u8 = 5;
-    pub(super) const SPS: u8 = 7;
-    pub(super) const PPS: u8 = 8;
-    pub(super) const AUXILIARY_SLICE: u8 = 19;
-    pub(super) const SLICE_EXTENSION: u8 = 20;
-    pub(super) const SLICE_EXTENSION_FOR_DEPTH: u8 = 21;
 }
 
 /// The first byte of a NAL unit: ITU-T H.264 §7.3.1.
