@@ -28,10 +28,16 @@ KID, KEY = "000000000000000000000000000d0000", "000000000000000000000000000e0000
 JUDGES = {"d": "decrypt", "f": "FFmpeg", "s": "Shaka Packager", "v": "verify"}
 
 # (codec, scheme): what the error says. The standards leave these out.
-REFUSED = {}
+REFUSED = {
+    ("vp9*", "cbcs"): "VP Codec ISO Media File Format Binding",
+    ("vp9*", "cbc1"): "VP Codec ISO Media File Format Binding",
+}
 # (judge, codec, scheme), with * for any: why the judge is not asked.
 BLIND = {
     ("s", "mp3", "*"): "it cannot write MP3 in MP4, not even what was never encrypted",
+    **{("f", codec, "cens"): "it deciphers the last bytes of a whole sample too, which fill no block and are clear in "
+       "whole-block full sample encryption (ISO/IEC 23001-7 9.7); Shaka Packager agrees with us"
+       for codec in ("aac", "opus", "flac", "alac")},
 }
 
 

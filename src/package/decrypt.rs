@@ -8,7 +8,7 @@
 use crate::base::env::Source;
 use crate::base::{Error, Result};
 use crate::isobmff::BoxNode;
-use crate::isobmff::boxes::Trun;
+use crate::isobmff::boxes::{Sgpd, Trun};
 use crate::isobmff::file::{BoxHeader, moov as read_moov};
 use crate::isobmff::fragment::TrackFragment;
 use crate::isobmff::track::tracks;
@@ -17,7 +17,7 @@ use crate::protect::{protected_entry, remove_pssh, unprotect_moov, unprotect_tra
 use super::auxiliary::AuxiliaryInformation;
 use super::media_data::{decrypt_media_data, has_samples};
 use super::resource::{Changed, Edit, no_fragment};
-use super::sample_decryption::{EncryptedTrack, FindKey, Groups, SampleDecryption, seig_groups};
+use super::sample_decryption::{EncryptedTrack, FindKey, Groups, SampleDecryption};
 
 /// Decrypts the protected tracks of a file.
 pub struct Decrypt<'a> {
@@ -81,7 +81,7 @@ fn encrypted_tracks(moov: &BoxNode) -> Result<Vec<EncryptedTrack>> {
         }
         if entries.iter().any(Option::is_some) {
             let stbl = trak.require(&[b"mdia", b"minf", b"stbl"]).map_err(at)?;
-            let groups = seig_groups(stbl).map_err(at)?;
+            let groups = Sgpd::of(stbl).map_err(at)?;
             found.push(EncryptedTrack { track_id: track.track_id, trak: index, entries, groups });
         }
     }

@@ -2,9 +2,7 @@
 
 use crate::base::{Error, Kid, Result, Secret};
 use crate::isobmff::BoxNode;
-use crate::isobmff::boxes::{
-    CencSampleEncryptionInformationGroupEntry, Sbgp, SbgpEntry, SencEntry, Sgpd, Tenc, seig_group,
-};
+use crate::isobmff::boxes::{Sbgp, SbgpEntry, SencEntry, Sgpd, Tenc, seig_group};
 use crate::protect::{FragmentDecryptor, Protected, Scheme};
 
 use super::auxiliary::{AuxiliaryInformation, Entry};
@@ -44,19 +42,13 @@ pub(super) struct Groups {
 impl Groups {
     /// The groups of the samples of a `traf` or `stbl`.
     pub(super) fn of(parent: &BoxNode, track: &EncryptedTrack) -> Result<Self> {
-        let mut runs = Vec::new();
-        for sbgp in parent.all(b"sbgp") {
-            let sbgp = Sbgp::parse(sbgp.payload()).map_err(|error| error.at("sbgp"))?;
-            if sbgp.grouping_type == Sgpd::SEIG {
-                runs = sbgp.entries;
-            }
-        }
+        let runs = Sbgp::of(parent, Sgpd::SEIG)?.map_or_else(Vec::new, |sbgp| sbgp.entries);
         let default_index = track.groups.as_ref().and_then(|groups| groups.default_group_description_index);
         Ok(Self {
             runs: runs.into_iter(),
             run: SbgpEntry { sample_count: 0, group_description_index: 0 },
             default_index: default_index.unwrap_or(0),
-            of_fragment: seig_groups(parent)?,
+            of_fragment: Sgpd::of(parent)?,
         })
     }
 
@@ -70,16 +62,6 @@ impl Groups {
         self.run.sample_count -= 1;
         self.run.group_description_index
     }
-}
-
-/// The `sgpd` of type `seig` of a `traf` or `stbl`.
-pub(super) fn seig_groups(parent: &BoxNode) -> Result<Option<Sgpd>> {
-    for sgpd in parent.all(b"sgpd") {
-        if let Some(sgpd) = Sgpd::parse(sgpd.payload()).map_err(|error| error.at("sgpd"))? {
-            return Ok(Some(sgpd));
-        }
-    }
-    Ok(None)
 }
 
 /// Deciphers the samples of one track in decode order: those of a fragment, or of a sample table.
@@ -164,7 +146,7 @@ impl<'a> SampleDecryption<'a> {
         let seig = seig_group(group, self.track.groups.as_ref(), self.groups.of_fragment.as_ref())?;
         let tenc = match (&self.auxiliary.track_encryption, seig) {
             (Some(tenc), _) => tenc.clone(),
-            (None, Some(group)) => group_tenc(group),
+            (None, Some(group)) => group.tenc(1),
             (None, None) => protected.tenc.clone(),
         };
         if tenc.default_is_protected == 0 {
@@ -193,18 +175,5 @@ impl<'a> SampleDecryption<'a> {
         };
         let found = self.decryptors.get(index).map(|(.., decryptor)| decryptor);
         found.ok_or_else(|| Error::keys("no decryptor"))
-    }
-}
-
-/// A group's parameters in the form of those of the track.
-fn group_tenc(group: &CencSampleEncryptionInformationGroupEntry) -> Tenc {
-    Tenc {
-        version: 1,
-        default_crypt_byte_block: group.crypt_byte_block,
-        default_skip_byte_block: group.skip_byte_block,
-        default_is_protected: group.is_protected,
-        default_per_sample_iv_size: group.per_sample_iv_size,
-        default_kid: group.kid,
-        default_constant_iv: group.constant_iv.clone(),
     }
 }

@@ -1,6 +1,6 @@
 //! What was read of the media, for the checks of manifests — RFC 8216bis, ISO/IEC 23009-1.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use crate::base::Kid;
@@ -17,6 +17,8 @@ use super::pssh::Key;
 pub(super) struct Facts<'a> {
     pub(super) inits: &'a [Option<InitFacts>],
     pub(super) files: HashMap<String, FileFacts>,
+    /// The renditions with fragments under another key than that of their `tenc`.
+    pub(super) rotated: HashSet<usize>,
     pub(super) find_key: Option<&'a FindKey<'a>>,
 }
 
@@ -44,7 +46,9 @@ impl Facts<'_> {
     pub(super) fn is_rotated(&self, rendition: usize) -> bool {
         let kid = self.protection(rendition).and_then(|(_, kid)| kid);
         let keys = self.keys(rendition);
-        keys.is_empty() || kid.is_none_or(|kid| keys.iter().any(|(other, _)| *other != kid))
+        self.rotated.contains(&rendition)
+            || keys.is_empty()
+            || kid.is_none_or(|kid| keys.iter().any(|(other, _)| *other != kid))
     }
 
     /// The keys of a rendition's `tenc` boxes.

@@ -2,7 +2,7 @@
 
 use crate::base::{Kid, Result};
 use crate::isobmff::BoxNode;
-use crate::isobmff::boxes::{Tenc, Tfhd, Trun};
+use crate::isobmff::boxes::{Sbgp, Sgpd, Tenc, Tfhd, Trun, seig_group};
 use crate::isobmff::file::BoxHeader;
 use crate::isobmff::fragment::{TrackFragment, track_fragments};
 use crate::isobmff::samples::{Sample, samples};
@@ -13,7 +13,6 @@ use super::file::{FileCheck, FragmentFact, Place};
 use super::init::InitTrack;
 use super::pssh;
 use super::sample::SampleProtection;
-use super::seig;
 
 /// Most samples of one sample table that are checked: their entries are held at once.
 const MAX_TABLE: usize = 1 << 20;
@@ -70,7 +69,7 @@ impl FileCheck<'_, '_> {
         let is_stated = tfhd.sample_description_index.is_some();
         let index = tfhd.sample_description_index.unwrap_or(default);
         self.check_description(track, index, is_stated, &place);
-        let groups = groups(self, track, traf.boxes(), index, &fragment.samples, &place)?;
+        let groups = groups(self, track, traf, index, &fragment.samples, &place)?;
         let is_protected = groups.of_sample.iter().any(Option::is_some);
         self.facts.fragments.push(FragmentFact {
             position: moof,
@@ -116,7 +115,7 @@ impl FileCheck<'_, '_> {
             if table.is_empty() {
                 continue;
             }
-            let groups = groups(self, track, stbl.boxes(), 1, &table, &place)?;
+            let groups = groups(self, track, stbl, 1, &table, &place)?;
             if !groups.of_sample.iter().any(Option::is_some) {
                 self.samples(track, &table, &groups, None, place)?;
                 continue;
@@ -194,7 +193,7 @@ impl Groups {
 fn groups(
     check: &mut FileCheck<'_, '_>,
     track: &InitTrack,
-    boxes: &[BoxNode],
+    traf: &BoxNode,
     index: u32,
     samples: &[Sample],
     place: &Place<'_>,
@@ -211,22 +210,22 @@ fn groups(
         tencs: vec![default.clone()],
         of_sample: vec![by_default; samples.len()],
     };
-    let local = seig::descriptions(boxes)?;
-    let Some(runs) = seig::runs(boxes)? else {
+    let local = Sgpd::of(traf)?;
+    let Some(sbgp) = Sbgp::of(traf, Sgpd::SEIG)? else {
         check.check_kid(default, !samples.is_empty() && by_default.is_some(), place);
         return Ok(groups);
     };
-    let total: u64 = runs.iter().map(|(count, _)| u64::from(*count)).sum();
+    let runs = sbgp.entries;
+    let total: u64 = runs.iter().map(|run| u64::from(run.sample_count)).sum();
     let mut shaped = total <= samples.len() as u64;
-    check.findings.check("seig-one", runs.len() == 1 && local.len() <= 1, place, &runs.len(), &1);
+    let described = local.as_ref().map_or(0, |local| local.entries.len());
+    check.findings.check("seig-one", runs.len() == 1 && described <= 1, place, &runs.len(), &1);
     let mut first = 0;
-    for (count, index) in runs {
-        let described = match index.checked_sub(seig::LOCAL) {
-            Some(local_index) => (local_index as usize).checked_sub(1).and_then(|index| local.get(index)),
-            None => (index as usize).checked_sub(1).and_then(|index| track.groups.get(index)),
-        };
-        shaped &= index == 0 || described.is_some();
-        let end = first + count as usize;
+    for run in runs {
+        let described = seig_group(run.group_description_index, track.groups.as_ref(), local.as_ref());
+        shaped &= described.is_ok();
+        let described = described.ok().flatten();
+        let end = first + run.sample_count as usize;
         if let Some(group) = described {
             let found = (group.crypt_byte_block, group.skip_byte_block);
             let expected = (default.default_crypt_byte_block, default.default_skip_byte_block);

@@ -184,7 +184,8 @@ fn session_keys(name: &str, session: &[Key], media: &[Key], findings: &mut Findi
     }
     for key in media {
         let holds = session.iter().any(|known| known.uri == key.uri && known.key_format == key.key_format);
-        let found = format!("no EXT-X-SESSION-KEY for {} of key {:?}", key.key_format, key.key_id);
+        let kid = key.key_id.map_or_else(String::new, |kid| format!(" of key {kid}"));
+        let found = format!("no EXT-X-SESSION-KEY for {}{kid}", key.key_format);
         findings.check("hls-session-absent", holds, &name, &found, &"one for every key");
     }
 }

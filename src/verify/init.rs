@@ -3,13 +3,12 @@
 use crate::base::{FourCc, Kid, Result};
 use crate::codec::{self, CipherModes, Codec, Config};
 use crate::isobmff::BoxNode;
-use crate::isobmff::boxes::{SampleEntry, Schm, Tenc, Trex};
+use crate::isobmff::boxes::{SampleEntry, Schm, Sgpd, Tenc, Trex};
 use crate::isobmff::track::{Track, tracks, trexes};
 use crate::protect::scheme::IvRule;
 use crate::protect::{Mode, Pattern, Protected, Scheme, protected_entry};
 
 use super::findings::Findings;
-use super::seig::{self, Seig};
 
 /// `scheme_version` of Common Encryption: ISO/IEC 23001-7 §4.1.
 const SCHEME_VERSION: u32 = 0x0001_0000;
@@ -27,7 +26,7 @@ pub(super) struct InitTrack {
     pub(super) handler_type: FourCc,
     pub(super) entries: Vec<Entry>,
     /// Descriptions of `seig` groups that the sample table has.
-    pub(super) groups: Vec<Seig>,
+    pub(super) groups: Option<Sgpd>,
 }
 
 /// One sample entry.
@@ -105,7 +104,7 @@ impl InitTrack {
             track_id: track.track_id,
             handler_type: track.handler_type,
             entries,
-            groups: seig::descriptions(stbl.boxes())?,
+            groups: Sgpd::of(stbl)?,
         };
         read.check_order(place, findings);
         Ok(read)

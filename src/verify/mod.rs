@@ -18,7 +18,6 @@ mod pssh;
 mod rules;
 mod run;
 mod sample;
-mod seig;
 mod source;
 
 pub use findings::{Count, Finding, Findings};

@@ -1,12 +1,12 @@
 //! A verification from names of files to findings — its order: manifests, init segments, media, manifests again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use crate::base::env::{Source, Store};
-use crate::base::{Error, Kind, Result};
+use crate::base::{Error, Kid, Kind, Result};
 use crate::isobmff::BoxNode;
 use crate::isobmff::file::{BoxHeader, moov};
 use crate::package::FindKey;
@@ -88,10 +88,11 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
         .map(|unit| run_unit(job, &presentation, &inits, unit, clear.as_deref(), matches.as_deref()))
         .collect::<Result<_>>()?;
     let mut verification = Verification::default();
-    let mut facts = Facts { inits: &inits, files: HashMap::new(), find_key: job.find_key };
+    let (files, rotated) = (HashMap::new(), HashSet::new());
+    let mut facts = Facts { inits: &inits, files, rotated, find_key: job.find_key };
     let names = presentation.renditions.iter().flat_map(|rendition| &rendition.files).collect::<Vec<_>>();
     let mut blocks = CounterBlocks::default();
-    for done in done {
+    for (unit, done) in units.iter().zip(done) {
         findings.merge(done.findings);
         for (kid, first, before, file) in blocks.merge(done.blocks) {
             let name = |number: usize| names.get(number).map_or("", |name| name.as_str());
@@ -102,6 +103,11 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
             verification.files += 1;
             verification.samples += file.samples;
             verification.protected_samples += file.protected_samples;
+            let own = facts.keys(unit.rendition);
+            let is_own = |kid: Kid| own.iter().any(|(known, _)| *known == kid);
+            if file.fragments.iter().filter_map(|fragment| fragment.kid).any(|kid| !is_own(kid)) {
+                facts.rotated.insert(unit.rendition);
+            }
             facts.files.insert(name, file);
         }
     }

@@ -8,6 +8,7 @@ use crate::codec::Protection;
 use crate::isobmff::boxes::{SencEntry, Tenc};
 use crate::isobmff::samples::Sample;
 use crate::package::FindKey;
+use crate::protect::scheme::Align;
 use crate::protect::{FragmentDecryptor, Mode, Scheme};
 
 use super::file::{FileCheck, Place};
@@ -186,13 +187,13 @@ impl FileCheck<'_, '_> {
                 return Ok(());
             }
         }
-        self.compare_ranges(protection.scheme.mode, ranges, runs, place);
+        self.compare_ranges(protection.scheme.align, ranges, runs, place);
         Ok(())
     }
 
     fn compare_ranges(
         &mut self,
-        mode: Mode,
+        align: Align,
         ranges: &[Range<usize>],
         runs: &[Range<usize>],
         place: &Place<'_>,
@@ -210,7 +211,7 @@ impl FileCheck<'_, '_> {
             let fresh = index >= used;
             used = index + 1;
             self.findings.check("subsample-unit", fresh, place, &text, &"one run for the slice or tile");
-            if mode == Mode::Cbc {
+            if align == Align::None {
                 let expected = format_args!("from byte {} on", unit.start).to_string();
                 self.findings.check("slice-start", run.start == unit.start, place, &text, &expected);
                 let expected = format_args!("to byte {}", unit.end).to_string();
@@ -225,7 +226,7 @@ impl FileCheck<'_, '_> {
         }
         for range in ranges.iter().filter(|range| range.len() >= BLOCK) {
             let met = runs.iter().any(|run| run.start < range.end && range.start < run.end);
-            let rule = if mode == Mode::Cbc { "slice-start" } else { "slice-clear" };
+            let rule = if align == Align::None { "slice-start" } else { "slice-clear" };
             if !met {
                 let found = format!("bytes {}..{} in the clear", range.start, range.end);
                 self.findings.check(rule, false, place, &found, &"protected bytes");

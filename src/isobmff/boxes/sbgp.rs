@@ -3,6 +3,8 @@
 use crate::base::bytes::Reader;
 use crate::base::{FourCc, Result};
 
+use crate::isobmff::BoxNode;
+
 use super::{check_count, full_box, write_full_box};
 
 /// `sbgp`: runs of samples and the group that each run is in.
@@ -45,6 +47,20 @@ impl Sbgp {
             .map(|_| Ok(SbgpEntry { sample_count: reader.u32()?, group_description_index: reader.u32()? }))
             .collect::<Result<_>>()?;
         Ok(Self { grouping_type, grouping_type_parameter, entries })
+    }
+
+    /// The groups of this type that the samples of a `traf` or `stbl` are in.
+    ///
+    /// # Errors
+    /// When a box is cut off.
+    pub fn of(parent: &BoxNode, grouping_type: FourCc) -> Result<Option<Self>> {
+        for node in parent.all(b"sbgp") {
+            let sbgp = Self::parse(node.payload()).map_err(|error| error.at("sbgp"))?;
+            if sbgp.grouping_type == grouping_type {
+                return Ok(Some(sbgp));
+            }
+        }
+        Ok(None)
     }
 
     /// The payload: version 0 unless there is a parameter.

@@ -3,8 +3,9 @@
 use crate::base::bytes::Reader;
 use crate::base::{Error, FourCc, Kid, Result};
 
-use super::tenc::check_iv_size;
+use super::tenc::{Tenc, check_iv_size};
 use super::{check_count, full_box, write_full_box};
+use crate::isobmff::BoxNode;
 
 /// `sgpd` of grouping type `seig`: the protection of groups of samples.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,6 +64,15 @@ impl Sgpd {
         }
         let lengths = if version == 0 { Lengths::Absent } else { Lengths::Stated };
         Ok(Some(Self::parse_form(version, lengths, reader)?.0))
+    }
+
+    /// The groups of keys that a `traf` or `stbl` describes.
+    ///
+    /// # Errors
+    /// When the box is cut off.
+    pub fn of(parent: &BoxNode) -> Result<Option<Self>> {
+        let found = parent.all(b"sgpd").map(|node| Self::parse(node.payload())).find_map(Result::transpose);
+        found.transpose().map_err(|error| error.at("sgpd"))
     }
 
     /// Reads what follows `grouping_type`; also says how many bytes are left.
@@ -142,6 +152,19 @@ impl CencSampleEncryptionInformationGroupEntry {
             kid,
             constant_iv,
         })
+    }
+
+    /// The same parameters as those of a track; `version` is that of the track's `tenc`.
+    pub fn tenc(&self, version: u8) -> Tenc {
+        Tenc {
+            version,
+            default_crypt_byte_block: self.crypt_byte_block,
+            default_skip_byte_block: self.skip_byte_block,
+            default_is_protected: self.is_protected,
+            default_per_sample_iv_size: self.per_sample_iv_size,
+            default_kid: self.kid,
+            default_constant_iv: self.constant_iv.clone(),
+        }
     }
 
     /// The entry's bytes.
