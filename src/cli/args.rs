@@ -67,11 +67,14 @@ pub(super) struct PackArgs {
     /// Output folder; it appears when everything in it is whole
     #[arg(long, value_name = "DIR")]
     pub(super) out: PathBuf,
-    /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey
+    /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey; or simpleaes, AES-128 of whole segments
     #[arg(long, value_name = "LIST")]
     pub(super) drm: String,
     #[command(flatten)]
     pub(super) job: JobArgs,
+    /// Write the 16-byte keys of --drm simpleaes here, {kid} replaced; its name is the key URI unless one is given
+    #[arg(long, value_name = "PATH")]
+    pub(super) write_key_file: Option<String>,
     /// Replace the output folder when the new one is whole
     #[arg(long)]
     pub(super) overwrite: bool,
@@ -115,6 +118,12 @@ pub(super) struct JobArgs {
     /// FairPlay URI; {kid} {kid_guid} {iv} {content_id} {track} are replaced
     #[arg(long, value_name = "T", default_value = "skd://{kid}")]
     pub(super) skd_template: String,
+    /// Address of the key of --drm simpleaes, the same words replaced; relative to INPUT
+    #[arg(long, value_name = "T")]
+    pub(super) key_uri: Option<String>,
+    /// Encrypt the initialization segments of --drm simpleaes too
+    #[arg(long)]
+    pub(super) encrypt_init: bool,
     /// Protect picture tracks of MP4 inputs whole when their codec is not known, instead of refusing them
     #[arg(long)]
     pub(super) allow_full_sample: bool,

@@ -176,7 +176,7 @@ fn test_request(args: &KeysArgs, systems: &str) -> Result<Document> {
         system.request(&mut entry, &kinds);
         entry
     });
-    Ok(request(asset, scheme.fourcc, &[wanted], entries.collect()))
+    Ok(request(asset, Some(scheme.fourcc), &[wanted], entries.collect()))
 }
 
 #[cfg(test)]
@@ -206,7 +206,7 @@ mod tests {
             video: None,
             audio: None,
         };
-        let document = request("a", FourCc(*b"cbcs"), &[wanted], Vec::new());
+        let document = request("a", Some(FourCc(*b"cbcs")), &[wanted], Vec::new());
         let server =
             Speke::new("https://keys.example/?ticket=marked", Vec::new(), SpekeVersion::V2_0).unwrap();
         for (says, step) in

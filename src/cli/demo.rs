@@ -1,7 +1,6 @@
 //! `drm-pack demo`: the whole way on the bundled clip, step by step, in a form that teaches.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
@@ -21,6 +20,7 @@ use crate::server::{Running, Settings, start};
 use crate::verify::{Clear, VerifyJob, verify};
 
 use super::args::DemoArgs;
+use super::key_files::Remember;
 use super::key_server::players;
 use super::output::{line, note, report as report_text};
 use super::pack::locate;
@@ -68,7 +68,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<()> {
     line(&format!(
         "\n3. Packing. {DRM}, cbcs, preset1: one key for each rendition, asked for over SPEKE 2.0."
     ));
-    let keys = Remember { server: &vendor, document: Mutex::new(None) };
+    let keys = Remember::new(&vendor);
     let packed = work.path.join("packed");
     let report = pack(&clip, &packed, &Wanted::default(), &keys, &http)?;
     for text in report_text(&report, &packed).lines() {
@@ -82,7 +82,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<()> {
 
     line("\n5. Decrypting again, with the keys that the server gave.");
     let decrypted = work.path.join("decrypted");
-    let document = keys.document.into_inner().ok().flatten().unwrap_or_default();
+    let document = keys.into_document();
     decrypt_again(&packed.join("master.m3u8"), &decrypted, &document)?;
 
     line("\n6. Comparing every sample with the source.");
@@ -157,22 +157,6 @@ fn vendor(args: &DemoArgs, work: &Path) -> Result<(Running, Account)> {
         password: password(),
     };
     Ok((server, account))
-}
-
-/// A key server whose last answer is kept for the way back.
-struct Remember<'a> {
-    server: &'a DrmToday,
-    document: Mutex<Option<Document>>,
-}
-
-impl KeyServer for Remember<'_> {
-    fn exchange(&self, http: &dyn Http, request: Document) -> Result<Document> {
-        let answer = self.server.exchange(http, request)?;
-        if let Ok(mut document) = self.document.lock() {
-            *document = Some(answer.clone());
-        }
-        Ok(answer)
-    }
 }
 
 /// How the clip is packed.

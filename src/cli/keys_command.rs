@@ -156,7 +156,7 @@ mod tests {
                 audio: (*track_type == "AUDIO").then(AudioFilter::default),
             })
             .collect();
-        let mut document = request("content", FourCc(*b"cbcs"), &wanted, Vec::new());
+        let mut document = request("content", Some(FourCc(*b"cbcs")), &wanted, Vec::new());
         for key in &mut document.content_keys {
             key.value = Some(Secret::new([0x0a; 16]));
         }

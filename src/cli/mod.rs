@@ -7,6 +7,7 @@ mod decrypt;
 #[cfg(feature = "server")]
 mod demo;
 mod inspect;
+mod key_files;
 #[cfg(feature = "server")]
 mod key_server;
 mod key_url;

@@ -7,6 +7,7 @@ use crate::job::{Env, Format, Job, Layout, run as run_job};
 use crate::package::Preset;
 
 use super::args::{JobArgs, LayoutArg, PackArgs, PresetArg};
+use super::key_files::{KeyFiles, Remember};
 use super::keys::{http_client, key_server};
 use super::output::{Progress, finish, key_warnings, note};
 
@@ -15,7 +16,8 @@ pub(super) fn run(args: &PackArgs) -> Result<()> {
     if args.keys.dev_keys.is_some() {
         note("warning: --dev-keys derives keys from a seed that stands on the command line: for tests only");
     }
-    let job = job(&args.inputs, &args.drm, &args.job, limit)?;
+    let mut job = job(&args.inputs, &args.drm, &args.job, limit)?;
+    let key_file = args.write_key_file.as_deref().map(|path| KeyFiles::at(path, &mut job)).transpose()?;
     if job.resource_id.is_none() && (args.keys.drmtoday || args.keys.key_server_url.is_some()) {
         note(
             "warning: no --resource-id: the input's name serves, and titles of one name would share their keys",
@@ -23,20 +25,24 @@ pub(super) fn run(args: &PackArgs) -> Result<()> {
     }
     let output = OutputDirectory::begin(&args.out, overwrite(args.overwrite))?;
     let progress = Progress::new();
+    let keys = Remember::new(keys.as_ref());
     let report = run_job(
         &job,
         &Env {
             locate: &locate,
             output: &output.store(),
-            keys: keys.as_ref(),
+            keys: &keys,
             http: &http_client(&args.keys.http)?,
             random: &SystemRandom,
             observe: &|event| progress.observe(event),
         },
     );
-    key_warnings(keys.as_ref());
+    key_warnings(keys.server);
     let report = report?;
     output.publish()?;
+    if let Some(files) = key_file {
+        files.write(&keys.into_document(), &report, overwrite(args.overwrite))?;
+    }
     finish(&report, &args.out, args.json);
     Ok(())
 }
@@ -90,6 +96,8 @@ pub(super) fn job(inputs: &[String], drm: &str, args: &JobArgs, limit: Option<us
         }),
         segment_duration: args.segment_duration,
         skd_template: args.skd_template.clone(),
+        key_uri: args.key_uri.clone(),
+        encrypt_init: args.encrypt_init,
         allow_full_sample: args.allow_full_sample,
         max_substreams: args.max_substreams.or(limit),
         clear_lead: args.clear_lead,

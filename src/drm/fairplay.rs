@@ -76,7 +76,7 @@ impl System for FairPlay {
         let Some(method) = scheme.hls_method else {
             return Err(Error::unsupported(format!("{} in a playlist", scheme.name)));
         };
-        let uri = template::expand(signal.skd_template, signal)?;
+        let uri = template::expand(signal.skd_template, &signal.into())?;
         let line = format!(
             "METHOD={method},URI=\"{uri}\",KEYFORMAT=\"com.apple.streamingkeydelivery\",KEYFORMATVERSIONS=\"1\""
         );

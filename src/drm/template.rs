@@ -1,11 +1,34 @@
 //! Key URI templates — the `URI` attribute of `EXT-X-KEY`, RFC 8216bis §4.4.4.4.
 
 use crate::base::id::hex;
-use crate::base::{Error, Result};
+use crate::base::{Error, Kid, Result};
 
 use super::Signal;
 
 const PLACEHOLDERS: &str = "{kid} {kid_guid} {iv} {content_id} {track}";
+
+/// What placeholders stand for.
+pub struct UriValues<'a> {
+    /// `{kid}`, and `{kid_guid}` with hyphens.
+    pub kid: Kid,
+    /// `{iv}`.
+    pub iv: Option<[u8; 16]>,
+    /// `{content_id}`.
+    pub content_id: &'a str,
+    /// `{track}`, the first track under the key.
+    pub track: &'a str,
+}
+
+impl<'a> From<&Signal<'a>> for UriValues<'a> {
+    fn from(signal: &Signal<'a>) -> Self {
+        Self {
+            kid: signal.key.kid,
+            iv: signal.key.explicit_iv,
+            content_id: signal.content_id,
+            track: signal.track,
+        }
+    }
+}
 
 /// A piece of a template.
 #[derive(Clone, Copy)]
@@ -43,25 +66,25 @@ pub fn is_per_key(template: &str) -> Result<bool> {
 ///
 /// # Errors
 /// When a placeholder is unknown, the key has no IV for `{iv}`, or a character cannot stand in the attribute.
-pub fn expand(template: &str, signal: &Signal<'_>) -> Result<String> {
+pub fn expand(template: &str, values: &UriValues<'_>) -> Result<String> {
     let mut uri = String::new();
     for piece in pieces(template)? {
         match piece {
             Piece::Text(text) => uri.push_str(text),
-            Piece::Placeholder("kid") => uri.push_str(&signal.key.kid.hex()),
-            Piece::Placeholder("kid_guid") => uri.push_str(&signal.key.kid.to_string()),
-            Piece::Placeholder("iv") => uri.push_str(&iv(signal)?),
-            Piece::Placeholder("content_id") => uri.push_str(signal.content_id),
-            Piece::Placeholder("track") => uri.push_str(signal.track),
+            Piece::Placeholder("kid") => uri.push_str(&values.kid.hex()),
+            Piece::Placeholder("kid_guid") => uri.push_str(&values.kid.to_string()),
+            Piece::Placeholder("iv") => uri.push_str(&iv(values)?),
+            Piece::Placeholder("content_id") => uri.push_str(values.content_id),
+            Piece::Placeholder("track") => uri.push_str(values.track),
             Piece::Placeholder(name) => return Err(unknown(name)),
         }
     }
     attribute_text(&uri).map(str::to_owned)
 }
 
-fn iv(signal: &Signal<'_>) -> Result<String> {
-    let iv = signal.key.explicit_iv.ok_or_else(|| {
-        Error::keys(format!("key {} has no IV, the key URI template has {{iv}}", signal.key.kid))
+fn iv(values: &UriValues<'_>) -> Result<String> {
+    let iv = values.iv.ok_or_else(|| {
+        Error::keys(format!("key {} has no IV, the key URI template has {{iv}}", values.kid))
     })?;
     Ok(hex(&iv))
 }
@@ -103,7 +126,7 @@ mod tests {
         let key = key();
         let signal = signal(&key, "cbcs");
         assert_eq!(
-            expand("skd://{kid}/{kid_guid}:{iv}?c={content_id}&t={track}", &signal).unwrap(),
+            expand("skd://{kid}/{kid_guid}:{iv}?c={content_id}&t={track}", &(&signal).into()).unwrap(),
             "skd://31323334353637383930313233343536/31323334-3536-3738-3930-313233343536:\
              000102030405060708090a0b0c0d0e0f?c=asset-1&t=v1"
         );
@@ -114,7 +137,7 @@ mod tests {
         let key = key();
         for template in ["", "skd://{kid", "skd://{key}", "skd://\"{kid}", "skd://{kid}\n"] {
             assert!(check(template).is_err(), "{template:?}");
-            assert!(expand(template, &signal(&key, "cbcs")).is_err(), "{template:?}");
+            assert!(expand(template, &(&signal(&key, "cbcs")).into()).is_err(), "{template:?}");
         }
     }
 

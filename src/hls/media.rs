@@ -14,7 +14,7 @@ use crate::base::{Error, Result};
 pub use super::write_media::{MediaPlaylist, Resource, write};
 
 /// Tags that belong to the media segment behind them: §4.4.4; dates stand among them.
-const SEGMENT_TAGS: &[&str] = &[
+pub(super) const SEGMENT_TAGS: &[&str] = &[
     "EXTINF",
     "EXT-X-BITRATE",
     "EXT-X-BYTERANGE",

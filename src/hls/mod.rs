@@ -13,6 +13,7 @@ mod line;
 pub mod media;
 pub mod multivariant;
 mod version;
+pub mod whole_segments;
 mod write_media;
 mod write_multivariant;
 

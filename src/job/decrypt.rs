@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use crate::base::env::Store;
 use crate::base::{Error, Result};
+use crate::drm::ManifestKind;
 use crate::isobmff::track::trexes;
 use crate::package::{Decrypt, FindKey, rewrite};
 
@@ -14,6 +15,7 @@ use super::files::{ProtectedPackage, copy};
 use super::package::{Expect, Package, Rendition};
 use super::report::{OutputReport, Report};
 use super::run::{Manifests, input_kind, read_package};
+use super::whole_segments_decrypt;
 
 /// What `decrypt` is asked to do.
 pub struct DecryptJob<'a> {
@@ -34,6 +36,11 @@ pub fn decrypt(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<Report> {
     if let (Some(kind), Some(input)) = (kind, job.inputs.first()) {
         (env.observe)(Event::Step("decrypting"));
         let (store, name) = (env.locate)(input)?;
+        if kind == ManifestKind::Hls && whole_segments_decrypt::has_whole_segments(store.as_ref(), &name)? {
+            let mut report = whole_segments_decrypt::decrypt(store.as_ref(), &name, job.find_key, env)?;
+            report.elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+            return Ok(report);
+        }
         let (package, manifests) = read_package(kind, store.as_ref(), &name, Expect::Protected)?;
         let mut done = decrypt_package(&package, store.as_ref(), job.find_key, env)?;
         let outputs = match manifests {

@@ -27,33 +27,42 @@ struct MediaPlaylist {
 
 /// Reads a multivariant or media playlist and everything it names.
 pub(super) fn read(store: &dyn Store, name: &str, expect: Expect) -> Result<(Package, HlsManifests)> {
-    let playlist = parse(store, name)?;
     let mut package = Package::default();
-    let mut manifests = HlsManifests { multivariant: None, media: Vec::new() };
-    match playlist.kind().map_err(|error| error.at(name))? {
-        PlaylistKind::Media => {
-            let media = media_playlist(store, &mut package, name, playlist, (Content::Media, expect))?;
-            manifests.media.push(media);
-        }
-        PlaylistKind::Multivariant => {
-            refuse_keys(&multivariant::session_keys(&playlist)?, name, expect)?;
-            for rendition in multivariant::renditions(&playlist).map_err(|error| error.at(name))? {
-                let media_name = resolve(name, &rendition.uri).map_err(|error| error.at(name))?;
-                if manifests.media.iter().any(|known| known.name == media_name) {
-                    continue;
-                }
-                let content = match &rendition.kind {
-                    RenditionKind::Media(kind) if kind == "SUBTITLES" => Content::Text,
-                    _ => Content::Media,
-                };
-                let playlist = parse(store, &media_name)?;
-                let content = (content, expect);
-                manifests.media.push(media_playlist(store, &mut package, &media_name, playlist, content)?);
-            }
-            manifests.multivariant = Some((name.to_owned(), playlist));
-        }
+    let (multivariant, playlists) = playlists(store, name)?;
+    if let Some((name, playlist)) = &multivariant {
+        refuse_keys(&multivariant::session_keys(playlist)?, name, expect)?;
     }
-    Ok((package, manifests))
+    let mut media = Vec::new();
+    for (name, content, playlist) in playlists {
+        media.push(media_playlist(store, &mut package, &name, playlist, (content, expect))?);
+    }
+    Ok((package, HlsManifests { multivariant, media }))
+}
+
+/// The playlists of a presentation.
+pub(super) type Playlists = (Option<(String, Playlist)>, Vec<(String, Content, Playlist)>);
+
+/// Reads a multivariant playlist and every media playlist that it names, each once, or a media playlist alone.
+pub(super) fn playlists(store: &dyn Store, name: &str) -> Result<Playlists> {
+    let playlist = parse(store, name)?;
+    if playlist.kind().map_err(|error| error.at(name))? == PlaylistKind::Media {
+        return Ok((None, vec![(name.to_owned(), Content::Media, playlist)]));
+    }
+    let mut media: Vec<(String, Content, Playlist)> = Vec::new();
+    for rendition in multivariant::renditions(&playlist).map_err(|error| error.at(name))? {
+        let media_name = resolve(name, &rendition.uri).map_err(|error| error.at(name))?;
+        if media.iter().any(|(known, ..)| *known == media_name) {
+            continue;
+        }
+        let content = match &rendition.kind {
+            RenditionKind::Media(kind) if kind == "SUBTITLES" => Content::Text,
+            RenditionKind::Media(kind) if kind == "AUDIO" => Content::Audio,
+            _ => Content::Media,
+        };
+        let playlist = parse(store, &media_name)?;
+        media.push((media_name, content, playlist));
+    }
+    Ok((Some((name.to_owned(), playlist)), media))
 }
 
 fn parse(store: &dyn Store, name: &str) -> Result<Playlist> {
@@ -62,8 +71,12 @@ fn parse(store: &dyn Store, name: &str) -> Result<Playlist> {
 
 /// What a playlist's segments are.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Content {
+pub(super) enum Content {
+    /// Pictures, or pictures and sound.
     Media,
+    /// Sound alone.
+    Audio,
+    /// Text.
     Text,
 }
 
@@ -117,7 +130,7 @@ fn media_playlist(
             ))
             .clause("RFC 8216bis §3.1.2")
             .at(name)
-            .hint("MPEG-TS and packed audio are not protected yet"));
+            .hint("MPEG-TS and packed audio are encrypted whole, with --drm simpleaes"));
         };
         let init = resolve(name, &map.uri).map_err(at)?;
         let rendition =

@@ -9,10 +9,13 @@ mod mp4;
 mod mp4_files;
 mod mp4_manifests;
 mod package;
+mod parts;
 mod plan;
 mod report;
 mod rules;
 mod run;
+mod whole_segments;
+mod whole_segments_decrypt;
 
 pub use decrypt::{DecryptJob, decrypt};
 pub use env::{Env, Event, Locate};

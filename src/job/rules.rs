@@ -8,11 +8,17 @@ use serde::{Deserialize, Serialize};
 use crate::base::id::parse_16;
 use crate::base::{Error, Result};
 use crate::codec::TrackKind;
-use crate::drm::{self, ManifestKind, System};
+use crate::drm::{self, ManifestKind, System, template};
+use crate::hls::whole_segments::Maps;
 use crate::keys::Contract;
-use crate::package::{Assignment, Intent, KeyRule, Preset, Schedule};
+use crate::package::{Assignment, Intent, KeyRule, Phase, Preset, Schedule};
 use crate::protect::Scheme;
 use crate::protect::scheme::SCHEMES;
+
+use super::run::package_kind;
+
+/// The word of `--drm` for whole segments in AES-128.
+pub(super) const WHOLE_SEGMENTS: &str = "simpleaes";
 
 /// Longest resource id, in characters.
 const MAX_RESOURCE_ID: usize = 128;
@@ -49,6 +55,10 @@ pub struct Job {
     pub segment_duration: f64,
     /// Template of key URIs.
     pub skd_template: String,
+    /// Template of the key URIs of whole segments in AES-128.
+    pub key_uri: Option<String>,
+    /// Whether media initialization sections are encrypted with whole segments.
+    pub encrypt_init: bool,
     /// Whether picture tracks of MP4 inputs whose codec is not known are protected whole.
     pub allow_full_sample: bool,
     /// Most substreams that the vendor takes.
@@ -74,6 +84,8 @@ impl Default for Job {
             layout: None,
             segment_duration: 6.0,
             skd_template: "skd://{kid}".into(),
+            key_uri: None,
+            encrypt_init: false,
             allow_full_sample: false,
             max_substreams: None,
             clear_lead: 0.0,
@@ -128,25 +140,17 @@ impl Rules {
     /// Checks everything that can be known before the input is read. `package` is the kind of manifest that
     /// the input is, `None` for MP4 files.
     pub(super) fn check(job: &Job, package: Option<ManifestKind>) -> Result<Self> {
-        if job.drm == "simpleaes" {
-            return Err(Error::unsupported(
-                "encryption of whole segments (--drm simpleaes) is not there yet",
-            ));
+        if job.drm == WHOLE_SEGMENTS {
+            return Err(Error::unsupported(format!("--drm {WHOLE_SEGMENTS} is done by pack only"))
+                .hint("there is one request for the keys, and no signaling but their URIs"));
         }
         let systems = drm::parse_list(&job.drm)?;
         let scheme = scheme(job.scheme.as_deref(), &systems)?;
-        let vector = job
-            .vector
-            .as_deref()
-            .map(|text| {
-                parse_16(text).filter(|_| text.len() == 32).ok_or_else(|| {
-                    Error::usage(format!(
-                        "vector {text:?} has {} characters, expected 32 hex digits",
-                        text.len()
-                    ))
-                })
-            })
-            .transpose()?;
+        let vector = vector(job)?;
+        if job.key_uri.is_some() || job.encrypt_init {
+            return Err(Error::usage(format!("--key-uri and --encrypt-init are for --drm {WHOLE_SEGMENTS}"))
+                .hint("the URIs of other systems have --skd-template"));
+        }
         if !(job.segment_duration > 0.0 && job.segment_duration <= 3600.0) {
             return Err(Error::usage(format!(
                 "segment duration {}, expected more than 0 and at most 3600 seconds",
@@ -198,14 +202,91 @@ impl Rules {
         if substreams == 0 {
             return Err(Error::input("the input has no track that can be protected"));
         }
-        if let Some(limit) = job.max_substreams.filter(|limit| substreams > *limit) {
-            return Err(Error::usage(format!(
-                "{substreams} encrypted substreams, the key server takes {limit}"
-            ))
-            .hint("leave out renditions, or raise --max-substreams if your vendor takes more"));
-        }
+        check_limit(job.max_substreams, substreams)?;
         self.systems.iter().try_for_each(|system| system.check_template(&job.skd_template, keys))
     }
+}
+
+/// A job that encrypts whole segments and keeps the rules.
+pub(super) struct WholeRules {
+    pub(super) content_id: String,
+    pub(super) vector: Option<[u8; 16]>,
+    pub(super) preset: Preset,
+    pub(super) schedule: Schedule,
+    pub(super) key_uri: String,
+    pub(super) maps: Maps,
+    max_substreams: Option<usize>,
+}
+
+impl WholeRules {
+    /// Checks everything that can be known before the input is read.
+    pub(super) fn check(job: &Job) -> Result<Self> {
+        let refused = |what: &str| Error::usage(format!("--drm {WHOLE_SEGMENTS} with {what}"));
+        let is_playlist = |input: &String| package_kind(input) == Some(ManifestKind::Hls);
+        if job.inputs.len() != 1 || !job.inputs.iter().all(is_playlist) {
+            return Err(refused("an input that is not one playlist")
+                .clause("RFC 8216bis §4.4.4.4")
+                .hint("whole segments are encrypted in HLS only: give an .m3u8"));
+        }
+        if job.scheme.is_some() || job.formats.is_some() || job.layout.is_some() {
+            return Err(refused("--scheme, --format or --layout").hint("it has none of these"));
+        }
+        if job.video_preset.is_some() || job.audio_preset.is_some() {
+            return Err(refused("a contract").hint("give --preset"));
+        }
+        let key_uri = job.key_uri.clone().ok_or_else(|| {
+            refused("no key URI")
+                .hint("give --key-uri with the address at which players get the key, or --write-key-file")
+        })?;
+        template::check(&key_uri)?;
+        Ok(Self {
+            content_id: content_id(job)?,
+            vector: vector(job)?,
+            preset: job.preset,
+            schedule: schedule(job)?,
+            key_uri,
+            maps: if job.encrypt_init { Maps::Encrypted } else { Maps::Clear },
+            max_substreams: job.max_substreams,
+        })
+    }
+
+    /// Checks what depends on the playlists, before any key is fetched.
+    pub(super) fn check_keys(&self, substreams: usize, keys: usize) -> Result<()> {
+        check_limit(self.max_substreams, substreams)?;
+        if keys > 1 && !template::is_per_key(&self.key_uri)? {
+            return Err(
+                Error::usage(format!("one key URI for {keys} keys")).hint("use {kid} in the template")
+            );
+        }
+        Ok(())
+    }
+
+    /// What protects the segment of this number that begins after so many seconds.
+    pub(super) fn phase(&self, number: u32, begins: f64) -> Phase {
+        let elapsed = Duration::try_from_secs_f64(begins).unwrap_or(Duration::MAX);
+        let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        self.schedule.phase(number, milliseconds, 1000)
+    }
+}
+
+/// More substreams than the vendor takes are an error.
+fn check_limit(limit: Option<usize>, substreams: usize) -> Result<()> {
+    match limit.filter(|limit| substreams > *limit) {
+        Some(limit) => {
+            Err(Error::usage(format!("{substreams} encrypted substreams, the key server takes {limit}"))
+                .hint("leave out renditions, or raise --max-substreams if your vendor takes more"))
+        }
+        None => Ok(()),
+    }
+}
+
+fn vector(job: &Job) -> Result<Option<[u8; 16]>> {
+    let parse = |text: &str| {
+        parse_16(text).filter(|_| text.len() == 32).ok_or_else(|| {
+            Error::usage(format!("vector {text:?} has {} characters, expected 32 hex digits", text.len()))
+        })
+    };
+    job.vector.as_deref().map(parse).transpose()
 }
 
 /// Clear lead and crypto periods.

@@ -15,7 +15,8 @@ use super::hls::{self, HlsManifests};
 use super::mp4;
 use super::package::{Expect, Package};
 use super::report::{KeyRotation, Report};
-use super::rules::{Job, Rules};
+use super::rules::{Job, Rules, WHOLE_SEGMENTS};
+use super::whole_segments;
 
 /// The manifests of a package.
 pub(super) enum Manifests {
@@ -41,6 +42,9 @@ pub(super) fn package_kind(input: &str) -> Option<ManifestKind> {
 /// # Errors
 /// Of every kind; the output store then holds no manifest.
 pub fn run(job: &Job, env: &Env<'_>) -> Result<Report> {
+    if job.drm == WHOLE_SEGMENTS {
+        return whole_segments::run(job, env);
+    }
     let start = Instant::now();
     let kind = input_kind(&job.inputs)?;
     let rules = Rules::check(job, kind)?;

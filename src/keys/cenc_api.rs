@@ -303,7 +303,7 @@ mod tests {
     fn two() -> Document {
         let wanted = [wanted("VIDEO_1", Some(640 * 360)), wanted("SOUND", None)];
         let systems = wanted.iter().map(|wanted| DrmSystem::new(SYSTEM, wanted.kid)).collect();
-        request("drm-pack", FourCc(*b"cbcs"), &wanted, systems)
+        request("drm-pack", Some(FourCc(*b"cbcs")), &wanted, systems)
     }
 
     fn good() -> String {
@@ -344,11 +344,11 @@ mod tests {
     #[test]
     fn pictures_go_by_their_pixels_and_a_type_has_one_key() {
         for (pixels, name) in [(589_824, "SD"), (589_825, "HD"), (2_073_601, "UHD1"), (8_847_361, "UHD2")] {
-            let asked = request("c", FourCc(*b"cenc"), &[wanted("VIDEO_1", Some(pixels))], Vec::new());
+            let asked = request("c", Some(FourCc(*b"cenc")), &[wanted("VIDEO_1", Some(pixels))], Vec::new());
             assert_eq!(track_types(&asked).unwrap(), [name]);
         }
         let same = [wanted("VIDEO_1", Some(1)), wanted("ANOTHER_2", Some(2))];
-        let error = track_types(&request("c", FourCc(*b"cenc"), &same, Vec::new())).unwrap_err();
+        let error = track_types(&request("c", Some(FourCc(*b"cenc")), &same, Vec::new())).unwrap_err();
         assert_eq!(error.kind(), Kind::Usage);
     }
 

@@ -261,7 +261,7 @@ mod tests {
             system
         });
         let wanted = [wanted(1, "VIDEO"), wanted(2, "AUDIO")];
-        request("content", FourCc(*b"cbcs"), &wanted, systems.to_vec())
+        request("content", Some(FourCc(*b"cbcs")), &wanted, systems.to_vec())
     }
 
     fn filled(request: &Document) -> Document {

@@ -94,7 +94,7 @@ mod tests {
             video: None,
             audio: None,
         });
-        let request = request("content", FourCc(*b"cbcs"), &wanted, Vec::new());
+        let request = request("content", Some(FourCc(*b"cbcs")), &wanted, Vec::new());
         let keys = DevKeys::new("marked");
         let answer = keys.exchange(&Script::new(Vec::new()), request).unwrap();
         assert!(answer.content_keys.iter().all(|key| key.value.is_some()));

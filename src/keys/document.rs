@@ -196,7 +196,7 @@ mod tests {
     }
 
     fn kids(wanted: &[Wanted]) -> Result<Vec<u8>> {
-        let request = request("c", FourCc(*b"cenc"), wanted, Vec::new());
+        let request = request("c", Some(FourCc(*b"cenc")), wanted, Vec::new());
         let answer = file().exchange(&Script::new(Vec::new()), request)?;
         assert!(answer.content_keys.iter().all(|key| key.value.is_some()));
         Ok(answer.content_keys.iter().map(|key| key.kid.bytes()[0]).collect())
@@ -218,7 +218,7 @@ mod tests {
             ..ContentKeyUsageRule::new(kid(0xb0))
         });
         let tracks = [wanted(1, "v1", Some(10), None), wanted(2, "a1", None, Some(2))];
-        let request = || request("c", FourCc(*b"cenc"), &tracks, Vec::new());
+        let request = || request("c", Some(FourCc(*b"cenc")), &tracks, Vec::new());
         let script = Script::new(Vec::new());
         let lax = CpixFile::new(document.clone(), Strictness::Speke);
         let answer = lax.exchange(&script, request()).unwrap();

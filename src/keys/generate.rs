@@ -97,7 +97,7 @@ mod tests {
                 audio: (*side == 'a').then_some(AudioFilter { min_channels: *min, max_channels: *max }),
             })
             .collect();
-        request("content", FourCc(*b"cbcs"), &wanted, Vec::new())
+        request("content", Some(FourCc(*b"cbcs")), &wanted, Vec::new())
     }
 
     fn server() -> Document {

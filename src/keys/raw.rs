@@ -202,7 +202,7 @@ mod tests {
                 audio: None,
             })
             .collect();
-        request("content", FourCc(*b"cenc"), &wanted, Vec::new())
+        request("content", Some(FourCc(*b"cenc")), &wanted, Vec::new())
     }
 
     fn exchange(file: &str, track_types: &[&str]) -> Result<Document> {

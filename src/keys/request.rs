@@ -23,14 +23,19 @@ pub struct Wanted {
     pub audio: Option<AudioFilter>,
 }
 
-/// Builds the request for these keys; all are of one scheme.
+/// Builds the request for these keys; all are of one scheme, or of none when whole segments are encrypted.
 ///
 /// `drm_systems` says what each DRM system wants to be told about each key: an empty value asks for it.
-pub fn request(content_id: &str, scheme: FourCc, wanted: &[Wanted], drm_systems: Vec<DrmSystem>) -> Document {
+pub fn request(
+    content_id: &str,
+    scheme: Option<FourCc>,
+    wanted: &[Wanted],
+    drm_systems: Vec<DrmSystem>,
+) -> Document {
     let content_keys = wanted.iter().map(|wanted| ContentKey {
         id: wanted.id.clone(),
         explicit_iv: wanted.explicit_iv,
-        common_encryption_scheme: Some(scheme),
+        common_encryption_scheme: scheme,
         ..ContentKey::new(wanted.kid)
     });
     let usage_rules = wanted.iter().map(|wanted| ContentKeyUsageRule {

@@ -69,7 +69,7 @@ pub(crate) fn request_for_two() -> Document {
         video: (byte == 1).then(VideoFilter::default),
         audio: (byte == 2).then(AudioFilter::default),
     });
-    request("content", FourCc(*b"cbcs"), &wanted, Vec::new())
+    request("content", Some(FourCc(*b"cbcs")), &wanted, Vec::new())
 }
 
 /// The answer of a server whose keys are the bytes of the key ids.

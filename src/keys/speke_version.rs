@@ -211,7 +211,7 @@ mod tests {
         let mut with_uri = DrmSystem::new(SYSTEM, kid);
         with_uri.hls_signaling_data.media = Some(String::new());
         with_uri.hls_signaling_data.multivariant = Some(String::new());
-        request("content", FourCc(*b"cbcs"), &[wanted], vec![with_box, with_uri])
+        request("content", Some(FourCc(*b"cbcs")), &[wanted], vec![with_box, with_uri])
     }
 
     fn written(version: SpekeVersion) -> String {

@@ -28,7 +28,7 @@ pub use cmaf::{Cmaf, WrittenSegment};
 pub use decrypt::Decrypt;
 pub use offsets::OffsetMap;
 pub use packed_audio::{PackedAudioTotals, decrypt_packed_audio, packed_audio_facts, protect_packed_audio};
-pub use plan::{Intent, Plan, PlannedKey};
+pub use plan::{Intent, Plan, PlannedKey, key_request};
 pub use protect::{Protect, Totals};
 pub use rendition::{ProtectedRendition, random_access_fragments};
 pub use resource::{Changed, Edit, rewrite};

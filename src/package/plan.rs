@@ -15,7 +15,7 @@
 use std::collections::HashMap;
 
 use crate::base::env::Random;
-use crate::base::{Error, Kid, Result, Secret};
+use crate::base::{Error, FourCc, Kid, Result, Secret};
 use crate::codec::TrackKind;
 use crate::cpix::{ContentKey, ContentKeyPeriod, Document, DrmSystem};
 use crate::drm::{ManifestKind, Signal, System};
@@ -56,49 +56,62 @@ impl Intent<'_> {
     /// rule a filter for its own (SPEKE 2.0, key rotation); the keys of one period stand together.
     pub fn request(&self) -> Document {
         let periods = if self.schedule.rotate_every.is_some() { self.periods } else { 0 };
-        let numbers = (0..periods).map(Some).chain((periods == 0).then_some(None));
-        let wanted: Vec<_> = numbers
-            .flat_map(|period| self.keys.keys.iter().map(move |key| (period, key)))
-            .map(|(period, key)| Wanted {
-                id: key.id.as_ref().map(|id| match period {
-                    Some(period) => format!("{id}_{}", period_id(period)),
-                    None => id.clone(),
-                }),
-                kid: self.kid(key.id.as_deref().unwrap_or(&key.track_type), period),
-                explicit_iv: self.vector,
-                track_type: key.track_type.clone(),
-                video: key.video.clone(),
-                audio: key.audio.clone(),
-            })
-            .collect();
-        let mut systems = Vec::new();
-        for key in &wanted {
+        let scheme = (self.scheme.name, Some(self.scheme.fourcc));
+        let mut document = key_request(self.content_id, scheme, self.keys, self.vector, periods);
+        for key in &document.content_keys {
             for system in self.systems {
                 let mut entry = DrmSystem::new(system.system_id(), key.kid);
                 system.request(&mut entry, self.manifests);
-                systems.push(entry);
+                document.drm_systems.push(entry);
             }
-        }
-        let mut document = request(self.content_id, self.scheme.fourcc, &wanted, systems);
-        for period in 0..periods {
-            let rules = document.usage_rules.chunks_mut(self.keys.keys.len().max(1)).nth(period);
-            for rule in rules.into_iter().flatten() {
-                rule.key_period_filters = vec![period_id(period)];
-            }
-            document.periods.push(ContentKeyPeriod {
-                id: Some(period_id(period)),
-                index: i64::try_from(period).ok(),
-                ..ContentKeyPeriod::default()
-            });
         }
         document
     }
+}
 
-    fn kid(&self, track: &str, period: Option<usize>) -> Kid {
-        let period = period.map(|period| format!("@{period}")).unwrap_or_default();
-        let name = format!("drm-pack:{}:{}:{track}{period}", self.content_id, self.scheme.name);
-        Kid::new(*uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, name.as_bytes()).as_bytes())
+/// Asks for the keys of an assignment: `scheme` is the name that key ids depend on, and the scheme itself unless
+/// whole segments are encrypted; `periods` is 0 when keys do not change.
+pub fn key_request(
+    content_id: &str,
+    (name, scheme): (&str, Option<FourCc>),
+    keys: &Assignment,
+    vector: Option<[u8; 16]>,
+    periods: usize,
+) -> Document {
+    let numbers = (0..periods).map(Some).chain((periods == 0).then_some(None));
+    let wanted: Vec<_> = numbers
+        .flat_map(|period| keys.keys.iter().map(move |key| (period, key)))
+        .map(|(period, key)| Wanted {
+            id: key.id.as_ref().map(|id| match period {
+                Some(period) => format!("{id}_{}", period_id(period)),
+                None => id.clone(),
+            }),
+            kid: kid(content_id, name, key.id.as_deref().unwrap_or(&key.track_type), period),
+            explicit_iv: vector,
+            track_type: key.track_type.clone(),
+            video: key.video.clone(),
+            audio: key.audio.clone(),
+        })
+        .collect();
+    let mut document = request(content_id, scheme, &wanted, Vec::new());
+    for period in 0..periods {
+        let rules = document.usage_rules.chunks_mut(keys.keys.len().max(1)).nth(period);
+        for rule in rules.into_iter().flatten() {
+            rule.key_period_filters = vec![period_id(period)];
+        }
+        document.periods.push(ContentKeyPeriod {
+            id: Some(period_id(period)),
+            index: i64::try_from(period).ok(),
+            ..ContentKeyPeriod::default()
+        });
     }
+    document
+}
+
+fn kid(content_id: &str, scheme: &str, track: &str, period: Option<usize>) -> Kid {
+    let period = period.map(|period| format!("@{period}")).unwrap_or_default();
+    let name = format!("drm-pack:{content_id}:{scheme}:{track}{period}");
+    Kid::new(*uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, name.as_bytes()).as_bytes())
 }
 
 /// `ContentKeyPeriod/@id`.

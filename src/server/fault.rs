@@ -255,7 +255,7 @@ mod tests {
             system.request(&mut entry, &[ManifestKind::Dash]);
             entry
         });
-        cpix::write(&request("asset", SCHEMES[1].fourcc, &keys, systems.collect()))
+        cpix::write(&request("asset", Some(SCHEMES[1].fourcc), &keys, systems.collect()))
     }
 
     fn answer(fault: Fault) -> String {

@@ -40,7 +40,7 @@ pub(super) fn document(seed: &str, asset: &str, scheme: &Scheme) -> Result<Docum
             systems.push(entry);
         }
     }
-    let mut document = request(asset, scheme.fourcc, &wanted, systems);
+    let mut document = request(asset, Some(scheme.fourcc), &wanted, systems);
     speke::fill(&DevKeys::new(seed), &mut document, scheme)?;
     Ok(document)
 }

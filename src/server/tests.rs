@@ -93,7 +93,7 @@ fn document() -> String {
         system.request(&mut entry, &[drm::ManifestKind::Hls]);
         entry
     });
-    String::from_utf8(cpix::write(&request("asset-1", FourCc(*b"cbcs"), &[wanted], systems.collect())))
+    String::from_utf8(cpix::write(&request("asset-1", Some(FourCc(*b"cbcs")), &[wanted], systems.collect())))
         .unwrap()
 }
 

@@ -4,10 +4,18 @@ const CLIP = ["fixtures/clip/mp4/video_360.mp4", "fixtures/clip/mp4/video_180.mp
 const BOTH = { dash: ["shaka", "dashjs"], hls: ["shaka", "hlsjs"] };
 // dash.js asks for licenses by cenc:default_KID alone, which an MPD with changing keys must not have (DASH-IF IOP 6).
 const ROTATED = { dash: ["shaka"], hls: ["shaka", "hlsjs"] };
+// Whole segments in AES-128; the key file lies beside the playlists because the test says so.
+const SEED = ["--dev-keys", "browser"];
+const AES_128 = ["--drm", "simpleaes", "--write-key-file", "{out}/{kid}.key"];
+// Shaka Player holds the length of the deciphered bytes, which have no padding, against the range it asked for.
+const RANGES = { hls: ["hlsjs"] };
+const TS = ["-nostdin", "-v", "error", "-y", "-i", CLIP[1], "-i", CLIP[2], "-map", "0:v", "-map", "1:a", "-c", "copy", "-f", "hls",
+  "-hls_time", "2", "-hls_playlist_type", "vod", "-master_pl_name", "master.m3u8", "-hls_segment_filename", "{clear}/%d.ts", "{clear}/index.m3u8"];
 
 /**
  * name: folder under the media; pack: arguments of `drm-pack pack`; players: by kind of manifest;
- * rotates: there are more keys than the report names; withoutLicense: keys come by URI (AES-128). */
+ * rotates: there are more keys than the report names; withoutLicense: keys come by URI (AES-128);
+ * prepare: arguments of FFmpeg that make the input in {clear}; keys: where keys come from. */
 export const PACKS = [
   { name: "cenc-preset0", input: CLIP, pack: ["--drm", "widevine+playready+clearkey", "--scheme", "cenc"], players: BOTH },
   { name: "cenc-preset1", input: CLIP, pack: ["--drm", "widevine+playready+clearkey", "--scheme", "cenc", "--preset", "preset1"], players: BOTH },
@@ -19,6 +27,11 @@ export const PACKS = [
   { name: "cbcs-clear-lead", input: CLIP, pack: ["--drm", "clearkey", "--scheme", "cbcs", "--clear-lead", "2"], players: BOTH },
   { name: "cenc-rotation", input: CLIP, pack: ["--drm", "clearkey", "--scheme", "cenc", "--rotate-every", "1"], players: ROTATED, rotates: true },
   { name: "cbcs-rotation", input: CLIP, pack: ["--drm", "clearkey", "--scheme", "cbcs", "--rotate-every", "1"], players: ROTATED, rotates: true },
+  { name: "aes-128-fmp4", input: ["fixtures/clip/hls/master.m3u8"], pack: AES_128, keys: SEED, players: { hls: ["hlsjs", "shaka"] }, withoutLicense: true },
+  { name: "aes-128-fmp4-init", input: ["fixtures/clip/hls/master.m3u8"], pack: [...AES_128, "--encrypt-init"], keys: SEED, players: { hls: ["hlsjs", "shaka"] }, withoutLicense: true },
+  { name: "aes-128-fmp4-ranges", input: ["fixtures/clip/hls-byterange/master.m3u8"], pack: AES_128, keys: SEED, players: RANGES, withoutLicense: true },
+  { name: "aes-128-ts", input: ["{clear}/master.m3u8"], prepare: TS, pack: AES_128, keys: SEED, players: { hls: ["hlsjs", "shaka"] }, withoutLicense: true },
+  { name: "aes-128-ts-rotation", input: ["{clear}/master.m3u8"], prepare: TS, pack: [...AES_128, "--rotate-every", "1"], keys: SEED, players: { hls: ["hlsjs", "shaka"] }, withoutLicense: true },
 ];
 
 /** Where a key that is not the right one must fail: name of the pack, kind, player. */

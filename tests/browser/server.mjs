@@ -1,7 +1,7 @@
 // The key server under test, and packs made with its keys.
 
 import { spawn, execFile } from "node:child_process";
-import { mkdtempSync, rmSync, existsSync } from "node:fs";
+import { mkdtempSync, rmSync, existsSync, mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -41,9 +41,15 @@ export function mediaFolder() {
 }
 
 /** Packs and returns the report. */
-export async function pack({ name, input, pack }, server, media) {
+export async function pack({ name, input, pack, keys = ["--drmtoday"], prepare }, server, media) {
   const out = join(media, name);
   if (existsSync(out)) rmSync(out, { recursive: true });
-  const args = ["pack", ...input, "--out", out, "--segment-duration", "2", "--drmtoday", "--json", ...pack];
+  const clear = `${out}.clear`;
+  if (prepare) {
+    mkdirSync(clear, { recursive: true });
+    await run("ffmpeg", prepare.map((word) => word.replace("{clear}", clear)));
+  }
+  const words = [...input, "--out", out, "--segment-duration", "2", ...keys, "--json", ...pack];
+  const args = ["pack", ...words.map((word) => word.replace("{clear}", clear).replace("{out}", out))];
   return JSON.parse((await run(command, args, { env: server.env, maxBuffer: 1 << 26 })).stdout);
 }

@@ -36,3 +36,4 @@ mod trace;
 mod ts;
 mod verify;
 mod vp9_headers;
+mod whole_segments;

@@ -1,0 +1,62 @@
+//! Files that are written part by part, each part a segment by itself — RFC 8216bis §5.2.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+
+use crate::base::env::{Sink, Source};
+use crate::base::{Error, Result};
+
+/// Where the bytes of a range of a file went.
+pub(super) type Moved = HashMap<(String, u64, u64), Range<u64>>;
+
+/// A range of a file and where its bytes went.
+pub(super) type Move = ((u64, u64), Range<u64>);
+
+/// Writes the parts of a file one behind the other, each as `write` does it, and returns where each of them
+/// went; the whole file is `0..u64::MAX`.
+pub(super) fn write_parts<T>(
+    source: &dyn Source,
+    sink: &mut dyn Sink,
+    parts: &BTreeMap<Option<(u64, u64)>, T>,
+    write: impl Fn(&T, &dyn Source, &mut dyn Sink) -> Result<u64>,
+) -> Result<Vec<Move>> {
+    let (mut moved, mut position, mut behind) = (Vec::new(), 0, 0);
+    for (range, usage) in parts {
+        let (start, end) = range.unwrap_or((0, source.len()));
+        if start < behind {
+            return Err(Error::unsupported(format!("byte ranges overlap at byte {start}"))
+                .clause("RFC 8216bis §5.2")
+                .hint("a segment is encrypted by itself: leave the playlist out that names parts of it"));
+        }
+        behind = end;
+        if end > source.len() {
+            return Err(Error::input(format!(
+                "byte range {start}..{end}, the file has {} bytes",
+                source.len()
+            ))
+            .clause("RFC 8216bis §4.4.4.2"));
+        }
+        let part = Part { source, start, length: end - start };
+        let written = write(usage, &part, sink)?;
+        moved.push((range.unwrap_or((0, u64::MAX)), position..position + written));
+        position += written;
+    }
+    Ok(moved)
+}
+
+/// Some bytes of a source.
+struct Part<'a> {
+    source: &'a dyn Source,
+    start: u64,
+    length: u64,
+}
+
+impl Source for Part<'_> {
+    fn len(&self) -> u64 {
+        self.length
+    }
+
+    fn read_at(&self, position: u64, buffer: &mut [u8]) -> Result<()> {
+        self.source.read_at(self.start.saturating_add(position), buffer)
+    }
+}
