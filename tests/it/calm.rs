@@ -12,8 +12,9 @@ use drm_pack::base::{Error, Result};
 use drm_pack::io::SystemRandom;
 use drm_pack::job::{DecryptJob, Env, Job, decrypt, run};
 use drm_pack::keys::DevKeys;
+use drm_pack::verify::{VerifyJob, verify};
 
-use crate::pack::{SEED, files, job, key, packages};
+use crate::pack::{SEED, codec_files, files, job, key, packages};
 
 /// Mutations of each fixture.
 const MUTATIONS: u64 = 1000;
@@ -194,6 +195,16 @@ fn unpacks(env: &Env<'_>, job: Job) -> Result<()> {
     decrypt(&DecryptJob { inputs: job.inputs, find_key: &find_key }, env).map(drop)
 }
 
+/// Findings are as good as an error.
+fn verifies(env: &Env<'_>, job: Job) -> Result<()> {
+    let (store, _) = (env.locate)("")?;
+    let find_key = |kid| Some(key(kid));
+    let names = job.inputs;
+    let found =
+        verify(&VerifyJob { store: store.as_ref(), names, find_key: Some(&find_key), against: None })?;
+    if found.findings.passed() { Ok(()) } else { Err(Error::verification("findings")) }
+}
+
 /// Runs a job over [`MUTATIONS`] mutated copies of a folder, and over the folder as it is.
 fn mutated(folder: &Folder, name: &str, what: &dyn Fn(&Env<'_>, Job) -> Result<()>, job: &Job) {
     attempt(folder, name, what, job.clone()).unwrap();
@@ -223,7 +234,7 @@ fn inside() {
         let name = path.file_name().unwrap().to_str().unwrap();
         mutated(&folder, name, &packs, &job(&path, drm, "cbcs"));
     }
-    for path in files() {
+    for path in files().into_iter().chain(codec_files()) {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         let folder = Folder(BTreeMap::from([(name.clone(), Arc::new(fs::read(&path).unwrap()))]));
         mutated(&folder, &name, &packs, &job(&path, "widevine", "cenc"));
@@ -233,7 +244,14 @@ fn inside() {
         crate::pack::pack(&job(&path, drm, "cenc"), out.path()).unwrap();
         let name = path.file_name().unwrap().to_str().unwrap();
         mutated(&Folder::read(out.path()), name, &unpacks, &Job::default());
+        mutated(&Folder::read(out.path()), name, &verifies, &Job::default());
     }
+    let ts = crate::media::root().join("fixtures/clip/hls-ts/index.m3u8");
+    let whole = Job { drm: "simpleaes".into(), key_uri: Some("{kid}".into()), ..Job::default() };
+    mutated(&Folder::read(ts.parent().unwrap()), "index.m3u8", &packs, &whole);
+    let out = tempfile::tempdir().unwrap();
+    crate::pack::pack(&Job { inputs: vec![ts.to_str().unwrap().to_owned()], ..whole }, out.path()).unwrap();
+    mutated(&Folder::read(out.path()), "index.m3u8", &unpacks, &Job::default());
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     let peak: u64 = peak.trim().trim_end_matches("kB").trim().parse().unwrap();

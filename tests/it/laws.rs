@@ -14,20 +14,26 @@ use drm_pack::package::{Changed, Edit, Preset, rewrite};
 use drm_pack::protect::protected_entry;
 
 use crate::media::media_files;
-use crate::pack::{files, job, pack, packages, unpack};
+use crate::pack::{codec_files, files, job, pack, packages, unpack};
 
 const SCHEMES: [&str; 4] = ["cenc", "cbcs", "cens", "cbc1"];
 const PRESETS: [Preset; 2] = [Preset::Preset0, Preset::Preset1];
 
 /// Every case: input, DRM systems, scheme, preset.
 fn cases() -> Vec<(PathBuf, &'static str, &'static str, Preset)> {
-    let inputs = packages().into_iter().chain(files().into_iter().map(|file| (file, "widevine+playready")));
+    let inputs = files().into_iter().chain(codec_files()).map(|file| (file, "widevine+playready"));
+    let inputs = packages().into_iter().chain(inputs);
     inputs
         .flat_map(|(input, drm)| SCHEMES.map(|scheme| (input.clone(), drm, scheme)))
         .filter_map(|(input, drm, scheme)| {
             // Playlists have no word for these two, and one DRM system alone knows them.
             let is_rare = scheme == "cens" || scheme == "cbc1";
             let is_hls = input.extension().unwrap() == "m3u8";
+            // Its binding allows counter mode only.
+            let is_counter_only = input.ends_with("vp9.mp4") && (scheme == "cbcs" || scheme == "cbc1");
+            if is_counter_only {
+                return None;
+            }
             (!is_rare || !is_hls).then_some((input, if is_rare { "widevine" } else { drm }, scheme))
         })
         .flat_map(|(input, drm, scheme)| PRESETS.map(|preset| (input.clone(), drm, scheme, preset)))
@@ -263,7 +269,9 @@ fn under_one_key_no_iv_is_used_twice_also_with_a_fixed_vector() {
                 }
             }
         }
-        assert!(samples >= 200, "{}", input.display());
+        // A second of a codec has a dozen pictures at least.
+        let least = if input.parent().unwrap().ends_with("codecs") { 12 } else { 200 };
+        assert!(samples >= least, "{}", input.display());
         assert_eq!(seen.iter().map(|(kid, _)| kid).collect::<HashSet<_>>().len(), 1, "preset0 has one key");
     }
 }

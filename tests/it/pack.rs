@@ -40,6 +40,12 @@ pub(crate) fn files() -> Vec<PathBuf> {
     ["av.mp4", "av_faststart.mp4", "av_frag.mp4"].map(|name| clip.join(name)).to_vec()
 }
 
+/// One second of each codec.
+pub(crate) fn codec_files() -> Vec<PathBuf> {
+    let names = ["av1", "hevc", "avc_interlaced", "vp9", "ac3", "eac3", "opus", "flac", "mp3"];
+    names.map(|name| root().join(format!("fixtures/clip/codecs/{name}.mp4"))).to_vec()
+}
+
 /// A job on one input.
 pub(crate) fn job(input: &Path, drm: &str, scheme: &str) -> Job {
     Job {
