@@ -71,7 +71,8 @@ impl Block {
     /// The block of the URI at line `uri`; nothing before line `from` belongs to it.
     fn find(playlist: &Playlist, from: usize, uri: usize) -> Self {
         let mut block = Self { begin: uri, maps: None };
-        for (index, line) in playlist.lines().iter().enumerate().take(uri).skip(from) {
+        let lines = playlist.lines().get(from..uri).unwrap_or_default();
+        for (index, line) in (from..).zip(lines) {
             let LineKind::Tag { name, .. } = line.kind() else { continue };
             if name == "EXT-X-MAP" {
                 block.maps = Some((block.maps.map_or(index, |(first, _)| first), index));

@@ -145,7 +145,7 @@ fn calls_that_contradict_the_rules() {
         (vec!["--drm", "widevine+fairplay", key], 2, "fairplay cannot be signaled in DASH"),
         (vec!["--drm", "nothing", key], 2, "known are widevine"),
         (vec!["--drm", "widevine,widevine", key], 2, "twice"),
-        (vec!["--drm", "simpleaes", key], 4, "not there yet"),
+        (vec!["--drm", "simpleaes", key], 2, "whole segments are encrypted in HLS only"),
         (vec!["--drm", "widevine", "--scheme", "xyz", key], 4, "supported are cenc, cbcs"),
         (vec!["--drm", "widevine", "--resource-id", "a b", key], 2, "resource id"),
         (vec!["--drm", "widevine", "--resource-id", "", key], 2, "resource id"),
