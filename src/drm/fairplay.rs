@@ -39,6 +39,10 @@ impl System for FairPlay {
         manifest == ManifestKind::Hls
     }
 
+    fn decrypts_sample_aes(&self) -> bool {
+        true
+    }
+
     fn iv_from_key_source(&self) -> bool {
         true
     }

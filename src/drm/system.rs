@@ -54,6 +54,11 @@ pub trait System: Sync {
     /// Whether it can be signaled in this kind of manifest.
     fn signals_in(&self, manifest: ManifestKind) -> bool;
 
+    /// Whether its players decrypt sample encryption of transport streams and packed audio.
+    fn decrypts_sample_aes(&self) -> bool {
+        false
+    }
+
     /// Whether its license server delivers the IV, so that the IV must come from the key source.
     fn iv_from_key_source(&self) -> bool {
         false

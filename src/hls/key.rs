@@ -1,5 +1,7 @@
 //! Keys that a playlist names — RFC 8216bis §4.4.4.4, §4.4.6.5.
 
+use std::sync::Arc;
+
 use super::attributes::Attributes;
 use super::define::Variables;
 use super::line::{Playlist, place};
@@ -49,6 +51,29 @@ impl Key {
             key_id: attributes.hexadecimal_sequence("KEYID")?.map(|id| Kid::new(id.to_be_bytes())),
             attributes,
         })
+    }
+}
+
+/// The keys that are in force as a playlist is read line by line: §4.4.4.4.
+pub struct KeysInForce<'a> {
+    ahead: std::iter::Peekable<std::slice::Iter<'a, Key>>,
+    now: Arc<[Key]>,
+}
+
+impl<'a> KeysInForce<'a> {
+    /// Before the first line; `keys` are those of the playlist in order.
+    pub fn new(keys: &'a [Key]) -> Self {
+        Self { ahead: keys.iter().peekable(), now: Arc::new([]) }
+    }
+
+    /// The keys for what this line names: of each key format the last one before it, and none behind
+    /// `METHOD=NONE`. Lines are asked for in order.
+    pub fn at(&mut self, line: usize) -> Arc<[Key]> {
+        while let Some(key) = self.ahead.next_if(|key| key.line < line) {
+            let others = self.now.iter().filter(|known| key.encrypts() && known.key_format != key.key_format);
+            self.now = others.chain(key.encrypts().then_some(key)).cloned().collect();
+        }
+        Arc::clone(&self.now)
     }
 }
 

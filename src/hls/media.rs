@@ -155,6 +155,21 @@ fn map_byte_range(attributes: &Attributes) -> Result<Option<ByteRange>> {
     written.transpose().map_err(|error| error.at("BYTERANGE"))
 }
 
+/// The media sequence number of the first segment: §4.4.3.2.
+///
+/// # Errors
+/// When it is not a decimal-integer.
+pub fn media_sequence(playlist: &Playlist) -> Result<u64> {
+    let Some((index, value)) = playlist.tags("EXT-X-MEDIA-SEQUENCE").next() else { return Ok(0) };
+    let number =
+        value.trim_ascii().parse().ok().filter(|_| value.trim_ascii().bytes().all(|b| b.is_ascii_digit()));
+    number.ok_or_else(|| {
+        Error::input(format!("media sequence number {value:?}, expected a decimal-integer"))
+            .clause("RFC 8216bis §4.4.3.2")
+            .at(place(index))
+    })
+}
+
 /// Every `EXT-X-KEY` tag in order.
 ///
 /// # Errors

@@ -18,7 +18,7 @@ mod write_media;
 mod write_multivariant;
 
 pub use attributes::Attributes;
-pub use key::Key;
+pub use key::{Key, KeysInForce};
 pub use line::{Line, LineEnding, LineKind, MAX_LINES, MAX_PLAYLIST_BYTES, Playlist, PlaylistKind};
 pub use version::required as required_version;
 

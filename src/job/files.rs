@@ -67,6 +67,7 @@ pub(super) fn protect(
     for job in &jobs {
         total += store.open(job.name)?.len();
     }
+    total += package.streams.bytes(store)?;
     (env.observe)(Event::Total(total));
     let done: Vec<_> = jobs
         .par_iter()
@@ -96,6 +97,7 @@ pub(super) fn protect(
         result.offsets.insert(job.name.to_owned(), offsets);
         result.phases.insert(job.name.to_owned(), phases);
     }
+    package.streams.protect(plan, store, env, &mut result)?;
     Ok(result)
 }
 

@@ -1,16 +1,19 @@
 //! HLS packages: playlists read, their files named, keys signaled in them — RFC 8216bis.
 
+use std::time::Duration;
+
 use crate::base::env::Store;
 use crate::base::uri::resolve;
 use crate::base::{Error, Result};
 use crate::hls::multivariant::RenditionKind;
-use crate::hls::{Key, Playlist, PlaylistKind, media, multivariant};
+use crate::hls::{Key, KeysInForce, Playlist, PlaylistKind, media, multivariant};
 use crate::package::{Phase, Plan, PlannedKey};
 
 use super::env::Env;
 use super::files::ProtectedPackage;
 use super::package::{Expect, Package, read_manifest, write_manifest};
 use super::report::OutputReport;
+use super::streams;
 
 /// The playlists of a package.
 pub(super) struct HlsManifests {
@@ -23,12 +26,16 @@ struct MediaPlaylist {
     playlist: Playlist,
     /// The renditions that its segments belong to; none for one that stays clear.
     renditions: Vec<usize>,
+    /// The same of those without a media initialization section.
+    streams: Vec<usize>,
 }
 
 /// Reads a multivariant or media playlist and everything it names.
 pub(super) fn read(store: &dyn Store, name: &str, expect: Expect) -> Result<(Package, HlsManifests)> {
     let mut package = Package::default();
-    let (multivariant, playlists) = playlists(store, name)?;
+    let (multivariant, mut playlists) = playlists(store, name)?;
+    // What an I-frame playlist names is part of the segments of the others.
+    playlists.sort_by_key(|(_, _, playlist)| is_i_frames_only(playlist));
     if let Some((name, playlist)) = &multivariant {
         refuse_keys(&multivariant::session_keys(playlist)?, name, expect)?;
     }
@@ -98,7 +105,8 @@ fn media_playlist(
     (content, expect): (Content, Expect),
 ) -> Result<MediaPlaylist> {
     let at = |error: Error| error.at(name);
-    refuse_keys(&media::keys(&playlist).map_err(at)?, name, expect)?;
+    let keys = media::keys(&playlist).map_err(at)?;
+    refuse_keys(&keys, name, expect)?;
     for tag in ["EXT-X-PART", "EXT-X-PRELOAD-HINT"] {
         if let Some((line, _)) = playlist.tags(tag).next() {
             return Err(Error::unsupported(format!(
@@ -109,51 +117,79 @@ fn media_playlist(
             .at(name));
         }
     }
-    let mut renditions = Vec::new();
+    let mut manifest =
+        MediaPlaylist { name: name.to_owned(), playlist, renditions: Vec::new(), streams: Vec::new() };
+    let playlist = &manifest.playlist;
+    let first_sequence = media::media_sequence(playlist).map_err(at)?;
+    let mut in_force = KeysInForce::new(&keys);
     let mut before = (0.0, 0);
-    let has_whole_segments = playlist.tags("EXT-X-I-FRAMES-ONLY").next().is_none();
-    for segment in media::segments(&playlist).map_err(at)? {
+    let has_whole_segments = !is_i_frames_only(playlist);
+    for segment in media::segments(playlist).map_err(at)? {
         let begin = before;
         before = (before.0 + segment.duration, before.1 + 1);
         if segment.gap {
             continue;
         }
         let file = resolve(name, &segment.uri).map_err(at)?;
+        let range = segment.byte_range.as_ref();
         let Some(map) = segment.map else {
             if content == Content::Text {
                 package.clear_file(file);
                 continue;
             }
-            return Err(Error::unsupported(format!(
-                "segment {} has no EXT-X-MAP: it is not fragmented MP4",
-                segment.uri
-            ))
-            .clause("RFC 8216bis §3.1.2")
-            .at(name)
-            .hint("MPEG-TS and packed audio are encrypted whole, with --drm simpleaes"));
+            let known =
+                if has_whole_segments { None } else { package.streams.holder(&file, range).map_err(at)? };
+            let index = match known.or(manifest.streams.last().copied().filter(|_| has_whole_segments)) {
+                Some(index) => index,
+                None => package.streams.rendition(store, name, (&file, range), expect).map_err(at)?,
+            };
+            if known.is_none() {
+                let segment = streams::Segment {
+                    rendition: index,
+                    number: begin.1,
+                    begins: milliseconds(begin.0),
+                    sequence: first_sequence.saturating_add(u64::from(begin.1)),
+                    keys: in_force.at(segment.line),
+                };
+                package.streams.segment(file, range, segment).map_err(at)?;
+            }
+            if !manifest.streams.contains(&index) {
+                manifest.streams.push(index);
+            }
+            continue;
         };
         let init = resolve(name, &map.uri).map_err(at)?;
         let rendition =
             package.rendition(store, name, name, (init, map.byte_range.clone()), expect).map_err(at)?;
         package.file(rendition, file).map_err(at)?;
         if has_whole_segments {
-            package.cut(rendition, segment.byte_range.as_ref().map_or(0, |range| range.start), begin);
+            package.cut(rendition, range.map_or(0, |range| range.start), begin);
         }
-        if !renditions.contains(&rendition) {
-            renditions.push(rendition);
+        if !manifest.renditions.contains(&rendition) {
+            manifest.renditions.push(rendition);
         }
     }
-    Ok(MediaPlaylist { name: name.to_owned(), playlist, renditions })
+    Ok(manifest)
+}
+
+fn is_i_frames_only(playlist: &Playlist) -> bool {
+    playlist.tags("EXT-X-I-FRAMES-ONLY").next().is_some()
+}
+
+fn milliseconds(seconds: f64) -> u64 {
+    let duration = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl MediaPlaylist {
     /// The `EXT-X-KEY` lines of a crypto period; none when the playlist stays clear.
     fn key_lines(&self, package: &Package, plan: &Plan, period: usize) -> Result<Vec<String>> {
         let mut lines = Vec::new();
-        for rendition in self.renditions.iter().filter_map(|index| package.renditions.get(*index)) {
-            for substream in rendition.substreams.iter().flatten() {
-                add_new(&mut lines, key_lines(plan.key_in(period, *substream)?));
-            }
+        let renditions = self.renditions.iter().filter_map(|index| package.renditions.get(*index));
+        let streams = self.streams.iter().filter_map(|index| package.streams.renditions.get(*index));
+        let substreams = renditions.map(|r| &r.substreams).chain(streams.map(|r| &r.substreams));
+        for substream in substreams.flatten().flatten() {
+            add_new(&mut lines, key_lines(plan.key_in(period, *substream)?));
         }
         Ok(lines)
     }

@@ -14,6 +14,7 @@ mod plan;
 mod report;
 mod rules;
 mod run;
+mod streams;
 mod whole_segments;
 mod whole_segments_decrypt;
 

@@ -1,5 +1,6 @@
 //! A clear package: renditions of init segment and media files, protected file by file — ISO/IEC 23000-19 §7.3.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -10,16 +11,20 @@ use crate::isobmff::BoxNode;
 use crate::isobmff::file::moov;
 use crate::isobmff::track::trexes;
 use crate::package::{
-    Assignment, KeyRule, MediaTrack, Schedule, Substream, media_tracks, random_access_fragments,
+    Assignment, KeyRule, MediaTrack, Schedule, SegmentKind, Substream, media_tracks, random_access_fragments,
 };
 
 use super::env::Env;
 use super::report::{OutputReport, TrackReport};
+use super::rules::Rules;
+use super::streams::Streams;
 
 /// What a manifest names.
 #[derive(Default)]
 pub(super) struct Package {
     pub(super) renditions: Vec<Rendition>,
+    /// Playlists of transport streams and packed audio.
+    pub(super) streams: Streams,
     /// Files that no DRM protects: text, images.
     pub(super) clear_files: Vec<String>,
 }
@@ -105,6 +110,11 @@ impl Package {
         }
         let at = |error: Error| error.at(init.0.clone());
         let source = store.open(&init.0)?;
+        if SegmentKind::of(source.as_ref()).map_err(at)? == SegmentKind::Ts {
+            return Err(at(Error::unsupported("a transport stream as media initialization section")
+                .clause("RFC 8216bis §4.4.4.5")
+                .hint("begin each segment with its program tables, as RFC 8216bis §3.1.1 recommends")));
+        }
         let moov = match &init.1 {
             Some(range) => moov(&read_range(source.as_ref(), range).map_err(at)?),
             None => moov(source.as_ref()),
@@ -176,7 +186,8 @@ impl Package {
             let count = rendition.segments(store).map_err(|error| error.at(rendition.name.clone()))?;
             segments = segments.max(rendition.before.1.saturating_add(count));
         }
-        schedule.periods(segments)
+        let streams = self.streams.renditions.iter().map(|rendition| rendition.segments).max();
+        schedule.periods(segments.max(streams.unwrap_or(0)))
     }
 
     /// Adds a file that stays as it is.
@@ -192,21 +203,24 @@ impl Package {
         let mut substreams = Vec::new();
         let kinds = [(TrackKind::Video, 'v'), (TrackKind::Audio, 'a')];
         for (kind, letter) in kinds.into_iter().filter(|(kind, _)| rule.protects(*kind)) {
-            let mut known: Vec<(String, usize)> = Vec::new();
+            let mut known: HashMap<String, usize> = HashMap::new();
+            let mut number = |group: &str, make: &dyn Fn(String) -> Substream| -> usize {
+                let next = known.len() + 1;
+                *known.entry(group.to_owned()).or_insert_with(|| {
+                    substreams.push(make(format!("{letter}{next}")));
+                    substreams.len() - 1
+                })
+            };
             for rendition in &mut self.renditions {
                 for ((media, group), slot) in
                     rendition.tracks.iter().zip(&rendition.groups).zip(&mut rendition.substreams)
                 {
-                    let Some(group) = group.as_ref().filter(|_| media.kind() == Some(kind)) else { continue };
-                    if let Some((_, number)) = known.iter().find(|(name, _)| name == group) {
-                        *slot = Some(*number);
-                        continue;
+                    if let Some(group) = group.as_ref().filter(|_| media.kind() == Some(kind)) {
+                        *slot = Some(number(group, &|id| substream(id, kind, media)));
                     }
-                    *slot = Some(substreams.len());
-                    known.push((group.clone(), substreams.len()));
-                    substreams.push(substream(format!("{letter}{}", known.len()), kind, media));
                 }
             }
+            self.streams.number(kind, &mut number);
         }
         substreams
     }
@@ -219,23 +233,32 @@ impl Package {
                 return track_facts(substream, media, &rendition.name);
             }
         }
-        Ok(TrackReport::default())
+        Ok(self.streams.track_facts(number, substream).unwrap_or_default())
+    }
+
+    /// Checks what depends on the substreams, before any key is fetched.
+    pub(super) fn check(&self, rules: &Rules, assignment: &Assignment, store: &dyn Store) -> Result<()> {
+        self.check_muxed(assignment)?;
+        self.streams.check(&rules.systems, (assignment, &rules.schedule), store)
     }
 
     /// A rendition with pictures and sound in one file can be signaled with one key only.
-    pub(super) fn check_muxed(&self, assignment: &Assignment) -> Result<()> {
-        let muxed = |rendition: &&Rendition| {
-            let numbers = rendition.substreams.iter().flatten();
+    fn check_muxed(&self, assignment: &Assignment) -> Result<()> {
+        let muxed = |(_, substreams): &(&String, &Vec<Option<usize>>)| {
+            let numbers = substreams.iter().flatten();
             let mut keys: Vec<_> = numbers.filter_map(|number| assignment.key_of.get(*number)).collect();
             keys.dedup();
             keys.len() > 1
         };
-        match self.renditions.iter().find(muxed) {
-            Some(rendition) => Err(Error::unsupported(
+        let streams =
+            self.streams.renditions.iter().map(|rendition| (&rendition.name, &rendition.substreams));
+        let renditions = self.renditions.iter().map(|rendition| (&rendition.name, &rendition.substreams));
+        match renditions.chain(streams).find(muxed) {
+            Some((name, _)) => Err(Error::unsupported(
                 "pictures and sound in one segment need two keys, a manifest can name one",
             )
             .clause("RFC 8216bis §4.4.4.4, DASH-IF IOP 6 §5")
-            .at(rendition.name.clone())
+            .at(name.clone())
             .hint("share one key (preset0), or package pictures and sound apart")),
             None => Ok(()),
         }

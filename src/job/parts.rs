@@ -18,7 +18,7 @@ pub(super) fn write_parts<T>(
     source: &dyn Source,
     sink: &mut dyn Sink,
     parts: &BTreeMap<Option<(u64, u64)>, T>,
-    write: impl Fn(&T, &dyn Source, &mut dyn Sink) -> Result<u64>,
+    mut write: impl FnMut(&T, &dyn Source, &mut dyn Sink) -> Result<u64>,
 ) -> Result<Vec<Move>> {
     let (mut moved, mut position, mut behind) = (Vec::new(), 0, 0);
     for (range, usage) in parts {
@@ -45,10 +45,24 @@ pub(super) fn write_parts<T>(
 }
 
 /// Some bytes of a source.
-struct Part<'a> {
+pub(super) struct Part<'a> {
     source: &'a dyn Source,
     start: u64,
     length: u64,
+}
+
+impl<'a> Part<'a> {
+    /// This range of a source; `None` is all of it.
+    pub(super) fn of(source: &'a dyn Source, range: Option<&Range<u64>>) -> Result<Self> {
+        let (start, end) = range.map_or((0, source.len()), |range| (range.start, range.end));
+        match end.checked_sub(start).filter(|_| end <= source.len()) {
+            Some(length) => Ok(Self { source, start, length }),
+            None => {
+                Err(Error::input(format!("byte range {start}..{end}, the file has {} bytes", source.len()))
+                    .clause("RFC 8216bis §4.4.4.2"))
+            }
+        }
+    }
 }
 
 impl Source for Part<'_> {

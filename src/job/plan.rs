@@ -140,7 +140,7 @@ fn outline(job: &Job, rules: &Rules, locate: &Locate<'_>) -> Result<Outline> {
             let (mut package, _) = read_package(kind, store.as_ref(), &name, Expect::Clear)?;
             let substreams = package.substreams(rules.keys);
             let assignment = rules.keys.assign(&substreams)?;
-            package.check_muxed(&assignment)?;
+            package.check(rules, &assignment, store.as_ref())?;
             let numbered = substreams.iter().enumerate();
             let tracks = numbered.map(|(number, substream)| package.track_facts(number, substream));
             let tracks = tracks.collect::<Result<_>>()?;

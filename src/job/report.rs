@@ -78,7 +78,7 @@ pub struct TrackReport {
     pub kid: String,
     /// The key id of every crypto period, in order.
     pub kids: Vec<String>,
-    /// The protection scheme.
+    /// The protection scheme, or `sample-aes` and `aes-128` of what has none.
     pub scheme: String,
     /// Protected samples.
     pub samples: u64,
@@ -92,7 +92,8 @@ impl TrackReport {
         let kids = (0..plan.periods()).map(|period| Ok(plan.key_in(period, substream)?.kid.to_string()));
         let kids: Vec<_> = kids.collect::<Result<_>>()?;
         let kid = kids.first().cloned().unwrap_or_default();
-        Ok(Self { kid, kids, scheme: plan.scheme.name.to_owned(), ..self })
+        let scheme = if self.scheme.is_empty() { plan.scheme.name.to_owned() } else { self.scheme };
+        Ok(Self { kid, kids, scheme, ..self })
     }
 }
 

@@ -110,7 +110,7 @@ fn run_package(job: &Job, rules: &Rules, kind: ManifestKind, input: &str, env: &
     let (mut package, manifests) = read_package(kind, store.as_ref(), &name, Expect::Clear)?;
     let substreams = package.substreams(rules.keys);
     let assignment = rules.keys.assign(&substreams)?;
-    package.check_muxed(&assignment)?;
+    package.check(rules, &assignment, store.as_ref())?;
     let periods = package.periods(&rules.schedule, store.as_ref())?;
     let plan = plan(job, rules, &substreams, (&assignment, periods), env)?;
     (env.observe)(Event::Step("encrypting"));

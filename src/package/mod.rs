@@ -13,6 +13,7 @@ mod plan;
 mod protect;
 mod rendition;
 mod resource;
+mod sample_aes_segment;
 mod sample_decryption;
 mod sample_groups;
 mod schedule;
@@ -32,6 +33,7 @@ pub use plan::{Intent, Plan, PlannedKey, key_request};
 pub use protect::{Protect, Totals};
 pub use rendition::{ProtectedRendition, random_access_fragments};
 pub use resource::{Changed, Edit, rewrite};
+pub use sample_aes_segment::{ElementaryStream, SampleAesSegment, elementary_streams, sample_aes_segment};
 pub use sample_decryption::FindKey;
 pub use sample_groups::SampleGroups;
 pub use schedule::{MAX_PERIODS, Phase, Schedule};
@@ -42,4 +44,4 @@ pub use track::{
     media_tracks_with,
 };
 pub use ts_program::{TsProgram, TsStream};
-pub use ts_segment::{MAX_WAITING_BYTES, TsStreamTotals, decrypt_ts_segment, protect_ts_segment};
+pub use ts_segment::{MAX_WAITING_BYTES, TsSegment, TsStreamTotals, decrypt_ts_segment, protect_ts_segment};

@@ -7,7 +7,7 @@ use crate::base::{Error, Result};
 /// Maps positions in a file as it was to positions in it as it is written.
 ///
 /// A box that changed keeps only its borders; inside every other box positions move with its start.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OffsetMap {
     /// Old position, new position, and what lies from there on, in order.
     entries: Vec<(u64, u64, Span)>,
@@ -23,9 +23,26 @@ enum Span {
 }
 
 impl OffsetMap {
-    /// The bytes from these positions on are the same.
+    /// The bytes from these positions on are the same, or as many.
     pub(super) fn kept(&mut self, old: u64, new: u64) {
-        self.entries.push((old, new, Span::Kept));
+        let goes_on = |(start, moved, span): &(u64, u64, Span)| {
+            *span == Span::Kept && old.checked_sub(*start) == new.checked_sub(*moved)
+        };
+        if !self.entries.last().is_some_and(goes_on) {
+            self.entries.push((old, new, Span::Kept));
+        }
+    }
+
+    /// What became of a part of the file that began at `old` and was written at `new`. What lies behind it is
+    /// left out, until the next part is added.
+    ///
+    /// # Errors
+    /// When the part changed where it ends.
+    pub fn add_part(&mut self, part: &Self, (old, length): (u64, u64), new: u64) -> Result<()> {
+        let end = part.position(length)?;
+        self.entries.extend(part.entries.iter().map(|(start, to, span)| (old + start, new + to, *span)));
+        self.entries.push((old + length, new + end, Span::Changed));
+        Ok(())
     }
 
     /// A changed box begins at these positions.
@@ -43,7 +60,7 @@ impl OffsetMap {
             None => Ok(old),
             Some((start, new, span)) if *start == old || *span == Span::Kept => Ok(new + (old - start)),
             Some((start, ..)) => Err(Error::unsupported(format!(
-                "byte range border {old} lies inside the box at byte {start}, which grows when it is protected"
+                "byte range border {old} lies inside what begins at byte {start} and changes its length"
             ))
             .clause("RFC 8216bis §4.4.4.2, ISO/IEC 23009-1 §5.3.9.2")),
         }

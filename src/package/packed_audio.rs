@@ -7,6 +7,7 @@ use crate::codec::{Elementary, StreamFacts};
 use crate::protect::{Operation, SampleAes, audio_setup_information};
 
 use super::id3;
+use super::offsets::OffsetMap;
 use super::protect::Totals;
 use super::segment_kind::{MAX_ID3_BYTES, SegmentKind, audio_position};
 
@@ -24,6 +25,8 @@ pub struct PackedAudioTotals {
     pub facts: StreamFacts,
     /// Frames.
     pub totals: Totals,
+    /// Where its bytes went: the first tag changes its length.
+    pub offsets: OffsetMap,
 }
 
 /// Encrypts the frames of a segment; its first ID3 tag gets the audio setup information.
@@ -80,7 +83,10 @@ fn rewrite(
 ) -> Result<PackedAudioTotals> {
     let (elementary, facts) = packed_audio_facts(source)?;
     let mut window = Vec::new();
-    let mut position = leading_tag(source, sink, operation, elementary, &facts)?;
+    let (mut position, tag_bytes) = leading_tag(source, sink, operation, elementary, &facts)?;
+    let mut offsets = OffsetMap::default();
+    offsets.changed(0, 0);
+    offsets.kept(position, tag_bytes);
     let mut totals = Totals::default();
     while position < source.len() {
         read_window(source, position, &mut window)?;
@@ -92,17 +98,17 @@ fn rewrite(
         sink.write(window.get(..whole).unwrap_or_default())?;
         position += whole as u64;
     }
-    Ok(PackedAudioTotals { elementary, facts, totals })
+    Ok(PackedAudioTotals { elementary, facts, totals, offsets })
 }
 
-/// Writes the first tag with its private frame added or removed; returns where it ended in the source.
+/// Writes the first tag with its private frame added or removed; returns how long it was and is.
 fn leading_tag(
     source: &dyn Source,
     sink: &mut dyn Sink,
     operation: Operation,
     elementary: Elementary,
     facts: &StreamFacts,
-) -> Result<u64> {
+) -> Result<(u64, u64)> {
     let mut window = Vec::new();
     read_window(source, 0, &mut window)?;
     let length = id3::tag_bytes(&window).unwrap_or(0);
@@ -124,7 +130,7 @@ fn leading_tag(
         (Operation::Decrypt, None) => tag.to_vec(),
     };
     sink.write(&tag)?;
-    Ok(length as u64)
+    Ok((length as u64, tag.len() as u64))
 }
 
 /// Runs over the whole frames and tags of a window; returns where the last of them ends.

@@ -21,7 +21,7 @@ use crate::cpix::{ContentKey, ContentKeyPeriod, Document, DrmSystem};
 use crate::drm::{ManifestKind, Signal, System};
 use crate::keys::{Wanted, request};
 use crate::protect::scheme::IvRule;
-use crate::protect::{Iv, Pattern, SampleIvs, Scheme, TrackProtection};
+use crate::protect::{Iv, Pattern, SampleAes, SampleIvs, Scheme, TrackProtection};
 
 use super::assignment::{Assignment, Substream};
 use super::schedule::Schedule;
@@ -235,6 +235,16 @@ impl Plan {
             }
         };
         Ok(TrackProtection::new(self.scheme, key.kid, &key.value, pattern, iv))
+    }
+
+    /// What encrypts the elementary streams of a substream in a crypto period: the IV of a key is that of every
+    /// sample.
+    ///
+    /// # Errors
+    /// As [`Plan::key_in`].
+    pub fn sample_aes(&self, period: usize, substream: usize) -> Result<SampleAes> {
+        let key = self.key_in(period, substream)?;
+        Ok(SampleAes::new(&key.value, key.vector))
     }
 
     /// The key of this substream; in the first crypto period when keys change.

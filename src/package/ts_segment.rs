@@ -13,6 +13,7 @@ use crate::base::{Error, Result};
 use crate::protect::{Operation, SampleAes};
 use crate::ts::{PACKET_BYTES, PAT_PID, PROGRAM_MAP_TABLE, Packet, Packets, Pat, sections};
 
+use super::offsets::OffsetMap;
 use super::protect::Totals;
 use super::ts_lane::{Ends, Lane, Unit, Units};
 use super::ts_program::{TsProgram, TsStream};
@@ -33,6 +34,15 @@ pub struct TsStreamTotals {
     pub totals: Totals,
 }
 
+/// A segment that was rewritten.
+#[derive(Clone, Debug)]
+pub struct TsSegment {
+    /// What was protected of each stream.
+    pub streams: Vec<TsStreamTotals>,
+    /// Where its packets went.
+    pub offsets: OffsetMap,
+}
+
 /// Encrypts the streams of a segment and returns what was encrypted.
 ///
 /// # Errors
@@ -41,7 +51,7 @@ pub fn protect_ts_segment(
     source: &dyn Source,
     sink: &mut dyn Sink,
     sample_aes: &SampleAes,
-) -> Result<Vec<TsStreamTotals>> {
+) -> Result<TsSegment> {
     rewrite(source, sink, sample_aes, Operation::Encrypt)
 }
 
@@ -53,7 +63,7 @@ pub fn decrypt_ts_segment(
     source: &dyn Source,
     sink: &mut dyn Sink,
     sample_aes: &SampleAes,
-) -> Result<Vec<TsStreamTotals>> {
+) -> Result<TsSegment> {
     rewrite(source, sink, sample_aes, Operation::Decrypt)
 }
 
@@ -62,7 +72,7 @@ fn rewrite(
     sink: &mut dyn Sink,
     sample_aes: &SampleAes,
     operation: Operation,
-) -> Result<Vec<TsStreamTotals>> {
+) -> Result<TsSegment> {
     let program = TsProgram::read(source, operation)?;
     let mut rewriter = Rewriter::new(sink, sample_aes, operation, &program);
     let mut packets = Packets::new(source)?;
@@ -70,11 +80,11 @@ fn rewrite(
         rewriter.packet(position, packet).map_err(|e| e.at(format_args!("packet at byte {position}")))?;
     }
     rewriter.finish()?;
-    let totals = rewriter.lanes.iter().filter_map(|lane| {
+    let streams = rewriter.lanes.iter().filter_map(|lane| {
         let stream = program.streams.iter().find(|stream| stream.pid == lane.pid)?;
         Some(TsStreamTotals { stream: stream.clone(), totals: lane.totals })
     });
-    Ok(totals.collect())
+    Ok(TsSegment { streams: streams.collect(), offsets: rewriter.offsets })
 }
 
 /// A packet in the queue.
@@ -105,6 +115,9 @@ struct Rewriter<'a> {
     /// The number of the queue's first packet.
     first: u64,
     out: Vec<u8>,
+    /// Bytes that left the queue.
+    written: u64,
+    offsets: OffsetMap,
 }
 
 impl<'a> Rewriter<'a> {
@@ -127,6 +140,8 @@ impl<'a> Rewriter<'a> {
             queue: VecDeque::new(),
             first: 0,
             out: Vec::new(),
+            written: 0,
+            offsets: OffsetMap::default(),
         }
     }
 
@@ -249,10 +264,13 @@ impl<'a> Rewriter<'a> {
     fn write_ready(&mut self) -> Result<()> {
         while self.queue.front().is_some_and(|slot| slot.state != State::Waiting) {
             let Some(slot) = self.queue.pop_front() else { break };
+            self.offsets.kept(self.first * PACKET_BYTES as u64, self.written);
             self.first += 1;
             if slot.state == State::Ready {
                 self.out.extend(slot.packet);
+                self.written += PACKET_BYTES as u64;
             }
+            self.written += slot.added.len() as u64;
             self.out.extend(slot.added);
         }
         if self.out.len() >= WRITE_BYTES {
@@ -273,6 +291,7 @@ impl<'a> Rewriter<'a> {
             done.iter().try_for_each(|pes| self.lay_out(&pes.unit, &pes.rewritten)).map_err(at)?;
         }
         self.write_ready()?;
+        self.offsets.kept(self.first * PACKET_BYTES as u64, self.written);
         self.sink.write(&self.out)?;
         self.out.clear();
         Ok(())

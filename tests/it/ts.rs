@@ -146,7 +146,7 @@ fn check_ts(name: &str, clear: &[u8]) -> Vec<u8> {
 
 /// The PIDs of the encrypted streams and of the map, and how many samples the streams have.
 fn streams(clear: &[u8]) -> (Vec<u16>, u64) {
-    let totals = protect_ts_segment(&clear.to_vec(), &mut Vec::new(), &sample_aes()).unwrap();
+    let totals = protect_ts_segment(&clear.to_vec(), &mut Vec::new(), &sample_aes()).unwrap().streams;
     let mut pids: Vec<u16> = totals.iter().map(|totals| totals.stream.pid).collect();
     for bytes in packets(clear) {
         let packet = Packet::parse(bytes).unwrap();

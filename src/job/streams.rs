@@ -1,0 +1,382 @@
+//! Renditions of elementary streams: transport streams and packed audio with sample encryption — RFC 8216bis
+//! §3.1.1, §3.1.3, §4.4.4.4.
+//!
+//! A segment is a file or a byte range of one; each is rewritten by itself. Bytes of a file that no playlist names
+//! are left out: they cannot be under a key.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::base::env::{Sink, Source, Store};
+use crate::base::{Error, Result};
+use crate::codec::{Elementary, TrackKind};
+use crate::drm::System;
+use crate::hls::Key;
+use crate::package::{
+    Assignment, ElementaryStream, OffsetMap, Phase, Plan, SampleAesSegment, Schedule, Substream,
+    elementary_streams, sample_aes_segment,
+};
+use crate::protect::{Operation, SampleAes};
+
+use super::env::{Env, Event};
+use super::files::{ProtectedPackage, copy};
+use super::package::Expect;
+use super::parts::{Part, write_parts};
+use super::report::{OutputReport, TrackReport};
+
+/// What the report calls it.
+const SCHEME: &str = "sample-aes";
+
+/// The media playlists of a package whose segments have no media initialization section.
+#[derive(Default)]
+pub(super) struct Streams {
+    pub(super) renditions: Vec<StreamRendition>,
+    files: BTreeMap<String, Parts>,
+    /// Segments that a second playlist names in another place of the presentation, or with other neighbors.
+    shared: Vec<(String, Segment, Segment)>,
+}
+
+/// The segments of a file by their byte ranges; a key of `None` is the whole file.
+type Parts = BTreeMap<Option<(u64, u64)>, Segment>;
+
+/// A media playlist.
+pub(super) struct StreamRendition {
+    /// Its name.
+    pub(super) name: String,
+    /// The streams of its first segment; none of a package that is to be decrypted.
+    streams: Vec<ElementaryStream>,
+    /// The substream of each.
+    pub(super) substreams: Vec<Option<usize>>,
+    /// How many segments there are.
+    pub(super) segments: u32,
+}
+
+/// One segment.
+#[derive(Clone, Debug)]
+pub(super) struct Segment {
+    /// The rendition it belongs to.
+    pub(super) rendition: usize,
+    /// Its number in the playlist, from 0.
+    pub(super) number: u32,
+    /// When it begins, in milliseconds.
+    pub(super) begins: u64,
+    /// Its media sequence number.
+    pub(super) sequence: u64,
+    /// The keys in force.
+    pub(super) keys: Arc<[Key]>,
+}
+
+impl Streams {
+    /// The rendition of a playlist that begins with this segment: a new one, or the one that has the segment too.
+    pub(super) fn rendition(
+        &mut self,
+        store: &dyn Store,
+        name: &str,
+        (file, range): (&str, Option<&Range<u64>>),
+        expect: Expect,
+    ) -> Result<usize> {
+        let known = self.files.get(file).and_then(|parts| parts.get(&key(range)));
+        if let Some(known) = known {
+            return Ok(known.rendition);
+        }
+        let streams = match expect {
+            Expect::Clear => {
+                let source = store.open(file)?;
+                let part = Part::of(source.as_ref(), range).map_err(|error| error.at(file))?;
+                elementary_streams(&part).map_err(|error| error.at(file))?
+            }
+            Expect::Protected => Vec::new(),
+        };
+        let substreams = vec![None; streams.len()];
+        self.renditions.push(StreamRendition { name: name.to_owned(), streams, substreams, segments: 0 });
+        Ok(self.renditions.len() - 1)
+    }
+
+    /// Adds a segment to its rendition.
+    pub(super) fn segment(
+        &mut self,
+        file: String,
+        range: Option<&Range<u64>>,
+        segment: Segment,
+    ) -> Result<()> {
+        if let Some(rendition) = self.renditions.get_mut(segment.rendition) {
+            rendition.segments = rendition.segments.max(segment.number.saturating_add(1));
+        }
+        let parts = self.files.entry(file.clone()).or_default();
+        if parts.keys().next().is_some_and(|known| known.is_none() != range.is_none()) {
+            return Err(Error::unsupported("is named as a whole and in byte ranges")
+                .clause("RFC 8216bis §4.4.4.2")
+                .at(file));
+        }
+        match parts.get(&key(range)) {
+            Some(known) => self.shared.push((file, known.clone(), segment)),
+            None => {
+                parts.insert(key(range), segment);
+            }
+        }
+        Ok(())
+    }
+
+    /// The rendition of the segment that has this range within it: what an I-frame playlist names.
+    pub(super) fn holder(&self, file: &str, range: Option<&Range<u64>>) -> Result<Option<usize>> {
+        let Some(parts) = self.files.get(file) else { return Ok(None) };
+        let Some(range) = range else { return Ok(parts.get(&None).map(|segment| segment.rendition)) };
+        let holds = |known: &&Option<(u64, u64)>| {
+            known.is_none_or(|(start, end)| start <= range.start && range.end <= end)
+        };
+        match parts.keys().rev().find(holds).and_then(|known| parts.get(known)) {
+            Some(segment) => Ok(Some(segment.rendition)),
+            None => Err(Error::unsupported(format!(
+                "byte range {}..{} lies in no segment of the playlists before",
+                range.start, range.end
+            ))
+            .clause("RFC 8216bis §4.4.3.6")
+            .at(file)),
+        }
+    }
+
+    /// Gives each stream of this kind the number of its substream.
+    pub(super) fn number(
+        &mut self,
+        kind: TrackKind,
+        number: &mut dyn FnMut(&str, &dyn Fn(String) -> Substream) -> usize,
+    ) {
+        for rendition in &mut self.renditions {
+            for (stream, slot) in rendition.streams.iter().zip(&mut rendition.substreams) {
+                if stream.elementary.kind() == kind {
+                    let group = format!("{}/{kind:?}", rendition.name);
+                    *slot = Some(number(&group, &|id| substream(id, stream)));
+                }
+            }
+        }
+    }
+
+    /// What the report says of a substream, when it is one of these.
+    pub(super) fn track_facts(&self, number: usize, substream: &Substream) -> Option<TrackReport> {
+        let rendition = self.renditions.iter().find(|r| r.substreams.contains(&Some(number)))?;
+        let mut slots = rendition.streams.iter().zip(&rendition.substreams);
+        let (stream, _) = slots.find(|(_, slot)| **slot == Some(number))?;
+        let facts = stream.facts.clone().unwrap_or_default();
+        let (width, height) = facts.picture.unzip();
+        let pixels = |value: Option<u32>| value.and_then(|value| u16::try_from(value).ok());
+        Some(TrackReport {
+            id: substream.id.clone(),
+            kind: if substream.kind == TrackKind::Video { "video" } else { "audio" }.into(),
+            source: rendition.name.clone(),
+            codec: facts.rfc6381,
+            width: pixels(width),
+            height: pixels(height),
+            channels: facts.channels.map(u16::from),
+            scheme: SCHEME.into(),
+            ..TrackReport::default()
+        })
+    }
+
+    /// Checks what can be known before any key is asked for.
+    pub(super) fn check(
+        &self,
+        systems: &[&'static dyn System],
+        (assignment, schedule): (&Assignment, &Schedule),
+        store: &dyn Store,
+    ) -> Result<()> {
+        let Some(rendition) = self.renditions.first() else { return Ok(()) };
+        if let Some(system) = systems.iter().find(|system| !system.decrypts_sample_aes()) {
+            return Err(Error::unsupported(format!(
+                "{} players do not decrypt sample encryption of transport streams and packed audio",
+                system.name()
+            ))
+            .clause("RFC 8216bis §4.4.4.4")
+            .at(rendition.name.clone())
+            .hint("leave it out of --drm, or repackage as fragmented MP4"));
+        }
+        let half =
+            |r: &&StreamRendition| r.substreams.contains(&None) && r.substreams.iter().any(Option::is_some);
+        if let Some(rendition) = self.renditions.iter().find(half) {
+            return Err(Error::unsupported(
+                "one stream of a segment is to stay clear, a playlist has one key",
+            )
+            .clause("RFC 8216bis §4.4.4.4")
+            .at(rendition.name.clone())
+            .hint("protect pictures and sound alike, or package them apart"));
+        }
+        for (file, first, second) in &self.shared {
+            let key = |segment: &Segment| {
+                let rendition = self.renditions.get(segment.rendition);
+                let slots = rendition.into_iter().flat_map(|rendition| rendition.substreams.iter().flatten());
+                let keys: Vec<_> = slots.filter_map(|number| assignment.key_of.get(*number)).collect();
+                (keys.into_iter().min(), schedule.phase(segment.number, segment.begins, 1000))
+            };
+            if key(first) != key(second) {
+                return Err(Error::unsupported("is named twice, under two keys")
+                    .clause("RFC 8216bis §4.4.4.4")
+                    .at(file.clone())
+                    .hint("share one key (preset0) that does not change, or copy the file"));
+            }
+        }
+        self.check_ranges(store)
+    }
+
+    fn check_ranges(&self, store: &dyn Store) -> Result<()> {
+        for (file, parts) in &self.files {
+            let ranges: Vec<(u64, u64)> = parts.keys().flatten().copied().collect();
+            let Some((_, last)) = ranges.iter().max_by_key(|(_, end)| *end) else { continue };
+            let at = |error: Error| error.clause("RFC 8216bis §4.4.4.2").at(file.clone());
+            let length = store.open(file)?.len();
+            if *last > length {
+                return Err(at(Error::input(format!(
+                    "a byte range ends at {last}, the file has {length} bytes"
+                ))));
+            }
+            if let Some(pair) =
+                ranges.windows(2).find(|pair| matches!(pair, [(_, end), (start, _)] if start < end))
+            {
+                return Err(at(Error::unsupported(format!("byte ranges of segments overlap: {pair:?}"))));
+            }
+        }
+        Ok(())
+    }
+
+    /// How many bytes the files have.
+    pub(super) fn bytes(&self, store: &dyn Store) -> Result<u64> {
+        self.files.keys().map(|name| Ok(store.open(name)?.len())).sum()
+    }
+
+    /// Encrypts every file as planned.
+    pub(super) fn protect(
+        &self,
+        plan: &Plan,
+        store: &dyn Store,
+        env: &Env<'_>,
+        done: &mut ProtectedPackage,
+    ) -> Result<()> {
+        self.write(store, env, done, &|segment| {
+            let phase = plan.schedule.phase(segment.number, segment.begins, 1000);
+            let substreams = self.renditions.get(segment.rendition).map(|r| r.substreams.as_slice());
+            let substream = substreams.unwrap_or_default().iter().flatten().next();
+            Ok(match (phase, substream) {
+                (Phase::Period(period), Some(substream)) => {
+                    (phase, Some((plan.sample_aes(period, *substream)?, Operation::Encrypt)))
+                }
+                _ => (Phase::Clear, None),
+            })
+        })
+    }
+
+    /// Decrypts every file with the keys that `find` gives for a segment of a playlist.
+    pub(super) fn decrypt(
+        &self,
+        find: &(dyn Fn(&str, &Segment) -> Result<Option<SampleAes>> + Sync),
+        store: &dyn Store,
+        env: &Env<'_>,
+        done: &mut ProtectedPackage,
+    ) -> Result<()> {
+        self.write(store, env, done, &|segment| {
+            let playlist = self.renditions.get(segment.rendition).map_or("", |r| r.name.as_str());
+            let key = find(playlist, segment).map_err(|error| error.at(playlist))?;
+            Ok((Phase::Clear, key.map(|key| (key, Operation::Decrypt))))
+        })
+    }
+
+    fn write(
+        &self,
+        store: &dyn Store,
+        env: &Env<'_>,
+        done: &mut ProtectedPackage,
+        cipher: &(dyn Fn(&Segment) -> Result<Cipher> + Sync),
+    ) -> Result<()> {
+        let write = |(name, parts): (&String, &Parts)| {
+            let source = store.open(name)?;
+            let mut sink = env.output.create(name)?;
+            let written = write_file(source.as_ref(), sink.as_mut(), parts, cipher);
+            let written = written.map_err(|error| error.at(name.clone()))?;
+            let output = OutputReport::new(name, &sink.commit()?);
+            (env.observe)(Event::Advance(source.len()));
+            Ok((output, written))
+        };
+        let files: Vec<_> = self.files.par_iter().map(write).collect::<Result<_>>()?;
+        for ((name, parts), (output, written)) in self.files.iter().zip(files) {
+            done.outputs.push(output);
+            let mut phases = Vec::with_capacity(written.segments.len());
+            for ((range, segment), (phase, totals)) in parts.iter().zip(written.segments) {
+                phases.push((range.map_or(0, |(start, _)| start), phase));
+                self.count(segment, &totals, &mut done.tracks);
+            }
+            done.offsets.insert(name.clone(), written.offsets);
+            done.phases.insert(name.clone(), phases);
+        }
+        Ok(())
+    }
+
+    fn count(
+        &self,
+        segment: &Segment,
+        totals: &[(Elementary, crate::package::Totals)],
+        tracks: &mut [TrackReport],
+    ) {
+        let Some(rendition) = self.renditions.get(segment.rendition) else { return };
+        for (elementary, totals) in totals {
+            let mut slots = rendition.streams.iter().zip(&rendition.substreams);
+            let slot = slots.find(|(stream, _)| stream.elementary.kind() == elementary.kind());
+            let number = slot.and_then(|(_, number)| *number);
+            if let Some(track) = number.and_then(|number| tracks.get_mut(number)) {
+                track.samples += totals.samples;
+                track.bytes += totals.bytes;
+            }
+        }
+    }
+}
+
+/// What rewrites a segment, and what protects it then.
+type Cipher = (Phase, Option<(SampleAes, Operation)>);
+
+/// A file that was written.
+struct WrittenFile {
+    offsets: OffsetMap,
+    /// What protects each segment, and what was rewritten of it.
+    segments: Vec<(Phase, Vec<(Elementary, crate::package::Totals)>)>,
+}
+
+fn write_file(
+    source: &dyn Source,
+    sink: &mut dyn Sink,
+    parts: &Parts,
+    cipher: &dyn Fn(&Segment) -> Result<Cipher>,
+) -> Result<WrittenFile> {
+    let mut rewritten = Vec::with_capacity(parts.len());
+    let moves = write_parts(source, sink, parts, |segment, part, sink| {
+        let (phase, cipher) = cipher(segment)?;
+        let done = match cipher {
+            Some((sample_aes, operation)) => sample_aes_segment(part, sink, &sample_aes, operation)?,
+            None => {
+                copy(part, sink)?;
+                SampleAesSegment { totals: Vec::new(), offsets: OffsetMap::default() }
+            }
+        };
+        let length = done.offsets.position(part.len())?;
+        rewritten.push((phase, part.len(), done));
+        Ok(length)
+    })?;
+    let mut file = WrittenFile { offsets: OffsetMap::default(), segments: Vec::new() };
+    for (((start, _), to), (phase, length, done)) in moves.into_iter().zip(rewritten) {
+        file.offsets.add_part(&done.offsets, (start, length), to.start)?;
+        file.segments.push((phase, done.totals));
+    }
+    Ok(file)
+}
+
+fn substream(id: String, stream: &ElementaryStream) -> Substream {
+    let facts = stream.facts.as_ref();
+    Substream {
+        id,
+        kind: stream.elementary.kind(),
+        pixels: facts.and_then(|facts| facts.picture).map(|(width, height)| width.saturating_mul(height)),
+        channels: facts.and_then(|facts| facts.channels).map(u32::from),
+    }
+}
+
+fn key(range: Option<&Range<u64>>) -> Option<(u64, u64)> {
+    range.map(|range| (range.start, range.end))
+}
