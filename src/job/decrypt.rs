@@ -4,14 +4,14 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-use crate::base::env::Store;
-use crate::base::{Error, Result};
+use crate::base::{Error, Kid, Result};
 use crate::drm::ManifestKind;
 use crate::isobmff::track::trexes;
 use crate::package::{Decrypt, FindKey, rewrite};
 
 use super::env::{Env, Event};
 use super::files::{ProtectedPackage, copy};
+use super::line_keys::LineKeys;
 use super::package::{Expect, Package, Rendition};
 use super::report::{OutputReport, Report};
 use super::run::{Manifests, input_kind, read_package};
@@ -23,7 +23,12 @@ pub struct DecryptJob<'a> {
     pub inputs: Vec<String>,
     /// The keys.
     pub find_key: &'a FindKey<'a>,
+    /// The IVs that come with keys.
+    pub find_iv: &'a FindIv<'a>,
 }
+
+/// Finds the IV that came with the key of this id: what sample encryption of streams begins with.
+pub type FindIv<'a> = dyn Fn(Kid) -> Option<[u8; 16]> + Sync + 'a;
 
 /// Decrypts what it is given and writes it under the same names, without any signaling of DRM.
 ///
@@ -36,13 +41,14 @@ pub fn decrypt(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<Report> {
     if let (Some(kind), Some(input)) = (kind, job.inputs.first()) {
         (env.observe)(Event::Step("decrypting"));
         let (store, name) = (env.locate)(input)?;
+        let keys = LineKeys { store: store.as_ref(), find_key: job.find_key, find_iv: job.find_iv };
         if kind == ManifestKind::Hls && whole_segments_decrypt::has_whole_segments(store.as_ref(), &name)? {
-            let mut report = whole_segments_decrypt::decrypt(store.as_ref(), &name, job.find_key, env)?;
+            let mut report = whole_segments_decrypt::decrypt(&keys, &name, env)?;
             report.elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
             return Ok(report);
         }
         let (package, manifests) = read_package(kind, store.as_ref(), &name, Expect::Protected)?;
-        let mut done = decrypt_package(&package, store.as_ref(), job.find_key, env)?;
+        let mut done = decrypt_package(&package, &keys, env)?;
         let outputs = match manifests {
             Manifests::Hls(hls) => hls.unprotect(&done, env)?,
             Manifests::Dash(dash) => dash.unprotect(&done, env)?,
@@ -64,12 +70,8 @@ pub fn decrypt(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<Report> {
     Ok(report)
 }
 
-fn decrypt_package(
-    package: &Package,
-    store: &dyn Store,
-    find_key: &FindKey<'_>,
-    env: &Env<'_>,
-) -> Result<ProtectedPackage> {
+fn decrypt_package(package: &Package, keys: &LineKeys<'_>, env: &Env<'_>) -> Result<ProtectedPackage> {
+    let store = keys.store;
     let mut jobs: Vec<(&str, Option<&Rendition>)> = Vec::new();
     for rendition in &package.renditions {
         for name in rendition.all_files() {
@@ -86,7 +88,7 @@ fn decrypt_package(
             let mut sink = env.output.create(name)?;
             let offsets = match rendition {
                 Some(rendition) => {
-                    let mut edit = Decrypt::with_init(&rendition.moov, source.as_ref(), find_key)?;
+                    let mut edit = Decrypt::with_init(&rendition.moov, source.as_ref(), keys.find_key)?;
                     let trexes = trexes(&rendition.moov)?;
                     Some(rewrite(source.as_ref(), sink.as_mut(), &trexes, &mut edit)?)
                 }
@@ -107,5 +109,11 @@ fn decrypt_package(
             result.offsets.insert((*name).to_owned(), offsets);
         }
     }
+    package.streams.decrypt(
+        &|playlist, segment| keys.sample_aes(playlist, segment),
+        store,
+        env,
+        &mut result,
+    )?;
     Ok(result)
 }

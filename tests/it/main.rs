@@ -32,6 +32,7 @@ mod rotation;
 mod server;
 mod shapes;
 mod slice_headers;
+mod streams;
 mod trace;
 mod ts;
 mod verify;
