@@ -139,10 +139,11 @@ fn media_playlist(
             }
             let known =
                 if has_whole_segments { None } else { package.streams.holder(&file, range).map_err(at)? };
-            let index = match known.or(manifest.streams.last().copied().filter(|_| has_whole_segments)) {
-                Some(index) => index,
-                None => package.streams.rendition(store, name, (&file, range), expect).map_err(at)?,
-            };
+            let index =
+                match known.or_else(|| manifest.streams.last().copied().filter(|_| has_whole_segments)) {
+                    Some(index) => index,
+                    None => package.streams.rendition(store, name, (&file, range), expect).map_err(at)?,
+                };
             if known.is_none() {
                 let segment = streams::Segment {
                     rendition: index,
