@@ -30,9 +30,13 @@ struct MediaPlaylist {
     streams: Vec<usize>,
 }
 
-/// Reads a multivariant or media playlist and everything it names.
-pub(super) fn read(store: &dyn Store, name: &str, expect: Expect) -> Result<(Package, HlsManifests)> {
-    let mut package = Package::default();
+/// Reads a multivariant or media playlist, and everything it names into the package.
+pub(super) fn read(
+    store: &dyn Store,
+    name: &str,
+    expect: Expect,
+    package: &mut Package,
+) -> Result<HlsManifests> {
     let (multivariant, mut playlists) = playlists(store, name)?;
     // What an I-frame playlist names is part of the segments of the others.
     playlists.sort_by_key(|(_, _, playlist)| is_i_frames_only(playlist));
@@ -41,9 +45,9 @@ pub(super) fn read(store: &dyn Store, name: &str, expect: Expect) -> Result<(Pac
     }
     let mut media = Vec::new();
     for (name, content, playlist) in playlists {
-        media.push(media_playlist(store, &mut package, &name, playlist, (content, expect))?);
+        media.push(media_playlist(store, package, &name, playlist, (content, expect))?);
     }
-    Ok((package, HlsManifests { multivariant, media }))
+    Ok(HlsManifests { multivariant, media })
 }
 
 /// The playlists of a presentation.
