@@ -11,9 +11,11 @@
 
 mod av1_headers;
 mod calm;
+mod case;
 mod clear_lead;
 mod contract;
 mod cpix;
+mod dash_constructs;
 mod decrypt_styles;
 mod errors;
 mod full_sample;
