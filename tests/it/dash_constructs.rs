@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::panic::{RefUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use drm_pack::base::Kid;
@@ -137,7 +138,7 @@ impl Run {
             assert_identical(&Path::new(&self.name).join(&name), &source, &decrypted);
             enciphered += usize::from(self.output(&name) != source);
         }
-        assert!(enciphered > 1, "{}: nothing was encrypted", self.name);
+        assert!(enciphered > 0, "{}: nothing was encrypted", self.name);
     }
 
     /// Each AdaptationSet with protected media says so once, in schema order, with the key id of its media;
@@ -259,8 +260,14 @@ fn stripped(source: &[u8], written: &[u8]) -> String {
     for declaration in DECLARATIONS.iter().filter(|declaration| !source.contains(**declaration)) {
         written = written.replacen(declaration, "", 1);
     }
-    while let Some((start, end)) = element(&written, "ContentProtection", 0) {
-        written.replace_range(start..end, "");
+    let mut from = 0;
+    while let Some((start, end)) = element(&written, "ContentProtection", from) {
+        // What another namespace or a text calls so is not ours.
+        let is_ours = written[start..end].contains(" schemeIdUri=\"urn:");
+        if is_ours {
+            written.replace_range(start..end, "");
+        }
+        from = if is_ours { start } else { end };
     }
     written
 }
@@ -378,12 +385,11 @@ fn every_construct_keeps_its_text_and_its_media_comes_back() {
     let cases = Case::all("dash");
     let cases: Vec<_> = cases.iter().filter(|case| case.text("expect", "") == "packs").collect();
     assert!(cases.len() > 30, "{} cases", cases.len());
-    cases.into_par_iter().for_each(|case| {
+    all_hold(&cases, |case| {
         let stage = case.stage();
         let schemes = Some(case.list("scheme")).filter(|list| !list.is_empty()).unwrap_or(SCHEMES.to_vec());
         let input = stage.path().join(case.text("input", "manifest.mpd"));
-        let named = std::panic::catch_unwind(|| packs(&input, case.text("drm", DRM), &schemes, &case.presets()));
-        assert!(named.is_ok(), "fixtures/dash/{}", case.name());
+        packs(&input, case.text("drm", DRM), &schemes, &case.presets());
     });
 }
 
@@ -392,22 +398,28 @@ fn what_is_wrong_is_refused_before_anything_is_written() {
     let cases = Case::all("dash");
     let cases: Vec<_> = cases.iter().filter(|case| case.text("expect", "") == "refused").collect();
     assert!(cases.len() > 20, "{} cases", cases.len());
-    cases.into_par_iter().for_each(|case| {
+    all_hold(&cases, |case| {
         let stage = case.stage();
         let input = stage.path().join(case.text("input", "manifest.mpd"));
         for preset in case.presets() {
             let out = tempfile::tempdir().unwrap();
             let job = Job { preset, ..job(&input, case.text("drm", DRM), case.text("scheme", "cenc")) };
-            let name = format!("fixtures/dash/{} {preset:?}", case.name());
-            let error = pack(&job, out.path()).map(|_| ()).expect_err(&name);
-            assert_eq!(error.kind().name(), case.text("kind", "input"), "{name}: {error}");
-            assert!(!case.list("says").is_empty(), "{name}: {error}");
+            let error = pack(&job, out.path()).map(|_| ()).expect_err("is refused");
+            assert_eq!(error.kind().name(), case.text("kind", "input"), "{error}");
+            assert!(!case.list("says").is_empty(), "{error}");
             for words in case.list("says") {
-                assert!(error.to_string().contains(words), "{name}: {words:?} in {error}");
+                assert!(error.to_string().contains(words), "{words:?} in {error}");
             }
-            assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0, "{name}: {error}");
+            assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0, "written before: {error}");
         }
     });
+}
+
+/// Tries every case, each of which panics when it does not hold, and names all that do not.
+fn all_hold(cases: &[&Case], holds: impl Fn(&Case) + Sync + RefUnwindSafe) {
+    let fails = |case: &&&Case| catch_unwind(|| holds(case)).is_err();
+    let failed: Vec<_> = cases.par_iter().filter(fails).map(|case| case.name()).collect();
+    assert!(failed.is_empty(), "of fixtures/dash: {failed:?}");
 }
 
 #[test]
