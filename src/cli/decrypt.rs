@@ -8,29 +8,21 @@ use crate::keys::{DevKeys, KeyFile};
 
 use super::args::DecryptArgs;
 use super::cpix::recipient_keys;
+use super::folder::presentations;
 use super::keys::{secret_bytes, secret_text};
 use super::output::{Progress, finish};
 use super::pack::{locate, overwrite};
 
 pub(super) fn run(args: &DecryptArgs) -> Result<()> {
-    let keys: Box<dyn Fn(Kid) -> Option<Secret<16>> + Sync> = match (&args.key_file, &args.cpix) {
-        (Some(path), _) => {
-            let place = path.display().to_string();
-            let file = KeyFile::parse(&secret_text(path)?).map_err(|error| error.at(place))?;
-            Box::new(move |kid| file.lookup(kid).cloned())
-        }
-        (None, Some(path)) => {
-            let recipients = recipient_keys(&args.recipient_key)?;
-            let document = cpix::read_with(&secret_bytes(path)?, &recipients)
-                .map_err(|error| error.at(path.display()))?;
-            Box::new(move |kid| document.content_key(kid)?.value.clone())
-        }
-        (None, None) => Box::new(|_| None),
-    };
+    let keys = keys(args)?;
     let output = OutputDirectory::begin(&args.out, overwrite(args.overwrite))?;
     let progress = Progress::new();
     let report = decrypt(
-        &DecryptJob { inputs: args.inputs.clone(), find_key: keys.as_ref() },
+        &DecryptJob {
+            inputs: presentations(&args.inputs)?,
+            find_key: &|kid| Some(keys(kid)?.0),
+            find_iv: &|kid| keys(kid)?.1,
+        },
         &Env {
             locate: &locate,
             output: &output.store() as &FileStore,
@@ -43,4 +35,27 @@ pub(super) fn run(args: &DecryptArgs) -> Result<()> {
     output.publish()?;
     finish(&report, &args.out, args.json);
     Ok(())
+}
+
+/// Finds a key and the IV that came with it.
+type Keys = Box<dyn Fn(Kid) -> Option<(Secret<16>, Option<[u8; 16]>)> + Sync>;
+
+fn keys(args: &DecryptArgs) -> Result<Keys> {
+    Ok(match (&args.key_file, &args.cpix) {
+        (Some(path), _) => {
+            let place = path.display().to_string();
+            let file = KeyFile::parse(&secret_text(path)?).map_err(|error| error.at(place))?;
+            Box::new(move |kid| Some((file.lookup(kid)?.clone(), file.iv(kid))))
+        }
+        (None, Some(path)) => {
+            let recipients = recipient_keys(&args.recipient_key)?;
+            let document = cpix::read_with(&secret_bytes(path)?, &recipients)
+                .map_err(|error| error.at(path.display()))?;
+            Box::new(move |kid| {
+                let key = document.content_key(kid)?;
+                Some((key.value.clone()?, key.explicit_iv))
+            })
+        }
+        (None, None) => Box::new(|_| None),
+    })
 }

@@ -202,7 +202,11 @@ fn decrypt_again(input: &Path, out: &Path, document: &Document) -> Result<()> {
     let find_key = |kid: Kid| -> Option<Secret<16>> { document.content_key(kid)?.value.clone() };
     let output = OutputDirectory::begin(out, Overwrite::Replace)?;
     let report = decrypt(
-        &DecryptJob { inputs: vec![input.to_string_lossy().into_owned()], find_key: &find_key },
+        &DecryptJob {
+            inputs: vec![input.to_string_lossy().into_owned()],
+            find_key: &find_key,
+            find_iv: &|_| None,
+        },
         &Env {
             locate: &locate,
             output: &output.store(),

@@ -30,9 +30,13 @@ struct MediaPlaylist {
     streams: Vec<usize>,
 }
 
-/// Reads a multivariant or media playlist and everything it names.
-pub(super) fn read(store: &dyn Store, name: &str, expect: Expect) -> Result<(Package, HlsManifests)> {
-    let mut package = Package::default();
+/// Reads a multivariant or media playlist, and everything it names into the package.
+pub(super) fn read(
+    store: &dyn Store,
+    name: &str,
+    expect: Expect,
+    package: &mut Package,
+) -> Result<HlsManifests> {
     let (multivariant, mut playlists) = playlists(store, name)?;
     // What an I-frame playlist names is part of the segments of the others.
     playlists.sort_by_key(|(_, _, playlist)| is_i_frames_only(playlist));
@@ -41,9 +45,9 @@ pub(super) fn read(store: &dyn Store, name: &str, expect: Expect) -> Result<(Pac
     }
     let mut media = Vec::new();
     for (name, content, playlist) in playlists {
-        media.push(media_playlist(store, &mut package, &name, playlist, (content, expect))?);
+        media.push(media_playlist(store, package, &name, playlist, (content, expect))?);
     }
-    Ok((package, HlsManifests { multivariant, media }))
+    Ok(HlsManifests { multivariant, media })
 }
 
 /// The playlists of a presentation.
@@ -139,10 +143,11 @@ fn media_playlist(
             }
             let known =
                 if has_whole_segments { None } else { package.streams.holder(&file, range).map_err(at)? };
-            let index = match known.or(manifest.streams.last().copied().filter(|_| has_whole_segments)) {
-                Some(index) => index,
-                None => package.streams.rendition(store, name, (&file, range), expect).map_err(at)?,
-            };
+            let index =
+                match known.or_else(|| manifest.streams.last().copied().filter(|_| has_whole_segments)) {
+                    Some(index) => index,
+                    None => package.streams.rendition(store, name, (&file, range), expect).map_err(at)?,
+                };
             if known.is_none() {
                 let segment = streams::Segment {
                     rendition: index,

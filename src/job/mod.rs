@@ -5,6 +5,8 @@ mod decrypt;
 mod env;
 mod files;
 mod hls;
+mod line_keys;
+mod manifests;
 mod mp4;
 mod mp4_files;
 mod mp4_manifests;
@@ -18,7 +20,7 @@ mod streams;
 mod whole_segments;
 mod whole_segments_decrypt;
 
-pub use decrypt::{DecryptJob, decrypt};
+pub use decrypt::{DecryptJob, FindIv, decrypt};
 pub use env::{Env, Event, Locate};
 pub use plan::{PlanReport, PlannedKeyReport, PlannedTrack, SignalReport, fetch_keys, plan};
 pub use report::{KeyRotation, OutputReport, Report, TrackReport};

@@ -54,7 +54,7 @@ pub(super) struct Part<'a> {
 impl<'a> Part<'a> {
     /// This range of a source; `None` is all of it.
     pub(super) fn of(source: &'a dyn Source, range: Option<&Range<u64>>) -> Result<Self> {
-        let (start, end) = range.map_or((0, source.len()), |range| (range.start, range.end));
+        let (start, end) = range.map_or_else(|| (0, source.len()), |range| (range.start, range.end));
         match end.checked_sub(start).filter(|_| end <= source.len()) {
             Some(length) => Ok(Self { source, start, length }),
             None => {

@@ -39,6 +39,9 @@ pub(super) struct Streams {
     shared: Vec<(String, Segment, Segment)>,
 }
 
+/// Gives the number of a group's substream, which it makes when the group is new.
+pub(super) type Number<'a> = dyn FnMut(&str, &dyn Fn(String) -> Substream) -> usize + 'a;
+
 /// The segments of a file by their byte ranges; a key of `None` is the whole file.
 type Parts = BTreeMap<Option<(u64, u64)>, Segment>;
 
@@ -139,11 +142,7 @@ impl Streams {
     }
 
     /// Gives each stream of this kind the number of its substream.
-    pub(super) fn number(
-        &mut self,
-        kind: TrackKind,
-        number: &mut dyn FnMut(&str, &dyn Fn(String) -> Substream) -> usize,
-    ) {
+    pub(super) fn number(&mut self, kind: TrackKind, number: &mut Number<'_>) {
         for rendition in &mut self.renditions {
             for (stream, slot) in rendition.streams.iter().zip(&mut rendition.substreams) {
                 if stream.elementary.kind() == kind {

@@ -6,16 +6,15 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::base::env::Store;
-use crate::base::id::parse_16;
 use crate::base::uri::resolve;
-use crate::base::{Error, Kid, Result, Secret};
-use crate::hls::{Key, Playlist, media};
-use crate::package::FindKey;
+use crate::base::{Error, Result, Secret};
+use crate::hls::{Playlist, media};
 use crate::protect::Aes128;
 
 use super::env::Env;
 use super::files::copy;
 use super::hls::{Content, playlists};
+use super::line_keys::LineKeys;
 use super::package::write_manifest;
 use super::parts::{Moved, write_parts};
 use super::report::{OutputReport, Report};
@@ -38,16 +37,12 @@ pub(super) fn has_whole_segments(store: &dyn Store, name: &str) -> Result<bool> 
 /// Decrypts a presentation whose segments are encrypted whole.
 ///
 /// A key is found by the key id that its URI names, or is the file of 16 bytes that the URI names.
-pub(super) fn decrypt(
-    store: &dyn Store,
-    name: &str,
-    find_key: &FindKey<'_>,
-    env: &Env<'_>,
-) -> Result<Report> {
+pub(super) fn decrypt(keys: &LineKeys<'_>, name: &str, env: &Env<'_>) -> Result<Report> {
+    let store = keys.store;
     let (multivariant, media) = playlists(store, name)?;
     let mut files: BTreeMap<String, Parts> = BTreeMap::new();
     for (name, content, playlist) in &media {
-        add_parts(store, name, (*content, playlist), find_key, &mut files).map_err(|error| error.at(name))?;
+        add_parts(name, (*content, playlist), keys, &mut files).map_err(|error| error.at(name))?;
     }
     let done: Vec<_> = files
         .par_iter()
@@ -87,10 +82,9 @@ pub(super) fn decrypt(
 
 /// Adds the parts of files that a playlist names, each with the key in force where it is named.
 fn add_parts(
-    store: &dyn Store,
     name: &str,
     (content, playlist): (Content, &Playlist),
-    find_key: &FindKey<'_>,
+    find: &LineKeys<'_>,
     files: &mut BTreeMap<String, Parts>,
 ) -> Result<()> {
     let keys = media::keys(playlist)?;
@@ -99,15 +93,14 @@ fn add_parts(
         return Err(Error::unsupported(format!("METHOD={} beside AES-128", key.method))
             .clause("RFC 8216bis §4.4.4.4"));
     }
-    let first = playlist.tags("EXT-X-MEDIA-SEQUENCE").next();
-    let first: u64 = first.and_then(|(_, number)| number.trim().parse().ok()).unwrap_or(0);
+    let first = media::media_sequence(playlist)?;
     for (sequence, segment) in (first..).zip(media::segments(playlist)?) {
         if segment.gap {
             continue;
         }
         let mut add = |uri: &str, range: Option<Range<u64>>, line: usize| -> Result<()> {
             let key = in_force(line).filter(|_| content != Content::Text);
-            let key = key.map(|key| secret(store, name, key, sequence, find_key)).transpose()?;
+            let key = key.map(|key| find.whole_segment(name, key, sequence)).transpose()?;
             let range = range.map(|range| (range.start, range.end));
             files.entry(resolve(name, uri)?).or_default().insert(range, key);
             Ok(())
@@ -118,29 +111,4 @@ fn add_parts(
         add(&segment.uri, segment.byte_range.clone(), segment.line)?;
     }
     Ok(())
-}
-
-fn secret(
-    store: &dyn Store,
-    playlist: &str,
-    key: &Key,
-    sequence: u64,
-    find_key: &FindKey<'_>,
-) -> Result<(Secret<16>, [u8; 16])> {
-    let uri = key.uri.as_deref().unwrap_or_default();
-    let iv = key.iv.unwrap_or_else(|| Aes128::iv_of_media_sequence_number(sequence));
-    let named = uri.split(|c: char| !c.is_ascii_hexdigit() && c != '-').find_map(parse_16).map(Kid::new);
-    if let Some(value) = named.and_then(find_key) {
-        return Ok((value, iv));
-    }
-    let file = resolve(playlist, uri).ok().filter(|file| store.exists(file));
-    let source = file.map(|file| store.open(&file)).transpose()?.filter(|source| source.len() == 16);
-    let source = source.ok_or_else(|| {
-        let kid = named.map_or_else(String::new, |kid| format!(" {kid}"));
-        Error::keys(format!("no key{kid} for line {}", key.line + 1))
-            .hint("add a line KID:KEY for the key id in its URI, or put the key file where the URI says")
-    })?;
-    let mut value = [0; 16];
-    source.read_at(0, &mut value)?;
-    Ok((Secret::new(value), iv))
 }

@@ -58,6 +58,11 @@ impl KeyFile {
         self.entries.iter().find(|entry| entry.kid == kid).map(|entry| &entry.key)
     }
 
+    /// The IV that came with the key of this id.
+    pub fn iv(&self, kid: Kid) -> Option<[u8; 16]> {
+        self.entries.iter().find(|entry| entry.kid == kid)?.iv
+    }
+
     /// The entry for each requested key: the only one, or by label, or by order.
     fn matched(&self, request: &Document) -> Result<Vec<&Entry>> {
         let labels: Vec<_> = request.content_keys.iter().map(|key| label(request, key.kid)).collect();

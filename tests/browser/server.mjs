@@ -1,7 +1,7 @@
 // The key server under test, and packs made with its keys.
 
 import { spawn, execFile } from "node:child_process";
-import { mkdtempSync, rmSync, existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -41,7 +41,7 @@ export function mediaFolder() {
 }
 
 /** Packs and returns the report. */
-export async function pack({ name, input, pack, keys = ["--drmtoday"], prepare }, server, media) {
+export async function pack({ name, input, pack, keys = ["--drmtoday"], prepare, identity }, server, media) {
   const out = join(media, name);
   if (existsSync(out)) rmSync(out, { recursive: true });
   const clear = `${out}.clear`;
@@ -49,7 +49,20 @@ export async function pack({ name, input, pack, keys = ["--drmtoday"], prepare }
     mkdirSync(clear, { recursive: true });
     await run("ffmpeg", prepare.map((word) => word.replace("{clear}", clear)));
   }
+  if (identity) writeFileSync(`${out}.keys`, `${identity.kid}:${identity.key}:${identity.iv}\n`);
   const words = [...input, "--out", out, "--segment-duration", "2", ...keys, "--json", ...pack];
   const args = ["pack", ...words.map((word) => word.replace("{clear}", clear).replace("{out}", out))];
-  return JSON.parse((await run(command, args, { env: server.env, maxBuffer: 1 << 26 })).stdout);
+  const report = JSON.parse((await run(command, args, { env: server.env, maxBuffer: 1 << 26 })).stdout);
+  if (identity) nameIdentity(out, identity);
+  return report;
+}
+
+/** Makes the playlists of a folder name a key file in place of what a license brings. */
+function nameIdentity(out, { key, iv }) {
+  writeFileSync(join(out, "sample.key"), Buffer.from(key, "hex"));
+  for (const name of readdirSync(out).filter((name) => name.endsWith(".m3u8"))) {
+    const text = readFileSync(join(out, name), "utf8").replace(/#EXT-X-SESSION-KEY.*\n/g, "");
+    const line = `#EXT-X-KEY:METHOD=SAMPLE-AES,URI="sample.key",IV=0x${iv}`;
+    writeFileSync(join(out, name), text.replace(/#EXT-X-KEY:METHOD=SAMPLE-AES.*/g, line));
+  }
 }

@@ -10,6 +10,7 @@
 )]
 
 mod av1_headers;
+mod both;
 mod calm;
 mod case;
 mod clear_lead;
@@ -34,6 +35,7 @@ mod rotation;
 mod server;
 mod shapes;
 mod slice_headers;
+mod streams;
 mod trace;
 mod ts;
 mod verify;

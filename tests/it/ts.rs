@@ -81,7 +81,7 @@ fn packets(stream: &[u8]) -> impl Iterator<Item = &[u8; PACKET_BYTES]> {
 }
 
 /// PES packets by PID: header bytes that matter, and data.
-fn demux(stream: &[u8]) -> BTreeMap<u16, Vec<(PesHeader, Vec<u8>)>> {
+pub(crate) fn demux(stream: &[u8]) -> BTreeMap<u16, Vec<(PesHeader, Vec<u8>)>> {
     let mut units: BTreeMap<u16, Vec<Vec<u8>>> = BTreeMap::new();
     for bytes in packets(stream) {
         let packet = Packet::parse(bytes).unwrap();

@@ -11,7 +11,7 @@ use crate::media::{root, shared};
 use crate::pack::{pack, unpack};
 
 /// Every file below a folder.
-fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     fn walk(root: &Path, folder: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -69,7 +69,7 @@ fn inputs() -> Vec<std::path::PathBuf> {
 }
 
 /// The lines of a playlist but for keys and the version.
-fn other_lines(playlist: &[u8]) -> Vec<String> {
+pub(crate) fn other_lines(playlist: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(playlist).into_owned();
     let lines =
         text.lines().filter(|line| !line.starts_with("#EXT-X-KEY") && !line.starts_with("#EXT-X-VERSION"));
