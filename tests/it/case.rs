@@ -40,8 +40,7 @@ impl Case {
             }
             let pair = line.split_once(" = ");
             let pair = pair.and_then(|(key, value)| Some((key, serde_json::from_str(value).ok()?)));
-            let (key, value): (&str, Value) =
-                pair.unwrap_or_else(|| panic!("{}: {line}", folder.display()));
+            let (key, value): (&str, Value) = pair.unwrap_or_else(|| panic!("{}: {line}", folder.display()));
             if in_media {
                 media.push((key.trim_matches('"').to_owned(), value.as_str().unwrap().to_owned()));
             } else {
