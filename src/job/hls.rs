@@ -1,5 +1,6 @@
 //! HLS packages: playlists read, their files named, keys signaled in them — RFC 8216bis.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::env::Store;
@@ -136,7 +137,7 @@ fn media_playlist(
         }
         let file = resolve(name, &segment.uri).map_err(at)?;
         let range = segment.byte_range.as_ref();
-        let Some(map) = segment.map else {
+        let Some(map) = media_initialization(package, name, segment.map).map_err(at)? else {
             if content == Content::Text {
                 package.clear_file(file);
                 continue;
@@ -175,6 +176,18 @@ fn media_playlist(
         }
     }
     Ok(manifest)
+}
+
+/// The media initialization section of fragmented MP4. I-frame playlists name the program tables of a transport
+/// stream by the same tag: RFC 8216bis §3.1.1.
+fn media_initialization(
+    package: &Package,
+    playlist: &str,
+    map: Option<Arc<media::Map>>,
+) -> Result<Option<Arc<media::Map>>> {
+    let Some(map) = map else { return Ok(None) };
+    let file = resolve(playlist, &map.uri)?;
+    Ok(package.streams.holder(&file, map.byte_range.as_ref())?.is_none().then_some(map))
 }
 
 fn is_i_frames_only(playlist: &Playlist) -> bool {
