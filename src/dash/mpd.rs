@@ -215,12 +215,15 @@ impl<'a> Level<'a> {
         if own.is_some() { Ok(own) } else { self.adaptation_set.attribute(name) }
     }
 
-    /// The first `BaseURL` of each level, joined: §5.6.4. The others name the same data elsewhere.
+    /// The first relative `BaseURL` of each level, joined: §5.6.4. The others name the same data elsewhere.
     pub(super) fn base_url(self) -> Result<String> {
         let mut base = String::new();
         for element in [self.root, self.period, self.adaptation_set, self.representation] {
-            if let Some(url) = child(element, "BaseURL") {
-                base = template::join(&base, url.text()?.trim()).map_err(|error| error.at("BaseURL"))?;
+            let urls = children(element, "BaseURL").map(|url| template::join(&base, url.text()?.trim()));
+            let mut joined: Vec<Result<String>> = urls.collect();
+            let relative = joined.iter().position(Result::is_ok).unwrap_or(0);
+            if relative < joined.len() {
+                base = joined.swap_remove(relative).map_err(|error| error.at("BaseURL"))?;
             }
         }
         Ok(base)

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use drm_pack::isobmff::{BoxNode, parse_file, write_file};
+use drm_pack::isobmff::{parse_file, write_file};
 use drm_pack::package::Preset;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -120,7 +120,7 @@ fn changed(bytes: &[u8], change: &str) -> Vec<u8> {
     }
 }
 
-/// With an event message before each `moof`: ISO/IEC 23009-1 §5.10.3.3.
+/// With an event message before its fragments: ISO/IEC 23009-1 §5.10.3.3.
 fn with_event(bytes: &[u8]) -> Vec<u8> {
     let (timescale, duration, id) = (12_800_u32, 12_800_u32, 1_u32);
     let payload = [
@@ -134,12 +134,11 @@ fn with_event(bytes: &[u8]) -> Vec<u8> {
     .concat();
     let length = u32::try_from(payload.len() + 8).unwrap().to_be_bytes();
     let event = [&length[..], b"emsg", &payload].concat();
-    let boxes = parse_file(bytes).unwrap();
-    let with = boxes.into_iter().flat_map(|node| {
-        let before = if node.is(b"moof") { parse_file(&event).unwrap() } else { Vec::new() };
-        before.into_iter().chain([node])
-    });
-    write_file(&with.collect::<Vec<BoxNode>>())
+    let mut boxes = parse_file(bytes).unwrap();
+    // Before the index as well, whose references count the bytes behind it.
+    let first = boxes.iter().position(|node| node.is(b"sidx") || node.is(b"moof")).unwrap();
+    boxes.splice(first..first, parse_file(&event).unwrap());
+    write_file(&boxes)
 }
 
 /// An init segment of sound that says it is one of subtitles: ISO/IEC 14496-30 §7.

@@ -6,22 +6,26 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::panic::{RefUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
 
 use drm_pack::base::Kid;
 use drm_pack::dash::{Media, Mpd, Representation};
+use drm_pack::io::FileStore;
 use drm_pack::isobmff::file::moov;
 use drm_pack::isobmff::track::tracks;
 use drm_pack::isobmff::{BoxNode, parse_file};
 use drm_pack::job::{Job, Report};
 use drm_pack::package::{Preset, media_tracks};
 use drm_pack::protect::protected_entry;
+use drm_pack::verify::{Clear, VerifyJob, verify};
 use drm_pack::xml::{Document, Element};
 use rayon::prelude::*;
 use tempfile::TempDir;
 
 use crate::case::Case;
 use crate::media::{assert_identical, shared};
-use crate::pack::{job, pack, unpack};
+use crate::pack::{job, key, pack, unpack};
 
 const SCHEMES: [&str; 2] = ["cenc", "cbcs"];
 const PRESETS: [Preset; 2] = [Preset::Preset0, Preset::Preset1];
@@ -99,6 +103,8 @@ impl Run {
         self.signals_each_key_once();
         self.ranges_name_boxes();
         self.nothing_is_left_clear();
+        self.verifies();
+        self.is_as_valid_as_its_source();
     }
 
     /// The MPD without protection is the one it was, byte for byte; numbers of byte ranges may differ.
@@ -210,6 +216,32 @@ impl Run {
                 let is_protected = protected_entry(&track.sample_entries[0]).unwrap().is_some();
                 assert_eq!(is_protected, media.is_protectable(), "{} {}", self.name, output.path);
             }
+        }
+    }
+
+    /// The rules of `verify`, every sample compared with the source.
+    fn verifies(&self) {
+        let (store, clear) = (FileStore::new(self.out.path()), FileStore::new(self.input.parent().unwrap()));
+        let find_key = |kid| Some(key(kid));
+        let names = vec![self.document().to_owned()];
+        let against = Clear { store: &clear, names: names.clone() };
+        let job = VerifyJob { store: &store, names, find_key: Some(&find_key), against: Some(against) };
+        let found = verify(&job).unwrap_or_else(|error| panic!("{}: {error}", self.name)).findings;
+        assert!(found.passed() && found.advice() == 0, "{}: {:?}", self.name, found.listed());
+    }
+
+    /// With the schema of MPDs at hand: what was valid stays valid.
+    fn is_as_valid_as_its_source(&self) {
+        let Some(schema) = std::env::var_os("MPD_SCHEMA") else { return };
+        let is_valid = |mpd: &Path| {
+            let mut xmllint = Command::new("xmllint");
+            xmllint.args(["--noout", "--nonet", "--schema"]).arg(&schema).arg(mpd);
+            let output = xmllint.output().unwrap();
+            (output.status.success(), String::from_utf8(output.stderr).unwrap())
+        };
+        if is_valid(&self.input).0 {
+            let (is_valid, says) = is_valid(&self.out.path().join(self.document()));
+            assert!(is_valid, "{}: {says}", self.name);
         }
     }
 
@@ -438,6 +470,44 @@ fn all_hold(cases: &[&Case], holds: impl Fn(&Case) + Sync + RefUnwindSafe) {
     let fails = |case: &&&Case| catch_unwind(|| holds(case)).is_err();
     let failed: Vec<_> = cases.par_iter().filter(fails).map(|case| case.name()).collect();
     assert!(failed.is_empty(), "of fixtures/dash: {failed:?}");
+}
+
+#[test]
+fn the_schema_judges_too_where_it_is_at_hand() {
+    if std::env::var_os("MPD_SCHEMA").is_none() {
+        println!("skipped: MPD_SCHEMA does not name DASH-MPD.xsd, so no MPD was validated");
+    }
+}
+
+#[test]
+fn documents_made_to_exhaust_are_refused_at_once() {
+    let head = "<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" mediaPresentationDuration=\"PT8S\">";
+    let set = |inner: &str| format!("{head}<Period><AdaptationSet>{inner}</AdaptationSet></Period></MPD>");
+    let deep = [head, &"<Period>".repeat(10_000), &"</Period>".repeat(10_000), "</MPD>"].concat();
+    let entries = "<S d=\"1\" r=\"9\"/>".repeat(100_001);
+    let entries = format!(
+        "<SegmentTemplate media=\"$Time$\"><SegmentTimeline>{entries}</SegmentTimeline></SegmentTemplate>\
+         <Representation id=\"v\"/>"
+    );
+    let bases = set(&"<BaseURL>aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/</BaseURL>".repeat(20_000));
+    let missing = "<SegmentTemplate initialization=\"i\" media=\"$Number$\" duration=\"1\" timescale=\"100000\"/>\
+                   <Representation id=\"v\"/>";
+    for (document, says) in [
+        (deep, "nest deeper than 64"),
+        (set(&entries), "more than 1000000 segments"),
+        (bases, "no track that can be protected"),
+        (set(missing), "i: the file is missing"),
+        (format!("{head}{}</MPD>", " ".repeat(9 << 20)), "at most 8388608 are read"),
+    ] {
+        let (folder, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let input = folder.path().join("manifest.mpd");
+        fs::write(&input, document).unwrap();
+        let begin = Instant::now();
+        let error = pack(&job(&input, DRM, "cenc"), out.path()).map(|_| ()).unwrap_err();
+        assert!(error.to_string().contains(says), "{says:?} in {error}");
+        // An unoptimized build on a busy machine; what is quadratic takes hours.
+        assert!(begin.elapsed().as_secs() < 60, "{says}: {:?}", begin.elapsed());
+    }
 }
 
 #[test]
