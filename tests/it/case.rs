@@ -129,7 +129,9 @@ fn with_event(bytes: &[u8]) -> Vec<u8> {
         &0_u64.to_be_bytes(),
         &duration.to_be_bytes(),
         &id.to_be_bytes(),
-        b"urn:example:events\01\0message",
+        b"urn:example:events\x00",
+        b"1\x00",
+        b"message",
     ]
     .concat();
     let length = u32::try_from(payload.len() + 8).unwrap().to_be_bytes();
