@@ -234,7 +234,8 @@ fn check_index(source: &dyn Source, range: &Range<u64>) -> Result<()> {
 }
 
 fn is_mp4(representation: &Representation) -> bool {
-    representation.mime_type.as_deref().is_some_and(|mime| mime.ends_with("/mp4"))
+    let mime_type = representation.mime_type.as_deref().and_then(|mime| mime.split(';').next());
+    mime_type.is_some_and(|mime| mime.trim_end().ends_with("/mp4"))
 }
 
 /// The descriptors of a key, from what each system is told about it.

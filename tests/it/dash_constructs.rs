@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use drm_pack::base::Kid;
-use drm_pack::dash::{Media, Mpd, Representation};
+use drm_pack::dash::{Media, Mpd, Place, Protected, Representation};
 use drm_pack::io::FileStore;
 use drm_pack::isobmff::file::moov;
 use drm_pack::isobmff::track::tracks;
@@ -507,6 +507,46 @@ fn documents_made_to_exhaust_are_refused_at_once() {
         assert!(error.to_string().contains(says), "{says:?} in {error}");
         // An unoptimized build on a busy machine; what is quadratic takes hours.
         assert!(begin.elapsed().as_secs() < 60, "{says}: {:?}", begin.elapsed());
+    }
+}
+
+#[test]
+fn damaged_mpds_are_errors_and_never_panic() {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    };
+    let tokens =
+        ["0", "9", "99999999999999999999", "-1", "$", "%", "\"", "<", ">", "/", "", "..", ":", "P", "é"];
+    for case in Case::all("dash") {
+        let source = fs::read(case.folder.join("manifest.mpd")).unwrap();
+        for _ in 0..40 {
+            let mut bytes = source.clone();
+            for _ in 0..=random(4) {
+                let at = random(bytes.len());
+                bytes.splice(at..=at, tokens[random(tokens.len())].bytes());
+            }
+            if random(4) == 0 {
+                bytes.truncate(random(bytes.len()));
+            }
+            let Ok(mut mpd) = Mpd::parse(&bytes) else { continue };
+            let Ok(representations) = mpd.representations("manifest.mpd", &|name| name.len() % 3 > 0) else {
+                continue;
+            };
+            let _ = mpd.map_byte_ranges("manifest.mpd", &mut |_, range| Ok(range.start..range.end + 7));
+            let number = |place: Place| u8::try_from(place.representation % 2).unwrap();
+            let protected = representations.iter().map(|representation| Protected {
+                place: representation.place,
+                kid: Kid::new([number(representation.place); 16]),
+                descriptors: Vec::new(),
+            });
+            let _ = mpd.protect(&protected.collect::<Vec<_>>());
+            mpd.unprotect();
+            let _ = Mpd::parse(&mpd.to_bytes()).map_err(|error| panic!("{}: {error}", case.name()));
+        }
     }
 }
 
