@@ -7,6 +7,7 @@
 //! It is longer than 400 lines because tree, reader and attributes share one form: the text as written.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use quick_xml::Reader;
 use quick_xml::escape::{escape, unescape};
@@ -437,8 +438,12 @@ impl Parser<'_> {
 }
 
 fn checked_tag(tag: String) -> Result<String> {
+    let mut names = BTreeSet::new();
     for attribute in Attributes::of(&tag) {
-        attribute?;
+        let Attribute { name, .. } = attribute?;
+        if !names.insert(name) {
+            return Err(Error::input(format!("attribute {name} stands twice")).clause("XML 1.0 §3.1"));
+        }
     }
     Ok(tag)
 }
@@ -545,6 +550,7 @@ mod tests {
             "<a></b>",
             "<a b></a>",
             "<a b=c/>",
+            "<a b='1' c='2' b='3'/>",
             "",
             "<a/><b/>",
             &deep,

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::time::Duration;
 
+use super::live::{Live, Open};
 use super::mpd::{child, children, number};
 use super::template::{self, Values};
 use crate::base::uri;
@@ -60,6 +61,7 @@ pub(super) struct Addressing<'a> {
     pub(super) representation_id: &'a str,
     pub(super) bandwidth: Option<u64>,
     pub(super) period_duration: Option<Duration>,
+    pub(super) live: Option<Live<'a>>,
     pub(super) segments_left: &'a mut u64,
 }
 
@@ -90,8 +92,9 @@ impl<'a> Inherited<'a> {
     }
 }
 
-/// Number and, with a timeline, start time of each segment.
-type Numbers = Vec<(u64, Option<u64>)>;
+/// Number and, with a timeline, start time of each segment; then the segments that a live presentation adds
+/// without an end.
+type Numbers = (Vec<(u64, Option<u64>)>, Option<Open>);
 
 impl Addressing<'_> {
     /// The initialization segment and the media.
@@ -121,11 +124,17 @@ impl Addressing<'_> {
             Some(template) => Some(self.expand(&template, None, None)?),
             None => self.initialization(info)?,
         };
-        let (segments, count) = self.segments(info)?;
-        let references = segments
+        let ((segments, open), count) = self.segments(info)?;
+        let mut references = segments
             .iter()
             .map(|&(number, time)| self.expand(&media, Some(number), time))
             .collect::<Result<Vec<_>>>()?;
+        if let (Some(open), Some(live)) = (open, self.live) {
+            let there_now =
+                live.segments(open, &mut |number, time| self.expand(&media, Some(number), time))?;
+            self.charge(there_now.len() as u64)?;
+            references.extend(there_now);
+        }
         if let [first, second, ..] = references.as_slice()
             && first == second
         {
@@ -143,12 +152,9 @@ impl Addressing<'_> {
         if let Some(timeline) = info.child("SegmentTimeline") {
             let offset = info.number("presentationTimeOffset")?.unwrap_or(0);
             let end = self.period_duration.and_then(|duration| PeriodEnd::new(duration, timescale, offset));
-            let (mut segments, count) = self.timeline(timeline, first, end)?;
-            if let Some(last) = last {
-                segments.retain(|(number, _)| *number <= last);
-            }
-            let segments = segments.into_iter().map(|(number, time)| (number, Some(time))).collect();
-            return Ok((segments, count));
+            let ((mut segments, open), count) = self.timeline(timeline, first, end)?;
+            segments.retain(|(number, _)| last.is_none_or(|last| *number <= last));
+            return Ok(((segments, open.map(|open| Open { last, ..open })), count));
         }
         let (segments, count) = match (last, info.number("duration")?) {
             (Some(last), _) => {
@@ -160,6 +166,10 @@ impl Addressing<'_> {
                 (count, Count::Stated)
             }
             (None, None) => (1, Count::Stated),
+            (None, Some(duration)) if self.live.is_some() && self.period_duration.is_none() => {
+                let open = Open { first, last, time: None, duration };
+                return Ok(((Vec::new(), Some(open)), Count::Stated));
+            }
             (None, Some(duration)) => {
                 let end = self.period_duration.and_then(|whole| PeriodEnd::new(whole, timescale, 0));
                 (PeriodEnd::segments(end, 0, duration)?, Count::Implied)
@@ -167,7 +177,7 @@ impl Addressing<'_> {
         };
         self.charge(segments)?;
         let numbers = (0..segments).map_while(|index| Some((first.checked_add(index)?, None)));
-        Ok((numbers.collect(), count))
+        Ok(((numbers.collect(), None), count))
     }
 
     /// Number and start time of each segment of a SegmentTimeline: §5.3.9.6.
@@ -176,7 +186,7 @@ impl Addressing<'_> {
         timeline: &Element,
         first: u64,
         end: Option<PeriodEnd>,
-    ) -> Result<(Vec<(u64, u64)>, Count)> {
+    ) -> Result<(Numbers, Count)> {
         let mut segments = Vec::new();
         let (mut segment, mut time) = (first, 0_u64);
         let mut count = Count::Stated;
@@ -197,6 +207,10 @@ impl Addressing<'_> {
             };
             let repeats = match repeat_count(entry)? {
                 Some(repeats) => repeats,
+                None if entries.peek().is_none() && end.is_none() && self.live.is_some() => {
+                    let open = Open { first: segment, last: None, time: Some(time), duration };
+                    return Ok(((segments, Some(open)), count));
+                }
                 None => {
                     if entries.peek().is_none() {
                         count = Count::Implied;
@@ -206,14 +220,14 @@ impl Addressing<'_> {
             };
             self.charge(repeats)?;
             for _ in 0..repeats {
-                segments.push((segment, time));
+                segments.push((segment, Some(time)));
                 let next = segment.checked_add(1).zip(time.checked_add(duration));
                 (segment, time) = next.ok_or_else(|| {
                     Error::input("segment times exceed 64 bits").clause("ISO/IEC 23009-1 §5.3.9.6")
                 })?;
             }
         }
-        Ok((segments, count))
+        Ok(((segments, None), count))
     }
 
     fn list(&mut self, info: &Inherited<'_>) -> Result<(Option<Reference>, Media)> {

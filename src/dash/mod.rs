@@ -5,6 +5,7 @@ mod byte_ranges;
 pub mod content_protection;
 mod duration;
 mod layout;
+mod live;
 mod mpd;
 mod switching;
 mod template;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::addressing::{self, Media, Reference};
+use super::live::Live;
 use super::{duration, template};
 use crate::base::{Error, Result};
 use crate::xml::{Document, Element};
@@ -123,26 +124,28 @@ impl Mpd {
     }
 
     /// All Representations in document order; `document` is the MPD's own name in the presentation's folder.
+    /// `exists` tells whether a file is there: it bounds the segments of a live presentation without an end.
     ///
     /// # Errors
-    /// When an address is wrong or leads out of the folder, when the presentation is still live, or when
-    /// it has more than [`MAX_SEGMENTS`](super::MAX_SEGMENTS) segments.
-    pub fn representations(&self, document: &str) -> Result<Vec<Representation>> {
+    /// When an address is wrong or leads out of the folder, when no segment of a live Representation is there,
+    /// or when there are more than [`MAX_SEGMENTS`](super::MAX_SEGMENTS) segments.
+    pub fn representations(
+        &self,
+        document: &str,
+        exists: &dyn Fn(&str) -> bool,
+    ) -> Result<Vec<Representation>> {
         let root = self.document.root();
         let durations = period_durations(root)?;
-        if root.attribute("type")?.is_some_and(|kind| kind == "dynamic") && durations.contains(&None) {
-            return Err(Error::unsupported(
-                "a dynamic MPD whose duration is not known yet, expected a finished one",
-            )
-            .clause("ISO/IEC 23009-1 §5.3.1.2")
-            .hint("encrypt the presentation once it has ended"));
-        }
+        let is_dynamic = root.attribute("type")?.is_some_and(|kind| kind == "dynamic");
+        let live = is_dynamic.then_some(Live { exists });
         let mut segments_left = addressing::MAX_SEGMENTS;
         self.levels()
             .into_iter()
             .map(|level| {
                 let duration = durations.get(level.place.period).copied().flatten();
-                level.view(document, duration, &mut segments_left).map_err(|error| error.at(level.place))
+                level
+                    .view(document, (duration, live), &mut segments_left)
+                    .map_err(|error| error.at(level.place))
             })
             .collect()
     }
@@ -163,7 +166,12 @@ impl Mpd {
 }
 
 impl<'a> Level<'a> {
-    fn view(self, document: &str, duration: Option<Duration>, left: &mut u64) -> Result<Representation> {
+    fn view(
+        self,
+        document: &str,
+        (duration, live): (Option<Duration>, Option<Live<'_>>),
+        left: &mut u64,
+    ) -> Result<Representation> {
         let own = |name: &str| self.representation.attribute(name);
         let id = own("id")?
             .ok_or_else(|| Error::input("Representation has no @id").clause("ISO/IEC 23009-1 §5.3.5.2"))?
@@ -182,6 +190,7 @@ impl<'a> Level<'a> {
             representation_id: &id,
             bandwidth,
             period_duration: duration,
+            live,
             segments_left: left,
         }
         .locate()?;
@@ -206,12 +215,15 @@ impl<'a> Level<'a> {
         if own.is_some() { Ok(own) } else { self.adaptation_set.attribute(name) }
     }
 
-    /// The first `BaseURL` of each level, joined: §5.6.4. The others name the same data elsewhere.
+    /// The first relative `BaseURL` of each level, joined: §5.6.4. The others name the same data elsewhere.
     pub(super) fn base_url(self) -> Result<String> {
         let mut base = String::new();
         for element in [self.root, self.period, self.adaptation_set, self.representation] {
-            if let Some(url) = child(element, "BaseURL") {
-                base = template::join(&base, url.text()?.trim()).map_err(|error| error.at("BaseURL"))?;
+            let urls = children(element, "BaseURL").map(|url| template::join(&base, url.text()?.trim()));
+            let mut joined: Vec<Result<String>> = urls.collect();
+            let relative = joined.iter().position(Result::is_ok).unwrap_or(0);
+            if relative < joined.len() {
+                base = joined.swap_remove(relative).map_err(|error| error.at("BaseURL"))?;
             }
         }
         Ok(base)

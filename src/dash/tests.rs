@@ -43,7 +43,7 @@ fn one(information: &str) -> Mpd {
 }
 
 fn only(mpd: &Mpd) -> Result<Representation, Error> {
-    mpd.representations("m.mpd").map(|mut all| all.remove(0))
+    mpd.representations("m.mpd", &|_| false).map(|mut all| all.remove(0))
 }
 
 /// Names and count of the segments.
@@ -129,7 +129,7 @@ fn what_is_not_edited_is_written_as_it_was_read() {
 
 #[test]
 fn a_representation_inherits_from_its_adaptation_set() {
-    let all = mpd(ODD).representations("dash/m.mpd").unwrap();
+    let all = mpd(ODD).representations("dash/m.mpd", &|_| false).unwrap();
     assert_eq!(all.iter().map(|r| r.id.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
     let first = &all[0];
     assert_eq!(first.place, place(0, 0, 0));
@@ -271,9 +271,46 @@ fn period_durations_follow_from_starts() {
         ))
     };
     assert_eq!(segments(&mpd("")).0.len(), 3);
-    let live = mpd("type=\"dynamic\"").representations("m.mpd").unwrap_err();
-    assert_eq!(live.kind(), Kind::Unsupported);
+    assert_eq!(segments(&mpd("type=\"dynamic\"")).0.len(), 3);
     assert_eq!(segments(&mpd("type=\"dynamic\" mediaPresentationDuration=\"PT9S\"")).0.len(), 3);
+}
+
+#[test]
+fn a_live_presentation_has_the_segments_that_are_there() {
+    let live = |information: &str| {
+        mpd(&format!(
+            "<MPD {NS} type=\"dynamic\"><Period start=\"PT0S\"><AdaptationSet><SegmentTemplate {information}>\
+             <Representation id=\"r\"/></AdaptationSet></Period></MPD>"
+        ))
+    };
+    let there = |mpd: &Mpd, names: &[&str]| -> Result<Vec<String>, Error> {
+        let all = mpd.representations("m.mpd", &|name| names.contains(&name))?;
+        let Media::Segments { references, count } = &all[0].media else { panic!("single file") };
+        assert_eq!(*count, Count::Stated);
+        Ok(references.iter().map(|reference| reference.name.clone()).collect())
+    };
+    let numbers = live("media=\"$Number$\" duration=\"2\" startNumber=\"7\"/");
+    assert_eq!(there(&numbers, &["7", "8", "9"]).unwrap(), ["7", "8", "9"]);
+    assert_eq!(there(&numbers, &["6", "500", "501", "503"]).unwrap(), ["500", "501"]);
+    assert_eq!(there(&numbers, &["6"]).unwrap_err().kind(), Kind::Input);
+    let bounded = live("media=\"$Number$\" duration=\"2\" endNumber=\"2\"/");
+    assert_eq!(there(&bounded, &[]).unwrap(), ["1", "2"]);
+    let timeline = live(
+        "media=\"$Time$\"><SegmentTimeline><S t=\"5\" d=\"2\"/><S d=\"3\" r=\"-1\"/></SegmentTimeline></SegmentTemplate",
+    );
+    assert_eq!(there(&timeline, &["5", "7", "10"]).unwrap(), ["5", "7", "10"]);
+    let stated = live(
+        "media=\"$Time$\"><SegmentTimeline><S t=\"5\" d=\"2\" r=\"2\"/></SegmentTimeline></SegmentTemplate",
+    );
+    assert_eq!(there(&stated, &[]).unwrap(), ["5", "7", "9"]);
+    for endless in ["media=\"$Number$\" duration=\"0\"/", "media=\"x\" duration=\"1\"/"] {
+        assert_eq!(there(&live(endless), &["x"]).unwrap_err().kind(), Kind::Input, "{endless}");
+    }
+    let last = live(
+        "media=\"$Time$\"><SegmentTimeline><S t=\"18446744073709551614\" d=\"9\" r=\"-1\"/></SegmentTimeline>\
+         </SegmentTemplate",
+    );
+    assert_eq!(there(&last, &["18446744073709551614"]).unwrap().len(), 1);
 }
 
 #[test]
@@ -366,7 +403,7 @@ fn representations_with_several_keys_become_switching_sets() {
     mpd.protect(&[protected(place(0, 0, 0), 1), protected(place(0, 0, 1), 2), protected(place(0, 0, 2), 1)])
         .unwrap();
     assert_schema_order(mpd.document.root());
-    let all = mpd.representations("m.mpd").unwrap();
+    let all = mpd.representations("m.mpd", &|_| false).unwrap();
     let places: Vec<_> = all.iter().map(|r| (r.id.as_str(), r.place)).collect();
     assert_eq!(places, [("a", place(0, 0, 0)), ("c", place(0, 0, 1)), ("b", place(0, 1, 0))]);
     let Media::Segments { references, .. } = &all[2].media else { panic!() };
@@ -547,7 +584,7 @@ fn a_new_mpd_says_what_it_was_given() {
         </Representation>\n";
     assert_eq!(written.matches(timeline).count(), 3, "{written}");
     assert!(written.contains("mediaPresentationDuration=\"PT8.016S\""));
-    let all = Mpd::parse(written.as_bytes()).unwrap().representations("m.mpd").unwrap();
+    let all = Mpd::parse(written.as_bytes()).unwrap().representations("m.mpd", &|_| false).unwrap();
     assert_eq!((all.len(), all[2].id.as_str(), all[2].kind), (3, "a&1", Some(ContentType::Audio)));
     let Media::Segments { references, count } = &all[0].media else { panic!() };
     assert_eq!((references.len(), *count), (4, Count::Stated));
@@ -565,7 +602,7 @@ fn a_new_mpd_says_what_it_was_given() {
 /// Runs everything on bytes that need not be an MPD.
 fn exercise(bytes: &[u8]) {
     let Ok(mut mpd) = Mpd::parse(bytes) else { return };
-    let _ = mpd.representations("m.mpd");
+    let _ = mpd.representations("m.mpd", &|_| false);
     let _ = mpd.map_byte_ranges("m.mpd", &mut |_, range| Ok(range.start..range.end.saturating_add(7)));
     let all: Vec<_> = mpd.levels().iter().map(|level| level.place).collect();
     let keys: Vec<_> =

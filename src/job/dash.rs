@@ -1,16 +1,19 @@
 //! DASH packages: an MPD read, its files named, keys signaled in it — ISO/IEC 23009-1, DASH-IF IOP.
 
-use crate::base::env::Store;
-use crate::base::{Error, Result};
+use std::ops::Range;
+
+use crate::base::env::{Source, Store};
+use crate::base::{Error, Kid, Result};
 use crate::dash::content_protection::{SystemDescriptor, descriptors};
 use crate::dash::{ContentType, Count, Media, Mpd, Place, Protected, Reference, Representation};
 use crate::drm::{self, ManifestKind};
-use crate::package::{Plan, PlannedKey};
+use crate::isobmff::file::BoxHeader;
+use crate::package::{Assignment, Plan, PlannedKey, SegmentKind};
 use crate::xml::Element;
 
 use super::env::{Env, Event};
 use super::files::ProtectedPackage;
-use super::package::{Expect, Package, read_manifest, write_manifest};
+use super::package::{Expect, FileLengths, Package, read_manifest, write_manifest};
 use super::report::OutputReport;
 
 /// The MPD of a package.
@@ -40,9 +43,10 @@ pub(super) fn read(
     }
     let mut manifest =
         DashManifest { name: name.to_owned(), mpd, renditions: Vec::new(), warnings: Vec::new() };
-    for representation in manifest.mpd.representations(name).map_err(at)? {
+    for representation in manifest.mpd.representations(name, &|name| store.exists(name)).map_err(at)? {
         manifest.add(store, package, representation, expect).map_err(at)?;
     }
+    manifest.check_ranges(store).map_err(at)?;
     Ok(manifest)
 }
 
@@ -56,23 +60,26 @@ impl DashManifest {
     ) -> Result<()> {
         let at = |error: Error| error.at(format_args!("Representation {}", representation.id));
         let files = self.files(store, &representation).map_err(at)?;
-        let is_media = matches!(representation.kind, Some(ContentType::Video | ContentType::Audio) | None);
+        let is_media = matches!(representation.kind, Some(ContentType::Video | ContentType::Audio) | None)
+            || is_mp4(&representation);
         let init = match (&representation.initialization, &representation.media) {
+            _ if !is_media => None,
             (Some(init), _) => Some((init.name.clone(), init.range.clone())),
-            (None, Media::SingleFile { file, .. }) if is_media => Some((file.name.clone(), None)),
+            (None, Media::SingleFile { file, .. }) => Some((file.name.clone(), None)),
             _ => None,
         };
-        let Some(init) = init.filter(|_| is_media || is_mp4(&representation)) else {
+        let Some(init) = init else {
             if is_media {
                 return Err(at(Error::unsupported("no Initialization: its segments cannot be protected")
                     .clause("ISO/IEC 23009-1 §5.3.9.4")));
             }
-            files.into_iter().for_each(|file| package.clear_file(file));
-            if let Some(init) = representation.initialization {
-                package.clear_file(init.name);
-            }
-            return Ok(());
+            let files = files.into_iter().chain(representation.initialization.map(|init| init.name));
+            return leave_clear(store, package, files).map_err(at);
         };
+        if let Media::SingleFile { file, index_range: Some(range) } = &representation.media {
+            check_index(store.open(&file.name)?.as_ref(), range)
+                .map_err(|error| at(error.at("indexRange").at(file.name.clone())))?;
+        }
         let known = package.renditions.len();
         let index =
             package.rendition(store, &representation.id, &representation.id, init, expect).map_err(at)?;
@@ -90,6 +97,32 @@ impl DashManifest {
             package.begins_after(index, (before, 0));
         }
         self.renditions.push((representation.place, index));
+        Ok(())
+    }
+
+    /// Checks what does not depend on keys: whether the MPD has a way to say which Representations are
+    /// protected, under as many keys as there will be.
+    pub(super) fn check(&self, package: &Package, assignment: &Assignment) -> Result<()> {
+        let mut protected = Vec::new();
+        for (place, index) in &self.renditions {
+            let rendition = package.renditions.get(*index);
+            let substream = rendition.and_then(|rendition| rendition.substreams.iter().flatten().next());
+            let Some(key) = substream.and_then(|substream| assignment.key_of.get(*substream)) else {
+                continue;
+            };
+            let kid = Kid::new((*key as u128).to_be_bytes());
+            protected.push(Protected { place: *place, kid, descriptors: Vec::new() });
+        }
+        self.mpd.clone().protect(&protected).map_err(|error| error.at(self.name.clone()))
+    }
+
+    /// Checks that each byte range lies inside its file.
+    fn check_ranges(&self, store: &dyn Store) -> Result<()> {
+        let mut files = FileLengths::new(store);
+        self.mpd.clone().map_byte_ranges(&self.name, &mut |file, range| {
+            files.hold(file, &range).map_err(|error| error.clause("ISO/IEC 23009-1 §5.3.9.2.2"))?;
+            Ok(range)
+        })?;
         Ok(())
     }
 
@@ -159,8 +192,38 @@ impl DashManifest {
     }
 }
 
+/// Adds files that stay as they are: text, images, and whatever else is not in ISO files. Whether one of those
+/// is to be protected its initialization segment alone can tell.
+fn leave_clear(store: &dyn Store, package: &mut Package, files: impl Iterator<Item = String>) -> Result<()> {
+    for (index, file) in files.enumerate() {
+        if index == 0 && SegmentKind::of(store.open(&file)?.as_ref())? == SegmentKind::Fmp4 {
+            return Err(Error::unsupported("an ISO media file, which the MPD says is something else")
+                .clause("ISO/IEC 23009-1 §5.3.7")
+                .at(file)
+                .hint("state its @mimeType: it must not stay clear by mistake"));
+        }
+        package.clear_file(file);
+    }
+    Ok(())
+}
+
+/// Checks that a segment index begins in its range: it tells players where segments are.
+fn check_index(source: &dyn Source, range: &Range<u64>) -> Result<()> {
+    let mut position = range.start;
+    while position < range.end {
+        let Ok(Some(header)) = BoxHeader::read(source, position) else { break };
+        if header.is(b"sidx") {
+            return Ok(());
+        }
+        position = header.end();
+    }
+    Err(Error::input(format!("no sidx in bytes {}-{}", range.start, range.end.saturating_sub(1)))
+        .clause("ISO/IEC 23009-1 §5.3.9.2.2"))
+}
+
 fn is_mp4(representation: &Representation) -> bool {
-    representation.mime_type.as_deref().is_some_and(|mime| mime.ends_with("/mp4"))
+    let mime_type = representation.mime_type.as_deref().and_then(|mime| mime.split(';').next());
+    mime_type.is_some_and(|mime| mime.trim_end().ends_with("/mp4"))
 }
 
 /// The descriptors of a key, from what each system is told about it.

@@ -4,7 +4,7 @@
 use crate::base::env::Store;
 use crate::base::{Error, Result};
 use crate::drm::ManifestKind;
-use crate::package::Plan;
+use crate::package::{Assignment, Plan};
 
 use super::dash::{self, DashManifest};
 use super::env::{Env, Locate};
@@ -97,6 +97,11 @@ fn locate_all(inputs: &[String], locate: &Locate<'_>) -> Result<(Box<dyn Store>,
 }
 
 impl Manifests {
+    /// Checks what depends on which substream has which key, before any key is fetched.
+    pub(super) fn check(&self, package: &Package, assignment: &Assignment) -> Result<()> {
+        self.dash.as_ref().map_or(Ok(()), |dash| dash.check(package, assignment))
+    }
+
     /// Signals the keys in all of them and writes them.
     pub(super) fn protect(
         self,

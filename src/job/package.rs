@@ -258,6 +258,7 @@ impl Package {
 
     /// Checks what depends on the substreams, before any key is fetched.
     pub(super) fn check(&self, rules: &Rules, assignment: &Assignment, store: &dyn Store) -> Result<()> {
+        self.check_files()?;
         self.check_muxed(assignment)?;
         let in_parts = self.renditions.iter().find(|rendition| rendition.has_part_files);
         if let Some(rendition) = in_parts.filter(|_| !rules.schedule.is_constant()) {
@@ -267,6 +268,35 @@ impl Package {
                 .hint("leave out --clear-lead and --rotate-every, or make the parts byte ranges of their segments"));
         }
         self.streams.check(&rules.systems, (assignment, &rules.schedule), store)
+    }
+
+    /// A file is written once: it is protected as media of one rendition, as its init segment, or stays clear.
+    fn check_files(&self) -> Result<()> {
+        let conflict = |name: &str, one: &str, other: &str| {
+            Err(Error::unsupported(format!("the file is to be written twice: as {one} and as {other}"))
+                .at(name)
+                .hint("give each its own file"))
+        };
+        let mut media: HashMap<&str, usize> = HashMap::new();
+        let mut inits: HashMap<&str, &Option<Range<u64>>> = HashMap::new();
+        for (index, rendition) in self.renditions.iter().enumerate() {
+            media.extend(rendition.files.iter().map(|file| (file.as_str(), index)));
+        }
+        for (index, rendition) in self.renditions.iter().enumerate() {
+            let (name, range) = (rendition.init.0.as_str(), &rendition.init.1);
+            if media.get(name).is_some_and(|owner| *owner != index) {
+                return conflict(name, "an init segment", "media of another rendition");
+            }
+            if inits.insert(name, range).is_some_and(|other| other != range) {
+                return conflict(name, "one init segment", "another in other bytes of it");
+            }
+        }
+        match self.clear_files.iter().find(|file| {
+            media.contains_key(file.as_str()) || inits.contains_key(file.as_str()) || self.streams.has(file)
+        }) {
+            Some(file) => conflict(file, "protected media", "a file that stays clear"),
+            None => Ok(()),
+        }
     }
 
     /// A rendition with pictures and sound in one file can be signaled with one key only.
@@ -331,6 +361,34 @@ fn read_range(source: &dyn Source, range: &Range<u64>) -> Result<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap_or(usize::MAX)];
     source.read_at(range.start, &mut bytes)?;
     Ok(bytes)
+}
+
+/// How long files are, each looked up once.
+pub(super) struct FileLengths<'a> {
+    store: &'a dyn Store,
+    known: HashMap<String, u64>,
+}
+
+impl<'a> FileLengths<'a> {
+    pub(super) fn new(store: &'a dyn Store) -> Self {
+        Self { store, known: HashMap::new() }
+    }
+
+    /// Checks that a byte range lies inside its file.
+    pub(super) fn hold(&mut self, file: &str, range: &Range<u64>) -> Result<()> {
+        let length = match self.known.get(file) {
+            Some(length) => *length,
+            None => *self.known.entry(file.to_owned()).or_insert(self.store.open(file)?.len()),
+        };
+        if range.end <= length {
+            return Ok(());
+        }
+        Err(Error::input(format!(
+            "bytes {}-{} lie outside the file {file}, which has {length} bytes",
+            range.start,
+            range.end.saturating_sub(1)
+        )))
+    }
 }
 
 /// Writes a manifest.

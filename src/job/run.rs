@@ -61,6 +61,7 @@ fn run_package(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     let substreams = package.substreams(rules.keys);
     let assignment = rules.keys.assign(&substreams)?;
     package.check(rules, &assignment, store.as_ref())?;
+    manifests.check(&package, &assignment)?;
     let periods = package.periods(&rules.schedule, store.as_ref())?;
     let plan = plan(job, rules, &substreams, (&assignment, periods), env)?;
     (env.observe)(Event::Step("encrypting"));

@@ -98,6 +98,11 @@ impl Streams {
         Ok(self.renditions.len() - 1)
     }
 
+    /// Whether a file has segments of these playlists.
+    pub(super) fn has(&self, file: &str) -> bool {
+        self.files.contains_key(file)
+    }
+
     /// Adds a segment to its rendition.
     pub(super) fn segment(
         &mut self,

@@ -60,16 +60,21 @@ fn addresses(media: &RepresentationMedia, facts: &Facts<'_>, place: &str, findin
 /// The descriptors that are for a Representation, the lowest first.
 fn descriptors<'a>(manifest: &'a DashManifest, media: &RepresentationMedia) -> Vec<Descriptor<'a>> {
     let root = manifest.mpd.root();
-    let period = root.named("Period").nth(media.place.period);
-    let set = period.and_then(|period| period.named("AdaptationSet").nth(media.place.adaptation_set));
-    let own = set.and_then(|set| set.named("Representation").nth(media.place.representation));
+    let period = named(root, "Period").nth(media.place.period);
+    let set = period.and_then(|period| named(period, "AdaptationSet").nth(media.place.adaptation_set));
+    let own = set.and_then(|set| named(set, "Representation").nth(media.place.representation));
     let mut found = Vec::new();
     for (distance, element) in [own, set, period, Some(root)].into_iter().enumerate() {
         if let Some(element) = element {
-            found.extend(element.named("ContentProtection").map(|descriptor| (descriptor, distance)));
+            found.extend(named(element, "ContentProtection").map(|descriptor| (descriptor, distance)));
         }
     }
     found
+}
+
+/// Children of this name with their parent's prefix: other namespaces have elements of the same names.
+fn named<'a>(parent: &'a Element, name: &'a str) -> impl Iterator<Item = &'a Element> {
+    parent.named(name).filter(|child| child.prefix() == parent.prefix())
 }
 
 fn text<'a>(element: &'a Element, name: &str) -> Result<std::borrow::Cow<'a, str>> {

@@ -151,7 +151,7 @@ impl Presentation {
         }
         let mpd = Mpd::parse(&read_manifest(store, name)?)?;
         let mut found = Vec::new();
-        for representation in mpd.representations(name)? {
+        for representation in mpd.representations(name, &|name| store.exists(name))? {
             let is_media =
                 matches!(representation.kind, Some(ContentType::Video | ContentType::Audio) | None);
             let (mut references, index_range, single) = match representation.media {

@@ -16,6 +16,7 @@ mod case;
 mod clear_lead;
 mod contract;
 mod cpix;
+mod dash_constructs;
 mod decrypt_styles;
 mod errors;
 mod full_sample;

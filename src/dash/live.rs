@@ -1,0 +1,71 @@
+//! Segments of a live presentation: as many as are there — ISO/IEC 23009-1 §5.3.9.5.3, §A.3.
+
+use super::addressing::{MAX_SEGMENTS, Reference};
+use crate::base::{Error, Result};
+
+/// Most segments at the beginning that may have left the time shift buffer: five hours of 2 s.
+const MAX_GONE: u64 = 10_000;
+
+/// A presentation that goes on.
+#[derive(Clone, Copy)]
+pub(super) struct Live<'a> {
+    /// Whether a file is there.
+    pub(super) exists: &'a dyn Fn(&str) -> bool,
+}
+
+/// Segments whose number nothing bounds yet.
+#[derive(Clone, Copy)]
+pub(super) struct Open {
+    /// The number of the first.
+    pub(super) first: u64,
+    /// `@endNumber`.
+    pub(super) last: Option<u64>,
+    /// The time of the first, when there is a timeline.
+    pub(super) time: Option<u64>,
+    /// How long each one is.
+    pub(super) duration: u64,
+}
+
+impl Live<'_> {
+    /// The segments that are there now: those before the first one have left, those behind a gap are not ready.
+    pub(super) fn segments(
+        self,
+        open: Open,
+        name: &mut dyn FnMut(u64, Option<u64>) -> Result<Reference>,
+    ) -> Result<Vec<Reference>> {
+        if open.duration == 0 {
+            return Err(
+                Error::input("segment duration 0, expected at least 1").clause("ISO/IEC 23009-1 §5.3.9.5")
+            );
+        }
+        let mut found: Vec<Reference> = Vec::new();
+        let mut step = 0;
+        while step <= MAX_SEGMENTS {
+            let number = open.first.checked_add(step);
+            let Some(number) = number.filter(|number| open.last.is_none_or(|last| *number <= last)) else {
+                break;
+            };
+            let elapsed = step.checked_mul(open.duration);
+            let time = open.time.map(|time| elapsed.and_then(|elapsed| time.checked_add(elapsed)));
+            let Ok(time) = time.map(|time| time.ok_or(())).transpose() else { break };
+            let reference = name(number, time)?;
+            // A template without a number has one segment; that is an error of its own.
+            let is_last = found.last() == Some(&reference);
+            if (self.exists)(&reference.name) {
+                found.push(reference);
+            } else if !found.is_empty() || step >= MAX_GONE {
+                break;
+            }
+            if is_last {
+                break;
+            }
+            step += 1;
+        }
+        if found.is_empty() {
+            return Err(Error::input(format!("no segment is there from number {} on", open.first))
+                .clause("ISO/IEC 23009-1 §5.3.9.5.3")
+                .hint("set @startNumber to the first segment that is there"));
+        }
+        Ok(found)
+    }
+}
