@@ -134,7 +134,7 @@ impl Playlist {
     ///
     /// # Errors
     /// When a definition in the multivariant playlist is malformed.
-    pub fn named_by(&mut self, multivariant: &Playlist, uri: &str) -> Result<()> {
+    pub fn named_by(&mut self, multivariant: &Self, uri: &str) -> Result<()> {
         self.outside = Outside::of(multivariant, uri)?;
         Ok(())
     }
