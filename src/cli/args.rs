@@ -61,7 +61,8 @@ impl Command {
 
 #[derive(ArgsGroup, Debug)]
 pub(super) struct PackArgs {
-    /// One .mpd, one .m3u8, or one or more MP4 files (progressive, fragmented, CMAF)
+    /// One .mpd, one .m3u8, one of each over the same segments, a folder that holds them, or one or more MP4 files
+    /// (progressive, fragmented, CMAF)
     #[arg(required = true, value_name = "INPUT")]
     pub(super) inputs: Vec<String>,
     /// Output folder; it appears when everything in it is whole
@@ -140,7 +141,8 @@ pub(super) struct JobArgs {
 
 #[derive(ArgsGroup, Debug)]
 pub(super) struct PlanArgs {
-    /// One .mpd, one .m3u8, or one or more MP4 files (progressive, fragmented, CMAF)
+    /// One .mpd, one .m3u8, one of each over the same segments, a folder that holds them, or one or more MP4 files
+    /// (progressive, fragmented, CMAF)
     #[arg(required = true, value_name = "INPUT")]
     pub(super) inputs: Vec<String>,
     /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey
@@ -157,7 +159,8 @@ pub(super) struct PlanArgs {
 
 #[derive(ArgsGroup, Debug)]
 pub(super) struct KeysArgs {
-    /// One .mpd, one .m3u8, or one or more MP4 files (progressive, fragmented, CMAF)
+    /// One .mpd, one .m3u8, one of each over the same segments, a folder that holds them, or one or more MP4 files
+    /// (progressive, fragmented, CMAF)
     #[arg(required_unless_present = "check", value_name = "INPUT")]
     pub(super) inputs: Vec<String>,
     /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey
@@ -331,7 +334,7 @@ pub(super) struct KeyUrlArgs {
 
 #[derive(ArgsGroup, Debug)]
 pub(super) struct DecryptArgs {
-    /// One .mpd, one .m3u8, or fragmented MP4 files
+    /// One .mpd, one .m3u8, one of each over the same segments, a folder that holds them, or fragmented MP4 files
     #[arg(required = true, value_name = "INPUT")]
     pub(super) inputs: Vec<String>,
     /// Output folder; it appears when everything in it is whole

@@ -8,6 +8,7 @@ use crate::keys::{DevKeys, KeyFile};
 
 use super::args::DecryptArgs;
 use super::cpix::recipient_keys;
+use super::folder::presentations;
 use super::keys::{secret_bytes, secret_text};
 use super::output::{Progress, finish};
 use super::pack::{locate, overwrite};
@@ -18,7 +19,7 @@ pub(super) fn run(args: &DecryptArgs) -> Result<()> {
     let progress = Progress::new();
     let report = decrypt(
         &DecryptJob {
-            inputs: args.inputs.clone(),
+            inputs: presentations(&args.inputs)?,
             find_key: &|kid| Some(keys(kid)?.0),
             find_iv: &|kid| keys(kid)?.1,
         },

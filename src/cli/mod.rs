@@ -6,6 +6,7 @@ mod cpix;
 mod decrypt;
 #[cfg(feature = "server")]
 mod demo;
+mod folder;
 mod inspect;
 mod key_files;
 #[cfg(feature = "server")]

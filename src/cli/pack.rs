@@ -7,6 +7,7 @@ use crate::job::{Env, Format, Job, Layout, run as run_job};
 use crate::package::Preset;
 
 use super::args::{JobArgs, LayoutArg, PackArgs, PresetArg};
+use super::folder::presentations;
 use super::key_files::{KeyFiles, Remember};
 use super::keys::{http_client, key_server};
 use super::output::{Progress, finish, key_warnings, note};
@@ -78,7 +79,7 @@ pub(super) fn job(inputs: &[String], drm: &str, args: &JobArgs, limit: Option<us
         })
         .transpose()?;
     Ok(Job {
-        inputs: inputs.to_vec(),
+        inputs: presentations(inputs)?,
         drm: drm.to_owned(),
         scheme: args.scheme.clone(),
         preset: match args.preset {

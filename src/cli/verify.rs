@@ -1,6 +1,5 @@
 //! `drm-pack verify`: checks a protected presentation and says what it found.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::base::{Error, Kid, Result, Secret};
@@ -11,6 +10,7 @@ use crate::verify::{Clear, Verification, VerifyJob, verify};
 
 use super::args::VerifyArgs;
 use super::cpix::recipient_keys;
+use super::folder::presentation_files;
 use super::keys::{secret_bytes, secret_text};
 use super::output::line;
 
@@ -62,7 +62,7 @@ fn inputs(inputs: &[String]) -> Result<(PathBuf, Vec<String>)> {
     let mut paths = Vec::new();
     for input in inputs {
         let path = Path::new(input);
-        if path.is_dir() { paths.extend(manifests(path)?) } else { paths.push(path.to_owned()) }
+        if path.is_dir() { paths.extend(presentation_files(path)?) } else { paths.push(path.to_owned()) }
     }
     let parent = |path: &PathBuf| path.parent().map(Path::to_owned).unwrap_or_default();
     let mut root = paths.first().map(parent).unwrap_or_default();
@@ -73,34 +73,6 @@ fn inputs(inputs: &[String]) -> Result<(PathBuf, Vec<String>)> {
     let names = names.map(|name| name.to_string_lossy().replace('\\', "/")).collect();
     let root = if root.as_os_str().is_empty() { PathBuf::from(".") } else { root };
     Ok((root, names))
-}
-
-/// The manifests of a folder, multivariant playlists first as they name the others; else its MP4 files.
-fn manifests(folder: &Path) -> Result<Vec<PathBuf>> {
-    let failed = |error: std::io::Error| Error::storage(error.to_string()).at(folder.display());
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        paths.push(entry.map_err(failed)?.path());
-    }
-    paths.sort();
-    let with = |extensions: &[&str]| -> Vec<PathBuf> {
-        let has = |path: &&PathBuf| {
-            let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-            extensions.contains(&extension)
-        };
-        paths.iter().filter(has).cloned().collect()
-    };
-    let mut found = with(&["mpd", "m3u8"]);
-    let is_multivariant =
-        |path: &PathBuf| fs::read_to_string(path).is_ok_and(|text| text.contains("#EXT-X-STREAM-INF"));
-    found.sort_by_cached_key(|path| !is_multivariant(path));
-    if found.is_empty() {
-        found = with(&["mp4", "m4v", "m4a", "cmfv", "cmfa"]);
-    }
-    if found.is_empty() {
-        return Err(Error::input("no manifest and no MP4 file").at(folder.display()));
-    }
-    Ok(found)
 }
 
 fn text(result: &Verification) -> String {

@@ -22,8 +22,13 @@ pub(super) struct DashManifest {
     pub(super) warnings: Vec<String>,
 }
 
-/// Reads an MPD and everything it names.
-pub(super) fn read(store: &dyn Store, name: &str, expect: Expect) -> Result<(Package, DashManifest)> {
+/// Reads an MPD, and everything it names into the package.
+pub(super) fn read(
+    store: &dyn Store,
+    name: &str,
+    expect: Expect,
+    package: &mut Package,
+) -> Result<DashManifest> {
     let at = |error: Error| error.at(name);
     let mpd = Mpd::parse(&read_manifest(store, name)?).map_err(at)?;
     if let Some(place) = mpd.has_content_protection().filter(|_| expect == Expect::Clear) {
@@ -35,11 +40,10 @@ pub(super) fn read(store: &dyn Store, name: &str, expect: Expect) -> Result<(Pac
     }
     let mut manifest =
         DashManifest { name: name.to_owned(), mpd, renditions: Vec::new(), warnings: Vec::new() };
-    let mut package = Package::default();
     for representation in manifest.mpd.representations(name).map_err(at)? {
-        manifest.add(store, &mut package, representation, expect).map_err(at)?;
+        manifest.add(store, package, representation, expect).map_err(at)?;
     }
-    Ok((package, manifest))
+    Ok(manifest)
 }
 
 impl DashManifest {
@@ -69,6 +73,7 @@ impl DashManifest {
             }
             return Ok(());
         };
+        let known = package.renditions.len();
         let index =
             package.rendition(store, &representation.id, &representation.id, init, expect).map_err(at)?;
         for file in files {
@@ -81,7 +86,7 @@ impl DashManifest {
                 let start = reference.range.as_ref().map_or(0, |range| range.start);
                 package.cut(index, start, (before, 0));
             }
-        } else {
+        } else if index == known {
             package.begins_after(index, (before, 0));
         }
         self.renditions.push((representation.place, index));

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
+use crate::base::env::Store;
 use crate::base::{Error, Kid, Result};
 use crate::drm::ManifestKind;
 use crate::isobmff::track::trexes;
@@ -13,19 +14,25 @@ use crate::package::{Decrypt, FindKey, rewrite};
 use super::env::{Env, Event};
 use super::files::{ProtectedPackage, copy};
 use super::line_keys::LineKeys;
+use super::manifests::{Input, manifest_kinds};
 use super::package::{Expect, Package, Rendition};
 use super::report::{OutputReport, Report};
-use super::run::{Manifests, input_kind, read_package};
 use super::whole_segments_decrypt;
 
 /// What `decrypt` is asked to do.
 pub struct DecryptJob<'a> {
-    /// One MPD, one playlist, or MP4 files.
+    /// One MPD, one playlist, one of each over the same segments, or MP4 files.
     pub inputs: Vec<String>,
     /// The keys.
     pub find_key: &'a FindKey<'a>,
     /// The IVs that come with keys.
     pub find_iv: &'a FindIv<'a>,
+}
+
+impl DecryptJob<'_> {
+    fn keys<'a>(&'a self, store: &'a dyn Store) -> LineKeys<'a> {
+        LineKeys { store, find_key: self.find_key, find_iv: self.find_iv }
+    }
 }
 
 /// Finds the IV that came with the key of this id: what sample encryption of streams begins with.
@@ -37,26 +44,11 @@ pub type FindIv<'a> = dyn Fn(Kid) -> Option<[u8; 16]> + Sync + 'a;
 /// When a key is missing, or the input is not what its boxes say.
 pub fn decrypt(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<Report> {
     let start = Instant::now();
-    let kind = input_kind(&job.inputs)?;
+    let kinds = manifest_kinds(&job.inputs)?;
     let mut report = Report::default();
-    if let (Some(kind), Some(input)) = (kind, job.inputs.first()) {
+    if !kinds.is_empty() {
         (env.observe)(Event::Step("decrypting"));
-        let (store, name) = (env.locate)(input)?;
-        let keys = LineKeys { store: store.as_ref(), find_key: job.find_key, find_iv: job.find_iv };
-        if kind == ManifestKind::Hls && whole_segments_decrypt::has_whole_segments(store.as_ref(), &name)? {
-            let mut report = whole_segments_decrypt::decrypt(&keys, &name, env)?;
-            report.elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-            return Ok(report);
-        }
-        let (package, manifests) = read_package(kind, store.as_ref(), &name, Expect::Protected)?;
-        let mut done = decrypt_package(&package, &keys, env)?;
-        let outputs = match manifests {
-            Manifests::Hls(hls) => hls.unprotect(&done, env)?,
-            Manifests::Dash(dash) => dash.unprotect(&done, env)?,
-        };
-        report.manifests = outputs.iter().map(|output| output.path.clone()).collect();
-        report.outputs = std::mem::take(&mut done.outputs);
-        report.outputs.extend(outputs);
+        report = decrypt_presentation(job, &kinds, env)?;
     } else {
         for input in &job.inputs {
             let (store, name) = (env.locate)(input)?;
@@ -68,6 +60,20 @@ pub fn decrypt(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<Report> {
         }
     }
     report.elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Ok(report)
+}
+
+fn decrypt_presentation(job: &DecryptJob<'_>, kinds: &[ManifestKind], env: &Env<'_>) -> Result<Report> {
+    if let (&[ManifestKind::Hls], Some(input)) = (kinds, job.inputs.first()) {
+        let (store, name) = (env.locate)(input)?;
+        if whole_segments_decrypt::has_whole_segments(store.as_ref(), &name)? {
+            return whole_segments_decrypt::decrypt(&job.keys(store.as_ref()), &name, env);
+        }
+    }
+    let Input { store, package, manifests } = Input::read(&job.inputs, env.locate, Expect::Protected)?;
+    let mut done = decrypt_package(&package, &job.keys(store.as_ref()), env)?;
+    let mut report = manifests.unprotect(&done, env)?;
+    report.outputs.splice(..0, std::mem::take(&mut done.outputs));
     Ok(report)
 }
 

@@ -1,5 +1,6 @@
 //! HLS packages: playlists read, their files named, keys signaled in them — RFC 8216bis.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::env::Store;
@@ -30,9 +31,13 @@ struct MediaPlaylist {
     streams: Vec<usize>,
 }
 
-/// Reads a multivariant or media playlist and everything it names.
-pub(super) fn read(store: &dyn Store, name: &str, expect: Expect) -> Result<(Package, HlsManifests)> {
-    let mut package = Package::default();
+/// Reads a multivariant or media playlist, and everything it names into the package.
+pub(super) fn read(
+    store: &dyn Store,
+    name: &str,
+    expect: Expect,
+    package: &mut Package,
+) -> Result<HlsManifests> {
     let (multivariant, mut playlists) = playlists(store, name)?;
     // What an I-frame playlist names is part of the segments of the others.
     playlists.sort_by_key(|(_, _, playlist)| is_i_frames_only(playlist));
@@ -41,9 +46,9 @@ pub(super) fn read(store: &dyn Store, name: &str, expect: Expect) -> Result<(Pac
     }
     let mut media = Vec::new();
     for (name, content, playlist) in playlists {
-        media.push(media_playlist(store, &mut package, &name, playlist, (content, expect))?);
+        media.push(media_playlist(store, package, &name, playlist, (content, expect))?);
     }
-    Ok((package, HlsManifests { multivariant, media }))
+    Ok(HlsManifests { multivariant, media })
 }
 
 /// The playlists of a presentation.
@@ -132,7 +137,7 @@ fn media_playlist(
         }
         let file = resolve(name, &segment.uri).map_err(at)?;
         let range = segment.byte_range.as_ref();
-        let Some(map) = segment.map else {
+        let Some(map) = media_initialization(package, name, segment.map).map_err(at)? else {
             if content == Content::Text {
                 package.clear_file(file);
                 continue;
@@ -171,6 +176,18 @@ fn media_playlist(
         }
     }
     Ok(manifest)
+}
+
+/// The media initialization section of fragmented MP4. I-frame playlists name the program tables of a transport
+/// stream by the same tag: RFC 8216bis §3.1.1.
+fn media_initialization(
+    package: &Package,
+    playlist: &str,
+    map: Option<Arc<media::Map>>,
+) -> Result<Option<Arc<media::Map>>> {
+    let Some(map) = map else { return Ok(None) };
+    let file = resolve(playlist, &map.uri)?;
+    Ok(package.streams.holder(&file, map.byte_range.as_ref())?.is_none().then_some(map))
 }
 
 fn is_i_frames_only(playlist: &Playlist) -> bool {

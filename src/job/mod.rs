@@ -6,6 +6,7 @@ mod env;
 mod files;
 mod hls;
 mod line_keys;
+mod manifests;
 mod mp4;
 mod mp4_files;
 mod mp4_manifests;

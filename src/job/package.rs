@@ -123,6 +123,11 @@ impl Package {
             None => moov(source.as_ref()),
         }
         .map_err(at)?;
+        // One manifest gives the range of the init segment in a file, another leaves it to be found.
+        let same = |other: &Rendition| other.init.0 == init.0 && other.moov == moov;
+        if let Some(known) = self.renditions.iter().position(same) {
+            return Ok(known);
+        }
         let tracks = match expect {
             Expect::Clear => media_tracks(&moov).map_err(at)?,
             Expect::Protected => Vec::new(),

@@ -10,11 +10,11 @@ use crate::keys::{KeyServer, SpekeVersion, check};
 use crate::package::{Assignment, Intent, Substream};
 
 use super::env::Locate;
+use super::manifests::{Input, manifest_kinds};
 use super::mp4;
 use super::package::Expect;
 use super::report::TrackReport;
 use super::rules::{Job, Rules};
-use super::run::{input_kind, read_package};
 
 /// What a job would do.
 #[derive(Clone, Debug, Serialize)]
@@ -100,7 +100,7 @@ pub(super) struct Outline {
 /// # Errors
 /// As [`run`](crate::job::run) up to the exchange of keys.
 pub fn plan(job: &Job, locate: &Locate<'_>, version: SpekeVersion) -> Result<PlanReport> {
-    let rules = Rules::check(job, input_kind(&job.inputs)?)?;
+    let rules = Rules::check(job, &manifest_kinds(&job.inputs)?)?;
     let mut outline = outline(job, &rules, locate)?;
     let intent = rules.intent(job, &outline.assignment, outline.periods);
     let document = intent.request();
@@ -126,7 +126,7 @@ pub fn plan(job: &Job, locate: &Locate<'_>, version: SpekeVersion) -> Result<Pla
 /// # Errors
 /// As [`run`](crate::job::run) up to the exchange of keys.
 pub fn fetch_keys(job: &Job, locate: &Locate<'_>, keys: &dyn KeyServer, http: &dyn Http) -> Result<Document> {
-    let rules = Rules::check(job, input_kind(&job.inputs)?)?;
+    let rules = Rules::check(job, &manifest_kinds(&job.inputs)?)?;
     let outline = outline(job, &rules, locate)?;
     let request = rules.intent(job, &outline.assignment, outline.periods).request();
     check(&request, keys.exchange(http, request.clone())?)
@@ -134,24 +134,26 @@ pub fn fetch_keys(job: &Job, locate: &Locate<'_>, keys: &dyn KeyServer, http: &d
 
 /// Reads the input as far as keys depend on it.
 fn outline(job: &Job, rules: &Rules, locate: &Locate<'_>) -> Result<Outline> {
-    let outline = match (input_kind(&job.inputs)?, job.inputs.first()) {
-        (Some(kind), Some(input)) => {
-            let (store, name) = locate(input)?;
-            let (mut package, _) = read_package(kind, store.as_ref(), &name, Expect::Clear)?;
-            let substreams = package.substreams(rules.keys);
-            let assignment = rules.keys.assign(&substreams)?;
-            package.check(rules, &assignment, store.as_ref())?;
-            let numbered = substreams.iter().enumerate();
-            let tracks = numbered.map(|(number, substream)| package.track_facts(number, substream));
-            let tracks = tracks.collect::<Result<_>>()?;
-            let periods = package.periods(&rules.schedule, store.as_ref())?;
-            Outline { tracks, substreams, assignment, periods, warnings: Vec::new() }
-        }
-        _ => mp4::outline(job, rules, locate)?,
+    let outline = if manifest_kinds(&job.inputs)?.is_empty() {
+        mp4::outline(job, rules, locate)?
+    } else {
+        package_outline(job, rules, locate)?
     };
     let keys = outline.assignment.keys.len().saturating_mul(outline.periods);
     rules.check_substreams(job, outline.substreams.len(), keys)?;
     Ok(outline)
+}
+
+fn package_outline(job: &Job, rules: &Rules, locate: &Locate<'_>) -> Result<Outline> {
+    let Input { store, mut package, .. } = Input::read(&job.inputs, locate, Expect::Clear)?;
+    let substreams = package.substreams(rules.keys);
+    let assignment = rules.keys.assign(&substreams)?;
+    package.check(rules, &assignment, store.as_ref())?;
+    let tracks =
+        substreams.iter().enumerate().map(|(number, substream)| package.track_facts(number, substream));
+    let tracks = tracks.collect::<Result<_>>()?;
+    let periods = package.periods(&rules.schedule, store.as_ref())?;
+    Ok(Outline { tracks, substreams, assignment, periods, warnings: Vec::new() })
 }
 
 fn planned(track: &TrackReport, kid: String) -> PlannedTrack {

@@ -15,7 +15,7 @@ use crate::package::{Assignment, Intent, KeyRule, Phase, Preset, Schedule};
 use crate::protect::Scheme;
 use crate::protect::scheme::SCHEMES;
 
-use super::run::package_kind;
+use super::manifests::manifest_kind;
 
 /// The word of `--drm` for whole segments in AES-128.
 pub(super) const WHOLE_SEGMENTS: &str = "simpleaes";
@@ -137,9 +137,9 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// Checks everything that can be known before the input is read. `package` is the kind of manifest that
-    /// the input is, `None` for MP4 files.
-    pub(super) fn check(job: &Job, package: Option<ManifestKind>) -> Result<Self> {
+    /// Checks everything that can be known before the input is read. `package` has the kinds of manifest
+    /// that the inputs are, none for MP4 files.
+    pub(super) fn check(job: &Job, package: &[ManifestKind]) -> Result<Self> {
         if job.drm == WHOLE_SEGMENTS {
             return Err(Error::unsupported(format!("--drm {WHOLE_SEGMENTS} is done by pack only"))
                 .hint("there is one request for the keys, and no signaling but their URIs"));
@@ -157,7 +157,7 @@ impl Rules {
                 job.segment_duration
             )));
         }
-        if package.is_some() && job.layout.is_some() {
+        if !package.is_empty() && job.layout.is_some() {
             return Err(Error::usage("--layout is for MP4 inputs").hint("a package keeps its own layout"));
         }
         let manifests = manifests(job.formats.as_deref(), package, &systems, scheme)?;
@@ -222,7 +222,7 @@ impl WholeRules {
     /// Checks everything that can be known before the input is read.
     pub(super) fn check(job: &Job) -> Result<Self> {
         let refused = |what: &str| Error::usage(format!("--drm {WHOLE_SEGMENTS} with {what}"));
-        let is_playlist = |input: &String| package_kind(input) == Some(ManifestKind::Hls);
+        let is_playlist = |input: &String| manifest_kind(input) == Some(ManifestKind::Hls);
         if job.inputs.len() != 1 || !job.inputs.iter().all(is_playlist) {
             return Err(refused("an input that is not one playlist")
                 .clause("RFC 8216bis §4.4.4.4")
@@ -330,7 +330,7 @@ fn scheme(asked: Option<&str>, systems: &[&'static dyn System]) -> Result<&'stat
 /// Every system must be signaled somewhere, and every manifest must signal some system.
 fn manifests(
     formats: Option<&[Format]>,
-    package: Option<ManifestKind>,
+    package: &[ManifestKind],
     systems: &[&'static dyn System],
     scheme: &Scheme,
 ) -> Result<Vec<ManifestKind>> {
@@ -338,12 +338,12 @@ fn manifests(
     let signals =
         |kind: &ManifestKind| has_word(*kind) && systems.iter().any(|system| system.signals_in(*kind));
     let asked: Vec<_> = match (package, formats) {
-        (Some(kind), None) => vec![kind],
-        (Some(_), Some(_)) => {
+        ([_, ..], None) => package.to_vec(),
+        ([_, ..], Some(_)) => {
             return Err(Error::usage("--format is for MP4 inputs").hint("a package keeps its own format"));
         }
-        (None, Some(formats)) => formats.iter().map(|format| format.manifest()).collect(),
-        (None, None) => [ManifestKind::Hls, ManifestKind::Dash].into_iter().filter(signals).collect(),
+        ([], Some(formats)) => formats.iter().map(|format| format.manifest()).collect(),
+        ([], None) => [ManifestKind::Hls, ManifestKind::Dash].into_iter().filter(signals).collect(),
     };
     if asked.iter().any(|kind| !has_word(*kind)) {
         return Err(Error::usage(format!(

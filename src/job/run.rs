@@ -2,37 +2,18 @@
 
 use std::time::Instant;
 
-use crate::base::env::Store;
 use crate::base::{Error, Result};
-use crate::drm::ManifestKind;
 use crate::keys::check;
 use crate::package::{Assignment, Plan, Substream};
 
-use super::dash::{self, DashManifest};
 use super::env::{Env, Event};
 use super::files;
-use super::hls::{self, HlsManifests};
+use super::manifests::{Input, manifest_kinds};
 use super::mp4;
-use super::package::{Expect, Package};
+use super::package::Expect;
 use super::report::{KeyRotation, Report};
 use super::rules::{Job, Rules, WHOLE_SEGMENTS};
 use super::whole_segments;
-
-/// The manifests of a package.
-pub(super) enum Manifests {
-    Hls(HlsManifests),
-    Dash(DashManifest),
-}
-
-/// What kind of package a name means; `None` for MP4 files.
-pub(super) fn package_kind(input: &str) -> Option<ManifestKind> {
-    let path = input.split(['?', '#']).next().unwrap_or_default();
-    match path.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).as_deref() {
-        Some("mpd") => Some(ManifestKind::Dash),
-        Some("m3u8" | "m3u") => Some(ManifestKind::Hls),
-        _ => None,
-    }
-}
 
 /// Does a job: encrypts its inputs and writes or rewrites their manifests.
 ///
@@ -46,12 +27,10 @@ pub fn run(job: &Job, env: &Env<'_>) -> Result<Report> {
         return whole_segments::run(job, env);
     }
     let start = Instant::now();
-    let kind = input_kind(&job.inputs)?;
-    let rules = Rules::check(job, kind)?;
-    let mut report = match (kind, job.inputs.first()) {
-        (Some(kind), Some(input)) => run_package(job, &rules, kind, input, env)?,
-        _ => mp4::run(job, &rules, env)?,
-    };
+    let kinds = manifest_kinds(&job.inputs)?;
+    let rules = Rules::check(job, &kinds)?;
+    let mut report =
+        if kinds.is_empty() { mp4::run(job, &rules, env)? } else { run_package(job, &rules, env)? };
     for warning in rules.left_clear().into_iter().chain(rules.rotation_limits()) {
         (env.observe)(Event::Warning(&warning));
         report.warnings.push(warning);
@@ -76,38 +55,9 @@ fn check_protected(report: &Report) -> Result<()> {
     }
 }
 
-/// One package, or MP4 files.
-pub(super) fn input_kind(inputs: &[String]) -> Result<Option<ManifestKind>> {
-    let kinds: Vec<_> = inputs.iter().map(|input| package_kind(input)).collect();
-    match kinds.as_slice() {
-        [] => Err(Error::usage("no input").hint("give an .mpd, an .m3u8, or MP4 files")),
-        [kind] => Ok(*kind),
-        kinds if kinds.iter().all(Option::is_none) => Ok(None),
-        _ => Err(Error::usage("one MPD or playlist, or several MP4 files; not both")),
-    }
-}
-
-/// Reads a package of either kind.
-pub(super) fn read_package(
-    kind: ManifestKind,
-    store: &dyn Store,
-    name: &str,
-    expect: Expect,
-) -> Result<(Package, Manifests)> {
-    match kind {
-        ManifestKind::Hls => {
-            hls::read(store, name, expect).map(|(package, hls)| (package, Manifests::Hls(hls)))
-        }
-        ManifestKind::Dash => {
-            dash::read(store, name, expect).map(|(package, dash)| (package, Manifests::Dash(dash)))
-        }
-    }
-}
-
-fn run_package(job: &Job, rules: &Rules, kind: ManifestKind, input: &str, env: &Env<'_>) -> Result<Report> {
+fn run_package(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     (env.observe)(Event::Step("reading manifests and init segments"));
-    let (store, name) = (env.locate)(input)?;
-    let (mut package, manifests) = read_package(kind, store.as_ref(), &name, Expect::Clear)?;
+    let Input { store, mut package, manifests } = Input::read(&job.inputs, env.locate, Expect::Clear)?;
     let substreams = package.substreams(rules.keys);
     let assignment = rules.keys.assign(&substreams)?;
     package.check(rules, &assignment, store.as_ref())?;
@@ -116,17 +66,9 @@ fn run_package(job: &Job, rules: &Rules, kind: ManifestKind, input: &str, env: &
     (env.observe)(Event::Step("encrypting"));
     let mut done = files::protect(&package, &substreams, &plan, store.as_ref(), env)?;
     (env.observe)(Event::Step("writing manifests"));
-    let mut report = Report { key_rotation: KeyRotation::of(&plan), ..Report::default() };
-    let outputs = match manifests {
-        Manifests::Hls(hls) => hls.protect(&package, &plan, &done, env)?,
-        Manifests::Dash(dash) => {
-            report.warnings.clone_from(&dash.warnings);
-            dash.protect(&package, &plan, &done, env)?
-        }
-    };
-    report.manifests = outputs.iter().map(|output| output.path.clone()).collect();
-    report.outputs = std::mem::take(&mut done.outputs);
-    report.outputs.extend(outputs);
+    let mut report = manifests.protect(&package, &plan, &done, env)?;
+    report.outputs.splice(..0, std::mem::take(&mut done.outputs));
+    report.key_rotation = KeyRotation::of(&plan);
     report.tracks = done.tracks;
     Ok(report)
 }

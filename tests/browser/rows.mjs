@@ -12,6 +12,9 @@ const RANGES = { hls: ["hlsjs"] };
 const TS = ["-nostdin", "-v", "error", "-y", "-i", CLIP[1], "-i", CLIP[2], "-map", "0:v", "-map", "1:a", "-c", "copy", "-f", "hls",
   "-hls_time", "2", "-hls_playlist_type", "vod", "-master_pl_name", "master.m3u8", "-hls_segment_filename", "{clear}/%d.ts", "{clear}/index.m3u8"];
 
+// FFmpeg's CMAF with both manifests; the folder is the input.
+const CMAF = ["-nostdin", "-v", "error", "-y", "-i", CLIP[1], "-i", CLIP[2], "-map", "0:v", "-map", "1:a", "-c", "copy", "-f", "dash",
+  "-seg_duration", "2", "-hls_playlist", "1", "-hls_master_name", "master.m3u8", "{clear}/manifest.mpd"];
 // Sample encryption in transport streams: the key that FairPlay would bring comes by URI, with its IV. Shaka Player
 // refuses it outside Safari (its error 4040).
 const IDENTITY = { kid: "0123456789abcdef0123456789abcdef", key: "00112233445566778899aabbccddeeff", iv: "a5010203040506070809a0b0c0d0e0f0" };
@@ -38,6 +41,7 @@ export const PACKS = [
   { name: "aes-128-fmp4-ranges", input: ["fixtures/clip/hls-byterange/master.m3u8"], pack: AES_128, keys: SEED, players: RANGES, withoutLicense: true },
   { name: "aes-128-ts", input: ["{clear}/master.m3u8"], prepare: TS, pack: AES_128, keys: SEED, players: { hls: ["hlsjs", "shaka"] }, withoutLicense: true },
   { name: "aes-128-ts-rotation", input: ["{clear}/master.m3u8"], prepare: TS, pack: [...AES_128, "--rotate-every", "1"], keys: SEED, players: { hls: ["hlsjs", "shaka"] }, withoutLicense: true },
+  { name: "cbcs-both", input: ["{clear}"], prepare: CMAF, pack: ["--drm", "widevine+playready+fairplay+clearkey"], players: { dash: ["shaka"], hls: ["hlsjs"] } },
   { name: "sample-aes-ts", input: ["{clear}/master.m3u8"], prepare: TS, pack: FAIRPLAY, keys: [], identity: IDENTITY, players: { hls: ["hlsjs"] }, withoutLicense: true },
 ];
 

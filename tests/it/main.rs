@@ -10,6 +10,7 @@
 )]
 
 mod av1_headers;
+mod both;
 mod calm;
 mod clear_lead;
 mod contract;

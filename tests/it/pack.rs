@@ -64,9 +64,14 @@ pub(crate) fn pack(job: &Job, out: &Path) -> Result<Report> {
 
 /// Decrypts with the keys that [`pack`] used.
 pub(crate) fn unpack(input: &Path, out: &Path) -> Result<Report> {
+    unpack_all(&[input.to_owned()], out)
+}
+
+/// Decrypts manifests of one presentation.
+pub(crate) fn unpack_all(inputs: &[PathBuf], out: &Path) -> Result<Report> {
     let find_key = |kid| Some(key(kid));
     let job = DecryptJob {
-        inputs: vec![input.to_str().unwrap().to_owned()],
+        inputs: inputs.iter().map(|input| input.to_str().unwrap().to_owned()).collect(),
         find_key: &find_key,
         find_iv: &|kid| DevKeys::new(SEED).iv(kid).ok(),
     };

@@ -158,6 +158,7 @@ fn ranges(playlist: &str) -> Vec<(usize, usize)> {
 fn i_frames(index: &str, stream: &[u8]) -> String {
     let mut frames =
         String::from("#EXTM3U\n#EXT-X-VERSION:4\n#EXT-X-TARGETDURATION:4\n#EXT-X-I-FRAMES-ONLY\n");
+    frames.push_str("#EXT-X-MAP:URI=\"index.ts\",BYTERANGE=\"564@0\"\n");
     for (start, end) in ranges(index) {
         let video = |packet: &&[u8]| packet[1] & 0x5f == 0x41 && packet[2] == 0;
         let starts = stream[start..end].chunks(188).enumerate().filter(|(_, packet)| video(packet));

@@ -1,0 +1,76 @@
+//! A folder as input: the presentation in it, RFC 8216bis §2 and ISO/IEC 23009-1 §5.1.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::base::{Error, Result};
+
+/// The inputs with each folder replaced by its presentation: one MPD, one playlist, one of each, or its MP4 files.
+///
+/// # Errors
+/// [`Kind::Input`](crate::base::Kind::Input) when a folder has none, or several of a kind.
+pub(super) fn presentations(inputs: &[String]) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for input in inputs {
+        let path = Path::new(input);
+        if path.is_dir() {
+            let files = presentation(path)?;
+            found.extend(files.iter().map(|file| file.to_string_lossy().into_owned()));
+        } else {
+            found.push(input.clone());
+        }
+    }
+    Ok(found)
+}
+
+fn presentation(folder: &Path) -> Result<Vec<PathBuf>> {
+    let files = presentation_files(folder)?;
+    let of = |extension| files.iter().filter(move |path| path.extension().is_some_and(|e| e == extension));
+    let (mpds, playlists): (Vec<_>, Vec<_>) = (of("mpd").collect(), of("m3u8").collect());
+    if mpds.is_empty() && playlists.is_empty() {
+        return Ok(files);
+    }
+    let multivariant: Vec<_> = playlists.iter().copied().filter(|path| is_multivariant(path)).collect();
+    let playlists = if multivariant.is_empty() { playlists } else { multivariant };
+    if let Some(several) = [&mpds, &playlists].into_iter().find(|found| found.len() > 1) {
+        let names = several.iter().filter_map(|path| path.file_name()).map(|name| name.to_string_lossy());
+        return Err(Error::input(format!(
+            "{} manifests: {}",
+            several.len(),
+            names.collect::<Vec<_>>().join(", ")
+        ))
+        .at(folder.display())
+        .hint("give one by its name"));
+    }
+    Ok(playlists.into_iter().chain(mpds).cloned().collect())
+}
+
+fn is_multivariant(path: &Path) -> bool {
+    fs::read_to_string(path).is_ok_and(|text| text.contains("#EXT-X-STREAM-INF"))
+}
+
+/// The manifests of a folder, multivariant playlists first as they name the others; else its MP4 files.
+pub(super) fn presentation_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let failed = |error: std::io::Error| Error::storage(error.to_string()).at(folder.display());
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        paths.push(entry.map_err(failed)?.path());
+    }
+    paths.sort();
+    let with = |extensions: &[&str]| -> Vec<PathBuf> {
+        let has = |path: &&PathBuf| {
+            let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+            extensions.contains(&extension)
+        };
+        paths.iter().filter(has).cloned().collect()
+    };
+    let mut found = with(&["mpd", "m3u8"]);
+    found.sort_by_cached_key(|path| !is_multivariant(path));
+    if found.is_empty() {
+        found = with(&["mp4", "m4v", "m4a", "cmfv", "cmfa"]);
+    }
+    if found.is_empty() {
+        return Err(Error::input("no manifest and no MP4 file").at(folder.display()));
+    }
+    Ok(found)
+}

@@ -1,0 +1,136 @@
+//! The manifests of a package: a playlist, an MPD, or both over the same segments — RFC 8216bis, ISO/IEC 23009-1,
+//! ISO/IEC 23000-19 §9.
+
+use crate::base::env::Store;
+use crate::base::{Error, Result};
+use crate::drm::ManifestKind;
+use crate::package::Plan;
+
+use super::dash::{self, DashManifest};
+use super::env::{Env, Locate};
+use super::files::ProtectedPackage;
+use super::hls::{self, HlsManifests};
+use super::package::{Expect, Package};
+use super::report::Report;
+
+/// What kind of manifest a name means; `None` for MP4 files.
+pub(super) fn manifest_kind(input: &str) -> Option<ManifestKind> {
+    let path = without_query(input);
+    match path.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).as_deref() {
+        Some("mpd") => Some(ManifestKind::Dash),
+        Some("m3u8" | "m3u") => Some(ManifestKind::Hls),
+        _ => None,
+    }
+}
+
+fn without_query(input: &str) -> &str {
+    input.split(['?', '#']).next().unwrap_or_default()
+}
+
+/// The kinds of manifest that the inputs are: none of MP4 files, one, or both of one presentation.
+pub(super) fn manifest_kinds(inputs: &[String]) -> Result<Vec<ManifestKind>> {
+    let kinds: Vec<_> = inputs.iter().map(|input| manifest_kind(input)).collect();
+    match kinds.as_slice() {
+        [] => Err(Error::usage("no input").hint("give an .mpd, an .m3u8, or MP4 files")),
+        kinds if kinds.iter().all(Option::is_none) => Ok(Vec::new()),
+        [Some(kind)] => Ok(vec![*kind]),
+        [Some(one), Some(other)] if one != other => Ok(vec![*one, *other]),
+        _ => Err(Error::usage(format!("{} inputs that are not one presentation", inputs.len()))
+            .hint("give one MPD, one playlist, one of each over the same segments, or MP4 files")),
+    }
+}
+
+/// The manifests of a package.
+#[derive(Default)]
+pub(super) struct Manifests {
+    hls: Option<HlsManifests>,
+    dash: Option<DashManifest>,
+}
+
+/// A package, where it was read, and its manifests.
+pub(super) struct Input {
+    pub(super) store: Box<dyn Store>,
+    pub(super) package: Package,
+    pub(super) manifests: Manifests,
+}
+
+impl Input {
+    /// Reads manifests and what they name: each file belongs to one rendition, whatever names it.
+    pub(super) fn read(inputs: &[String], locate: &Locate<'_>, expect: Expect) -> Result<Self> {
+        let (store, names) = locate_all(inputs, locate)?;
+        let (mut package, mut manifests) = (Package::default(), Manifests::default());
+        let name_of = |kind| names.iter().find(|name| manifest_kind(name) == Some(kind));
+        // Playlists come first: they have the names of tracks that go together, and count segments.
+        if let Some(name) = name_of(ManifestKind::Hls) {
+            manifests.hls = Some(hls::read(store.as_ref(), name, expect, &mut package)?);
+        }
+        if let Some(name) = name_of(ManifestKind::Dash) {
+            manifests.dash = Some(dash::read(store.as_ref(), name, expect, &mut package)?);
+        }
+        Ok(Self { store, package, manifests })
+    }
+}
+
+/// The one folder of all inputs, and their names in it.
+fn locate_all(inputs: &[String], locate: &Locate<'_>) -> Result<(Box<dyn Store>, Vec<String>)> {
+    let mut found = None;
+    let mut names = Vec::new();
+    for input in inputs {
+        let (store, name) = locate(input)?;
+        let path = without_query(input);
+        let root = path.strip_suffix(&name).unwrap_or(path).to_owned();
+        match &found {
+            Some((_, first)) if *first != root => {
+                return Err(Error::usage(format!(
+                    "the manifests lie in two folders: {first:?} and {root:?}"
+                ))
+                .hint("name the folder that holds both with --root"));
+            }
+            Some(_) => {}
+            None => found = Some((store, root)),
+        }
+        names.push(name);
+    }
+    let none = || Error::usage("no input").hint("give an .mpd, an .m3u8, or MP4 files");
+    let (store, _) = found.ok_or_else(none)?;
+    Ok((store, names))
+}
+
+impl Manifests {
+    /// Signals the keys in all of them and writes them.
+    pub(super) fn protect(
+        self,
+        package: &Package,
+        plan: &Plan,
+        done: &ProtectedPackage,
+        env: &Env<'_>,
+    ) -> Result<Report> {
+        let mut report = Report::default();
+        if let Some(hls) = self.hls {
+            report.outputs.extend(hls.protect(package, plan, done, env)?);
+        }
+        if let Some(dash) = self.dash {
+            report.warnings.clone_from(&dash.warnings);
+            report.outputs.extend(dash.protect(package, plan, done, env)?);
+        }
+        Ok(named(report))
+    }
+
+    /// Removes every key from all of them and writes them.
+    pub(super) fn unprotect(self, done: &ProtectedPackage, env: &Env<'_>) -> Result<Report> {
+        let mut report = Report::default();
+        if let Some(hls) = self.hls {
+            report.outputs.extend(hls.unprotect(done, env)?);
+        }
+        if let Some(dash) = self.dash {
+            report.outputs.extend(dash.unprotect(done, env)?);
+        }
+        Ok(named(report))
+    }
+}
+
+/// The report of a job whose only outputs so far are manifests.
+fn named(mut report: Report) -> Report {
+    report.manifests = report.outputs.iter().map(|output| output.path.clone()).collect();
+    report
+}
