@@ -25,7 +25,8 @@ pub struct FileStore {
 enum Durability {
     /// Before the file has its name.
     Commit,
-    /// With those of every other file, before the folder has its name.
+    /// With those of every other file, before the folder has its name. Until then nobody looks for its files, so
+    /// that they are written under their own names.
     Publish,
 }
 
@@ -76,7 +77,10 @@ impl Store for FileStore {
     fn create(&self, name: &str) -> Result<Box<dyn Sink>> {
         let path = self.path(name);
         let failed = |error: std::io::Error| Error::storage(error.to_string()).at(path.display());
-        let partial = path.with_added_extension("partial");
+        let partial = match self.durability {
+            Durability::Commit => path.with_added_extension("partial"),
+            Durability::Publish => path.clone(),
+        };
         let open = || File::options().read(true).write(true).create(true).truncate(true).open(&partial);
         let file = match (open(), path.parent()) {
             (Err(error), Some(folder)) if error.kind() == ErrorKind::NotFound => {
@@ -133,7 +137,7 @@ enum Patches {
 struct FileSink {
     file: BufWriter<File>,
     path: PathBuf,
-    /// Where the bytes are until the file is whole.
+    /// Where the bytes are until the file is whole; then none.
     partial: Option<PathBuf>,
     bytes: u64,
     hash: Sha256,
@@ -169,7 +173,7 @@ impl FileSink {
         if self.durability == Durability::Commit {
             self.file.get_ref().sync_data()?;
         }
-        if let Some(partial) = &self.partial {
+        if let Some(partial) = self.partial.as_ref().filter(|partial| **partial != self.path) {
             fs::rename(partial, &self.path)?;
         }
         self.partial = None;

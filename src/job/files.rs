@@ -12,8 +12,8 @@ use super::env::{Env, Event};
 use super::package::Package;
 use super::report::{OutputReport, TrackReport};
 
-/// Bytes copied at a time.
-const COPY_BYTES: usize = 1 << 20;
+/// Bytes copied at a time. Each core has its own.
+const COPY_BYTES: usize = 256 << 10;
 
 /// What became of a package.
 #[derive(Default)]
