@@ -3,11 +3,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::attributes::{Attributes, decimal_floating_point};
+use super::attributes::{Attributes, decimal_floating_point, decimal_integer};
 use super::byte_range::ByteRange;
 use super::define::Variables;
 use super::key::{self, Key};
 use super::line::{LineKind, Playlist, place};
+use super::partial_segments;
 use super::version;
 use crate::base::{Error, Result};
 
@@ -135,11 +136,11 @@ impl Pending {
 
 /// Where a byte range without an offset begins: behind that of the segment before, if it has one
 /// of the same resource.
-fn continuation(before: Option<&(String, u64)>, uri: &str) -> Option<u64> {
+pub(super) fn continuation(before: Option<&(String, u64)>, uri: &str) -> Option<u64> {
     before.filter(|(before, _)| before == uri).map(|(_, end)| *end)
 }
 
-fn map(line: usize, attributes: &Attributes) -> Result<Map> {
+pub(super) fn map(line: usize, attributes: &Attributes) -> Result<Map> {
     let uri = attributes.quoted_string("URI")?;
     let uri = uri.ok_or_else(|| Error::input("no URI").clause("RFC 8216bis §4.4.4.5"))?;
     let byte_range = match map_byte_range(attributes)? {
@@ -161,13 +162,7 @@ fn map_byte_range(attributes: &Attributes) -> Result<Option<ByteRange>> {
 /// When it is not a decimal-integer.
 pub fn media_sequence(playlist: &Playlist) -> Result<u64> {
     let Some((index, value)) = playlist.tags("EXT-X-MEDIA-SEQUENCE").next() else { return Ok(0) };
-    let number =
-        value.trim_ascii().parse().ok().filter(|_| value.trim_ascii().bytes().all(|b| b.is_ascii_digit()));
-    number.ok_or_else(|| {
-        Error::input(format!("media sequence number {value:?}, expected a decimal-integer"))
-            .clause("RFC 8216bis §4.4.3.2")
-            .at(place(index))
-    })
+    decimal_integer(value.trim_ascii()).map_err(|error| error.at("EXT-X-MEDIA-SEQUENCE").at(place(index)))
 }
 
 /// Every `EXT-X-KEY` tag in order.
@@ -272,18 +267,18 @@ pub fn unprotect(playlist: &mut Playlist) {
 /// Says where the bytes of a range of a URI are now.
 pub type NewRange<'a> = dyn FnMut(&str, Range<u64>) -> Result<Range<u64>> + 'a;
 
-/// Rewrites every byte range of a segment or map: `new_range` gets the URI as [`segments`] gives
+/// Rewrites every byte range of a segment, partial segment, preload hint or map: `new_range` gets the URI as [`segments`] gives
 /// it and the range, and returns where its bytes are now.
 ///
 /// A range without an offset stays so while it continues the segment before; numbers that stay
 /// the same leave their line as it was. After an error nothing has changed.
 ///
 /// # Errors
-/// As [`segments`], when `new_range` fails, or when partial segments have byte ranges.
+/// As [`segments`] and [`partial_segments`](super::partial_segments()), or when `new_range` fails.
 pub fn map_byte_ranges(playlist: &mut Playlist, new_range: &mut NewRange<'_>) -> Result<()> {
-    refuse_ranges_of_parts(playlist)?;
     let mut edits = segment_edits(playlist, new_range)?;
     edits.extend(map_edits(playlist, new_range)?);
+    edits.extend(partial_segments::edits(playlist, new_range)?);
     for (index, value) in edits {
         playlist.set_value(index, &value);
     }
@@ -291,7 +286,7 @@ pub fn map_byte_ranges(playlist: &mut Playlist, new_range: &mut NewRange<'_>) ->
 }
 
 /// Index of a line and the new value of its tag.
-type Edit = (usize, String);
+pub(super) type Edit = (usize, String);
 
 fn segment_edits(playlist: &Playlist, new_range: &mut NewRange<'_>) -> Result<Vec<Edit>> {
     let segments = segments(playlist)?;
@@ -337,17 +332,4 @@ fn map_edits(playlist: &Playlist, new_range: &mut NewRange<'_>) -> Result<Vec<Ed
         }
     }
     Ok(edits)
-}
-
-/// Byte ranges of partial segments would keep pointing at the old bytes: §4.4.4.9, §4.4.5.3.
-fn refuse_ranges_of_parts(playlist: &Playlist) -> Result<()> {
-    for (tag, attribute) in [("EXT-X-PART", "BYTERANGE"), ("EXT-X-PRELOAD-HINT", "BYTERANGE-START")] {
-        for (index, value) in playlist.tags(tag) {
-            let attributes = Attributes::parse(value).map_err(|error| error.at(tag).at(place(index)))?;
-            if attributes.raw(attribute).is_some() {
-                return Err(Error::unsupported("byte range of a partial segment").at(tag).at(place(index)));
-            }
-        }
-    }
-    Ok(())
 }

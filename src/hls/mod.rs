@@ -12,6 +12,7 @@ mod key;
 mod line;
 pub mod media;
 pub mod multivariant;
+mod partial_segments;
 mod version;
 pub mod whole_segments;
 mod write_media;
@@ -20,6 +21,7 @@ mod write_multivariant;
 pub use attributes::Attributes;
 pub use key::{Key, KeysInForce};
 pub use line::{Line, LineEnding, LineKind, MAX_LINES, MAX_PLAYLIST_BYTES, Playlist, PlaylistKind};
+pub use partial_segments::{PartialSegment, partial_segments};
 pub use version::required as required_version;
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::media::{MediaPlaylist, Resource, map_byte_ranges, segments};
 use super::multivariant::{
     MultivariantPlaylist, NewRendition, RenditionKind, RenditionType, Variant, renditions,
 };
-use super::{Playlist, PlaylistKind, media, multivariant};
+use super::{Playlist, PlaylistKind, media, multivariant, partial_segments};
 use crate::base::Kind;
 
 const MEDIA: &str = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:6\n# by hand\n\n#EXT-X-UNKNOWN:A=\"b,c\"\n\
@@ -313,8 +313,19 @@ fn byte_ranges_of_variables_and_parts() {
     };
     map_byte_ranges(&mut playlist, &mut { up }).unwrap();
     assert_eq!(text(&playlist), list.replace("\"9\"", "\"9@1\"").replace("1@9", "1@10"));
-    let mut parts = parse("#EXTM3U\n#EXT-X-PART:DURATION=1,URI=\"a\",BYTERANGE=\"1@0\"\n");
-    assert_eq!(map_byte_ranges(&mut parts, &mut |_, range| Ok(range)).unwrap_err().kind(), Kind::Unsupported);
+    let list = "#EXTM3U\n#EXT-X-PART:DURATION=1,URI=\"a.mp4\",BYTERANGE=\"2@0\"\n\
+        #EXT-X-PART:DURATION=1,URI=\"a.mp4\",BYTERANGE=\"3\",INDEPENDENT=YES\n\
+        #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"a.mp4\",BYTERANGE-START=5\n\
+        #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"a.mp4\",BYTERANGE-START=5,BYTERANGE-LENGTH=1\n\
+        #EXT-X-PRELOAD-HINT:TYPE=MAP,URI=\"other\"\n";
+    let mut parts = parse(list);
+    let twice = |_: &str, range: Range<u64>| Ok(range.start * 2..range.end * 2);
+    map_byte_ranges(&mut parts, &mut { twice }).unwrap();
+    let doubled = list.replace("2@0", "4@0").replace("\"3\"", "\"6\"").replace("START=5", "START=10");
+    assert_eq!(text(&parts), doubled.replace("LENGTH=1", "LENGTH=2"));
+    let nowhere = parse("#EXTM3U\n#EXT-X-PART:DURATION=1,URI=\"a\",BYTERANGE=\"1\"\n");
+    let error = partial_segments(&nowhere).unwrap_err().to_string();
+    assert!(error.starts_with("line 2: EXT-X-PART: byte range without an offset"), "{error}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::base::env::Store;
 use crate::base::uri::resolve;
 use crate::base::{Error, Result};
 use crate::hls::multivariant::RenditionKind;
-use crate::hls::{Key, KeysInForce, Playlist, PlaylistKind, media, multivariant};
+use crate::hls::{Key, KeysInForce, Playlist, PlaylistKind, media, multivariant, partial_segments};
 use crate::package::{Phase, Plan, PlannedKey};
 
 use super::env::Env;
@@ -112,16 +112,6 @@ fn media_playlist(
     let at = |error: Error| error.at(name);
     let keys = media::keys(&playlist).map_err(at)?;
     refuse_keys(&keys, name, expect)?;
-    for tag in ["EXT-X-PART", "EXT-X-PRELOAD-HINT"] {
-        if let Some((line, _)) = playlist.tags(tag).next() {
-            return Err(Error::unsupported(format!(
-                "line {} has {tag}: partial segments are not protected yet",
-                line + 1
-            ))
-            .clause("RFC 8216bis §4.4.4.9")
-            .at(name));
-        }
-    }
     let mut manifest =
         MediaPlaylist { name: name.to_owned(), playlist, renditions: Vec::new(), streams: Vec::new() };
     let playlist = &manifest.playlist;
@@ -175,7 +165,40 @@ fn media_playlist(
             manifest.renditions.push(rendition);
         }
     }
+    add_partial_segments(store, package, &manifest, (content, expect)).map_err(at)?;
     Ok(manifest)
+}
+
+/// Adds files that only partial segments name; others are byte ranges of what segments have.
+///
+/// A file that a preload hint names may not be there yet: what comes of it is for whoever writes it.
+fn add_partial_segments(
+    store: &dyn Store,
+    package: &mut Package,
+    manifest: &MediaPlaylist,
+    (content, expect): (Content, Expect),
+) -> Result<()> {
+    let name = &manifest.name;
+    for part in partial_segments(&manifest.playlist)?.into_iter().filter(|part| !part.gap) {
+        let file = resolve(name, &part.uri)?;
+        let refused = |file| {
+            Error::unsupported("a partial segment that no media segment has")
+                .clause("RFC 8216bis §4.4.4.9")
+                .at(file)
+                .hint("leave partial segments out, or use fragmented MP4")
+        };
+        match media_initialization(package, name, part.map)? {
+            Some(map) => {
+                let init = (resolve(name, &map.uri)?, map.byte_range.clone());
+                let rendition = package.rendition(store, name, name, init, expect)?;
+                package.part_file(rendition, file)?;
+            }
+            None if content == Content::Text => package.clear_file(file),
+            None if package.streams.holder(&file, part.byte_range.as_ref())?.is_some() => {}
+            None => return Err(refused(file)),
+        }
+    }
+    Ok(())
 }
 
 /// The media initialization section of fragmented MP4. I-frame playlists name the program tables of a transport

@@ -45,6 +45,8 @@ pub(super) struct Rendition {
     groups: Vec<Option<String>>,
     /// The substream of each track; `None` when it stays clear.
     pub(super) substreams: Vec<Option<usize>>,
+    /// Whether parts of segments are in files of their own.
+    has_part_files: bool,
     /// Where segments begin in a file that holds all of them, in bytes, when the manifest says so.
     pub(super) cuts: Vec<u64>,
     /// What of the presentation comes before: its duration, and how many segments.
@@ -143,6 +145,7 @@ impl Package {
             substreams: vec![None; tracks.len()],
             tracks,
             files: Vec::new(),
+            has_part_files: false,
             groups,
             cuts: Vec::new(),
             before: (Duration::ZERO, 0),
@@ -165,6 +168,18 @@ impl Package {
         self.rendition_of.insert(name.clone(), rendition);
         if let Some(rendition) = self.renditions.get_mut(rendition) {
             rendition.files.push(name);
+        }
+        Ok(())
+    }
+
+    /// Adds a file that has a part of a segment; one that segments are in is known already.
+    pub(super) fn part_file(&mut self, rendition: usize, name: String) -> Result<()> {
+        let count = |package: &Self| package.renditions.get(rendition).map(|rendition| rendition.files.len());
+        let before = count(self);
+        self.file(rendition, name)?;
+        let is_new = before != count(self);
+        if let Some(rendition) = self.renditions.get_mut(rendition).filter(|_| is_new) {
+            rendition.has_part_files = true;
         }
         Ok(())
     }
@@ -247,6 +262,13 @@ impl Package {
     /// Checks what depends on the substreams, before any key is fetched.
     pub(super) fn check(&self, rules: &Rules, assignment: &Assignment, store: &dyn Store) -> Result<()> {
         self.check_muxed(assignment)?;
+        let in_parts = self.renditions.iter().find(|rendition| rendition.has_part_files);
+        if let Some(rendition) = in_parts.filter(|_| !rules.schedule.is_constant()) {
+            return Err(Error::unsupported("partial segments in files of their own, with keys that change")
+                .clause("RFC 8216bis §4.4.4.9")
+                .at(rendition.name.clone())
+                .hint("leave out --clear-lead and --rotate-every, or make the parts byte ranges of their segments"));
+        }
         self.streams.check(&rules.systems, (assignment, &rules.schedule), store)
     }
 
