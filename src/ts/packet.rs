@@ -8,7 +8,7 @@ pub const PACKET_BYTES: usize = 188;
 /// The first byte of every packet.
 const SYNC_BYTE: u8 = 0x47;
 /// Packets read at a time.
-const PACKETS_AT_A_TIME: usize = 1024;
+const PACKETS_AT_A_TIME: usize = 512;
 /// Bytes before the adaptation field or the payload.
 const HEADER_BYTES: usize = 4;
 /// What an adaptation field and a payload have together.
