@@ -45,7 +45,8 @@ pub fn resolve(document: &str, reference: &str) -> Result<String> {
     Ok(parts.join("/"))
 }
 
-fn percent_decode(text: &str) -> Option<String> {
+/// Undoes percent-encoding, RFC 3986 §2.1; `None` when it is malformed or does not give UTF-8.
+pub fn percent_decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -5,11 +5,35 @@ use std::collections::BTreeMap;
 
 use super::attributes::Attributes;
 use super::line::{MAX_PLAYLIST_BYTES, Playlist, place};
+use crate::base::uri::percent_decode;
 use crate::base::{Error, Result};
+
+/// What a playlist may take values of variables from: §4.4.2.3.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Outside {
+    /// The variables of the multivariant playlist that names it.
+    imports: BTreeMap<String, String>,
+    /// The query of the URI that names it.
+    query: String,
+}
+
+impl Outside {
+    pub(super) fn of(multivariant: &Playlist, uri: &str) -> Result<Self> {
+        let values = Variables::of(multivariant)?.values.into_iter();
+        let imports = values.filter_map(|(name, value)| Some((name, value?))).collect();
+        let query = uri.split('#').next().and_then(|uri| uri.split_once('?')).map_or("", |(_, query)| query);
+        Ok(Self { imports, query: query.to_owned() })
+    }
+
+    fn query_parameter(&self, name: &str) -> Option<String> {
+        let mut pairs = self.query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.find(|(known, _)| *known == name).and_then(|(_, value)| percent_decode(value))
+    }
+}
 
 /// The variables that a playlist defines.
 pub(super) struct Variables {
-    /// `None`: the value comes from outside this playlist.
+    /// `None`: the value comes from outside this playlist, where there is none.
     values: BTreeMap<String, Option<String>>,
     /// How many bytes substitution may still yield: a long value with many references to it must
     /// not take more memory than a playlist may.
@@ -20,8 +44,8 @@ impl Variables {
     pub(super) fn of(playlist: &Playlist) -> Result<Self> {
         let mut values = BTreeMap::new();
         for (index, list) in playlist.tags("EXT-X-DEFINE") {
-            let (name, value) =
-                definition(list).map_err(|error| error.at("EXT-X-DEFINE").at(place(index)))?;
+            let (name, value) = definition(list, playlist.outside())
+                .map_err(|error| error.at("EXT-X-DEFINE").at(place(index)))?;
             if values.contains_key(&name) {
                 return Err(Error::input(format!("variable {name} is defined twice"))
                     .clause("RFC 8216bis §4.4.2.3")
@@ -68,27 +92,28 @@ impl Variables {
     fn value(&self, name: &str) -> Result<&str> {
         match self.values.get(name) {
             Some(Some(value)) => Ok(value),
-            Some(None) => {
-                Err(Error::unsupported(format!("variable {name} takes its value from outside the playlist"))
-                    .clause("RFC 8216bis §4.4.2.3")
-                    .hint("define it with NAME and VALUE in this playlist"))
-            }
+            Some(None) => Err(Error::input(format!(
+                "variable {name} takes its value from outside, where it has none"
+            ))
+            .clause("RFC 8216bis §4.4.2.3")
+            .hint("give the multivariant playlist as input, or define it with NAME and VALUE in this one")),
             None => Err(Error::input(format!("variable {name} is not defined")).clause("RFC 8216bis §4.3")),
         }
     }
 }
 
-fn definition(list: &str) -> Result<(String, Option<String>)> {
+fn definition(list: &str, outside: &Outside) -> Result<(String, Option<String>)> {
     let attributes = Attributes::parse(list)?;
     if let Some(name) = attributes.quoted_string("NAME")? {
         let value = attributes.quoted_string("VALUE")?;
         let value = value.ok_or_else(|| Error::input("NAME without VALUE").clause("RFC 8216bis §4.4.2.3"))?;
         return Ok((name.to_owned(), Some(value.to_owned())));
     }
-    for name in ["IMPORT", "QUERYPARAM"] {
-        if let Some(name) = attributes.quoted_string(name)? {
-            return Ok((name.to_owned(), None));
-        }
+    if let Some(name) = attributes.quoted_string("IMPORT")? {
+        return Ok((name.to_owned(), outside.imports.get(name).cloned()));
+    }
+    if let Some(name) = attributes.quoted_string("QUERYPARAM")? {
+        return Ok((name.to_owned(), outside.query_parameter(name)));
     }
     Err(Error::input("no NAME, IMPORT or QUERYPARAM").clause("RFC 8216bis §4.4.2.3"))
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::define::Outside;
 use crate::base::{Error, Result};
 
 /// Largest playlist in bytes: one of a day's segments, each with its date, is some megabytes.
@@ -96,6 +97,7 @@ pub enum LineKind<'a> {
 pub struct Playlist {
     byte_order_mark: bool,
     lines: Vec<Line>,
+    outside: Outside,
 }
 
 impl Playlist {
@@ -124,7 +126,21 @@ impl Playlist {
         if lines.first().and_then(|line| line.value("EXTM3U")) != Some("") {
             return Err(Error::input("the first line is not #EXTM3U").clause("RFC 8216bis §4.4.1.1"));
         }
-        Ok(Self { byte_order_mark: rest.is_some(), lines })
+        Ok(Self { byte_order_mark: rest.is_some(), lines, outside: Outside::default() })
+    }
+
+    /// Says where the playlist was named, so that its variables can take values from there: `EXT-X-DEFINE` with
+    /// `IMPORT` or `QUERYPARAM`, §4.4.2.3. `uri` has its variables replaced.
+    ///
+    /// # Errors
+    /// When a definition in the multivariant playlist is malformed.
+    pub fn named_by(&mut self, multivariant: &Playlist, uri: &str) -> Result<()> {
+        self.outside = Outside::of(multivariant, uri)?;
+        Ok(())
+    }
+
+    pub(super) fn outside(&self) -> &Outside {
+        &self.outside
     }
 
     /// A new playlist: `#EXTM3U` and these lines, each ended by a line feed.
@@ -132,6 +148,7 @@ impl Playlist {
         let mut playlist = Self {
             byte_order_mark: false,
             lines: vec![Line { text: "#EXTM3U".into(), ending: LineEnding::Lf }],
+            outside: Outside::default(),
         };
         playlist.insert(1, texts);
         playlist

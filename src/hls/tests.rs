@@ -141,9 +141,15 @@ fn variables_are_replaced_where_this_playlist_defines_them() {
     let found = segments(&parse(list)).unwrap();
     assert_eq!(found[0].uri, "x/y/{$ 1{$a b}.m4s");
     assert_eq!(found[0].map.as_ref().unwrap().uri, "x/y/i.mp4");
-    let imported = segments(&parse(&list.replace("{$ 1", "{$token}"))).unwrap_err();
-    assert_eq!(imported.kind(), Kind::Unsupported);
-    assert!(imported.to_string().starts_with("line 6: variable token"), "{imported}");
+    let mut imports = parse(&list.replace("{$ 1", "{$token}"));
+    let error = segments(&imports).unwrap_err().to_string();
+    assert!(error.starts_with("line 6: variable token takes its value from outside"), "{error}");
+    let multivariant = parse("#EXTM3U\n#EXT-X-DEFINE:NAME=\"token\",VALUE=\"t\"\n");
+    imports.named_by(&multivariant, "a.m3u8").unwrap();
+    assert_eq!(segments(&imports).unwrap()[0].uri, "x/y/t{$a b}.m4s");
+    let mut queried = parse("#EXTM3U\n#EXT-X-DEFINE:QUERYPARAM=\"q\"\n#EXTINF:1,\n{$q}.ts\n");
+    queried.named_by(&multivariant, "a.m3u8?p=1&q=a%2Fb&q=c#q=d").unwrap();
+    assert_eq!(segments(&queried).unwrap()[0].uri, "a/b.ts");
     assert_eq!(segments(&parse(&list.replace("{$ 1", "{$no}"))).unwrap_err().kind(), Kind::Input);
     let swelling = format!(
         "#EXTM3U\n#EXT-X-DEFINE:NAME=\"a\",VALUE=\"{}\"\n{}",

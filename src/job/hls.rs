@@ -71,8 +71,9 @@ pub(super) fn playlists(store: &dyn Store, name: &str) -> Result<Playlists> {
             RenditionKind::Media(kind) if kind == "AUDIO" => Content::Audio,
             _ => Content::Media,
         };
-        let playlist = parse(store, &media_name)?;
-        media.push((media_name, content, playlist));
+        let mut media_playlist = parse(store, &media_name)?;
+        media_playlist.named_by(&playlist, &rendition.uri).map_err(|error| error.at(name))?;
+        media.push((media_name, content, media_playlist));
     }
     Ok((Some((name.to_owned(), playlist)), media))
 }

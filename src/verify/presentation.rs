@@ -106,8 +106,9 @@ impl Presentation {
             if self.playlists.iter().any(|known| known.name == media_name) {
                 continue;
             }
-            let media =
+            let mut media =
                 Playlist::parse(&read_manifest(store, &media_name)?).map_err(|e| e.at(&media_name))?;
+            media.named_by(&playlist, &rendition.uri)?;
             let text = if is_text { Text::Yes } else { Text::No };
             self.media_playlist(&media_name, media, text).map_err(|error| error.at(&media_name))?;
         }

@@ -12,6 +12,7 @@
 mod av1_headers;
 mod both;
 mod calm;
+mod case;
 mod clear_lead;
 mod contract;
 mod cpix;
@@ -20,6 +21,7 @@ mod errors;
 mod full_sample;
 mod hevc_slice_headers;
 mod hevc_stream;
+mod hls_constructs;
 mod identity;
 mod inspect;
 #[cfg(feature = "server")]

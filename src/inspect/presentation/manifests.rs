@@ -95,8 +95,9 @@ impl Draft<'_> {
                 break;
             }
             known.push(media_name.clone());
-            let done = self.manifest(&media_name).and_then(|playlist| {
-                self.media_playlist(&media_name, &playlist, &named(&rendition, &media_name))
+            let done = self.manifest(&media_name).and_then(|mut media| {
+                media.named_by(&playlist, &rendition.uri)?;
+                self.media_playlist(&media_name, &media, &named(&rendition, &media_name))
             });
             if let Err(error) = done {
                 self.warn(error.at(media_name).to_string());
