@@ -1,6 +1,6 @@
 //! A clear package: renditions of init segment and media files, protected file by file — ISO/IEC 23000-19 §7.3.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -27,6 +27,9 @@ pub(super) struct Package {
     pub(super) streams: Streams,
     /// Files that no DRM protects: text, images.
     pub(super) clear_files: Vec<String>,
+    /// The rendition of each media file.
+    rendition_of: HashMap<String, usize>,
+    known_clear: HashSet<String>,
 }
 
 /// An init segment and the media files that need it.
@@ -152,17 +155,17 @@ impl Package {
 
     /// Adds a media file to a rendition.
     pub(super) fn file(&mut self, rendition: usize, name: String) -> Result<()> {
-        let other = self.renditions.iter().enumerate().find(|(_, other)| other.files.contains(&name));
-        if let Some((index, other)) = other {
-            if index == rendition {
-                return Ok(());
-            }
-            return Err(Error::unsupported(format!(
-                "the file belongs to two renditions with init segments of their own: {} is the other",
-                other.name
-            ))
-            .at(name));
+        if let Some(index) = self.rendition_of.get(&name) {
+            return match self.renditions.get(*index).filter(|_| *index != rendition) {
+                None => Ok(()),
+                Some(other) => Err(Error::unsupported(format!(
+                    "the file belongs to two renditions with init segments of their own: {} is the other",
+                    other.name
+                ))
+                .at(name)),
+            };
         }
+        self.rendition_of.insert(name.clone(), rendition);
         if let Some(rendition) = self.renditions.get_mut(rendition) {
             rendition.files.push(name);
         }
@@ -212,7 +215,7 @@ impl Package {
 
     /// Adds a file that stays as it is.
     pub(super) fn clear_file(&mut self, name: String) {
-        if !self.clear_files.contains(&name) {
+        if self.known_clear.insert(name.clone()) {
             self.clear_files.push(name);
         }
     }
