@@ -27,6 +27,11 @@ pub(crate) fn media_files(extensions: &[&str]) -> Vec<(PathBuf, Vec<u8>)> {
     if let Some(folder) = shared() {
         walk(&folder, &mut paths);
     }
+    // What is wrong on purpose is no example of anything.
+    let is_refused = |path: &Path| {
+        path.components().any(|part| part.as_os_str().to_string_lossy().starts_with("refused-"))
+    };
+    paths.retain(|path| !is_refused(path));
     paths.retain(|path| {
         path.extension().is_some_and(|found| extensions.iter().any(|extension| found == *extension))
     });
