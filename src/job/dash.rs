@@ -1,6 +1,5 @@
 //! DASH packages: an MPD read, its files named, keys signaled in it — ISO/IEC 23009-1, DASH-IF IOP.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::base::env::{Source, Store};
@@ -14,7 +13,7 @@ use crate::xml::Element;
 
 use super::env::{Env, Event};
 use super::files::ProtectedPackage;
-use super::package::{Expect, Package, read_manifest, write_manifest};
+use super::package::{Expect, FileLengths, Package, read_manifest, write_manifest};
 use super::report::OutputReport;
 
 /// The MPD of a package.
@@ -133,20 +132,9 @@ impl DashManifest {
 
     /// Checks that each byte range lies inside its file.
     fn check_ranges(&self, store: &dyn Store) -> Result<()> {
-        let mut lengths: HashMap<String, u64> = HashMap::new();
+        let mut files = FileLengths::new(store);
         self.mpd.clone().map_byte_ranges(&self.name, &mut |file, range| {
-            let length = match lengths.get(file) {
-                Some(length) => *length,
-                None => *lengths.entry(file.to_owned()).or_insert(store.open(file)?.len()),
-            };
-            if range.end > length {
-                return Err(Error::input(format!(
-                    "bytes {}-{} lie outside the file {file}, which has {length} bytes",
-                    range.start,
-                    range.end.saturating_sub(1)
-                ))
-                .clause("ISO/IEC 23009-1 §5.3.9.2.2"));
-            }
+            files.hold(file, &range).map_err(|error| error.clause("ISO/IEC 23009-1 §5.3.9.2.2"))?;
             Ok(range)
         })?;
         Ok(())

@@ -12,7 +12,7 @@ use crate::package::{Phase, Plan, PlannedKey};
 
 use super::env::Env;
 use super::files::ProtectedPackage;
-use super::package::{Expect, Package, read_manifest, write_manifest};
+use super::package::{Expect, FileLengths, Package, read_manifest, write_manifest};
 use super::report::OutputReport;
 use super::streams;
 
@@ -167,7 +167,20 @@ fn media_playlist(
         }
     }
     add_partial_segments(store, package, &manifest, (content, expect)).map_err(at)?;
+    check_ranges(store, &manifest).map_err(at)?;
     Ok(manifest)
+}
+
+/// Checks that each byte range of what is there lies inside its file.
+fn check_ranges(store: &dyn Store, manifest: &MediaPlaylist) -> Result<()> {
+    let mut files = FileLengths::new(store);
+    media::map_byte_ranges(&mut manifest.playlist.clone(), &mut |uri, range| {
+        let file = resolve(&manifest.name, uri)?;
+        if store.exists(&file) {
+            files.hold(&file, &range).map_err(|error| error.clause("RFC 8216bis §4.4.4.2"))?;
+        }
+        Ok(range)
+    })
 }
 
 /// Adds files that only partial segments name; others are byte ranges of what segments have.

@@ -363,6 +363,34 @@ fn read_range(source: &dyn Source, range: &Range<u64>) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// How long files are, each looked up once.
+pub(super) struct FileLengths<'a> {
+    store: &'a dyn Store,
+    known: HashMap<String, u64>,
+}
+
+impl<'a> FileLengths<'a> {
+    pub(super) fn new(store: &'a dyn Store) -> Self {
+        Self { store, known: HashMap::new() }
+    }
+
+    /// Checks that a byte range lies inside its file.
+    pub(super) fn hold(&mut self, file: &str, range: &Range<u64>) -> Result<()> {
+        let length = match self.known.get(file) {
+            Some(length) => *length,
+            None => *self.known.entry(file.to_owned()).or_insert(self.store.open(file)?.len()),
+        };
+        if range.end <= length {
+            return Ok(());
+        }
+        Err(Error::input(format!(
+            "bytes {}-{} lie outside the file {file}, which has {length} bytes",
+            range.start,
+            range.end.saturating_sub(1)
+        )))
+    }
+}
+
 /// Writes a manifest.
 pub(super) fn write_manifest(env: &Env<'_>, name: &str, bytes: &[u8]) -> Result<OutputReport> {
     let mut sink = env.output.create(name)?;

@@ -145,10 +145,11 @@ fn outline(job: &Job, rules: &Rules, locate: &Locate<'_>) -> Result<Outline> {
 }
 
 fn package_outline(job: &Job, rules: &Rules, locate: &Locate<'_>) -> Result<Outline> {
-    let Input { store, mut package, .. } = Input::read(&job.inputs, locate, Expect::Clear)?;
+    let Input { store, mut package, manifests } = Input::read(&job.inputs, locate, Expect::Clear)?;
     let substreams = package.substreams(rules.keys);
     let assignment = rules.keys.assign(&substreams)?;
     package.check(rules, &assignment, store.as_ref())?;
+    manifests.check(&package, &assignment)?;
     let tracks =
         substreams.iter().enumerate().map(|(number, substream)| package.track_facts(number, substream));
     let tracks = tracks.collect::<Result<_>>()?;

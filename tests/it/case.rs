@@ -10,6 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::media::root;
+use crate::ts::demux;
 
 /// One folder with a `case.toml`.
 ///
@@ -116,8 +117,23 @@ fn changed(bytes: &[u8], change: &str) -> Vec<u8> {
         "" => bytes.to_vec(),
         "emsg" => with_event(bytes),
         "stpp" => as_subtitles(bytes),
+        "aac" => packed_audio(bytes),
+        "cut" => bytes[..bytes.len() - 100].to_vec(),
         _ => panic!("{change} is no change of a media file"),
     }
+}
+
+/// The sound of a transport stream as packed audio, with the time of its first sample: RFC 8216bis §3.1.3.
+fn packed_audio(bytes: &[u8]) -> Vec<u8> {
+    let owner = b"com.apple.streaming.transportStreamTimestamp\0";
+    let time = 126_000_u64.to_be_bytes();
+    let length = u8::try_from(owner.len() + time.len()).unwrap();
+    // Lengths below 128 are the same in the seven-bit bytes of an ID3 tag.
+    let header = [&b"ID3\x04\0\0\0\0\0"[..], &[length + 10], b"PRIV\0\0\0", &[length, 0, 0]].concat();
+    let streams = demux(bytes).into_values();
+    let sound = streams.map(|units| units.into_iter().flat_map(|(_, data)| data).collect::<Vec<u8>>());
+    let sound = sound.into_iter().find(|data| data[0] == 0xff && data[1] & 0xf6 == 0xf0).unwrap();
+    [&header[..], owner, &time, &sound].concat()
 }
 
 /// With an event message before its fragments: ISO/IEC 23009-1 §5.10.3.3.

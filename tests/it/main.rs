@@ -22,6 +22,7 @@ mod errors;
 mod full_sample;
 mod hevc_slice_headers;
 mod hevc_stream;
+mod hls_constructs;
 mod identity;
 mod inspect;
 #[cfg(feature = "server")]

@@ -43,7 +43,7 @@ fn kept_lines(playlist: &[u8]) -> Vec<String> {
 }
 
 /// What a player gets of a file: data of each elementary stream, or the bytes of packed audio.
-fn elementary(bytes: &[u8]) -> Vec<Vec<u8>> {
+pub(crate) fn elementary(bytes: &[u8]) -> Vec<Vec<u8>> {
     if bytes.first() != Some(&0x47) {
         return vec![bytes.to_vec()];
     }
