@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use memchr::{memchr, memchr_iter, memrchr_iter};
+
 /// Where the NAL units of a byte stream lie, without start codes and zero bytes around them.
 pub fn nal_units(stream: &[u8]) -> NalUnits<'_> {
     NalUnits { stream, next: start_code(stream, 0) }
@@ -31,31 +33,38 @@ impl Iterator for NalUnits<'_> {
 
 /// Where the next start_code_prefix_one_3bytes begins, from the byte `from` on.
 fn start_code(stream: &[u8], from: usize) -> Option<usize> {
-    let mut position = from;
-    loop {
-        match stream.get(position..)? {
-            [0, 0, 1, ..] => return Some(position),
-            // A third byte above 1 can be in none of the next three start codes.
-            [_, _, third, ..] if *third > 1 => position += 3,
-            [_, _, _, ..] => position += 1,
-            _ => return None,
-        }
-    }
+    let stream_from = stream.get(from..)?;
+    let mut ones = memchr_iter(1, stream_from).filter_map(|one| one.checked_sub(2));
+    ones.find(|start| is_start_code(stream_from, *start)).map(|start| from + start)
+}
+
+/// Whether a start code whose last byte is 1 begins here.
+fn is_start_code(stream: &[u8], start: usize) -> bool {
+    stream.get(start..start + 2) == Some(&[0, 0])
 }
 
 /// Appends a NAL unit with emulation_prevention_three_byte wherever two zero bytes are followed by 0 to 3, and
 /// behind a last byte of 0: §7.4.1.
 pub fn escape(nal_unit: &[u8], out: &mut Vec<u8>) {
-    let mut zeros = 0;
-    for byte in nal_unit {
-        if zeros == 2 && *byte <= 3 {
-            out.push(3);
-            zeros = 0;
+    let mut copied = 0;
+    let mut from = 0;
+    while let Some(rest) = nal_unit.get(from..)
+        && let Some(zero) = memchr(0, rest)
+    {
+        match rest.get(zero + 1..) {
+            Some([0, third, ..]) => {
+                from += zero + 2;
+                if *third <= 3 {
+                    out.extend(nal_unit.get(copied..from).unwrap_or_default());
+                    out.push(3);
+                    copied = from;
+                }
+            }
+            _ => from += zero + 1,
         }
-        zeros = if *byte == 0 { zeros + 1 } else { 0 };
-        out.push(*byte);
     }
-    if zeros > 0 {
+    out.extend(nal_unit.get(copied..).unwrap_or_default());
+    if nal_unit.last() == Some(&0) {
         out.push(3);
     }
 }
@@ -71,21 +80,22 @@ pub fn escapes_before(part: &[u8]) -> usize {
 
 /// Where the last start code of a stream begins, behind its first byte.
 pub fn last_start_code(stream: &[u8]) -> Option<usize> {
-    stream.windows(3).rposition(|window| window == [0, 0, 1]).filter(|position| *position > 0)
+    let mut ones = memrchr_iter(1, stream).filter_map(|one| one.checked_sub(2));
+    ones.find(|start| is_start_code(stream, *start)).filter(|position| *position > 0)
 }
 
 /// A NAL unit without its emulation_prevention_three_bytes: §7.3.1. The inverse of [`escape`].
 pub fn unescape(nal_unit: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(nal_unit.len());
-    let mut zeros = 0;
-    for byte in nal_unit {
-        if zeros == 2 && *byte == 3 {
-            zeros = 0;
-            continue;
+    let mut copied = 0;
+    for three in memchr_iter(3, nal_unit) {
+        let before = nal_unit.get(copied..three).unwrap_or_default();
+        if before.iter().rev().take(3).take_while(|byte| **byte == 0).count() == 2 {
+            out.extend(before);
+            copied = three + 1;
         }
-        zeros = if *byte == 0 { zeros + 1 } else { 0 };
-        out.push(*byte);
     }
+    out.extend(nal_unit.get(copied..).unwrap_or_default());
     out
 }
 
@@ -113,6 +123,40 @@ mod tests {
             escape(&unit, &mut escaped);
             prop_assert_eq!(start_code(&escaped, 0), None);
             prop_assert_eq!(unescape(&escaped), unit);
+        }
+
+        /// Byte by byte, as §7.3.1 and annex B are written.
+        #[test]
+        fn bytes_looked_for_many_at_a_time_are_those_of_the_standard(
+            stream in proptest::collection::vec(prop_oneof![6 => 0u8..5, 1 => any::<u8>()], 0..300)
+        ) {
+            let (mut escaped, mut unescaped, mut zeros) = (Vec::new(), Vec::new(), 0);
+            for byte in &stream {
+                if zeros == 2 && *byte <= 3 {
+                    escaped.push(3);
+                    zeros = 0;
+                }
+                zeros = if *byte == 0 { zeros + 1 } else { 0 };
+                escaped.push(*byte);
+            }
+            escaped.extend((zeros > 0).then_some(3));
+            let mut zeros = 0;
+            for byte in &stream {
+                let is_prevention = zeros == 2 && *byte == 3;
+                unescaped.extend((!is_prevention).then_some(*byte));
+                zeros = if *byte == 0 { zeros + 1 } else { 0 };
+            }
+            let mut out = Vec::new();
+            escape(&stream, &mut out);
+            prop_assert_eq!(out, escaped);
+            prop_assert_eq!(unescape(&stream), unescaped);
+            let codes: Vec<usize> =
+                stream.windows(3).enumerate().filter(|(_, w)| *w == [0, 0, 1]).map(|(at, _)| at).collect();
+            for from in 0..=stream.len() {
+                let next = codes.iter().copied().find(|code| *code >= from);
+                prop_assert_eq!(start_code(&stream, from), next);
+            }
+            prop_assert_eq!(last_start_code(&stream), codes.last().copied().filter(|code| *code > 0));
         }
     }
 }

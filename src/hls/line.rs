@@ -134,7 +134,7 @@ impl Playlist {
     ///
     /// # Errors
     /// When a definition in the multivariant playlist is malformed.
-    pub fn named_by(&mut self, multivariant: &Playlist, uri: &str) -> Result<()> {
+    pub fn named_by(&mut self, multivariant: &Self, uri: &str) -> Result<()> {
         self.outside = Outside::of(multivariant, uri)?;
         Ok(())
     }
@@ -158,13 +158,24 @@ impl Playlist {
     ///
     /// A playlist without a final line feed stays without one.
     pub(super) fn insert(&mut self, index: usize, texts: Vec<String>) {
+        self.insert_all(vec![(index, texts)]);
+    }
+
+    /// The same in many places, whose indexes are those of before and in order.
+    pub(super) fn insert_all(&mut self, insertions: Vec<(usize, Vec<String>)>) {
         let own = match self.lines.first() {
             Some(Line { ending: LineEnding::CrLf, .. }) => LineEnding::CrLf,
             _ => LineEnding::Lf,
         };
-        let index = index.min(self.lines.len());
         let last = self.lines.last_mut().map_or(own, |line| std::mem::replace(&mut line.ending, own));
-        self.lines.splice(index..index, texts.into_iter().map(|text| Line { text, ending: own }));
+        let mut before = std::mem::take(&mut self.lines).into_iter();
+        let mut taken = 0;
+        for (index, texts) in insertions {
+            self.lines.extend(before.by_ref().take(index.saturating_sub(taken)));
+            taken = taken.max(index);
+            self.lines.extend(texts.into_iter().map(|text| Line { text, ending: own }));
+        }
+        self.lines.extend(before);
         if let Some(line) = self.lines.last_mut() {
             line.ending = last;
         }

@@ -227,12 +227,14 @@ pub fn protect_runs(playlist: &mut Playlist, runs: &[(usize, Vec<String>)]) -> R
             .at("EXT-X-KEY")
             .at(place(key.line)));
     }
-    for (index, (line, lines)) in runs.iter().enumerate().skip(first).rev() {
+    let mut insertions = Vec::new();
+    for (index, (line, lines)) in runs.iter().enumerate().skip(first) {
         let lines = key::checked_lines(lines, "EXT-X-KEY")?;
         let is_first = index == 0;
         let position = if is_first { key_position(playlist) } else { behind_segment_before(playlist, *line) };
-        playlist.insert(position, lines);
+        insertions.push((position, lines));
     }
+    playlist.insert_all(insertions);
     version::raise(playlist, 1)
 }
 

@@ -504,3 +504,19 @@ fn a_written_multivariant_playlist_is_read_by_others() {
         assert!(multivariant::write(&new).is_err());
     }
 }
+
+#[test]
+fn lines_inserted_in_many_places_are_those_inserted_one_by_one_from_the_end() {
+    for text in [MEDIA, MEDIA.trim_end(), &MEDIA.replace('\n', "\r\n")] {
+        let read = Playlist::parse(text.as_bytes()).unwrap();
+        let end = read.lines().len();
+        for indexes in [vec![], vec![0, 1, 1, 5, end], vec![end, end + 3], (0..=end).collect()] {
+            let insertions: Vec<_> =
+                indexes.iter().map(|index| (*index, vec![format!("#{index}")])).collect();
+            let (mut at_once, mut one_by_one) = (read.clone(), read.clone());
+            at_once.insert_all(insertions.clone());
+            insertions.into_iter().rev().for_each(|(index, lines)| one_by_one.insert(index, lines));
+            assert_eq!(at_once, one_by_one, "{indexes:?}");
+        }
+    }
+}

@@ -46,9 +46,7 @@ pub fn protect(playlist: &mut Playlist, maps: Maps, keys: &dyn Fn(usize) -> Opti
         }
         in_force = wanted;
     }
-    for (index, lines) in insertions.into_iter().rev() {
-        playlist.insert(index, lines);
-    }
+    playlist.insert_all(insertions);
     version::raise(playlist, 1)
 }
 

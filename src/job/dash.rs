@@ -13,7 +13,8 @@ use crate::xml::Element;
 
 use super::env::{Env, Event};
 use super::files::ProtectedPackage;
-use super::package::{Expect, FileLengths, Package, read_manifest, write_manifest};
+use super::folder::{FileLengths, read_manifest, write_manifest};
+use super::package::{Expect, Package};
 use super::report::OutputReport;
 
 /// The MPD of a package.

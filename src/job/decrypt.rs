@@ -1,5 +1,6 @@
 //! The inverse job: a protected package or file is decrypted — ISO/IEC 23001-7, RFC 8216bis, ISO/IEC 23009-1.
 
+use std::collections::HashSet;
 use std::time::Instant;
 
 use rayon::prelude::*;
@@ -79,12 +80,11 @@ fn decrypt_presentation(job: &DecryptJob<'_>, kinds: &[ManifestKind], env: &Env<
 fn decrypt_package(package: &Package, keys: &LineKeys<'_>, env: &Env<'_>) -> Result<ProtectedPackage> {
     let store = keys.store;
     let mut jobs: Vec<(&str, Option<&Rendition>)> = Vec::new();
+    let mut known = HashSet::new();
     for rendition in &package.renditions {
-        for name in rendition.all_files() {
-            if !jobs.iter().any(|(known, _)| *known == name) {
-                jobs.push((name, Some(rendition)));
-            }
-        }
+        jobs.extend(
+            rendition.all_files().filter(|name| known.insert(*name)).map(|name| (name, Some(rendition))),
+        );
     }
     jobs.extend(package.clear_files.iter().map(|name| (name.as_str(), None)));
     let done: Vec<_> = jobs

@@ -1,6 +1,6 @@
 //! The files of a package, written on all cores: protected as planned, or copied — ISO/IEC 23001-7.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -13,8 +13,8 @@ use super::env::{Env, Event};
 use super::package::Package;
 use super::report::{OutputReport, TrackReport};
 
-/// Bytes copied at a time.
-const COPY_BYTES: usize = 1 << 20;
+/// Bytes copied at a time. Each core has its own.
+const COPY_BYTES: usize = 256 << 10;
 
 /// What became of a package.
 #[derive(Default)]
@@ -31,8 +31,8 @@ impl ProtectedPackage {
     /// What protects the bytes of a file up to `end`, by what precedes it there.
     pub(super) fn phase(&self, file: &str, end: Option<u64>) -> Option<Phase> {
         let phases = self.phases.get(file)?;
-        let before = phases.iter().rev().find(|(start, _)| end.is_none_or(|end| *start < end));
-        before.or_else(|| phases.first()).map(|(_, phase)| *phase)
+        let before = phases.partition_point(|(start, _)| end.is_none_or(|end| *start < end));
+        phases.get(before.saturating_sub(1)).map(|(_, phase)| *phase)
     }
 }
 
@@ -155,10 +155,11 @@ fn prepare(package: &Package, plan: &Plan, store: &dyn Store) -> Result<Vec<Prep
 
 fn file_jobs(package: &Package) -> Vec<FileJob<'_>> {
     let mut jobs: Vec<FileJob<'_>> = Vec::new();
+    let mut known = HashSet::new();
     for (index, rendition) in package.renditions.iter().enumerate() {
         let init = rendition.init.0.as_str();
-        let known = jobs.iter().any(|job| job.name == init);
-        if !known && !rendition.files.iter().any(|file| file == init) {
+        known.extend(rendition.files.iter().map(String::as_str));
+        if known.insert(init) {
             jobs.push(FileJob { name: init, rendition: Some(index), number: 0 });
         }
         for (number, name) in rendition.files.iter().enumerate() {

@@ -12,7 +12,8 @@ use crate::package::{Phase, Plan, PlannedKey};
 
 use super::env::Env;
 use super::files::ProtectedPackage;
-use super::package::{Expect, FileLengths, Package, read_manifest, write_manifest};
+use super::folder::{FileLengths, read_manifest, write_manifest};
+use super::package::{Expect, Package};
 use super::report::OutputReport;
 use super::streams;
 

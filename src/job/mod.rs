@@ -4,6 +4,7 @@ mod dash;
 mod decrypt;
 mod env;
 mod files;
+mod folder;
 mod hls;
 mod line_keys;
 mod manifests;

@@ -14,10 +14,10 @@ use crate::package::{Plan, WrittenSegment};
 
 use super::dash::content_protection;
 use super::env::{Env, Event};
+use super::folder::write_manifest;
 use super::hls::{add_new, key_lines, key_runs, session_key_lines};
 use super::mp4::WrittenTrack;
 use super::mp4_files::TrackFiles;
-use super::package::write_manifest;
 use super::report::Report;
 use super::rules::Rules;
 

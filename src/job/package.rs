@@ -1,10 +1,10 @@
 //! A clear package: renditions of init segment and media files, protected file by file — ISO/IEC 23000-19 §7.3.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::base::env::{Source, Store};
+use crate::base::env::Store;
 use crate::base::{Error, Result};
 use crate::codec::TrackKind;
 use crate::isobmff::BoxNode;
@@ -14,9 +14,9 @@ use crate::package::{
     Assignment, KeyRule, MediaTrack, Schedule, SegmentKind, Substream, media_tracks, random_access_fragments,
 };
 
-use super::env::Env;
 use super::files::written_once;
-use super::report::{OutputReport, TrackReport};
+use super::folder::read_range;
+use super::report::TrackReport;
 use super::rules::Rules;
 use super::streams::Streams;
 
@@ -28,6 +28,9 @@ pub(super) struct Package {
     pub(super) streams: Streams,
     /// Files that no DRM protects: text, images.
     pub(super) clear_files: Vec<String>,
+    /// The rendition of each media file.
+    rendition_of: HashMap<String, usize>,
+    known_clear: HashSet<String>,
 }
 
 /// An init segment and the media files that need it.
@@ -153,17 +156,17 @@ impl Package {
 
     /// Adds a media file to a rendition.
     pub(super) fn file(&mut self, rendition: usize, name: String) -> Result<()> {
-        let other = self.renditions.iter().enumerate().find(|(_, other)| other.files.contains(&name));
-        if let Some((index, other)) = other {
-            if index == rendition {
-                return Ok(());
-            }
-            return Err(Error::unsupported(format!(
-                "the file belongs to two renditions with init segments of their own: {} is the other",
-                other.name
-            ))
-            .at(name));
+        if let Some(index) = self.rendition_of.get(&name) {
+            return match self.renditions.get(*index).filter(|_| *index != rendition) {
+                None => Ok(()),
+                Some(other) => Err(Error::unsupported(format!(
+                    "the file belongs to two renditions with init segments of their own: {} is the other",
+                    other.name
+                ))
+                .at(name)),
+            };
         }
+        self.rendition_of.insert(name.clone(), rendition);
         if let Some(rendition) = self.renditions.get_mut(rendition) {
             rendition.files.push(name);
         }
@@ -213,7 +216,7 @@ impl Package {
 
     /// Adds a file that stays as it is.
     pub(super) fn clear_file(&mut self, name: String) {
-        if !self.clear_files.contains(&name) {
+        if self.known_clear.insert(name.clone()) {
             self.clear_files.push(name);
         }
     }
@@ -319,69 +322,4 @@ pub(super) fn track_facts(substream: &Substream, media: &MediaTrack, source: &st
         channels: (!is_video).then_some(entry.channel_count),
         ..TrackReport::default()
     })
-}
-
-fn read_range(source: &dyn Source, range: &Range<u64>) -> Result<Vec<u8>> {
-    if range.start > range.end || range.end > source.len() {
-        return Err(Error::input(format!(
-            "byte range {}..{} lies outside the file, which has {} bytes",
-            range.start,
-            range.end,
-            source.len()
-        )));
-    }
-    let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap_or(usize::MAX)];
-    source.read_at(range.start, &mut bytes)?;
-    Ok(bytes)
-}
-
-/// How long files are, each looked up once.
-pub(super) struct FileLengths<'a> {
-    store: &'a dyn Store,
-    known: HashMap<String, u64>,
-}
-
-impl<'a> FileLengths<'a> {
-    pub(super) fn new(store: &'a dyn Store) -> Self {
-        Self { store, known: HashMap::new() }
-    }
-
-    /// Checks that a byte range lies inside its file.
-    pub(super) fn hold(&mut self, file: &str, range: &Range<u64>) -> Result<()> {
-        let length = match self.known.get(file) {
-            Some(length) => *length,
-            None => *self.known.entry(file.to_owned()).or_insert(self.store.open(file)?.len()),
-        };
-        if range.end <= length {
-            return Ok(());
-        }
-        Err(Error::input(format!(
-            "bytes {}-{} lie outside the file {file}, which has {length} bytes",
-            range.start,
-            range.end.saturating_sub(1)
-        )))
-    }
-}
-
-/// Writes a manifest.
-pub(super) fn write_manifest(env: &Env<'_>, name: &str, bytes: &[u8]) -> Result<OutputReport> {
-    let mut sink = env.output.create(name)?;
-    sink.write(bytes)?;
-    Ok(OutputReport::new(name, &sink.commit()?))
-}
-
-/// Reads a whole manifest.
-pub(super) fn read_manifest(store: &dyn Store, name: &str) -> Result<Vec<u8>> {
-    let source = store.open(name)?;
-    let limit = 64 << 20;
-    if source.len() > limit {
-        return Err(Error::unsupported(format!(
-            "a manifest of {} bytes, at most {limit} are read",
-            source.len()
-        ))
-        .at(name));
-    }
-    let mut bytes = vec![0; usize::try_from(source.len()).unwrap_or(0)];
-    source.read_at(0, &mut bytes)?;
-    Ok(bytes)
 }

@@ -132,10 +132,10 @@ impl Streams {
     pub(super) fn holder(&self, file: &str, range: Option<&Range<u64>>) -> Result<Option<usize>> {
         let Some(parts) = self.files.get(file) else { return Ok(None) };
         let Some(range) = range else { return Ok(parts.get(&None).map(|segment| segment.rendition)) };
-        let holds = |known: &&Option<(u64, u64)>| {
-            known.is_none_or(|(start, end)| start <= range.start && range.end <= end)
-        };
-        match parts.keys().rev().find(holds).and_then(|known| parts.get(known)) {
+        // Ranges do not overlap, so that only the last one that begins before it can hold it.
+        let (known, segment) = parts.range(..=Some((range.start, u64::MAX))).next_back().unzip();
+        let holds = known.is_some_and(|known| known.is_none_or(|(_, end)| range.end <= end));
+        match segment.filter(|_| holds) {
             Some(segment) => Ok(Some(segment.rendition)),
             None => Err(Error::unsupported(format!(
                 "byte range {}..{} lies in no segment of the playlists before",

@@ -23,8 +23,8 @@ use crate::protect::Aes128;
 
 use super::env::{Env, Event};
 use super::files::copy;
+use super::folder::write_manifest;
 use super::hls::{Content, playlists};
-use super::package::write_manifest;
 use super::parts::{Moved, write_parts};
 use super::report::{KeyRotation, OutputReport, Report, TrackReport};
 use super::rules::{Job, WholeRules};

@@ -13,9 +13,9 @@ use crate::protect::Aes128;
 
 use super::env::Env;
 use super::files::copy;
+use super::folder::write_manifest;
 use super::hls::{Content, playlists};
 use super::line_keys::LineKeys;
-use super::package::write_manifest;
 use super::parts::{Moved, write_parts};
 use super::report::{OutputReport, Report};
 

@@ -35,7 +35,7 @@ struct Encryptor<'a> {
 /// How far a clear lead and crypto periods have come.
 #[derive(Default)]
 struct Progress<'a> {
-    /// Where the segments of a file that holds all begin, in bytes; empty when any random access point may.
+    /// Where the segments of a file that holds all begin, in bytes, in order; empty when any random access point may.
     cuts: &'a [u64],
     /// The number that the first segment has for the plan.
     first_segment: u32,
@@ -97,7 +97,7 @@ impl<'a> Protect<'a> {
         }
     }
 
-    /// Says where segments begin in a file that holds all of them, in bytes. Keys change there only; without
+    /// Says where segments begin in a file that holds all of them, in bytes, in order. Keys change there only; without
     /// that they change at fragments that begin with random access points.
     #[must_use]
     pub fn with_cuts(mut self, cuts: &'a [u64]) -> Self {
@@ -133,7 +133,7 @@ impl<'a> Protect<'a> {
         let segment = match (self.numbering, progress.current) {
             (Numbering::File(number), _) => number,
             (_, _) if !progress.cuts.is_empty() => {
-                let begun = progress.cuts.iter().filter(|cut| **cut <= data_position).count();
+                let begun = progress.cuts.partition_point(|cut| *cut <= data_position);
                 u32::try_from(begun.saturating_sub(1)).unwrap_or(u32::MAX)
             }
             (_, Some((segment, _))) => segment + u32::from(is_entry),

@@ -23,7 +23,7 @@ pub const MAX_WAITING_BYTES: usize = 8 << 20;
 /// Packets after which `continuity_counter` repeats: §2.4.3.3.
 const COUNTER_PERIOD: usize = 16;
 /// Bytes written at a time.
-const WRITE_BYTES: usize = 256 << 10;
+const WRITE_BYTES: usize = 64 << 10;
 
 /// What was protected of a stream.
 #[derive(Clone, Debug)]

@@ -8,8 +8,8 @@ use super::scheme::{Chain, Pattern};
 
 /// Bytes in an AES block.
 const BLOCK: usize = 16;
-/// Bytes in memory at a time: a multiple of a block.
-const CHUNK_BYTES: usize = 1 << 20;
+/// Bytes in memory at a time: a multiple of a block. Each core has its own.
+const CHUNK_BYTES: usize = 256 << 10;
 
 /// A key and the IV of a segment, or of each segment that is a byte range.
 pub struct Aes128 {

@@ -8,7 +8,7 @@ pub const PACKET_BYTES: usize = 188;
 /// The first byte of every packet.
 const SYNC_BYTE: u8 = 0x47;
 /// Packets read at a time.
-const PACKETS_AT_A_TIME: usize = 1024;
+const PACKETS_AT_A_TIME: usize = 512;
 /// Bytes before the adaptation field or the payload.
 const HEADER_BYTES: usize = 4;
 /// What an adaptation field and a payload have together.
@@ -146,15 +146,14 @@ impl<'a> Packet<'a> {
             essential => essential,
         };
         // §2.4.3.5: `stuffing_byte` is 0xff; the first byte of the field is the length of the rest.
-        let stuffing = field_bytes.saturating_sub(1 + essential.len());
-        let length = u8::try_from(field_bytes.saturating_sub(1)).ok().filter(|_| field_bytes > 0);
-        let body = length
-            .iter()
-            .chain(if field_bytes > 0 { essential } else { &[] })
-            .copied()
-            .chain(std::iter::repeat_n(0xff, stuffing))
-            .chain(payload.iter().copied());
-        packet.iter_mut().skip(HEADER_BYTES).zip(body).for_each(|(to, from)| *to = from);
+        let Some((_, body)) = packet.split_at_mut_checked(HEADER_BYTES) else { return packet };
+        let (field, place) = body.split_at_mut_checked(field_bytes).unwrap_or_default();
+        place.iter_mut().zip(payload).for_each(|(to, from)| *to = *from);
+        if let [length, rest @ ..] = field {
+            *length = u8::try_from(rest.len()).unwrap_or(u8::MAX);
+            rest.fill(0xff);
+            rest.iter_mut().zip(essential).for_each(|(to, from)| *to = *from);
+        }
         packet
     }
 
