@@ -150,6 +150,23 @@ impl Mpd {
             .collect()
     }
 
+    /// The files that `InitializationSet` elements name, beside those that Representations have: §5.3.12.
+    ///
+    /// # Errors
+    /// When an address leads out of the folder.
+    pub fn initialization_sets(&self, document: &str) -> Result<Vec<String>> {
+        let root = self.document.root();
+        let base = relative_base(root, String::new())?;
+        let mut names = Vec::new();
+        for set in children(root, "InitializationSet") {
+            if let Some(initialization) = set.attribute("initialization")? {
+                let name = addressing::file_name(document, &base, &initialization);
+                names.push(name.map_err(|error| error.at("InitializationSet"))?);
+            }
+        }
+        Ok(names)
+    }
+
     pub(super) fn levels(&self) -> Vec<Level<'_>> {
         let root = self.document.root();
         let mut levels = Vec::new();
@@ -219,12 +236,7 @@ impl<'a> Level<'a> {
     pub(super) fn base_url(self) -> Result<String> {
         let mut base = String::new();
         for element in [self.root, self.period, self.adaptation_set, self.representation] {
-            let urls = children(element, "BaseURL").map(|url| template::join(&base, url.text()?.trim()));
-            let mut joined: Vec<Result<String>> = urls.collect();
-            let relative = joined.iter().position(Result::is_ok).unwrap_or(0);
-            if relative < joined.len() {
-                base = joined.swap_remove(relative).map_err(|error| error.at("BaseURL"))?;
-            }
+            base = relative_base(element, base)?;
         }
         Ok(base)
     }
@@ -264,6 +276,17 @@ impl<'a> Level<'a> {
         }
         Ok(false)
     }
+}
+
+/// The base of an element below `base`: its first relative `BaseURL`, if it has any.
+fn relative_base(element: &Element, base: String) -> Result<String> {
+    let urls = children(element, "BaseURL").map(|url| template::join(&base, url.text()?.trim()));
+    let mut joined: Vec<Result<String>> = urls.collect();
+    let relative = joined.iter().position(Result::is_ok).unwrap_or(0);
+    if relative < joined.len() {
+        return joined.swap_remove(relative).map_err(|error| error.at("BaseURL"));
+    }
+    Ok(base)
 }
 
 /// Child elements of `parent` that are `name` of the MPD namespace.

@@ -47,6 +47,7 @@ pub(super) fn read(
     for representation in manifest.mpd.representations(name, &|name| store.exists(name)).map_err(at)? {
         manifest.add(store, package, representation, expect).map_err(at)?;
     }
+    manifest.check_initialization_sets(package).map_err(at)?;
     manifest.check_ranges(store).map_err(at)?;
     Ok(manifest)
 }
@@ -115,6 +116,19 @@ impl DashManifest {
             protected.push(Protected { place: *place, kid, descriptors: Vec::new() });
         }
         self.mpd.clone().protect(&protected).map_err(|error| error.at(self.name.clone()))
+    }
+
+    /// Checks that Representations have the initialization segments that are named apart from them: no other
+    /// is written.
+    fn check_initialization_sets(&self, package: &Package) -> Result<()> {
+        for name in self.mpd.initialization_sets(&self.name)? {
+            if !package.renditions.iter().any(|rendition| rendition.init.0 == name) {
+                return Err(Error::unsupported("an InitializationSet whose file no Representation has")
+                    .clause("ISO/IEC 23009-1 §5.3.12")
+                    .at(name));
+            }
+        }
+        Ok(())
     }
 
     /// Checks that each byte range lies inside its file.

@@ -1,11 +1,12 @@
 //! The files of a package, written on all cores: protected as planned, or copied — ISO/IEC 23001-7.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::base::Result;
 use crate::base::env::{Sink, Source, Store};
+use crate::base::{Error, Result};
 use crate::package::{OffsetMap, Phase, Plan, ProtectedRendition, Substream, Totals, rewrite};
 
 use super::env::{Env, Event};
@@ -51,6 +52,35 @@ struct Prepared {
     cuts: Vec<u64>,
     /// The substream of each protected track.
     substreams: Vec<usize>,
+}
+
+/// A file is written once: it is protected as media of one rendition, as its init segment, or stays clear.
+pub(super) fn written_once(package: &Package) -> Result<()> {
+    let conflict = |name: &str, one: &str, other: &str| {
+        Err(Error::unsupported(format!("the file is to be written twice: as {one} and as {other}"))
+            .at(name)
+            .hint("give each its own file"))
+    };
+    let mut media: HashMap<&str, usize> = HashMap::new();
+    let mut inits: HashMap<&str, &Option<Range<u64>>> = HashMap::new();
+    for (index, rendition) in package.renditions.iter().enumerate() {
+        media.extend(rendition.files.iter().map(|file| (file.as_str(), index)));
+    }
+    for (index, rendition) in package.renditions.iter().enumerate() {
+        let (name, range) = (rendition.init.0.as_str(), &rendition.init.1);
+        if media.get(name).is_some_and(|owner| *owner != index) {
+            return conflict(name, "an init segment", "media of another rendition");
+        }
+        if inits.insert(name, range).is_some_and(|other| other != range) {
+            return conflict(name, "one init segment", "another in other bytes of it");
+        }
+    }
+    match package.clear_files.iter().find(|file| {
+        media.contains_key(file.as_str()) || inits.contains_key(file.as_str()) || package.streams.has(file)
+    }) {
+        Some(file) => conflict(file, "protected media", "a file that stays clear"),
+        None => Ok(()),
+    }
 }
 
 /// Writes every file of a package, protected as planned, on all cores.

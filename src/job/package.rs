@@ -14,6 +14,7 @@ use crate::package::{
     Assignment, KeyRule, MediaTrack, Schedule, SegmentKind, Substream, media_tracks, random_access_fragments,
 };
 
+use super::files::written_once;
 use super::folder::read_range;
 use super::report::TrackReport;
 use super::rules::Rules;
@@ -261,7 +262,7 @@ impl Package {
 
     /// Checks what depends on the substreams, before any key is fetched.
     pub(super) fn check(&self, rules: &Rules, assignment: &Assignment, store: &dyn Store) -> Result<()> {
-        self.check_files()?;
+        written_once(self)?;
         self.check_muxed(assignment)?;
         let in_parts = self.renditions.iter().find(|rendition| rendition.has_part_files);
         if let Some(rendition) = in_parts.filter(|_| !rules.schedule.is_constant()) {
@@ -271,35 +272,6 @@ impl Package {
                 .hint("leave out --clear-lead and --rotate-every, or make the parts byte ranges of their segments"));
         }
         self.streams.check(&rules.systems, (assignment, &rules.schedule), store)
-    }
-
-    /// A file is written once: it is protected as media of one rendition, as its init segment, or stays clear.
-    fn check_files(&self) -> Result<()> {
-        let conflict = |name: &str, one: &str, other: &str| {
-            Err(Error::unsupported(format!("the file is to be written twice: as {one} and as {other}"))
-                .at(name)
-                .hint("give each its own file"))
-        };
-        let mut media: HashMap<&str, usize> = HashMap::new();
-        let mut inits: HashMap<&str, &Option<Range<u64>>> = HashMap::new();
-        for (index, rendition) in self.renditions.iter().enumerate() {
-            media.extend(rendition.files.iter().map(|file| (file.as_str(), index)));
-        }
-        for (index, rendition) in self.renditions.iter().enumerate() {
-            let (name, range) = (rendition.init.0.as_str(), &rendition.init.1);
-            if media.get(name).is_some_and(|owner| *owner != index) {
-                return conflict(name, "an init segment", "media of another rendition");
-            }
-            if inits.insert(name, range).is_some_and(|other| other != range) {
-                return conflict(name, "one init segment", "another in other bytes of it");
-            }
-        }
-        match self.clear_files.iter().find(|file| {
-            media.contains_key(file.as_str()) || inits.contains_key(file.as_str()) || self.streams.has(file)
-        }) {
-            Some(file) => conflict(file, "protected media", "a file that stays clear"),
-            None => Ok(()),
-        }
     }
 
     /// A rendition with pictures and sound in one file can be signaled with one key only.

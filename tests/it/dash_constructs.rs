@@ -490,7 +490,7 @@ fn documents_made_to_exhaust_are_refused_at_once() {
          <Representation id=\"v\"/>"
     );
     let bases = set(&"<BaseURL>aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/</BaseURL>".repeat(20_000));
-    let missing = "<SegmentTemplate initialization=\"i\" media=\"$Number$\" duration=\"1\" timescale=\"100000\"/>\
+    let missing = "<SegmentTemplate initialization=\"i\" media=\"$Number$\" duration=\"1\" timescale=\"10000\"/>\
                    <Representation id=\"v\"/>";
     for (document, says) in [
         (deep, "nest deeper than 64"),
