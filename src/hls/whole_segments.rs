@@ -6,45 +6,32 @@ use super::media::{self, SEGMENT_TAGS};
 use super::version;
 use crate::base::{Error, Result};
 
-/// Whether media initialization sections are encrypted as segments are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Maps {
-    /// They are clear, so that no key may be in force where one is named.
-    Clear,
-    /// They are under the key of the segment behind them.
-    Encrypted,
-}
-
 /// Lines to put before the line of this index.
 type Insertion = (usize, Vec<String>);
 
-/// Puts each segment under a key: `keys` gives the finished `EXT-X-KEY` tag for the line of its URI, `None` when
-/// the segment is clear.
+/// Puts each segment and each media initialization section under a key: `keys` gives the finished `EXT-X-KEY` tag
+/// for the line of a URI or of an `EXT-X-MAP` tag, `None` when what it names is clear.
 ///
-/// A key is in force for every segment and map behind it until the next one (§4.4.4.4). Where a clear map
-/// follows a key, `METHOD=NONE` goes before the map and the key again behind it.
+/// A key is in force for every segment and map behind it until the next one, or until `METHOD=NONE`: §4.4.4.4.
 ///
 /// # Errors
 /// When a given line is no `EXT-X-KEY` tag that encrypts, or as [`media::segments`].
-pub fn protect(playlist: &mut Playlist, maps: Maps, keys: &dyn Fn(usize) -> Option<String>) -> Result<()> {
+pub fn protect(playlist: &mut Playlist, keys: &dyn Fn(usize) -> Option<String>) -> Result<()> {
     let mut insertions: Vec<Insertion> = Vec::new();
     let mut in_force: Option<String> = None;
     let mut begin = 0;
     for segment in media::segments(playlist)? {
-        let wanted = keys(segment.line);
         let block = Block::find(playlist, begin, segment.line);
         begin = segment.line + 1;
-        if let (Maps::Clear, Some((first, last))) = (maps, block.maps) {
-            if in_force.is_some() {
-                insertions.push((first, vec!["#EXT-X-KEY:METHOD=NONE".into()]));
+        let before_uri = block.maps.last().map_or(block.begin, |map| map + 1);
+        let maps = block.maps.iter().map(|map| (*map, *map));
+        for (position, line) in maps.chain([(before_uri, segment.line)]) {
+            let wanted = keys(line);
+            if wanted != in_force {
+                insertions.push((position, tag(wanted.as_ref())?));
+                in_force = wanted;
             }
-            if wanted.is_some() {
-                insertions.push((last + 1, tag(wanted.as_ref())?));
-            }
-        } else if wanted != in_force {
-            insertions.push((block.begin, tag(wanted.as_ref())?));
         }
-        in_force = wanted;
     }
     playlist.insert_all(insertions);
     version::raise(playlist, 1)
@@ -59,23 +46,22 @@ fn tag(wanted: Option<&String>) -> Result<Vec<String>> {
 
 /// The tags of one segment.
 struct Block {
-    /// The first of them, or of the maps among them.
+    /// The first of them, but for maps.
     begin: usize,
-    /// The first and the last `EXT-X-MAP`.
-    maps: Option<(usize, usize)>,
+    /// Each `EXT-X-MAP` among them.
+    maps: Vec<usize>,
 }
 
 impl Block {
     /// The block of the URI at line `uri`; nothing before line `from` belongs to it.
     fn find(playlist: &Playlist, from: usize, uri: usize) -> Self {
-        let mut block = Self { begin: uri, maps: None };
+        let mut block = Self { begin: uri, maps: Vec::new() };
         let lines = playlist.lines().get(from..uri).unwrap_or_default();
         for (index, line) in (from..).zip(lines) {
             let LineKind::Tag { name, .. } = line.kind() else { continue };
             if name == "EXT-X-MAP" {
-                block.maps = Some((block.maps.map_or(index, |(first, _)| first), index));
-            }
-            if name == "EXT-X-MAP" || SEGMENT_TAGS.contains(&name) {
+                block.maps.push(index);
+            } else if SEGMENT_TAGS.contains(&name) {
                 block.begin = block.begin.min(index);
             }
         }
@@ -101,24 +87,30 @@ mod tests {
 
     const KEY: &str = "#EXT-X-KEY:METHOD=AES-128,URI=\"k\"";
 
-    fn protected(text: &str, maps: Maps, keys: &dyn Fn(usize) -> Option<String>) -> String {
+    fn protected(text: &str, keys: &dyn Fn(usize) -> Option<String>) -> String {
         let mut playlist = Playlist::parse(text.as_bytes()).unwrap();
-        protect(&mut playlist, maps, keys).unwrap();
+        protect(&mut playlist, keys).unwrap();
         String::from_utf8(playlist.to_bytes()).unwrap()
+    }
+
+    /// Lines that do not name a map are under the key.
+    fn clear_maps(text: &str) -> impl Fn(usize) -> Option<String> {
+        let maps: Vec<bool> = text.lines().map(|line| line.starts_with("#EXT-X-MAP")).collect();
+        move |line| (!maps[line]).then(|| KEY.into())
     }
 
     #[test]
     fn one_key_goes_before_the_first_segment() {
         let text = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n1.ts\n#EXTINF:4,\n2.ts\n#EXT-X-ENDLIST\n";
         let expected = text.replacen("#EXTINF", &format!("{KEY}\n#EXTINF"), 1);
-        assert_eq!(protected(text, Maps::Clear, &|_| Some(KEY.into())), expected);
+        assert_eq!(protected(text, &|_| Some(KEY.into())), expected);
     }
 
     #[test]
     fn a_clear_map_is_never_under_a_key() {
         let text = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:4\n#EXT-X-MAP:URI=\"a\"\n#EXTINF:4,\n1\n\
                     #EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"b\"\n#EXTINF:4,\n2\n";
-        let out = protected(text, Maps::Clear, &|_| Some(KEY.into()));
+        let out = protected(text, &clear_maps(text));
         let none = "#EXT-X-KEY:METHOD=NONE";
         let expected = text
             .replace("#EXT-X-MAP:URI=\"a\"\n", &format!("#EXT-X-MAP:URI=\"a\"\n{KEY}\n"))
@@ -127,13 +119,13 @@ mod tests {
     }
 
     #[test]
-    fn an_encrypted_map_is_under_the_key_and_keys_change_between_segments() {
-        let text = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:4\n#EXT-X-MAP:URI=\"a\"\n#EXTINF:4,\n1\n#EXTINF:4,\n2\n";
-        let key = |line: usize| Some(format!("#EXT-X-KEY:METHOD=AES-128,URI=\"{}\"", line / 6));
-        let out = protected(text, Maps::Encrypted, &key);
-        let lines: Vec<&str> = out.lines().filter(|line| !line.starts_with("#EXT-X-T")).collect();
-        assert_eq!(lines[2], "#EXT-X-KEY:METHOD=AES-128,URI=\"0\"");
-        assert_eq!(lines[3], "#EXT-X-MAP:URI=\"a\"");
-        assert_eq!(lines[6], "#EXT-X-KEY:METHOD=AES-128,URI=\"1\"");
+    fn maps_and_segments_are_each_under_the_key_that_is_theirs() {
+        let text = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:4\n#EXT-X-MAP:URI=\"a\"\n#EXTINF:4,\n1\n\
+                    #EXTINF:4,\n2\n#EXT-X-MAP:URI=\"a\"\n#EXTINF:4,\n3\n";
+        let key = |name: &str| format!("#EXT-X-KEY:METHOD=AES-128,URI=\"{name}\"");
+        let out = protected(text, &|line| Some(key(["0", "1"][usize::from(line == 7 || line > 8)])));
+        let names: Vec<&str> = out.lines().skip(3).filter(|line| !line.starts_with("#EXTINF")).collect();
+        let (zero, one, map) = (key("0"), key("1"), "#EXT-X-MAP:URI=\"a\"");
+        assert_eq!(names, [zero.as_str(), map, "1", one.as_str(), "2", zero.as_str(), map, one.as_str(), "3"]);
     }
 }

@@ -228,7 +228,8 @@ fn media_initialization(
     Ok(package.streams.holder(&file, map.byte_range.as_ref())?.is_none().then_some(map))
 }
 
-fn is_i_frames_only(playlist: &Playlist) -> bool {
+/// Whether each segment is one picture, found inside the segments of another playlist: §4.4.3.6.
+pub(super) fn is_i_frames_only(playlist: &Playlist) -> bool {
     playlist.tags("EXT-X-I-FRAMES-ONLY").next().is_some()
 }
 

@@ -20,6 +20,8 @@ mod run;
 mod streams;
 mod whole_segments;
 mod whole_segments_decrypt;
+mod whole_segments_keys;
+mod whole_segments_package;
 
 pub use decrypt::{DecryptJob, FindIv, decrypt};
 pub use env::{Env, Event, Locate};

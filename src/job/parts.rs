@@ -3,8 +3,47 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use crate::base::env::{Sink, Source};
+use crate::base::env::{Sink, Source, Store};
 use crate::base::{Error, Result};
+
+/// What is to be done with each part of a file, by its byte range; a range of `None` is the whole file.
+pub(super) type Parts<T> = BTreeMap<Option<(u64, u64)>, T>;
+
+/// Checks that files are there and that the parts of each lie inside it, one behind the other. Returns how many bytes
+/// the files have.
+pub(super) fn check_parts<T>(files: &BTreeMap<String, Parts<T>>, store: &dyn Store) -> Result<u64> {
+    let mut total = 0_u64;
+    for (file, parts) in files {
+        let length = store.open(file)?.len();
+        total = total.saturating_add(length);
+        let mut behind = 0;
+        for (start, end) in parts.keys().flatten() {
+            follows(*start..*end, behind, length).map_err(|error| error.at(file.clone()))?;
+            behind = *end;
+        }
+    }
+    Ok(total)
+}
+
+/// Whether a part lies inside its file, behind the part before.
+fn follows(range: Range<u64>, behind: u64, length: u64) -> Result<()> {
+    if range.start < behind {
+        return Err(Error::unsupported(format!(
+            "byte ranges of segments overlap: {}..{} begins before byte {behind}",
+            range.start, range.end
+        ))
+        .clause("RFC 8216bis §4.4.4.2, §5.2")
+        .hint("a segment is encrypted by itself: leave the playlist out that names parts of it"));
+    }
+    if range.end > length {
+        return Err(Error::input(format!(
+            "a byte range ends at {}, the file has {length} bytes",
+            range.end
+        ))
+        .clause("RFC 8216bis §4.4.4.2"));
+    }
+    Ok(())
+}
 
 /// Where the bytes of a range of a file went.
 pub(super) type Moved = HashMap<(String, u64, u64), Range<u64>>;
@@ -17,25 +56,14 @@ pub(super) type Move = ((u64, u64), Range<u64>);
 pub(super) fn write_parts<T>(
     source: &dyn Source,
     sink: &mut dyn Sink,
-    parts: &BTreeMap<Option<(u64, u64)>, T>,
+    parts: &Parts<T>,
     mut write: impl FnMut(&T, &dyn Source, &mut dyn Sink) -> Result<u64>,
 ) -> Result<Vec<Move>> {
     let (mut moved, mut position, mut behind) = (Vec::new(), 0, 0);
     for (range, usage) in parts {
         let (start, end) = range.unwrap_or((0, source.len()));
-        if start < behind {
-            return Err(Error::unsupported(format!("byte ranges overlap at byte {start}"))
-                .clause("RFC 8216bis §5.2")
-                .hint("a segment is encrypted by itself: leave the playlist out that names parts of it"));
-        }
+        follows(start..end, behind, source.len())?;
         behind = end;
-        if end > source.len() {
-            return Err(Error::input(format!(
-                "byte range {start}..{end}, the file has {} bytes",
-                source.len()
-            ))
-            .clause("RFC 8216bis §4.4.4.2"));
-        }
         let part = Part { source, start, length: end - start };
         let written = write(usage, &part, sink)?;
         moved.push((range.unwrap_or((0, u64::MAX)), position..position + written));

@@ -9,7 +9,6 @@ use crate::base::id::parse_16;
 use crate::base::{Error, Result};
 use crate::codec::TrackKind;
 use crate::drm::{self, ManifestKind, System, template};
-use crate::hls::whole_segments::Maps;
 use crate::keys::Contract;
 use crate::package::{Assignment, Intent, KeyRule, Phase, Preset, Schedule};
 use crate::protect::Scheme;
@@ -205,6 +204,15 @@ impl Rules {
         check_limit(job.max_substreams, substreams)?;
         self.systems.iter().try_for_each(|system| system.check_template(&job.skd_template, keys))
     }
+}
+
+/// Whether media initialization sections are encrypted as segments are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Maps {
+    /// They are clear, so that no key may be in force where one is named.
+    Clear,
+    /// They are under the key of the segment behind them.
+    Encrypted,
 }
 
 /// A job that encrypts whole segments and keeps the rules.

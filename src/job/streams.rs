@@ -24,7 +24,7 @@ use crate::protect::{Operation, SampleAes};
 use super::env::{Env, Event};
 use super::files::{ProtectedPackage, copy};
 use super::package::Expect;
-use super::parts::{Part, write_parts};
+use super::parts::{Part, Parts, check_parts, write_parts};
 use super::report::{OutputReport, TrackReport};
 
 /// What the report calls it.
@@ -34,16 +34,13 @@ const SCHEME: &str = "sample-aes";
 #[derive(Default)]
 pub(super) struct Streams {
     pub(super) renditions: Vec<StreamRendition>,
-    files: BTreeMap<String, Parts>,
+    files: BTreeMap<String, Parts<Segment>>,
     /// Segments that a second playlist names in another place of the presentation, or with other neighbors.
     shared: Vec<(String, Segment, Segment)>,
 }
 
 /// Gives the number of a group's substream, which it makes when the group is new.
 pub(super) type Number<'a> = dyn FnMut(&str, &dyn Fn(String) -> Substream) -> usize + 'a;
-
-/// The segments of a file by their byte ranges; a key of `None` is the whole file.
-type Parts = BTreeMap<Option<(u64, u64)>, Segment>;
 
 /// A media playlist.
 pub(super) struct StreamRendition {
@@ -220,27 +217,7 @@ impl Streams {
                     .hint("share one key (preset0) that does not change, or copy the file"));
             }
         }
-        self.check_ranges(store)
-    }
-
-    fn check_ranges(&self, store: &dyn Store) -> Result<()> {
-        for (file, parts) in &self.files {
-            let ranges: Vec<(u64, u64)> = parts.keys().flatten().copied().collect();
-            let Some((_, last)) = ranges.iter().max_by_key(|(_, end)| *end) else { continue };
-            let at = |error: Error| error.clause("RFC 8216bis §4.4.4.2").at(file.clone());
-            let length = store.open(file)?.len();
-            if *last > length {
-                return Err(at(Error::input(format!(
-                    "a byte range ends at {last}, the file has {length} bytes"
-                ))));
-            }
-            if let Some(pair) =
-                ranges.windows(2).find(|pair| matches!(pair, [(_, end), (start, _)] if start < end))
-            {
-                return Err(at(Error::unsupported(format!("byte ranges of segments overlap: {pair:?}"))));
-            }
-        }
-        Ok(())
+        check_parts(&self.files, store).map(|_| ())
     }
 
     /// How many bytes the files have.
@@ -291,7 +268,7 @@ impl Streams {
         done: &mut ProtectedPackage,
         cipher: &(dyn Fn(&Segment) -> Result<Cipher> + Sync),
     ) -> Result<()> {
-        let write = |(name, parts): (&String, &Parts)| {
+        let write = |(name, parts): (&String, &Parts<Segment>)| {
             let source = store.open(name)?;
             let mut sink = env.output.create(name)?;
             let written = write_file(source.as_ref(), sink.as_mut(), parts, cipher);
@@ -346,7 +323,7 @@ struct WrittenFile {
 fn write_file(
     source: &dyn Source,
     sink: &mut dyn Sink,
-    parts: &Parts,
+    parts: &Parts<Segment>,
     cipher: &dyn Fn(&Segment) -> Result<Cipher>,
 ) -> Result<WrittenFile> {
     let mut rewritten = Vec::with_capacity(parts.len());

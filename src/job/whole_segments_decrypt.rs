@@ -8,19 +8,19 @@ use rayon::prelude::*;
 use crate::base::env::Store;
 use crate::base::uri::resolve;
 use crate::base::{Error, Result, Secret};
-use crate::hls::{Playlist, media};
+use crate::hls::{Playlist, media, partial_segments};
 use crate::protect::Aes128;
 
 use super::env::Env;
 use super::files::copy;
 use super::folder::write_manifest;
-use super::hls::{Content, playlists};
+use super::hls::{Content, is_i_frames_only, playlists};
 use super::line_keys::LineKeys;
-use super::parts::{Moved, write_parts};
+use super::parts::{Moved, Parts, write_parts};
 use super::report::{OutputReport, Report};
 
-/// What deciphers a part of a file; `None` copies it.
-type Parts = BTreeMap<Option<(u64, u64)>, Option<(Secret<16>, [u8; 16])>>;
+/// Files by name, with what deciphers each part; `None` copies it.
+type Files = BTreeMap<String, Parts<Option<(Secret<16>, [u8; 16])>>>;
 
 /// Whether a media playlist of the presentation has segments in AES-128.
 pub(super) fn has_whole_segments(store: &dyn Store, name: &str) -> Result<bool> {
@@ -39,8 +39,10 @@ pub(super) fn has_whole_segments(store: &dyn Store, name: &str) -> Result<bool> 
 /// A key is found by the key id that its URI names, or is the file of 16 bytes that the URI names.
 pub(super) fn decrypt(keys: &LineKeys<'_>, name: &str, env: &Env<'_>) -> Result<Report> {
     let store = keys.store;
-    let (multivariant, media) = playlists(store, name)?;
-    let mut files: BTreeMap<String, Parts> = BTreeMap::new();
+    let (multivariant, mut media) = playlists(store, name)?;
+    // What an I-frame playlist names lies inside the segments of the others.
+    media.sort_by_key(|(_, _, playlist)| is_i_frames_only(playlist));
+    let mut files = Files::new();
     for (name, content, playlist) in &media {
         add_parts(name, (*content, playlist), keys, &mut files).map_err(|error| error.at(name))?;
     }
@@ -85,7 +87,7 @@ fn add_parts(
     name: &str,
     (content, playlist): (Content, &Playlist),
     find: &LineKeys<'_>,
-    files: &mut BTreeMap<String, Parts>,
+    files: &mut Files,
 ) -> Result<()> {
     let keys = media::keys(playlist)?;
     let in_force = |line: usize| keys.iter().rev().find(|key| key.line < line).filter(|key| key.encrypts());
@@ -93,22 +95,27 @@ fn add_parts(
         return Err(Error::unsupported(format!("METHOD={} beside AES-128", key.method))
             .clause("RFC 8216bis §4.4.4.4"));
     }
-    let first = media::media_sequence(playlist)?;
-    for (sequence, segment) in (first..).zip(media::segments(playlist)?) {
-        if segment.gap {
-            continue;
+    let is_inside = is_i_frames_only(playlist);
+    let mut add = |uri: &str, range: Option<Range<u64>>, (line, sequence): (usize, u64)| -> Result<()> {
+        let parts = files.entry(resolve(name, uri)?).or_default();
+        if is_inside && range.is_some() && parts.contains_key(&None) {
+            return Ok(());
         }
-        let mut add = |uri: &str, range: Option<Range<u64>>, line: usize| -> Result<()> {
-            let key = in_force(line).filter(|_| content != Content::Text);
-            let key = key.map(|key| find.whole_segment(name, key, sequence)).transpose()?;
-            let range = range.map(|range| (range.start, range.end));
-            files.entry(resolve(name, uri)?).or_default().insert(range, key);
-            Ok(())
-        };
+        let key = in_force(line).filter(|_| content != Content::Text);
+        let key = key.map(|key| find.whole_segment(name, key, sequence)).transpose()?;
+        parts.insert(range.map(|range| (range.start, range.end)), key);
+        Ok(())
+    };
+    let (first, segments) = (media::media_sequence(playlist)?, media::segments(playlist)?);
+    for (sequence, segment) in (first..).zip(&segments).filter(|(_, segment)| !segment.gap) {
         if let Some(map) = &segment.map {
-            add(&map.uri, map.byte_range.clone(), map.line)?;
+            add(&map.uri, map.byte_range.clone(), (map.line, sequence))?;
         }
-        add(&segment.uri, segment.byte_range.clone(), segment.line)?;
+        add(&segment.uri, segment.byte_range.clone(), (segment.line, sequence))?;
+    }
+    for part in partial_segments(playlist)?.into_iter().filter(|part| !part.gap) {
+        let parent = segments.partition_point(|segment| segment.line < part.line) as u64;
+        add(&part.uri, part.byte_range, (part.line, first.saturating_add(parent)))?;
     }
     Ok(())
 }

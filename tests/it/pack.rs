@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use drm_pack::base::env::Store;
+use drm_pack::base::env::{Http, Store};
 use drm_pack::base::{Kid, Result, Secret};
+use drm_pack::cpix::Document;
 use drm_pack::io::{FileStore, HttpClient, SystemRandom};
 use drm_pack::job::{DecryptJob, Env, Job, Report, decrypt, run};
-use drm_pack::keys::DevKeys;
+use drm_pack::keys::{DevKeys, KeyServer};
 
 use crate::media::root;
 
@@ -62,6 +63,25 @@ pub(crate) fn pack(job: &Job, out: &Path) -> Result<Report> {
     run(job, &env(&FileStore::new(out), &DevKeys::new(SEED), &HttpClient::new()?))
 }
 
+/// The same with keys that come without IVs.
+pub(crate) fn pack_without_ivs(job: &Job, out: &Path) -> Result<Report> {
+    run(job, &env(&FileStore::new(out), &WithoutIvs(DevKeys::new(SEED)), &HttpClient::new()?))
+}
+
+/// Keys of a seed, and IVs only where the request has them.
+struct WithoutIvs(DevKeys);
+
+impl KeyServer for WithoutIvs {
+    fn exchange(&self, http: &dyn Http, request: Document) -> Result<Document> {
+        let proposed: Vec<_> = request.content_keys.iter().map(|key| key.explicit_iv).collect();
+        let mut answer = self.0.exchange(http, request)?;
+        for (key, iv) in answer.content_keys.iter_mut().zip(proposed) {
+            key.explicit_iv = iv;
+        }
+        Ok(answer)
+    }
+}
+
 /// Decrypts with the keys that [`pack`] used.
 pub(crate) fn unpack(input: &Path, out: &Path) -> Result<Report> {
     unpack_all(&[input.to_owned()], out)
@@ -83,6 +103,6 @@ pub(crate) fn key(kid: Kid) -> Secret<16> {
     DevKeys::new(SEED).key(kid).unwrap()
 }
 
-fn env<'a>(output: &'a FileStore, keys: &'a DevKeys, http: &'a HttpClient) -> Env<'a> {
+fn env<'a>(output: &'a FileStore, keys: &'a dyn KeyServer, http: &'a HttpClient) -> Env<'a> {
     Env { locate: &locate, output, keys, http, random: &SystemRandom, observe: &|_| {} }
 }

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use drm_pack::job::Job;
+use cbc::cipher::block_padding::NoPadding;
+use cbc::cipher::{BlockModeDecrypt, KeyIvInit};
+use drm_pack::base::{Kid, Result};
+use drm_pack::job::{Job, Report};
 use drm_pack::package::Preset;
 
 use crate::media::{root, shared};
-use crate::pack::{pack, unpack};
+use crate::pack::{key, pack, pack_without_ivs, unpack};
 
 /// Every file below a folder.
 pub(crate) fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -80,7 +83,8 @@ pub(crate) fn other_lines(playlist: &[u8]) -> Vec<String> {
 fn decrypting_gives_every_byte_back() {
     for input in inputs() {
         let clear = tree(input.parent().unwrap());
-        for wish in wishes(&input) {
+        let packs: [fn(&Job, &Path) -> Result<Report>; 2] = [pack, pack_without_ivs];
+        for (wish, pack) in wishes(&input).into_iter().flat_map(|wish| packs.map(|pack| (wish.clone(), pack))) {
             let (out, back) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
             let report = pack(&wish, out.path()).map_err(|e| format!("{}: {e}", input.display())).unwrap();
             let name = input.file_name().unwrap();
@@ -145,28 +149,75 @@ fn jobs_that_cannot_be_are_refused_before_anything_is_written() {
     }
 }
 
-#[test]
-fn a_file_under_two_keys_or_two_sequence_numbers_is_refused() {
+/// A multivariant playlist of two playlists that name one file.
+fn two_playlists(first: &str, second: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
-    let media = |first: u32, more: &str| {
-        format!(
-            "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:{first}\n{more}#EXTINF:4,\ns.ts\n#EXT-X-ENDLIST\n"
-        )
-    };
     let variant = |bandwidth: u32, uri: &str| format!("#EXT-X-STREAM-INF:BANDWIDTH={bandwidth}\n{uri}\n");
     write("m.m3u8", &format!("#EXTM3U\n{}{}", variant(1, "a.m3u8"), variant(2, "b.m3u8")));
     write("s.ts", "0123456789abcdef0123");
-    let input = folder.path().join("m.m3u8");
-    let result = |preset| {
-        let out = tempfile::tempdir().unwrap();
-        pack(&Job { preset, ..job(&input) }, out.path()).map_err(|error| error.to_string())
-    };
-    write("a.m3u8", &media(0, ""));
-    write("b.m3u8", &media(0, ""));
-    assert!(result(Preset::Preset1).unwrap_err().contains("two playlists that have keys of their own"));
-    write("b.m3u8", &media(7, ""));
-    assert!(result(Preset::Preset0).is_err());
-    write("b.m3u8", &media(0, "#EXT-X-BYTERANGE:5@0\n"));
-    assert!(result(Preset::Preset0).unwrap_err().contains("as a whole and in byte ranges"));
+    write("a.m3u8", first);
+    write("b.m3u8", second);
+    folder
+}
+
+/// A playlist whose only segment has this media sequence number.
+fn playlist(sequence: u32, more: &str) -> String {
+    format!(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:{sequence}\n{more}#EXTINF:4,\ns.ts\n#EXT-X-ENDLIST\n"
+    )
+}
+
+#[test]
+fn a_file_of_two_playlists_is_written_once_under_one_key() {
+    for (sequence, vector, iv) in [
+        (0, None, None),
+        (7, None, Some(",IV=0x00000000000000000000000000000000")),
+        (7, Some("000102030405060708090a0b0c0d0e0f"), Some(",IV=0x000102030405060708090a0b0c0d0e0f")),
+    ] {
+        for preset in [Preset::Preset0, Preset::Preset1] {
+            let folder = two_playlists(&playlist(0, ""), &playlist(sequence, ""));
+            let (out, back) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            let vector = vector.map(str::to_owned);
+            let wish = Job { preset, vector, ..job(&folder.path().join("m.m3u8")) };
+            let report = pack_without_ivs(&wish, out.path()).unwrap();
+            let files = report.outputs.iter().filter(|output| output.path == "s.ts").count();
+            assert_eq!((files, report.tracks.len()), (1, 2), "{:?}", report.outputs);
+            let written = fs::read_to_string(out.path().join("b.m3u8")).unwrap();
+            let line = written.lines().find(|line| line.starts_with("#EXT-X-KEY")).unwrap();
+            let found = line.find(",IV=").map(|at| &line[at..]);
+            assert_eq!(found, iv, "{line}");
+            unpack(&out.path().join("m.m3u8"), back.path()).unwrap();
+            assert_eq!(fs::read(back.path().join("s.ts")).unwrap(), b"0123456789abcdef0123");
+        }
+    }
+}
+
+#[test]
+fn a_file_is_not_named_as_a_whole_and_in_ranges() {
+    let folder = two_playlists(&playlist(0, ""), &playlist(0, "#EXT-X-BYTERANGE:5@0\n"));
+    let out = tempfile::tempdir().unwrap();
+    let error = pack(&job(&folder.path().join("m.m3u8")), out.path()).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("as a whole and in byte ranges"), "{error}");
+}
+
+/// A client that widens the range as RFC 8216bis §6.3.6 has it finds the clear bytes.
+#[test]
+fn i_frames_inside_whole_segments_are_deciphered_from_a_wider_range() {
+    let case = crate::case::Case::all("hls").into_iter().find(|case| case.name() == "whole-i-frames").unwrap();
+    let (stage, out) = (case.stage(), tempfile::tempdir().unwrap());
+    let report = pack_without_ivs(&job(&stage.path().join("master.m3u8")), out.path()).unwrap();
+    let frames = fs::read_to_string(out.path().join("i.m3u8")).unwrap();
+    assert!(frames.contains("#EXT-X-BYTERANGE:1504@376\n1.ts"), "{frames}");
+    // 376 is no multiple of 16: the block that holds it begins at 368, the one before is the IV.
+    let (clear, whole) =
+        (fs::read(stage.path().join("1.ts")).unwrap(), fs::read(out.path().join("1.ts")).unwrap());
+    let kid = Kid::parse(&report.tracks[0].kid).unwrap();
+    let (start, end) = (368, (376 + 1504_usize).next_multiple_of(16));
+    let (iv, mut blocks) = (&whole[start - 16..start], whole[start..end].to_vec());
+    let cbc = cbc::Decryptor::<aes::Aes128>::new_from_slices(key(kid).expose(), iv).unwrap();
+    cbc.decrypt_padded::<NoPadding>(&mut blocks).unwrap();
+    assert_eq!(blocks[376 - start..376 - start + 1504], clear[376..376 + 1504]);
+    let second = frames.lines().filter(|line| line.starts_with("#EXT-X-KEY")).nth(1).unwrap();
+    assert!(second.ends_with("IV=0x00000000000000000000000000000008"), "the IV of the segment: {second}");
 }

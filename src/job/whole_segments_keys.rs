@@ -1,0 +1,103 @@
+//! Keys of whole segments, and how a playlist names them — RFC 8216bis §4.4.4.4, §5.2.
+
+use crate::base::id::hex;
+use crate::base::{Error, Kid, Result, Secret};
+use crate::cpix::Document;
+use crate::drm::template::{self, UriValues};
+use crate::keys::check;
+use crate::package::{Assignment, key_request};
+use crate::protect::Aes128;
+
+use super::env::{Env, Event};
+use super::rules::{Maps, WholeRules};
+use super::whole_segments_package::{KeyUse, Package};
+
+/// What the request and the report call it.
+pub(super) const NAME: &str = "aes-128";
+
+/// The keys of every crypto period and substream.
+pub(super) struct Keys {
+    /// In the order of the request: period by period.
+    keys: Vec<ContentKey>,
+    /// The key of each substream among those of a period.
+    key_of: Vec<usize>,
+    pub(super) periods: usize,
+}
+
+/// One key as players find it.
+struct ContentKey {
+    kid: Kid,
+    value: Secret<16>,
+    /// The IV of everything under it; by default each segment has its media sequence number.
+    iv: Option<[u8; 16]>,
+    uri: String,
+}
+
+impl Keys {
+    /// Asks for the keys of a package.
+    pub(super) fn exchange(
+        rules: &WholeRules,
+        package: &Package,
+        assignment: Assignment,
+        env: &Env<'_>,
+    ) -> Result<Self> {
+        let periods = rules.schedule.periods(package.longest())?;
+        let count = assignment.keys.len().saturating_mul(periods);
+        rules.check_keys(package.substreams.len(), count)?;
+        (env.observe)(Event::Step("exchanging keys"));
+        let changing = if rules.schedule.rotate_every.is_some() { periods } else { 0 };
+        let vector = match (rules.vector, rules.maps) {
+            // An encrypted map must have its IV written: §4.4.4.4. Some players take one key tag for both.
+            (None, Maps::Encrypted) => {
+                let mut vector = [0; 16];
+                env.random.fill(&mut vector)?;
+                Some(vector)
+            }
+            (vector, _) => vector,
+        };
+        let request = key_request(&rules.content_id, (NAME, None), &assignment, rules.vector, changing);
+        let Document { content_keys, .. } = check(&request, env.keys.exchange(env.http, request.clone())?)?;
+        let mut keys = Vec::with_capacity(content_keys.len());
+        for (number, key) in content_keys.into_iter().enumerate() {
+            let track = assignment.keys.get(number % assignment.keys.len().max(1));
+            let track = track.and_then(|key| key.id.as_deref()).unwrap_or("all");
+            let iv = key.explicit_iv.or(vector);
+            let values = UriValues { kid: key.kid, iv, content_id: &rules.content_id, track };
+            let uri = template::expand(&rules.key_uri, &values)?;
+            let value = key.value.ok_or_else(|| Error::keys(format!("no value for key {}", key.kid)))?;
+            keys.push(ContentKey { kid: key.kid, value, iv, uri });
+        }
+        Ok(Self { keys, key_of: assignment.key_of, periods })
+    }
+
+    fn find(&self, substream: usize, period: usize) -> Option<&ContentKey> {
+        let of_period = self.keys.len() / self.periods.max(1);
+        self.keys.get(period * of_period + self.key_of.get(substream)?)
+    }
+
+    /// The key id of a substream in each period.
+    pub(super) fn kids(&self, substream: usize) -> Vec<String> {
+        (0..self.periods).filter_map(|period| Some(self.find(substream, period)?.kid.to_string())).collect()
+    }
+
+    /// What encrypts a file or a range of one.
+    pub(super) fn cipher(&self, usage: KeyUse) -> Result<Aes128> {
+        let key = self.find(usage.substream, usage.period);
+        let key = key.ok_or_else(|| Error::keys("no key for a segment"))?;
+        let iv = key.iv.unwrap_or_else(|| Aes128::iv_of_media_sequence_number(usage.sequence));
+        Ok(Aes128::new(&key.value, iv))
+    }
+
+    /// The `EXT-X-KEY` tag in a playlist of this name, where `implied` is the media sequence number that stands for
+    /// an IV that is not written. A relative URI is relative to the playlist that the job was given, and so written
+    /// differently in the folders below it.
+    pub(super) fn line(&self, usage: KeyUse, implied: Option<u64>, playlist: &str) -> Option<String> {
+        let ContentKey { uri, iv, .. } = self.find(usage.substream, usage.period)?;
+        let is_relative = !uri.starts_with('/') && !uri.split('/').next().unwrap_or_default().contains(':');
+        let up = if is_relative { "../".repeat(playlist.matches('/').count()) } else { String::new() };
+        let written = || Aes128::iv_of_media_sequence_number(usage.sequence);
+        let iv = iv.or_else(|| (implied != Some(usage.sequence)).then(written));
+        let iv = iv.map_or_else(String::new, |iv| format!(",IV=0x{}", hex(&iv)));
+        Some(format!("#EXT-X-KEY:METHOD=AES-128,URI=\"{up}{uri}\"{iv}"))
+    }
+}
