@@ -17,16 +17,18 @@ pub fn resolve(document: &str, reference: &str) -> Result<String> {
         ))
         .clause("RFC 3986 §5")
     };
+    let elsewhere =
+        |what: &str| refused(what).hint("make it relative: as it is, it would go on to name the clear file");
     let path = reference.split(['?', '#']).next().unwrap_or_default();
     let decoded = percent_decode(path).ok_or_else(|| refused("has a malformed percent-encoding"))?;
     if path.is_empty() {
         return Err(refused("names no file"));
     }
     if decoded.starts_with('/') || decoded.contains('\\') || decoded.contains('\0') {
-        return Err(refused("is an absolute path"));
+        return Err(elsewhere("is an absolute path"));
     }
     if decoded.split('/').next().unwrap_or_default().contains(':') {
-        return Err(refused("has a scheme"));
+        return Err(elsewhere("has a scheme"));
     }
     let folder = document.rsplit_once('/').map_or("", |(folder, _)| folder);
     let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
@@ -34,7 +36,9 @@ pub fn resolve(document: &str, reference: &str) -> Result<String> {
         match part {
             "" | "." => {}
             ".." => {
-                parts.pop().ok_or_else(|| refused("leaves the folder"))?;
+                let leaves =
+                    || refused("leaves the folder").hint("name the folder that holds both with --root");
+                parts.pop().ok_or_else(leaves)?;
             }
             part => parts.push(part),
         }
@@ -43,6 +47,19 @@ pub fn resolve(document: &str, reference: &str) -> Result<String> {
         return Err(refused("names a folder"));
     }
     Ok(parts.join("/"))
+}
+
+/// The reference from one file to the folder of another, `../` for each folder that is left: RFC 3986 §4.2. Both are
+/// named as [`resolve`] names them.
+pub fn folder_from(document: &str, other: &str) -> String {
+    let folders = |name: &str| -> Vec<String> {
+        let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
+        folder.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    };
+    let (from, to) = (folders(document), folders(other));
+    let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
+    let down = to.iter().skip(common).map(|folder| format!("{folder}/"));
+    "../".repeat(from.len() - common) + &down.collect::<String>()
 }
 
 /// Undoes percent-encoding, RFC 3986 §2.1; `None` when it is malformed or does not give UTF-8.
@@ -74,6 +91,18 @@ mod tests {
             ("v/a.m3u8", "x/a:b", "v/x/a:b"),
         ] {
             assert_eq!(resolve(document, reference).unwrap(), name);
+        }
+    }
+
+    #[test]
+    fn a_folder_is_named_from_another_one() {
+        for (document, other, reference) in [
+            ("a.m3u8", "b.m3u8", ""),
+            ("v/1/a.m3u8", "b.m3u8", "../../"),
+            ("x/v/a.m3u8", "x/b.m3u8", "../"),
+            ("a/v.m3u8", "hls/b.m3u8", "../hls/"),
+        ] {
+            assert_eq!(folder_from(document, other), reference);
         }
     }
 

@@ -89,6 +89,10 @@ pub(super) struct PackArgs {
 /// What keys, IVs and signaling depend on.
 #[derive(ArgsGroup, Debug)]
 pub(super) struct JobArgs {
+    /// Folder of the whole presentation, when manifests name files beside or above their own folder; the output has
+    /// the folders below it [default: INPUT's folder]
+    #[arg(long, value_name = "DIR")]
+    pub(super) root: Option<PathBuf>,
     /// Protection scheme: cenc, cbcs, cens or cbc1 [default: cbcs when fairplay is in the list, else cenc]
     #[arg(long, value_name = "S")]
     pub(super) scheme: Option<String>,
@@ -343,6 +347,10 @@ pub(super) struct DecryptArgs {
     /// Lines [LABEL=]KID:KEY[:IV] in hex, LABEL@PERIOD=… with --rotate-every, # comments; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "cpix", required_unless_present = "cpix")]
     pub(super) key_file: Option<PathBuf>,
+    /// Folder of the whole presentation, when manifests name files beside or above their own folder; the output has
+    /// the folders below it [default: INPUT's folder]
+    #[arg(long, value_name = "DIR")]
+    pub(super) root: Option<PathBuf>,
     /// A CPIX document
     #[arg(long, value_name = "FILE")]
     pub(super) cpix: Option<PathBuf>,
@@ -362,6 +370,10 @@ pub(super) struct VerifyArgs {
     /// A folder with manifests, one .mpd or .m3u8, or MP4 files; segments follow their init segment
     #[arg(required = true, value_name = "INPUT")]
     pub(super) inputs: Vec<String>,
+    /// Folder of the whole presentation, when manifests name files beside or above their own folder [default: the
+    /// folder that holds every INPUT]
+    #[arg(long, value_name = "DIR")]
+    pub(super) root: Option<PathBuf>,
     /// The clear source, to compare the payload with: a manifest, a folder, or an MP4 file
     #[arg(long, value_name = "INPUT")]
     pub(super) against: Option<String>,

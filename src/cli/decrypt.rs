@@ -11,7 +11,7 @@ use super::cpix::recipient_keys;
 use super::folder::presentations;
 use super::keys::{secret_bytes, secret_text};
 use super::output::{Progress, finish};
-use super::pack::{locate, overwrite};
+use super::pack::{locate_below, overwrite};
 
 pub(super) fn run(args: &DecryptArgs) -> Result<()> {
     let keys = keys(args)?;
@@ -19,12 +19,12 @@ pub(super) fn run(args: &DecryptArgs) -> Result<()> {
     let progress = Progress::new();
     let report = decrypt(
         &DecryptJob {
-            inputs: presentations(&args.inputs)?,
+            inputs: presentations(&args.inputs, args.root.as_deref())?,
             find_key: &|kid| Some(keys(kid)?.0),
             find_iv: &|kid| keys(kid)?.1,
         },
         &Env {
-            locate: &locate,
+            locate: &locate_below(args.root.as_deref()),
             output: &output.store() as &FileStore,
             keys: &DevKeys::new(""),
             http: &HttpClient::new()?,

@@ -4,12 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::base::{Error, Result};
+use crate::io::FileStore;
 
 /// The inputs with each folder replaced by its presentation: one MPD, one playlist, one of each, or its MP4 files.
+/// Below a root all of them are whole paths.
 ///
 /// # Errors
-/// [`Kind::Input`](crate::base::Kind::Input) when a folder has none, or several of a kind.
-pub(super) fn presentations(inputs: &[String]) -> Result<Vec<String>> {
+/// [`Kind::Input`](crate::base::Kind::Input) when a folder has none, or several of a kind, `Usage` when a file does
+/// not lie below the root.
+pub(super) fn presentations(inputs: &[String], root: Option<&Path>) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for input in inputs {
         let path = Path::new(input);
@@ -20,7 +23,12 @@ pub(super) fn presentations(inputs: &[String]) -> Result<Vec<String>> {
             found.push(input.clone());
         }
     }
-    Ok(found)
+    let Some(root) = root else { return Ok(found) };
+    let whole = |input: &String| {
+        let (store, name) = FileStore::of_file_below(root, input)?;
+        Ok(store.path(&name).to_string_lossy().into_owned())
+    };
+    found.iter().map(whole).collect()
 }
 
 fn presentation(folder: &Path) -> Result<Vec<PathBuf>> {

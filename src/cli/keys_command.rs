@@ -15,7 +15,7 @@ use super::args::{KeysArgs, KeysFormat};
 use super::check;
 use super::keys::{http_client, key_server};
 use super::output::{key_warnings, note};
-use super::pack::{job, locate};
+use super::pack::{job, locate_below};
 
 pub(super) fn run(args: &KeysArgs) -> Result<()> {
     if args.check {
@@ -26,6 +26,7 @@ pub(super) fn run(args: &KeysArgs) -> Result<()> {
     }
     let (keys, limit) = key_server(&args.keys)?;
     let job = job(&args.inputs, args.drm.as_deref().unwrap_or_default(), &args.job, limit)?;
+    let locate = locate_below(args.job.root.as_deref());
     let document = fetch_keys(&job, &locate, keys.as_ref(), &http_client(&args.keys.http)?);
     key_warnings(keys.as_ref());
     let document = document?;

@@ -1,5 +1,7 @@
 //! `drm-pack pack`: options become a job.
 
+use std::path::Path;
+
 use crate::base::env::Store;
 use crate::base::{Error, Result};
 use crate::io::{FileStore, OutputDirectory, Overwrite, SystemRandom};
@@ -30,7 +32,7 @@ pub(super) fn run(args: &PackArgs) -> Result<()> {
     let report = run_job(
         &job,
         &Env {
-            locate: &locate,
+            locate: &locate_below(args.job.root.as_deref()),
             output: &output.store(),
             keys: &keys,
             http: &http_client(&args.keys.http)?,
@@ -63,6 +65,17 @@ pub(super) fn locate(input: &str) -> Result<(Box<dyn Store>, String)> {
     Ok((Box::new(store), name))
 }
 
+/// The same below the folder of the whole presentation, if one is given.
+pub(super) fn locate_below(root: Option<&Path>) -> impl Fn(&str) -> Result<(Box<dyn Store>, String)> {
+    move |input| match root {
+        Some(root) => {
+            let (store, name) = FileStore::of_file_below(root, input)?;
+            Ok((Box::new(store), name))
+        }
+        None => locate(input),
+    }
+}
+
 /// The job of these options.
 pub(super) fn job(inputs: &[String], drm: &str, args: &JobArgs, limit: Option<usize>) -> Result<Job> {
     let formats = args
@@ -79,7 +92,7 @@ pub(super) fn job(inputs: &[String], drm: &str, args: &JobArgs, limit: Option<us
         })
         .transpose()?;
     Ok(Job {
-        inputs: presentations(inputs)?,
+        inputs: presentations(inputs, args.root.as_deref())?,
         drm: drm.to_owned(),
         scheme: args.scheme.clone(),
         preset: match args.preset {

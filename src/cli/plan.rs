@@ -9,12 +9,12 @@ use crate::keys::SpekeVersion;
 use super::args::PlanArgs;
 use super::keys::substream_limit;
 use super::output::{line, note};
-use super::pack::{job, locate};
+use super::pack::{job, locate_below};
 
 pub(super) fn run(args: &PlanArgs) -> Result<()> {
     let version = SpekeVersion::find(&args.keys.speke)?;
     let job = job(&args.inputs, &args.drm, &args.job, substream_limit(&args.keys)?)?;
-    let report = plan(&job, &locate, version)?;
+    let report = plan(&job, &locate_below(args.job.root.as_deref()), version)?;
     if args.json {
         line(&serde_json::to_string_pretty(&report).unwrap_or_default());
         return Ok(());

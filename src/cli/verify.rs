@@ -18,8 +18,8 @@ type FindKey = Box<dyn Fn(Kid) -> Option<Secret<16>> + Sync>;
 
 pub(super) fn run(args: &VerifyArgs) -> Result<()> {
     let find_key = keys(args)?;
-    let (root, names) = inputs(&args.inputs)?;
-    let against = args.against.as_ref().map(|input| inputs(std::slice::from_ref(input))).transpose()?;
+    let (root, names) = inputs(&args.inputs, args.root.as_deref())?;
+    let against = args.against.as_ref().map(|input| inputs(std::slice::from_ref(input), None)).transpose()?;
     let store = FileStore::new(&root);
     let clear_store = against.as_ref().map(|(root, names)| (FileStore::new(root), names.clone()));
     let result = verify(&VerifyJob {
@@ -57,12 +57,17 @@ fn keys(args: &VerifyArgs) -> Result<Option<FindKey>> {
     }))
 }
 
-/// The folder that holds all inputs, and their names in it; a folder stands for the manifests in it.
-fn inputs(inputs: &[String]) -> Result<(PathBuf, Vec<String>)> {
+/// The folder that holds all inputs, or the one that is given, and their names in it; a folder stands for the
+/// manifests in it.
+fn inputs(inputs: &[String], root: Option<&Path>) -> Result<(PathBuf, Vec<String>)> {
     let mut paths = Vec::new();
     for input in inputs {
         let path = Path::new(input);
         if path.is_dir() { paths.extend(presentation_files(path)?) } else { paths.push(path.to_owned()) }
+    }
+    if let Some(root) = root {
+        let name = |path: &PathBuf| Ok(FileStore::of_file_below(root, &path.to_string_lossy())?.1);
+        return Ok((root.to_owned(), paths.iter().map(name).collect::<Result<_>>()?));
     }
     let parent = |path: &PathBuf| path.parent().map(Path::to_owned).unwrap_or_default();
     let mut root = paths.first().map(parent).unwrap_or_default();

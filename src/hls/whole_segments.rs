@@ -126,6 +126,9 @@ mod tests {
         let out = protected(text, &|line| Some(key(["0", "1"][usize::from(line == 7 || line > 8)])));
         let names: Vec<&str> = out.lines().skip(3).filter(|line| !line.starts_with("#EXTINF")).collect();
         let (zero, one, map) = (key("0"), key("1"), "#EXT-X-MAP:URI=\"a\"");
-        assert_eq!(names, [zero.as_str(), map, "1", one.as_str(), "2", zero.as_str(), map, one.as_str(), "3"]);
+        assert_eq!(
+            names,
+            [zero.as_str(), map, "1", one.as_str(), "2", zero.as_str(), map, one.as_str(), "3"]
+        );
     }
 }

@@ -47,7 +47,25 @@ impl FileStore {
         Ok((Self::new(path.parent().unwrap_or_else(|| Path::new(""))), name.to_owned()))
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// The store of the folder `root`, and the name in it of the file `path`.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`](crate::base::Kind::Usage) when the file does not lie below the folder,
+    /// [`Kind::Input`](crate::base::Kind::Input) when one of them is missing.
+    pub fn of_file_below(root: &Path, path: &str) -> Result<(Self, String)> {
+        let whole = |path: &Path| {
+            let missing = |error: std::io::Error| Error::input(error.to_string()).at(path.display());
+            path.canonicalize().map_err(missing)
+        };
+        let (folder, file) = (whole(root)?, whole(Path::new(path))?);
+        let name = file.strip_prefix(&folder).ok().and_then(Path::to_str).filter(|name| !name.is_empty());
+        let outside = || Error::usage(format!("{path} does not lie below {}", root.display()));
+        let name = name.ok_or_else(outside)?.to_owned();
+        Ok((Self::new(folder), name))
+    }
+
+    /// Where a file of this name is, or would be.
+    pub fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
 }

@@ -36,11 +36,8 @@ fn follows(range: Range<u64>, behind: u64, length: u64) -> Result<()> {
         .hint("a segment is encrypted by itself: leave the playlist out that names parts of it"));
     }
     if range.end > length {
-        return Err(Error::input(format!(
-            "a byte range ends at {}, the file has {length} bytes",
-            range.end
-        ))
-        .clause("RFC 8216bis §4.4.4.2"));
+        return Err(Error::input(format!("a byte range ends at {}, the file has {length} bytes", range.end))
+            .clause("RFC 8216bis §4.4.4.2"));
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Keys of whole segments, and how a playlist names them — RFC 8216bis §4.4.4.4, §5.2.
 
 use crate::base::id::hex;
+use crate::base::uri::folder_from;
 use crate::base::{Error, Kid, Result, Secret};
 use crate::cpix::Document;
 use crate::drm::template::{self, UriValues};
@@ -22,6 +23,8 @@ pub(super) struct Keys {
     /// The key of each substream among those of a period.
     key_of: Vec<usize>,
     pub(super) periods: usize,
+    /// The playlist that the job was given: a relative key URI is relative to it.
+    input: String,
 }
 
 /// One key as players find it.
@@ -67,7 +70,7 @@ impl Keys {
             let value = key.value.ok_or_else(|| Error::keys(format!("no value for key {}", key.kid)))?;
             keys.push(ContentKey { kid: key.kid, value, iv, uri });
         }
-        Ok(Self { keys, key_of: assignment.key_of, periods })
+        Ok(Self { keys, key_of: assignment.key_of, periods, input: package.input.clone() })
     }
 
     fn find(&self, substream: usize, period: usize) -> Option<&ContentKey> {
@@ -89,12 +92,11 @@ impl Keys {
     }
 
     /// The `EXT-X-KEY` tag in a playlist of this name, where `implied` is the media sequence number that stands for
-    /// an IV that is not written. A relative URI is relative to the playlist that the job was given, and so written
-    /// differently in the folders below it.
+    /// an IV that is not written. A relative URI is written differently in other folders than that of the input.
     pub(super) fn line(&self, usage: KeyUse, implied: Option<u64>, playlist: &str) -> Option<String> {
         let ContentKey { uri, iv, .. } = self.find(usage.substream, usage.period)?;
         let is_relative = !uri.starts_with('/') && !uri.split('/').next().unwrap_or_default().contains(':');
-        let up = if is_relative { "../".repeat(playlist.matches('/').count()) } else { String::new() };
+        let up = if is_relative { folder_from(playlist, &self.input) } else { String::new() };
         let written = || Aes128::iv_of_media_sequence_number(usage.sequence);
         let iv = iv.or_else(|| (implied != Some(usage.sequence)).then(written));
         let iv = iv.map_or_else(String::new, |iv| format!(",IV=0x{}", hex(&iv)));

@@ -63,6 +63,8 @@ pub(super) struct KeyUse {
 /// Everything that the playlists name.
 #[derive(Default)]
 pub(super) struct Package {
+    /// The playlist that the job was given.
+    pub(super) input: String,
     pub(super) renditions: Vec<Rendition>,
     pub(super) substreams: Vec<Substream>,
     /// Each file, with what becomes of its parts by the first playlist that names them.
@@ -76,7 +78,7 @@ pub(super) struct Package {
 impl Package {
     /// Reads every playlist of a presentation.
     pub(super) fn read(store: &dyn Store, name: &str, rules: &WholeRules) -> Result<Self> {
-        let mut package = Self::default();
+        let mut package = Self { input: name.to_owned(), ..Self::default() };
         let mut lengths = FileLengths::new(store);
         let (multivariant, mut media) = playlists(store, name)?;
         // What an I-frame playlist names lies inside the segments of the others.

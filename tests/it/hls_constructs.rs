@@ -76,7 +76,11 @@ fn holds(case: &Case, drm: &str, preset: Preset) {
     assert_eq!(protected.keys().collect::<Vec<_>>(), decrypted.keys().collect::<Vec<_>>(), "{name}");
     for (file, bytes) in &protected {
         let is_clear = case.list("clear").contains(&file.as_str());
-        assert_eq!(*bytes == clear[file], is_clear || drm == "simpleaes" && is_kept(&clear[file]), "{name}: {file}");
+        assert_eq!(
+            *bytes == clear[file],
+            is_clear || drm == "simpleaes" && is_kept(&clear[file]),
+            "{name}: {file}"
+        );
         if file.ends_with(".m3u8") {
             let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
             let (clear, written, decrypted) = (text(&clear[file]), text(bytes), text(&decrypted[file]));

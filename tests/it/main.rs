@@ -31,6 +31,7 @@ mod laws;
 mod media;
 mod pack;
 mod per_segment;
+mod root;
 mod rotation;
 #[cfg(feature = "server")]
 mod server;

@@ -84,7 +84,8 @@ fn decrypting_gives_every_byte_back() {
     for input in inputs() {
         let clear = tree(input.parent().unwrap());
         let packs: [fn(&Job, &Path) -> Result<Report>; 2] = [pack, pack_without_ivs];
-        for (wish, pack) in wishes(&input).into_iter().flat_map(|wish| packs.map(|pack| (wish.clone(), pack))) {
+        for (wish, pack) in wishes(&input).into_iter().flat_map(|wish| packs.map(|pack| (wish.clone(), pack)))
+        {
             let (out, back) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
             let report = pack(&wish, out.path()).map_err(|e| format!("{}: {e}", input.display())).unwrap();
             let name = input.file_name().unwrap();
@@ -204,7 +205,8 @@ fn a_file_is_not_named_as_a_whole_and_in_ranges() {
 /// A client that widens the range as RFC 8216bis §6.3.6 has it finds the clear bytes.
 #[test]
 fn i_frames_inside_whole_segments_are_deciphered_from_a_wider_range() {
-    let case = crate::case::Case::all("hls").into_iter().find(|case| case.name() == "whole-i-frames").unwrap();
+    let case =
+        crate::case::Case::all("hls").into_iter().find(|case| case.name() == "whole-i-frames").unwrap();
     let (stage, out) = (case.stage(), tempfile::tempdir().unwrap());
     let report = pack_without_ivs(&job(&stage.path().join("master.m3u8")), out.path()).unwrap();
     let frames = fs::read_to_string(out.path().join("i.m3u8")).unwrap();
