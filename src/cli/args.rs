@@ -149,7 +149,7 @@ pub(super) struct PlanArgs {
     /// (progressive, fragmented, CMAF)
     #[arg(required = true, value_name = "INPUT")]
     pub(super) inputs: Vec<String>,
-    /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey
+    /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey; or simpleaes, AES-128 of whole segments
     #[arg(long, value_name = "LIST")]
     pub(super) drm: String,
     #[command(flatten)]
@@ -167,7 +167,7 @@ pub(super) struct KeysArgs {
     /// (progressive, fragmented, CMAF)
     #[arg(required_unless_present = "check", value_name = "INPUT")]
     pub(super) inputs: Vec<String>,
-    /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey
+    /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey; or simpleaes, AES-128 of whole segments
     #[arg(long, value_name = "LIST", required_unless_present = "check")]
     pub(super) drm: Option<String>,
     #[command(flatten)]

@@ -105,7 +105,8 @@ pub(super) fn outline(job: &Job, rules: &Rules, locate: &Locate<'_>) -> Result<O
     let facts = protected.map(|(track, substream)| track_facts(substream, track.media, &track.file.name));
     let tracks = facts.collect::<Result<_>>()?;
     let assignment = rules.keys.assign(&substreams)?;
-    Ok(Outline { tracks, substreams, assignment, periods, warnings })
+    let rotates = rules.schedule.rotate_every.is_some();
+    Ok(Outline { tracks, substreams, assignment, periods, rotates, warnings })
 }
 
 fn open(input: &str, job: &Job, locate: &Locate<'_>) -> Result<Mp4File> {

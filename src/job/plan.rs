@@ -7,14 +7,15 @@ use crate::base::{Kid, Result};
 use crate::cpix::{Document, DrmSystem};
 use crate::drm;
 use crate::keys::{KeyServer, SpekeVersion, check};
-use crate::package::{Assignment, Intent, Substream};
+use crate::package::{Assignment, Substream};
 
 use super::env::Locate;
 use super::manifests::{Input, manifest_kinds};
 use super::mp4;
 use super::package::Expect;
 use super::report::TrackReport;
-use super::rules::{Job, Rules};
+use super::rules::{Job, Rules, WHOLE_SEGMENTS};
+use super::whole_segments;
 
 /// What a job would do.
 #[derive(Clone, Debug, Serialize)]
@@ -91,6 +92,8 @@ pub(super) struct Outline {
     pub(super) assignment: Assignment,
     /// How many crypto periods there are.
     pub(super) periods: usize,
+    /// Whether keys change.
+    pub(super) rotates: bool,
     pub(super) warnings: Vec<String>,
 }
 
@@ -100,23 +103,46 @@ pub(super) struct Outline {
 /// # Errors
 /// As [`run`](crate::job::run) up to the exchange of keys.
 pub fn plan(job: &Job, locate: &Locate<'_>, version: SpekeVersion) -> Result<PlanReport> {
+    if job.drm == WHOLE_SEGMENTS {
+        return plan_whole_segments(job, locate, version);
+    }
     let rules = Rules::check(job, &manifest_kinds(&job.inputs)?)?;
     let mut outline = outline(job, &rules, locate)?;
-    let intent = rules.intent(job, &outline.assignment, outline.periods);
-    let document = intent.request();
-    let request = String::from_utf8_lossy(&version.write(&document)?).into_owned();
+    let document = rules.intent(job, &outline.assignment, outline.periods).request();
     outline.warnings.extend(rules.left_clear().into_iter().chain(rules.rotation_limits()));
+    report((&rules.content_id, rules.scheme.name), outline, &document, &signals, version)
+}
+
+fn plan_whole_segments(job: &Job, locate: &Locate<'_>, version: SpekeVersion) -> Result<PlanReport> {
+    let (rules, outline) = whole_segments::outline(job, locate)?;
+    let document = whole_segments::request(&rules, &outline.assignment, outline.periods);
+    let signals =
+        |_: &Document, _| vec![SignalReport { system: WHOLE_SEGMENTS.to_owned(), places: vec!["EXT-X-KEY"] }];
+    report((&rules.content_id, whole_segments::NAME), outline, &document, &signals, version)
+}
+
+/// Says what is signaled about a key.
+type Signals<'a> = dyn Fn(&Document, Kid) -> Vec<SignalReport> + 'a;
+
+fn report(
+    (content_id, scheme): (&str, &str),
+    outline: Outline,
+    document: &Document,
+    signals: &Signals<'_>,
+    version: SpekeVersion,
+) -> Result<PlanReport> {
+    let request = String::from_utf8_lossy(&version.write(document)?).into_owned();
     let kid_of = |number: usize| {
         let key = outline.assignment.key_of.get(number).and_then(|key| document.content_keys.get(*key));
         key.map_or_else(String::new, |key| key.kid.to_string())
     };
     let tracks = outline.tracks.iter().enumerate();
     Ok(PlanReport {
-        content_id: rules.content_id.clone(),
-        scheme: rules.scheme.name.to_owned(),
+        content_id: content_id.to_owned(),
+        scheme: scheme.to_owned(),
         tracks: tracks.map(|(number, track)| planned(track, kid_of(number))).collect(),
-        keys: planned_keys(&intent, &outline.substreams, &document),
-        warnings: outline.warnings.clone(),
+        keys: planned_keys(&outline, document, signals),
+        warnings: outline.warnings,
         request,
     })
 }
@@ -126,9 +152,14 @@ pub fn plan(job: &Job, locate: &Locate<'_>, version: SpekeVersion) -> Result<Pla
 /// # Errors
 /// As [`run`](crate::job::run) up to the exchange of keys.
 pub fn fetch_keys(job: &Job, locate: &Locate<'_>, keys: &dyn KeyServer, http: &dyn Http) -> Result<Document> {
-    let rules = Rules::check(job, &manifest_kinds(&job.inputs)?)?;
-    let outline = outline(job, &rules, locate)?;
-    let request = rules.intent(job, &outline.assignment, outline.periods).request();
+    let request = if job.drm == WHOLE_SEGMENTS {
+        let (rules, outline) = whole_segments::outline(job, locate)?;
+        whole_segments::request(&rules, &outline.assignment, outline.periods)
+    } else {
+        let rules = Rules::check(job, &manifest_kinds(&job.inputs)?)?;
+        let outline = outline(job, &rules, locate)?;
+        rules.intent(job, &outline.assignment, outline.periods).request()
+    };
     check(&request, keys.exchange(http, request.clone())?)
 }
 
@@ -154,7 +185,8 @@ fn package_outline(job: &Job, rules: &Rules, locate: &Locate<'_>) -> Result<Outl
         substreams.iter().enumerate().map(|(number, substream)| package.track_facts(number, substream));
     let tracks = tracks.collect::<Result<_>>()?;
     let periods = package.periods(&rules.schedule, store.as_ref())?;
-    Ok(Outline { tracks, substreams, assignment, periods, warnings: Vec::new() })
+    let rotates = rules.schedule.rotate_every.is_some();
+    Ok(Outline { tracks, substreams, assignment, periods, rotates, warnings: Vec::new() })
 }
 
 fn planned(track: &TrackReport, kid: String) -> PlannedTrack {
@@ -162,15 +194,19 @@ fn planned(track: &TrackReport, kid: String) -> PlannedTrack {
     PlannedTrack { id, kind, source, codec, width, height, channels, kid }
 }
 
-fn planned_keys(intent: &Intent<'_>, substreams: &[Substream], document: &Document) -> Vec<PlannedKeyReport> {
-    let purposes = intent.keys.keys.iter().enumerate().cycle();
-    let count = intent.keys.keys.len().max(1);
+fn planned_keys(outline: &Outline, document: &Document, signals: &Signals<'_>) -> Vec<PlannedKeyReport> {
+    let purposes = outline.assignment.keys.iter().enumerate().cycle();
+    let count = outline.assignment.keys.len().max(1);
     let keys = document.content_keys.iter().enumerate().zip(purposes);
     keys.map(|((index, key), (number, purpose))| PlannedKeyReport {
         kid: key.kid.to_string(),
         track_type: purpose.track_type.clone(),
-        period: intent.schedule.rotate_every.map(|_| index / count),
-        tracks: intent.keys.substreams_of(number, substreams).map(|track| track.id.clone()).collect(),
+        period: outline.rotates.then_some(index / count),
+        tracks: outline
+            .assignment
+            .substreams_of(number, &outline.substreams)
+            .map(|track| track.id.clone())
+            .collect(),
         signaling: signals(document, key.kid),
     })
     .collect()

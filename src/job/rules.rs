@@ -139,10 +139,6 @@ impl Rules {
     /// Checks everything that can be known before the input is read. `package` has the kinds of manifest
     /// that the inputs are, none for MP4 files.
     pub(super) fn check(job: &Job, package: &[ManifestKind]) -> Result<Self> {
-        if job.drm == WHOLE_SEGMENTS {
-            return Err(Error::unsupported(format!("--drm {WHOLE_SEGMENTS} is done by pack only"))
-                .hint("there is one request for the keys, and no signaling but their URIs"));
-        }
         let systems = drm::parse_list(&job.drm)?;
         let scheme = scheme(job.scheme.as_deref(), &systems)?;
         let vector = vector(job)?;

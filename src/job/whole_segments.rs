@@ -14,27 +14,27 @@ use crate::base::{Error, Result};
 use crate::codec::TrackKind;
 use crate::hls::media;
 use crate::hls::whole_segments::protect;
-use crate::package::KeyRule;
+use crate::package::{Assignment, KeyRule};
 
-use super::env::{Env, Event};
+use super::env::{Env, Event, Locate};
 use super::files::copy;
 use super::folder::write_manifest;
 use super::parts::{Moved, write_parts};
+use super::plan::Outline;
 use super::report::{KeyRotation, OutputReport, Report, TrackReport};
 use super::rules::{Job, WholeRules};
-use super::whole_segments_keys::{Keys, NAME};
+use super::whole_segments_keys::Keys;
 use super::whole_segments_package::{Package, Rendition, Use};
+
+pub(super) use super::whole_segments_keys::{NAME, request};
 
 /// Encrypts every segment of an HLS package and names the keys in its playlists.
 pub(super) fn run(job: &Job, env: &Env<'_>) -> Result<Report> {
     let start = Instant::now();
     let rules = WholeRules::check(job)?;
     (env.observe)(Event::Step("reading playlists"));
-    let (store, name) = (env.locate)(job.inputs.first().map_or("", String::as_str))?;
-    let package = Package::read(store.as_ref(), &name, &rules)?;
-    let assignment = KeyRule::Preset(rules.preset).assign(&package.substreams)?;
-    let total = package.check(&assignment, store.as_ref())?;
-    let keys = Keys::exchange(&rules, &package, assignment, env)?;
+    let Read { store, package, assignment, periods, total } = Read::of(job, &rules, env.locate)?;
+    let keys = Keys::exchange(&rules, &package, (assignment, periods), env)?;
     (env.observe)(Event::Step("encrypting"));
     (env.observe)(Event::Total(total));
     let mut report = Report { drm: vec![job.drm.clone()], ..Report::default() };
@@ -53,7 +53,56 @@ pub(super) fn run(job: &Job, env: &Env<'_>) -> Result<Report> {
     Ok(report)
 }
 
+/// A package that can be encrypted once there are keys.
+struct Read {
+    store: Box<dyn Store>,
+    package: Package,
+    assignment: Assignment,
+    periods: usize,
+    /// Bytes of all files.
+    total: u64,
+}
+
+impl Read {
+    fn of(job: &Job, rules: &WholeRules, locate: &Locate<'_>) -> Result<Self> {
+        let (store, name) = locate(job.inputs.first().map_or("", String::as_str))?;
+        let package = Package::read(store.as_ref(), &name, rules)?;
+        let assignment = KeyRule::Preset(rules.preset).assign(&package.substreams)?;
+        let periods = rules.schedule.periods(package.longest())?;
+        rules.check_keys(package.substreams.len(), assignment.keys.len().saturating_mul(periods))?;
+        let total = package.check(&assignment, store.as_ref())?;
+        Ok(Self { store, package, assignment, periods, total })
+    }
+}
+
+/// What a job would do, and the rules that it keeps. The address of the keys need not be known yet.
+pub(super) fn outline(job: &Job, locate: &Locate<'_>) -> Result<(WholeRules, Outline)> {
+    let key_uri = job.key_uri.clone().or_else(|| Some("{kid}".to_owned()));
+    let rules = WholeRules::check(&Job { key_uri, ..job.clone() })?;
+    let Read { package, assignment, periods, .. } = Read::of(job, &rules, locate)?;
+    let tracks = package.own_renditions().filter_map(|rendition| package.track_facts(rendition)).collect();
+    let (rotates, substreams) = (rules.schedule.rotate_every.is_some(), package.substreams);
+    Ok((rules, Outline { tracks, substreams, assignment, periods, rotates, warnings: Vec::new() }))
+}
+
 impl Package {
+    /// The first rendition of each substream.
+    fn own_renditions(&self) -> impl Iterator<Item = &Rendition> {
+        self.renditions.iter().filter(|rendition| !rendition.shares)
+    }
+
+    /// What the report says of a rendition before it has keys.
+    fn track_facts(&self, rendition: &Rendition) -> Option<TrackReport> {
+        let substream = self.substreams.get(rendition.substream)?;
+        Some(TrackReport {
+            id: substream.id.clone(),
+            kind: if substream.kind == TrackKind::Audio { "audio" } else { "video" }.into(),
+            source: rendition.name.clone(),
+            scheme: NAME.into(),
+            ..TrackReport::default()
+        })
+    }
+
     fn write_files(
         &self,
         keys: &Keys,
@@ -87,24 +136,16 @@ impl Package {
     }
 
     fn tracks(&self, keys: &Keys, moved: &Moved) -> Vec<TrackReport> {
-        let own = self.renditions.iter().filter(|rendition| !rendition.is_inside);
-        own.filter_map(|rendition| {
-            let substream = self.substreams.get(rendition.substream)?;
-            let kids = keys.kids(rendition.substream);
-            let lengths = || rendition.segments().filter_map(|part| self.encrypted_bytes(part, moved));
-            Some(TrackReport {
-                id: substream.id.clone(),
-                kind: if substream.kind == TrackKind::Audio { "audio" } else { "video" }.into(),
-                source: rendition.name.clone(),
-                kid: kids.first().cloned().unwrap_or_default(),
-                kids,
-                scheme: NAME.into(),
-                samples: lengths().count() as u64,
-                bytes: lengths().sum(),
-                ..TrackReport::default()
+        self.own_renditions()
+            .filter_map(|rendition| {
+                let facts = self.track_facts(rendition)?;
+                let kids = keys.kids(rendition.substream);
+                let lengths = || rendition.segments().filter_map(|part| self.encrypted_bytes(part, moved));
+                let kid = kids.first().cloned().unwrap_or_default();
+                let (samples, bytes) = (lengths().count() as u64, lengths().sum());
+                Some(TrackReport { kid, kids, samples, bytes, ..facts })
             })
-        })
-        .collect()
+            .collect()
     }
 
     /// How many bytes an encrypted part has now.

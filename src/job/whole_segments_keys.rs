@@ -36,19 +36,21 @@ struct ContentKey {
     uri: String,
 }
 
+/// The document that asks for the keys of so many crypto periods.
+pub(super) fn request(rules: &WholeRules, assignment: &Assignment, periods: usize) -> Document {
+    let changing = if rules.schedule.rotate_every.is_some() { periods } else { 0 };
+    key_request(&rules.content_id, (NAME, None), assignment, rules.vector, changing)
+}
+
 impl Keys {
     /// Asks for the keys of a package.
     pub(super) fn exchange(
         rules: &WholeRules,
         package: &Package,
-        assignment: Assignment,
+        (assignment, periods): (Assignment, usize),
         env: &Env<'_>,
     ) -> Result<Self> {
-        let periods = rules.schedule.periods(package.longest())?;
-        let count = assignment.keys.len().saturating_mul(periods);
-        rules.check_keys(package.substreams.len(), count)?;
         (env.observe)(Event::Step("exchanging keys"));
-        let changing = if rules.schedule.rotate_every.is_some() { periods } else { 0 };
         let vector = match (rules.vector, rules.maps) {
             // An encrypted map must have its IV written: §4.4.4.4. Some players take one key tag for both.
             (None, Maps::Encrypted) => {
@@ -58,7 +60,7 @@ impl Keys {
             }
             (vector, _) => vector,
         };
-        let request = key_request(&rules.content_id, (NAME, None), &assignment, rules.vector, changing);
+        let request = request(rules, &assignment, periods);
         let Document { content_keys, .. } = check(&request, env.keys.exchange(env.http, request.clone())?)?;
         let mut keys = Vec::with_capacity(content_keys.len());
         for (number, key) in content_keys.into_iter().enumerate() {

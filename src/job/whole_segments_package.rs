@@ -26,8 +26,8 @@ pub(super) struct Rendition {
     pub(super) named: Vec<Named>,
     /// How many segments there are.
     segments: usize,
-    /// Whether it names I-frames inside the segments of other playlists.
-    pub(super) is_inside: bool,
+    /// Whether its substream has segments of other playlists too, which came first.
+    pub(super) shares: bool,
 }
 
 /// What a tag or a line of a playlist names.
@@ -155,8 +155,8 @@ impl Package {
             named.push(Named { line, part: Some(part), usage, implied });
         }
         self.add_partial_segments(name, &playlist, rules, (substream, first, count))?;
-        let name = name.to_owned();
-        self.renditions.push(Rendition { name, playlist, substream, named, segments: count, is_inside });
+        let (name, shares) = (name.to_owned(), known.is_some());
+        self.renditions.push(Rendition { name, playlist, substream, named, segments: count, shares });
         Ok(())
     }
 

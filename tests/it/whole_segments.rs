@@ -1,17 +1,18 @@
 //! Whole segments in AES-128: any container, any byte range, and back — RFC 8216bis §5.2.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 use cbc::cipher::block_padding::NoPadding;
 use cbc::cipher::{BlockModeDecrypt, KeyIvInit};
 use drm_pack::base::{Kid, Result};
-use drm_pack::job::{Job, Report};
+use drm_pack::job::{Job, Report, plan};
+use drm_pack::keys::SpekeVersion;
 use drm_pack::package::Preset;
 
 use crate::media::{root, shared};
-use crate::pack::{key, pack, pack_without_ivs, unpack};
+use crate::pack::{key, locate, pack, pack_without_ivs, unpack};
 
 /// Every file below a folder.
 pub(crate) fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -183,7 +184,7 @@ fn a_file_of_two_playlists_is_written_once_under_one_key() {
             let wish = Job { preset, vector, ..job(&folder.path().join("m.m3u8")) };
             let report = pack_without_ivs(&wish, out.path()).unwrap();
             let files = report.outputs.iter().filter(|output| output.path == "s.ts").count();
-            assert_eq!((files, report.tracks.len()), (1, 2), "{:?}", report.outputs);
+            assert_eq!((files, report.tracks.len()), (1, 1), "{:?}", report.outputs);
             let written = fs::read_to_string(out.path().join("b.m3u8")).unwrap();
             let line = written.lines().find(|line| line.starts_with("#EXT-X-KEY")).unwrap();
             let found = line.find(",IV=").map(|at| &line[at..]);
@@ -192,6 +193,19 @@ fn a_file_of_two_playlists_is_written_once_under_one_key() {
             assert_eq!(fs::read(back.path().join("s.ts")).unwrap(), b"0123456789abcdef0123");
         }
     }
+}
+
+#[test]
+fn a_plan_names_the_keys_that_pack_would_ask_for() {
+    let input = root().join("fixtures/clip/hls/master.m3u8");
+    let wish = Job { key_uri: None, rotate_every: Some(2), preset: Preset::Preset1, ..job(&input) };
+    let planned = plan(&wish, &locate, SpekeVersion::find("2.0").unwrap()).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let packed = pack(&Job { key_uri: Some("{kid}".into()), ..wish }, out.path()).unwrap();
+    let kids = planned.keys.iter().map(|key| &key.kid).collect::<BTreeSet<_>>();
+    assert_eq!(kids, packed.tracks.iter().flat_map(|track| &track.kids).collect());
+    assert_eq!((planned.scheme.as_str(), planned.tracks.len()), ("aes-128", packed.tracks.len()));
+    assert!(planned.request.contains("<cpix:ContentKeyList>"), "{}", planned.request);
 }
 
 #[test]
