@@ -206,6 +206,7 @@ fn decrypt_again(input: &Path, out: &Path, document: &Document) -> Result<()> {
             inputs: vec![input.to_string_lossy().into_owned()],
             find_key: &find_key,
             find_iv: &|_| None,
+            only: None,
         },
         &Env {
             locate: &locate,

@@ -5,6 +5,9 @@ use crate::base::{Error, Result};
 
 /// Most segments at the beginning that may have left the time shift buffer: five hours of 2 s.
 const MAX_GONE: u64 = 10_000;
+/// Most segments that may be missing between others, as after a failure of the encoder: so many are looked for
+/// behind the last one.
+const MAX_MISSING: u64 = 100;
 
 /// A presentation that goes on.
 #[derive(Clone, Copy)]
@@ -27,7 +30,7 @@ pub(super) struct Open {
 }
 
 impl Live<'_> {
-    /// The segments that are there now: those before the first one have left, those behind a gap are not ready.
+    /// The segments that are there now: those before the first one have left, those behind a long gap are not ready.
     pub(super) fn segments(
         self,
         open: Open,
@@ -39,7 +42,7 @@ impl Live<'_> {
             );
         }
         let mut found: Vec<Reference> = Vec::new();
-        let mut step = 0;
+        let (mut step, mut missing) = (0, 0);
         while step <= MAX_SEGMENTS {
             let number = open.first.checked_add(step);
             let Some(number) = number.filter(|number| open.last.is_none_or(|last| *number <= last)) else {
@@ -53,8 +56,12 @@ impl Live<'_> {
             let is_last = found.last() == Some(&reference);
             if (self.exists)(&reference.name) {
                 found.push(reference);
-            } else if !found.is_empty() || step >= MAX_GONE {
-                break;
+                missing = 0;
+            } else {
+                missing += 1;
+                if missing > if found.is_empty() { MAX_GONE } else { MAX_MISSING } {
+                    break;
+                }
             }
             if is_last {
                 break;

@@ -220,7 +220,9 @@ pub fn protect_runs(playlist: &mut Playlist, runs: &[(usize, Vec<String>)]) -> R
     };
     let protected = runs.get(first..).unwrap_or_default();
     if protected.iter().any(|(_, lines)| lines.is_empty()) {
-        return Err(Error::usage("clear segments behind protected ones").clause("RFC 8216bis §4.4.4.4"));
+        return Err(Error::usage("clear segments behind protected ones")
+            .clause("RFC 8216bis §4.4.4.4")
+            .hint("a clear lead counts the time of the media: end it where another EXT-X-MAP begins, or leave it out"));
     }
     if let Some(key) = keys(playlist)?.iter().find(|key| key.encrypts()) {
         return Err(Error::input("the playlist has keys already, expected clear segments")

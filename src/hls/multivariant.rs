@@ -106,6 +106,21 @@ pub fn session_keys(playlist: &Playlist) -> Result<Vec<Key>> {
     key::keys(playlist, "EXT-X-SESSION-KEY")
 }
 
+/// The URIs of `EXT-X-SESSION-DATA` tags, variables replaced.
+///
+/// # Errors
+/// When one is malformed or a variable has no value here.
+pub fn session_data(playlist: &Playlist) -> Result<Vec<String>> {
+    let mut variables = Variables::of(playlist)?;
+    let mut uris = Vec::new();
+    for (index, value) in playlist.tags("EXT-X-SESSION-DATA") {
+        let at = |error: Error| error.at("EXT-X-SESSION-DATA").at(place(index));
+        let attributes = variables.attributes(value).map_err(at)?;
+        uris.extend(attributes.quoted_string("URI").map_err(at)?.map(str::to_owned));
+    }
+    Ok(uris)
+}
+
 /// Inserts each of these finished `EXT-X-SESSION-KEY` tags that the playlist does not have yet,
 /// before the first tag of a rendition, and raises the version as they need it.
 ///

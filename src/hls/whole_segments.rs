@@ -4,7 +4,7 @@ use super::key;
 use super::line::{LineKind, Playlist};
 use super::media::{self, SEGMENT_TAGS};
 use super::version;
-use crate::base::{Error, Result};
+use crate::base::Result;
 
 /// Lines to put before the line of this index.
 type Insertion = (usize, Vec<String>);
@@ -67,18 +67,6 @@ impl Block {
         }
         block
     }
-}
-
-/// Removes keys, and refuses a playlist that has some already.
-///
-/// # Errors
-/// When a key encrypts.
-pub fn refuse_keys(playlist: &mut Playlist) -> Result<()> {
-    if media::keys(playlist)?.iter().any(key::Key::encrypts) {
-        return Err(Error::input("the playlist has keys already, expected clear segments").at("EXT-X-KEY"));
-    }
-    playlist.remove_tags("EXT-X-KEY");
-    Ok(())
 }
 
 #[cfg(test)]

@@ -8,9 +8,10 @@ use crate::dash::content_protection::{SystemDescriptor, descriptors};
 use crate::dash::{ContentType, Count, Media, Mpd, Place, Protected, Reference, Representation};
 use crate::drm::{self, ManifestKind};
 use crate::isobmff::file::BoxHeader;
-use crate::package::{Assignment, Plan, PlannedKey, SegmentKind};
+use crate::package::{Assignment, Plan, PlannedKey};
 use crate::xml::Element;
 
+use super::clear_files;
 use super::env::{Env, Event};
 use super::files::ProtectedPackage;
 use super::folder::{FileLengths, read_manifest, write_manifest};
@@ -210,13 +211,8 @@ impl DashManifest {
 /// Adds files that stay as they are: text, images, and whatever else is not in ISO files. Whether one of those
 /// is to be protected its initialization segment alone can tell.
 fn leave_clear(store: &dyn Store, package: &mut Package, files: impl Iterator<Item = String>) -> Result<()> {
-    for (index, file) in files.enumerate() {
-        if index == 0 && SegmentKind::of(store.open(&file)?.as_ref())? == SegmentKind::Fmp4 {
-            return Err(Error::unsupported("an ISO media file, which the MPD says is something else")
-                .clause("ISO/IEC 23009-1 §5.3.7")
-                .at(file)
-                .hint("state its @mimeType: it must not stay clear by mistake"));
-        }
+    for file in files {
+        clear_files::check(store, &file)?;
         package.clear_file(file);
     }
     Ok(())
@@ -246,7 +242,7 @@ fn is_mp4(representation: &Representation) -> bool {
 /// Keys that change are in the media: there is no `default_KID`, which would be true of one period only, and
 /// no `pssh`, which would win over that of the media (DASH-IF IOP 6, in-band key rotation).
 pub(super) fn content_protection(plan: &Plan, key: &PlannedKey) -> Result<Vec<Element>> {
-    let rotates = plan.schedule.rotate_every.is_some();
+    let rotates = plan.periods() > 1;
     let systems: Vec<_> = key
         .systems
         .iter()

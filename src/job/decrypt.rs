@@ -27,11 +27,13 @@ pub struct DecryptJob<'a> {
     pub find_key: &'a FindKey<'a>,
     /// The IVs that come with keys.
     pub find_iv: &'a FindIv<'a>,
+    /// The id of the only key, if there is no other: playlists need not name it.
+    pub only: Option<Kid>,
 }
 
 impl DecryptJob<'_> {
     fn keys<'a>(&'a self, store: &'a dyn Store) -> LineKeys<'a> {
-        LineKeys { store, find_key: self.find_key, find_iv: self.find_iv }
+        LineKeys { store, find_key: self.find_key, find_iv: self.find_iv, only: self.only }
     }
 }
 

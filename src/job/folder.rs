@@ -6,6 +6,8 @@ use std::ops::Range;
 
 use crate::base::env::{Source, Store};
 use crate::base::{Error, Result};
+use crate::isobmff::BoxNode;
+use crate::isobmff::file::moov;
 
 use super::env::Env;
 use super::report::OutputReport;
@@ -23,6 +25,16 @@ pub(super) fn read_range(source: &dyn Source, range: &Range<u64>) -> Result<Vec<
     let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap_or(usize::MAX)];
     source.read_at(range.start, &mut bytes)?;
     Ok(bytes)
+}
+
+/// The `moov` of an initialization section.
+pub(super) fn read_moov(store: &dyn Store, file: &str, range: Option<&Range<u64>>) -> Result<BoxNode> {
+    let at = |error: Error| error.at(file);
+    let source = store.open(file)?;
+    match range {
+        Some(range) => moov(&read_range(source.as_ref(), range).map_err(at)?).map_err(at),
+        None => moov(source.as_ref()).map_err(at),
+    }
 }
 
 /// How long files are, each looked up once.

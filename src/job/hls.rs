@@ -10,6 +10,7 @@ use crate::hls::multivariant::RenditionKind;
 use crate::hls::{Key, KeysInForce, Playlist, PlaylistKind, media, multivariant, partial_segments};
 use crate::package::{Phase, Plan, PlannedKey};
 
+use super::clear_files;
 use super::env::Env;
 use super::files::ProtectedPackage;
 use super::folder::{FileLengths, read_manifest, write_manifest};
@@ -44,6 +45,7 @@ pub(super) fn read(
     playlists.sort_by_key(|(_, _, playlist)| is_i_frames_only(playlist));
     if let Some((name, playlist)) = &multivariant {
         refuse_keys(&multivariant::session_keys(playlist)?, name, expect)?;
+        session_data(store, name, playlist)?.into_iter().for_each(|file| package.clear_file(file));
     }
     let mut media = Vec::new();
     for (name, content, playlist) in playlists {
@@ -64,14 +66,15 @@ pub(super) fn playlists(store: &dyn Store, name: &str) -> Result<Playlists> {
     let mut media: Vec<(String, Content, Playlist)> = Vec::new();
     for rendition in multivariant::renditions(&playlist).map_err(|error| error.at(name))? {
         let media_name = resolve(name, &rendition.uri).map_err(|error| error.at(name))?;
-        if media.iter().any(|(known, ..)| *known == media_name) {
-            continue;
-        }
         let content = match &rendition.kind {
             RenditionKind::Media(kind) if kind == "SUBTITLES" => Content::Text,
             RenditionKind::Media(kind) if kind == "AUDIO" => Content::Audio,
             _ => Content::Media,
         };
+        if let Some((_, known, _)) = media.iter_mut().find(|(known, ..)| *known == media_name) {
+            *known = content.max(*known);
+            continue;
+        }
         let mut media_playlist = parse(store, &media_name)?;
         media_playlist.named_by(&playlist, &rendition.uri).map_err(|error| error.at(name))?;
         media.push((media_name, content, media_playlist));
@@ -83,18 +86,25 @@ fn parse(store: &dyn Store, name: &str) -> Result<Playlist> {
     Playlist::parse(&read_manifest(store, name)?).map_err(|error| error.at(name))
 }
 
-/// What a playlist's segments are.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What a playlist's segments are, by all that name it: what needs more protection comes later.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Content {
-    /// Pictures, or pictures and sound.
-    Media,
-    /// Sound alone.
-    Audio,
     /// Text.
     Text,
+    /// Sound alone.
+    Audio,
+    /// Pictures, or pictures and sound.
+    Media,
 }
 
-fn refuse_keys(keys: &[Key], name: &str, expect: Expect) -> Result<()> {
+/// Files that tags of a multivariant playlist name and that are there: they stay as they are.
+pub(super) fn session_data(store: &dyn Store, name: &str, playlist: &Playlist) -> Result<Vec<String>> {
+    let uris = multivariant::session_data(playlist).map_err(|error| error.at(name))?;
+    let files = uris.iter().filter_map(|uri| resolve(name, uri).ok());
+    Ok(files.filter(|file| store.exists(file)).collect())
+}
+
+pub(super) fn refuse_keys(keys: &[Key], name: &str, expect: Expect) -> Result<()> {
     match keys.iter().find(|key| key.encrypts() && expect == Expect::Clear) {
         Some(key) => Err(Error::input(format!("line {} encrypts the presentation already", key.line + 1))
             .clause("RFC 8216bis §4.4.4.4")
@@ -131,6 +141,7 @@ fn media_playlist(
         let range = segment.byte_range.as_ref();
         let Some(map) = media_initialization(package, name, segment.map).map_err(at)? else {
             if content == Content::Text {
+                clear_files::check(store, &file).map_err(at)?;
                 package.clear_file(file);
                 continue;
             }
@@ -208,7 +219,10 @@ fn add_partial_segments(
                 let rendition = package.rendition(store, name, name, init, expect)?;
                 package.part_file(rendition, file)?;
             }
-            None if content == Content::Text => package.clear_file(file),
+            None if content == Content::Text => {
+                clear_files::check(store, &file)?;
+                package.clear_file(file);
+            }
             None if package.streams.holder(&file, part.byte_range.as_ref())?.is_some() => {}
             None => return Err(refused(file)),
         }

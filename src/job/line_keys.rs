@@ -11,6 +11,8 @@ use crate::protect::{Aes128, SampleAes};
 use super::decrypt::FindIv;
 use super::streams::Segment;
 
+/// `METHOD` of whole segments.
+const AES_128: &str = "AES-128";
 /// `METHOD` of sample encryption.
 const SAMPLE_AES: &str = "SAMPLE-AES";
 /// The key format whose URI names the key itself, and whose IV is the media sequence number when none is given.
@@ -21,41 +23,57 @@ pub(super) struct LineKeys<'a> {
     pub(super) store: &'a dyn Store,
     pub(super) find_key: &'a FindKey<'a>,
     pub(super) find_iv: &'a FindIv<'a>,
+    /// The id of the only key, if there is no other: what a URI means that names no id.
+    pub(super) only: Option<Kid>,
 }
 
 impl LineKeys<'_> {
-    /// The key and IV of a segment that is encrypted whole.
+    /// The key and IV of a segment that is encrypted whole, by the keys in force; `None` of a clear one.
     pub(super) fn whole_segment(
         &self,
         playlist: &str,
-        key: &Key,
+        keys: &[Key],
         sequence: u64,
-    ) -> Result<(Secret<16>, [u8; 16])> {
-        let iv = key.iv.unwrap_or_else(|| Aes128::iv_of_media_sequence_number(sequence));
-        Ok((self.value(playlist, key)?, iv))
+    ) -> Result<Option<(Secret<16>, [u8; 16])>> {
+        self.first(playlist, (keys, AES_128), |key, _, value| {
+            Ok((value, key.iv.unwrap_or_else(|| Aes128::iv_of_media_sequence_number(sequence))))
+        })
     }
 
     /// The key and IV of a segment with sample encryption; `None` of a clear one.
     pub(super) fn sample_aes(&self, playlist: &str, segment: &Segment) -> Result<Option<SampleAes>> {
+        self.first(playlist, (&segment.keys, SAMPLE_AES), |key, kid, value| {
+            Ok(SampleAes::new(&value, self.iv(key, kid, segment.sequence)?))
+        })
+    }
+
+    /// What is made of the first key that is known. Keys of several formats are one and the same.
+    fn first<T>(
+        &self,
+        playlist: &str,
+        (keys, method): (&[Key], &str),
+        make: impl Fn(&Key, Option<Kid>, Secret<16>) -> Result<T>,
+    ) -> Result<Option<T>> {
         let mut missing = None;
-        for key in segment.keys.iter() {
-            if key.method != SAMPLE_AES {
-                return Err(Error::unsupported(format!("METHOD={} of {}", key.method, playlist))
-                    .clause("RFC 8216bis §4.4.4.4"));
+        for key in keys {
+            if key.method != method {
+                return Err(Error::unsupported(format!("METHOD={}, {method} expected", key.method))
+                    .clause("RFC 8216bis §4.4.4.4")
+                    .at(format_args!("line {}", key.line + 1))
+                    .at(playlist));
             }
-            let iv = self.iv(key, segment.sequence);
-            match self.value(playlist, key).and_then(|value| Ok(SampleAes::new(&value, iv?))) {
-                Ok(sample_aes) => return Ok(Some(sample_aes)),
+            match self.value(playlist, key).and_then(|(kid, value)| make(key, kid, value)) {
+                Ok(made) => return Ok(Some(made)),
                 Err(error) => missing = Some(error),
             }
         }
         missing.map_or(Ok(None), Err)
     }
 
-    fn iv(&self, key: &Key, sequence: u64) -> Result<[u8; 16]> {
+    fn iv(&self, key: &Key, kid: Option<Kid>, sequence: u64) -> Result<[u8; 16]> {
         let of_sequence =
             || (key.key_format == IDENTITY).then(|| Aes128::iv_of_media_sequence_number(sequence));
-        let given = key.iv.or_else(|| kid(key).and_then(self.find_iv)).or_else(of_sequence);
+        let given = key.iv.or_else(|| kid.and_then(self.find_iv)).or_else(of_sequence);
         given.ok_or_else(|| {
             Error::keys(format!(
                 "no IV for line {}: of KEYFORMAT={:?} it comes with the key",
@@ -67,27 +85,68 @@ impl LineKeys<'_> {
         })
     }
 
-    fn value(&self, playlist: &str, key: &Key) -> Result<Secret<16>> {
-        if let Some(value) = kid(key).and_then(self.find_key) {
-            return Ok(value);
+    /// A key, and its id unless it is a file.
+    fn value(&self, playlist: &str, key: &Key) -> Result<(Option<Kid>, Secret<16>)> {
+        let uri = key.uri.as_deref().unwrap_or_default();
+        let known = |kid: Kid| Some((Some(kid), (self.find_key)(kid)?));
+        if let Some(found) = key.key_id.into_iter().chain(kids(uri)).find_map(known) {
+            return Ok(found);
         }
-        let file = key.uri.as_deref().and_then(|uri| resolve(playlist, uri).ok());
-        let file = file.filter(|file| self.store.exists(file));
-        let source = file.map(|file| self.store.open(&file)).transpose()?.filter(|source| source.len() == 16);
-        let source = source.ok_or_else(|| {
-            let kid = kid(key).map_or_else(String::new, |kid| format!(" {kid}"));
+        if let Some(value) = self.file(playlist, uri)? {
+            return Ok((None, value));
+        }
+        let named = key.key_id.or_else(|| kids(uri).next());
+        self.only.filter(|_| named.is_none()).and_then(known).ok_or_else(|| {
+            let kid = named.map_or_else(String::new, |kid| format!(" {kid}"));
             Error::keys(format!("no key{kid} for line {}", key.line + 1))
                 .hint("add a line KID:KEY for the key id in its URI, or put the key file where the URI says")
-        })?;
+        })
+    }
+
+    /// The file of 16 bytes that the URI names.
+    fn file(&self, playlist: &str, uri: &str) -> Result<Option<Secret<16>>> {
+        let Some(file) = resolve(playlist, uri).ok().filter(|file| self.store.exists(file)) else {
+            return Ok(None);
+        };
+        let source = self.store.open(&file)?;
+        if source.len() != 16 {
+            return Ok(None);
+        }
         let mut value = [0; 16];
         source.read_at(0, &mut value)?;
-        Ok(Secret::new(value))
+        Ok(Some(Secret::new(value)))
     }
 }
 
-/// The key id that the line has, or that its URI has in it.
-fn kid(key: &Key) -> Option<Kid> {
-    let uri = key.uri.as_deref().unwrap_or_default();
-    let named = || uri.split(|c: char| !c.is_ascii_hexdigit() && c != '-').find_map(parse_16).map(Kid::new);
-    key.key_id.or_else(named)
+/// Everything in a URI that may be a key id: 32 hex digits, or those of a UUID.
+fn kids(uri: &str) -> impl Iterator<Item = Kid> {
+    let is_uuid = |text: &str| {
+        let hyphens: Vec<usize> = text.match_indices('-').map(|(at, _)| at).collect();
+        hyphens == [8, 13, 18, 23]
+    };
+    let uuids = (0..uri.len()).filter_map(move |at| uri.get(at..at + 36).filter(|text| is_uuid(text)));
+    let plain = (0..uri.len()).filter_map(|at| uri.get(at..at + 32).filter(|text| !text.contains('-')));
+    uuids.chain(plain).filter_map(parse_16).map(Kid::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_ids_are_found_wherever_they_stand_in_a_uri() {
+        let id = "0123456789abcdef0123456789abcdef";
+        let kid = Kid::parse(id).unwrap();
+        for uri in [
+            format!("skd://{id}"),
+            format!("https://k/movie-{id}.key"),
+            format!("https://k/b{id}"),
+            format!("skd://00112233445566778899aabbccddeeff/{id}"),
+            "https://k/-01234567-89ab-cdef-0123-456789abcdef?x".to_owned(),
+        ] {
+            assert!(kids(&uri).any(|found| found == kid), "{uri}");
+        }
+        assert_eq!(kids("https://k/movie.key").next(), None);
+        assert_eq!(kids("ä0123").next(), None);
+    }
 }

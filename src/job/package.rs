@@ -8,14 +8,13 @@ use crate::base::env::Store;
 use crate::base::{Error, Result};
 use crate::codec::TrackKind;
 use crate::isobmff::BoxNode;
-use crate::isobmff::file::moov;
 use crate::isobmff::track::trexes;
 use crate::package::{
     Assignment, KeyRule, MediaTrack, Schedule, SegmentKind, Substream, media_tracks, random_access_fragments,
 };
 
 use super::files::written_once;
-use super::folder::read_range;
+use super::folder::read_moov;
 use super::report::TrackReport;
 use super::rules::Rules;
 use super::streams::Streams;
@@ -121,11 +120,7 @@ impl Package {
                 .clause("RFC 8216bis §4.4.4.5")
                 .hint("begin each segment with its program tables, as RFC 8216bis §3.1.1 recommends")));
         }
-        let moov = match &init.1 {
-            Some(range) => moov(&read_range(source.as_ref(), range).map_err(at)?),
-            None => moov(source.as_ref()),
-        }
-        .map_err(at)?;
+        let moov = read_moov(store, &init.0, init.1.as_ref())?;
         // One manifest gives the range of the init segment in a file, another leaves it to be found.
         let same = |other: &Rendition| other.init.0 == init.0 && other.moov == moov;
         if let Some(known) = self.renditions.iter().position(same) {

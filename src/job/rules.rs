@@ -230,7 +230,7 @@ impl WholeRules {
         if job.inputs.len() != 1 || !job.inputs.iter().all(is_playlist) {
             return Err(refused("an input that is not one playlist")
                 .clause("RFC 8216bis §4.4.4.4")
-                .hint("whole segments are encrypted in HLS only: give an .m3u8"));
+                .hint("whole segments are encrypted in HLS only: give the .m3u8 by its name"));
         }
         if job.scheme.is_some() || job.formats.is_some() || job.layout.is_some() {
             return Err(refused("--scheme, --format or --layout").hint("it has none of these"));
@@ -291,6 +291,12 @@ fn vector(job: &Job) -> Result<Option<[u8; 16]>> {
         })
     };
     job.vector.as_deref().map(parse).transpose()
+}
+
+/// A clear lead that leaves nothing to protect is not what was asked for.
+pub(super) fn no_segment_behind(seconds: f64) -> Error {
+    Error::usage(format!("no segment begins after the clear lead of {seconds} seconds"))
+        .hint("give a shorter lead: a track that is all clear is not protected")
 }
 
 /// Clear lead and crypto periods.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::base::{Error, Result};
+use crate::base::Result;
 use crate::keys::check;
 use crate::package::{Assignment, Plan, Substream};
 
@@ -12,7 +12,7 @@ use super::manifests::{Input, manifest_kinds};
 use super::mp4;
 use super::package::Expect;
 use super::report::{KeyRotation, Report};
-use super::rules::{Job, Rules, WHOLE_SEGMENTS};
+use super::rules::{Job, Rules, WHOLE_SEGMENTS, no_segment_behind};
 use super::whole_segments;
 
 /// Does a job: encrypts its inputs and writes or rewrites their manifests.
@@ -46,11 +46,7 @@ pub fn run(job: &Job, env: &Env<'_>) -> Result<Report> {
 fn check_protected(report: &Report) -> Result<()> {
     let Some(seconds) = report.clear_lead else { return Ok(()) };
     match report.tracks.iter().find(|track| track.samples == 0) {
-        Some(track) => {
-            Err(Error::usage(format!("no segment begins after the clear lead of {seconds} seconds"))
-                .at(track.id.clone())
-                .hint("give a shorter lead: a track that is all clear is not protected"))
-        }
+        Some(track) => Err(no_segment_behind(seconds).at(track.id.clone())),
         None => Ok(()),
     }
 }

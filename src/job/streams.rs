@@ -272,6 +272,7 @@ impl Streams {
             let source = store.open(name)?;
             let mut sink = env.output.create(name)?;
             let written = write_file(source.as_ref(), sink.as_mut(), parts, cipher);
+            let written = written.and_then(|written| self.check_streams(parts, written));
             let written = written.map_err(|error| error.at(name.clone()))?;
             let output = OutputReport::new(name, &sink.commit()?);
             (env.observe)(Event::Advance(source.len()));
@@ -289,6 +290,25 @@ impl Streams {
             done.phases.insert(name.clone(), phases);
         }
         Ok(())
+    }
+
+    /// A segment has no stream that its rendition's first segment does not have: no key was planned for it.
+    fn check_streams(&self, parts: &Parts<Segment>, written: WrittenFile) -> Result<WrittenFile> {
+        for (segment, (_, totals)) in parts.values().zip(&written.segments) {
+            let streams = self.renditions.get(segment.rendition).map_or(&[][..], |r| r.streams.as_slice());
+            let is_planned = |kind| streams.iter().any(|stream| stream.elementary.kind() == kind);
+            let new = totals.iter().find(|(elementary, _)| !is_planned(elementary.kind()));
+            // Nothing is planned of what is decrypted.
+            if let Some((elementary, _)) = new.filter(|_| !streams.is_empty()) {
+                return Err(Error::unsupported(format!(
+                    "a stream of {}, which the first segment of its playlist does not have",
+                    elementary.name()
+                ))
+                .clause("RFC 8216bis §4.4.4.3")
+                .hint("begin the playlist with a segment that has every stream, or package pictures and sound apart"));
+            }
+        }
+        Ok(written)
     }
 
     fn count(

@@ -71,6 +71,7 @@ impl Read {
         let periods = rules.schedule.periods(package.longest())?;
         rules.check_keys(package.substreams.len(), assignment.keys.len().saturating_mul(periods))?;
         let total = package.check(&assignment, store.as_ref())?;
+        package.check_lead(job.clear_lead)?;
         Ok(Self { store, package, assignment, periods, total })
     }
 }

@@ -7,14 +7,14 @@ use rayon::prelude::*;
 
 use crate::base::env::Store;
 use crate::base::uri::resolve;
-use crate::base::{Error, Result, Secret};
-use crate::hls::{Playlist, media, partial_segments};
+use crate::base::{Result, Secret};
+use crate::hls::{KeysInForce, Playlist, media, multivariant, partial_segments};
 use crate::protect::Aes128;
 
 use super::env::Env;
 use super::files::copy;
 use super::folder::write_manifest;
-use super::hls::{Content, is_i_frames_only, playlists};
+use super::hls::{is_i_frames_only, playlists, session_data};
 use super::line_keys::LineKeys;
 use super::parts::{Moved, Parts, write_parts};
 use super::report::{OutputReport, Report};
@@ -43,8 +43,13 @@ pub(super) fn decrypt(keys: &LineKeys<'_>, name: &str, env: &Env<'_>) -> Result<
     // What an I-frame playlist names lies inside the segments of the others.
     media.sort_by_key(|(_, _, playlist)| is_i_frames_only(playlist));
     let mut files = Files::new();
-    for (name, content, playlist) in &media {
-        add_parts(name, (*content, playlist), keys, &mut files).map_err(|error| error.at(name))?;
+    for (name, _, playlist) in &media {
+        add_parts(name, playlist, keys, &mut files).map_err(|error| error.at(name))?;
+    }
+    for file in
+        multivariant.as_ref().map_or(Ok(Vec::new()), |(name, list)| session_data(store, name, list))?
+    {
+        files.entry(file).or_default().entry(None).or_insert(None);
     }
     let done: Vec<_> = files
         .par_iter()
@@ -74,7 +79,8 @@ pub(super) fn decrypt(keys: &LineKeys<'_>, name: &str, env: &Env<'_>) -> Result<
         media::unprotect(&mut playlist);
         manifests.push(write_manifest(env, &name, &playlist.to_bytes())?);
     }
-    if let Some((name, playlist)) = multivariant {
+    if let Some((name, mut playlist)) = multivariant {
+        multivariant::unprotect(&mut playlist);
         manifests.push(write_manifest(env, &name, &playlist.to_bytes())?);
     }
     report.manifests = manifests.iter().map(|output| output.path.clone()).collect();
@@ -83,39 +89,47 @@ pub(super) fn decrypt(keys: &LineKeys<'_>, name: &str, env: &Env<'_>) -> Result<
 }
 
 /// Adds the parts of files that a playlist names, each with the key in force where it is named.
-fn add_parts(
-    name: &str,
-    (content, playlist): (Content, &Playlist),
-    find: &LineKeys<'_>,
-    files: &mut Files,
-) -> Result<()> {
+fn add_parts(name: &str, playlist: &Playlist, find: &LineKeys<'_>, files: &mut Files) -> Result<()> {
     let keys = media::keys(playlist)?;
-    let in_force = |line: usize| keys.iter().rev().find(|key| key.line < line).filter(|key| key.encrypts());
-    if let Some(key) = keys.iter().find(|key| key.encrypts() && key.method != "AES-128") {
-        return Err(Error::unsupported(format!("METHOD={} beside AES-128", key.method))
-            .clause("RFC 8216bis §4.4.4.4"));
-    }
+    let mut in_force = KeysInForce::new(&keys);
     let is_inside = is_i_frames_only(playlist);
-    let mut add = |uri: &str, range: Option<Range<u64>>, (line, sequence): (usize, u64)| -> Result<()> {
-        let parts = files.entry(resolve(name, uri)?).or_default();
+    for Named { line, uri, range, sequence } in named(playlist)? {
+        let parts = files.entry(resolve(name, &uri)?).or_default();
         if is_inside && range.is_some() && parts.contains_key(&None) {
-            return Ok(());
+            continue;
         }
-        let key = in_force(line).filter(|_| content != Content::Text);
-        let key = key.map(|key| find.whole_segment(name, key, sequence)).transpose()?;
+        let key = find.whole_segment(name, &in_force.at(line), sequence)?;
         parts.insert(range.map(|range| (range.start, range.end)), key);
-        Ok(())
-    };
-    let (first, segments) = (media::media_sequence(playlist)?, media::segments(playlist)?);
-    for (sequence, segment) in (first..).zip(&segments).filter(|(_, segment)| !segment.gap) {
-        if let Some(map) = &segment.map {
-            add(&map.uri, map.byte_range.clone(), (map.line, sequence))?;
-        }
-        add(&segment.uri, segment.byte_range.clone(), (segment.line, sequence))?;
-    }
-    for part in partial_segments(playlist)?.into_iter().filter(|part| !part.gap) {
-        let parent = segments.partition_point(|segment| segment.line < part.line) as u64;
-        add(&part.uri, part.byte_range, (part.line, first.saturating_add(parent)))?;
     }
     Ok(())
+}
+
+/// What a line of a playlist names.
+struct Named {
+    line: usize,
+    uri: String,
+    range: Option<Range<u64>>,
+    /// The media sequence number that stands for an IV that is not written.
+    sequence: u64,
+}
+
+/// Maps, segments and partial segments, in the order of their lines.
+fn named(playlist: &Playlist) -> Result<Vec<Named>> {
+    let mut named = Vec::new();
+    let (first, segments) = (media::media_sequence(playlist)?, media::segments(playlist)?);
+    for part in partial_segments(playlist)?.into_iter().filter(|part| !part.gap) {
+        let parent = segments.partition_point(|segment| segment.line < part.line) as u64;
+        let sequence = first.saturating_add(parent);
+        named.push(Named { line: part.line, uri: part.uri, range: part.byte_range, sequence });
+    }
+    let mut known_map = None;
+    for (sequence, segment) in (first..).zip(segments).filter(|(_, segment)| !segment.gap) {
+        if let Some(map) = segment.map.filter(|map| known_map.replace(map.line) != Some(map.line)) {
+            let (uri, range) = (map.uri.clone(), map.byte_range.clone());
+            named.push(Named { line: map.line, uri, range, sequence });
+        }
+        named.push(Named { line: segment.line, uri: segment.uri, range: segment.byte_range, sequence });
+    }
+    named.sort_by_key(|named| named.line);
+    Ok(named)
 }

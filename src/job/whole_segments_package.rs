@@ -8,14 +8,15 @@ use crate::base::env::Store;
 use crate::base::uri::resolve;
 use crate::base::{Error, Result};
 use crate::codec::TrackKind;
-use crate::hls::whole_segments::refuse_keys;
-use crate::hls::{Playlist, media, partial_segments};
+use crate::hls::{Playlist, media, multivariant, partial_segments};
 use crate::package::{Assignment, Phase, Substream};
 
+use super::clear_files;
 use super::folder::FileLengths;
-use super::hls::{Content, is_i_frames_only, playlists};
+use super::hls::{Content, is_i_frames_only, playlists, refuse_keys, session_data};
+use super::package::Expect;
 use super::parts::{Parts, check_parts};
-use super::rules::{Maps, WholeRules};
+use super::rules::{Maps, WholeRules, no_segment_behind};
 
 /// A media playlist whose segments are encrypted.
 pub(super) struct Rendition {
@@ -85,24 +86,37 @@ impl Package {
         media.sort_by_key(|(_, _, playlist)| is_i_frames_only(playlist));
         for (name, content, playlist) in media {
             let at = |error: Error| error.at(name.clone());
+            refuse_keys(&media::keys(&playlist).map_err(at)?, &name, Expect::Clear)?;
             match content {
-                Content::Text => package.add_clear(&name, playlist).map_err(at)?,
+                Content::Text => package.add_clear(store, &name, playlist).map_err(at)?,
                 content => package.add(&name, content, playlist, rules, &mut lengths).map_err(at)?,
             }
         }
-        package.clear.extend(multivariant);
-        if package.renditions.is_empty() {
-            return Err(Error::input("the input has no segment that can be encrypted"));
+        if let Some((name, playlist)) = multivariant {
+            refuse_keys(&multivariant::session_keys(&playlist)?, &name, Expect::Clear)?;
+            for file in session_data(store, &name, &playlist)? {
+                package.part(file, None, Use::Clear)?;
+            }
+            package.clear.push((name, playlist));
         }
+        package.check_names()?;
         Ok(package)
     }
 
-    fn add_clear(&mut self, name: &str, playlist: Playlist) -> Result<()> {
+    fn add_clear(&mut self, store: &dyn Store, name: &str, playlist: Playlist) -> Result<()> {
+        let mut known_map = None;
         for segment in media::segments(&playlist)?.iter().filter(|segment| !segment.gap) {
-            let map = segment.map.as_ref().map(|map| map.uri.as_str());
-            for uri in map.into_iter().chain([segment.uri.as_str()]) {
-                self.part(resolve(name, uri)?, None, Use::Clear)?;
+            let file = resolve(name, &segment.uri)?;
+            if let Some(map) = &segment.map {
+                let init = resolve(name, &map.uri)?;
+                if known_map.replace(map.line) != Some(map.line) {
+                    clear_files::check_init(store, &init, map.byte_range.as_ref())?;
+                }
+                self.part(init, None, Use::Clear)?;
+            } else {
+                clear_files::check(store, &file)?;
             }
+            self.part(file, None, Use::Clear)?;
         }
         self.clear.push((name.to_owned(), playlist));
         Ok(())
@@ -116,7 +130,8 @@ impl Package {
         rules: &WholeRules,
         lengths: &mut FileLengths<'_>,
     ) -> Result<()> {
-        refuse_keys(&mut playlist)?;
+        // Tags with METHOD=NONE would end the reach of ours.
+        media::unprotect(&mut playlist);
         let segments = media::segments(&playlist)?;
         let first = media::media_sequence(&playlist)?;
         let is_inside = is_i_frames_only(&playlist) && self.has_whole(name, &segments)?;
@@ -228,6 +243,30 @@ impl Package {
             self.part(resolve(name, &part.uri)?, None, usage)?;
         }
         Ok(())
+    }
+
+    /// Checks that there is something to encrypt, and that no playlist is named as a segment.
+    fn check_names(&self) -> Result<()> {
+        if self.renditions.iter().all(|rendition| rendition.segments == 0) {
+            return Err(Error::input("the input has no segment that can be encrypted"));
+        }
+        let playlists = self.renditions.iter().map(|rendition| &rendition.name);
+        let mut playlists = playlists.chain(self.clear.iter().map(|(name, _)| name));
+        match playlists.find(|name| self.files.contains_key(*name)) {
+            Some(name) => Err(Error::input("a playlist is named as a segment").at(name.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that a clear lead leaves something to encrypt in every playlist.
+    pub(super) fn check_lead(&self, seconds: f64) -> Result<()> {
+        let is_clear = |named: &Named| self.usage(named) == Use::Clear;
+        let all_clear =
+            |rendition: &&Rendition| rendition.segments > 0 && rendition.named.iter().all(is_clear);
+        match self.renditions.iter().find(all_clear) {
+            Some(rendition) => Err(no_segment_behind(seconds).at(rendition.name.clone())),
+            None => Ok(()),
+        }
     }
 
     fn substream(&mut self, content: Content) -> usize {

@@ -58,6 +58,14 @@ impl KeyFile {
         self.entries.iter().find(|entry| entry.kid == kid).map(|entry| &entry.key)
     }
 
+    /// The id of the only key; `None` when there are several.
+    pub fn only(&self) -> Option<Kid> {
+        match self.entries.as_slice() {
+            [entry] => Some(entry.kid),
+            _ => None,
+        }
+    }
+
     /// The IV that came with the key of this id.
     pub fn iv(&self, kid: Kid) -> Option<[u8; 16]> {
         self.entries.iter().find(|entry| entry.kid == kid)?.iv

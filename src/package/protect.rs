@@ -125,10 +125,14 @@ impl<'a> Protect<'a> {
         let Some((track, fragment)) = protected else {
             return Ok(self.progress.current.map_or(Phase::Period(0), |(_, phase)| phase));
         };
+        let progress = &mut self.progress;
         if track.schedule.is_constant() {
+            // Other renditions of the presentation may have a clear lead: manifests ask of each where it ends.
+            if progress.phases.is_empty() {
+                progress.phases.push((data_position, Phase::Period(0)));
+            }
             return Ok(Phase::Period(0));
         }
-        let progress = &mut self.progress;
         let is_entry = fragment.samples.first().is_some_and(|sample| sample.is_sync());
         let segment = match (self.numbering, progress.current) {
             (Numbering::File(number), _) => number,

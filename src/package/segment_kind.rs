@@ -24,6 +24,8 @@ pub enum SegmentKind {
     MpegAudio,
     /// WebVTT: §3.1.4.
     WebVtt,
+    /// Matroska or WebM: RFC 9559 §4.
+    Matroska,
     /// Something else.
     Unknown,
 }
@@ -38,6 +40,18 @@ impl SegmentKind {
         Ok(Self::of_start(&start(source, audio)?))
     }
 
+    /// What it is when it has pictures or sound that must not stay clear by mistake; `None` of text, of pictures
+    /// that stand alone, and of what is not known.
+    pub fn media_name(self) -> Option<&'static str> {
+        match self {
+            Self::Ts => Some("a transport stream"),
+            Self::Fmp4 => Some("an ISO media file"),
+            Self::PackedAudio(_) | Self::MpegAudio => Some("packed audio"),
+            Self::Matroska => Some("a Matroska file"),
+            Self::WebVtt | Self::Unknown => None,
+        }
+    }
+
     /// The kind of a segment that begins with these bytes, ID3 tags passed over.
     fn of_start(bytes: &[u8]) -> Self {
         let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
@@ -48,6 +62,9 @@ impl SegmentKind {
             [0xff, second, ..] if second & 0xf6 == 0xf0 => Self::PackedAudio(Elementary::Aac),
             [0xff, second, ..] if second & 0xe0 == 0xe0 => Self::MpegAudio,
             [_, _, _, _, b'f' | b's' | b'm' | b'e' | b'p', _, _, _, ..] if is_box(bytes) => Self::Fmp4,
+            [0x1a, 0x45, 0xdf, 0xa3, ..] => Self::Matroska,
+            // A GIF picture begins with the sync byte too.
+            [b'G', b'I', b'F', b'8', ..] => Self::Unknown,
             [0x47, ..] => Self::Ts,
             _ if text.starts_with(b"WEBVTT") => Self::WebVtt,
             _ => Self::Unknown,
@@ -105,5 +122,7 @@ mod tests {
         assert_eq!(kind(b"ID3\x04\0\0\0\0\0\x02ab\xff\xf1\x50"), SegmentKind::PackedAudio(Elementary::Aac));
         assert_eq!(kind(b""), SegmentKind::Unknown);
         assert_eq!(kind(b"<html>"), SegmentKind::Unknown);
+        assert_eq!(kind(b"GIF89a"), SegmentKind::Unknown);
+        assert_eq!(kind(&[0x1a, 0x45, 0xdf, 0xa3]), SegmentKind::Matroska);
     }
 }

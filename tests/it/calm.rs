@@ -192,7 +192,8 @@ fn packs(env: &Env<'_>, job: Job) -> Result<()> {
 
 fn unpacks(env: &Env<'_>, job: Job) -> Result<()> {
     let find_key = |kid| Some(key(kid));
-    decrypt(&DecryptJob { inputs: job.inputs, find_key: &find_key, find_iv: &|_| None }, env).map(drop)
+    decrypt(&DecryptJob { inputs: job.inputs, find_key: &find_key, find_iv: &|_| None, only: None }, env)
+        .map(drop)
 }
 
 /// Findings are as good as an error.

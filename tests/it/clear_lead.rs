@@ -11,6 +11,7 @@ use drm_pack::isobmff::track::tracks;
 use drm_pack::job::{Job, Layout};
 use drm_pack::package::Preset;
 
+use crate::case::Case;
 use crate::media::root;
 use crate::pack::{job, key, pack, packages, unpack};
 use crate::trace::{ffmpeg, ffmpeg_is_there};
@@ -69,6 +70,23 @@ fn clear_fragments_name_the_clear_sample_entry_and_have_no_auxiliary_information
         }
         let mpd = fs::read_to_string(out.path().join("manifest.mpd")).unwrap();
         assert!(mpd.contains("cenc:default_KID") && mpd.contains("cenc:pssh"), "{mpd}");
+    }
+}
+
+/// A short clip before the feature, with a media initialization section of its own: RFC 8216bis §4.4.4.5.
+#[test]
+fn a_lead_that_ends_with_the_first_map_has_its_key_before_the_second() {
+    let case = Case::all("hls").into_iter().find(|case| case.name() == "maps").unwrap();
+    let stage = case.stage();
+    let input = stage.path().join("master.m3u8");
+    let text = fs::read_to_string(&input).unwrap();
+    let (before, _) = text.rsplit_once("#EXT-X-DISCONTINUITY").unwrap();
+    for (text, seconds, expected) in [(format!("{before}#EXT-X-ENDLIST\n"), 2.0, "sks"), (text, 1.0, "skss")]
+    {
+        let out = tempfile::tempdir().unwrap();
+        fs::write(&input, text).unwrap();
+        pack(&Job { clear_lead: seconds, ..job(&input, "widevine", "cbcs") }, out.path()).unwrap();
+        assert_eq!(shape(&out.path().join("master.m3u8")), expected, "{seconds}");
     }
 }
 

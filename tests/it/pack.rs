@@ -94,8 +94,14 @@ pub(crate) fn unpack_all(inputs: &[PathBuf], out: &Path) -> Result<Report> {
         inputs: inputs.iter().map(|input| input.to_str().unwrap().to_owned()).collect(),
         find_key: &find_key,
         find_iv: &|kid| DevKeys::new(SEED).iv(kid).ok(),
+        only: None,
     };
-    decrypt(&job, &env(&FileStore::new(out), &DevKeys::new(SEED), &HttpClient::new()?))
+    decrypt_with(&job, out)
+}
+
+/// Decrypts as the job says.
+pub(crate) fn decrypt_with(job: &DecryptJob<'_>, out: &Path) -> Result<Report> {
+    decrypt(job, &env(&FileStore::new(out), &DevKeys::new(SEED), &HttpClient::new()?))
 }
 
 /// The key of this id under [`SEED`].

@@ -50,6 +50,14 @@ fn group(segment: &Path) -> (Option<Kid>, usize) {
 }
 
 #[test]
+fn keys_that_do_not_come_to_change_are_signaled_as_one_key() {
+    let out = tempfile::tempdir().unwrap();
+    pack(&rotating("dash/manifest.mpd", "widevine", "cenc", 100), out.path()).unwrap();
+    let mpd = fs::read_to_string(out.path().join("manifest.mpd")).unwrap();
+    assert!(mpd.contains("cenc:default_KID") && mpd.contains("cenc:pssh"), "{mpd}");
+}
+
+#[test]
 fn later_periods_have_a_group_and_pssh_in_each_fragment() {
     for (scheme, preset) in [("cenc", Preset::Preset0), ("cbcs", Preset::Preset1)] {
         let out = tempfile::tempdir().unwrap();

@@ -103,6 +103,25 @@ fn decrypting_gives_every_elementary_stream_back() {
     }
 }
 
+/// What a first segment does not have no key was planned for.
+#[test]
+fn a_stream_that_begins_in_a_later_segment_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let clip = root().join("fixtures/clip/hls-ts");
+    let first =
+        ["-i", clip.join("0.ts").to_str().unwrap(), "-map", "0:a", "-c", "copy", "0.ts"].map(str::to_owned);
+    let arguments: Vec<&str> = first.iter().map(String::as_str).collect();
+    let Some(()) = ffmpeg(&arguments, folder.path()) else { return };
+    fs::copy(clip.join("1.ts"), folder.path().join("1.ts")).unwrap();
+    let list = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n0.ts\n#EXTINF:2,\n1.ts\n#EXT-X-ENDLIST\n";
+    fs::write(folder.path().join("index.m3u8"), list).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let error =
+        pack(&wish(&folder.path().join("index.m3u8")), out.path()).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("1.ts") && error.contains("a stream of AVC, which the first segment"), "{error}");
+    assert!(!out.path().join("index.m3u8").exists());
+}
+
 #[test]
 fn keys_that_change_and_a_clear_lead_are_signaled_where_they_begin() {
     let input = root().join("fixtures/clip/hls-ts/index.m3u8");

@@ -6,13 +6,14 @@ use std::path::Path;
 
 use cbc::cipher::block_padding::NoPadding;
 use cbc::cipher::{BlockModeDecrypt, KeyIvInit};
-use drm_pack::base::{Kid, Result};
-use drm_pack::job::{Job, Report, plan};
+use drm_pack::base::{Kid, Result, Secret};
+use drm_pack::job::{DecryptJob, Job, Report, plan};
 use drm_pack::keys::SpekeVersion;
 use drm_pack::package::Preset;
+use drm_pack::protect::Aes128;
 
 use crate::media::{root, shared};
-use crate::pack::{key, locate, pack, pack_without_ivs, unpack};
+use crate::pack::{decrypt_with, key, locate, pack, pack_without_ivs, unpack};
 
 /// Every file below a folder.
 pub(crate) fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -142,6 +143,7 @@ fn jobs_that_cannot_be_are_refused_before_anything_is_written() {
             "one key URI for 3 keys",
         ),
         (Job { max_substreams: Some(1), ..job(&hls) }, "the key server takes 1"),
+        (Job { clear_lead: 100.0, ..job(&hls) }, "no segment begins after the clear lead of 100 seconds"),
         (Job { drm: "widevine".into(), ..job(&hls) }, "--key-uri and --encrypt-init are for"),
     ] {
         let out = tempfile::tempdir().unwrap();
@@ -236,4 +238,57 @@ fn i_frames_inside_whole_segments_are_deciphered_from_a_wider_range() {
     assert_eq!(blocks[376 - start..376 - start + 1504], clear[376..376 + 1504]);
     let second = frames.lines().filter(|line| line.starts_with("#EXT-X-KEY")).nth(1).unwrap();
     assert!(second.ends_with("IV=0x00000000000000000000000000000008"), "the IV of the segment: {second}");
+}
+
+/// Other packagers encrypt text as well: RFC 8216bis §3.1.4.
+#[test]
+fn text_that_is_encrypted_is_decrypted() {
+    let (folder, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let text = b"WEBVTT\n\n00:00.000 --> 00:01.000\nwords\n".to_vec();
+    let mut encrypted = Vec::new();
+    Aes128::new(&Secret::new([7; 16]), Aes128::iv_of_media_sequence_number(0))
+        .encrypt(&text, &mut encrypted)
+        .unwrap();
+    let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+    write("k.key", &[7; 16]);
+    write("t.vtt", &encrypted);
+    write("v.ts", &fs::read(root().join("fixtures/clip/hls-ts/0.ts")).unwrap());
+    let list = |key: &str, uri: &str| {
+        format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n{key}#EXTINF:2,\n{uri}\n#EXT-X-ENDLIST\n")
+    };
+    // A player takes the format that it knows: both lines stand for one key.
+    let other = "#EXT-X-KEY:METHOD=AES-128,URI=\"other:1\",KEYFORMAT=\"com.example\"\n";
+    let key = format!("#EXT-X-KEY:METHOD=AES-128,URI=\"k.key\"\n{other}");
+    write("t.m3u8", list(&key, "t.vtt").as_bytes());
+    write("v.m3u8", list("", "v.ts").as_bytes());
+    let media = "#EXTM3U\n#EXT-X-SESSION-KEY:METHOD=AES-128,URI=\"k.key\"\n\
+        #EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"t\",NAME=\"t\",URI=\"t.m3u8\"\n\
+        #EXT-X-STREAM-INF:BANDWIDTH=1,SUBTITLES=\"t\"\nv.m3u8\n";
+    write("master.m3u8", media.as_bytes());
+    let none = |_| None;
+    let input = folder.path().join("master.m3u8").to_str().unwrap().to_owned();
+    let job = DecryptJob { inputs: vec![input], find_key: &none, find_iv: &|_| None, only: None };
+    decrypt_with(&job, out.path()).unwrap();
+    assert_eq!(fs::read(out.path().join("t.vtt")).unwrap(), text);
+    let tree = tree(out.path());
+    assert!(tree.iter().all(|(_, bytes)| !String::from_utf8_lossy(bytes).contains("-KEY:")));
+}
+
+#[test]
+fn an_address_without_a_key_id_means_the_only_key() {
+    let input = root().join("fixtures/clip/hls-ts/index.m3u8");
+    let (out, back) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let report =
+        pack(&Job { key_uri: Some("https://k/movie.key".into()), ..job(&input) }, out.path()).unwrap();
+    let kid = Kid::parse(&report.tracks[0].kid).unwrap();
+    let find_key = |id| Some(key(id));
+    let decrypt = |only| {
+        let inputs = vec![out.path().join("index.m3u8").to_str().unwrap().to_owned()];
+        let job = DecryptJob { inputs, find_key: &find_key, find_iv: &|_| None, only };
+        decrypt_with(&job, back.path()).map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert!(decrypt(None).unwrap_err().contains("no key for line"));
+    decrypt(Some(kid)).unwrap();
+    let clear = tree(input.parent().unwrap());
+    assert!(tree(back.path()).iter().all(|(name, bytes)| name.ends_with(".m3u8") || clear[name] == *bytes));
 }
