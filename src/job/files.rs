@@ -83,6 +83,15 @@ pub(super) fn written_once(package: &Package) -> Result<()> {
     }
 }
 
+/// How many bytes the files of a package have: all of them are there.
+pub(super) fn total(package: &Package, store: &dyn Store) -> Result<u64> {
+    let mut total = package.streams.bytes(store)?;
+    for job in file_jobs(package) {
+        total = total.saturating_add(store.open(job.name)?.len());
+    }
+    Ok(total)
+}
+
 /// Writes every file of a package, protected as planned, on all cores.
 pub(super) fn protect(
     package: &Package,
@@ -93,12 +102,6 @@ pub(super) fn protect(
 ) -> Result<ProtectedPackage> {
     let prepared = prepare(package, plan, store)?;
     let jobs = file_jobs(package);
-    let mut total = 0;
-    for job in &jobs {
-        total += store.open(job.name)?.len();
-    }
-    total += package.streams.bytes(store)?;
-    (env.observe)(Event::Total(total));
     let done: Vec<_> = jobs
         .par_iter()
         .map(|job| {

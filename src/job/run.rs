@@ -59,8 +59,10 @@ fn run_package(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     package.check(rules, &assignment, store.as_ref())?;
     manifests.check(&package, &assignment)?;
     let periods = package.periods(&rules.schedule, store.as_ref())?;
+    let total = files::total(&package, store.as_ref())?;
     let plan = plan(job, rules, &substreams, (&assignment, periods), env)?;
     (env.observe)(Event::Step("encrypting"));
+    (env.observe)(Event::Total(total));
     let mut done = files::protect(&package, &substreams, &plan, store.as_ref(), env)?;
     (env.observe)(Event::Step("writing manifests"));
     let mut report = manifests.protect(&package, &plan, &done, env)?;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use drm_pack::base::env::{Http, Store};
-use drm_pack::base::{Kid, Result, Secret};
+use drm_pack::base::{Error, Kid, Result, Secret};
 use drm_pack::cpix::Document;
 use drm_pack::io::{FileStore, HttpClient, SystemRandom};
 use drm_pack::job::{DecryptJob, Env, Job, Report, decrypt, run};
@@ -66,6 +66,20 @@ pub(crate) fn pack(job: &Job, out: &Path) -> Result<Report> {
 /// The same with keys that come without IVs.
 pub(crate) fn pack_without_ivs(job: &Job, out: &Path) -> Result<Report> {
     run(job, &env(&FileStore::new(out), &WithoutIvs(DevKeys::new(SEED)), &HttpClient::new()?))
+}
+
+/// The same where no key may be asked for: what is wrong is found before.
+pub(crate) fn pack_without_keys(job: &Job, out: &Path) -> Result<Report> {
+    run(job, &env(&FileStore::new(out), &NoKeys, &HttpClient::new()?))
+}
+
+/// A key server that is not to be asked.
+struct NoKeys;
+
+impl KeyServer for NoKeys {
+    fn exchange(&self, _http: &dyn Http, _request: Document) -> Result<Document> {
+        Err(Error::keys("keys were asked for"))
+    }
 }
 
 /// Keys of a seed, and IVs only where the request has them.
