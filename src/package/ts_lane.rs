@@ -140,7 +140,7 @@ impl Lane {
         let lefts: Vec<usize> = cuts.iter().map(|cut| cut.saturating_sub(end)).collect();
         cuts.iter_mut().for_each(|cut| *cut = (*cut).min(end));
         if elementary == Elementary::Avc {
-            rewritten = sample_aes.byte_stream(operation, &rewritten, &mut cuts);
+            rewritten = sample_aes.byte_stream(operation, &rewritten, &mut cuts)?;
         }
         let mut from = 0;
         let mut before = 0;
@@ -166,7 +166,7 @@ impl Lane {
     ) -> Result<usize> {
         let mut end = 0;
         while let Some(frame) = elementary.audio_frame(&self.stream, end)? {
-            sample_aes.audio_frame(operation, &mut self.stream, &frame);
+            sample_aes.audio_frame(operation, &mut self.stream, &frame)?;
             end = frame.range.end;
             self.totals.samples += 1;
         }
