@@ -150,9 +150,9 @@ pub struct Signaling {
     pub stream_type: u8,
     /// `private_data_indicator`.
     pub private_data_indicator: &'static [u8; 4],
-    /// `audio_type` of the audio setup information. That of AAC is of AAC without extensions always: `profile` of ADTS
-    /// has no value for SBR and PS, ISO/IEC 14496-3 table 1.A.11, so that decoders find them in the frames (implicit
-    /// signaling, §1.6.5.3), as they do in the clear.
+    /// `audio_type` of the audio setup information. AAC is without extensions always: `profile_ObjectType` of ADTS has
+    /// no value for SBR and PS, ISO/IEC 14496-3 §1.A.3.2.1, so that decoders find them in the frames, as they do in
+    /// the clear: implicit signaling, §1.6.5.
     pub audio_type: Option<&'static [u8; 4]>,
 }
 

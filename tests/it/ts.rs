@@ -13,6 +13,7 @@ use drm_pack::protect::{Aes128, SampleAes};
 use drm_pack::ts::{NULL_PID, PACKET_BYTES, Packet, PesHeader};
 
 use crate::media::{root, shared};
+use crate::ts_metadata::busy;
 
 const KEY: [u8; 16] = *b"0123456789abcdef";
 const IV: [u8; 16] = [0xa5, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
@@ -412,6 +413,7 @@ fn whole_segments_are_encrypted_as_openssl_does_it() {
 fn truncations_and_mutations_are_calm() {
     let clear = fs::read(root().join("fixtures/clip/hls-ts/0.ts")).unwrap();
     let protected = run(&clear, true).unwrap();
+    let busy = &busy()[1].1;
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
     let mut next = |below: usize| {
         random ^= random << 13;
@@ -419,7 +421,7 @@ fn truncations_and_mutations_are_calm() {
         random ^= random << 17;
         usize::try_from(random >> 11).unwrap() % below
     };
-    for bytes in [&clear, &protected] {
+    for bytes in [&clear, &protected, busy] {
         for _ in 0..60 {
             let mut broken = bytes.clone();
             for _ in 0..=next(8) {

@@ -195,6 +195,43 @@ fn syncframes_are_encrypted_as_their_stream_says_or_refused() {
     assert!(error.contains("2 raw data blocks"), "{error}");
 }
 
+/// An ID3 tag of version 2.4 with a private frame.
+fn tag(owner: &str, data: &[u8]) -> Vec<u8> {
+    let size =
+        |length: usize| [0, 0, u8::try_from(length >> 7).unwrap(), u8::try_from(length & 127).unwrap()];
+    let frame = owner.len() + 1 + data.len();
+    let mut tag = [b"ID3\x04\0\0", &size(frame + 10)[..], b"PRIV", &size(frame), &[0, 0]].concat();
+    tag.extend([owner.as_bytes(), &[0], data].concat());
+    tag
+}
+
+#[test]
+fn packed_audio_has_tags_before_and_between_its_frames() {
+    let time = tag("com.apple.streaming.transportStreamTimestamp", &[0; 8]);
+    for (name, frames, setup) in [
+        (
+            "AAC",
+            vec![(adts(300, true), 9), (adts(20, false), 7), (adts(32, false), 7)],
+            &b"zaac\0\0\x01\x02"[..],
+        ),
+        ("AC-3", vec![(ac_3(), 0), (ac_3(), 0)], b"zac3\0\0\x01\x0a\x0b\x77"),
+        ("E-AC-3", vec![(e_ac_3(0, 0, 16), 0), (e_ac_3(0, 0, 16), 0)], b"zec3\0\0\x01\x05"),
+    ] {
+        let clear_frames: Vec<u8> = frames.iter().flat_map(|(frame, _)| frame.clone()).collect();
+        let other = tag("another", &[9; 200]);
+        let clear = [&time[..], &clear_frames, &other, &clear_frames].concat();
+        let protected = run(&clear, true).unwrap();
+        assert_eq!(run(&protected, false).unwrap(), clear, "{name}");
+        let by_hand = frames_by_hand(&frames);
+        assert!(protected.ends_with(&[&by_hand[..], &other, &by_hand].concat()), "{name}");
+        assert!(protected.windows(setup.len()).any(|window| window == setup), "{name}: no setup data");
+        assert!(refusal(&protected).contains("encrypted already"), "{name}");
+        // What is cut off, or no frame, is an error and never passed on.
+        assert!(refusal(&clear[..clear.len() - 1]).contains("cut off"), "{name}");
+        assert!(run(&[&clear[..], &[1; 40]].concat(), true).is_err(), "{name}");
+    }
+}
+
 /// Slices that Apple §2.2 forbids to encrypt would be pictures in the clear.
 #[test]
 fn slices_that_would_stay_clear_are_refused() {

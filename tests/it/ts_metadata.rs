@@ -83,7 +83,7 @@ fn captioned(unit: &[u8]) -> Vec<u8> {
 }
 
 /// The segments of the clip with everything between their packets.
-fn busy() -> Vec<(String, Vec<u8>)> {
+pub(crate) fn busy() -> Vec<(String, Vec<u8>)> {
     let mut mux = Mux::default();
     let names = ["0.ts", "1.ts", "2.ts"];
     let mut write = |name: &str| {
