@@ -76,23 +76,23 @@ fn private_media(stream: &PmtStream) -> bool {
 
 /// Refuses a packet of a `PID` that is not encrypted when a PES packet of sound or pictures begins in it.
 pub(super) fn check_clear(packet: &Packet<'_>, payload: &[u8]) -> Result<()> {
-    let begins = packet.payload_unit_start() && payload.starts_with(&[0, 0, 1]);
-    if !begins || packet.transport_scrambling_control() != 0 {
+    let [0, 0, 1, stream_id, ..] = *payload else { return Ok(()) };
+    if !packet.payload_unit_start() || packet.transport_scrambling_control() != 0 {
         return Ok(());
     }
-    let Ok(header) = PesHeader::parse(payload) else { return Ok(()) };
-    let is_media = match header.stream_id {
+    let is_ac_3 = || {
+        let position = PesHeader::parse(payload).map_or(payload.len(), |header| header.data_position);
+        payload.get(position..).is_some_and(|data| data.starts_with(&AC_3_SYNCWORD))
+    };
+    let is_media = match stream_id {
         0xc0..=0xef | EXTENDED_STREAM => true,
-        PRIVATE_STREAM_1 => {
-            payload.get(header.data_position..).is_some_and(|d| d.starts_with(&AC_3_SYNCWORD))
-        }
+        PRIVATE_STREAM_1 => is_ac_3(),
         _ => false,
     };
     if is_media {
         return Err(Error::unsupported(format!(
-            "PES packets with stream_id {:#04x} are sound or pictures, the program map does not say so: they would stay \
-             clear",
-            header.stream_id
+            "PES packets with stream_id {stream_id:#04x} are sound or pictures, the program map does not say so: they \
+             would stay clear"
         ))
         .clause("ISO/IEC 13818-1 §2.4.3.7")
         .at(format_args!("PID {:#x}", packet.pid())));

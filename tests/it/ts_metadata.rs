@@ -195,7 +195,14 @@ fn media_that_the_map_does_not_name_is_refused() {
     ] {
         for pid in [ID3_PID, 0x345] {
             let mut mux = start();
-            mux.unit(pid, None, &pes(stream_id, true, 0, &data));
+            let unit = pes(stream_id, true, 0, &data);
+            // A PES header that goes on in the next packet says as much.
+            if pid == ID3_PID || stream_id == 0xbd {
+                mux.unit(pid, None, &unit);
+            } else {
+                mux.packet(pid, true, None, &unit[..5]);
+                mux.packet(pid, false, None, &unit[5..]);
+            }
             match run(&mux.bytes, true) {
                 Ok(_) => assert!(!refused, "stream_id {stream_id:#x} on PID {pid:#x}"),
                 Err(error) => {
