@@ -7,7 +7,7 @@ use super::TrackKind;
 use super::adts::AdtsHeader;
 use super::avc;
 use super::syncframe::Syncframe;
-use crate::base::Result;
+use crate::base::{Error, Result};
 
 /// A codec whose elementary streams can be told apart into units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,9 +24,10 @@ pub enum Elementary {
 
 /// format_identifiers by which streams of private data say that they are audio or video all the same:
 /// ISO/IEC 13818-1 §2.6.8.
-pub const MEDIA_FORMATS: [&[u8; 4]; 8] =
-    [b"AC-3", b"EAC3", b"Opus", b"HEVC", b"AV01", b"DTS1", b"DTS2", b"DTS3"];
-
+pub const MEDIA_FORMATS: [&[u8; 4]; 13] = [
+    b"AC-3", b"EAC3", b"AC-4", b"BSSD", b"Opus", b"DTS1", b"DTS2", b"DTS3", b"HEVC", b"VVC ", b"AV01",
+    b"VC-1", b"drac",
+];
 /// A frame of audio in an elementary stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AudioFrame {
@@ -34,6 +35,8 @@ pub struct AudioFrame {
     pub range: Range<usize>,
     /// How many of them are a header apart from the audio: that of ADTS.
     pub header_bytes: usize,
+    /// Whether it is a further substream of Enhanced AC-3, which goes on with the frame before.
+    pub goes_on: bool,
 }
 
 /// What the headers of an elementary stream say about it.
@@ -77,19 +80,20 @@ impl Elementary {
     /// When no frame begins there, or this is not audio.
     pub fn audio_frame(self, stream: &[u8], start: usize) -> Result<Option<AudioFrame>> {
         let rest = stream.get(start..).unwrap_or_default();
-        let (header_bytes, length) = match self {
-            Self::Aac => match AdtsHeader::parse(rest).map_err(|e| e.at_byte(start as u64))? {
-                Some(header) => (header.header_bytes, header.frame_bytes),
+        let at = |e: Error| e.at_byte(start as u64);
+        let (header_bytes, length, goes_on) = match self {
+            Self::Aac => match AdtsHeader::parse(rest).map_err(at)? {
+                Some(header) => (header.header_bytes, header.frame_bytes, false),
                 None => return Ok(None),
             },
-            Self::Ac3 | Self::Eac3 => match Syncframe::parse(rest).map_err(|e| e.at_byte(start as u64))? {
-                Some(frame) => (0, frame.bytes),
+            Self::Ac3 | Self::Eac3 => match self.syncframe(rest).map_err(at)? {
+                Some(frame) => (0, frame.bytes, frame.goes_on),
                 None => return Ok(None),
             },
             Self::Avc => return Ok(None),
         };
         let range = start..start + length;
-        Ok((range.end <= stream.len()).then_some(AudioFrame { range, header_bytes }))
+        Ok((range.end <= stream.len()).then_some(AudioFrame { range, header_bytes, goes_on }))
     }
 
     /// The facts in the headers of `unit`, an access unit or a frame of audio; `None` when it has none.
@@ -100,7 +104,17 @@ impl Elementary {
         match self {
             Self::Avc => avc::byte_stream_facts(unit),
             Self::Aac => Ok(AdtsHeader::parse(unit)?.map(|header| header.facts())),
-            Self::Ac3 | Self::Eac3 => Ok(Syncframe::parse(unit)?.map(|frame| frame.facts(unit))),
+            Self::Ac3 => Ok(self.syncframe(unit)?.and_then(|frame| frame.ac_3_facts(unit))),
+            Self::Eac3 => Ok(self.syncframe(unit)?.map(Syncframe::e_ac_3_facts)),
+        }
+    }
+
+    /// A syncframe that may be in the stream. One of Enhanced AC-3 may have syncframes of AC-3 as well, which is the
+    /// first independent substream then: ETSI TS 102 366 annex E.
+    fn syncframe(self, bytes: &[u8]) -> Result<Option<Syncframe>> {
+        match Syncframe::parse(bytes)? {
+            Some(frame) if self == Self::Ac3 => frame.of_ac_3().map(Some),
+            frame => Ok(frame),
         }
     }
 }

@@ -24,6 +24,8 @@ const CHANNELS: [u8; 8] = [2, 1, 2, 3, 3, 4, 4, 5];
 pub(super) struct Syncframe {
     /// Length of the syncframe.
     pub bytes: usize,
+    /// Whether it is a dependent substream or another independent one, which goes on with the frame before.
+    pub goes_on: bool,
     sampling_frequency: u32,
     bit_rate: u32,
     fscod: u32,
@@ -58,19 +60,39 @@ impl Syncframe {
         .map(Some)
     }
 
-    /// What the header says, with the start of `frame` as setup data.
-    pub(super) fn facts(self, frame: &[u8]) -> StreamFacts {
-        let enhanced = self.bsid > LAST_BSID_AC_3;
+    /// This syncframe, when it may be in a stream of AC-3.
+    ///
+    /// # Errors
+    /// When it is of Enhanced AC-3.
+    pub(super) fn of_ac_3(self) -> Result<Self> {
+        if self.bsid > LAST_BSID_AC_3 {
+            return Err(Error::input(format!(
+                "bsid is {}, 0 to {LAST_BSID_AC_3} expected: Enhanced AC-3 in a stream of AC-3",
+                self.bsid
+            ))
+            .clause("ETSI TS 102 366 §4.4.2.1"));
+        }
+        Ok(self)
+    }
+
+    /// What the header of AC-3 says, with the start of `frame` as setup data; none when that is cut off.
+    pub(super) fn ac_3_facts(self, frame: &[u8]) -> Option<StreamFacts> {
+        Some(self.facts("ac-3", frame.get(..AC_3_SETUP_BYTES)?.to_vec()))
+    }
+
+    /// What the header says of a stream of Enhanced AC-3.
+    pub(super) fn e_ac_3_facts(self) -> StreamFacts {
+        self.facts("ec-3", self.ec3_specific_box())
+    }
+
+    fn facts(self, rfc6381: &str, setup_data: Vec<u8>) -> StreamFacts {
         let channels = usize::try_from(self.acmod).ok().and_then(|acmod| CHANNELS.get(acmod));
         let lfe = u8::from(self.lfeon == 1);
         StreamFacts {
-            rfc6381: if enhanced { "ec-3" } else { "ac-3" }.to_owned(),
+            rfc6381: rfc6381.to_owned(),
             channels: channels.map(|channels| channels + lfe),
             sampling_frequency: Some(self.sampling_frequency),
-            setup_data: match enhanced {
-                true => self.ec3_specific_box(),
-                false => frame.get(..AC_3_SETUP_BYTES).unwrap_or_default().to_vec(),
-            },
+            setup_data,
             picture: None,
         }
     }
@@ -116,12 +138,14 @@ fn ac_3(bits: &mut BitReader<'_>, bsid: u32) -> Result<Syncframe> {
     bits.bits(optional)?;
     let lfeon = bits.bits(1)?;
     let bytes = usize::try_from(words * 2).unwrap_or(0);
-    Ok(Syncframe { bytes, sampling_frequency, bit_rate, fscod, bsid, bsmod, acmod, lfeon })
+    Ok(Syncframe { bytes, goes_on: false, sampling_frequency, bit_rate, fscod, bsid, bsmod, acmod, lfeon })
 }
 
 /// `syncinfo()` and `bsi()` of the enhanced syntax: §E.1.2.2.
 fn e_ac_3(bits: &mut BitReader<'_>, bsid: u32) -> Result<Syncframe> {
-    bits.bits(5)?; // strmtyp, substreamid
+    // strmtyp 1 is dependent; substreamid of the first independent substream is 0: §E.1.3.1.1, §E.1.3.1.2.
+    let (strmtyp, substreamid) = (bits.bits(2)?, bits.bits(3)?);
+    let goes_on = strmtyp == 1 || substreamid != 0;
     let bytes = (bits.bits(11)? + 1) * 2;
     let fscod = bits.bits(2)?;
     let fscod2_or_numblkscod = bits.bits(2)?;
@@ -141,7 +165,7 @@ fn e_ac_3(bits: &mut BitReader<'_>, bsid: u32) -> Result<Syncframe> {
     };
     let bit_rate = bytes * 8 * sampling_frequency / (blocks * 256) / 1000;
     let bytes = usize::try_from(bytes).unwrap_or(0);
-    Ok(Syncframe { bytes, sampling_frequency, bit_rate, fscod, bsid, bsmod: 0, acmod, lfeon })
+    Ok(Syncframe { bytes, goes_on, sampling_frequency, bit_rate, fscod, bsid, bsmod: 0, acmod, lfeon })
 }
 
 #[cfg(test)]
@@ -154,7 +178,7 @@ mod tests {
         let frame = [0x0b, 0x77, 0x12, 0x34, 0x14, 0x40, 0x43, 0xe1, 0, 0, 0];
         let parsed = Syncframe::parse(&frame).unwrap().unwrap();
         assert_eq!(parsed.bytes, 768);
-        let facts = parsed.facts(&frame);
+        let facts = parsed.ac_3_facts(&frame).unwrap();
         assert_eq!((facts.rfc6381.as_str(), facts.channels), ("ac-3", Some(2)));
         assert_eq!(facts.setup_data, &frame[..10]);
     }
@@ -164,7 +188,7 @@ mod tests {
         // frmsiz 383, 48 kHz, six blocks, 3/2 with effects, bsid 16.
         let parsed = Syncframe::parse(&[0x0b, 0x77, 0x01, 0x7f, 0x3f, 0x80, 0]).unwrap().unwrap();
         assert_eq!(parsed.bytes, 768);
-        let facts = parsed.facts(&[]);
+        let facts = parsed.e_ac_3_facts();
         assert_eq!((facts.rfc6381.as_str(), facts.channels), ("ec-3", Some(6)));
         assert_eq!(facts.setup_data, [0x06, 0x00, 0x20, 0x0f, 0x00]);
     }

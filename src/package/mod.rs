@@ -20,9 +20,12 @@ mod schedule;
 mod segment_kind;
 mod segments;
 mod track;
+mod ts_clear;
 mod ts_lane;
+mod ts_layout;
 mod ts_program;
 mod ts_segment;
+mod ts_table;
 
 pub use assignment::{Assignment, KeyPurpose, KeyRule, Preset, Substream};
 pub use cmaf::{Cmaf, WrittenSegment};

@@ -5,6 +5,7 @@ use crate::base::env::{Sink, Source};
 use crate::base::{Error, Result};
 use crate::codec::{Elementary, StreamFacts};
 use crate::protect::{Operation, SampleAes};
+use crate::ts::Packets;
 
 use super::offsets::OffsetMap;
 use super::packed_audio::{decrypt_packed_audio, packed_audio_facts, protect_packed_audio};
@@ -46,7 +47,7 @@ pub fn elementary_streams(source: &dyn Source) -> Result<Vec<ElementaryStream>> 
             let (elementary, facts) = packed_audio_facts(source)?;
             Ok(vec![ElementaryStream { elementary, facts: Some(facts) }])
         }
-        kind => Err(not_for(kind)),
+        kind => Err(not_for(source, kind)),
     }
 }
 
@@ -76,11 +77,15 @@ pub fn sample_aes_segment(
             };
             Ok(SampleAesSegment { totals: vec![(audio.elementary, audio.totals)], offsets: audio.offsets })
         }
-        kind => Err(not_for(kind)),
+        kind => Err(not_for(source, kind)),
     }
 }
 
-fn not_for(kind: SegmentKind) -> Error {
+fn not_for(source: &dyn Source, kind: SegmentKind) -> Error {
+    // Packets of other sizes have their own reason.
+    if let (SegmentKind::Unknown, Err(error)) = (kind, Packets::new(source)) {
+        return error;
+    }
     let what = match kind {
         SegmentKind::Fmp4 => "fragmented MP4 without a media initialization section",
         SegmentKind::WebVtt => "WebVTT",

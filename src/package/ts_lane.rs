@@ -1,4 +1,4 @@
-//! The streams and tables of a segment while they are rewritten: units, and NAL units or frames that may go on from
+//! The streams of a segment while they are rewritten: units, and NAL units or frames that may go on from
 //! one PES packet to the next — ISO/IEC 13818-1 §2.4.3.3, §2.4.3.7.
 
 use std::collections::VecDeque;
@@ -7,17 +7,9 @@ use crate::base::{Error, Result};
 use crate::codec::Elementary;
 use crate::codec::byte_stream::last_start_code;
 use crate::protect::{Operation, SampleAes};
-use crate::ts::{Packet, PesHeader, sections};
+use crate::ts::{Packet, PesHeader};
 
 use super::protect::Totals;
-
-/// What the units of a `PID` are.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Units {
-    Association,
-    Map,
-    Pes(Elementary),
-}
 
 /// The payloads between one `payload_unit_start_indicator` and the next.
 #[derive(Default)]
@@ -45,10 +37,10 @@ pub(super) enum Ends {
     Segment,
 }
 
-/// A `PID` that is rewritten.
+/// A `PID` whose stream is rewritten.
 pub(super) struct Lane {
     pub(super) pid: u16,
-    pub(super) units: Units,
+    pub(super) elementary: Elementary,
     pub(super) open: Unit,
     /// The elementary stream from the first NAL unit or frame on that is not yet whole.
     stream: Vec<u8>,
@@ -60,10 +52,10 @@ pub(super) struct Lane {
 
 impl Lane {
     /// A `PID` of which nothing was read.
-    pub(super) fn new(pid: u16, units: Units) -> Self {
+    pub(super) fn new(pid: u16, elementary: Elementary) -> Self {
         Self {
             pid,
-            units,
+            elementary,
             open: Unit::default(),
             stream: Vec::new(),
             whole: VecDeque::new(),
@@ -75,18 +67,18 @@ impl Lane {
     /// Checks a packet's counter against the one before: §2.4.3.3.
     pub(super) fn count(&mut self, packet: &Packet<'_>) -> Result<()> {
         let at = |e: Error| e.clause("ISO/IEC 13818-1 §2.4.3.3").at(format_args!("PID {:#x}", packet.pid()));
-        if packet.transport_scrambling_control() != 0 {
-            return Err(at(
-                Error::input("the packet is scrambled, clear expected").hint("give the clear segments")
-            ));
-        }
         let counter = packet.continuity_counter();
         let before = self.continuity_counter.replace(counter);
         if packet.payload_unit_start() {
-            return Ok(());
+            return match before == Some(counter) && !packet.discontinuity() {
+                true => Err(at(Error::unsupported(format!(
+                    "continuity_counter is {counter} once more: the packet is sent twice"
+                )))),
+                false => Ok(()),
+            };
         }
         if self.open.packets.is_empty() {
-            return Err(at(Error::unsupported("a PES packet or section that began before the segment")
+            return Err(at(Error::unsupported("a PES packet that began before the segment")
                 .hint("cut segments where PES packets begin")));
         }
         let expected = before.map(|counter| (counter + 1) & 0x0f);
@@ -105,7 +97,7 @@ impl Lane {
         let (head, data) = unit.bytes.split_at_checked(header.data_position).unwrap_or((&unit.bytes, &[]));
         self.stream.extend(data);
         // One access unit or several frames begin in a PES packet; frames are counted where they are found.
-        if self.units == Units::Pes(Elementary::Avc) {
+        if self.elementary == Elementary::Avc {
             self.totals.samples += u64::from(!data.is_empty());
         }
         self.totals.bytes += data.len() as u64;
@@ -117,7 +109,6 @@ impl Lane {
     /// Rewrites the NAL units or frames that are whole; returns the PES packets that are done with them.
     pub(super) fn advance(
         &mut self,
-        elementary: Elementary,
         ends: Ends,
         sample_aes: &SampleAes,
         operation: Operation,
@@ -131,16 +122,16 @@ impl Lane {
                 left
             })
             .collect();
-        let end = match elementary {
+        let end = match self.elementary {
             Elementary::Avc => whole_nal_units(&self.stream, ends)?,
-            _ => self.audio(elementary, ends, sample_aes, operation)?,
+            _ => self.audio(ends, sample_aes, operation)?,
         };
         let behind = self.stream.split_off(end);
         let mut rewritten = std::mem::replace(&mut self.stream, behind);
         let lefts: Vec<usize> = cuts.iter().map(|cut| cut.saturating_sub(end)).collect();
         cuts.iter_mut().for_each(|cut| *cut = (*cut).min(end));
-        if elementary == Elementary::Avc {
-            rewritten = sample_aes.byte_stream(operation, &rewritten, &mut cuts);
+        if self.elementary == Elementary::Avc {
+            rewritten = sample_aes.byte_stream(operation, &rewritten, &mut cuts)?;
         }
         let mut from = 0;
         let mut before = 0;
@@ -157,16 +148,10 @@ impl Lane {
     }
 
     /// Rewrites the whole frames of the stream in place; returns where the last of them ends.
-    fn audio(
-        &mut self,
-        elementary: Elementary,
-        ends: Ends,
-        sample_aes: &SampleAes,
-        operation: Operation,
-    ) -> Result<usize> {
+    fn audio(&mut self, ends: Ends, sample_aes: &SampleAes, operation: Operation) -> Result<usize> {
         let mut end = 0;
-        while let Some(frame) = elementary.audio_frame(&self.stream, end)? {
-            sample_aes.audio_frame(operation, &mut self.stream, &frame);
+        while let Some(frame) = self.elementary.audio_frame(&self.stream, end)? {
+            sample_aes.audio_frame(operation, &mut self.stream, &frame)?;
             end = frame.range.end;
             self.totals.samples += 1;
         }
@@ -177,17 +162,14 @@ impl Lane {
         Ok(end)
     }
 
-    /// Whether the open unit says that it ends here.
-    pub(super) fn is_whole(&self) -> Result<bool> {
-        match self.units {
-            Units::Association | Units::Map => Ok(sections(&self.open.bytes)?.is_some()),
-            Units::Pes(_) => Ok(match self.open.bytes.as_slice() {
-                [_, _, _, _, high, low, rest @ ..] => {
-                    let length = usize::from(u16::from_be_bytes([*high, *low]));
-                    length != 0 && rest.len() >= length
-                }
-                _ => false,
-            }),
+    /// Whether the open PES packet says that it ends here.
+    pub(super) fn is_whole(&self) -> bool {
+        match self.open.bytes.as_slice() {
+            [_, _, _, _, high, low, rest @ ..] => {
+                let length = usize::from(u16::from_be_bytes([*high, *low]));
+                length != 0 && rest.len() >= length
+            }
+            _ => false,
         }
     }
 }

@@ -3,25 +3,16 @@
 
 use crate::base::env::Source;
 use crate::base::{Error, Result};
-use crate::codec::{Elementary, MEDIA_FORMATS, StreamFacts};
+use crate::codec::{Elementary, StreamFacts};
 use crate::protect::{Operation, SIGNALING, Signaling, audio_setup_information};
 use crate::ts::{
-    Descriptors, PAT_PID, PROGRAM_MAP_TABLE, Packet, Packets, Pat, PesHeader, Pmt, PmtStream, sections,
+    Descriptors, PAT_PID, PROGRAM_MAP_TABLE, Packet, Packets, Pat, PesHeader, Pmt, PmtStream, SectionReader,
 };
 
-/// Bytes at the start of a PES packet in which headers are looked for.
+use super::ts_clear::{already, protectable, tag};
+
+/// Bytes of PES packets in which headers are looked for.
 const FACTS_BYTES: usize = 1 << 16;
-/// Descriptor tags: ISO/IEC 13818-1 table 2-45 and ETSI EN 300 468 table 12.
-mod tag {
-    pub(super) const REGISTRATION: u8 = 5;
-    pub(super) const CA: u8 = 9;
-    pub(super) const PRIVATE_DATA_INDICATOR: u8 = 15;
-    pub(super) const AC_3: u8 = 0x6a;
-    pub(super) const ENHANCED_AC_3: u8 = 0x7a;
-    pub(super) const DTS: u8 = 0x7b;
-    pub(super) const AAC: u8 = 0x7c;
-    pub(super) const EXTENSION: u8 = 0x7f;
-}
 /// format_identifier of the audio setup information.
 const APAD: &[u8] = b"apad";
 
@@ -30,7 +21,7 @@ const APAD: &[u8] = b"apad";
 pub struct TsProgram {
     /// `program_map_PID`.
     pub(super) map_pid: u16,
-    pub(super) pat: Pat,
+    programs: Vec<(u16, u16)>,
     program_number: u16,
     /// The streams that are encrypted, or are to be.
     pub streams: Vec<TsStream>,
@@ -53,54 +44,84 @@ impl TsProgram {
     /// # Errors
     /// When there is not one program with a map, or it has streams that cannot be protected, or nothing but.
     pub fn read(source: &dyn Source, operation: Operation) -> Result<Self> {
-        let mut packets = Packets::new(source)?;
-        let mut scan = Scan { operation, pat: None, program: None, units: Vec::new() };
-        while let Some((position, packet)) = packets.next_packet()? {
-            let packet = Packet::parse(&packet).map_err(|e| e.at_byte(position))?;
-            let more = scan.packet(&packet).map_err(|e| e.at(format_args!("packet at byte {position}")))?;
-            if more == More::No {
-                break;
-            }
+        let mut scan = Scan::new(operation);
+        let map_position = scan.run(source, u64::MAX)?;
+        // What lies before the map was not yet known to be of its streams.
+        if scan.wants_facts() {
+            scan.run(source, map_position)?;
         }
-        scan.finish()?;
         let missing = if scan.pat.is_none() { "association" } else { "map" };
         scan.program.ok_or_else(|| {
-            Error::input(format!("no program {missing} table")).clause("ISO/IEC 13818-1 §2.4.4")
+            Error::input(format!("no program {missing} table in the segment"))
+                .clause("RFC 8216bis §3.1.1, ISO/IEC 13818-1 §2.4.4")
+                .hint("begin each segment with a PAT and a PMT")
         })
     }
 
-    /// The map of the program as it is after the operation.
+    /// Checks that a program association section goes on to say what the first said.
+    pub(super) fn check_association(&self, section: &[u8]) -> Result<()> {
+        let pat = Pat::parse(section)?;
+        if pat.is_current && pat.programs != self.programs {
+            return Err(Error::unsupported("the program association table changes in the segment")
+                .hint("cut the segment where the program changes"));
+        }
+        Ok(())
+    }
+
+    /// The map of the program as it is after the operation, with another `version_number`: §2.4.4.9 wants one when
+    /// the definition of the program changes, as it does behind a segment that stays clear.
     ///
     /// # Errors
     /// When the map is that of another program, or has streams that the first map did not have.
     pub(super) fn edit_map(&self, section: &[u8], operation: Operation) -> Result<Vec<u8>> {
         let mut map = Pmt::parse(section)?;
-        if map.program_number() != self.program_number {
-            return Err(several_programs(2));
-        }
+        check_program_number(&map, self.program_number)?;
         let selected = select(&map, operation)?;
         for (stream, row) in map.streams.iter_mut().zip(selected) {
-            let Some(row) = row else { continue };
             let known = self.streams.iter().find(|known| known.pid == stream.pid());
-            let Some(known) = known.filter(|known| known.elementary == row.elementary) else {
-                return Err(Error::unsupported(format!(
-                    "the program map changes in the segment: PID {:#x} becomes {}",
-                    stream.pid(),
-                    row.elementary.name()
-                ))
-                .hint("cut the segment where the program changes"));
-            };
-            match operation {
-                Operation::Encrypt => signal(stream, row, known.facts.as_ref())?,
-                Operation::Decrypt => unsignal(stream, row),
+            match (known, row) {
+                (None, None) => {}
+                (Some(known), Some(row)) if known.elementary == row.elementary => match operation {
+                    Operation::Encrypt => signal(stream, row, known.facts.as_ref())?,
+                    Operation::Decrypt => unsignal(stream, row),
+                },
+                _ => {
+                    return Err(Error::unsupported(format!(
+                        "the program map changes in the segment: PID {:#x} becomes stream_type {:#04x}",
+                        stream.pid(),
+                        stream.stream_type
+                    ))
+                    .hint("cut the segment where the program changes"));
+                }
             }
         }
+        map.add_to_version(match operation {
+            Operation::Encrypt => 1,
+            Operation::Decrypt => 31,
+        });
         map.to_bytes()
     }
 }
 
-fn several_programs(count: usize) -> Error {
-    Error::unsupported(format!("{count} programs, one expected")).clause("RFC 8216bis §3.1.1")
+fn check_program_number(map: &Pmt, expected: u16) -> Result<()> {
+    let found = map.program_number();
+    if found != expected {
+        return Err(Error::unsupported(format!(
+            "program_number is {found}, {expected} expected from the program association table: one program"
+        ))
+        .clause("RFC 8216bis §3.1.1"));
+    }
+    Ok(())
+}
+
+/// Checks that a stream which is rewritten has a `PID` for itself.
+fn check_pid(map: &Pmt, pid: u16, map_pid: u16) -> Result<()> {
+    let rows = map.streams.iter().filter(|stream| stream.pid() == pid).count();
+    if rows > 1 || [PAT_PID, map_pid].contains(&pid) {
+        return Err(Error::input(format!("PID {pid:#x} is that of a stream and of something else"))
+            .clause("ISO/IEC 13818-1 §2.4.4.9"));
+    }
+    Ok(())
 }
 
 /// For each stream of the map, the row of the operation.
@@ -119,57 +140,6 @@ fn select(map: &Pmt, operation: Operation) -> Result<Vec<Option<&'static Signali
         rows.push(row);
     }
     Ok(rows)
-}
-
-fn already(what: &str) -> Error {
-    Error::input(format!("{what}: the segment is encrypted already")).hint("give the clear segments")
-}
-
-/// The row of a stream that is to be encrypted; `None` for one that stays as it is.
-fn protectable(stream: &PmtStream) -> Result<Option<&'static Signaling>> {
-    let stream_type = stream.stream_type;
-    if stream.descriptors().any(|(tag, _)| tag == tag::CA) {
-        return Err(already("there is a CA_descriptor"));
-    }
-    if SIGNALING.iter().any(|row| row.stream_type == stream_type) {
-        return Err(already(&format!("stream_type is {stream_type:#04x}")));
-    }
-    if let Some(row) = SIGNALING.iter().find(|row| row.clear_stream_type == stream_type) {
-        return Ok(Some(row));
-    }
-    let refused = |what: &str| {
-        Error::unsupported(format!(
-            "{what} (stream_type {stream_type:#04x}); sample encryption of transport streams is for AVC, AAC, AC-3 and \
-             E-AC-3"
-        ))
-        .clause("MPEG-2 Stream Encryption Format for HTTP Live Streaming §2")
-    };
-    match stream_type {
-        0x24 => Err(refused("HEVC").hint("repackage HEVC as fragmented MP4")),
-        0x01 | 0x02 | 0x10 => Err(refused("MPEG video")),
-        0x03 | 0x04 => Err(refused("MPEG audio")),
-        0x11 => Err(refused("AAC in LATM")),
-        // Private sections and data, metadata (ID3 too), DSM-CC, splice information: never protected.
-        0x05 | 0x0a..=0x0d | 0x14..=0x19 | 0x86 => Ok(None),
-        0x06 => match private_media(stream) {
-            false => Ok(None),
-            true => Err(refused("audio or video as private data")),
-        },
-        _ => Err(refused("a stream")),
-    }
-}
-
-/// Whether descriptors of a stream of private data say that it is audio or video.
-fn private_media(stream: &PmtStream) -> bool {
-    stream.descriptors().any(|(tag, payload)| match tag {
-        tag::AC_3 | tag::ENHANCED_AC_3 | tag::DTS | tag::AAC => true,
-        tag::REGISTRATION => {
-            payload.get(..4).is_some_and(|format| MEDIA_FORMATS.iter().any(|media| *media == format))
-        }
-        // descriptor_tag_extension of AC-4, DTS-HD, DTS Neural, DTS-UHD and Opus's provisional one.
-        tag::EXTENSION => matches!(payload.first(), Some(0x0e | 0x0f | 0x15 | 0x21 | 0x80)),
-        _ => false,
-    })
 }
 
 /// §3: another stream_type, the private data indicator, and for audio the setup information.
@@ -203,43 +173,75 @@ fn unsignal(stream: &mut PmtStream, row: &Signaling) {
     stream.descriptors = kept.collect();
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum More {
-    Yes,
-    No,
-}
-
 /// What was met so far of a segment.
 struct Scan {
     operation: Operation,
+    tables: SectionReader,
     pat: Option<Pat>,
     program: Option<TsProgram>,
-    /// Payloads since the last unit began, by PID: of tables, and of streams whose facts are not known.
+    /// Payloads since the last unit began, by `PID`, of streams whose facts are not known.
     units: Vec<(u16, Vec<u8>)>,
+    /// Data of the units before, by `PID`: headers may go on in the next.
+    data: Vec<(u16, Vec<u8>)>,
 }
 
 impl Scan {
-    fn packet(&mut self, packet: &Packet<'_>) -> Result<More> {
-        let (pid, Some(payload)) = (packet.pid(), packet.payload()) else { return Ok(More::Yes) };
+    fn new(operation: Operation) -> Self {
+        Self {
+            operation,
+            tables: SectionReader::default(),
+            pat: None,
+            program: None,
+            units: Vec::new(),
+            data: Vec::new(),
+        }
+    }
+
+    /// Reads until all is known that is asked for; of units only those that begin before `end`. Returns where the
+    /// packet lies with the map's end.
+    fn run(&mut self, source: &dyn Source, end: u64) -> Result<u64> {
+        let mut packets = Packets::new(source)?;
+        let mut map_position = 0;
+        self.data.clear();
+        while let Some((position, packet)) = packets.next_packet()? {
+            let at = |e: Error| e.at(format_args!("packet at byte {position}"));
+            let packet = Packet::parse(&packet).map_err(at)?;
+            let had_program = self.program.is_some();
+            self.packet(&packet, position < end).map_err(at)?;
+            if !had_program {
+                map_position = position;
+            }
+            let ended = position >= end && self.units.is_empty();
+            if ended || (self.program.is_some() && !self.wants_facts()) {
+                break;
+            }
+        }
+        let units = std::mem::take(&mut self.units);
+        units.iter().try_for_each(|(pid, unit)| self.unit(*pid, unit))?;
+        Ok(map_position)
+    }
+
+    fn wants_facts(&self) -> bool {
+        self.program.as_ref().is_some_and(|program| program.streams.iter().any(|s| s.facts.is_none()))
+    }
+
+    fn packet(&mut self, packet: &Packet<'_>, may_begin: bool) -> Result<()> {
+        let (pid, Some(payload)) = (packet.pid(), packet.payload()) else { return Ok(()) };
         if !self.wants(pid) {
-            return Ok(More::Yes);
+            return Ok(());
         }
-        let index = self.units.iter().position(|(unit, _)| *unit == pid);
+        if self.program.is_none() {
+            return self.table(pid, packet.payload_unit_start(), payload);
+        }
         if packet.payload_unit_start() {
-            if let Some(index) = index {
-                let (_, unit) = self.units.swap_remove(index);
-                self.unit(pid, &unit)?;
+            self.close(pid)?;
+            if may_begin && self.wants(pid) {
+                self.units.push((pid, Vec::new()));
             }
-            if self.wants(pid) {
-                self.units.push((pid, payload.to_vec()));
-            }
-        } else if let Some((_, unit)) = index.and_then(|index| self.units.get_mut(index)) {
-            unit.extend(payload);
         }
-        self.complete(pid)?;
-        let done =
-            self.program.as_ref().is_some_and(|program| program.streams.iter().all(|s| s.facts.is_some()));
-        Ok(if done { More::No } else { More::Yes })
+        let Some((_, unit)) = self.units.iter_mut().find(|(of, _)| *of == pid) else { return Ok(()) };
+        unit.extend(payload);
+        if unit.len() >= FACTS_BYTES { self.close(pid) } else { Ok(()) }
     }
 
     fn wants(&self, pid: u16) -> bool {
@@ -250,54 +252,72 @@ impl Scan {
         }
     }
 
-    /// Reads a unit as soon as enough of it is there.
-    fn complete(&mut self, pid: u16) -> Result<()> {
-        let Some(index) = self.units.iter().position(|(unit, _)| *unit == pid) else { return Ok(()) };
-        let enough = match (&self.program, self.units.get(index)) {
-            (None, Some((_, unit))) => sections(unit)?.is_some(),
-            (_, Some((_, unit))) => unit.len() >= FACTS_BYTES,
-            _ => false,
-        };
-        if enough {
-            let (_, unit) = self.units.swap_remove(index);
-            self.unit(pid, &unit)?;
+    fn table(&mut self, pid: u16, unit_start: bool, payload: &[u8]) -> Result<()> {
+        // The association may be found in the middle of a map.
+        if !unit_start && self.tables.is_whole() {
+            return Ok(());
         }
-        Ok(())
+        self.tables.push(unit_start, payload)?;
+        if !self.tables.is_whole() {
+            return Ok(());
+        }
+        let sections = self.tables.take();
+        match self.pat {
+            None => sections.iter().try_for_each(|section| self.association(section)),
+            Some(_) => sections.iter().try_for_each(|section| self.map(pid, section)),
+        }
+    }
+
+    /// The unit of a stream has ended, or is long enough.
+    fn close(&mut self, pid: u16) -> Result<()> {
+        let Some(index) = self.units.iter().position(|(of, _)| *of == pid) else { return Ok(()) };
+        let (_, unit) = self.units.swap_remove(index);
+        self.unit(pid, &unit)
     }
 
     fn unit(&mut self, pid: u16, unit: &[u8]) -> Result<()> {
-        if let Some(program) = &mut self.program {
-            let Some(stream) = program.streams.iter_mut().find(|stream| stream.pid == pid) else {
-                return Ok(());
-            };
-            let header = PesHeader::parse(unit)?;
-            stream.facts = stream.elementary.facts(unit.get(header.data_position..).unwrap_or_default())?;
-            return Ok(());
-        }
-        for range in sections(unit)?.unwrap_or_default() {
-            self.section(pid, unit.get(range).unwrap_or_default())?;
+        let streams = self.program.iter_mut().flat_map(|program| &mut program.streams);
+        let Some(stream) = streams.into_iter().find(|stream| stream.pid == pid) else { return Ok(()) };
+        let header = PesHeader::parse(unit)?;
+        let index = self.data.iter().position(|(of, _)| *of == pid);
+        let mut data = index.map(|index| self.data.swap_remove(index).1).unwrap_or_default();
+        data.extend(unit.get(header.data_position..).unwrap_or_default());
+        stream.facts = stream.elementary.facts(&data)?;
+        // Pictures may have headers later on; what is as long as that without any is passed over.
+        if stream.facts.is_none() && data.len() < FACTS_BYTES {
+            self.data.push((pid, data));
         }
         Ok(())
     }
 
-    fn section(&mut self, pid: u16, section: &[u8]) -> Result<()> {
-        let Some(pat) = &self.pat else {
-            let pat = Pat::parse(section)?;
-            if pat.programs.len() != 1 {
-                return Err(several_programs(pat.programs.len()));
+    fn association(&mut self, section: &[u8]) -> Result<()> {
+        let pat = Pat::parse(section)?;
+        if pat.is_current && self.pat.is_none() {
+            let count = pat.programs.len();
+            if count != 1 {
+                return Err(Error::unsupported(format!("{count} programs, one expected"))
+                    .clause("RFC 8216bis §3.1.1"));
             }
             self.pat = Some(pat);
-            return Ok(());
-        };
+        }
+        Ok(())
+    }
+
+    fn map(&mut self, pid: u16, section: &[u8]) -> Result<()> {
+        let Some(pat) = &self.pat else { return Ok(()) };
         if section.first() != Some(&PROGRAM_MAP_TABLE) || self.program.is_some() {
             return Ok(());
         }
         let map = Pmt::parse(section)?;
+        // §2.4.4.9: a map that is not yet in force does not say what the streams are now.
+        if !map.is_current() {
+            return Ok(());
+        }
+        let program_number = pat.programs.first().map_or(0, |(number, _)| *number);
+        check_program_number(&map, program_number)?;
         let selected = select(&map, self.operation)?;
-        let streams: Vec<_> = map
-            .streams
-            .iter()
-            .zip(selected)
+        let rows = map.streams.iter().zip(selected);
+        let streams: Vec<_> = rows
             .filter_map(|(stream, row)| {
                 Some(TsStream { pid: stream.pid(), elementary: row?.elementary, facts: None })
             })
@@ -310,17 +330,9 @@ impl Scan {
                 Operation::Decrypt => Error::input("the program has no encrypted stream"),
             });
         }
-        let program_number = map.program_number();
-        self.program = Some(TsProgram { map_pid: pid, pat: pat.clone(), program_number, streams });
+        streams.iter().try_for_each(|stream| check_pid(&map, stream.pid, pid))?;
+        let programs = pat.programs.clone();
+        self.program = Some(TsProgram { map_pid: pid, programs, program_number, streams });
         Ok(())
-    }
-
-    /// The units that the end of the segment ends.
-    fn finish(&mut self) -> Result<()> {
-        let units = std::mem::take(&mut self.units);
-        match self.program {
-            Some(_) => units.iter().try_for_each(|(pid, unit)| self.unit(*pid, unit)),
-            None => Ok(()),
-        }
     }
 }

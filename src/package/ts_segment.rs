@@ -11,17 +11,18 @@ use std::collections::VecDeque;
 use crate::base::env::{Sink, Source};
 use crate::base::{Error, Result};
 use crate::protect::{Operation, SampleAes};
-use crate::ts::{PACKET_BYTES, PAT_PID, PROGRAM_MAP_TABLE, Packet, Packets, Pat, sections};
+use crate::ts::{PACKET_BYTES, PAT_PID, PROGRAM_MAP_TABLE, Packet, Packets};
 
 use super::offsets::OffsetMap;
 use super::protect::Totals;
-use super::ts_lane::{Ends, Lane, Unit, Units};
+use super::ts_clear::check_clear;
+use super::ts_lane::{Ends, Lane, Unit};
+use super::ts_layout::payload_sizes;
 use super::ts_program::{TsProgram, TsStream};
+use super::ts_table::{Run, Table, with_sections};
 
 /// Bytes of packets that wait for the end of a PES packet: many times the largest picture of any level in use.
 pub const MAX_WAITING_BYTES: usize = 8 << 20;
-/// Packets after which `continuity_counter` repeats: §2.4.3.3.
-const COUNTER_PERIOD: usize = 16;
 /// Bytes written at a time.
 const WRITE_BYTES: usize = 64 << 10;
 
@@ -110,6 +111,8 @@ struct Rewriter<'a> {
     sample_aes: &'a SampleAes,
     operation: Operation,
     program: &'a TsProgram,
+    association: Table,
+    map: Table,
     lanes: Vec<Lane>,
     queue: VecDeque<Slot>,
     /// The number of the queue's first packet.
@@ -127,15 +130,15 @@ impl<'a> Rewriter<'a> {
         operation: Operation,
         program: &'a TsProgram,
     ) -> Self {
-        let tables = [(PAT_PID, Units::Association), (program.map_pid, Units::Map)];
-        let streams = program.streams.iter().map(|stream| (stream.pid, Units::Pes(stream.elementary)));
-        let lanes = tables.into_iter().chain(streams).map(|(pid, units)| Lane::new(pid, units));
+        let lanes = program.streams.iter().map(|stream| Lane::new(stream.pid, stream.elementary));
         let lanes = lanes.collect();
         Self {
             sink,
             sample_aes,
             operation,
             program,
+            association: Table::default(),
+            map: Table::default(),
             lanes,
             queue: VecDeque::new(),
             first: 0,
@@ -147,22 +150,26 @@ impl<'a> Rewriter<'a> {
 
     fn packet(&mut self, position: u64, bytes: [u8; PACKET_BYTES]) -> Result<()> {
         let packet = Packet::parse(&bytes)?;
-        let number = position / PACKET_BYTES as u64;
-        let lane = self.lanes.iter().position(|lane| lane.pid == packet.pid());
-        let (Some(index), Some(payload)) = (lane, packet.payload()) else {
-            self.queue.push_back(Slot { packet: bytes, added: Vec::new(), state: State::Ready });
-            return self.write_ready();
-        };
-        if packet.payload_unit_start() {
-            self.close(index)?;
+        let (pid, number) = (packet.pid(), position / PACKET_BYTES as u64);
+        let at = |e: Error| e.at(format_args!("PID {pid:#x}"));
+        let lane = self.lanes.iter().position(|lane| lane.pid == pid);
+        let is_table = [PAT_PID, self.program.map_pid].contains(&pid);
+        if lane.is_some() || is_table {
+            check_readable(&packet).map_err(at)?;
         }
-        let Some(lane) = self.lanes.get_mut(index) else { return Ok(()) };
-        lane.count(&packet)?;
-        lane.open.packets.push(number);
-        lane.open.bytes.extend(payload);
-        self.queue.push_back(Slot { packet: bytes, added: Vec::new(), state: State::Waiting });
-        if lane.is_whole()? {
-            self.close(index)?;
+        let Some(payload) = packet.payload() else { return self.pass(bytes) };
+        match lane {
+            Some(index) => self.stream_packet(index, number, &packet, bytes, payload)?,
+            None if is_table => {
+                self.queue.push_back(Slot { packet: bytes, added: Vec::new(), state: State::Waiting });
+                self.table_packet(number, &packet, payload).map_err(at)?;
+            }
+            None => {
+                if self.operation == Operation::Encrypt {
+                    check_clear(&packet, payload)?;
+                }
+                return self.pass(bytes);
+            }
         }
         if self.queue.len() * PACKET_BYTES > MAX_WAITING_BYTES {
             return Err(Error::unsupported(format!(
@@ -172,7 +179,32 @@ impl<'a> Rewriter<'a> {
         self.write_ready()
     }
 
-    /// The open unit of a lane has ended.
+    /// A packet that stays as it is.
+    fn pass(&mut self, bytes: [u8; PACKET_BYTES]) -> Result<()> {
+        self.queue.push_back(Slot { packet: bytes, added: Vec::new(), state: State::Ready });
+        self.write_ready()
+    }
+
+    fn stream_packet(
+        &mut self,
+        index: usize,
+        number: u64,
+        packet: &Packet<'_>,
+        bytes: [u8; PACKET_BYTES],
+        payload: &[u8],
+    ) -> Result<()> {
+        if packet.payload_unit_start() {
+            self.close(index)?;
+        }
+        let Some(lane) = self.lanes.get_mut(index) else { return Ok(()) };
+        lane.count(packet)?;
+        lane.open.packets.push(number);
+        lane.open.bytes.extend(payload);
+        self.queue.push_back(Slot { packet: bytes, added: Vec::new(), state: State::Waiting });
+        if lane.is_whole() { self.close(index) } else { Ok(()) }
+    }
+
+    /// The open PES packet of a lane has ended.
     fn close(&mut self, index: usize) -> Result<()> {
         let Some(lane) = self.lanes.get_mut(index) else { return Ok(()) };
         if lane.open.packets.is_empty() {
@@ -181,46 +213,52 @@ impl<'a> Rewriter<'a> {
         let unit = std::mem::take(&mut lane.open);
         let pid = lane.pid;
         let at = |e: Error| e.at(format_args!("PID {pid:#x}"));
-        match lane.units {
-            Units::Association => self.association(&unit),
-            Units::Map => self.map(unit),
-            Units::Pes(elementary) => {
-                lane.pes_packet(unit, self.operation).map_err(at)?;
-                let done =
-                    lane.advance(elementary, Ends::PesPacket, self.sample_aes, self.operation).map_err(at)?;
-                done.iter().try_for_each(|pes| self.lay_out(&pes.unit, &pes.rewritten))
-            }
-        }
+        lane.pes_packet(unit, self.operation).map_err(at)?;
+        let done = lane.advance(Ends::PesPacket, self.sample_aes, self.operation).map_err(at)?;
+        done.iter().try_for_each(|pes| self.lay_out(&pes.unit, &pes.rewritten))
     }
 
-    /// The table stays as it is, and must go on to say what it said.
-    fn association(&mut self, unit: &Unit) -> Result<()> {
-        for range in sections(&unit.bytes)?.unwrap_or_default() {
-            if Pat::parse(unit.bytes.get(range).unwrap_or_default())? != self.program.pat {
-                return Err(Error::unsupported("the program association table changes in the segment")
-                    .hint("cut the segment where the program changes"));
-            }
+    fn table_packet(&mut self, number: u64, packet: &Packet<'_>, payload: &[u8]) -> Result<()> {
+        if packet.pid() == PAT_PID {
+            let Some(run) = self.association.packet(number, packet, payload)? else { return Ok(()) };
+            run.sections.iter().try_for_each(|section| self.program.check_association(section))?;
+            self.ready(&run.packets);
+            return Ok(());
         }
-        self.lay_out(unit, &unit.bytes)
+        let Some(run) = self.map.packet(number, packet, payload)? else { return Ok(()) };
+        self.rewrite_map(run)
     }
 
-    fn map(&mut self, unit: Unit) -> Result<()> {
-        let mut bytes = vec![0]; // pointer_field
-        let found =
-            sections(&unit.bytes)?.ok_or_else(|| Error::input("the program map section is cut off"))?;
-        for range in found {
-            let section = unit.bytes.get(range).unwrap_or_default();
-            if section.first() == Some(&PROGRAM_MAP_TABLE) {
-                bytes.extend(self.program.edit_map(section, self.operation)?);
-            } else {
-                bytes.extend(section);
+    fn rewrite_map(&mut self, mut run: Run) -> Result<()> {
+        let mut has_map = false;
+        for section in run.sections.iter_mut().filter(|s| s.first() == Some(&PROGRAM_MAP_TABLE)) {
+            *section = self.program.edit_map(section, self.operation)?;
+            has_map = true;
+        }
+        if has_map {
+            let old: Vec<[u8; PACKET_BYTES]> =
+                run.packets.iter().filter_map(|number| Some(self.slot(*number)?.packet)).collect();
+            let views = old.iter().map(Packet::parse).collect::<Result<Vec<_>>>()?;
+            for (number, packet) in run.packets.iter().zip(with_sections(&views, &run.sections)?) {
+                if let Some(slot) = self.slot(*number) {
+                    slot.packet = packet;
+                }
             }
         }
-        // §2.4.4.1: a table's packets are filled up with 0xff behind its last section.
-        if bytes.len() < unit.bytes.len() {
-            bytes.resize(unit.bytes.len(), 0xff);
+        self.ready(&run.packets);
+        Ok(())
+    }
+
+    fn slot(&mut self, number: u64) -> Option<&mut Slot> {
+        self.queue.get_mut(usize::try_from(number.checked_sub(self.first)?).ok()?)
+    }
+
+    fn ready(&mut self, packets: &[u64]) {
+        for number in packets {
+            if let Some(slot) = self.slot(*number) {
+                slot.state = State::Ready;
+            }
         }
-        self.lay_out(&unit, &bytes)
     }
 
     /// Puts `bytes` into the packets of a unit.
@@ -233,7 +271,7 @@ impl<'a> Rewriter<'a> {
         let views = old.iter().map(Packet::parse).collect::<Result<Vec<_>>>()?;
         let sizes = match bytes.len() == unit.bytes.len() {
             true => views.iter().map(|view| view.payload().map_or(0, <[u8]>::len)).collect(),
-            false => payload_sizes(&views, bytes.len(), unit.bytes.len())?,
+            false => payload_sizes(&unit.packets, &views, bytes.len(), unit.bytes.len())?,
         };
         let mut rest = bytes;
         let mut last = None;
@@ -281,13 +319,14 @@ impl<'a> Rewriter<'a> {
     }
 
     fn finish(&mut self) -> Result<()> {
+        self.association.finish().map_err(|e| e.at(format_args!("PID {PAT_PID:#x}")))?;
+        self.map.finish().map_err(|e| e.at(format_args!("PID {:#x}", self.program.map_pid)))?;
         for index in 0..self.lanes.len() {
             self.close(index)?;
             let Some(lane) = self.lanes.get_mut(index) else { continue };
-            let (pid, Units::Pes(elementary)) = (lane.pid, lane.units) else { continue };
+            let pid = lane.pid;
             let at = |e: Error| e.at(format_args!("PID {pid:#x}"));
-            let done =
-                lane.advance(elementary, Ends::Segment, self.sample_aes, self.operation).map_err(at)?;
+            let done = lane.advance(Ends::Segment, self.sample_aes, self.operation).map_err(at)?;
             done.iter().try_for_each(|pes| self.lay_out(&pes.unit, &pes.rewritten)).map_err(at)?;
         }
         self.write_ready()?;
@@ -298,37 +337,17 @@ impl<'a> Rewriter<'a> {
     }
 }
 
-/// How many bytes of a unit of `length` bytes each of its packets gets, when it had another length before. There
-/// are as many packets as before, or sixteen more or fewer, and so on; each gets a byte at least.
-fn payload_sizes(packets: &[Packet<'_>], length: usize, length_before: usize) -> Result<Vec<usize>> {
-    let capacity = |count: usize| -> usize {
-        let added = count.saturating_sub(packets.len()) * PLAIN_CAPACITY;
-        packets.iter().take(count).map(Packet::capacity).sum::<usize>() + added
-    };
-    let mut count = packets.len();
-    while capacity(count) < length {
-        count += COUNTER_PERIOD;
+/// Refuses a packet of a stream or table that is rewritten when its payload cannot be told.
+fn check_readable(packet: &Packet<'_>) -> Result<()> {
+    if packet.transport_scrambling_control() != 0 {
+        return Err(Error::input("the packet is scrambled, clear expected")
+            .clause("ISO/IEC 13818-1 §2.4.3.3")
+            .hint("give the clear segments"));
     }
-    // Packets that were added when the unit grew go when it shrinks.
-    while length < length_before
-        && let Some(fewer) = count.checked_sub(COUNTER_PERIOD).filter(|fewer| *fewer > 0)
-        && capacity(fewer) >= length
-        && packets.iter().skip(fewer).all(Packet::is_plain)
-    {
-        count = fewer;
+    if packet.is_reserved() {
+        return Err(
+            Error::input("adaptation_field_control is 0, 1 to 3 expected").clause("ISO/IEC 13818-1 §2.4.3.3")
+        );
     }
-    if length < count {
-        return Err(Error::unsupported(format!("{length} bytes of a unit in {count} packets")));
-    }
-    let mut left = length;
-    let sizes = (0..count).map(|index| {
-        let most = packets.get(index).map_or(PLAIN_CAPACITY, Packet::capacity);
-        let size = most.min(left - (count - index - 1).min(left));
-        left -= size;
-        size
-    });
-    Ok(sizes.collect())
+    Ok(())
 }
-
-/// What a packet without an adaptation field carries.
-const PLAIN_CAPACITY: usize = PACKET_BYTES - 4;

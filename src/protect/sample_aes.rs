@@ -23,6 +23,9 @@ const NAL_UNIT_PATTERN: Pattern = Pattern { crypt_byte_block: 1, skip_byte_block
 /// `nal_unit_type` of the NAL units that are encrypted: slices that are not partitioned.
 const SLICE: u8 = 1;
 const IDR_SLICE: u8 = 5;
+/// `nal_unit_type` of slices that must not be encrypted, and would be pictures in the clear: data partitions, auxiliary
+/// pictures, other layers and views. ITU-T H.264 table 7-1.
+const OTHER_SLICES: [u8; 6] = [2, 3, 4, 19, 20, 21];
 
 /// Which way to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,13 +70,23 @@ impl SampleAes {
     /// encrypted, and to no others; decrypting takes that layer away.
     ///
     /// `cuts` are places in `stream`, in order; they become the same places in what is returned.
-    pub fn byte_stream(&self, operation: Operation, stream: &[u8], cuts: &mut [usize]) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// When there are slices that cannot be encrypted.
+    pub fn byte_stream(&self, operation: Operation, stream: &[u8], cuts: &mut [usize]) -> Result<Vec<u8>> {
         let mut out = Vec::with_capacity(stream.len() + stream.len() / 64);
         let mut copied = 0;
         let mut cuts = cuts.iter_mut().peekable();
         for range in nal_units(stream) {
             let Some(unit @ [header, ..]) = stream.get(range.clone()) else { continue };
-            if !matches!(header & 0x1f, SLICE | IDR_SLICE) || unit.len() <= SHORT_NAL_UNIT {
+            let nal_unit_type = header & 0x1f;
+            if operation == Operation::Encrypt && OTHER_SLICES.contains(&nal_unit_type) {
+                return Err(Error::unsupported(format!(
+                    "nal_unit_type is {nal_unit_type}, a slice that would stay clear; {SLICE} or {IDR_SLICE} expected"
+                ))
+                .clause("MPEG-2 Stream Encryption Format for HTTP Live Streaming §2.2"));
+            }
+            if !matches!(nal_unit_type, SLICE | IDR_SLICE) || unit.len() <= SHORT_NAL_UNIT {
                 continue;
             }
             while let Some(cut) = cuts.next_if(|cut| **cut < range.start) {
@@ -104,15 +117,25 @@ impl SampleAes {
             *cut = *cut - copied + out.len();
         }
         out.extend(stream.get(copied..).unwrap_or_default());
-        out
+        Ok(out)
     }
 
     /// One frame of audio in place: listings 1-2 and 1-3. A leader stays clear, then every whole block is encrypted.
-    pub fn audio_frame(&self, operation: Operation, stream: &mut [u8], frame: &AudioFrame) {
+    ///
+    /// # Errors
+    /// When it is a further substream that is to be encrypted: §2.1 has the IV begin anew with each protected block,
+    /// "typically an audio frame", and decoders differ on whether such a syncframe is one.
+    pub fn audio_frame(&self, operation: Operation, stream: &mut [u8], frame: &AudioFrame) -> Result<()> {
+        if frame.goes_on && operation == Operation::Encrypt {
+            return Err(Error::unsupported("Enhanced AC-3 of more than one substream")
+                .clause("MPEG-2 Stream Encryption Format for HTTP Live Streaming §2.1")
+                .hint("encode it as one independent substream, or repackage it as fragmented MP4"));
+        }
         let start = frame.range.start + frame.header_bytes + AUDIO_LEADER;
         if start < frame.range.end {
             self.run(operation, Pattern::NONE, stream, start..frame.range.end);
         }
+        Ok(())
     }
 }
 
@@ -127,7 +150,9 @@ pub struct Signaling {
     pub stream_type: u8,
     /// `private_data_indicator`.
     pub private_data_indicator: &'static [u8; 4],
-    /// `audio_type` of the audio setup information.
+    /// `audio_type` of the audio setup information. AAC is without extensions always: `profile_ObjectType` of ADTS has
+    /// no value for SBR and PS, ISO/IEC 14496-3 §1.A.3.2.1, so that decoders find them in the frames, as they do in
+    /// the clear: implicit signaling, §1.6.5.
     pub audio_type: Option<&'static [u8; 4]>,
 }
 
@@ -214,7 +239,7 @@ mod tests {
             [(1, 48, false), (1, 49, true), (5, 49, true), (6, 400, false), (7, 400, false)]
         {
             let stream = byte_stream(nal_unit_type, length);
-            let encrypted = sample_aes().byte_stream(Operation::Encrypt, &stream, &mut []);
+            let encrypted = sample_aes().byte_stream(Operation::Encrypt, &stream, &mut []).unwrap();
             assert_eq!(encrypted != stream, changes, "type {nal_unit_type}, {length} bytes");
             assert_eq!(encrypted[..36], stream[..36], "the leader");
         }
@@ -225,12 +250,12 @@ mod tests {
         for (length, encrypted) in [(7 + 16, 0), (7 + 31, 0), (7 + 32, 16), (7 + 47, 16), (7 + 48, 32)] {
             let clear = vec![9; length];
             let mut stream = clear.clone();
-            let frame = AudioFrame { range: 0..length, header_bytes: 7 };
-            sample_aes().audio_frame(Operation::Encrypt, &mut stream, &frame);
+            let frame = AudioFrame { range: 0..length, header_bytes: 7, goes_on: false };
+            sample_aes().audio_frame(Operation::Encrypt, &mut stream, &frame).unwrap();
             let changed =
                 stream.iter().zip(&clear).rposition(|(a, b)| a != b).map_or(0, |last| last + 1 - 23);
             assert_eq!(changed, encrypted, "{length}");
-            sample_aes().audio_frame(Operation::Decrypt, &mut stream, &frame);
+            sample_aes().audio_frame(Operation::Decrypt, &mut stream, &frame).unwrap();
             assert_eq!(stream, clear);
         }
     }
@@ -252,11 +277,11 @@ mod tests {
             stream.extend([0x80, 0, 0, 0, 1, 0x41]);
             escape(&body, &mut stream);
             let mut cuts: Vec<usize> = (0..=stream.len()).collect();
-            let encrypted = sample_aes().byte_stream(Operation::Encrypt, &stream, &mut cuts);
+            let encrypted = sample_aes().byte_stream(Operation::Encrypt, &stream, &mut cuts).unwrap();
             prop_assert_eq!(nal_units(&encrypted).count(), nal_units(&stream).count());
             prop_assert!(cuts.is_sorted());
             prop_assert_eq!(cuts.last(), Some(&encrypted.len()));
-            prop_assert_eq!(sample_aes().byte_stream(Operation::Decrypt, &encrypted, &mut cuts), stream);
+            prop_assert_eq!(sample_aes().byte_stream(Operation::Decrypt, &encrypted, &mut cuts).unwrap(), stream);
             prop_assert!(cuts.iter().enumerate().all(|(index, cut)| index == *cut));
         }
     }

@@ -79,6 +79,12 @@ impl<'a> Packet<'a> {
         fourth & 0x0f
     }
 
+    /// Whether `adaptation_field_control` is 0, which is reserved: §2.4.3.4 lets decoders pass over the packet.
+    pub fn is_reserved(&self) -> bool {
+        let [_, _, _, fourth, ..] = *self.bytes;
+        fourth & 0x30 == 0
+    }
+
     /// The adaptation field behind its length, if there is one.
     pub fn adaptation_field(&self) -> Option<&'a [u8]> {
         let [_, _, _, fourth, length, ..] = *self.bytes;
@@ -154,6 +160,14 @@ impl<'a> Packet<'a> {
             rest.fill(0xff);
             rest.iter_mut().zip(essential).for_each(|(to, from)| *to = *from);
         }
+        packet
+    }
+
+    /// This packet as one in which a unit begins, with the payload of [`Packet::with_payload`].
+    pub fn with_unit(&self, payload: &[u8]) -> [u8; PACKET_BYTES] {
+        let mut packet = self.with_payload(payload);
+        let [_, second, ..] = &mut packet;
+        *second |= 0x40;
         packet
     }
 

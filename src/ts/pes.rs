@@ -5,6 +5,9 @@ use crate::base::{Error, Result};
 
 /// The bytes of `packet_start_code_prefix`, `stream_id` and `PES_packet_length`.
 const FIXED_BYTES: usize = 6;
+/// `stream_id` of PES packets without a header: maps, padding, private_stream_2, ECM, EMM, DSM-CC, H.222.1 type E and
+/// directories, table 2-22.
+const WITHOUT_HEADER: [u8; 8] = [0xbc, 0xbe, 0xbf, 0xf0, 0xf1, 0xf2, 0xf8, 0xff];
 
 /// The header of a PES packet that carries an elementary stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +45,7 @@ impl PesHeader {
         let stream_id = reader.u8()?;
         let pes_packet_length = reader.u16()?;
         let flags = reader.u8()?;
-        if flags & 0xc0 != 0x80 {
+        if flags & 0xc0 != 0x80 || WITHOUT_HEADER.contains(&stream_id) {
             return Err(Error::input(format!(
                 "stream_id {stream_id:#04x} has no PES header, one of audio or video expected"
             ))

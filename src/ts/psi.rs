@@ -1,7 +1,5 @@
 //! Program specific information — ISO/IEC 13818-1 §2.4.4: program association and program map sections.
 
-use std::ops::Range;
-
 use crate::base::bytes::Reader;
 use crate::base::{Error, Result};
 
@@ -22,33 +20,6 @@ pub fn crc_32(bytes: &[u8]) -> u32 {
             (crc << 1) ^ if crc & 0x8000_0000 != 0 { 0x04c1_1db7 } else { 0 }
         })
     })
-}
-
-/// Where the sections lie in the payloads of a `PID` from a `payload_unit_start_indicator` on, pointer field
-/// included; `None` while the last is not yet complete.
-///
-/// # Errors
-/// When a section would be longer than the standard allows, or another precedes the first that starts here.
-pub fn sections(unit: &[u8]) -> Result<Option<Vec<Range<usize>>>> {
-    let Some(pointer_field) = unit.first() else { return Ok(None) };
-    if *pointer_field != 0 {
-        return Err(Error::unsupported(format!("pointer_field is {pointer_field}, 0 expected"))
-            .clause("ISO/IEC 13818-1 §2.4.4.2"));
-    }
-    let mut found = Vec::new();
-    let mut start = 1;
-    // §2.4.4.1: 0xff in the place of a table_id is stuffing up to the packet's end.
-    while unit.get(start).is_some_and(|table_id| *table_id != 0xff) {
-        let Some([high, low]) = unit.get(start + 1..).and_then(<[u8]>::first_chunk) else { return Ok(None) };
-        let length = usize::from(u16::from_be_bytes([high & 0x0f, *low]));
-        let end = start + SECTION_HEADER_BYTES + length;
-        if unit.len() < end {
-            return Ok(None);
-        }
-        found.push(start..end);
-        start = end;
-    }
-    Ok(if found.is_empty() { None } else { Some(found) })
 }
 
 /// The body of a section between its header and its CRC, after the checks that all long sections share.
@@ -82,6 +53,8 @@ fn body(section: &[u8], table_id: u8) -> Result<Reader<'_>> {
 pub struct Pat {
     /// `program_number` and `program_map_PID`; the network `PID` (program 0) is left out.
     pub programs: Vec<(u16, u16)>,
+    /// `current_next_indicator`: whether the section is in force.
+    pub is_current: bool,
 }
 
 impl Pat {
@@ -91,7 +64,9 @@ impl Pat {
     /// When it is none, or its CRC is wrong.
     pub fn parse(section: &[u8]) -> Result<Self> {
         let mut reader = body(section, PROGRAM_ASSOCIATION_TABLE)?;
-        reader.take(5)?; // transport_stream_id, version_number, section_number, last_section_number
+        reader.u16()?; // transport_stream_id
+        let is_current = reader.u8()? & 1 == 1;
+        reader.u16()?; // section_number, last_section_number
         let mut programs = Vec::new();
         while reader.remaining() > 0 {
             let program_number = reader.u16()?;
@@ -100,7 +75,7 @@ impl Pat {
                 programs.push((program_number, pid));
             }
         }
-        Ok(Self { programs })
+        Ok(Self { programs, is_current })
     }
 }
 
@@ -146,6 +121,16 @@ impl PmtStream {
     }
 }
 
+/// The descriptors of a loop, which must fill it: one that is cut off would take in what is put behind it.
+fn descriptors(bytes: &[u8]) -> Result<Vec<u8>> {
+    let whole: usize = Descriptors::new(bytes).map(|(_, payload)| 2 + payload.len()).sum();
+    match whole == bytes.len() {
+        true => Ok(bytes.to_vec()),
+        false => Err(Error::input(format!("a descriptor is cut off behind byte {whole} of {}", bytes.len()))
+            .clause("ISO/IEC 13818-1 §2.6")),
+    }
+}
+
 /// Descriptors, one by one: §2.6. What is cut off at the end is left out.
 #[derive(Clone, Debug)]
 pub struct Descriptors<'a>(Reader<'a>);
@@ -177,13 +162,13 @@ impl Pmt {
         let head = reader.array()?;
         let pcr_pid = reader.u16()?;
         let program_info_length = reader.u16()?;
-        let program_info = reader.take(usize::from(program_info_length & 0x0fff))?.to_vec();
+        let program_info = descriptors(reader.take(usize::from(program_info_length & 0x0fff))?)?;
         let mut streams = Vec::new();
         while reader.remaining() > 0 {
             let stream_type = reader.u8()?;
             let pid = reader.u16()?;
             let length = reader.u16()?;
-            let descriptors = reader.take(usize::from(length & 0x0fff))?.to_vec();
+            let descriptors = descriptors(reader.take(usize::from(length & 0x0fff))?)?;
             streams.push(PmtStream { stream_type, pid, reserved: length & 0xf000, descriptors });
         }
         let syntax = Reader::new(section.get(1..).unwrap_or_default()).u16()? & 0xf000;
@@ -195,6 +180,18 @@ impl Pmt {
     pub fn program_number(&self) -> u16 {
         let [high, low, ..] = self.head;
         u16::from_be_bytes([high, low])
+    }
+
+    /// `current_next_indicator`: whether the map is in force.
+    pub fn is_current(&self) -> bool {
+        let [_, _, version, ..] = self.head;
+        version & 1 == 1
+    }
+
+    /// Adds to `version_number`, modulo 32.
+    pub fn add_to_version(&mut self, difference: u8) {
+        let [_, _, version, ..] = &mut self.head;
+        *version = (*version & 0xc1) | (version.wrapping_add(difference << 1) & 0x3e);
     }
 
     /// `PCR_PID`.
@@ -264,7 +261,7 @@ mod tests {
     #[test]
     fn a_program_map_that_is_not_edited_is_written_as_it_was() {
         let parsed = Pmt::parse(&pmt()).unwrap();
-        assert_eq!((parsed.program_number(), parsed.pcr_pid()), (1, 0x100));
+        assert_eq!((parsed.program_number(), parsed.pcr_pid(), parsed.is_current()), (1, 0x100, true));
         assert_eq!(parsed.streams.iter().map(PmtStream::pid).collect::<Vec<_>>(), [0x100, 0x101]);
         assert_eq!(parsed.to_bytes().unwrap(), pmt());
     }
@@ -281,11 +278,13 @@ mod tests {
     }
 
     #[test]
-    fn sections_are_complete_when_their_length_is_reached() {
-        let unit = [&[0], pmt().as_slice(), &[0xff; 9]].concat();
-        assert_eq!(sections(&unit).unwrap().unwrap().as_slice(), std::slice::from_ref(&(1..27)));
-        assert_eq!(sections(&unit[..20]).unwrap(), None);
-        assert!(sections(&[1, 0, 0]).is_err());
+    fn the_version_is_counted_modulo_32() {
+        let mut map = Pmt::parse(&pmt()).unwrap();
+        for version in [1, 2, 31, 0, 31] {
+            let before = map.head[2] >> 1 & 31;
+            map.add_to_version((version + 32 - before) & 31);
+            assert_eq!(map.head[2], 0xc1 | version << 1);
+        }
     }
 
     #[test]
