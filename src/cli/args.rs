@@ -2,7 +2,7 @@
 //!
 //! It is longer than 400 lines because every option is described where it is declared.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args as ArgsGroup, Parser, Subcommand, ValueEnum};
 
@@ -275,6 +275,18 @@ pub(super) struct KeyArgs {
     pub(super) account: AccountArgs,
     #[command(flatten)]
     pub(super) http: HttpArgs,
+}
+
+impl KeyArgs {
+    /// The files of keys and secrets.
+    pub(super) fn files(&self) -> Vec<&Path> {
+        let account = &self.account.password_file;
+        let http = [&self.http.cacert, &self.http.client_cert];
+        let secrets = [&self.basic_password_file, &self.bearer_file, &self.vendor_token_file, account];
+        let keys = [&self.key_file, &self.cpix, &self.signer_key_file];
+        let files = keys.into_iter().chain(secrets).chain(http).flatten().chain(&self.recipient_key);
+        files.map(PathBuf::as_path).collect()
+    }
 }
 
 /// How key servers are reached.

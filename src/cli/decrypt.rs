@@ -1,8 +1,10 @@
 //! `drm-pack decrypt`: the inverse of `pack`.
 
+use std::path::PathBuf;
+
 use crate::base::{Kid, Result, Secret};
 use crate::cpix;
-use crate::io::{FileStore, HttpClient, OutputDirectory, SystemRandom};
+use crate::io::{FileStore, HttpClient, SystemRandom};
 use crate::job::{DecryptJob, Env, decrypt};
 use crate::keys::{DevKeys, KeyFile};
 
@@ -11,20 +13,24 @@ use super::cpix::recipient_keys;
 use super::folder::presentations;
 use super::keys::{secret_bytes, secret_text};
 use super::output::{Progress, finish};
+use super::output_folder;
 use super::pack::{locate_below, overwrite};
 
 pub(super) fn run(args: &DecryptArgs) -> Result<()> {
     let keys = keys(args)?;
-    let output = OutputDirectory::begin(&args.out, overwrite(args.overwrite))?;
+    let root = args.root.as_deref();
+    let files = [&args.key_file, &args.cpix].into_iter().flatten().chain(&args.recipient_key);
+    let files: Vec<_> = files.map(PathBuf::as_path).collect();
+    let output = output_folder::begin(&args.out, overwrite(args.overwrite), &args.inputs, root, &files)?;
     let progress = Progress::new();
     let report = decrypt(
         &DecryptJob {
-            inputs: presentations(&args.inputs, args.root.as_deref())?,
+            inputs: presentations(&args.inputs, root)?,
             find_key: &|kid| Some(keys(kid)?.0),
             find_iv: &|kid| keys(kid)?.1,
         },
         &Env {
-            locate: &locate_below(args.root.as_deref()),
+            locate: &output_folder::apart(&args.out, root, locate_below(root)),
             output: &output.store() as &FileStore,
             keys: &DevKeys::new(""),
             http: &HttpClient::new()?,

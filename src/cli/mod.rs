@@ -15,6 +15,7 @@ mod key_url;
 mod keys;
 mod keys_command;
 mod output;
+mod output_folder;
 mod pack;
 mod plan;
 mod verify;
