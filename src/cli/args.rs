@@ -357,7 +357,7 @@ pub(super) struct DecryptArgs {
     #[arg(long, value_name = "DIR")]
     pub(super) out: PathBuf,
     /// Lines [LABEL=]KID:KEY[:IV] in hex, LABEL@PERIOD=… with --rotate-every, # comments; - is standard input
-    #[arg(long, value_name = "FILE", conflicts_with = "cpix", required_unless_present = "cpix")]
+    #[arg(long, value_name = "FILE", conflicts_with = "cpix", required_unless_present_any = ["cpix", "dev_keys"])]
     pub(super) key_file: Option<PathBuf>,
     /// Folder of the whole presentation, when manifests name files beside or above their own folder; the output has
     /// the folders below it [default: INPUT's folder]
@@ -369,6 +369,9 @@ pub(super) struct DecryptArgs {
     /// Private RSA key for an encrypted CPIX document, PKCS #8 as DER or PEM
     #[arg(long, value_name = "FILE", requires = "cpix")]
     pub(super) recipient_key: Vec<PathBuf>,
+    /// Keys and IVs derived offline from SEED, for tests and demonstrations only
+    #[arg(long, value_name = "SEED", conflicts_with_all = ["key_file", "cpix"])]
+    pub(super) dev_keys: Option<String>,
     /// Replace the output folder when the new one is whole
     #[arg(long)]
     pub(super) overwrite: bool,

@@ -12,9 +12,9 @@ use super::args::DecryptArgs;
 use super::cpix::recipient_keys;
 use super::folder::presentations;
 use super::keys::{secret_bytes, secret_text};
-use super::output::{Progress, finish};
+use super::output::{Progress, finish, note};
 use super::output_folder;
-use super::pack::{locate_below, overwrite};
+use super::pack::{DEV_KEYS_WARNING, locate_below, overwrite};
 
 pub(super) fn run(args: &DecryptArgs) -> Result<()> {
     let keys = keys(args)?;
@@ -47,6 +47,11 @@ pub(super) fn run(args: &DecryptArgs) -> Result<()> {
 type Keys = Box<dyn Fn(Kid) -> Option<(Secret<16>, Option<[u8; 16]>)> + Sync>;
 
 fn keys(args: &DecryptArgs) -> Result<Keys> {
+    if let Some(seed) = &args.dev_keys {
+        note(DEV_KEYS_WARNING);
+        let keys = DevKeys::new(seed);
+        return Ok(Box::new(move |kid| Some((keys.key(kid).ok()?, keys.iv(kid).ok()))));
+    }
     Ok(match (&args.key_file, &args.cpix) {
         (Some(path), _) => {
             let place = path.display().to_string();

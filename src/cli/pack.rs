@@ -15,10 +15,14 @@ use super::keys::{http_client, key_server};
 use super::output::{Progress, finish, key_warnings, note};
 use super::output_folder;
 
+/// What is said whenever keys come from a seed.
+pub(super) const DEV_KEYS_WARNING: &str =
+    "warning: --dev-keys derives keys from a seed that stands on the command line: for tests only";
+
 pub(super) fn run(args: &PackArgs) -> Result<()> {
     let (keys, limit) = key_server(&args.keys)?;
     if args.keys.dev_keys.is_some() {
-        note("warning: --dev-keys derives keys from a seed that stands on the command line: for tests only");
+        note(DEV_KEYS_WARNING);
     }
     let mut job = job(&args.inputs, &args.drm, &args.job, limit)?;
     let overwrite = overwrite(args.overwrite);
