@@ -102,7 +102,7 @@ impl<'a> KeyFiles<'a> {
                 return Err(Error::usage("one file for several keys").at(path.display()).hint("use {kid}"));
             }
             let place = output.place_of(path)?;
-            let folder = place.parent().unwrap_or(Path::new(""));
+            let folder = place.parent().unwrap_or_else(|| Path::new(""));
             fs::create_dir_all(folder)
                 .map_err(|error| Error::storage(error.to_string()).at(folder.display()))?;
             private_file(&place, key.expose())?;

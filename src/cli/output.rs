@@ -40,7 +40,8 @@ pub(super) fn private_file(path: &Path, bytes: &[u8]) -> Result<()> {
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     let written = written.and_then(|()| std::fs::rename(&beside, path));
     // Its name is to be on the disk as well.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let written = written.and_then(|()| std::fs::File::open(folder)?.sync_all());
     written.map_err(|error| {
         let _ = std::fs::remove_file(&beside);
