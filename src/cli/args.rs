@@ -2,7 +2,7 @@
 //!
 //! It is longer than 400 lines because every option is described where it is declared.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args as ArgsGroup, Parser, Subcommand, ValueEnum};
 
@@ -277,6 +277,18 @@ pub(super) struct KeyArgs {
     pub(super) http: HttpArgs,
 }
 
+impl KeyArgs {
+    /// The files of keys and secrets.
+    pub(super) fn files(&self) -> Vec<&Path> {
+        let account = &self.account.password_file;
+        let http = [&self.http.cacert, &self.http.client_cert];
+        let secrets = [&self.basic_password_file, &self.bearer_file, &self.vendor_token_file, account];
+        let keys = [&self.key_file, &self.cpix, &self.signer_key_file];
+        let files = keys.into_iter().chain(secrets).chain(http).flatten().chain(&self.recipient_key);
+        files.map(PathBuf::as_path).collect()
+    }
+}
+
 /// How key servers are reached.
 #[derive(ArgsGroup, Debug)]
 #[command(next_help_heading = "Connection to key servers")]
@@ -345,7 +357,7 @@ pub(super) struct DecryptArgs {
     #[arg(long, value_name = "DIR")]
     pub(super) out: PathBuf,
     /// Lines [LABEL=]KID:KEY[:IV] in hex, LABEL@PERIOD=… with --rotate-every, # comments; - is standard input
-    #[arg(long, value_name = "FILE", conflicts_with = "cpix", required_unless_present = "cpix")]
+    #[arg(long, value_name = "FILE", conflicts_with = "cpix", required_unless_present_any = ["cpix", "dev_keys"])]
     pub(super) key_file: Option<PathBuf>,
     /// Folder of the whole presentation, when manifests name files beside or above their own folder; the output has
     /// the folders below it [default: INPUT's folder]
@@ -357,6 +369,9 @@ pub(super) struct DecryptArgs {
     /// Private RSA key for an encrypted CPIX document, PKCS #8 as DER or PEM
     #[arg(long, value_name = "FILE", requires = "cpix")]
     pub(super) recipient_key: Vec<PathBuf>,
+    /// Keys and IVs derived offline from SEED, for tests and demonstrations only
+    #[arg(long, value_name = "SEED", conflicts_with_all = ["key_file", "cpix"])]
+    pub(super) dev_keys: Option<String>,
     /// Replace the output folder when the new one is whole
     #[arg(long)]
     pub(super) overwrite: bool,

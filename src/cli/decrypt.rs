@@ -1,8 +1,10 @@
 //! `drm-pack decrypt`: the inverse of `pack`.
 
+use std::path::PathBuf;
+
 use crate::base::{Kid, Result, Secret};
 use crate::cpix;
-use crate::io::{FileStore, HttpClient, OutputDirectory, SystemRandom};
+use crate::io::{FileStore, HttpClient, SystemRandom};
 use crate::job::{DecryptJob, Env, decrypt};
 use crate::keys::{DevKeys, KeyFile};
 
@@ -10,22 +12,26 @@ use super::args::DecryptArgs;
 use super::cpix::recipient_keys;
 use super::folder::presentations;
 use super::keys::{secret_bytes, secret_text};
-use super::output::{Progress, finish};
-use super::pack::{locate_below, overwrite};
+use super::output::{Progress, finish, note};
+use super::output_folder;
+use super::pack::{DEV_KEYS_WARNING, locate_below, overwrite};
 
 pub(super) fn run(args: &DecryptArgs) -> Result<()> {
     let (keys, only) = keys(args)?;
-    let output = OutputDirectory::begin(&args.out, overwrite(args.overwrite))?;
+    let root = args.root.as_deref();
+    let files = [&args.key_file, &args.cpix].into_iter().flatten().chain(&args.recipient_key);
+    let files: Vec<_> = files.map(PathBuf::as_path).collect();
+    let output = output_folder::begin(&args.out, overwrite(args.overwrite), &args.inputs, root, &files)?;
     let progress = Progress::new();
     let report = decrypt(
         &DecryptJob {
-            inputs: presentations(&args.inputs, args.root.as_deref())?,
+            inputs: presentations(&args.inputs, root)?,
             find_key: &|kid| Some(keys(kid)?.0),
             find_iv: &|kid| keys(kid)?.1,
             only,
         },
         &Env {
-            locate: &locate_below(args.root.as_deref()),
+            locate: &output_folder::apart(&args.out, root, locate_below(root)),
             output: &output.store() as &FileStore,
             keys: &DevKeys::new(""),
             http: &HttpClient::new()?,
@@ -43,6 +49,11 @@ type FindKeyAndIv = Box<dyn Fn(Kid) -> Option<(Secret<16>, Option<[u8; 16]>)> + 
 
 /// Keys, and the id of the only one if there is no other.
 fn keys(args: &DecryptArgs) -> Result<(FindKeyAndIv, Option<Kid>)> {
+    if let Some(seed) = &args.dev_keys {
+        note(DEV_KEYS_WARNING);
+        let keys = DevKeys::new(seed);
+        return Ok((Box::new(move |kid| Some((keys.key(kid).ok()?, keys.iv(kid).ok()))), None));
+    }
     Ok(match (&args.key_file, &args.cpix) {
         (Some(path), _) => {
             let place = path.display().to_string();

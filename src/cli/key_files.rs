@@ -1,31 +1,39 @@
 //! Keys that a job used, kept for what comes after it: files of 16 bytes for players, RFC 8216bis §5.3.
 
-use std::fs::File;
-use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::collections::HashSet;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use crate::base::env::Http;
-use crate::base::{Error, Result};
-use crate::cpix::Document;
+use crate::base::{Error, Result, Secret};
+use crate::cpix::{ContentKey, Document};
 use crate::drm::template::{self, UriValues};
-use crate::io::Overwrite;
+use crate::io::{OutputDirectory, Overwrite};
 use crate::job::{Job, Report};
 use crate::keys::KeyServer;
+
+use super::output::private_file;
 
 /// A key server whose last answer is kept.
 pub(super) struct Remember<'a> {
     pub(super) server: &'a dyn KeyServer,
+    /// Where the keys are to be written: a conflict is found when they come, before any media is.
+    files: Option<&'a KeyFiles<'a>>,
     document: Mutex<Option<Document>>,
 }
 
 impl<'a> Remember<'a> {
     pub(super) fn new(server: &'a dyn KeyServer) -> Self {
-        Self { server, document: Mutex::new(None) }
+        Self { server, files: None, document: Mutex::new(None) }
     }
 
-    /// The last answer; an empty document when there was none.
+    pub(super) fn checked_by(self, files: Option<&'a KeyFiles<'a>>) -> Self {
+        Self { files, ..self }
+    }
+
+    /// The last answer, under the content id that was asked for; an empty document when there was none.
     pub(super) fn into_document(self) -> Document {
         self.document.into_inner().ok().flatten().unwrap_or_default()
     }
@@ -33,9 +41,12 @@ impl<'a> Remember<'a> {
 
 impl KeyServer for Remember<'_> {
     fn exchange(&self, http: &dyn Http, request: Document) -> Result<Document> {
+        let content_id = request.content_id.clone();
         let answer = self.server.exchange(http, request)?;
+        let kept = Document { content_id, ..answer.clone() };
+        self.files.map_or(Ok(()), |files| files.check(&kept))?;
         if let Ok(mut document) = self.document.lock() {
-            *document = Some(answer.clone());
+            *document = Some(kept);
         }
         Ok(answer)
     }
@@ -44,12 +55,12 @@ impl KeyServer for Remember<'_> {
 /// Where the keys of whole segments are written.
 pub(super) struct KeyFiles<'a> {
     template: &'a str,
-    content_id: String,
+    overwrite: Overwrite,
 }
 
 impl<'a> KeyFiles<'a> {
     /// Files of this path, `{kid}` replaced. Players find a key by the file's name unless the job says how.
-    pub(super) fn at(template: &'a str, job: &mut Job) -> Result<Self> {
+    pub(super) fn at(template: &'a str, overwrite: Overwrite, job: &mut Job) -> Result<Self> {
         template::check(template)?;
         let name = Path::new(template).file_name().and_then(|name| name.to_str());
         let name = name.ok_or_else(|| Error::usage(format!("{template} names no file")))?;
@@ -57,31 +68,62 @@ impl<'a> KeyFiles<'a> {
             return Err(Error::usage("{track} or {iv} in the path of a key file").hint("use {kid}"));
         }
         job.key_uri.get_or_insert_with(|| name.to_owned());
-        Ok(Self { template, content_id: job.resource_id.clone().unwrap_or_default() })
+        Ok(Self { template, overwrite })
+    }
+
+    /// A file that is there must hold one of the keys that may be written to it.
+    fn check(&self, document: &Document) -> Result<()> {
+        if self.overwrite == Overwrite::Replace {
+            return Ok(());
+        }
+        let files = self.files(document, |key| key.value.is_some())?;
+        for (path, _) in &files {
+            let failed = |error: std::io::Error| Error::storage(error.to_string()).at(path.display());
+            let length = match fs::metadata(path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                found => found.map_err(failed)?.len(),
+            };
+            let found = if length == 16 { fs::read(path).map_err(failed)? } else { Vec::new() };
+            if !files.iter().any(|(other, key)| other == path && key.expose().as_slice() == found) {
+                return Err(Error::usage("the key file is there already, with another content")
+                    .at(path.display())
+                    .hint("choose another path, or say --overwrite"));
+            }
+        }
+        Ok(())
     }
 
     /// Writes each key that the job used; only its owner may read it.
-    pub(super) fn write(&self, document: &Document, report: &Report, overwrite: Overwrite) -> Result<()> {
-        let is_used = |kid: &str| report.tracks.iter().any(|track| track.kids.iter().any(|used| used == kid));
-        for key in document.content_keys.iter().filter(|key| is_used(&key.kid.to_string())) {
-            let values = UriValues { kid: key.kid, iv: None, content_id: &self.content_id, track: "" };
-            let path = template::expand(self.template, &values)?;
-            let value =
-                key.value.as_ref().ok_or_else(|| Error::keys(format!("no value for key {}", key.kid)))?;
-            let failed = |error: std::io::Error| match error.kind() {
-                ErrorKind::AlreadyExists => Error::usage("the key file is there already")
-                    .at(path.clone())
-                    .hint("choose another path, or say --overwrite"),
-                _ => Error::storage(error.to_string()).at(path.clone()),
-            };
-            let mut options = File::options();
-            match overwrite {
-                Overwrite::Refuse => options.create_new(true),
-                Overwrite::Replace => options.create(true).truncate(true),
-            };
-            let mut file = options.write(true).mode(0o600).open(&path).map_err(failed)?;
-            file.write_all(value.expose()).and_then(|()| file.sync_all()).map_err(failed)?;
+    pub(super) fn write(&self, document: &Document, report: &Report, output: &OutputDirectory) -> Result<()> {
+        let used: HashSet<_> = report.tracks.iter().flat_map(|track| track.kids.iter().cloned()).collect();
+        let files = self.files(document, |key| used.contains(&key.kid.to_string()))?;
+        for (index, (path, key)) in files.iter().enumerate() {
+            if files.iter().skip(index + 1).any(|(other, _)| other == path) {
+                return Err(Error::usage("one file for several keys").at(path.display()).hint("use {kid}"));
+            }
+            let place = output.place_of(path)?;
+            let folder = place.parent().unwrap_or_else(|| Path::new(""));
+            fs::create_dir_all(folder)
+                .map_err(|error| Error::storage(error.to_string()).at(folder.display()))?;
+            private_file(&place, key.expose())?;
         }
         Ok(())
+    }
+
+    /// These keys and their paths.
+    fn files<'d>(
+        &self,
+        document: &'d Document,
+        is_wanted: impl Fn(&ContentKey) -> bool,
+    ) -> Result<Vec<(PathBuf, &'d Secret<16>)>> {
+        let content_id = document.content_id.as_deref().unwrap_or_default();
+        let keys = document.content_keys.iter().filter(|key| is_wanted(key));
+        keys.map(|key| {
+            let values = UriValues { kid: key.kid, iv: None, content_id, track: "" };
+            let value = key.value.as_ref();
+            let value = value.ok_or_else(|| Error::keys(format!("no value for key {}", key.kid)))?;
+            Ok((template::expand(self.template, &values)?.into(), value))
+        })
+        .collect()
     }
 }

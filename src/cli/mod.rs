@@ -1,6 +1,7 @@
 //! The command: arguments become a job, a report becomes text; nothing else is done here.
 
 mod args;
+mod call;
 mod check;
 mod cpix;
 mod decrypt;
@@ -15,21 +16,23 @@ mod key_url;
 mod keys;
 mod keys_command;
 mod output;
+mod output_folder;
 mod pack;
 mod plan;
 mod verify;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::base::Result;
 
-use args::{Args, Command};
+use args::Command;
 
 /// Runs the command with the arguments of the process; the exit code says who must act.
 pub fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match call::read() {
+        Ok(args) => args,
+        Err(code) => return code,
+    };
     let json = args.command.wants_json();
     match run(args.command) {
         Ok(()) => ExitCode::SUCCESS,

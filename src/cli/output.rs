@@ -30,6 +30,8 @@ pub(super) fn private_file(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".part");
     let beside = path.with_file_name(name);
+    // What a job left that was cut off.
+    let _ = std::fs::remove_file(&beside);
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -37,6 +39,10 @@ pub(super) fn private_file(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = options.open(&beside).map_err(failed)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     let written = written.and_then(|()| std::fs::rename(&beside, path));
+    // Its name is to be on the disk as well.
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let written = written.and_then(|()| std::fs::File::open(folder)?.sync_all());
     written.map_err(|error| {
         let _ = std::fs::remove_file(&beside);
         failed(error)

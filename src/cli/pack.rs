@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::base::env::Store;
 use crate::base::{Error, Result};
-use crate::io::{FileStore, OutputDirectory, Overwrite, SystemRandom};
+use crate::io::{FileStore, Overwrite, SystemRandom};
 use crate::job::{Env, Format, Job, Layout, run as run_job};
 use crate::package::Preset;
 
@@ -13,26 +13,34 @@ use super::folder::presentations;
 use super::key_files::{KeyFiles, Remember};
 use super::keys::{http_client, key_server};
 use super::output::{Progress, finish, key_warnings, note};
+use super::output_folder;
+
+/// What is said whenever keys come from a seed.
+pub(super) const DEV_KEYS_WARNING: &str =
+    "warning: --dev-keys derives keys from a seed that stands on the command line: for tests only";
 
 pub(super) fn run(args: &PackArgs) -> Result<()> {
     let (keys, limit) = key_server(&args.keys)?;
     if args.keys.dev_keys.is_some() {
-        note("warning: --dev-keys derives keys from a seed that stands on the command line: for tests only");
+        note(DEV_KEYS_WARNING);
     }
     let mut job = job(&args.inputs, &args.drm, &args.job, limit)?;
-    let key_file = args.write_key_file.as_deref().map(|path| KeyFiles::at(path, &mut job)).transpose()?;
+    let overwrite = overwrite(args.overwrite);
+    let key_file = args.write_key_file.as_deref();
+    let key_file = key_file.map(|path| KeyFiles::at(path, overwrite, &mut job)).transpose()?;
     if job.resource_id.is_none() && (args.keys.drmtoday || args.keys.key_server_url.is_some()) {
         note(
             "warning: no --resource-id: the input's name serves, and titles of one name would share their keys",
         );
     }
-    let output = OutputDirectory::begin(&args.out, overwrite(args.overwrite))?;
+    let root = args.job.root.as_deref();
+    let output = output_folder::begin(&args.out, overwrite, &args.inputs, root, &args.keys.files())?;
     let progress = Progress::new();
-    let keys = Remember::new(keys.as_ref());
+    let keys = Remember::new(keys.as_ref()).checked_by(key_file.as_ref());
     let report = run_job(
         &job,
         &Env {
-            locate: &locate_below(args.job.root.as_deref()),
+            locate: &output_folder::apart(&args.out, root, locate_below(root)),
             output: &output.store(),
             keys: &keys,
             http: &http_client(&args.keys.http)?,
@@ -42,10 +50,11 @@ pub(super) fn run(args: &PackArgs) -> Result<()> {
     );
     key_warnings(keys.server);
     let report = report?;
-    output.publish()?;
-    if let Some(files) = key_file {
-        files.write(&keys.into_document(), &report, overwrite(args.overwrite))?;
+    // Before the output is there: with keys from a server, nobody might ever decrypt it otherwise.
+    if let Some(files) = &key_file {
+        files.write(&keys.into_document(), &report, &output)?;
     }
+    output.publish()?;
     finish(&report, &args.out, args.json);
     Ok(())
 }

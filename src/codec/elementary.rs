@@ -56,6 +56,18 @@ pub struct StreamFacts {
 }
 
 impl Elementary {
+    /// The codec whose frame of audio begins with `bytes`.
+    pub fn of_audio(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            // ETSI TS 102 366 §E.1.3.1.6: bsid tells both apart.
+            [0x0b, 0x77, _, _, _, bsid, ..] if bsid >> 3 <= 10 => Some(Self::Ac3),
+            [0x0b, 0x77, ..] => Some(Self::Eac3),
+            // The layer of ADTS is 0.
+            [0xff, second, ..] if second & 0xf6 == 0xf0 => Some(Self::Aac),
+            _ => None,
+        }
+    }
+
     /// Its name for people.
     pub fn name(self) -> &'static str {
         match self {

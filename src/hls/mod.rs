@@ -8,6 +8,7 @@
 mod attributes;
 mod byte_range;
 mod define;
+pub mod id3;
 mod key;
 mod line;
 pub mod media;

@@ -7,6 +7,7 @@ mod boxes;
 mod codec_boxes;
 mod cpix;
 mod node;
+mod packed_audio;
 mod playlist;
 pub mod presentation;
 mod pssh;
@@ -14,6 +15,7 @@ mod sample_boxes;
 mod samples;
 mod tree;
 mod ts;
+mod ts_program;
 mod xml;
 
 pub use node::{Node, Value, text};
@@ -59,6 +61,9 @@ pub fn inspect(source: &dyn Source, samples: Samples) -> Result<Inspected> {
     if tree::is_boxes(&head) {
         return Ok(tree::describe(source, samples));
     }
+    if packed_audio::is_packed_audio(&head) {
+        return packed_audio::describe(source);
+    }
     if source.len() > MAX_DOCUMENT_BYTES {
         return Err(Error::unsupported(format!(
             "a document of {} bytes, at most {MAX_DOCUMENT_BYTES} are read",
@@ -78,7 +83,7 @@ pub fn inspect(source: &dyn Source, samples: Samples) -> Result<Inspected> {
 
 fn unknown() -> Error {
     Error::unsupported("no format that is known").hint(
-        "boxes, playlists, MPDs, CPIX documents, transport streams, DRM data and their base64 or hex are",
+        "boxes, playlists, MPDs, CPIX documents, transport streams, packed audio, DRM data and their base64 or hex are",
     )
 }
 

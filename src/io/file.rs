@@ -1,4 +1,4 @@
-//! A folder of the file system as a store, and output that appears whole or not at all.
+//! A folder of the file system as a store; its files appear whole or not at all.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -34,6 +34,11 @@ impl FileStore {
     /// The files below `root`; an empty path is the working directory.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into(), durability: Durability::Commit }
+    }
+
+    /// The files of a folder that has its name only when all of them are on the disk.
+    pub(super) fn unpublished(root: PathBuf) -> Self {
+        Self { root, durability: Durability::Publish }
     }
 
     /// The store of the folder that holds the file `path`, and the file's name in it.
@@ -234,119 +239,6 @@ impl Drop for FileSink {
     }
 }
 
-/// What to do with a folder that is there already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Overwrite {
-    /// Refuse it unless it is empty.
-    Refuse,
-    /// Replace it when the new one is whole.
-    Replace,
-}
-
-/// A folder that appears under its name only when it is whole.
-#[derive(Debug)]
-pub struct OutputDirectory {
-    path: PathBuf,
-    partial: PathBuf,
-    overwrite: Overwrite,
-}
-
-impl OutputDirectory {
-    /// Begins a folder beside `path`.
-    ///
-    /// # Errors
-    /// When `path` is not empty and must not be replaced, or the folder cannot be made.
-    pub fn begin(path: &Path, overwrite: Overwrite) -> Result<Self> {
-        let name = path.file_name().and_then(|name| name.to_str());
-        let name = name.ok_or_else(|| Error::usage(format!("{} names no folder", path.display())))?;
-        let partial = path.with_file_name(format!(".{name}.partial"));
-        let this = Self { path: path.to_owned(), partial, overwrite };
-        this.check_empty()?;
-        this.make().map_err(|error| Error::storage(error.to_string()).at(this.partial.display()))?;
-        Ok(this)
-    }
-
-    fn check_empty(&self) -> Result<()> {
-        if self.overwrite == Overwrite::Replace {
-            return Ok(());
-        }
-        let taken = match fs::read_dir(&self.path) {
-            Ok(mut entries) => entries.next().is_some(),
-            Err(error) => error.kind() != ErrorKind::NotFound,
-        };
-        if taken {
-            return Err(Error::usage("the output folder is there and not empty")
-                .at(self.path.display())
-                .hint("choose another --out, or say --overwrite"));
-        }
-        Ok(())
-    }
-
-    fn make(&self) -> std::io::Result<()> {
-        if self.partial.exists() {
-            fs::remove_dir_all(&self.partial)?;
-        }
-        fs::create_dir_all(&self.partial)
-    }
-
-    /// The store to write to.
-    pub fn store(&self) -> FileStore {
-        FileStore { root: self.partial.clone(), durability: Durability::Publish }
-    }
-
-    /// Gives the folder its name, once everything in it is on the disk.
-    ///
-    /// # Errors
-    /// [`Kind::Storage`](crate::base::Kind::Storage); what was there before is then still there.
-    pub fn publish(self) -> Result<()> {
-        self.check_empty()?;
-        let published = sync_folder(&self.partial).and_then(|()| self.exchange());
-        published.map_err(|error| Error::storage(error.to_string()).at(self.path.display()))
-    }
-
-    fn exchange(&self) -> std::io::Result<()> {
-        let old = self.partial.with_extension("replaced");
-        let replaces = self.path.exists();
-        if replaces {
-            fs::rename(&self.path, &old)?;
-        }
-        if let Err(error) = fs::rename(&self.partial, &self.path) {
-            if replaces {
-                fs::rename(&old, &self.path)?;
-            }
-            return Err(error);
-        }
-        if replaces {
-            if old.is_dir() { fs::remove_dir_all(&old)? } else { fs::remove_file(&old)? }
-        }
-        Ok(())
-    }
-}
-
-/// Brings everything in a folder to the disk: one call for its whole file system costs a hundredth of one for each
-/// of ten thousand files.
-#[cfg(target_os = "linux")]
-fn sync_folder(folder: &Path) -> std::io::Result<()> {
-    Ok(rustix::fs::syncfs(File::open(folder)?)?)
-}
-
-/// The same, file by file.
-#[cfg(not(target_os = "linux"))]
-fn sync_folder(folder: &Path) -> std::io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() { sync_folder(&path)? } else { File::open(path)?.sync_all()? }
-    }
-    File::open(folder)?.sync_all()
-}
-
-impl Drop for OutputDirectory {
-    fn drop(&mut self) {
-        // After `publish` there is nothing to remove; before it, what is there is not whole.
-        let _ = fs::remove_dir_all(&self.partial);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -366,24 +258,6 @@ mod tests {
         store.open("a/b.mp4").unwrap().read_at(1, &mut bytes).unwrap();
         assert_eq!(&bytes, b"1xy4");
         drop(store.create("c").unwrap());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn a_folder_is_seen_when_it_is_published() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("out");
-        let write = |overwrite| {
-            let output = OutputDirectory::begin(&path, overwrite)?;
-            output.store().create("x").and_then(Sink::commit)?;
-            assert_eq!(path.join("x").exists(), overwrite == Overwrite::Replace);
-            output.publish()
-        };
-        write(Overwrite::Refuse).unwrap();
-        assert!(write(Overwrite::Refuse).is_err());
-        write(Overwrite::Replace).unwrap();
-        drop(OutputDirectory::begin(&path, Overwrite::Replace).unwrap());
-        assert!(path.join("x").exists());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

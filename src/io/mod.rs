@@ -3,9 +3,11 @@
 pub mod file;
 #[cfg(feature = "cli")]
 pub mod http;
+pub mod output;
 pub mod random;
 
-pub use file::{FileStore, OutputDirectory, Overwrite};
+pub use file::FileStore;
 #[cfg(feature = "cli")]
 pub use http::{HttpClient, HttpOptions, Phase};
+pub use output::{OutputDirectory, Overwrite};
 pub use random::SystemRandom;

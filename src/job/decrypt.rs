@@ -15,6 +15,7 @@ use super::env::{Env, Event};
 use super::files::{ProtectedPackage, copy};
 use super::line_keys::LineKeys;
 use super::manifests::{Input, manifest_kinds};
+use super::mp4::other_format;
 use super::package::{Expect, Package, Rendition};
 use super::report::{OutputReport, Report};
 use super::whole_segments_decrypt;
@@ -57,7 +58,7 @@ pub fn decrypt(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<Report> {
             let source = store.open(&name)?;
             let mut sink = env.output.create(&name)?;
             rewrite(source.as_ref(), sink.as_mut(), &[], &mut Decrypt::new(source.as_ref(), job.find_key))
-                .map_err(|error| error.at(input))?;
+                .map_err(|error| other_format(source.as_ref(), error).at(input))?;
             report.outputs.push(OutputReport::new(&name, &sink.commit()?));
         }
     }

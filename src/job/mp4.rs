@@ -9,8 +9,8 @@ use crate::isobmff::file::{BoxHeader, moov};
 use crate::isobmff::samples::{Sample, samples};
 use crate::isobmff::track::{trak, trexes};
 use crate::package::{
-    Boundaries, Cmaf, KeyRule, MediaTrack, Phase, Plan, ProtectedTrack, SampleGroups, Segments, Substream,
-    UnknownVideo, WrittenSegment, media_tracks_with,
+    Boundaries, Cmaf, KeyRule, MediaTrack, Phase, Plan, ProtectedTrack, SampleGroups, SegmentKind, Segments,
+    Substream, UnknownVideo, WrittenSegment, media_tracks_with,
 };
 
 use super::env::{Env, Event, Locate};
@@ -21,6 +21,9 @@ use super::plan::Outline;
 use super::report::{KeyRotation, Report};
 use super::rules::{Job, Layout, Rules};
 use super::run::plan;
+
+/// How a file of Matroska or WebM begins: RFC 8794 §11.2.1.
+const EBML: [u8; 4] = [0x1a, 0x45, 0xdf, 0xa3];
 
 /// An input file.
 struct Mp4File {
@@ -113,10 +116,25 @@ fn open(input: &str, job: &Job, locate: &Locate<'_>) -> Result<Mp4File> {
     let (store, name) = locate(input)?;
     let source = store.open(&name)?;
     let at = |error: Error| error.at(input);
-    let moov = moov(source.as_ref()).map_err(at)?;
+    let moov = moov(source.as_ref()).map_err(|error| other_format(source.as_ref(), error)).map_err(at)?;
     let unknown = if job.allow_full_sample { UnknownVideo::FullSample } else { UnknownVideo::Refused };
     let tracks = media_tracks_with(&moov, unknown).map_err(at)?;
     Ok(Mp4File { name: input.to_owned(), trexes: trexes(&moov).map_err(at)?, source, moov, tracks })
+}
+
+/// What is wrong with a file that was to be MP4: that it is of another format, if it can be told.
+pub(super) fn other_format(source: &dyn Source, error: Error) -> Error {
+    let mut start = [0; 4];
+    if source.read_at(0, &mut start).is_ok() && start == EBML {
+        return Error::unsupported("Matroska or WebM, an MP4 file expected").hint("repackage it as MP4");
+    }
+    let found = match SegmentKind::of(source) {
+        Ok(SegmentKind::Ts) => "an MPEG transport stream",
+        Ok(SegmentKind::PackedAudio(_) | SegmentKind::MpegAudio) => "packed audio",
+        Ok(SegmentKind::WebVtt) => "WebVTT",
+        _ => return error,
+    };
+    Error::input(format!("{found}, an MP4 file expected")).hint("give the playlist that names it")
 }
 
 /// The tracks in the order of their ids: pictures, sound, text. What no player shows is left out, and said.

@@ -18,10 +18,8 @@ use super::manifests::manifest_kind;
 
 /// The word of `--drm` for whole segments in AES-128.
 pub(super) const WHOLE_SEGMENTS: &str = "simpleaes";
-
 /// Longest resource id, in characters.
 const MAX_RESOURCE_ID: usize = 128;
-
 /// Longest clear lead, in seconds: an hour.
 const MAX_CLEAR_LEAD: f64 = 3600.0;
 
@@ -139,7 +137,7 @@ impl Rules {
     /// Checks everything that can be known before the input is read. `package` has the kinds of manifest
     /// that the inputs are, none for MP4 files.
     pub(super) fn check(job: &Job, package: &[ManifestKind]) -> Result<Self> {
-        let systems = drm::parse_list(&job.drm)?;
+        let systems = systems(&job.drm)?;
         let scheme = scheme(job.scheme.as_deref(), &systems)?;
         let vector = vector(job)?;
         if job.key_uri.is_some() || job.encrypt_init {
@@ -271,6 +269,14 @@ impl WholeRules {
         let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         self.schedule.phase(number, milliseconds, 1000)
     }
+}
+
+/// The systems of a list; whole segments are no system, and have none beside them.
+fn systems(list: &str) -> Result<Vec<&'static dyn System>> {
+    if list.split(['+', ',']).any(|name| name.trim() == WHOLE_SEGMENTS) {
+        return Err(Error::usage(format!("--drm {list}: {WHOLE_SEGMENTS} stands alone")));
+    }
+    drm::parse_list(list).map_err(|error| error.hint(format!("or {WHOLE_SEGMENTS} alone, for AES-128")))
 }
 
 /// More substreams than the vendor takes are an error.

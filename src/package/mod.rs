@@ -4,7 +4,6 @@ mod assignment;
 mod auxiliary;
 mod cmaf;
 mod decrypt;
-mod id3;
 mod key_change;
 mod media_data;
 mod offsets;

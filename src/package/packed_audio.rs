@@ -4,15 +4,13 @@
 use crate::base::env::{Sink, Source};
 use crate::base::{Error, Result};
 use crate::codec::{Elementary, StreamFacts};
+use crate::hls::id3;
 use crate::protect::{Operation, SampleAes, audio_setup_information};
 
-use super::id3;
 use super::offsets::OffsetMap;
 use super::protect::Totals;
 use super::segment_kind::{MAX_ID3_BYTES, SegmentKind, audio_position};
 
-/// Owner of the private frame with the audio setup information.
-const AUDIO_DESCRIPTION: &str = "com.apple.streaming.audioDescription";
 /// Bytes in memory at a time: more than a frame of any codec, or a tag between frames.
 const WINDOW_BYTES: usize = MAX_ID3_BYTES;
 
@@ -114,17 +112,19 @@ fn leading_tag(
     let length = id3::tag_bytes(&window).unwrap_or(0);
     let tag = window.get(..length).ok_or_else(|| Error::input("the ID3 tag is cut off"))?;
     let at = |e: Error| e.at("ID3 tag");
-    let found = if tag.is_empty() { None } else { id3::private_frame(tag, AUDIO_DESCRIPTION).map_err(at)? };
+    let found =
+        if tag.is_empty() { None } else { id3::private_frame(tag, id3::AUDIO_DESCRIPTION).map_err(at)? };
     let tag = match (operation, found) {
         (Operation::Encrypt, Some(_)) => {
             return Err(Error::input(format!(
-                "a private frame of {AUDIO_DESCRIPTION}: the segment is encrypted already"
+                "a private frame of {}: the segment is encrypted already",
+                id3::AUDIO_DESCRIPTION
             ))
             .hint("give the clear segments"));
         }
         (Operation::Encrypt, None) => {
             let information = audio_setup_information(elementary, &facts.setup_data)?;
-            id3::with_private_frame(tag, AUDIO_DESCRIPTION, &information).map_err(at)?
+            id3::with_private_frame(tag, id3::AUDIO_DESCRIPTION, &information).map_err(at)?
         }
         (Operation::Decrypt, Some(frame)) => id3::without_frame(tag, &frame).map_err(at)?,
         (Operation::Decrypt, None) => tag.to_vec(),

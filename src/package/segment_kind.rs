@@ -3,8 +3,7 @@
 use crate::base::env::Source;
 use crate::base::{Error, Result};
 use crate::codec::Elementary;
-
-use super::id3;
+use crate::hls::id3;
 
 /// Most bytes of an ID3 tag before packed audio: time stamps and metadata, not pictures of any size.
 pub(super) const MAX_ID3_BYTES: usize = 1 << 20;
@@ -55,11 +54,11 @@ impl SegmentKind {
     /// The kind of a segment that begins with these bytes, ID3 tags passed over.
     fn of_start(bytes: &[u8]) -> Self {
         let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        if let Some(elementary) = Elementary::of_audio(bytes) {
+            return Self::PackedAudio(elementary);
+        }
         match bytes {
-            [0x0b, 0x77, _, _, _, bsid, ..] if bsid >> 3 <= 10 => Self::PackedAudio(Elementary::Ac3),
-            [0x0b, 0x77, ..] => Self::PackedAudio(Elementary::Eac3),
-            // The layer of ADTS is 0, that of MPEG audio is not.
-            [0xff, second, ..] if second & 0xf6 == 0xf0 => Self::PackedAudio(Elementary::Aac),
+            // The layer is not 0, which is that of ADTS.
             [0xff, second, ..] if second & 0xe0 == 0xe0 => Self::MpegAudio,
             [_, _, _, _, b'f' | b's' | b'm' | b'e' | b'p', _, _, _, ..] if is_box(bytes) => Self::Fmp4,
             [0x1a, 0x45, 0xdf, 0xa3, ..] => Self::Matroska,

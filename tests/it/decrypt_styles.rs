@@ -476,3 +476,28 @@ fn progressive_files_of_ffmpeg_with_moov_at_either_end() {
         assert!(frames(&out) == frames(&fs::read(&source).unwrap()), "{flags}");
     }
 }
+
+#[test]
+fn keys_of_a_seed_open_what_they_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |words: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_drm-pack"));
+        let output: Output = command.current_dir(folder.path()).args(words.split(' ')).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let clip = root().join("fixtures/clip");
+    for (input, drm) in [("hls-ts/index.m3u8", "fairplay"), ("dash/manifest.mpd", "widevine")] {
+        let (path, name) = (clip.join(input), input.rsplit('/').next().unwrap());
+        let pack = format!("pack {} --out {drm} --drm {drm} --dev-keys seed", path.display());
+        assert_eq!(run(&pack).0, Some(0));
+        let decrypt = format!("decrypt {drm}/{name} --out {drm}-back --dev-keys");
+        let (code, error) = run(&format!("{decrypt} seed"));
+        assert_eq!(code, Some(0), "{error}");
+        assert!(error.contains("for tests only"), "{error}");
+        let media = if drm == "fairplay" { "0.ts" } else { "0/1.m4s" };
+        let back = fs::read(folder.path().join(format!("{drm}-back")).join(media)).unwrap();
+        assert!(back == fs::read(path.parent().unwrap().join(media)).unwrap(), "{media}");
+    }
+    let both = run("decrypt x --out y --dev-keys seed --key-file k");
+    assert!(both.0 == Some(2) && both.1.contains("cannot be used with"), "{both:?}");
+}

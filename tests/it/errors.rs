@@ -217,3 +217,71 @@ fn json_errors_have_kind_and_message() {
     assert!(error["error"]["message"].as_str().unwrap().contains("gone.mpd"));
     assert_eq!(output.status.code(), Some(3));
 }
+
+#[test]
+fn calls_that_cannot_be_read_are_one_line_and_json_as_well() {
+    let call = |line: &str| {
+        let words: Vec<_> = line.split(' ').map(str::to_owned).collect();
+        let output = drm_pack(&words[0], &words[1..]);
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    for (line, says, help) in [
+        ("pack in.mpd --no-such", "unexpected argument '--no-such' found", "drm-pack pack --help"),
+        ("pack in.mpd --drm widevine", "not provided: --out <DIR>", "drm-pack pack --help"),
+        ("pack x --out o --drm w --preset preset7", "[possible values: preset0, preset1]", "pack --help"),
+        ("pack x --out o --drm w --preset preset7", "a similar value exists: 'preset", "pack --help"),
+        ("cpix convert x", "--to <V>", "drm-pack cpix convert --help"),
+        ("pak in.mpd", "unrecognized subcommand 'pak'", "drm-pack --help"),
+        ("decrypt in.mpd --out o", "--key-file <FILE>", "drm-pack decrypt --help"),
+    ] {
+        let (code, out, error) = call(line);
+        assert_eq!((code, out.as_str(), error.lines().count()), (Some(2), "", 1), "{error}");
+        assert!(error.starts_with("drm-pack: ") && error.contains(says), "{line}: {error}");
+        assert!(error.trim_end().ends_with(&format!("{help} says more")), "{line}: {error}");
+        let (code, out, error) = call(&format!("{line} --json"));
+        let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!((code, &json["error"]["kind"]), (Some(2), &"usage".into()));
+        assert_eq!(error, format!("drm-pack: {}\n", json["error"]["message"].as_str().unwrap()));
+    }
+    let (code, help, error) = call("pack --help");
+    assert_eq!((code, error.as_str()), (Some(0), ""));
+    assert!(help.contains("Usage: drm-pack pack") && help.lines().count() > 40);
+    let (code, version, _) = call("--version");
+    assert_eq!((code, version), (Some(0), format!("drm-pack {}\n", env!("CARGO_PKG_VERSION"))));
+}
+
+#[test]
+fn what_is_no_mp4_file_is_called_by_its_name() {
+    let broken = Broken::copy_of("hls-ts").edit("0.ts", |bytes| bytes.truncate(1880));
+    fs::write(broken.path("a.webm"), b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\xf7\x81\x01").unwrap();
+    fs::write(broken.path("a.aac"), b"ID3\x04\0\0\0\0\0\0\xff\xf1\x4c\x80\x2e\x7f\xfc").unwrap();
+    fs::write(broken.path("a.vtt"), "WEBVTT\n").unwrap();
+    let keys = broken.folder.path().join("in/keys");
+    fs::write(&keys, format!("{}:{}", "1".repeat(32), "2".repeat(32))).unwrap();
+    for (name, code, says) in [
+        ("0.ts", 3, "0.ts: an MPEG transport stream, an MP4 file expected"),
+        ("0.ts", 3, "give the playlist"),
+        ("a.webm", 4, "a.webm: Matroska or WebM"),
+        ("a.aac", 3, "a.aac: packed audio"),
+        ("a.vtt", 3, "a.vtt: WebVTT"),
+    ] {
+        broken.fails(name, WIDEVINE, code, &[says]);
+        let out = broken.folder.path().join("out");
+        let arguments = [&broken.path(name), Path::new("--out"), &out, Path::new("--key-file"), &keys];
+        let output = drm_pack("decrypt", &arguments.map(|path| path.to_str().unwrap().to_owned()));
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{error}");
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+#[test]
+fn whole_segments_stand_alone_in_the_list_of_systems() {
+    let hls = Broken::copy_of("hls");
+    let says =
+        |drm: &str, says: &[&str]| hls.fails("master.m3u8", &["--drm", drm, "--dev-keys", "x"], 2, says);
+    says("simpleaes+widevine", &["simpleaes stands alone"]);
+    says("widevine,simpleaes", &["simpleaes stands alone"]);
+    says("aes-128", &["known are widevine", "or simpleaes alone"]);
+}

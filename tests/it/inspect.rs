@@ -214,6 +214,8 @@ fn kinds() -> Vec<(String, Vec<u8>)> {
     kinds.push(("av.mp4".into(), av[..av.len().min(8000)].to_vec()));
     kinds.push(("widevine".into(), from_base64(WIDEVINE).unwrap()));
     kinds.push(("base64".into(), WIDEVINE.as_bytes().to_vec()));
+    kinds.push(("packed".into(), packed_audio()));
+    kinds.push(("stream".into(), fixture("hls-ts/0.ts")[..188 * 12].to_vec()));
     kinds.push(("ts".into(), [&[0x47, 0x40, 0, 0x10][..], &[0xff; 184]].concat().repeat(8)));
     kinds
 }
@@ -351,4 +353,53 @@ fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
         }
     }
     found
+}
+
+#[test]
+fn a_transport_stream_shows_its_programs_clear_and_protected() {
+    insta::assert_snapshot!("ts", shown_text(&fixture("hls-ts/0.ts")));
+    let out = protected("hls-ts/index.m3u8", "fairplay", "cbcs");
+    insta::assert_snapshot!("ts_protected", shown_text(&fs::read(out.path().join("0.ts")).unwrap()));
+    // A table that begins behind the end of another, and one that does not fit its CRC.
+    let mut bytes = fixture("hls-ts/0.ts");
+    let at = bytes.chunks(188).position(|packet| packet[1] & 0x1f == 0 && packet[2] == 0).unwrap() * 188;
+    bytes[at + 5..at + 188].rotate_right(3);
+    bytes[at + 4] = 3;
+    assert!(shown_text(&bytes).contains("program_map_PID=4096"));
+    bytes[at + 12] ^= 1;
+    let damaged = shown(&bytes);
+    assert!(damaged.error.unwrap().to_string().contains("CRC_32 does not fit"));
+    assert!(text(&damaged.node).contains("PID 256"));
+}
+
+/// Frames of AAC behind a tag with the time of the first.
+fn packed_audio() -> Vec<u8> {
+    let body =
+        [&b"com.apple.streaming.transportStreamTimestamp\0"[..], &[0, 0, 0, 0, 0, 1, 0x5f, 0x90]].concat();
+    let size = u8::try_from(body.len()).unwrap();
+    let frame = [&[0xff, 0xf1, 0x4c, 0x80, 0x2e, 0x7f, 0xfc][..], &[0; 364]].concat();
+    [
+        &[b'I', b'D', b'3', 4, 0, 0, 0, 0, 0, size + 10][..],
+        b"PRIV\0\0\0",
+        &[size, 0, 0],
+        &body,
+        &frame.repeat(3),
+    ]
+    .concat()
+}
+
+#[test]
+fn packed_audio_shows_its_tag_and_its_frames() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\na.aac\n#EXT-X-ENDLIST\n";
+    fs::write(folder.path().join("a.m3u8"), list).unwrap();
+    fs::write(folder.path().join("a.aac"), packed_audio()).unwrap();
+    insta::assert_snapshot!("packed_audio", shown_text(&packed_audio()));
+    pack(&job(&folder.path().join("a.m3u8"), "fairplay", "cbcs"), &folder.path().join("out")).unwrap();
+    let bytes = fs::read(folder.path().join("out/a.aac")).unwrap();
+    let said = shown_text(&bytes);
+    assert!(said.contains("owner=com.apple.streaming.audioDescription  audio_type=zaac"), "{said}");
+    let cut = shown(&bytes[..bytes.len() - 1]);
+    assert!(cut.error.unwrap().to_string().contains("the last frame is cut off"));
+    assert!(shown_text(&packed_audio()[73..]).starts_with("packed audio"));
 }

@@ -29,6 +29,7 @@ mod inspect;
 mod key_server;
 mod laws;
 mod media;
+mod output_folder;
 mod pack;
 mod per_segment;
 mod root;

@@ -5,8 +5,13 @@ use std::ops::Range;
 use crate::base::bytes::Reader;
 use crate::base::{Error, Result};
 
+/// Owner of the private frame with the time of the first sample: RFC 8216bis §3.1.3.
+pub const TIMESTAMP: &str = "com.apple.streaming.transportStreamTimestamp";
+/// Owner of the private frame with the audio setup information: Apple, MPEG-2 Stream Encryption Format for HTTP Live
+/// Streaming §2.3.4.
+pub const AUDIO_DESCRIPTION: &str = "com.apple.streaming.audioDescription";
 /// Bytes of a tag's header, and of a frame's.
-pub(super) const HEADER_BYTES: usize = 10;
+const HEADER_BYTES: usize = 10;
 /// Flags of a tag: unsynchronisation, extended header, footer.
 const UNSYNCHRONISATION: u8 = 0x80;
 const EXTENDED_HEADER: u8 = 0x40;
@@ -15,7 +20,7 @@ const FOOTER: u8 = 0x10;
 const MAX_SIZE: usize = (1 << 28) - 1;
 
 /// The length of the tag that begins with `bytes`; `None` when none begins there.
-pub(super) fn tag_bytes(bytes: &[u8]) -> Option<usize> {
+pub fn tag_bytes(bytes: &[u8]) -> Option<usize> {
     let [b'I', b'D', b'3', major, _, flags, a, b, c, d, ..] = *bytes else { return None };
     if major == 0xff || [a, b, c, d].iter().any(|byte| byte & 0x80 != 0) {
         return None;
@@ -64,11 +69,21 @@ fn frames(tag: &[u8]) -> Result<Vec<Range<usize>>> {
     Ok(found)
 }
 
+/// The identifiers of a tag's frames, and what is in them.
+///
+/// # Errors
+/// When the tag is wrong.
+pub fn contents(tag: &[u8]) -> Result<Vec<(&[u8], &[u8])>> {
+    let content = |range| tag.get::<Range<usize>>(range)?.split_at_checked(HEADER_BYTES);
+    let contents = frames(tag)?.into_iter().filter_map(content);
+    Ok(contents.map(|(header, body)| (header.get(..4).unwrap_or_default(), body)).collect())
+}
+
 /// The private frame of this owner in a tag.
 ///
 /// # Errors
 /// When the tag is wrong.
-pub(super) fn private_frame(tag: &[u8], owner: &str) -> Result<Option<Range<usize>>> {
+pub fn private_frame(tag: &[u8], owner: &str) -> Result<Option<Range<usize>>> {
     let is_it = |range: &Range<usize>| {
         let frame = tag.get(range.clone()).unwrap_or_default();
         let body = frame.get(HEADER_BYTES..).unwrap_or_default();
@@ -82,7 +97,7 @@ pub(super) fn private_frame(tag: &[u8], owner: &str) -> Result<Option<Range<usiz
 ///
 /// # Errors
 /// When the tag is wrong or would be too long.
-pub(super) fn with_private_frame(tag: &[u8], owner: &str, data: &[u8]) -> Result<Vec<u8>> {
+pub fn with_private_frame(tag: &[u8], owner: &str, data: &[u8]) -> Result<Vec<u8>> {
     let tag = if tag.is_empty() { b"ID3\x04\0\0\0\0\0\0" } else { tag };
     let end = frames(tag)?.last().map_or(HEADER_BYTES, |range| range.end);
     let body = [owner.as_bytes(), &[0], data].concat();
@@ -98,7 +113,7 @@ pub(super) fn with_private_frame(tag: &[u8], owner: &str, data: &[u8]) -> Result
 ///
 /// # Errors
 /// When the tag is wrong.
-pub(super) fn without_frame(tag: &[u8], frame: &Range<usize>) -> Result<Vec<u8>> {
+pub fn without_frame(tag: &[u8], frame: &Range<usize>) -> Result<Vec<u8>> {
     let before = tag.get(..frame.start).unwrap_or_default();
     let behind = tag.get(frame.end..).unwrap_or_default();
     if before.len() <= HEADER_BYTES && behind.is_empty() {

@@ -1,0 +1,52 @@
+//! The call as it was typed: read, or refused in one line like every other error.
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+
+use crate::base::Error;
+
+use super::args::Args;
+use super::output;
+
+/// Reads the arguments of the process; help and version are printed and end it.
+pub(super) fn read() -> Result<Args, ExitCode> {
+    Args::try_parse().map_err(|error| {
+        if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            error.exit();
+        }
+        let error =
+            Error::usage(one_line(&error.to_string())).hint(format!("{} --help says more", command()));
+        output::error(&error, std::env::args_os().any(|word| word == "--json"));
+        ExitCode::from(error.kind().exit_code())
+    })
+}
+
+/// What is wrong, without the usage behind it.
+fn one_line(text: &str) -> String {
+    let text = text.strip_prefix("error: ").unwrap_or(text);
+    let is_message = |line: &&str| !line.starts_with("Usage:") && !line.starts_with("For more information");
+    let lines = text.lines().take_while(is_message).map(str::trim).filter(|line| !line.is_empty());
+    lines.fold(String::new(), |message, line| {
+        let separator = match line {
+            _ if message.is_empty() => "",
+            _ if line.starts_with("tip:") => "; ",
+            _ => " ",
+        };
+        message + separator + line
+    })
+}
+
+/// The command and subcommands that the arguments begin with.
+fn command() -> String {
+    let mut command = &Args::command();
+    let mut path = command.get_name().to_owned();
+    for word in std::env::args_os().skip(1) {
+        let Some(found) = command.find_subcommand(word) else { break };
+        path.push(' ');
+        path.push_str(found.get_name());
+        command = found;
+    }
+    path
+}

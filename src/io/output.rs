@@ -1,0 +1,260 @@
+//! A folder of output: it appears whole or not at all, and one job at a time writes it.
+
+use std::ffi::OsString;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::base::{Error, Result};
+
+use super::file::FileStore;
+
+/// What to do with a folder that is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overwrite {
+    /// Refuse it unless it is empty.
+    Refuse,
+    /// Replace it when the new one is whole.
+    Replace,
+}
+
+/// A folder that appears under its name only when it is whole.
+#[derive(Debug)]
+pub struct OutputDirectory {
+    /// As it was asked for, for people.
+    given: PathBuf,
+    /// Where it appears: links are followed, so that a link stays and its target is replaced.
+    path: PathBuf,
+    /// Where its files are until then.
+    partial: PathBuf,
+    /// Where what was there before is while the names change.
+    replaced: PathBuf,
+    overwrite: Overwrite,
+    /// Held until the partial folder is gone.
+    _lock: Lock,
+}
+
+impl OutputDirectory {
+    /// Begins a folder beside `path`. What a job left there that was cut off goes, or goes back.
+    ///
+    /// # Errors
+    /// When `path` is not empty and must not be replaced, is a file, or another job writes it.
+    pub fn begin(path: &Path, overwrite: Overwrite) -> Result<Self> {
+        let given = path;
+        let failed = |error: io::Error| Error::storage(error.to_string()).at(given.display());
+        let none = || Error::usage(format!("{} names no folder", given.display()));
+        given.file_name().ok_or_else(none)?;
+        let path = resolve(given).map_err(failed)?;
+        let name = path.file_name().ok_or_else(none)?;
+        let beside = |extension: &str| {
+            let mut hidden = OsString::from(".");
+            hidden.push(name);
+            hidden.push(extension);
+            path.with_file_name(hidden)
+        };
+        check_free(&path, given, overwrite)?;
+        path.parent().map_or(Ok(()), fs::create_dir_all).map_err(failed)?;
+        let lock = Lock::take(beside(".lock")).map_err(failed)?.ok_or_else(|| {
+            Error::usage("another job writes this folder")
+                .at(given.display())
+                .hint("wait for its end, or choose another --out")
+        })?;
+        let (partial, replaced) = (beside(".partial"), beside(".replaced"));
+        let this = Self { given: given.to_owned(), path, partial, replaced, overwrite, _lock: lock };
+        this.make().map_err(failed)?;
+        // What came back counts too.
+        this.check_free()?;
+        Ok(this)
+    }
+
+    fn make(&self) -> io::Result<()> {
+        if self.replaced.is_dir() {
+            match self.path.exists() {
+                true => fs::remove_dir_all(&self.replaced)?,
+                false => fs::rename(&self.replaced, &self.path)?,
+            }
+        }
+        if self.partial.exists() {
+            fs::remove_dir_all(&self.partial)?;
+        }
+        fs::create_dir(&self.partial)
+    }
+
+    fn check_free(&self) -> Result<()> {
+        check_free(&self.path, &self.given, self.overwrite)
+    }
+
+    /// The store to write to.
+    pub fn store(&self) -> FileStore {
+        FileStore::unpublished(self.partial.clone())
+    }
+
+    /// Where the file `path` is to be written: when it lies in this folder it appears with it.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`](crate::base::Kind::Storage) when the path cannot be followed.
+    pub fn place_of(&self, path: &Path) -> Result<PathBuf> {
+        let whole = resolve(path).map_err(|error| Error::storage(error.to_string()).at(path.display()))?;
+        Ok(whole.strip_prefix(&self.path).map_or_else(|_| path.to_owned(), |rest| self.partial.join(rest)))
+    }
+
+    /// Gives the folder its name, once everything in it is on the disk.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`](crate::base::Kind::Storage); what was there before is then still there.
+    pub fn publish(self) -> Result<()> {
+        self.check_free()?;
+        let published = sync_folder(&self.partial).and_then(|()| self.exchange());
+        published.map_err(|error| Error::storage(error.to_string()).at(self.given.display()))
+    }
+
+    fn exchange(&self) -> io::Result<()> {
+        let replaces = self.path.exists();
+        if replaces {
+            fs::rename(&self.path, &self.replaced)?;
+        }
+        if let Err(error) = fs::rename(&self.partial, &self.path) {
+            if replaces {
+                fs::rename(&self.replaced, &self.path)?;
+            }
+            return Err(error);
+        }
+        if replaces { fs::remove_dir_all(&self.replaced) } else { Ok(()) }
+    }
+}
+
+impl Drop for OutputDirectory {
+    fn drop(&mut self) {
+        // After `publish` there is nothing to remove; before it, what is there is not whole.
+        let _ = fs::remove_dir_all(&self.partial);
+    }
+}
+
+/// Whether the file or folder `other` is the folder `out` or lies in it, links followed.
+pub fn holds(out: &Path, other: &Path) -> bool {
+    let inside = |out: PathBuf| other.canonicalize().is_ok_and(|other| other.starts_with(out));
+    resolve(out).is_ok_and(inside)
+}
+
+fn check_free(path: &Path, given: &Path, overwrite: Overwrite) -> Result<()> {
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => {
+            return Err(Error::usage("a file is there, a folder expected")
+                .at(given.display())
+                .hint("choose another --out"));
+        }
+        entries => entries,
+    };
+    let taken = entries.map_or(true, |mut entries| entries.next().is_some());
+    if taken && overwrite == Overwrite::Refuse {
+        return Err(Error::usage("the output folder is there and not empty")
+            .at(given.display())
+            .hint("choose another --out, or say --overwrite"));
+    }
+    Ok(())
+}
+
+/// The path without links; what is not there yet, the target of a link too, is taken as it is named.
+fn resolve(path: &Path) -> io::Result<PathBuf> {
+    match path.canonicalize() {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        found => return found,
+    }
+    let path = std::path::absolute(path)?;
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(ErrorKind::NotFound.into());
+    };
+    let parent = resolve(parent)?;
+    match parent.join(name).read_link() {
+        Ok(target) => resolve(&parent.join(target)),
+        Err(_) => Ok(parent.join(name)),
+    }
+}
+
+/// Brings everything in a folder to the disk: one call for its whole file system costs a hundredth of one for each
+/// of ten thousand files.
+#[cfg(target_os = "linux")]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(File::open(folder)?)?)
+}
+
+/// The same, file by file.
+#[cfg(not(target_os = "linux"))]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() { sync_folder(&path)? } else { File::open(path)?.sync_all()? }
+    }
+    File::open(folder)?.sync_all()
+}
+
+/// A file that one process holds; the system lets go of it when the process dies, however it dies.
+#[derive(Debug)]
+struct Lock {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Lock {
+    /// `None` when another process holds it.
+    fn take(path: PathBuf) -> io::Result<Option<Self>> {
+        loop {
+            let file = File::options().write(true).create(true).truncate(false).open(&path)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                // Where the file system has no locks, jobs must be kept apart by who starts them.
+                Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+            // Its last holder may have removed the file since it was opened: then nobody else sees this lock.
+            let is_it = |there: fs::Metadata| Ok::<_, io::Error>(there.ino() == file.metadata()?.ino());
+            if fs::metadata(&path).and_then(is_it).unwrap_or(false) {
+                return Ok(Some(Self { path, _file: file }));
+            }
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Removed while it is held, so that nobody's but our own is.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::env::{Sink, Store};
+
+    #[test]
+    fn a_folder_is_seen_when_it_is_published() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let write = |overwrite| {
+            let output = OutputDirectory::begin(&path, overwrite)?;
+            output.store().create("x").and_then(Sink::commit)?;
+            assert_eq!(path.join("x").exists(), overwrite == Overwrite::Replace);
+            output.publish()
+        };
+        write(Overwrite::Refuse).unwrap();
+        assert!(write(Overwrite::Refuse).is_err());
+        write(Overwrite::Replace).unwrap();
+        drop(OutputDirectory::begin(&path, Overwrite::Replace).unwrap());
+        assert!(path.join("x").exists());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_path_is_followed_as_far_as_it_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let here = folder.path().canonicalize().unwrap();
+        std::os::unix::fs::symlink("b/c", here.join("a")).unwrap();
+        std::os::unix::fs::symlink("loop", here.join("loop")).unwrap();
+        assert_eq!(resolve(&here.join("a/d")).unwrap(), here.join("b/c/d"));
+        assert!(resolve(&here.join("loop/d")).is_err());
+    }
+}

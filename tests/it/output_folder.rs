@@ -1,0 +1,190 @@
+//! What the output folder may replace, and what is never lost: clear sources, key files, other jobs, keys.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::{Command, Output};
+
+use drm_pack::base::env::{Sink, Store};
+use drm_pack::io::{OutputDirectory, Overwrite};
+
+use crate::media::root;
+use crate::whole_segments::tree;
+
+/// A folder with a clear presentation in `par/clear`, and a file of keys and one of anything beside it.
+fn place() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let clear = folder.path().join("par/clear");
+    for (name, bytes) in tree(&root().join("fixtures/clip/hls-ts")) {
+        fs::create_dir_all(&clear).unwrap();
+        fs::write(clear.join(name), bytes).unwrap();
+    }
+    fs::write(folder.path().join("par/keys"), format!("{}:{}\n", "1".repeat(32), "a".repeat(32))).unwrap();
+    fs::write(folder.path().join("par/other"), "of somebody").unwrap();
+    folder
+}
+
+fn drm_pack(folder: &Path, arguments: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_drm-pack"));
+    command.current_dir(folder).args(arguments.split_whitespace()).output().unwrap()
+}
+
+fn succeeds(folder: &Path, arguments: &str) {
+    let output = drm_pack(folder, arguments);
+    assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The command is refused, says why, and changes nothing.
+fn refused(folder: &Path, arguments: &str, says: &str) {
+    let before = tree(folder);
+    let output = drm_pack(folder, arguments);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{arguments}: {said}");
+    assert!(said.contains(says), "{arguments}: {says:?} in {said}");
+    assert!(tree(folder) == before, "{arguments}: {:?}", tree(folder).keys());
+}
+
+const WHOLE: &str = "--drm simpleaes --key-uri k --dev-keys x";
+
+#[test]
+fn what_a_job_reads_is_never_replaced() {
+    let folder = place();
+    let here = folder.path();
+    symlink(here.join("par/clear"), here.join("link")).unwrap();
+    fs::create_dir(here.join("work")).unwrap();
+    fs::create_dir(here.join("keys")).unwrap();
+    fs::copy(here.join("par/keys"), here.join("keys/k")).unwrap();
+    for (input, out) in [
+        ("par/clear/index.m3u8", "par"),
+        ("par/clear/index.m3u8", "par/clear"),
+        ("par/clear/index.m3u8", "work/../par"),
+        ("par/clear", "par/clear"),
+        ("link/index.m3u8", "par"),
+        ("par/clear/index.m3u8", "link"),
+        ("par/clear/index.m3u8 --root par", "par"),
+    ] {
+        for overwrite in ["", "--overwrite"] {
+            refused(here, &format!("pack {input} --out {out} {WHOLE} {overwrite}"), "holds");
+        }
+    }
+    let keys = "--drm simpleaes --key-uri k --key-file keys/k";
+    refused(here, &format!("pack par/clear/index.m3u8 --out keys {keys} --overwrite"), "holds keys/k");
+    refused(&here.join("work"), &format!("pack ../par/clear --out ../work {WHOLE} --overwrite"), "holds");
+    let absolute = here.join("work").to_str().unwrap().to_owned();
+    refused(&here.join("work"), &format!("pack ../par/clear --out {absolute} {WHOLE} --overwrite"), "holds");
+
+    succeeds(here, &format!("pack par/clear/index.m3u8 --out par/clear/out {keys}"));
+    succeeds(here, &format!("pack par/clear/index.m3u8 --out par/clear/out {keys} --overwrite"));
+    for out in ["par/clear/out", "par/clear", "par", "keys"] {
+        let decrypt = format!("decrypt par/clear/out/index.m3u8 --out {out} --key-file keys/k --overwrite");
+        refused(here, &decrypt, "holds");
+    }
+}
+
+#[test]
+fn media_below_the_manifest_are_not_replaced_either() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in tree(&root().join("fixtures/clip/hls")) {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    let options = "--drm widevine --dev-keys x --overwrite";
+    refused(folder.path(), &format!("pack master.m3u8 --out v1 {options}"), "is read by this job");
+    fs::rename(folder.path().join("v2"), folder.path().join("elsewhere")).unwrap();
+    symlink(folder.path().join("elsewhere"), folder.path().join("v2")).unwrap();
+    refused(folder.path(), &format!("pack master.m3u8 --out elsewhere {options}"), "is read by this job");
+}
+
+#[test]
+fn a_file_is_no_output_folder() {
+    let folder = place();
+    for overwrite in ["", "--overwrite"] {
+        let pack = format!("pack par/clear/index.m3u8 --out par/other {WHOLE} {overwrite}");
+        refused(folder.path(), &pack, "par/other: a file is there, a folder expected");
+    }
+}
+
+#[test]
+fn a_link_to_a_folder_is_followed_and_stays() {
+    let folder = place();
+    let here = folder.path();
+    fs::create_dir(here.join("store")).unwrap();
+    symlink("store/new", here.join("dangling")).unwrap();
+    for link in ["dangling", "there"] {
+        let pack = format!("pack par/clear/index.m3u8 --out {link} {WHOLE}");
+        if link == "there" {
+            symlink(here.join("store/there"), here.join(link)).unwrap();
+            fs::create_dir(here.join("store/there")).unwrap();
+        }
+        succeeds(here, &pack);
+        refused(here, &pack, "not empty");
+        succeeds(here, &format!("{pack} --overwrite"));
+        assert!(here.join(link).is_symlink() && here.join(link).join("index.m3u8").is_file());
+    }
+    let names: Vec<_> = tree(&here.join("store")).into_keys().filter(|name| name.contains("m3u8")).collect();
+    assert_eq!(names, ["new/index.m3u8", "there/index.m3u8"]);
+}
+
+#[test]
+fn one_folder_is_written_by_one_job_and_what_a_dead_one_left_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out");
+    let begin = || OutputDirectory::begin(&path, Overwrite::Replace);
+    let write = |output: &OutputDirectory, name: &str| {
+        output.store().create(name).and_then(Sink::commit).unwrap();
+    };
+    let first = begin().unwrap();
+    write(&first, "first");
+    let error = begin().unwrap_err().to_string();
+    assert!(error.contains("out: another job writes this folder"), "{error}");
+    first.publish().unwrap();
+    assert_eq!(tree(folder.path()).into_keys().collect::<Vec<_>>(), ["out/first"]);
+
+    // As a job leaves things that was killed while it wrote, or between the two renames of its end.
+    fs::create_dir(folder.path().join(".out.partial")).unwrap();
+    fs::write(folder.path().join(".out.partial/stale"), "").unwrap();
+    fs::write(folder.path().join(".out.lock"), "").unwrap();
+    fs::rename(&path, folder.path().join(".out.replaced")).unwrap();
+    let second = begin().unwrap();
+    assert!(path.join("first").exists(), "what was there is there again");
+    write(&second, "second");
+    second.publish().unwrap();
+    assert_eq!(tree(folder.path()).into_keys().collect::<Vec<_>>(), ["out/second"]);
+    drop(begin().unwrap());
+    assert_eq!(tree(folder.path()).into_keys().collect::<Vec<_>>(), ["out/second"]);
+}
+
+#[test]
+fn keys_are_written_before_the_output_and_never_over_others() {
+    let folder = place();
+    let here = folder.path();
+    let pack = |out: &str, to: &str| {
+        format!(
+            "pack par/clear/index.m3u8 --out {out} --drm simpleaes --key-file par/keys --write-key-file {to}"
+        )
+    };
+    let kid = "1".repeat(32);
+    let key = vec![0xaa; 16];
+    succeeds(here, &pack("a", "deep/er/{kid}.key"));
+    let path = here.join(format!("deep/er/{kid}.key"));
+    assert_eq!(fs::read(&path).unwrap(), key);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    // The same key again is no conflict; another is, before anything is written.
+    succeeds(here, &pack("b", "deep/er/{kid}.key"));
+    fs::write(&path, "another").unwrap();
+    refused(here, &pack("c", "deep/er/{kid}.key"), "another content");
+    succeeds(here, &format!("{} --overwrite", pack("c", "deep/er/{kid}.key")));
+    assert_eq!(fs::read(&path).unwrap(), key);
+    // A key that cannot be written: nothing is published.
+    let output = drm_pack(here, &pack("d", "par/other/{kid}.key"));
+    assert_eq!(output.status.code(), Some(6), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!here.join("d").exists());
+    // In the output when told so; it appears with it.
+    for overwrite in ["", "--overwrite"] {
+        succeeds(here, &format!("{} {overwrite}", pack("e", "e/keys/{kid}.key")));
+        assert_eq!(fs::read(here.join(format!("e/keys/{kid}.key"))).unwrap(), key);
+    }
+    let hidden = fs::read_dir(here).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(!hidden.into_iter().any(|name| name.to_str().unwrap().starts_with('.')));
+}
