@@ -5,45 +5,51 @@ use crate::base::id::parse_16;
 use crate::base::uri::resolve;
 use crate::base::{Error, Kid, Result, Secret};
 use crate::hls::Key;
-use crate::package::FindKey;
 use crate::protect::{Aes128, SampleAes};
 
-use super::decrypt::FindIv;
-use super::streams::Segment;
+use super::sample_decryption::FindKey;
 
 /// `METHOD` of sample encryption.
 const SAMPLE_AES: &str = "SAMPLE-AES";
 /// The key format whose URI names the key itself, and whose IV is the media sequence number when none is given.
 const IDENTITY: &str = "identity";
 
+/// Finds the IV that came with the key of this id: what sample encryption of streams begins with.
+pub type FindIv<'a> = dyn Fn(Kid) -> Option<[u8; 16]> + Sync + 'a;
+
 /// Where keys are found: by their ids, or in a file of 16 bytes that the URI names.
-pub(super) struct LineKeys<'a> {
-    pub(super) store: &'a dyn Store,
-    pub(super) find_key: &'a FindKey<'a>,
-    pub(super) find_iv: &'a FindIv<'a>,
+pub struct LineKeys<'a> {
+    /// Where such files are.
+    pub store: &'a dyn Store,
+    /// The keys.
+    pub find_key: &'a FindKey<'a>,
+    /// The IVs that come with keys.
+    pub find_iv: &'a FindIv<'a>,
 }
 
 impl LineKeys<'_> {
     /// The key and IV of a segment that is encrypted whole.
-    pub(super) fn whole_segment(
-        &self,
-        playlist: &str,
-        key: &Key,
-        sequence: u64,
-    ) -> Result<(Secret<16>, [u8; 16])> {
+    ///
+    /// # Errors
+    /// [`Kind::Keys`](crate::base::Kind::Keys) when the key is not there.
+    pub fn whole_segment(&self, playlist: &str, key: &Key, sequence: u64) -> Result<(Secret<16>, [u8; 16])> {
         let iv = key.iv.unwrap_or_else(|| Aes128::iv_of_media_sequence_number(sequence));
         Ok((self.value(playlist, key)?, iv))
     }
 
-    /// The key and IV of a segment with sample encryption; `None` of a clear one.
-    pub(super) fn sample_aes(&self, playlist: &str, segment: &Segment) -> Result<Option<SampleAes>> {
+    /// The key and IV of a segment with sample encryption under these keys; `None` of a clear one. `sequence` is its
+    /// media sequence number.
+    ///
+    /// # Errors
+    /// [`Kind::Keys`](crate::base::Kind::Keys) when the key or its IV is not there.
+    pub fn sample_aes(&self, playlist: &str, keys: &[Key], sequence: u64) -> Result<Option<SampleAes>> {
         let mut missing = None;
-        for key in segment.keys.iter() {
+        for key in keys {
             if key.method != SAMPLE_AES {
                 return Err(Error::unsupported(format!("METHOD={} of {}", key.method, playlist))
                     .clause("RFC 8216bis §4.4.4.4"));
             }
-            let iv = self.iv(key, segment.sequence);
+            let iv = self.iv(key, sequence);
             match self.value(playlist, key).and_then(|value| Ok(SampleAes::new(&value, iv?))) {
                 Ok(sample_aes) => return Ok(Some(sample_aes)),
                 Err(error) => missing = Some(error),
