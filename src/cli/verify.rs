@@ -1,6 +1,7 @@
 //! `drm-pack verify`: checks a protected presentation and says what it found.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::base::{Error, Kid, Result, Secret};
 use crate::cpix;
@@ -15,9 +16,10 @@ use super::keys::{secret_bytes, secret_text};
 use super::output::line;
 
 type FindKey = Box<dyn Fn(Kid) -> Option<Secret<16>> + Sync>;
+type FindIv = Box<dyn Fn(Kid) -> Option<[u8; 16]> + Sync>;
 
 pub(super) fn run(args: &VerifyArgs) -> Result<()> {
-    let find_key = keys(args)?;
+    let (find_key, find_iv) = keys(args)?.unzip();
     let (root, names) = inputs(&args.inputs, args.root.as_deref())?;
     let against = args.against.as_ref().map(|input| inputs(std::slice::from_ref(input), None)).transpose()?;
     let store = FileStore::new(&root);
@@ -26,6 +28,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
         store: &store,
         names,
         find_key: find_key.as_deref(),
+        find_iv: find_iv.as_deref(),
         against: clear_store.as_ref().map(|(store, names)| Clear { store, names: names.clone() }),
     })?;
     line(&if args.json { json(&result) } else { text(&result) });
@@ -40,20 +43,27 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
     )))
 }
 
-fn keys(args: &VerifyArgs) -> Result<Option<FindKey>> {
+fn keys(args: &VerifyArgs) -> Result<Option<(FindKey, FindIv)>> {
     if let Some(path) = &args.key_file {
         let file = KeyFile::parse(&secret_text(path)?).map_err(|error| error.at(path.display()))?;
-        return Ok(Some(Box::new(move |kid| file.lookup(kid).cloned())));
+        let file = Arc::new(file);
+        let ivs = Arc::clone(&file);
+        return Ok(Some((Box::new(move |kid| file.lookup(kid).cloned()), Box::new(move |kid| ivs.iv(kid)))));
     }
     if let Some(path) = &args.cpix {
         let recipients = recipient_keys(&args.recipient_key)?;
         let document =
             cpix::read_with(&secret_bytes(path)?, &recipients).map_err(|error| error.at(path.display()))?;
-        return Ok(Some(Box::new(move |kid| document.content_key(kid)?.value.clone())));
+        let document = Arc::new(document);
+        let ivs = Arc::clone(&document);
+        return Ok(Some((
+            Box::new(move |kid| document.content_key(kid)?.value.clone()),
+            Box::new(move |kid| ivs.content_key(kid)?.explicit_iv),
+        )));
     }
-    Ok(args.dev_keys.as_ref().map(|seed| -> FindKey {
-        let keys = DevKeys::new(seed);
-        Box::new(move |kid| keys.key(kid).ok())
+    Ok(args.dev_keys.as_ref().map(|seed| -> (FindKey, FindIv) {
+        let (keys, ivs) = (DevKeys::new(seed), DevKeys::new(seed));
+        (Box::new(move |kid| keys.key(kid).ok()), Box::new(move |kid| ivs.iv(kid).ok()))
     }))
 }
 

@@ -31,7 +31,9 @@ pub use cmaf::{Cmaf, WrittenSegment};
 pub use decrypt::Decrypt;
 pub use line_keys::{FindIv, LineKeys};
 pub use offsets::OffsetMap;
-pub use packed_audio::{PackedAudioTotals, decrypt_packed_audio, packed_audio_facts, protect_packed_audio};
+pub use packed_audio::{
+    PackedAudioTotals, audio_description, decrypt_packed_audio, packed_audio_facts, protect_packed_audio,
+};
 pub use part::{Part, copy};
 pub use plan::{Intent, Plan, PlannedKey, key_request};
 pub use protect::{Protect, Totals};
@@ -47,5 +49,5 @@ pub use track::{
     CryptoPeriod, MediaTrack, PeriodKey, ProtectedTrack, UnknownVideo, clear_tracks, media_tracks,
     media_tracks_with,
 };
-pub use ts_program::{TsProgram, TsStream};
+pub use ts_program::{TsProgram, TsStream, signaling, signaling_fault};
 pub use ts_segment::{MAX_WAITING_BYTES, TsSegment, TsStreamTotals, decrypt_ts_segment, protect_ts_segment};

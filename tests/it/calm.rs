@@ -200,8 +200,13 @@ fn verifies(env: &Env<'_>, job: Job) -> Result<()> {
     let (store, _) = (env.locate)("")?;
     let find_key = |kid| Some(key(kid));
     let names = job.inputs;
-    let found =
-        verify(&VerifyJob { store: store.as_ref(), names, find_key: Some(&find_key), against: None })?;
+    let found = verify(&VerifyJob {
+        store: store.as_ref(),
+        names,
+        find_key: Some(&find_key),
+        find_iv: None,
+        against: None,
+    })?;
     if found.findings.passed() { Ok(()) } else { Err(Error::verification("findings")) }
 }
 
