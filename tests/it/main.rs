@@ -41,5 +41,6 @@ mod streams;
 mod trace;
 mod ts;
 mod verify;
+mod verify_hls;
 mod vp9_headers;
 mod whole_segments;
