@@ -2,6 +2,7 @@
 //! §3.1.1, §3.1.3.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use crate::base::env::Source;
 use crate::base::{Error, Result};
@@ -42,7 +43,7 @@ impl Segment {
             SegmentKind::Ts => Transport::read(source)?.segment(),
             SegmentKind::PackedAudio(elementary) => packed_audio(source, Some(elementary)),
             SegmentKind::MpegAudio => packed_audio(source, None),
-            kind => Err(Error::input(format!("the segment is {kind:?}")).clause("RFC 8216bis §3.1")),
+            _ => Err(Error::input("neither a transport stream nor packed audio").clause("RFC 8216bis §3.1")),
         }
     }
 }
@@ -167,15 +168,15 @@ impl Transport {
         for map in maps.iter().flat_map(|map| &map.streams) {
             let pid = map.pid();
             let row = signaling(map);
-            if !streams.contains_key(&pid) {
-                let is_pes = row.is_some();
-                let (data, packets) =
-                    self.data(pid, is_pes).map_err(|error| error.at(format_args!("PID {pid:#x}")))?;
-                let elementary = row.map(|(row, _)| row.elementary);
-                let stream = Stream { pid, elementary, is_encrypted: true, fault: None, data, packets };
-                streams.insert(pid, stream);
-            }
-            let Some(stream) = streams.get_mut(&pid) else { continue };
+            let stream = match streams.entry(pid) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(slot) => {
+                    let data = self.data(pid, row.is_some());
+                    let (data, packets) = data.map_err(|error| error.at(format_args!("PID {pid:#x}")))?;
+                    let elementary = row.map(|(row, _)| row.elementary);
+                    slot.insert(Stream { pid, elementary, is_encrypted: true, fault: None, data, packets })
+                }
+            };
             stream.is_encrypted &= row.is_some_and(|(_, is_encrypted)| is_encrypted);
             if let Some((row, true)) = row {
                 let has_frames = !stream.data.is_empty();

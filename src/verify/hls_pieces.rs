@@ -1,4 +1,4 @@
-//! What playlists say of the keys of whole segments and of sample encryption — RFC 8216bis §4.4.4.4, §4.4.4.5, §6.3.6.
+//! What playlists say of keys of whole segments and of streams — RFC 8216bis §4.4.4.4, §4.4.4.5, §6.3.6.
 
 use std::collections::{BTreeMap, BTreeSet};
 

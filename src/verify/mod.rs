@@ -1,4 +1,5 @@
-//! A protected presentation held to the rules of the standards, and to its clear source — ISO/IEC 23001-7, RFC 8216bis.
+//! A protected presentation held to the rules of the standards, and to its clear source — ISO/IEC 23001-7,
+//! RFC 8216bis.
 //!
 //! Structure is checked without keys; with keys samples are deciphered in memory, and with the clear source
 //! they are compared, one at a time. What could not be checked is said.

@@ -1,7 +1,7 @@
 //! Every piece of a presentation held to the rules, on all cores: found, deciphered, compared — RFC 8216bis §4.4.4,
 //! §5.2.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -17,19 +17,24 @@ use super::run::{Clear, VerifyJob};
 use super::stream_segment::StreamCheck;
 use super::whole_segment;
 
-/// What was read.
+/// What was found of some pieces.
 #[derive(Default)]
 pub(super) struct Totals {
-    pub(super) files: u64,
     pub(super) samples: u64,
     pub(super) protected_samples: u64,
+    pub(super) findings: Findings,
 }
 
 /// Where the bytes of a clear piece are.
 type ClearPiece = (String, Option<Range<u64>>);
 
-/// The pieces of the clear source, playlist by playlist.
-struct ClearPieces(Vec<(String, HashMap<(PieceKind, usize), ClearPiece>)>);
+/// The clear pieces of a playlist by kind and number.
+type ClearPlaylist = HashMap<(PieceKind, usize), ClearPiece>;
+/// A file that is open, and the range that counts.
+type OpenPiece = (Box<dyn Source>, Option<Range<u64>>);
+
+/// The pieces of the clear source by the name of the playlist.
+struct ClearPieces(Vec<(String, ClearPlaylist)>);
 
 impl ClearPieces {
     fn of(presentation: &Presentation) -> Result<Self> {
@@ -46,20 +51,20 @@ impl ClearPieces {
     }
 
     /// The playlist of the same name, or else the only one.
-    fn playlist(&self, name: &str) -> Option<&HashMap<(PieceKind, usize), ClearPiece>> {
+    fn playlist(&self, name: &str) -> Option<&ClearPlaylist> {
         let named = self.0.iter().find(|(known, _)| known == name);
         let only = || self.0.first().filter(|_| self.0.len() == 1);
         named.or_else(only).map(|(_, pieces)| pieces)
     }
 }
 
-/// Checks every piece once.
+/// Checks every piece once and returns how many files there are.
 pub(super) fn check(
     job: &VerifyJob<'_>,
     presentation: &Presentation,
     clear: Option<&(&Clear<'_>, Presentation)>,
     findings: &mut Findings,
-) -> Result<Totals> {
+) -> Result<(u64, Totals)> {
     let against = clear.map(|(clear, known)| Ok((*clear, ClearPieces::of(known)?))).transpose()?;
     let (mut known, mut all) = (HashSet::new(), Vec::new());
     for media in &presentation.pieces {
@@ -75,23 +80,20 @@ pub(super) fn check(
         }
     }
     let check = Check { job, against };
-    let done: Vec<_> = all
-        .par_iter()
-        .map(|(media, piece)| {
-            let mut findings = Findings::default();
-            let samples = check.piece(media, piece, &mut findings);
-            samples.map(|samples| (samples, findings)).map_err(|error| error.at(piece))
-        })
-        .collect::<Result<_>>()?;
-    let mut totals = Totals::default();
-    for ((media, piece), (samples, more)) in all.iter().zip(done) {
-        findings.merge(more);
-        totals.samples += samples;
+    let piece = |(media, piece): &(&PiecePlaylist, &Piece)| {
+        let mut findings = Findings::default();
+        let samples = check.piece(media, piece, &mut findings).map_err(|error| error.at(piece))?;
         let is_protected = media.protection != Protection::Never && !piece.key.keys.is_empty();
-        totals.protected_samples += if is_protected { samples } else { 0 };
-    }
-    totals.files = all.iter().map(|(_, piece)| &piece.file).collect::<BTreeSet<_>>().len() as u64;
-    Ok(totals)
+        Ok(Totals { samples, protected_samples: if is_protected { samples } else { 0 }, findings })
+    };
+    let totals = all.par_iter().map(piece).try_reduce(Totals::default, |mut totals, more| {
+        totals.samples += more.samples;
+        totals.protected_samples += more.protected_samples;
+        totals.findings.merge(more.findings);
+        Ok(totals)
+    })?;
+    let files = all.iter().map(|(_, piece)| &piece.file).collect::<HashSet<_>>().len() as u64;
+    Ok((files, totals))
 }
 
 /// The clear source has no more segments.
@@ -178,7 +180,7 @@ impl Check<'_> {
         piece: &Piece,
         place: &str,
         findings: &mut Findings,
-    ) -> Result<Option<(Box<dyn Source>, Option<Range<u64>>)>> {
+    ) -> Result<Option<OpenPiece>> {
         let Some((clear, all)) = &self.against else { return Ok(None) };
         let found = all.playlist(&media.name).and_then(|pieces| pieces.get(&(piece.kind, piece.number)));
         let expected = "one at its place in the clear playlist";

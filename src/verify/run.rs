@@ -76,7 +76,8 @@ struct Done {
 /// Verifies a protected presentation.
 ///
 /// # Errors
-/// When something is not verified at all, such as MPEG-2 transport streams of 192-byte packets; when a key is missing; when a file cannot be read.
+/// When something is not verified at all, such as transport streams of packets of 192 bytes; when a key is missing;
+/// when a file cannot be read.
 /// What breaks a rule is no error but a finding.
 pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
     let mut findings = Findings::default();
@@ -123,10 +124,11 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
     }
     hls::check(&presentation, &facts, &mut findings)?;
     say_unchecked(job, &verification, &mut findings);
-    let totals = pieces_run::check(job, &presentation, source.as_ref(), &mut findings)?;
-    verification.files += totals.files;
+    let (files, totals) = pieces_run::check(job, &presentation, source.as_ref(), &mut findings)?;
+    verification.files += files;
     verification.samples += totals.samples;
     verification.protected_samples += totals.protected_samples;
+    findings.merge(totals.findings);
     verification.findings = findings;
     Ok(verification)
 }

@@ -13,8 +13,7 @@ use super::run::found_or_error;
 /// Streams of less bytes may have nothing that is encrypted.
 const MAX_SHORT: usize = 4096;
 /// Why keys alone do not prove the payload.
-const UNPROVEN: &str =
-    "payload of sample encryption: headers stay clear, so that only the clear source shows another key";
+const UNPROVEN: &str = "payload of sample encryption: only the clear source (--against) shows another key";
 
 /// What a segment is checked with.
 pub(super) struct StreamCheck<'a> {

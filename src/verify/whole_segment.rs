@@ -4,7 +4,7 @@ use crate::base::env::{Sink, Source, Written};
 use crate::base::{Error, Kind, Result, Secret};
 use crate::package::{SegmentKind, copy};
 use crate::protect::Aes128;
-use crate::ts::PACKET_BYTES;
+use crate::ts::{PACKET_BYTES, Packet, crc_32, sections};
 
 use super::findings::Findings;
 
@@ -12,6 +12,8 @@ use super::findings::Findings;
 const BLOCK: u64 = 16;
 /// Bytes of what is deciphered in which its kind is looked for, behind ID3 tags.
 const HEAD_BYTES: usize = (1 << 20) + 1024;
+/// The last of the `PID`s that are set aside for tables: ISO/IEC 13818-1 table 2-3, ETSI EN 300 468 table 1.
+const LAST_TABLE_PID: u16 = 0x1f;
 /// What a segment can be: §3.1.
 const KINDS: &str = "fragmented MP4, a transport stream, packed audio or WebVTT";
 
@@ -26,8 +28,8 @@ pub(super) fn check(
     let length = part.len();
     let holds = length > 0 && length.is_multiple_of(BLOCK);
     findings.check("whole-length", holds, &place, &length, &"a multiple of 16, and not 0");
-    let kind = SegmentKind::of(part)?;
-    findings.check("whole-clear", !plays(part, kind)?, &place, &format_args!("{kind:?}"), &"what it hides");
+    let plays = plays(part)?;
+    findings.check("whole-clear", !plays, &place, &"a segment that plays as it is", &"encrypted bytes");
     let Some((key, iv)) = key.filter(|_| holds) else { return Ok(()) };
     let mut payload = Payload::of(clear);
     match Aes128::new(key, *iv).decrypt(part, &mut payload) {
@@ -55,15 +57,38 @@ pub(super) fn check_clear(
 
 /// Whether bytes play as they are. The kinds whose first bytes are fewer than those that bytes begin with by chance
 /// are left out, and a transport stream is one when the next packets begin as well.
-fn plays(part: &dyn Source, kind: SegmentKind) -> Result<bool> {
+fn plays(part: &dyn Source) -> Result<bool> {
     let mut packets = [0; 2 * PACKET_BYTES + 1];
-    Ok(match kind {
+    Ok(match SegmentKind::of(part)? {
         SegmentKind::Fmp4 | SegmentKind::WebVtt => true,
         SegmentKind::Ts if part.len() >= packets.len() as u64 => {
             part.read_at(0, &mut packets)?;
             packets.first().is_some_and(|sync| packets.iter().step_by(PACKET_BYTES).all(|byte| byte == sync))
         }
         _ => false,
+    })
+}
+
+/// Whether bytes begin as a media segment does. A transport stream mostly begins with a table, whose CRC shows an IV
+/// that is another one in a single byte too.
+fn begins(head: &Vec<u8>) -> Result<bool> {
+    Ok(match SegmentKind::of(head)? {
+        SegmentKind::Unknown => false,
+        SegmentKind::Ts => head.first_chunk().is_none_or(is_whole_packet),
+        _ => true,
+    })
+}
+
+/// Whether a packet is one, and the sections in it fit their CRC: ISO/IEC 13818-1 §2.4.4, annex A.
+fn is_whole_packet(packet: &[u8; PACKET_BYTES]) -> bool {
+    let Ok(packet) = Packet::parse(packet) else { return false };
+    let is_table = packet.pid() <= LAST_TABLE_PID && packet.payload_unit_start();
+    let unit = packet.payload().filter(|_| is_table).unwrap_or_default();
+    // What goes on in the next packet is not looked at.
+    let Ok(Some(found)) = sections(unit) else { return true };
+    found.into_iter().filter_map(|range| unit.get(range)).all(|section| {
+        let has_crc = section.get(1).is_some_and(|flags| flags & 0x80 != 0);
+        !has_crc || crc_32(section) == 0
     })
 }
 
@@ -83,9 +108,7 @@ impl<'a> Payload<'a> {
     }
 
     fn check(&self, place: &str, findings: &mut Findings) -> Result<()> {
-        let kind = SegmentKind::of(&self.head)?;
-        let is_known = kind != SegmentKind::Unknown;
-        findings.check("whole-payload", is_known, &place, &"something else", &KINDS);
+        findings.check("whole-payload", begins(&self.head)?, &place, &"something else", &KINDS);
         let Some(clear) = self.clear else { return Ok(()) };
         let expected = clear.len();
         if findings.check("payload-samples", self.length == expected, &place, &self.length, &expected) {

@@ -120,7 +120,7 @@ fn the_media_sequence_number_is_the_iv_of_whole_segments_without() {
     let text = fs::read_to_string(&playlist).unwrap();
     fs::write(&playlist, text.replace("MEDIA-SEQUENCE:0", "MEDIA-SEQUENCE:7")).unwrap();
     let found = check(out.path(), &input, Some(SEED), true).unwrap();
-    assert_eq!(broken(&found), ["payload-equal"]);
+    assert_eq!(broken(&found), ["payload-equal", "whole-payload"]);
 }
 
 #[test]
@@ -272,5 +272,47 @@ fn a_clear_playlist_beside_encrypted_ones_is_found() {
         }
         let found = check(out.path(), &input, Some(SEED), true).unwrap();
         assert_eq!(broken(&found), ["track-clear"], "{:?}", found.findings.listed());
+    }
+}
+
+/// Pictures in fragmented MP4, sound as packed audio, and text that stays clear.
+#[test]
+fn renditions_of_all_kinds_pass_together_and_each_is_looked_at() {
+    let case = Case::all("hls").into_iter().find(|case| case.name() == "packed-audio").unwrap();
+    let stage = case.stage();
+    let folder = stage.path();
+    let text = fs::read_to_string(folder.join("master.m3u8")).unwrap();
+    fs::write(folder.join("a.m3u8"), text).unwrap();
+    let clip = root().join("fixtures/clip/hls/v2");
+    for name in ["init_1.mp4", "0.m4s", "1.m4s"] {
+        fs::copy(clip.join(name), folder.join(name)).unwrap();
+    }
+    fs::write(folder.join("0.vtt"), "WEBVTT\n").unwrap();
+    let head = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n";
+    let segments = "#EXTINF:2,\n0.m4s\n#EXTINF:2,\n1.m4s\n#EXT-X-ENDLIST\n";
+    let written = format!("{head}#EXT-X-MAP:URI=\"init_1.mp4\"\n{segments}");
+    fs::write(folder.join("v.m3u8"), written).unwrap();
+    fs::write(folder.join("t.m3u8"), format!("{head}#EXTINF:2,\n0.vtt\n#EXT-X-ENDLIST\n")).unwrap();
+    let media = "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"a\",URI=\"a.m3u8\"\n\
+                 #EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"t\",NAME=\"t\",URI=\"t.m3u8\"\n\
+                 #EXT-X-STREAM-INF:BANDWIDTH=9,CODECS=\"avc1.4d400c,mp4a.40.2\",AUDIO=\"a\",SUBTITLES=\"t\"\nv.m3u8\n";
+    let input = folder.join("master.m3u8");
+    fs::write(&input, format!("#EXTM3U\n#EXT-X-VERSION:7\n{media}")).unwrap();
+    for wish in [streams(&input), whole(&input)] {
+        let out = tempfile::tempdir().unwrap();
+        pack(&wish, out.path()).unwrap();
+        passes(&wish, out.path());
+        for name in ["0.m4s", "0.aac"] {
+            let changed = tempfile::tempdir().unwrap();
+            pack(&wish, changed.path()).unwrap();
+            edit(&changed.path().join(name), |bytes| {
+                let middle = bytes.len() - 400;
+                bytes[middle] ^= 1;
+            });
+            let found = check(changed.path(), &input, Some(SEED), true).unwrap();
+            assert!(broken(&found).contains(&"payload-equal"), "{name} {}: {:?}", wish.drm, broken(&found));
+        }
+        fs::remove_file(out.path().join("0.vtt")).unwrap();
+        assert_eq!(broken(&check(out.path(), &input, Some(SEED), true).unwrap()), ["file-missing"]);
     }
 }
