@@ -2,22 +2,21 @@
 
 use std::path::PathBuf;
 
-use crate::base::{Kid, Result, Secret};
-use crate::cpix;
+use crate::base::Result;
 use crate::io::{FileStore, HttpClient, SystemRandom};
 use crate::job::{DecryptJob, Env, decrypt};
-use crate::keys::{DevKeys, KeyFile};
+use crate::keys::DevKeys;
 
 use super::args::DecryptArgs;
-use super::cpix::recipient_keys;
 use super::folder::presentations;
-use super::keys::{secret_bytes, secret_text};
-use super::output::{Progress, finish, note};
+use super::known_keys::KnownKeys;
+use super::output::{Progress, finish};
 use super::output_folder;
-use super::pack::{DEV_KEYS_WARNING, locate_below, overwrite};
+use super::pack::{locate_below, overwrite};
 
 pub(super) fn run(args: &DecryptArgs) -> Result<()> {
-    let (keys, only) = keys(args)?;
+    let (key_file, cpix) = (args.key_file.as_deref(), args.cpix.as_deref());
+    let keys = KnownKeys::of(key_file, cpix, &args.recipient_key, args.dev_keys.as_deref())?;
     let root = args.root.as_deref();
     let files = [&args.key_file, &args.cpix].into_iter().flatten().chain(&args.recipient_key);
     let files: Vec<_> = files.map(PathBuf::as_path).collect();
@@ -26,9 +25,9 @@ pub(super) fn run(args: &DecryptArgs) -> Result<()> {
     let report = decrypt(
         &DecryptJob {
             inputs: presentations(&args.inputs, root)?,
-            find_key: &|kid| Some(keys(kid)?.0),
-            find_iv: &|kid| keys(kid)?.1,
-            only,
+            find_key: &|kid| keys.as_ref()?.key(kid),
+            find_iv: &|kid| keys.as_ref()?.iv(kid),
+            only: keys.as_ref().and_then(KnownKeys::only),
         },
         &Env {
             locate: &output_folder::apart(&args.out, root, locate_below(root)),
@@ -42,39 +41,4 @@ pub(super) fn run(args: &DecryptArgs) -> Result<()> {
     output.publish()?;
     finish(&report, &args.out, args.json);
     Ok(())
-}
-
-/// Finds a key and the IV that came with it.
-type FindKeyAndIv = Box<dyn Fn(Kid) -> Option<(Secret<16>, Option<[u8; 16]>)> + Sync>;
-
-/// Keys, and the id of the only one if there is no other.
-fn keys(args: &DecryptArgs) -> Result<(FindKeyAndIv, Option<Kid>)> {
-    if let Some(seed) = &args.dev_keys {
-        note(DEV_KEYS_WARNING);
-        let keys = DevKeys::new(seed);
-        return Ok((Box::new(move |kid| Some((keys.key(kid).ok()?, keys.iv(kid).ok()))), None));
-    }
-    Ok(match (&args.key_file, &args.cpix) {
-        (Some(path), _) => {
-            let place = path.display().to_string();
-            let file = KeyFile::parse(&secret_text(path)?).map_err(|error| error.at(place))?;
-            let only = file.only();
-            (Box::new(move |kid| Some((file.lookup(kid)?.clone(), file.iv(kid)))), only)
-        }
-        (None, Some(path)) => {
-            let recipients = recipient_keys(&args.recipient_key)?;
-            let document = cpix::read_with(&secret_bytes(path)?, &recipients)
-                .map_err(|error| error.at(path.display()))?;
-            let only = match document.content_keys.as_slice() {
-                [key] => Some(key.kid),
-                _ => None,
-            };
-            let find = move |kid| {
-                let key = document.content_key(kid)?;
-                Some((key.value.clone()?, key.explicit_iv))
-            };
-            (Box::new(find), only)
-        }
-        (None, None) => (Box::new(|_| None), None),
-    })
 }

@@ -230,6 +230,8 @@ fn hold_to_rules(packed: &Path, clip: &Path, document: &Document) -> Result<()> 
         store: &FileStore::new(packed),
         names: vec!["master.m3u8".into(), "manifest.mpd".into()],
         find_key: Some(&find_key),
+        find_iv: None,
+        only: None,
         against: Some(Clear { store: &clear, names }),
     })?;
     let counts = found.findings.counts();

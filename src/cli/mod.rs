@@ -15,6 +15,7 @@ mod key_server;
 mod key_url;
 mod keys;
 mod keys_command;
+mod known_keys;
 mod output;
 mod output_folder;
 mod pack;

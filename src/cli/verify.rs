@@ -2,22 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::base::{Error, Kid, Result, Secret};
-use crate::cpix;
+use crate::base::{Error, Result};
 use crate::io::FileStore;
-use crate::keys::{DevKeys, KeyFile};
 use crate::verify::{Clear, Verification, VerifyJob, verify};
 
 use super::args::VerifyArgs;
-use super::cpix::recipient_keys;
 use super::folder::presentation_files;
-use super::keys::{secret_bytes, secret_text};
+use super::known_keys::KnownKeys;
 use super::output::line;
 
-type FindKey = Box<dyn Fn(Kid) -> Option<Secret<16>> + Sync>;
-
 pub(super) fn run(args: &VerifyArgs) -> Result<()> {
-    let find_key = keys(args)?;
+    let (key_file, cpix) = (args.key_file.as_deref(), args.cpix.as_deref());
+    let keys = KnownKeys::of(key_file, cpix, &args.recipient_key, args.dev_keys.as_deref())?;
+    let find_key = |kid| keys.as_ref()?.key(kid);
+    let find_iv = |kid| keys.as_ref()?.iv(kid);
     let (root, names) = inputs(&args.inputs, args.root.as_deref())?;
     let against = args.against.as_ref().map(|input| inputs(std::slice::from_ref(input), None)).transpose()?;
     let store = FileStore::new(&root);
@@ -25,7 +23,9 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
     let result = verify(&VerifyJob {
         store: &store,
         names,
-        find_key: find_key.as_deref(),
+        find_key: keys.is_some().then_some(&find_key),
+        find_iv: keys.is_some().then_some(&find_iv),
+        only: keys.as_ref().and_then(KnownKeys::only),
         against: clear_store.as_ref().map(|(store, names)| Clear { store, names: names.clone() }),
     })?;
     line(&if args.json { json(&result) } else { text(&result) });
@@ -38,23 +38,6 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
         "{} findings break {broken} rules",
         findings.errors() + findings.advice()
     )))
-}
-
-fn keys(args: &VerifyArgs) -> Result<Option<FindKey>> {
-    if let Some(path) = &args.key_file {
-        let file = KeyFile::parse(&secret_text(path)?).map_err(|error| error.at(path.display()))?;
-        return Ok(Some(Box::new(move |kid| file.lookup(kid).cloned())));
-    }
-    if let Some(path) = &args.cpix {
-        let recipients = recipient_keys(&args.recipient_key)?;
-        let document =
-            cpix::read_with(&secret_bytes(path)?, &recipients).map_err(|error| error.at(path.display()))?;
-        return Ok(Some(Box::new(move |kid| document.content_key(kid)?.value.clone())));
-    }
-    Ok(args.dev_keys.as_ref().map(|seed| -> FindKey {
-        let keys = DevKeys::new(seed);
-        Box::new(move |kid| keys.key(kid).ok())
-    }))
 }
 
 /// The folder that holds all inputs, or the one that is given, and their names in it; a folder stands for the

@@ -11,7 +11,7 @@ pub const TIMESTAMP: &str = "com.apple.streaming.transportStreamTimestamp";
 /// Streaming §2.3.4.
 pub const AUDIO_DESCRIPTION: &str = "com.apple.streaming.audioDescription";
 /// Bytes of a tag's header, and of a frame's.
-const HEADER_BYTES: usize = 10;
+pub(crate) const HEADER_BYTES: usize = 10;
 /// Flags of a tag: unsynchronisation, extended header, footer.
 const UNSYNCHRONISATION: u8 = 0x80;
 const EXTENDED_HEADER: u8 = 0x40;

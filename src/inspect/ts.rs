@@ -129,9 +129,9 @@ impl Scan {
 
     fn complete(&mut self, pid: u16) -> Result<()> {
         let Some(unit) = self.units.get(&pid) else { return Ok(()) };
-        let Some(ranges) = sections(unit)? else { return Ok(()) };
-        let unit = self.units.remove(&pid).unwrap_or_default();
-        for section in ranges.into_iter().filter_map(|range| unit.get(range)) {
+        let Some(found) = sections(unit)? else { return Ok(()) };
+        self.units.remove(&pid);
+        for section in &found {
             if pid == PAT_PID {
                 self.pat = Some(Pat::parse(section)?);
             } else if section.first() == Some(&PROGRAM_MAP_TABLE) {

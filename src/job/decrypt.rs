@@ -9,11 +9,10 @@ use crate::base::env::Store;
 use crate::base::{Error, Kid, Result};
 use crate::drm::ManifestKind;
 use crate::isobmff::track::trexes;
-use crate::package::{Decrypt, FindKey, rewrite};
+use crate::package::{Decrypt, FindIv, FindKey, LineKeys, copy, rewrite};
 
 use super::env::{Env, Event};
-use super::files::{ProtectedPackage, copy};
-use super::line_keys::LineKeys;
+use super::files::ProtectedPackage;
 use super::manifests::{Input, manifest_kinds};
 use super::mp4::other_format;
 use super::package::{Expect, Package, Rendition};
@@ -37,9 +36,6 @@ impl DecryptJob<'_> {
         LineKeys { store, find_key: self.find_key, find_iv: self.find_iv, only: self.only }
     }
 }
-
-/// Finds the IV that came with the key of this id: what sample encryption of streams begins with.
-pub type FindIv<'a> = dyn Fn(Kid) -> Option<[u8; 16]> + Sync + 'a;
 
 /// Decrypts what it is given and writes it under the same names, without any signaling of DRM.
 ///
@@ -119,7 +115,7 @@ fn decrypt_package(package: &Package, keys: &LineKeys<'_>, env: &Env<'_>) -> Res
         }
     }
     package.streams.decrypt(
-        &|playlist, segment| keys.sample_aes(playlist, segment),
+        &|playlist, segment| keys.sample_aes(playlist, &segment.keys, segment.sequence),
         store,
         env,
         &mut result,

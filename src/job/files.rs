@@ -5,16 +5,13 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::base::env::{Sink, Source, Store};
+use crate::base::env::Store;
 use crate::base::{Error, Result};
-use crate::package::{OffsetMap, Phase, Plan, ProtectedRendition, Substream, Totals, rewrite};
+use crate::package::{OffsetMap, Phase, Plan, ProtectedRendition, Substream, Totals, copy, rewrite};
 
 use super::env::{Env, Event};
 use super::package::Package;
 use super::report::{OutputReport, TrackReport};
-
-/// Bytes copied at a time. Each core has its own.
-const COPY_BYTES: usize = 256 << 10;
 
 /// What became of a package.
 #[derive(Default)]
@@ -208,18 +205,4 @@ fn write_file(
     let written = sink.commit()?;
     (env.observe)(Event::Advance(source.len()));
     Ok(Done { output: OutputReport::new(job.name, &written), offsets, totals, phases })
-}
-
-/// Copies a file as it is.
-pub(super) fn copy(source: &dyn Source, sink: &mut dyn Sink) -> Result<()> {
-    let mut buffer = Vec::new();
-    let mut position = 0;
-    while position < source.len() {
-        let length = usize::try_from(source.len() - position).unwrap_or(usize::MAX).min(COPY_BYTES);
-        buffer.resize(length, 0);
-        source.read_at(position, &mut buffer)?;
-        sink.write(&buffer)?;
-        position += length as u64;
-    }
-    Ok(())
 }

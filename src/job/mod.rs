@@ -7,7 +7,6 @@ mod env;
 mod files;
 mod folder;
 mod hls;
-mod line_keys;
 mod manifests;
 mod mp4;
 mod mp4_files;
@@ -24,7 +23,8 @@ mod whole_segments_decrypt;
 mod whole_segments_keys;
 mod whole_segments_package;
 
-pub use decrypt::{DecryptJob, FindIv, decrypt};
+pub use crate::package::FindIv;
+pub use decrypt::{DecryptJob, decrypt};
 pub use env::{Env, Event, Locate};
 pub use plan::{PlanReport, PlannedKeyReport, PlannedTrack, SignalReport, fetch_keys, plan};
 pub use report::{KeyRotation, OutputReport, Report, TrackReport};

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use crate::base::env::{Sink, Source, Store};
 use crate::base::{Error, Result};
+use crate::package::Part;
 
 /// What is to be done with each part of a file, by its byte range; a range of `None` is the whole file.
 pub(super) type Parts<T> = BTreeMap<Option<(u64, u64)>, T>;
@@ -61,41 +62,10 @@ pub(super) fn write_parts<T>(
         let (start, end) = range.unwrap_or((0, source.len()));
         follows(start..end, behind, source.len())?;
         behind = end;
-        let part = Part { source, start, length: end - start };
+        let part = Part::of(source, Some(&(start..end)))?;
         let written = write(usage, &part, sink)?;
         moved.push((range.unwrap_or((0, u64::MAX)), position..position + written));
         position += written;
     }
     Ok(moved)
-}
-
-/// Some bytes of a source.
-pub(super) struct Part<'a> {
-    source: &'a dyn Source,
-    start: u64,
-    length: u64,
-}
-
-impl<'a> Part<'a> {
-    /// This range of a source; `None` is all of it.
-    pub(super) fn of(source: &'a dyn Source, range: Option<&Range<u64>>) -> Result<Self> {
-        let (start, end) = range.map_or_else(|| (0, source.len()), |range| (range.start, range.end));
-        match end.checked_sub(start).filter(|_| end <= source.len()) {
-            Some(length) => Ok(Self { source, start, length }),
-            None => {
-                Err(Error::input(format!("byte range {start}..{end}, the file has {} bytes", source.len()))
-                    .clause("RFC 8216bis §4.4.4.2"))
-            }
-        }
-    }
-}
-
-impl Source for Part<'_> {
-    fn len(&self) -> u64 {
-        self.length
-    }
-
-    fn read_at(&self, position: u64, buffer: &mut [u8]) -> Result<()> {
-        self.source.read_at(self.start.saturating_add(position), buffer)
-    }
 }

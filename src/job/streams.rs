@@ -16,15 +16,15 @@ use crate::codec::{Elementary, TrackKind};
 use crate::drm::System;
 use crate::hls::Key;
 use crate::package::{
-    Assignment, ElementaryStream, OffsetMap, Phase, Plan, SampleAesSegment, Schedule, Substream,
+    Assignment, ElementaryStream, OffsetMap, Part, Phase, Plan, SampleAesSegment, Schedule, Substream, copy,
     elementary_streams, sample_aes_segment,
 };
 use crate::protect::{Operation, SampleAes};
 
 use super::env::{Env, Event};
-use super::files::{ProtectedPackage, copy};
+use super::files::ProtectedPackage;
 use super::package::Expect;
-use super::parts::{Part, Parts, check_parts, write_parts};
+use super::parts::{Parts, check_parts, write_parts};
 use super::report::{OutputReport, TrackReport};
 
 /// What the report calls it.

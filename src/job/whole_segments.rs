@@ -14,10 +14,9 @@ use crate::base::{Error, Result};
 use crate::codec::TrackKind;
 use crate::hls::media;
 use crate::hls::whole_segments::protect;
-use crate::package::{Assignment, KeyRule};
+use crate::package::{Assignment, KeyRule, copy};
 
 use super::env::{Env, Event, Locate};
-use super::files::copy;
 use super::folder::write_manifest;
 use super::parts::{Moved, write_parts};
 use super::plan::Outline;

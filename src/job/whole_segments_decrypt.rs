@@ -9,13 +9,12 @@ use crate::base::env::Store;
 use crate::base::uri::resolve;
 use crate::base::{Result, Secret};
 use crate::hls::{KeysInForce, Playlist, media, multivariant, partial_segments};
+use crate::package::{LineKeys, copy};
 use crate::protect::Aes128;
 
 use super::env::Env;
-use super::files::copy;
 use super::folder::write_manifest;
 use super::hls::{is_i_frames_only, playlists, session_data};
-use super::line_keys::LineKeys;
 use super::parts::{Moved, Parts, write_parts};
 use super::report::{OutputReport, Report};
 

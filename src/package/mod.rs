@@ -5,9 +5,11 @@ mod auxiliary;
 mod cmaf;
 mod decrypt;
 mod key_change;
+mod line_keys;
 mod media_data;
 mod offsets;
 mod packed_audio;
+mod part;
 mod plan;
 mod protect;
 mod rendition;
@@ -29,8 +31,12 @@ mod ts_table;
 pub use assignment::{Assignment, KeyPurpose, KeyRule, Preset, Substream};
 pub use cmaf::{Cmaf, WrittenSegment};
 pub use decrypt::Decrypt;
+pub use line_keys::{FindIv, LineKeys};
 pub use offsets::OffsetMap;
-pub use packed_audio::{PackedAudioTotals, decrypt_packed_audio, packed_audio_facts, protect_packed_audio};
+pub use packed_audio::{
+    PackedAudioTotals, audio_description, decrypt_packed_audio, packed_audio_facts, protect_packed_audio,
+};
+pub use part::{Part, copy};
 pub use plan::{Intent, Plan, PlannedKey, key_request};
 pub use protect::{Protect, Totals};
 pub use rendition::{ProtectedRendition, random_access_fragments};
@@ -45,5 +51,5 @@ pub use track::{
     CryptoPeriod, MediaTrack, PeriodKey, ProtectedTrack, UnknownVideo, clear_tracks, media_tracks,
     media_tracks_with,
 };
-pub use ts_program::{TsProgram, TsStream};
+pub use ts_program::{TsProgram, TsStream, signaling, signaling_fault};
 pub use ts_segment::{MAX_WAITING_BYTES, TsSegment, TsStreamTotals, decrypt_ts_segment, protect_ts_segment};

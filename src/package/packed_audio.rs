@@ -73,6 +73,24 @@ pub fn packed_audio_facts(source: &dyn Source) -> Result<(Elementary, StreamFact
     Ok((elementary, facts.ok_or_else(|| Error::input("the first frame is cut off"))?))
 }
 
+/// Where the audio of packed audio begins, and the audio setup information in the first tag before it; none when
+/// the segment is not encrypted.
+///
+/// # Errors
+/// When the tags cannot be read.
+pub fn audio_description(source: &dyn Source) -> Result<(u64, Option<Vec<u8>>)> {
+    let position = audio_position(source)?;
+    let mut window = Vec::new();
+    read_window(source, 0, &mut window)?;
+    let Some(length) = id3::tag_bytes(&window) else { return Ok((position, None)) };
+    let tag = window.get(..length).ok_or_else(|| Error::input("the ID3 tag is cut off"))?;
+    let frame = id3::private_frame(tag, id3::AUDIO_DESCRIPTION).map_err(|e| e.at("ID3 tag"))?;
+    // The owner ends with a zero byte: Native Frames §4.27.
+    let owner = id3::HEADER_BYTES + id3::AUDIO_DESCRIPTION.len() + 1;
+    let data = frame.and_then(|frame| tag.get(frame)?.get(owner..));
+    Ok((position, data.map(<[u8]>::to_vec)))
+}
+
 fn rewrite(
     source: &dyn Source,
     sink: &mut dyn Sink,

@@ -4,7 +4,7 @@
 use crate::base::env::Source;
 use crate::base::{Error, Result};
 use crate::codec::{Elementary, StreamFacts};
-use crate::protect::{Operation, SIGNALING, Signaling, audio_setup_information};
+use crate::protect::{Operation, SIGNALING, Signaling, audio_setup_information, is_audio_setup_information};
 use crate::ts::{
     Descriptors, PAT_PID, PROGRAM_MAP_TABLE, Packet, Packets, Pat, PesHeader, Pmt, PmtStream, SectionReader,
 };
@@ -156,6 +156,29 @@ fn signal(stream: &mut PmtStream, row: &Signaling, facts: Option<&StreamFacts>) 
         stream.descriptors.extend(APAD.iter().chain(&information));
     }
     Ok(())
+}
+
+/// The row of a stream that sample encryption is for, and whether the program map says that it is encrypted.
+pub fn signaling(stream: &PmtStream) -> Option<(&'static Signaling, bool)> {
+    let found = stream.stream_type;
+    let row = SIGNALING.iter().find(|row| [row.stream_type, row.clear_stream_type].contains(&found))?;
+    Some((row, row.stream_type == found))
+}
+
+/// What an encrypted stream of a program map lacks of its signaling: §3. One without frames has no setup information.
+pub fn signaling_fault(stream: &PmtStream, row: &Signaling, has_frames: bool) -> Option<&'static str> {
+    let with = |wanted: u8, start: &[u8]| {
+        stream.descriptors().find(|(tag, payload)| *tag == wanted && payload.starts_with(start))
+    };
+    if with(tag::PRIVATE_DATA_INDICATOR, row.private_data_indicator).is_none() {
+        return Some("no private_data_indicator_descriptor of its codec");
+    }
+    let audio_type = row.audio_type.filter(|_| has_frames)?;
+    match with(tag::REGISTRATION, APAD).map(|(_, payload)| payload.get(APAD.len()..).unwrap_or_default()) {
+        None => Some("no audio setup information"),
+        Some(information) if is_audio_setup_information(information, audio_type) => None,
+        Some(_) => Some("audio setup information of another codec or length"),
+    }
 }
 
 /// The inverse of [`signal`].

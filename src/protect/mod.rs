@@ -17,6 +17,8 @@ pub use placement::{
     Auxiliary, Protected, auxiliary, is_of_scheme, place_auxiliary, protect_moov, protected_entry,
     remove_pssh, unprotect_moov, unprotect_traf,
 };
-pub use sample_aes::{Operation, SIGNALING, SampleAes, Signaling, audio_setup_information};
+pub use sample_aes::{
+    Operation, SIGNALING, SampleAes, Signaling, audio_setup_information, is_audio_setup_information,
+};
 pub use scheme::{Mode, Pattern, Scheme};
 pub use subsample::subsamples;

@@ -206,6 +206,14 @@ pub fn audio_setup_information(elementary: Elementary, setup_data: &[u8]) -> Res
     Ok([audio_type, &[0, 0, 1, length][..], setup_data].concat())
 }
 
+/// Whether these bytes are an `audio_setup_information()` of this `audio_type` with all its setup data.
+pub fn is_audio_setup_information(bytes: &[u8], audio_type: &[u8; 4]) -> bool {
+    match bytes.strip_prefix(audio_type) {
+        Some([_, _, _, length, setup_data @ ..]) => setup_data.len() == usize::from(*length),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,7 +11,7 @@ mod section;
 pub use packet::{PACKET_BYTES, Packet, Packets};
 pub use pes::PesHeader;
 pub use psi::{Descriptors, PROGRAM_MAP_TABLE, Pat, Pmt, PmtStream, crc_32};
-pub use section::{SectionReader, section_payloads};
+pub use section::{SectionReader, section_payloads, sections};
 
 /// `PID` of the program association table: table 2-3.
 pub const PAT_PID: u16 = 0;

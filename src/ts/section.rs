@@ -79,6 +79,18 @@ impl SectionReader {
     }
 }
 
+/// The sections in the payloads of a `PID` from a `payload_unit_start_indicator` on, whose `pointer_field` is 0; `None`
+/// while the last is not whole.
+///
+/// # Errors
+/// As [`SectionReader::push`].
+pub fn sections(unit: &[u8]) -> Result<Option<Vec<Vec<u8>>>> {
+    let mut reader = SectionReader::default();
+    reader.push(true, unit)?;
+    let is_whole = reader.is_whole();
+    Ok(Some(reader.take()).filter(|found| is_whole && !found.is_empty()))
+}
+
 /// Payloads for packets of these capacities, each of whole sections behind a `pointer_field` of 0. Packets that are
 /// not needed say the last section again, so that their counters stay. `None` when a section does not fit a packet.
 pub fn section_payloads(sections: &[Vec<u8>], capacities: &[usize]) -> Option<Vec<Vec<u8>>> {

@@ -25,17 +25,25 @@ pub(super) struct ClearTrack<'a> {
     pub(super) handler: [u8; 4],
 }
 
-/// The tracks of the clear source.
-pub(super) fn clear_tracks<'a>(clear: &Clear<'a>) -> Result<Vec<ClearTrack<'a>>> {
-    let mut found = Vec::new();
+/// The clear source as its manifests name it.
+pub(super) fn clear_presentation<'c, 's>(clear: &'c Clear<'s>) -> Result<(&'c Clear<'s>, Presentation)> {
     let mut findings = Findings::default();
     let presentation = presentation(clear.store, &clear.names, &mut findings)?;
-    if let Some(finding) = findings.listed().first() {
-        return Err(Error::input(finding.found.clone()).at("the clear source"));
+    match findings.listed().first() {
+        Some(finding) => Err(Error::input(finding.found.clone()).at("the clear source")),
+        None => Ok((clear, presentation)),
     }
-    for rendition in presentation.renditions {
+}
+
+/// The tracks of the clear source.
+pub(super) fn clear_tracks<'a>(
+    clear: &Clear<'a>,
+    presentation: &Presentation,
+) -> Result<Vec<ClearTrack<'a>>> {
+    let mut found = Vec::new();
+    for rendition in &presentation.renditions {
         let at = |error: Error| error.at(&rendition.init.name);
-        let moov = Arc::new(read_moov(clear.store, &rendition).map_err(at)?);
+        let moov = Arc::new(read_moov(clear.store, rendition).map_err(at)?);
         for track in tracks(&moov).map_err(at)? {
             found.push(ClearTrack {
                 store: clear.store,

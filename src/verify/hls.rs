@@ -1,6 +1,8 @@
 //! What playlists say of keys — RFC 8216bis §4.4.4.4, §4.4.6.5, §8.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter::Peekable;
+use std::slice::Iter;
 
 use crate::base::{Kid, Result, from_base64};
 use crate::drm;
@@ -11,12 +13,12 @@ use crate::protect::Scheme;
 use super::facts::Facts;
 use super::findings::Findings;
 use super::presentation::{MediaPlaylist, Presentation};
-use super::pssh;
+use super::{hls_pieces as pieces, pssh};
 
 /// Checks every playlist, and then the session keys.
 pub(super) fn check(presentation: &Presentation, facts: &Facts<'_>, findings: &mut Findings) -> Result<()> {
     let mut all = Vec::new();
-    let mut systems: Option<(BTreeSet<String>, String)> = None;
+    let mut systems = None;
     for media in &presentation.playlists {
         let keys = keys(&media.playlist)?;
         check_version(&media.name, &media.playlist, findings)?;
@@ -26,6 +28,7 @@ pub(super) fn check(presentation: &Presentation, facts: &Facts<'_>, findings: &m
         segments(media, &keys, facts, &mut systems, findings)?;
         all.extend(keys.into_iter().filter(Key::encrypts));
     }
+    all.extend(pieces::check(&presentation.pieces, findings)?);
     for (name, playlist) in &presentation.multivariants {
         check_version(name, playlist, findings)?;
         session_keys(name, &multivariant::session_keys(playlist)?, &all, findings);
@@ -33,7 +36,7 @@ pub(super) fn check(presentation: &Presentation, facts: &Facts<'_>, findings: &m
     Ok(())
 }
 
-fn check_version(name: &str, playlist: &Playlist, findings: &mut Findings) -> Result<()> {
+pub(super) fn check_version(name: &str, playlist: &Playlist, findings: &mut Findings) -> Result<()> {
     let stated =
         playlist.tags("EXT-X-VERSION").next().and_then(|(_, value)| value.trim().parse::<u64>().ok());
     let (stated, needed) = (stated.unwrap_or(1), required_version(playlist)?);
@@ -42,7 +45,7 @@ fn check_version(name: &str, playlist: &Playlist, findings: &mut Findings) -> Re
 }
 
 /// What can be said about a key by itself.
-fn check_key(key: &Key, name: &str, findings: &mut Findings) {
+pub(super) fn check_key(key: &Key, name: &str, findings: &mut Findings) {
     let place = format!("{name}: line {}", key.line + 1);
     let has_iv = key.iv.is_some();
     if key.method == "SAMPLE-AES-CTR" {
@@ -59,27 +62,15 @@ fn segments(
     media: &MediaPlaylist,
     keys: &[Key],
     facts: &Facts<'_>,
-    systems: &mut Option<(BTreeSet<String>, String)>,
+    systems: &mut Option<Systems>,
     findings: &mut Findings,
 ) -> Result<()> {
-    let mut in_force: BTreeMap<&str, &Key> = BTreeMap::new();
-    let mut next = keys.iter().peekable();
+    let mut in_force = InForce::new(keys);
     let mut checked: BTreeSet<(usize, Kid)> = BTreeSet::new();
     let i_frames = media.playlist.tags("EXT-X-I-FRAMES-ONLY").next().is_some();
     for (segment, file, rendition) in &media.segments {
         let place = format!("{}: line {}", media.name, segment.line + 1);
-        let mut since = BTreeSet::new();
-        while let Some(key) = next.next_if(|key| key.line < segment.line) {
-            if !key.encrypts() {
-                in_force.clear();
-                since.clear();
-                continue;
-            }
-            let fresh = since.insert(key.key_format.as_str());
-            let at = format!("{}: line {}", media.name, key.line + 1);
-            findings.check("hls-key-twice", fresh, &at, &key.key_format, &"one key of this KEYFORMAT");
-            in_force.insert(&key.key_format, key);
-        }
+        let in_force = in_force.at(segment.line, &media.name, findings);
         addresses(segment, file, i_frames, facts, &place, findings);
         let Some((scheme, kids)) = facts.segment(*rendition, file, segment.byte_range.as_ref()) else {
             let found = format!("{} keys", in_force.len());
@@ -88,11 +79,7 @@ fn segments(
         };
         let method = scheme.hls_method.unwrap_or("a scheme that HLS can signal");
         findings.check("hls-key-missing", !in_force.is_empty(), &place, &"no EXT-X-KEY", &method);
-        let names: BTreeSet<String> = in_force.keys().map(|format| (*format).to_owned()).collect();
-        let (expected, first) = systems.get_or_insert_with(|| (names.clone(), place.clone()));
-        let holds = names == *expected || names.is_empty();
-        let wanted = format!("{expected:?}, as at {first}");
-        findings.check("hls-systems", holds, &place, &format_args!("{names:?}"), &wanted);
+        same_systems(in_force, systems, &place, findings);
         for key in in_force.values() {
             for kid in &kids {
                 if checked.insert((key.line, *kid)) {
@@ -102,6 +89,58 @@ fn segments(
         }
     }
     Ok(())
+}
+
+/// The keys in force by key format, as a playlist is read.
+pub(super) struct InForce<'k> {
+    next: Peekable<Iter<'k, Key>>,
+    keys: BTreeMap<&'k str, &'k Key>,
+}
+
+impl<'k> InForce<'k> {
+    /// Before the first line; `keys` are those of the playlist.
+    pub(super) fn new(keys: &'k [Key]) -> Self {
+        Self { next: keys.iter().peekable(), keys: BTreeMap::new() }
+    }
+
+    /// The keys for what this line names; lines are asked for in order.
+    pub(super) fn at(
+        &mut self,
+        line: usize,
+        name: &str,
+        findings: &mut Findings,
+    ) -> &BTreeMap<&'k str, &'k Key> {
+        let mut since = BTreeSet::new();
+        while let Some(key) = self.next.next_if(|key| key.line < line) {
+            if !key.encrypts() {
+                self.keys.clear();
+                since.clear();
+                continue;
+            }
+            let fresh = since.insert(key.key_format.as_str());
+            let at = format!("{name}: line {}", key.line + 1);
+            findings.check("hls-key-twice", fresh, &at, &key.key_format, &"one key of this KEYFORMAT");
+            self.keys.insert(&key.key_format, key);
+        }
+        &self.keys
+    }
+}
+
+/// The key formats of the first protected segment, and where it is.
+pub(super) type Systems = (BTreeSet<String>, String);
+
+/// A protected segment is under keys of the systems that the first one has.
+pub(super) fn same_systems(
+    in_force: &BTreeMap<&str, &Key>,
+    systems: &mut Option<Systems>,
+    place: &str,
+    findings: &mut Findings,
+) {
+    let names: BTreeSet<String> = in_force.keys().map(|format| (*format).to_owned()).collect();
+    let (expected, first) = systems.get_or_insert_with(|| (names.clone(), place.to_owned()));
+    let holds = names == *expected || names.is_empty();
+    let wanted = format!("{expected:?}, as at {first}");
+    findings.check("hls-systems", holds, &place, &format_args!("{names:?}"), &wanted);
 }
 
 fn addresses(

@@ -1,4 +1,5 @@
-//! A protected presentation held to the rules of the standards, and to its clear source — ISO/IEC 23001-7.
+//! A protected presentation held to the rules of the standards, and to its clear source — ISO/IEC 23001-7,
+//! RFC 8216bis.
 //!
 //! Structure is checked without keys; with keys samples are deciphered in memory, and with the clear source
 //! they are compared, one at a time. What could not be checked is said.
@@ -6,19 +7,25 @@
 mod auxiliary;
 mod clear;
 mod dash;
+mod elementary;
 mod facts;
 mod file;
 mod findings;
 mod fragment;
 mod hls;
+mod hls_pieces;
 mod init;
 mod iv;
+mod pieces;
+mod pieces_run;
 mod presentation;
 mod pssh;
 mod rules;
 mod run;
 mod sample;
 mod source;
+mod stream_segment;
+mod whole_segment;
 
 pub use findings::{Count, Finding, Findings};
 pub use rules::{RULES, Rule, Severity, rule};

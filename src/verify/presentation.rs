@@ -10,6 +10,8 @@ use crate::hls::media::{Segment, keys, segments};
 use crate::hls::multivariant::{RenditionKind, renditions};
 use crate::hls::{Playlist, PlaylistKind};
 
+use super::pieces::{AES_128, Holders, PiecePlaylist, Protection, pieces};
+
 /// Largest manifest that is read, in bytes.
 const MAX_MANIFEST: u64 = 64 << 20;
 
@@ -19,7 +21,12 @@ pub(super) struct Presentation {
     pub(super) renditions: Vec<Rendition>,
     pub(super) mpds: Vec<DashManifest>,
     pub(super) playlists: Vec<MediaPlaylist>,
+    /// Media playlists of everything else.
+    pub(super) pieces: Vec<PiecePlaylist>,
     pub(super) multivariants: Vec<(String, Playlist)>,
+    /// Media playlists that were read, before it is known what they name.
+    media: Vec<(String, Playlist, Content)>,
+    holders: Holders,
 }
 
 /// An init segment and the media that needs it.
@@ -91,51 +98,83 @@ impl Presentation {
     }
 
     fn playlist(&mut self, store: &dyn Store, name: &str) -> Result<()> {
-        let is_known = self.playlists.iter().any(|known| known.name == name)
-            || self.multivariants.iter().any(|(known, _)| known == name);
+        let is_known = self.has_media(name) || self.multivariants.iter().any(|(known, _)| known == name);
         if is_known {
             return Ok(());
         }
         let playlist = Playlist::parse(&read_manifest(store, name)?)?;
         if playlist.kind()? == PlaylistKind::Media {
-            return self.media_playlist(name, playlist, Text::No);
+            self.media.push((name.to_owned(), playlist, Content::Media));
+            return Ok(());
         }
         for rendition in renditions(&playlist)? {
-            let is_text = matches!(&rendition.kind, RenditionKind::Media(kind) if kind == "SUBTITLES");
+            let content = match &rendition.kind {
+                RenditionKind::Media(kind) if kind == "SUBTITLES" => Content::Text,
+                RenditionKind::Media(kind) if kind == "AUDIO" => Content::Audio,
+                _ => Content::Media,
+            };
             let media_name = resolve(name, &rendition.uri)?;
-            if self.playlists.iter().any(|known| known.name == media_name) {
+            if self.has_media(&media_name) {
                 continue;
             }
             let mut media =
                 Playlist::parse(&read_manifest(store, &media_name)?).map_err(|e| e.at(&media_name))?;
             media.named_by(&playlist, &rendition.uri)?;
-            let text = if is_text { Text::Yes } else { Text::No };
-            self.media_playlist(&media_name, media, text).map_err(|error| error.at(&media_name))?;
+            self.media.push((media_name, media, content));
         }
         self.multivariants.push((name.to_owned(), playlist));
         Ok(())
     }
 
-    fn media_playlist(&mut self, name: &str, playlist: Playlist, text: Text) -> Result<()> {
-        let mut found = Vec::new();
-        let whole = keys(&playlist)?.into_iter().find(|key| key.method == "AES-128");
-        if let Some(key) = whole {
-            return Err(Error::unsupported(format!(
-                "line {} encrypts whole segments (METHOD=AES-128): they are not verified",
-                key.line + 1
-            )));
-        }
-        for segment in segments(&playlist)?.into_iter().filter(|segment| !segment.gap) {
-            let file = resolve(name, &segment.uri)?;
-            let Some(map) = segment.map.clone() else {
-                if text == Text::Yes {
-                    return Ok(());
-                }
-                return Err(Error::unsupported(format!(
-                    "segment {} has no EXT-X-MAP: MPEG-TS and packed audio are not verified",
-                    segment.uri
-                )));
+    fn has_media(&self, name: &str) -> bool {
+        self.media.iter().any(|(known, ..)| known == name)
+    }
+
+    /// Finds out what the media playlists name when all of them are read, and what is wrong with each by its name.
+    pub(super) fn sort_media(&mut self) -> Vec<(String, Result<()>)> {
+        let mut media = std::mem::take(&mut self.media);
+        // What an I-frame playlist names lies inside the segments of the others.
+        media.sort_by_key(|(_, playlist, _)| is_i_frames_only(playlist));
+        let sort = |(name, playlist, content): (String, Playlist, Content)| {
+            let result = self.media_playlist(&name, playlist, content);
+            (name, result)
+        };
+        media.into_iter().map(sort).collect()
+    }
+
+    fn media_playlist(&mut self, name: &str, playlist: Playlist, content: Content) -> Result<()> {
+        let (is_i_frames, all) = (is_i_frames_only(&playlist), segments(&playlist)?);
+        let (mut mapped, mut unmapped) = (0, 0);
+        for segment in all.iter().filter(|segment| !segment.gap) {
+            // I-frame playlists name the program tables of a transport stream by the same tag: §3.1.1.
+            let in_mp4 = match &segment.map {
+                Some(map) => !is_i_frames || !self.holders.has(&resolve(name, &map.uri)?),
+                None => false,
             };
+            *(if in_mp4 { &mut mapped } else { &mut unmapped }) += 1;
+        }
+        let is_whole = keys(&playlist)?.iter().any(|key| key.method == AES_128);
+        let protection = match (is_whole, mapped, unmapped) {
+            (true, ..) => Protection::Whole,
+            (false, _, 0) => return self.mp4_playlist(name, playlist, all),
+            (false, 0, _) if content == Content::Text => Protection::Never,
+            (false, 0, _) => Protection::Samples,
+            (false, ..) => {
+                return Err(Error::unsupported("segments with and without EXT-X-MAP: they are not verified"));
+            }
+        };
+        let mut found = pieces(name, &playlist)?;
+        self.holders.place(&mut found, protection, is_i_frames);
+        let (name, is_audio) = (name.to_owned(), content == Content::Audio);
+        self.pieces.push(PiecePlaylist { name, playlist, protection, is_audio, pieces: found });
+        Ok(())
+    }
+
+    fn mp4_playlist(&mut self, name: &str, playlist: Playlist, all: Vec<Segment>) -> Result<()> {
+        let mut found = Vec::new();
+        for segment in all.into_iter().filter(|segment| !segment.gap) {
+            let file = resolve(name, &segment.uri)?;
+            let Some(map) = segment.map.clone() else { continue };
             let init = Reference { name: resolve(name, &map.uri)?, range: map.byte_range.clone() };
             let rendition = self.rendition(init);
             self.add_file(rendition, &file);
@@ -186,11 +225,19 @@ impl Presentation {
     }
 }
 
-/// Whether a playlist is of subtitles.
+/// What a media playlist is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Text {
-    Yes,
-    No,
+enum Content {
+    /// Pictures, or pictures and sound.
+    Media,
+    /// Sound alone.
+    Audio,
+    /// Subtitles.
+    Text,
+}
+
+fn is_i_frames_only(playlist: &Playlist) -> bool {
+    playlist.tags("EXT-X-I-FRAMES-ONLY").next().is_some()
 }
 
 /// Whether a name is that of a manifest.

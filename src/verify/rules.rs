@@ -43,6 +43,7 @@ const fn advice(id: &'static str, clause: &'static str, meaning: &'static str) -
 const CENC: &str = "ISO/IEC 23001-7";
 const CMAF: &str = "ISO/IEC 23000-19 §8.2";
 const HLS_KEY: &str = "RFC 8216bis §4.4.4.4";
+const WHOLE: &str = "RFC 8216bis §4.4.4.4, §5.2";
 const MPD: &str = "ISO/IEC 23009-1 §5.8.4.1";
 const IOP: &str = "DASH-IF IOP content protection";
 const SUBSAMPLE: &str = "ISO/IEC 23001-7 §9.5.2";
@@ -60,7 +61,7 @@ pub const RULES: &[Rule] = &[
     error(
         "byte-range",
         "RFC 8216bis §4.4.4.2, ISO/IEC 23009-1 §5.3.9.2",
-        "A byte range lies inside its file and begins with a box.",
+        "A byte range lies inside its file, and of MP4 samples it begins with a box.",
     ),
     error("index-range", "ISO/IEC 23009-1 §5.3.9.2.2", "The index range of a file is its sidx."),
     error("box-tree", "ISO/IEC 14496-12 §4.2", "A file is whole boxes with whole fields."),
@@ -193,10 +194,32 @@ pub const RULES: &[Rule] = &[
     error(
         "payload-samples",
         CENC,
-        "The tracks, the numbers of samples and their sizes are those of the clear source.",
+        "The tracks and segments, the numbers of samples and their sizes are those of the clear source.",
     ),
-    error("payload-equal", CENC, "Decrypted samples are those of the clear source."),
+    error(
+        "payload-equal",
+        CENC,
+        "Decrypted samples, elementary streams and whole segments are those of the clear source.",
+    ),
     error("never-clear", CENC, "The protected bytes of a sample are not those of the clear source."),
+    // Segments encrypted whole.
+    error("whole-length", WHOLE, "A segment that is encrypted whole has a multiple of 16 bytes, and not 0."),
+    error("whole-clear", WHOLE, "What stands under a key does not play as it is."),
+    error("whole-padding", WHOLE, "A segment ends with the padding of PKCS #7 when it is deciphered."),
+    error("whole-payload", "RFC 8216bis §3.1", "A segment in the clear begins as a media segment does."),
+    error("whole-map-iv", "RFC 8216bis §4.4.4.5", "The key of an encrypted EXT-X-MAP has an IV."),
+    // Transport streams and packed audio.
+    error(
+        "stream-parse",
+        "RFC 8216bis §3.1.1, §3.1.3",
+        "A segment is whole packets with the tables of a program, or whole frames of audio.",
+    ),
+    error("ts-continuity", "ISO/IEC 13818-1 §2.4.3.3", "Counters of packets follow each other."),
+    error(
+        "stream-signal",
+        "MPEG-2 Stream Encryption Format for HTTP Live Streaming §3",
+        "Under a key every stream of the codecs is said to be encrypted, with what a decoder needs of it.",
+    ),
     // pssh.
     error("pssh-box", "ISO/IEC 23001-7 §8.1", "A pssh is one whole box that holds data, not another pssh."),
     error("pssh-data", "ISO/IEC 23001-7 §8.1", "The data of a known system can be read."),
@@ -244,6 +267,11 @@ pub const RULES: &[Rule] = &[
     error("hls-method", HLS_KEY, "METHOD is that of the scheme."),
     error("hls-iv", HLS_KEY, "SAMPLE-AES-CTR has no IV."),
     advice("hls-format-versions", HLS_KEY, "KEYFORMATVERSIONS is written where KEYFORMAT is."),
+    error(
+        "hls-inside",
+        "RFC 8216bis §4.4.3.6, §6.3.6",
+        "What lies inside a segment of another line is under the key and IV of that segment.",
+    ),
     error("hls-version", "RFC 8216bis §8", "EXT-X-VERSION is what the tags need."),
     error("hls-systems", HLS_KEY, "Every protected segment is under keys of the same systems."),
     error("hls-key-id", HLS_KEY, "KEYID and the key ids of the URI are those of the segments."),

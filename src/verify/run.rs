@@ -9,18 +9,19 @@ use crate::base::env::{Source, Store};
 use crate::base::{Error, Kid, Kind, Result};
 use crate::isobmff::BoxNode;
 use crate::isobmff::file::{BoxHeader, moov};
-use crate::package::FindKey;
+use crate::package::{FindIv, FindKey};
 
-use super::clear::{ClearTrack, clear_tracks, match_tracks};
+use super::clear::{ClearTrack, clear_presentation, clear_tracks, match_tracks};
 use super::facts::{Facts, InitFacts};
 use super::file::{FileCheck, FileFacts};
 use super::findings::Findings;
 use super::init::Init;
 use super::iv::CounterBlocks;
+use super::pieces::{PiecePlaylist, Protection};
 use super::presentation::{Presentation, Rendition, is_manifest, read_range};
 use super::pssh;
 use super::source::{ClearFile, SourceTracks};
-use super::{dash, hls};
+use super::{dash, hls, pieces_run};
 
 /// What `verify` is asked to do.
 pub struct VerifyJob<'a> {
@@ -30,6 +31,10 @@ pub struct VerifyJob<'a> {
     pub names: Vec<String>,
     /// The keys; `None` checks only what can be seen without.
     pub find_key: Option<&'a FindKey<'a>>,
+    /// The IVs that come with keys: those of sample encryption of streams need not stand in playlists.
+    pub find_iv: Option<&'a FindIv<'a>>,
+    /// The id of the only key, if there is no other: playlists need not name it.
+    pub only: Option<Kid>,
     /// The clear source.
     pub against: Option<Clear<'a>>,
 }
@@ -73,14 +78,16 @@ struct Done {
 /// Verifies a protected presentation.
 ///
 /// # Errors
-/// When something is not verified at all, such as MPEG-TS; when a key is missing; when a file cannot be read.
+/// When something is not verified at all, such as transport streams of packets of 192 bytes; when a key is missing;
+/// when a file cannot be read.
 /// What breaks a rule is no error but a finding.
 pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
     let mut findings = Findings::default();
     let presentation = presentation(job.store, &job.names, &mut findings)?;
     let inits = inits(job, &presentation, &mut findings)?;
-    check_clear_tracks(&inits, &mut findings);
-    let clear = job.against.as_ref().map(clear_tracks).transpose()?;
+    check_clear_tracks(&inits, &presentation.pieces, &mut findings);
+    let source = job.against.as_ref().map(clear_presentation).transpose()?;
+    let clear = source.as_ref().map(|(clear, presentation)| clear_tracks(clear, presentation)).transpose()?;
     let matches = clear.as_ref().map(|clear| match_tracks(&presentation, &inits, clear, &mut findings));
     let units = units(&presentation, matches.as_deref(), clear.as_deref());
     let done: Vec<Done> = units
@@ -119,6 +126,11 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
     }
     hls::check(&presentation, &facts, &mut findings)?;
     say_unchecked(job, &verification, &mut findings);
+    let (files, totals) = pieces_run::check(job, &presentation, source.as_ref(), &mut findings)?;
+    verification.files += files;
+    verification.samples += totals.samples;
+    verification.protected_samples += totals.protected_samples;
+    findings.merge(totals.findings);
     verification.findings = findings;
     Ok(verification)
 }
@@ -158,7 +170,10 @@ pub(super) fn presentation(
         }
         presentation.file(name, has_moov, has_media)?;
     }
-    if presentation.renditions.is_empty() && findings.passed() {
+    for (name, sorted) in presentation.sort_media() {
+        found_or_error("manifest", sorted, &name, findings)?;
+    }
+    if presentation.renditions.is_empty() && presentation.pieces.is_empty() && findings.passed() {
         return Err(
             Error::usage("nothing to verify").hint("give a folder with manifests, a manifest, or MP4 files")
         );
@@ -200,7 +215,7 @@ fn inits(
 }
 
 /// An error of the input is a finding.
-fn found_or_error<T>(
+pub(super) fn found_or_error<T>(
     rule: &'static str,
     result: Result<T>,
     place: &str,
@@ -220,21 +235,37 @@ fn found_or_error<T>(
 }
 
 /// No track stays clear beside protected ones of its kind.
-fn check_clear_tracks(inits: &[Option<InitFacts>], findings: &mut Findings) {
+fn check_clear_tracks(inits: &[Option<InitFacts>], pieces: &[PiecePlaylist], findings: &mut Findings) {
+    let protected = |audio: bool| pieces.iter().any(|media| media.is_audio == audio && media.is_protected());
     let tracks = || inits.iter().flatten().flat_map(|facts| &facts.init.tracks);
-    let any = tracks().any(|track| track.protection().is_some());
+    let any = tracks().any(|track| track.protection().is_some()) || protected(true) || protected(false);
     findings.check("track-clear", any, &"the presentation", &"no protected track", &"one at least");
     for (facts, track) in
         inits.iter().flatten().flat_map(|facts| facts.init.tracks.iter().map(move |track| (facts, track)))
     {
         let kind = track.handler_type;
-        let siblings = tracks().any(|other| other.handler_type == kind && other.protection().is_some());
+        let siblings = tracks().any(|other| other.handler_type == kind && other.protection().is_some())
+            || protected(kind.0 == *b"soun");
         if !siblings || !track.is_protectable() {
             continue;
         }
         let place = format!("{}: track {}", facts.name, track.track_id);
         let expected = format!("protected as other {kind} tracks");
         findings.check("track-clear", track.protection().is_some(), &place, &"a clear track", &expected);
+    }
+    check_clear_playlists(pieces, &protected, findings);
+}
+
+/// The same of playlists of other containers, pictures and sound apart.
+fn check_clear_playlists(
+    pieces: &[PiecePlaylist],
+    protected: &dyn Fn(bool) -> bool,
+    findings: &mut Findings,
+) {
+    let kept = |media: &&PiecePlaylist| media.protection != Protection::Never && protected(media.is_audio);
+    for media in pieces.iter().filter(kept) {
+        let holds = media.is_protected() || media.pieces.is_empty();
+        findings.check("track-clear", holds, &media.name, &"no EXT-X-KEY", &"protected as other playlists");
     }
 }
 

@@ -201,8 +201,14 @@ fn verifies(env: &Env<'_>, job: Job) -> Result<()> {
     let (store, _) = (env.locate)("")?;
     let find_key = |kid| Some(key(kid));
     let names = job.inputs;
-    let found =
-        verify(&VerifyJob { store: store.as_ref(), names, find_key: Some(&find_key), against: None })?;
+    let found = verify(&VerifyJob {
+        store: store.as_ref(),
+        names,
+        find_key: Some(&find_key),
+        find_iv: Some(&|kid| DevKeys::new(SEED).iv(kid).ok()),
+        only: None,
+        against: None,
+    })?;
     if found.findings.passed() { Ok(()) } else { Err(Error::verification("findings")) }
 }
 
@@ -253,6 +259,10 @@ fn inside() {
     let out = tempfile::tempdir().unwrap();
     crate::pack::pack(&Job { inputs: vec![ts.to_str().unwrap().to_owned()], ..whole }, out.path()).unwrap();
     mutated(&Folder::read(out.path()), "index.m3u8", &unpacks, &Job::default());
+    mutated(&Folder::read(out.path()), "index.m3u8", &verifies, &Job::default());
+    let out = tempfile::tempdir().unwrap();
+    crate::pack::pack(&job(&ts, "fairplay", "cbcs"), out.path()).unwrap();
+    mutated(&Folder::read(out.path()), "index.m3u8", &verifies, &Job::default());
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     let peak: u64 = peak.trim().trim_end_matches("kB").trim().parse().unwrap();

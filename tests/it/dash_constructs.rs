@@ -225,7 +225,14 @@ impl Run {
         let find_key = |kid| Some(key(kid));
         let names = vec![self.document().to_owned()];
         let against = Clear { store: &clear, names: names.clone() };
-        let job = VerifyJob { store: &store, names, find_key: Some(&find_key), against: Some(against) };
+        let job = VerifyJob {
+            store: &store,
+            names,
+            find_key: Some(&find_key),
+            find_iv: None,
+            only: None,
+            against: Some(against),
+        };
         let found = verify(&job).unwrap_or_else(|error| panic!("{}: {error}", self.name)).findings;
         assert!(found.passed() && found.advice() == 0, "{}: {:?}", self.name, found.listed());
     }

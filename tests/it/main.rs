@@ -46,5 +46,6 @@ mod ts_edges;
 mod ts_metadata;
 mod ts_tables;
 mod verify;
+mod verify_hls;
 mod vp9_headers;
 mod whole_segments;

@@ -8,6 +8,7 @@ use std::process::Command;
 use drm_pack::base::{Kid, base64, from_base64};
 use drm_pack::isobmff::boxes::Trun;
 use drm_pack::isobmff::{BoxNode, parse_file, write_file};
+use drm_pack::job::Job;
 use drm_pack::package::Preset;
 use drm_pack::verify::{RULES, Severity, rule};
 
@@ -86,11 +87,11 @@ fn segments_follow_their_init_segment_and_json_has_the_same_words() {
 }
 
 #[test]
-fn what_is_not_verified_is_an_error_and_no_pass() {
+fn what_is_clear_does_not_pass() {
     let Some(media) = shared() else { return };
     let (code, text) = verify(&[&media.join("hls/hls-ts-aac/playlist.m3u8")], &[]);
-    assert_eq!(code, 4, "{text}");
-    assert!(text.contains("not verified"), "{text}");
+    assert_eq!(code, 7, "{text}");
+    assert!(text.contains("track-clear"), "{text}");
     let (code, text) = verify(&[&files()[0]], &[]);
     assert_eq!(code, 7, "{text}");
     assert!(text.contains("track-clear"), "{text}");
@@ -154,6 +155,12 @@ enum Base {
     Indexed,
     /// One file for each track, playlists with byte ranges.
     ByteRange,
+    /// Transport streams that are encrypted whole.
+    Whole,
+    /// Fragmented MP4 that is encrypted whole, with its initialization segments.
+    WholeMaps,
+    /// Transport streams with sample encryption.
+    Streams,
 }
 
 impl Base {
@@ -163,8 +170,30 @@ impl Base {
             Self::Dash => "dash/manifest.mpd",
             Self::Indexed => "dash-segment-base/manifest.mpd",
             Self::ByteRange => "hls-byterange/master.m3u8",
+            Self::Whole | Self::Streams => "hls-ts/index.m3u8",
+            Self::WholeMaps => "hls/master.m3u8",
         };
         root().join("fixtures/clip").join(path)
+    }
+}
+
+impl Base {
+    fn pack(self, scheme: &str, preset: Preset) -> tempfile::TempDir {
+        let input = self.input();
+        let whole = Job {
+            drm: "simpleaes".into(),
+            scheme: None,
+            key_uri: Some("https://keys.example/{kid}".into()),
+            encrypt_init: true,
+            ..job(&input, "", "")
+        };
+        let out = tempfile::tempdir().unwrap();
+        match self {
+            Self::Whole | Self::WholeMaps => pack(&whole, out.path()).map(drop).unwrap(),
+            Self::Streams => pack(&job(&input, "fairplay", "cbcs"), out.path()).map(drop).unwrap(),
+            _ => return packed(&input, "widevine+playready", scheme, preset),
+        }
+        out
     }
 }
 
@@ -538,7 +567,57 @@ fn errors() -> Vec<Variant> {
         }),
         ("file-missing", Segments, "cenc", |f| fs::remove_file(f.join(SEGMENT)).unwrap()),
     ]);
+    variants.extend(errors_of_streams());
     variants
+}
+
+/// A segment as it was before packing.
+fn restore(folder: &Path) {
+    edit(folder, "0.ts", |bytes| *bytes = fs::read(root().join("fixtures/clip/hls-ts/0.ts")).unwrap());
+}
+
+fn errors_of_streams() -> Vec<Variant> {
+    use Base::{Streams, Whole, WholeMaps};
+    vec![
+        ("whole-length", Whole, "", |f| edit(f, "0.ts", |bytes| bytes.truncate(bytes.len() - 5))),
+        ("whole-clear", Whole, "", restore),
+        ("whole-padding", Whole, "", |f| {
+            edit(f, "0.ts", |bytes| {
+                let last = bytes.len() - 17;
+                bytes[last] ^= 0x40;
+            })
+        }),
+        ("whole-payload", Whole, "", |f| {
+            edit_lines(f, "index.m3u8", |line| {
+                let (before, iv) = line.split_once("IV=0x").unwrap_or((line, ""));
+                let iv: String = iv.chars().rev().collect();
+                Some(if iv.is_empty() { line.to_owned() } else { format!("{before}IV=0x{iv}") })
+            })
+        }),
+        ("whole-map-iv", WholeMaps, "", |f| {
+            edit_lines(f, "v1/media.m3u8", |line| {
+                Some(line.split_once(",IV=0x").map_or(line, |(before, _)| before).to_owned())
+            })
+        }),
+        ("hls-inside", Whole, "", |f| {
+            let text = fs::read_to_string(f.join("index.m3u8")).unwrap();
+            let key = text.lines().find(|line| line.starts_with("#EXT-X-KEY")).unwrap();
+            let key = key.replace("IV=0x", "IV=0x1");
+            let head = "#EXTM3U\n#EXT-X-VERSION:4\n#EXT-X-TARGETDURATION:2\n#EXT-X-I-FRAMES-ONLY\n";
+            let frame = "#EXTINF:2,\n#EXT-X-BYTERANGE:1880@0\n0.ts\n#EXT-X-ENDLIST\n";
+            fs::write(f.join("i.m3u8"), format!("{head}{}\n{frame}", key.split_at(key.len() - 1).0)).unwrap();
+        }),
+        ("stream-parse", Streams, "", |f| edit(f, "0.ts", |bytes| bytes.truncate(bytes.len() - 5))),
+        ("ts-continuity", Streams, "", |f| {
+            edit(f, "0.ts", |bytes| {
+                // A packet of pictures that begins no PES packet.
+                let is_inner =
+                    |packet: &&mut [u8]| packet[1] == 0x01 && packet[2] == 0 && packet[3] & 0x30 == 0x10;
+                bytes.chunks_mut(188).find(is_inner).unwrap()[3] ^= 4;
+            })
+        }),
+        ("stream-signal", Streams, "", restore),
+    ]
 }
 
 /// Variants of which each breaks a rule that should not be broken: they are listed, and pass.
@@ -660,7 +739,7 @@ fn edit_pssh(folder: &Path, change: impl Fn(&[u8]) -> Vec<u8>) {
 fn broken((id, base, scheme, change): &Variant) -> (i32, String) {
     let preset = if *id == "mpd-same-key" { Preset::Preset0 } else { Preset::Preset1 };
     let input = base.input();
-    let out = packed(&input, "widevine+playready", scheme, preset);
+    let out = base.pack(scheme, preset);
     change(out.path());
     verify(&[out.path()], &["--dev-keys", SEED, "--against", input.to_str().unwrap()])
 }

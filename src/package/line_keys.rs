@@ -5,11 +5,9 @@ use crate::base::id::parse_16;
 use crate::base::uri::resolve;
 use crate::base::{Error, Kid, Result, Secret};
 use crate::hls::Key;
-use crate::package::FindKey;
 use crate::protect::{Aes128, SampleAes};
 
-use super::decrypt::FindIv;
-use super::streams::Segment;
+use super::sample_decryption::FindKey;
 
 /// `METHOD` of whole segments.
 const AES_128: &str = "AES-128";
@@ -18,18 +16,27 @@ const SAMPLE_AES: &str = "SAMPLE-AES";
 /// The key format whose URI names the key itself, and whose IV is the media sequence number when none is given.
 const IDENTITY: &str = "identity";
 
+/// Finds the IV that came with the key of this id: what sample encryption of streams begins with.
+pub type FindIv<'a> = dyn Fn(Kid) -> Option<[u8; 16]> + Sync + 'a;
+
 /// Where keys are found: by their ids, or in a file of 16 bytes that the URI names.
-pub(super) struct LineKeys<'a> {
-    pub(super) store: &'a dyn Store,
-    pub(super) find_key: &'a FindKey<'a>,
-    pub(super) find_iv: &'a FindIv<'a>,
+pub struct LineKeys<'a> {
+    /// Where such files are.
+    pub store: &'a dyn Store,
+    /// The keys.
+    pub find_key: &'a FindKey<'a>,
+    /// The IVs that come with keys.
+    pub find_iv: &'a FindIv<'a>,
     /// The id of the only key, if there is no other: what a URI means that names no id.
-    pub(super) only: Option<Kid>,
+    pub only: Option<Kid>,
 }
 
 impl LineKeys<'_> {
     /// The key and IV of a segment that is encrypted whole, by the keys in force; `None` of a clear one.
-    pub(super) fn whole_segment(
+    ///
+    /// # Errors
+    /// [`Kind::Keys`](crate::base::Kind::Keys) when the key is not there.
+    pub fn whole_segment(
         &self,
         playlist: &str,
         keys: &[Key],
@@ -40,10 +47,14 @@ impl LineKeys<'_> {
         })
     }
 
-    /// The key and IV of a segment with sample encryption; `None` of a clear one.
-    pub(super) fn sample_aes(&self, playlist: &str, segment: &Segment) -> Result<Option<SampleAes>> {
-        self.first(playlist, (&segment.keys, SAMPLE_AES), |key, kid, value| {
-            Ok(SampleAes::new(&value, self.iv(key, kid, segment.sequence)?))
+    /// The key and IV of a segment with sample encryption under these keys; `None` of a clear one. `sequence` is its
+    /// media sequence number.
+    ///
+    /// # Errors
+    /// [`Kind::Keys`](crate::base::Kind::Keys) when the key or its IV is not there.
+    pub fn sample_aes(&self, playlist: &str, keys: &[Key], sequence: u64) -> Result<Option<SampleAes>> {
+        self.first(playlist, (keys, SAMPLE_AES), |key, kid, value| {
+            Ok(SampleAes::new(&value, self.iv(key, kid, sequence)?))
         })
     }
 

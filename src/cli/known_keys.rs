@@ -1,0 +1,73 @@
+//! Keys that are at hand when a presentation is decrypted or verified: from a key file, a CPIX document or a seed.
+
+use std::path::{Path, PathBuf};
+
+use crate::base::{Kid, Result, Secret};
+use crate::cpix::{self, Document};
+use crate::keys::{DevKeys, KeyFile};
+
+use super::cpix::recipient_keys;
+use super::keys::{secret_bytes, secret_text};
+use super::output::note;
+use super::pack::DEV_KEYS_WARNING;
+
+/// Keys by their ids, and the IVs that come with them.
+pub(super) enum KnownKeys {
+    File(KeyFile),
+    Document(Document),
+    Seed(DevKeys),
+}
+
+impl KnownKeys {
+    /// The one of these that is given.
+    pub(super) fn of(
+        key_file: Option<&Path>,
+        cpix: Option<&Path>,
+        recipient_key: &[PathBuf],
+        seed: Option<&str>,
+    ) -> Result<Option<Self>> {
+        if let Some(path) = key_file {
+            let file = KeyFile::parse(&secret_text(path)?).map_err(|error| error.at(path.display()))?;
+            return Ok(Some(Self::File(file)));
+        }
+        if let Some(path) = cpix {
+            let recipients = recipient_keys(recipient_key)?;
+            let document = cpix::read_with(&secret_bytes(path)?, &recipients);
+            return Ok(Some(Self::Document(document.map_err(|error| error.at(path.display()))?)));
+        }
+        Ok(seed.map(|seed| {
+            note(DEV_KEYS_WARNING);
+            Self::Seed(DevKeys::new(seed))
+        }))
+    }
+
+    /// The key of this id.
+    pub(super) fn key(&self, kid: Kid) -> Option<Secret<16>> {
+        match self {
+            Self::File(file) => file.lookup(kid).cloned(),
+            Self::Document(document) => document.content_key(kid)?.value.clone(),
+            Self::Seed(keys) => keys.key(kid).ok(),
+        }
+    }
+
+    /// The IV that came with it.
+    pub(super) fn iv(&self, kid: Kid) -> Option<[u8; 16]> {
+        match self {
+            Self::File(file) => file.iv(kid),
+            Self::Document(document) => document.content_key(kid)?.explicit_iv,
+            Self::Seed(keys) => keys.iv(kid).ok(),
+        }
+    }
+
+    /// The id of the only key, if there is no other.
+    pub(super) fn only(&self) -> Option<Kid> {
+        match self {
+            Self::File(file) => file.only(),
+            Self::Document(document) => match document.content_keys.as_slice() {
+                [key] => Some(key.kid),
+                _ => None,
+            },
+            Self::Seed(_) => None,
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The elementary streams of a segment, taken out of their packets — ISO/IEC 13818-1 §2.4.3, §2.4.4; RFC 8216bis
+//! §3.1.1, §3.1.3.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use crate::base::env::Source;
+use crate::base::{Error, Result};
+use crate::codec::Elementary;
+use crate::codec::byte_stream::nal_units;
+use crate::package::{SegmentKind, audio_description, signaling, signaling_fault};
+use crate::protect::{SIGNALING, is_audio_setup_information};
+use crate::ts::{NULL_PID, PAT_PID, PROGRAM_MAP_TABLE, Packet, Packets, Pat, PesHeader, Pmt, SectionReader};
+
+/// What a segment carries.
+#[derive(Default)]
+pub(super) struct Segment {
+    /// In the order of their `PID`s; packed audio is one.
+    pub(super) streams: Vec<Stream>,
+    /// Packets whose `continuity_counter` does not follow, and how many were held to it.
+    pub(super) counters: (Vec<String>, u64),
+}
+
+/// One elementary stream.
+pub(super) struct Stream {
+    /// `elementary_PID`; 0 of packed audio.
+    pub(super) pid: u16,
+    /// What it is, if sample encryption is for it.
+    pub(super) elementary: Option<Elementary>,
+    /// Whether the segment says that it is encrypted.
+    pub(super) is_encrypted: bool,
+    /// What is missing of how that is said.
+    pub(super) fault: Option<&'static str>,
+    pub(super) data: Vec<u8>,
+    /// How many PES packets it came in.
+    packets: u64,
+}
+
+impl Segment {
+    /// Reads a segment into memory.
+    pub(super) fn read(source: &dyn Source) -> Result<Self> {
+        match SegmentKind::of(source)? {
+            SegmentKind::Ts => Transport::read(source)?.segment(),
+            SegmentKind::PackedAudio(elementary) => packed_audio(source, Some(elementary)),
+            SegmentKind::MpegAudio => packed_audio(source, None),
+            _ => Err(Error::input("neither a transport stream nor packed audio").clause("RFC 8216bis §3.1")),
+        }
+    }
+}
+
+fn packed_audio(source: &dyn Source, elementary: Option<Elementary>) -> Result<Segment> {
+    let (position, description) = audio_description(source)?;
+    let length = usize::try_from(source.len().saturating_sub(position)).unwrap_or(usize::MAX);
+    let mut data = vec![0; length];
+    source.read_at(position.min(source.len()), &mut data)?;
+    let row = SIGNALING.iter().find(|row| Some(row.elementary) == elementary);
+    let is_own = |description: &[u8]| {
+        let audio_type = row.and_then(|row| row.audio_type);
+        audio_type.is_some_and(|audio_type| is_audio_setup_information(description, audio_type))
+    };
+    let fault = description.as_deref().filter(|description| !is_own(description));
+    let fault = fault.map(|_| "audio setup information of another codec or length");
+    let is_encrypted = description.is_some();
+    let stream = Stream { pid: 0, elementary, is_encrypted, fault, data, packets: 0 };
+    Ok(Segment { streams: vec![stream], ..Segment::default() })
+}
+
+impl Stream {
+    /// How many access units or frames it has: one access unit begins in a PES packet.
+    pub(super) fn samples(&self) -> u64 {
+        match self.elementary {
+            None => 0,
+            Some(Elementary::Avc) => self.packets,
+            Some(audio) => {
+                let (mut frames, mut end) = (0, 0);
+                while let Ok(Some(frame)) = audio.audio_frame(&self.data, end) {
+                    (frames, end) = (frames + 1, frame.range.end);
+                }
+                frames
+            }
+        }
+    }
+
+    /// What shows that it is no stream of NAL units: bytes that emulation prevention does not leave in one, or a set
+    /// forbidden_zero_bit (ITU-T H.264 §7.4.1).
+    pub(super) fn nal_fault(&self) -> Option<String> {
+        if self.elementary != Some(Elementary::Avc) {
+            return None;
+        }
+        nal_units(&self.data).find_map(|range| {
+            let unit = self.data.get(range.clone()).unwrap_or_default();
+            let is_forbidden = unit.first().is_none_or(|header| header & 0x80 != 0);
+            let emulates = unit.windows(3).any(|window| matches!(window, [0, 0, 0 | 2]));
+            (is_forbidden || emulates).then(|| format!("bytes {}..{} of its stream", range.start, range.end))
+        })
+    }
+}
+
+/// A transport stream, packet by packet.
+#[derive(Default)]
+struct Transport {
+    /// Payloads from one `payload_unit_start_indicator` to the next, by `PID`.
+    units: BTreeMap<u16, Vec<Vec<u8>>>,
+    counters: BTreeMap<u16, u8>,
+    faults: Vec<String>,
+    counted: u64,
+}
+
+impl Transport {
+    fn read(source: &dyn Source) -> Result<Self> {
+        let (mut read, mut packets) = (Self::default(), Packets::new(source)?);
+        while let Some((position, bytes)) = packets.next_packet()? {
+            let packet = Packet::parse(&bytes).map_err(|error| error.at_byte(position))?;
+            if packet.pid() == NULL_PID {
+                continue;
+            }
+            let Some(payload) = packet.payload() else { continue };
+            read.count(&packet, position);
+            let units = read.units.entry(packet.pid()).or_default();
+            if packet.payload_unit_start() || units.is_empty() {
+                units.push(Vec::new());
+            }
+            if let Some(unit) = units.last_mut() {
+                unit.extend(payload);
+            }
+        }
+        Ok(read)
+    }
+
+    /// Within a unit counters follow each other; where one begins, packets may have been left out before: §2.4.3.3.
+    fn count(&mut self, packet: &Packet<'_>, position: u64) {
+        let counter = packet.continuity_counter();
+        let before = self.counters.insert(packet.pid(), counter);
+        let Some(before) = before.filter(|_| !packet.payload_unit_start() && !packet.discontinuity()) else {
+            return;
+        };
+        self.counted += 1;
+        if counter != (before + 1) & 0x0f {
+            self.faults
+                .push(format!("{counter} behind {before} at byte {position}, PID {:#x}", packet.pid()));
+        }
+    }
+
+    fn tables(&self, pid: u16) -> Result<Vec<Vec<u8>>> {
+        let mut reader = SectionReader::default();
+        for unit in self.units.get(&pid).into_iter().flatten() {
+            reader.push(true, unit)?;
+        }
+        match reader.is_whole() {
+            true => Ok(reader.take()),
+            false => Err(Error::input("a section is cut off")),
+        }
+    }
+
+    fn maps(&self) -> Result<Vec<Pmt>> {
+        let missing = |what: &str| Error::input(format!("no program {what}")).clause("RFC 8216bis §3.1.1");
+        let pat = self.tables(PAT_PID)?;
+        let pat = Pat::parse(pat.first().ok_or_else(|| missing("association table"))?)?;
+        let (_, pid) = pat.programs.first().ok_or_else(|| missing("in the association table"))?;
+        let maps = self.tables(*pid)?;
+        let maps = maps.iter().filter(|section| section.first() == Some(&PROGRAM_MAP_TABLE));
+        let maps = maps.map(|section| Pmt::parse(section)).collect::<Result<Vec<_>>>()?;
+        if maps.is_empty() { Err(missing("map table")) } else { Ok(maps) }
+    }
+
+    /// The streams of the program as every map in the segment has them: what one says to be clear is clear.
+    fn segment(self) -> Result<Segment> {
+        let mut streams: BTreeMap<u16, Stream> = BTreeMap::new();
+        let maps = self.maps().map_err(|error| error.at("program tables"))?;
+        for map in maps.iter().flat_map(|map| &map.streams) {
+            let pid = map.pid();
+            let row = signaling(map);
+            let stream = match streams.entry(pid) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(slot) => {
+                    let data = self.data(pid, row.is_some());
+                    let (data, packets) = data.map_err(|error| error.at(format_args!("PID {pid:#x}")))?;
+                    let elementary = row.map(|(row, _)| row.elementary);
+                    slot.insert(Stream { pid, elementary, is_encrypted: true, fault: None, data, packets })
+                }
+            };
+            stream.is_encrypted &= row.is_some_and(|(_, is_encrypted)| is_encrypted);
+            if let Some((row, true)) = row {
+                let has_frames = !stream.data.is_empty();
+                stream.fault = stream.fault.or_else(|| signaling_fault(map, row, has_frames));
+            }
+        }
+        Ok(Segment { streams: streams.into_values().collect(), counters: (self.faults, self.counted) })
+    }
+
+    /// The bytes of a stream, and how many PES packets they came in.
+    fn data(&self, pid: u16, is_pes: bool) -> Result<(Vec<u8>, u64)> {
+        let (mut data, mut packets) = (Vec::new(), 0);
+        for unit in self.units.get(&pid).into_iter().flatten() {
+            let start = if is_pes { PesHeader::parse(unit)?.data_position } else { 0 };
+            let unit = unit.get(start..).unwrap_or_default();
+            packets += u64::from(!unit.is_empty());
+            data.extend(unit);
+        }
+        Ok((data, packets))
+    }
+}

@@ -1,0 +1,149 @@
+//! A segment that is encrypted whole: its length, padding and what it holds — RFC 8216bis §4.4.4.4, §5.2.
+
+use crate::base::env::{Sink, Source, Written};
+use crate::base::{Error, Kind, Result, Secret};
+use crate::package::{SegmentKind, copy};
+use crate::protect::Aes128;
+use crate::ts::{PACKET_BYTES, Packet, crc_32, sections};
+
+use super::findings::Findings;
+
+/// Bytes in an AES block.
+const BLOCK: u64 = 16;
+/// Bytes of what is deciphered in which its kind is looked for, behind ID3 tags.
+const HEAD_BYTES: usize = (1 << 20) + 1024;
+/// The last of the `PID`s that are set aside for tables: ISO/IEC 13818-1 table 2-3, ETSI EN 300 468 table 1.
+const LAST_TABLE_PID: u16 = 0x1f;
+/// What a segment can be: §3.1.
+const KINDS: &str = "fragmented MP4, a transport stream, packed audio or WebVTT";
+
+/// Holds a segment to the rules; `key` is what deciphers it, if that is known, and `clear` is what it must be then.
+pub(super) fn check(
+    part: &dyn Source,
+    key: Option<&(Secret<16>, [u8; 16])>,
+    clear: Option<&dyn Source>,
+    place: &str,
+    findings: &mut Findings,
+) -> Result<()> {
+    let length = part.len();
+    let holds = length > 0 && length.is_multiple_of(BLOCK);
+    findings.check("whole-length", holds, &place, &length, &"a multiple of 16, and not 0");
+    let plays = plays(part)?;
+    findings.check("whole-clear", !plays, &place, &"a segment that plays as it is", &"encrypted bytes");
+    let Some((key, iv)) = key.filter(|_| holds) else { return Ok(()) };
+    let mut payload = Payload::of(clear);
+    match Aes128::new(key, *iv).decrypt(part, &mut payload) {
+        Ok(_) => findings.check("whole-padding", true, &place, &"", &""),
+        Err(error) if error.kind() == Kind::Input => {
+            findings.check("whole-padding", false, &place, &error, &"that of the key and the IV");
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    payload.check(place, findings)
+}
+
+/// Holds a segment that stands under no key to the rules.
+pub(super) fn check_clear(
+    part: &dyn Source,
+    clear: Option<&dyn Source>,
+    place: &str,
+    findings: &mut Findings,
+) -> Result<()> {
+    let mut payload = Payload::of(clear);
+    copy(part, &mut payload)?;
+    payload.check(place, findings)
+}
+
+/// Whether bytes play as they are. The kinds whose first bytes are fewer than those that bytes begin with by chance
+/// are left out, and a transport stream is one when the next packets begin as well.
+fn plays(part: &dyn Source) -> Result<bool> {
+    let mut packets = [0; 2 * PACKET_BYTES + 1];
+    Ok(match SegmentKind::of(part)? {
+        SegmentKind::Fmp4 | SegmentKind::WebVtt => true,
+        SegmentKind::Ts if part.len() >= packets.len() as u64 => {
+            part.read_at(0, &mut packets)?;
+            packets.first().is_some_and(|sync| packets.iter().step_by(PACKET_BYTES).all(|byte| byte == sync))
+        }
+        _ => false,
+    })
+}
+
+/// Whether bytes begin as a media segment does. A transport stream mostly begins with a table, whose CRC shows an IV
+/// that is another one in a single byte too.
+fn begins(head: &Vec<u8>) -> Result<bool> {
+    Ok(match SegmentKind::of(head)? {
+        SegmentKind::Unknown => false,
+        SegmentKind::Ts => head.first_chunk().is_none_or(is_whole_packet),
+        _ => true,
+    })
+}
+
+/// Whether a packet is one, and the sections in it fit their CRC: ISO/IEC 13818-1 §2.4.4, annex A.
+fn is_whole_packet(packet: &[u8; PACKET_BYTES]) -> bool {
+    let Ok(packet) = Packet::parse(packet) else { return false };
+    let is_table = packet.pid() <= LAST_TABLE_PID && packet.payload_unit_start();
+    let unit = packet.payload().filter(|_| is_table).unwrap_or_default();
+    // What goes on in the next packet is not looked at.
+    let Ok(Some(found)) = sections(unit) else { return true };
+    found.iter().all(|section| {
+        let has_crc = section.get(1).is_some_and(|flags| flags & 0x80 != 0);
+        !has_crc || crc_32(section) == 0
+    })
+}
+
+/// What a segment is when it is deciphered: its beginning, and whether it is the clear one.
+struct Payload<'a> {
+    head: Vec<u8>,
+    length: u64,
+    clear: Option<&'a dyn Source>,
+    /// The first byte that is another one than in the clear segment.
+    differs: Option<u64>,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Payload<'a> {
+    fn of(clear: Option<&'a dyn Source>) -> Self {
+        Self { head: Vec::new(), length: 0, clear, differs: None, buffer: Vec::new() }
+    }
+
+    fn check(&self, place: &str, findings: &mut Findings) -> Result<()> {
+        findings.check("whole-payload", begins(&self.head)?, &place, &"something else", &KINDS);
+        let Some(clear) = self.clear else { return Ok(()) };
+        let expected = clear.len();
+        if findings.check("payload-samples", self.length == expected, &place, &self.length, &expected) {
+            let found = format_args!("another byte {}", self.differs.unwrap_or_default()).to_string();
+            let holds = self.differs.is_none();
+            findings.check("payload-equal", holds, &place, &found, &"the bytes of the source");
+        }
+        Ok(())
+    }
+}
+
+impl Sink for Payload<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        let room = HEAD_BYTES.saturating_sub(self.head.len()).min(bytes.len());
+        self.head.extend(bytes.get(..room).unwrap_or_default());
+        if let Some(clear) = self.clear.filter(|_| self.differs.is_none()) {
+            let left = usize::try_from(clear.len().saturating_sub(self.length)).unwrap_or(usize::MAX);
+            self.buffer.resize(left.min(bytes.len()), 0);
+            clear.read_at(self.length.min(clear.len()), &mut self.buffer)?;
+            let differs = self.buffer.iter().zip(bytes).position(|(left, right)| left != right);
+            self.differs = differs.map(|position| self.length + position as u64);
+        }
+        self.length += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn reserve(&mut self, _length: usize) -> Result<()> {
+        Err(Error::usage("what is compared has no room"))
+    }
+
+    fn patch(&mut self, _position: u64, _bytes: &[u8]) -> Result<()> {
+        Err(Error::usage("what is compared is not patched"))
+    }
+
+    fn commit(self: Box<Self>) -> Result<Written> {
+        Err(Error::usage("what is compared is not kept"))
+    }
+}
