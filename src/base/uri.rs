@@ -1,6 +1,7 @@
 //! References in manifests, resolved to names below one folder: RFC 3986 §5, kept inside.
 
 use super::error::{Error, Result};
+use super::text::redact_url;
 
 /// Resolves `reference`, found in the file `document`, to a name relative to the presentation's folder.
 ///
@@ -11,22 +12,25 @@ use super::error::{Error, Result};
 /// # Errors
 /// [`Kind::Input`](super::error::Kind::Input) for such a reference.
 pub fn resolve(document: &str, reference: &str) -> Result<String> {
-    let refused = |what: &str| {
-        Error::input(format!(
-            "reference {reference:?} {what}, expected a file below the presentation's folder"
-        ))
-        .clause("RFC 3986 §5")
-    };
     let path = reference.split(['?', '#']).next().unwrap_or_default();
+    let refused = |what: &str| {
+        // What is left out may be a secret.
+        let shown = redact_url(path);
+        Error::input(format!("reference {shown:?} {what}, expected a file below the presentation's folder"))
+            .clause("RFC 3986 §5")
+    };
+    let elsewhere = |what: &str| {
+        refused(what).hint("make it relative: what is written must not name clear media that stays elsewhere")
+    };
     let decoded = percent_decode(path).ok_or_else(|| refused("has a malformed percent-encoding"))?;
     if path.is_empty() {
         return Err(refused("names no file"));
     }
     if decoded.starts_with('/') || decoded.contains('\\') || decoded.contains('\0') {
-        return Err(refused("is an absolute path"));
+        return Err(elsewhere("is an absolute path"));
     }
     if decoded.split('/').next().unwrap_or_default().contains(':') {
-        return Err(refused("has a scheme"));
+        return Err(elsewhere("has a scheme"));
     }
     let folder = document.rsplit_once('/').map_or("", |(folder, _)| folder);
     let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();

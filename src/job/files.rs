@@ -10,6 +10,7 @@ use crate::base::{Error, Result};
 use crate::package::{OffsetMap, Phase, Plan, ProtectedRendition, Substream, Totals, rewrite};
 
 use super::env::{Env, Event};
+use super::folder::announce;
 use super::package::Package;
 use super::report::{OutputReport, TrackReport};
 
@@ -93,12 +94,7 @@ pub(super) fn protect(
 ) -> Result<ProtectedPackage> {
     let prepared = prepare(package, plan, store)?;
     let jobs = file_jobs(package);
-    let mut total = 0;
-    for job in &jobs {
-        total += store.open(job.name)?.len();
-    }
-    total += package.streams.bytes(store)?;
-    (env.observe)(Event::Total(total));
+    announce(store, jobs.iter().map(|job| job.name).chain(package.streams.files()), env)?;
     let done: Vec<_> = jobs
         .par_iter()
         .map(|job| {

@@ -7,7 +7,7 @@ use std::ops::Range;
 use crate::base::env::{Source, Store};
 use crate::base::{Error, Result};
 
-use super::env::Env;
+use super::env::{Env, Event};
 use super::report::OutputReport;
 
 /// Reads a byte range.
@@ -23,6 +23,21 @@ pub(super) fn read_range(source: &dyn Source, range: &Range<u64>) -> Result<Vec<
     let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap_or(usize::MAX)];
     source.read_at(range.start, &mut bytes)?;
     Ok(bytes)
+}
+
+/// Says how many bytes of media will be read, unless that takes as long as reading them.
+pub(super) fn announce<'a>(
+    store: &dyn Store,
+    files: impl Iterator<Item = &'a str>,
+    env: &Env<'_>,
+) -> Result<()> {
+    let mut total = 0_u64;
+    for name in files {
+        let Some(length) = store.length(name)? else { return Ok(()) };
+        total = total.saturating_add(length);
+    }
+    (env.observe)(Event::Total(total));
+    Ok(())
 }
 
 /// How long files are, each looked up once.

@@ -63,7 +63,7 @@ pub(super) fn playlists(store: &dyn Store, name: &str) -> Result<Playlists> {
     }
     let mut media: Vec<(String, Content, Playlist)> = Vec::new();
     for rendition in multivariant::renditions(&playlist).map_err(|error| error.at(name))? {
-        let media_name = resolve(name, &rendition.uri).map_err(|error| error.at(name))?;
+        let media_name = store.refer(name, &rendition.uri).map_err(|error| error.at(name))?;
         if media.iter().any(|(known, ..)| *known == media_name) {
             continue;
         }
@@ -127,7 +127,7 @@ fn media_playlist(
         if segment.gap {
             continue;
         }
-        let file = resolve(name, &segment.uri).map_err(at)?;
+        let file = store.refer(name, &segment.uri).map_err(at)?;
         let range = segment.byte_range.as_ref();
         let Some(map) = media_initialization(package, name, segment.map).map_err(at)? else {
             if content == Content::Text {
@@ -156,7 +156,7 @@ fn media_playlist(
             }
             continue;
         };
-        let init = resolve(name, &map.uri).map_err(at)?;
+        let init = store.refer(name, &map.uri).map_err(at)?;
         let rendition =
             package.rendition(store, name, name, (init, map.byte_range.clone()), expect).map_err(at)?;
         package.file(rendition, file).map_err(at)?;
@@ -195,7 +195,7 @@ fn add_partial_segments(
 ) -> Result<()> {
     let name = &manifest.name;
     for part in partial_segments(&manifest.playlist)?.into_iter().filter(|part| !part.gap) {
-        let file = resolve(name, &part.uri)?;
+        let file = store.refer(name, &part.uri)?;
         let refused = |file| {
             Error::unsupported("a partial segment that no media segment has")
                 .clause("RFC 8216bis §4.4.4.9")
@@ -204,7 +204,7 @@ fn add_partial_segments(
         };
         match media_initialization(package, name, part.map)? {
             Some(map) => {
-                let init = (resolve(name, &map.uri)?, map.byte_range.clone());
+                let init = (store.refer(name, &map.uri)?, map.byte_range.clone());
                 let rendition = package.rendition(store, name, name, init, expect)?;
                 package.part_file(rendition, file)?;
             }

@@ -2,7 +2,6 @@
 
 use crate::base::env::Store;
 use crate::base::id::parse_16;
-use crate::base::uri::resolve;
 use crate::base::{Error, Kid, Result, Secret};
 use crate::hls::Key;
 use crate::package::FindKey;
@@ -71,7 +70,7 @@ impl LineKeys<'_> {
         if let Some(value) = kid(key).and_then(self.find_key) {
             return Ok(value);
         }
-        let file = key.uri.as_deref().and_then(|uri| resolve(playlist, uri).ok());
+        let file = key.uri.as_deref().and_then(|uri| self.store.refer(playlist, uri).ok());
         let file = file.filter(|file| self.store.exists(file));
         let source = file.map(|file| self.store.open(&file)).transpose()?.filter(|source| source.len() == 16);
         let source = source.ok_or_else(|| {

@@ -23,7 +23,7 @@ use crate::protect::Aes128;
 
 use super::env::{Env, Event};
 use super::files::copy;
-use super::folder::write_manifest;
+use super::folder::{announce, write_manifest};
 use super::hls::{Content, playlists};
 use super::parts::{Moved, write_parts};
 use super::report::{KeyRotation, OutputReport, Report, TrackReport};
@@ -55,6 +55,9 @@ enum Use {
 
 /// The parts of a file that playlists name; a key of `None` is the whole file.
 type Parts = BTreeMap<Option<(u64, u64)>, Use>;
+
+/// The name of what a reference in a playlist means.
+type Refer<'a> = dyn Fn(&str) -> Result<String> + 'a;
 
 /// Everything that the playlists name.
 #[derive(Default)]
@@ -97,9 +100,10 @@ impl Package {
         let (multivariant, media) = playlists(store, name)?;
         for (name, content, playlist) in media {
             let at = |error: Error| error.at(name.clone());
+            let refer = |reference: &str| store.refer(&name, reference);
             match content {
-                Content::Text => package.add_clear(&name, playlist).map_err(at)?,
-                content => package.add(&name, content, playlist, rules).map_err(at)?,
+                Content::Text => package.add_clear(&name, playlist, &refer).map_err(at)?,
+                content => package.add((&name, content), playlist, &refer, rules).map_err(at)?,
             }
         }
         package.clear.extend(multivariant.map(|(name, playlist)| (name, Some(playlist))));
@@ -109,11 +113,11 @@ impl Package {
         Ok(package)
     }
 
-    fn add_clear(&mut self, name: &str, playlist: Playlist) -> Result<()> {
+    fn add_clear(&mut self, name: &str, playlist: Playlist, refer: &Refer<'_>) -> Result<()> {
         for segment in media::segments(&playlist)?.iter().filter(|segment| !segment.gap) {
             let map = segment.map.as_ref().map(|map| map.uri.as_str());
             for uri in map.into_iter().chain([segment.uri.as_str()]) {
-                self.part(resolve(name, uri)?, None, Use::Clear)?;
+                self.part(refer(uri)?, None, Use::Clear)?;
             }
         }
         self.clear.push((name.to_owned(), Some(playlist)));
@@ -122,9 +126,9 @@ impl Package {
 
     fn add(
         &mut self,
-        name: &str,
-        content: Content,
+        (name, content): (&str, Content),
         mut playlist: Playlist,
+        refer: &Refer<'_>,
         rules: &WholeRules,
     ) -> Result<()> {
         refuse_keys(&mut playlist)?;
@@ -157,9 +161,9 @@ impl Package {
                 segment.map.as_ref().filter(|map| known_map.replace(map.line) != Some(map.line))
             {
                 let usage = if rules.maps == Maps::Encrypted { key(0) } else { Use::Clear };
-                self.part(resolve(name, &map.uri)?, map.byte_range.clone(), usage)?;
+                self.part(refer(&map.uri)?, map.byte_range.clone(), usage)?;
             }
-            self.part(resolve(name, &segment.uri)?, segment.byte_range, usage)?;
+            self.part(refer(&segment.uri)?, segment.byte_range, usage)?;
         }
         self.renditions.push(Rendition { name: name.to_owned(), playlist, substream, segments });
         Ok(())
@@ -285,11 +289,7 @@ impl Package {
         env: &Env<'_>,
         outputs: &mut Vec<OutputReport>,
     ) -> Result<Moved> {
-        let mut total = 0;
-        for name in self.files.keys() {
-            total += store.open(name)?.len();
-        }
-        (env.observe)(Event::Total(total));
+        announce(store, self.files.keys().map(String::as_str), env)?;
         let done: Vec<_> = self
             .files
             .par_iter()

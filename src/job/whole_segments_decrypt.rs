@@ -102,7 +102,7 @@ fn add_parts(
             let key = in_force(line).filter(|_| content != Content::Text);
             let key = key.map(|key| find.whole_segment(name, key, sequence)).transpose()?;
             let range = range.map(|range| (range.start, range.end));
-            files.entry(resolve(name, uri)?).or_default().insert(range, key);
+            files.entry(find.store.refer(name, uri)?).or_default().insert(range, key);
             Ok(())
         };
         if let Some(map) = &segment.map {

@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use crate::base::env::{Source, Store};
-use crate::base::uri::resolve;
 use crate::base::{Error, Result};
 use crate::dash::{ContentType, Count, Media, Mpd, Place, Reference};
 use crate::hls::media::{Segment, keys, segments};
@@ -98,11 +97,11 @@ impl Presentation {
         }
         let playlist = Playlist::parse(&read_manifest(store, name)?)?;
         if playlist.kind()? == PlaylistKind::Media {
-            return self.media_playlist(name, playlist, Text::No);
+            return self.media_playlist(store, name, playlist, Text::No);
         }
         for rendition in renditions(&playlist)? {
             let is_text = matches!(&rendition.kind, RenditionKind::Media(kind) if kind == "SUBTITLES");
-            let media_name = resolve(name, &rendition.uri)?;
+            let media_name = store.refer(name, &rendition.uri)?;
             if self.playlists.iter().any(|known| known.name == media_name) {
                 continue;
             }
@@ -110,13 +109,19 @@ impl Presentation {
                 Playlist::parse(&read_manifest(store, &media_name)?).map_err(|e| e.at(&media_name))?;
             media.named_by(&playlist, &rendition.uri)?;
             let text = if is_text { Text::Yes } else { Text::No };
-            self.media_playlist(&media_name, media, text).map_err(|error| error.at(&media_name))?;
+            self.media_playlist(store, &media_name, media, text).map_err(|error| error.at(&media_name))?;
         }
         self.multivariants.push((name.to_owned(), playlist));
         Ok(())
     }
 
-    fn media_playlist(&mut self, name: &str, playlist: Playlist, text: Text) -> Result<()> {
+    fn media_playlist(
+        &mut self,
+        store: &dyn Store,
+        name: &str,
+        playlist: Playlist,
+        text: Text,
+    ) -> Result<()> {
         let mut found = Vec::new();
         let whole = keys(&playlist)?.into_iter().find(|key| key.method == "AES-128");
         if let Some(key) = whole {
@@ -126,7 +131,7 @@ impl Presentation {
             )));
         }
         for segment in segments(&playlist)?.into_iter().filter(|segment| !segment.gap) {
-            let file = resolve(name, &segment.uri)?;
+            let file = store.refer(name, &segment.uri)?;
             let Some(map) = segment.map.clone() else {
                 if text == Text::Yes {
                     return Ok(());
@@ -136,7 +141,7 @@ impl Presentation {
                     segment.uri
                 )));
             };
-            let init = Reference { name: resolve(name, &map.uri)?, range: map.byte_range.clone() };
+            let init = Reference { name: store.refer(name, &map.uri)?, range: map.byte_range.clone() };
             let rendition = self.rendition(init);
             self.add_file(rendition, &file);
             found.push((segment, file, rendition));
@@ -151,7 +156,7 @@ impl Presentation {
         }
         let mpd = Mpd::parse(&read_manifest(store, name)?)?;
         let mut found = Vec::new();
-        for representation in mpd.representations(name, &|name| store.exists(name))? {
+        for representation in mpd.representations(name, store)? {
             let is_media =
                 matches!(representation.kind, Some(ContentType::Video | ContentType::Audio) | None);
             let (mut references, index_range, single) = match representation.media {
