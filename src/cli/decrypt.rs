@@ -1,15 +1,17 @@
 //! `drm-pack decrypt`: the inverse of `pack`.
 
+use std::sync::Arc;
+
 use crate::base::{Kid, Result, Secret};
 use crate::cpix;
-use crate::io::{FileStore, HttpClient, OutputDirectory, SystemRandom};
+use crate::io::{FileStore, HttpFiles, OutputDirectory, SystemRandom};
 use crate::job::{DecryptJob, Env, decrypt};
 use crate::keys::{DevKeys, KeyFile};
 
 use super::args::DecryptArgs;
 use super::cpix::recipient_keys;
 use super::folder::presentations;
-use super::keys::{secret_bytes, secret_text};
+use super::keys::{http_client, secret_bytes, secret_text};
 use super::output::{Progress, finish};
 use super::pack::{locate, overwrite};
 
@@ -17,6 +19,8 @@ pub(super) fn run(args: &DecryptArgs) -> Result<()> {
     let keys = keys(args)?;
     let output = OutputDirectory::begin(&args.out, overwrite(args.overwrite))?;
     let progress = Progress::new();
+    let http = Arc::new(http_client(&args.http)?);
+    let files = HttpFiles::new(Arc::clone(&http));
     let report = decrypt(
         &DecryptJob {
             inputs: presentations(&args.inputs)?,
@@ -24,10 +28,10 @@ pub(super) fn run(args: &DecryptArgs) -> Result<()> {
             find_iv: &|kid| keys(kid)?.1,
         },
         &Env {
-            locate: &locate,
+            locate: &|input| locate(&files, input),
             output: &output.store() as &FileStore,
             keys: &DevKeys::new(""),
-            http: &HttpClient::new()?,
+            http: http.as_ref(),
             random: &SystemRandom,
             observe: &|event| progress.observe(event),
         },

@@ -1,8 +1,10 @@
 //! `drm-pack pack`: options become a job.
 
+use std::sync::Arc;
+
 use crate::base::env::Store;
-use crate::base::{Error, Result};
-use crate::io::{FileStore, OutputDirectory, Overwrite, SystemRandom};
+use crate::base::{Error, Result, is_http};
+use crate::io::{FileStore, HttpFiles, OutputDirectory, Overwrite, SystemRandom};
 use crate::job::{Env, Format, Job, Layout, run as run_job};
 use crate::package::Preset;
 
@@ -26,14 +28,16 @@ pub(super) fn run(args: &PackArgs) -> Result<()> {
     }
     let output = OutputDirectory::begin(&args.out, overwrite(args.overwrite))?;
     let progress = Progress::new();
+    let http = Arc::new(http_client(&args.keys.http)?);
+    let files = HttpFiles::new(Arc::clone(&http));
     let keys = Remember::new(keys.as_ref());
     let report = run_job(
         &job,
         &Env {
-            locate: &locate,
+            locate: &|input| locate(&files, input),
             output: &output.store(),
             keys: &keys,
-            http: &http_client(&args.keys.http)?,
+            http: http.as_ref(),
             random: &SystemRandom,
             observe: &|event| progress.observe(event),
         },
@@ -52,14 +56,18 @@ pub(super) fn overwrite(overwrite: bool) -> Overwrite {
     if overwrite { Overwrite::Replace } else { Overwrite::Refuse }
 }
 
-/// The folder and name of an input.
-pub(super) fn locate(input: &str) -> Result<(Box<dyn Store>, String)> {
-    if input.starts_with("http://") || input.starts_with("https://") {
-        return Err(
-            Error::unsupported("inputs over HTTP are not read yet").hint("download the presentation first")
-        );
+/// The folder and name of an input, which may be one of these files of HTTP servers.
+pub(super) fn locate(files: &HttpFiles, input: &str) -> Result<(Box<dyn Store>, String)> {
+    if is_http(input) {
+        let (store, name) = files.locate(input)?;
+        return Ok((Box::new(store), name));
     }
-    let (store, name) = FileStore::of_file(input)?;
+    locate_file(input)
+}
+
+/// The folder and name of an input that is a path.
+pub(super) fn locate_file(path: &str) -> Result<(Box<dyn Store>, String)> {
+    let (store, name) = FileStore::of_file(path)?;
     Ok((Box::new(store), name))
 }
 

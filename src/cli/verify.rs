@@ -1,32 +1,35 @@
 //! `drm-pack verify`: checks a protected presentation and says what it found.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::base::{Error, Kid, Result, Secret};
+use crate::base::env::Store;
+use crate::base::{Error, Kid, Result, Secret, is_http};
 use crate::cpix;
-use crate::io::FileStore;
+use crate::io::{FileStore, HttpFiles};
 use crate::keys::{DevKeys, KeyFile};
 use crate::verify::{Clear, Verification, VerifyJob, verify};
 
 use super::args::VerifyArgs;
 use super::cpix::recipient_keys;
 use super::folder::presentation_files;
-use super::keys::{secret_bytes, secret_text};
+use super::keys::{http_client, secret_bytes, secret_text};
 use super::output::line;
+use super::pack::locate;
 
 type FindKey = Box<dyn Fn(Kid) -> Option<Secret<16>> + Sync>;
 
 pub(super) fn run(args: &VerifyArgs) -> Result<()> {
     let find_key = keys(args)?;
     let (root, names) = inputs(&args.inputs)?;
-    let against = args.against.as_ref().map(|input| inputs(std::slice::from_ref(input))).transpose()?;
     let store = FileStore::new(&root);
-    let clear_store = against.as_ref().map(|(root, names)| (FileStore::new(root), names.clone()));
+    let files = HttpFiles::new(Arc::new(http_client(&args.http)?));
+    let against = args.against.as_ref().map(|input| clear(&files, input)).transpose()?;
     let result = verify(&VerifyJob {
         store: &store,
         names,
         find_key: find_key.as_deref(),
-        against: clear_store.as_ref().map(|(store, names)| Clear { store, names: names.clone() }),
+        against: against.as_ref().map(|(store, names)| Clear { store: store.as_ref(), names: names.clone() }),
     })?;
     line(&if args.json { json(&result) } else { text(&result) });
     let findings = &result.findings;
@@ -55,6 +58,16 @@ fn keys(args: &VerifyArgs) -> Result<Option<FindKey>> {
         let keys = DevKeys::new(seed);
         Box::new(move |kid| keys.key(kid).ok())
     }))
+}
+
+/// Where the clear source is, and its names there.
+fn clear(files: &HttpFiles, input: &String) -> Result<(Box<dyn Store>, Vec<String>)> {
+    if is_http(input) {
+        let (store, name) = locate(files, input)?;
+        return Ok((store, vec![name]));
+    }
+    let (root, names) = inputs(std::slice::from_ref(input))?;
+    Ok((Box::new(FileStore::new(root)), names))
 }
 
 /// The folder that holds all inputs, and their names in it; a folder stands for the manifests in it.
