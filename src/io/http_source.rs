@@ -22,7 +22,7 @@ const LONGEST: u64 = 2 << 20;
 /// Each part is so many times as long as the one that it continues.
 const GROWTH: u64 = 4;
 /// Most bytes that are held for each core, of all files together.
-const HELD_BYTES_PER_CORE: usize = 6 << 20;
+const HELD_BYTES_PER_CORE: usize = 4 << 20;
 
 /// A client, and what was read with it.
 pub(super) struct Reader {

@@ -285,6 +285,38 @@ fn what_was_packed_is_decrypted_over_http() {
 }
 
 #[test]
+fn plans_and_verifications_read_over_http() {
+    let origin = Origin::plain(&clip("hls"));
+    let folder = tempfile::tempdir().unwrap();
+    let drm_pack = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_drm-pack")).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let local = clip("hls/master.m3u8");
+    let (local, remote) = (local.to_str().unwrap(), &origin.at("master.m3u8?secret"));
+    let plan = |input: &str| drm_pack(&["plan", input, "--drm", "widevine"]);
+    assert_eq!(plan(remote), plan(local));
+    let out = folder.path().join("out");
+    let (out, seed) = (out.to_str().unwrap(), "--dev-keys=x");
+    drm_pack(&["pack", remote, "--out", out, "--drm", "widevine", seed]);
+    let said = drm_pack(&["verify", out, seed, "--against", remote]);
+    assert!(said.contains("passed") && !said.contains("not checked"), "{said}");
+}
+
+#[test]
+fn a_report_names_inputs_without_what_may_be_secret() {
+    let origin = Origin::plain(&clip("mp4"));
+    let input = origin.at("av.mp4?secret=secret").replace("//", "//me:secret@");
+    let out = tempfile::tempdir().unwrap();
+    let report = pack(&Job { resource_id: None, ..job(vec![input], "widevine") }, out.path()).unwrap();
+    assert_eq!(report.tracks[0].source, origin.at("av.mp4"));
+    assert!(!serde_json::to_string(&report).unwrap().contains("secret"));
+    let is_told = |bytes: &Vec<u8>| bytes.windows(6).any(|window| window == b"secret");
+    assert!(!tree(out.path()).values().any(is_told));
+}
+
+#[test]
 fn a_segment_costs_one_request() {
     let folder = crate::both::copied("hls");
     let path = folder.path().join("v1/media.m3u8");
