@@ -13,11 +13,10 @@ use crate::base::{Error, Result, shown_input};
 use super::http::HttpClient;
 use super::http_get::{Version, get, with_retries};
 
-/// Bytes that come when a file is opened: most segments are shorter, and cost one request.
-const FIRST_BYTES: u64 = 4 << 20;
 /// Bytes of a part that does not continue another: a box header and some of what follows it.
 const SHORTEST: u64 = 64 << 10;
-/// Bytes of a part when many were read one behind the other.
+/// Bytes of the part that comes when a file is opened, and of one that continues many: most segments are shorter,
+/// and cost one request.
 const LONGEST: u64 = 2 << 20;
 /// Each part is so many times as long as the one that it continues.
 const GROWTH: u64 = 4;
@@ -50,9 +49,9 @@ impl Reader {
     }
 
     /// What a server says of a file of which it sends next to nothing.
-    pub(super) fn look(&self, address: &Url, known: Option<&Version>) -> Result<Version> {
+    pub(super) fn look(&self, address: &Url) -> Result<Version> {
         with_retries(address, || {
-            let part = get(&self.client, address, &(0..1), known)?;
+            let part = get(&self.client, address, &(0..1), None)?;
             let version = part.version.clone();
             // A body that is read to its end leaves the connection for the next request.
             part.read(&mut [0])?;
@@ -63,7 +62,7 @@ impl Reader {
     /// Opens a file and reads its beginning, which is often all of it.
     pub(super) fn open(self: &Arc<Self>, address: &Url, known: Option<&Version>) -> Result<HttpSource> {
         with_retries(address, || {
-            let part = get(&self.client, address, &(0..FIRST_BYTES), known)?;
+            let part = get(&self.client, address, &(0..LONGEST), known)?;
             let number = self.sources.fetch_add(1, Ordering::Relaxed);
             let (url, mut version) = (part.url.clone(), part.version.clone());
             let whole = match &part.range {

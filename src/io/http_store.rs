@@ -128,7 +128,7 @@ impl HttpStore {
     fn learn(&self, name: &str, address: Url, base: Option<Url>, version: Version) {
         let mut known = self.known();
         let file = known.files.entry(self.key(name)).or_insert(File { address, base: None, version: None });
-        file.base = base.or_else(|| file.base.take());
+        file.base = base;
         file.version = Some(version);
     }
 }
@@ -140,7 +140,8 @@ impl Store for HttpStore {
         }
         let (address, version) = self.file(name);
         let source = self.files.reader.open(&address, version.as_ref())?;
-        self.learn(name, address, Some(source.url.clone()), source.version.clone());
+        let base = Some(source.url.clone()).filter(|url| *url != address);
+        self.learn(name, address, base, source.version.clone());
         Ok(Box::new(source))
     }
 
@@ -150,7 +151,7 @@ impl Store for HttpStore {
         if version.is_some() || self.known().trouble.is_some() {
             return version.is_some();
         }
-        match self.files.reader.look(&address, None) {
+        match self.files.reader.look(&address) {
             Ok(version) => {
                 self.learn(name, address, None, version);
                 true
