@@ -5,6 +5,7 @@
 use sha2::{Digest, Sha256};
 
 use super::error::{Error, Result};
+use super::uri;
 
 /// An HTTP request as the core states it.
 #[derive(Clone)]
@@ -59,6 +60,23 @@ pub trait Store: Sync {
 
     /// Whether a file of this name is there.
     fn exists(&self, name: &str) -> bool;
+
+    /// The name of what a reference in a document of this store means. A name has no query; a store that needs it
+    /// to open the file remembers it here.
+    ///
+    /// # Errors
+    /// [`Kind::Input`](super::error::Kind::Input) when the reference leads out of the folder.
+    fn refer(&self, document: &str, reference: &str) -> Result<String> {
+        uri::resolve(document, reference)
+    }
+
+    /// How long a file is; `None` when that takes as much as opening it once more.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    fn length(&self, name: &str) -> Result<Option<u64>> {
+        self.open(name).map(|source| Some(source.len()))
+    }
 
     /// Begins a file. Nothing is seen under its name until [`Sink::commit`].
     ///

@@ -12,4 +12,4 @@ pub mod uri;
 pub use error::{Error, Kind, Result};
 pub use id::{FourCc, Kid, SystemId};
 pub use secret::Secret;
-pub use text::{base64, from_base64, redact_url};
+pub use text::{base64, from_base64, is_http, redact_url, shown_input};

@@ -52,6 +52,21 @@ pub fn redact_url(url: &str) -> String {
     text
 }
 
+/// Whether an input is an address of HTTP and not a path: RFC 9110 §4.2.
+pub fn is_http(input: &str) -> bool {
+    let scheme = input.split_once("://").map_or("", |(scheme, _)| scheme);
+    scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
+}
+
+/// An input fit for messages and reports: of an address nothing but scheme, host and path; a path as it is.
+pub fn shown_input(input: &str) -> String {
+    if is_http(input) {
+        redact_url(input.split(['?', '#']).next().unwrap_or_default())
+    } else {
+        input.to_owned()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,5 +88,7 @@ mod tests {
             "https://fe.example/cpix/v1/org?ticket=…&x-signaling-alg=…"
         );
         assert_eq!(redact_url("http://h:8080/a"), "http://h:8080/a");
+        assert_eq!(shown_input("HTTPS://me:pass@h/a/b.mpd?secret#x"), "HTTPS://h/a/b.mpd");
+        assert_eq!(shown_input("a?b#c.mp4"), "a?b#c.mp4");
     }
 }

@@ -1,6 +1,7 @@
 //! References in manifests, resolved to names below one folder: RFC 3986 §5, kept inside.
 
 use super::error::{Error, Result};
+use super::text::redact_url;
 
 /// Resolves `reference`, found in the file `document`, to a name relative to the presentation's folder.
 ///
@@ -11,15 +12,16 @@ use super::error::{Error, Result};
 /// # Errors
 /// [`Kind::Input`](super::error::Kind::Input) for such a reference.
 pub fn resolve(document: &str, reference: &str) -> Result<String> {
-    let refused = |what: &str| {
-        Error::input(format!(
-            "reference {reference:?} {what}, expected a file below the presentation's folder"
-        ))
-        .clause("RFC 3986 §5")
-    };
-    let elsewhere =
-        |what: &str| refused(what).hint("make it relative: as it is, it would go on to name the clear file");
     let path = reference.split(['?', '#']).next().unwrap_or_default();
+    let refused = |what: &str| {
+        // What is left out may be a secret.
+        let shown = redact_url(path);
+        Error::input(format!("reference {shown:?} {what}, expected a file below the presentation's folder"))
+            .clause("RFC 3986 §5")
+    };
+    let elsewhere = |what: &str| {
+        refused(what).hint("make it relative: what is written must not name clear media that stays elsewhere")
+    };
     let decoded = percent_decode(path).ok_or_else(|| refused("has a malformed percent-encoding"))?;
     if path.is_empty() {
         return Err(refused("names no file"));

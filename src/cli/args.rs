@@ -62,7 +62,7 @@ impl Command {
 #[derive(ArgsGroup, Debug)]
 pub(super) struct PackArgs {
     /// One .mpd, one .m3u8, one of each over the same segments, a folder that holds them, or one or more MP4 files
-    /// (progressive, fragmented, CMAF)
+    /// (progressive, fragmented, CMAF); each a path or an http(s) URL
     #[arg(required = true, value_name = "INPUT")]
     pub(super) inputs: Vec<String>,
     /// Output folder; it appears when everything in it is whole
@@ -146,7 +146,7 @@ pub(super) struct JobArgs {
 #[derive(ArgsGroup, Debug)]
 pub(super) struct PlanArgs {
     /// One .mpd, one .m3u8, one of each over the same segments, a folder that holds them, or one or more MP4 files
-    /// (progressive, fragmented, CMAF)
+    /// (progressive, fragmented, CMAF); each a path or an http(s) URL
     #[arg(required = true, value_name = "INPUT")]
     pub(super) inputs: Vec<String>,
     /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey; or simpleaes, AES-128 of whole segments
@@ -164,7 +164,7 @@ pub(super) struct PlanArgs {
 #[derive(ArgsGroup, Debug)]
 pub(super) struct KeysArgs {
     /// One .mpd, one .m3u8, one of each over the same segments, a folder that holds them, or one or more MP4 files
-    /// (progressive, fragmented, CMAF)
+    /// (progressive, fragmented, CMAF); each a path or an http(s) URL
     #[arg(required_unless_present = "check", value_name = "INPUT")]
     pub(super) inputs: Vec<String>,
     /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey; or simpleaes, AES-128 of whole segments
@@ -289,9 +289,9 @@ impl KeyArgs {
     }
 }
 
-/// How key servers are reached.
+/// How key servers and inputs over HTTP are reached.
 #[derive(ArgsGroup, Debug)]
-#[command(next_help_heading = "Connection to key servers")]
+#[command(next_help_heading = "Connection to servers")]
 pub(super) struct HttpArgs {
     /// Proxy, instead of that of the environment; loopback addresses are reached directly. @FILE reads it
     #[arg(long, value_name = "URL")]
@@ -302,7 +302,7 @@ pub(super) struct HttpArgs {
     /// Certificate and private key of this client, in one PEM file
     #[arg(long, value_name = "FILE")]
     pub(super) client_cert: Option<PathBuf>,
-    /// Longest time for one exchange, in seconds [default: 30]
+    /// Longest time for one exchange, or between bytes of an input, in seconds [default: 30]
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=600))]
     pub(super) timeout: Option<u64>,
 }
@@ -350,7 +350,8 @@ pub(super) struct KeyUrlArgs {
 
 #[derive(ArgsGroup, Debug)]
 pub(super) struct DecryptArgs {
-    /// One .mpd, one .m3u8, one of each over the same segments, a folder that holds them, or fragmented MP4 files
+    /// One .mpd, one .m3u8, one of each over the same segments, a folder that holds them, or fragmented MP4 files;
+    /// each a path or an http(s) URL
     #[arg(required = true, value_name = "INPUT")]
     pub(super) inputs: Vec<String>,
     /// Output folder; it appears when everything in it is whole
@@ -378,6 +379,8 @@ pub(super) struct DecryptArgs {
     /// Print the report as JSON
     #[arg(long)]
     pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) http: HttpArgs,
 }
 
 #[derive(ArgsGroup, Debug)]
@@ -389,7 +392,7 @@ pub(super) struct VerifyArgs {
     /// folder that holds every INPUT]
     #[arg(long, value_name = "DIR")]
     pub(super) root: Option<PathBuf>,
-    /// The clear source, to compare the payload with: a manifest, a folder, or an MP4 file
+    /// The clear source, to compare the payload with: a manifest, a folder, or an MP4 file; an http(s) URL will do
     #[arg(long, value_name = "INPUT")]
     pub(super) against: Option<String>,
     /// Lines [LABEL=]KID:KEY[:IV] in hex, # comments; - is standard input
@@ -407,6 +410,8 @@ pub(super) struct VerifyArgs {
     /// Print the findings and the counts of checks as JSON
     #[arg(long)]
     pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) http: HttpArgs,
 }
 
 #[derive(Subcommand, Debug)]

@@ -1,14 +1,16 @@
 //! `drm-pack decrypt`: the inverse of `pack`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::base::Result;
-use crate::io::{FileStore, HttpClient, SystemRandom};
+use crate::io::{FileStore, HttpFiles, SystemRandom};
 use crate::job::{DecryptJob, Env, decrypt};
 use crate::keys::DevKeys;
 
 use super::args::DecryptArgs;
 use super::folder::presentations;
+use super::keys::http_client;
 use super::known_keys::KnownKeys;
 use super::output::{Progress, finish};
 use super::output_folder;
@@ -22,6 +24,8 @@ pub(super) fn run(args: &DecryptArgs) -> Result<()> {
     let files: Vec<_> = files.map(PathBuf::as_path).collect();
     let output = output_folder::begin(&args.out, overwrite(args.overwrite), &args.inputs, root, &files)?;
     let progress = Progress::new();
+    let http = Arc::new(http_client(&args.http)?);
+    let files = HttpFiles::new(Arc::clone(&http));
     let report = decrypt(
         &DecryptJob {
             inputs: presentations(&args.inputs, root)?,
@@ -30,10 +34,10 @@ pub(super) fn run(args: &DecryptArgs) -> Result<()> {
             only: keys.as_ref().and_then(KnownKeys::only),
         },
         &Env {
-            locate: &output_folder::apart(&args.out, root, locate_below(root)),
+            locate: &output_folder::apart(&args.out, root, locate_below(&files, root)),
             output: &output.store() as &FileStore,
             keys: &DevKeys::new(""),
-            http: &HttpClient::new()?,
+            http: http.as_ref(),
             random: &SystemRandom,
             observe: &|event| progress.observe(event),
         },

@@ -23,7 +23,7 @@ use super::args::DemoArgs;
 use super::key_files::Remember;
 use super::key_server::players;
 use super::output::{line, note, report as report_text};
-use super::pack::locate;
+use super::pack::locate_file;
 
 /// The clip: two renditions of a picture and one of sound.
 const CLIP: [(&str, &[u8]); 3] = [
@@ -186,7 +186,7 @@ fn pack(clip: &Path, out: &Path, wanted: &Wanted, keys: &dyn KeyServer, http: &d
     let report = run_job(
         &job,
         &Env {
-            locate: &locate,
+            locate: &locate_file,
             output: &output.store(),
             keys,
             http,
@@ -209,7 +209,7 @@ fn decrypt_again(input: &Path, out: &Path, document: &Document) -> Result<()> {
             only: None,
         },
         &Env {
-            locate: &locate,
+            locate: &locate_file,
             output: &output.store(),
             keys: &DevKeys::new(SEED),
             http: &HttpClient::new()?,

@@ -3,12 +3,14 @@
 use std::fs::OpenOptions;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
 use crate::base::id::hex;
 use crate::base::{Error, Result};
 use crate::cpix::{self, ContentKey, ContentKeyUsageRule, Document};
+use crate::io::HttpFiles;
 use crate::job::fetch_keys;
 
 use super::args::{KeysArgs, KeysFormat};
@@ -26,8 +28,10 @@ pub(super) fn run(args: &KeysArgs) -> Result<()> {
     }
     let (keys, limit) = key_server(&args.keys)?;
     let job = job(&args.inputs, args.drm.as_deref().unwrap_or_default(), &args.job, limit)?;
-    let locate = locate_below(args.job.root.as_deref());
-    let document = fetch_keys(&job, &locate, keys.as_ref(), &http_client(&args.keys.http)?);
+    let http = Arc::new(http_client(&args.keys.http)?);
+    let files = HttpFiles::new(Arc::clone(&http));
+    let locate = locate_below(&files, args.job.root.as_deref());
+    let document = fetch_keys(&job, &locate, keys.as_ref(), http.as_ref());
     key_warnings(keys.as_ref());
     let document = document?;
     let text = Zeroizing::new(written(&document, args.output_format)?);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::base::env::{Sink, Source, Store};
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, is_http};
 use crate::io::output::holds;
 use crate::io::{OutputDirectory, Overwrite};
 
@@ -15,7 +15,7 @@ pub(super) fn begin(
     root: Option<&Path>,
     files: &[&Path],
 ) -> Result<OutputDirectory> {
-    let folders = inputs.iter().map(|input| folder(Path::new(input)));
+    let folders = inputs.iter().filter(|input| !is_http(input)).map(|input| folder(Path::new(input)));
     let needed = folders.chain(root).chain(files.iter().copied());
     let what = |path: &Path| match path.as_os_str().is_empty() {
         true => "the working directory".to_owned(),
@@ -34,7 +34,7 @@ pub(super) fn begin(
     OutputDirectory::begin(out, overwrite)
 }
 
-/// The folder of an input; one that is fetched has none here.
+/// The folder of an input.
 fn folder(input: &Path) -> &Path {
     if input.is_dir() { input } else { input.parent().unwrap_or(input) }
 }
@@ -47,7 +47,7 @@ pub(super) fn apart<'a>(
 ) -> impl Fn(&str) -> Result<(Box<dyn Store>, String)> + Sync + 'a {
     move |input| {
         let (store, name) = locate(input)?;
-        if !out.exists() {
+        if is_http(input) || !out.exists() {
             return Ok((store, name));
         }
         let folder = root.unwrap_or_else(|| folder(Path::new(input))).to_owned();
@@ -78,6 +78,14 @@ impl Store for Apart {
 
     fn exists(&self, name: &str) -> bool {
         self.store.exists(name)
+    }
+
+    fn refer(&self, document: &str, reference: &str) -> Result<String> {
+        self.store.refer(document, reference)
+    }
+
+    fn length(&self, name: &str) -> Result<Option<u64>> {
+        self.store.length(name)
     }
 
     fn create(&self, name: &str) -> Result<Box<dyn Sink>> {

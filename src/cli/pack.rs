@@ -1,10 +1,11 @@
 //! `drm-pack pack`: options become a job.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::base::env::Store;
-use crate::base::{Error, Result};
-use crate::io::{FileStore, Overwrite, SystemRandom};
+use crate::base::{Error, Result, is_http, shown_input};
+use crate::io::{FileStore, HttpFiles, Overwrite, SystemRandom};
 use crate::job::{Env, Format, Job, Layout, run as run_job};
 use crate::package::Preset;
 
@@ -36,14 +37,16 @@ pub(super) fn run(args: &PackArgs) -> Result<()> {
     let root = args.job.root.as_deref();
     let output = output_folder::begin(&args.out, overwrite, &args.inputs, root, &args.keys.files())?;
     let progress = Progress::new();
+    let http = Arc::new(http_client(&args.keys.http)?);
+    let files = HttpFiles::new(Arc::clone(&http));
     let keys = Remember::new(keys.as_ref()).checked_by(key_file.as_ref());
     let report = run_job(
         &job,
         &Env {
-            locate: &output_folder::apart(&args.out, root, locate_below(root)),
+            locate: &output_folder::apart(&args.out, root, locate_below(&files, root)),
             output: &output.store(),
             keys: &keys,
-            http: &http_client(&args.keys.http)?,
+            http: http.as_ref(),
             random: &SystemRandom,
             observe: &|event| progress.observe(event),
         },
@@ -63,25 +66,35 @@ pub(super) fn overwrite(overwrite: bool) -> Overwrite {
     if overwrite { Overwrite::Replace } else { Overwrite::Refuse }
 }
 
-/// The folder and name of an input.
-pub(super) fn locate(input: &str) -> Result<(Box<dyn Store>, String)> {
-    if input.starts_with("http://") || input.starts_with("https://") {
-        return Err(
-            Error::unsupported("inputs over HTTP are not read yet").hint("download the presentation first")
-        );
+/// The folder and name of an input, which may be one of these files of HTTP servers.
+pub(super) fn locate(files: &HttpFiles, input: &str) -> Result<(Box<dyn Store>, String)> {
+    if is_http(input) {
+        let (store, name) = files.locate(input)?;
+        return Ok((Box::new(store), name));
     }
-    let (store, name) = FileStore::of_file(input)?;
+    locate_file(input)
+}
+
+/// The folder and name of an input that is a path.
+pub(super) fn locate_file(path: &str) -> Result<(Box<dyn Store>, String)> {
+    let (store, name) = FileStore::of_file(path)?;
     Ok((Box::new(store), name))
 }
 
 /// The same below the folder of the whole presentation, if one is given.
-pub(super) fn locate_below(root: Option<&Path>) -> impl Fn(&str) -> Result<(Box<dyn Store>, String)> {
+pub(super) fn locate_below<'a>(
+    files: &'a HttpFiles,
+    root: Option<&'a Path>,
+) -> impl Fn(&str) -> Result<(Box<dyn Store>, String)> + Sync + 'a {
     move |input| match root {
+        Some(_) if is_http(input) => {
+            Err(Error::usage("--root names a folder, the input is a URL").at(shown_input(input)))
+        }
         Some(root) => {
             let (store, name) = FileStore::of_file_below(root, input)?;
             Ok((Box::new(store), name))
         }
-        None => locate(input),
+        None => locate(files, input),
     }
 }
 

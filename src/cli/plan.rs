@@ -1,20 +1,23 @@
 //! `drm-pack plan`: tracks, keys, signaling and the request document, with nothing fetched or written.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use crate::base::Result;
+use crate::io::HttpFiles;
 use crate::job::{PlanReport, plan};
 use crate::keys::SpekeVersion;
 
 use super::args::PlanArgs;
-use super::keys::substream_limit;
+use super::keys::{http_client, substream_limit};
 use super::output::{line, note};
 use super::pack::{job, locate_below};
 
 pub(super) fn run(args: &PlanArgs) -> Result<()> {
     let version = SpekeVersion::find(&args.keys.speke)?;
     let job = job(&args.inputs, &args.drm, &args.job, substream_limit(&args.keys)?)?;
-    let report = plan(&job, &locate_below(args.job.root.as_deref()), version)?;
+    let files = HttpFiles::new(Arc::new(http_client(&args.keys.http)?));
+    let report = plan(&job, &locate_below(&files, args.job.root.as_deref()), version)?;
     if args.json {
         line(&serde_json::to_string_pretty(&report).unwrap_or_default());
         return Ok(());

@@ -1,15 +1,19 @@
 //! `drm-pack verify`: checks a protected presentation and says what it found.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::base::{Error, Result};
-use crate::io::FileStore;
+use crate::base::env::Store;
+use crate::base::{Error, Result, is_http};
+use crate::io::{FileStore, HttpFiles};
 use crate::verify::{Clear, Verification, VerifyJob, verify};
 
 use super::args::VerifyArgs;
 use super::folder::presentation_files;
+use super::keys::http_client;
 use super::known_keys::KnownKeys;
 use super::output::line;
+use super::pack::locate;
 
 pub(super) fn run(args: &VerifyArgs) -> Result<()> {
     let (key_file, cpix) = (args.key_file.as_deref(), args.cpix.as_deref());
@@ -17,16 +21,16 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
     let find_key = |kid| keys.as_ref()?.key(kid);
     let find_iv = |kid| keys.as_ref()?.iv(kid);
     let (root, names) = inputs(&args.inputs, args.root.as_deref())?;
-    let against = args.against.as_ref().map(|input| inputs(std::slice::from_ref(input), None)).transpose()?;
     let store = FileStore::new(&root);
-    let clear_store = against.as_ref().map(|(root, names)| (FileStore::new(root), names.clone()));
+    let files = HttpFiles::new(Arc::new(http_client(&args.http)?));
+    let against = args.against.as_ref().map(|input| clear(&files, input)).transpose()?;
     let result = verify(&VerifyJob {
         store: &store,
         names,
         find_key: keys.is_some().then_some(&find_key),
         find_iv: keys.is_some().then_some(&find_iv),
         only: keys.as_ref().and_then(KnownKeys::only),
-        against: clear_store.as_ref().map(|(store, names)| Clear { store, names: names.clone() }),
+        against: against.as_ref().map(|(store, names)| Clear { store: store.as_ref(), names: names.clone() }),
     })?;
     line(&if args.json { json(&result) } else { text(&result) });
     let findings = &result.findings;
@@ -38,6 +42,16 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
         "{} findings break {broken} rules",
         findings.errors() + findings.advice()
     )))
+}
+
+/// Where the clear source is, and its names there.
+fn clear(files: &HttpFiles, input: &String) -> Result<(Box<dyn Store>, Vec<String>)> {
+    if is_http(input) {
+        let (store, name) = locate(files, input)?;
+        return Ok((store, vec![name]));
+    }
+    let (root, names) = inputs(std::slice::from_ref(input), None)?;
+    Ok((Box::new(FileStore::new(root)), names))
 }
 
 /// The folder that holds all inputs, or the one that is given, and their names in it; a folder stands for the

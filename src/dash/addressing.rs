@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::live::{Live, Open};
 use super::mpd::{child, children, number};
 use super::template::{self, Values};
+use crate::base::env::Store;
 use crate::base::uri;
 use crate::base::{Error, Result};
 use crate::xml::Element;
@@ -57,6 +58,7 @@ pub(super) struct Addressing<'a> {
     /// Representation, AdaptationSet, Period: the lowest wins.
     pub(super) levels: [&'a Element; 3],
     pub(super) document: &'a str,
+    pub(super) store: &'a dyn Store,
     pub(super) base: String,
     pub(super) representation_id: &'a str,
     pub(super) bandwidth: Option<u64>,
@@ -273,7 +275,7 @@ impl Addressing<'_> {
     }
 
     fn reference(&self, reference: &str, range: Option<Range<u64>>) -> Result<Reference> {
-        let name = file_name(self.document, &self.base, reference)?;
+        let name = self.store.refer(self.document, &template::join(&self.base, reference)?)?;
         Ok(Reference { name, range })
     }
 

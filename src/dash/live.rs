@@ -1,6 +1,7 @@
 //! Segments of a live presentation: as many as are there — ISO/IEC 23009-1 §5.3.9.5.3, §A.3.
 
 use super::addressing::{MAX_SEGMENTS, Reference};
+use crate::base::env::Store;
 use crate::base::{Error, Result};
 
 /// Most segments at the beginning that may have left the time shift buffer: five hours of 2 s.
@@ -12,8 +13,7 @@ const MAX_MISSING: u64 = 100;
 /// A presentation that goes on.
 #[derive(Clone, Copy)]
 pub(super) struct Live<'a> {
-    /// Whether a file is there.
-    pub(super) exists: &'a dyn Fn(&str) -> bool,
+    pub(super) store: &'a dyn Store,
 }
 
 /// Segments whose number nothing bounds yet.
@@ -54,7 +54,7 @@ impl Live<'_> {
             let reference = name(number, time)?;
             // A template without a number has one segment; that is an error of its own.
             let is_last = found.last() == Some(&reference);
-            if (self.exists)(&reference.name) {
+            if self.store.exists(&reference.name) {
                 found.push(reference);
                 missing = 0;
             } else {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::addressing::{self, Media, Reference};
 use super::live::Live;
 use super::{duration, template};
+use crate::base::env::Store;
 use crate::base::{Error, Result};
 use crate::xml::{Document, Element};
 
@@ -124,27 +125,23 @@ impl Mpd {
     }
 
     /// All Representations in document order; `document` is the MPD's own name in the presentation's folder.
-    /// `exists` tells whether a file is there: it bounds the segments of a live presentation without an end.
+    /// The store tells which files are there: that bounds the segments of a live presentation without an end.
     ///
     /// # Errors
     /// When an address is wrong or leads out of the folder, when no segment of a live Representation is there,
     /// or when there are more than [`MAX_SEGMENTS`](super::MAX_SEGMENTS) segments.
-    pub fn representations(
-        &self,
-        document: &str,
-        exists: &dyn Fn(&str) -> bool,
-    ) -> Result<Vec<Representation>> {
+    pub fn representations(&self, document: &str, store: &dyn Store) -> Result<Vec<Representation>> {
         let root = self.document.root();
         let durations = period_durations(root)?;
         let is_dynamic = root.attribute("type")?.is_some_and(|kind| kind == "dynamic");
-        let live = is_dynamic.then_some(Live { exists });
+        let live = is_dynamic.then_some(Live { store });
         let mut segments_left = addressing::MAX_SEGMENTS;
         self.levels()
             .into_iter()
             .map(|level| {
                 let duration = durations.get(level.place.period).copied().flatten();
                 level
-                    .view(document, (duration, live), &mut segments_left)
+                    .view((document, store), (duration, live), &mut segments_left)
                     .map_err(|error| error.at(level.place))
             })
             .collect()
@@ -185,7 +182,7 @@ impl Mpd {
 impl<'a> Level<'a> {
     fn view(
         self,
-        document: &str,
+        (document, store): (&str, &dyn Store),
         (duration, live): (Option<Duration>, Option<Live<'_>>),
         left: &mut u64,
     ) -> Result<Representation> {
@@ -203,6 +200,7 @@ impl<'a> Level<'a> {
         let (initialization, media) = addressing::Addressing {
             levels: [self.representation, self.adaptation_set, self.period],
             document,
+            store,
             base: self.base_url()?,
             representation_id: &id,
             bandwidth,

@@ -1,6 +1,6 @@
 //! URI templates of segments and base URIs — ISO/IEC 23009-1 §5.3.9.4.4, §5.6.
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, redact_url};
 
 /// Widest number a template may ask for; a 64-bit number has 20 digits.
 const MAX_WIDTH: usize = 32;
@@ -70,25 +70,31 @@ fn width(format: Option<&str>) -> Option<usize> {
     (width <= MAX_WIDTH).then_some(width)
 }
 
-/// Resolves a relative reference against a relative base: RFC 3986 §5.2.3, without removing dot segments.
+/// Resolves a relative reference against a relative base: RFC 3986 §5.2.2, without removing dot segments and
+/// without the fragment.
 ///
 /// # Errors
 /// When the reference has a scheme or an absolute path: what it names lies outside the presentation.
 pub(super) fn join(base: &str, reference: &str) -> Result<String> {
-    let path = reference.split(['?', '#']).next().unwrap_or_default();
+    let reference = reference.split('#').next().unwrap_or_default();
+    let path = reference.split('?').next().unwrap_or_default();
     if path.starts_with('/') || path.split('/').next().unwrap_or_default().contains(':') {
-        return Err(Error::input(format!("URI {reference:?} is absolute, expected a relative one"))
+        return Err(Error::input(format!("URI {:?} is absolute, expected a relative one", redact_url(path)))
             .clause("ISO/IEC 23009-1 §5.6.4")
-            .hint("store the presentation in one folder and make its references relative"));
+            .hint(
+                "store the presentation in one folder and make its references relative: what is written must not name clear media that stays elsewhere",
+            ));
     }
-    if path.is_empty() {
+    if reference.is_empty() {
         return Ok(base.to_owned());
     }
+    let base = base.split('?').next().unwrap_or_default();
     let folder = base.rfind('/').and_then(|slash| base.get(..=slash)).unwrap_or_default();
-    if folder.len() + path.len() > MAX_LENGTH {
+    let before = if path.is_empty() { base } else { folder };
+    if before.len() + reference.len() > MAX_LENGTH {
         return Err(Error::input(format!("a URI is longer than {MAX_LENGTH} bytes")));
     }
-    Ok(format!("{folder}{path}"))
+    Ok(format!("{before}{reference}"))
 }
 
 #[cfg(test)]
@@ -139,7 +145,10 @@ mod tests {
             ("v/", "a.mp4", "v/a.mp4"),
             ("v/a.mp4", "b.mp4", "v/b.mp4"),
             ("v/a.mp4", "", "v/a.mp4"),
-            ("v/", "w/?x=/#y", "v/w/"),
+            ("v/", "w/?x=/#y", "v/w/?x=/"),
+            ("v/a.mp4?x=/y", "", "v/a.mp4?x=/y"),
+            ("v/a.mp4?x=/y", "?z", "v/a.mp4?z"),
+            ("v/a.mp4?x=/y", "b.mp4", "v/b.mp4"),
         ] {
             assert_eq!(join(base, reference).unwrap(), joined);
         }

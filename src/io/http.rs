@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use reqwest::blocking::{Client, ClientBuilder, Response as Answer};
+use reqwest::header::HeaderName;
 use reqwest::{Certificate, Identity, Method, Proxy, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use url::Host;
@@ -19,7 +20,7 @@ const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest body: that of the largest CPIX document that is read.
 const MAX_BODY_BYTES: u64 = 8 << 20;
 
-/// How key servers are reached.
+/// How servers are reached.
 #[derive(Default)]
 pub struct HttpOptions {
     /// The proxy, instead of that of the environment; it may carry user information.
@@ -98,8 +99,7 @@ impl HttpClient {
         let host = url.host_str().unwrap_or("no host").to_owned();
         let method = Method::from_bytes(request.method.as_bytes())
             .map_err(|_| wrong(Error::usage(format!("HTTP method {:?}", request.method))))?;
-        let client = if is_loopback(&url) { &self.direct } else { &self.client };
-        let mut builder = client.request(method, url);
+        let mut builder = self.client_for(&url).request(method, url);
         for (name, value) in &request.headers {
             builder = builder.header(name, value);
         }
@@ -110,6 +110,19 @@ impl HttpClient {
             let (phase, error) = transport(error, self.timeout);
             (phase, error.at(host))
         })
+    }
+
+    /// Asks for a file. The body is still to be read, each time it stalls within the time of the options.
+    pub(super) fn get(&self, url: &Url, headers: &[(HeaderName, String)]) -> Result<Answer, (Phase, Error)> {
+        let mut builder = self.client_for(url).get(url.clone());
+        for (name, value) in headers {
+            builder = builder.header(name, value);
+        }
+        builder.send().map_err(|error| transport(error, self.timeout))
+    }
+
+    fn client_for(&self, url: &Url) -> &Client {
+        if is_loopback(url) { &self.direct } else { &self.client }
     }
 }
 
@@ -166,7 +179,7 @@ impl Http for HttpClient {
 
 fn read(answer: Answer) -> Result<Response> {
     let status = answer.status().as_u16();
-    let header = |(name, value): (&reqwest::header::HeaderName, &reqwest::header::HeaderValue)| {
+    let header = |(name, value): (&HeaderName, &reqwest::header::HeaderValue)| {
         (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
     let headers = answer.headers().iter().map(header).collect();
@@ -219,7 +232,7 @@ fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (d
 }
 
 /// The innermost cause: the outer ones only say that a request was being sent.
-fn root_cause(error: &(dyn StdError + 'static)) -> String {
+pub(super) fn root_cause(error: &(dyn StdError + 'static)) -> String {
     chain(error).last().map_or_else(String::new, ToString::to_string)
 }
 

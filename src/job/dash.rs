@@ -45,7 +45,7 @@ pub(super) fn read(
     }
     let mut manifest =
         DashManifest { name: name.to_owned(), mpd, renditions: Vec::new(), warnings: Vec::new() };
-    for representation in manifest.mpd.representations(name, &|name| store.exists(name)).map_err(at)? {
+    for representation in manifest.mpd.representations(name, store).map_err(at)? {
         manifest.add(store, package, representation, expect).map_err(at)?;
     }
     manifest.check_initialization_sets(package).map_err(at)?;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use crate::base::env::Store;
-use crate::base::{Error, Kid, Result};
+use crate::base::{Error, Kid, Result, shown_input};
 use crate::drm::ManifestKind;
 use crate::isobmff::track::trexes;
 use crate::package::{Decrypt, FindIv, FindKey, LineKeys, copy, rewrite};
@@ -54,7 +54,7 @@ pub fn decrypt(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<Report> {
             let source = store.open(&name)?;
             let mut sink = env.output.create(&name)?;
             rewrite(source.as_ref(), sink.as_mut(), &[], &mut Decrypt::new(source.as_ref(), job.find_key))
-                .map_err(|error| other_format(source.as_ref(), error).at(input))?;
+                .map_err(|error| other_format(source.as_ref(), error).at(shown_input(input)))?;
             report.outputs.push(OutputReport::new(&name, &sink.commit()?));
         }
     }

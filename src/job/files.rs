@@ -10,6 +10,7 @@ use crate::base::{Error, Result};
 use crate::package::{OffsetMap, Phase, Plan, ProtectedRendition, Substream, Totals, copy, rewrite};
 
 use super::env::{Env, Event};
+use super::folder::total_length;
 use super::package::Package;
 use super::report::{OutputReport, TrackReport};
 
@@ -80,13 +81,10 @@ pub(super) fn written_once(package: &Package) -> Result<()> {
     }
 }
 
-/// How many bytes the files of a package have: all of them are there.
-pub(super) fn total(package: &Package, store: &dyn Store) -> Result<u64> {
-    let mut total = package.streams.bytes(store)?;
-    for job in file_jobs(package) {
-        total = total.saturating_add(store.open(job.name)?.len());
-    }
-    Ok(total)
+/// How many bytes the files of a package have, all of which are there; `None` when that takes as long as reading them.
+pub(super) fn total(package: &Package, store: &dyn Store) -> Result<Option<u64>> {
+    let jobs = file_jobs(package);
+    total_length(store, jobs.iter().map(|job| job.name).chain(package.streams.files()))
 }
 
 /// Writes every file of a package, protected as planned, on all cores.

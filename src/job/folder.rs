@@ -37,6 +37,19 @@ pub(super) fn read_moov(store: &dyn Store, file: &str, range: Option<&Range<u64>
     }
 }
 
+/// How many bytes files have; `None` when that takes as long as reading them.
+pub(super) fn total_length<'a>(
+    store: &dyn Store,
+    files: impl Iterator<Item = &'a str>,
+) -> Result<Option<u64>> {
+    let mut total = 0_u64;
+    for name in files {
+        let Some(length) = store.length(name)? else { return Ok(None) };
+        total = total.saturating_add(length);
+    }
+    Ok(Some(total))
+}
+
 /// How long files are, each looked up once.
 pub(super) struct FileLengths<'a> {
     store: &'a dyn Store,

@@ -65,7 +65,7 @@ pub(super) fn playlists(store: &dyn Store, name: &str) -> Result<Playlists> {
     }
     let mut media: Vec<(String, Content, Playlist)> = Vec::new();
     for rendition in multivariant::renditions(&playlist).map_err(|error| error.at(name))? {
-        let media_name = resolve(name, &rendition.uri).map_err(|error| error.at(name))?;
+        let media_name = store.refer(name, &rendition.uri).map_err(|error| error.at(name))?;
         let content = match &rendition.kind {
             RenditionKind::Media(kind) if kind == "SUBTITLES" => Content::Text,
             RenditionKind::Media(kind) if kind == "AUDIO" => Content::Audio,
@@ -100,7 +100,7 @@ pub(super) enum Content {
 /// Files that tags of a multivariant playlist name and that are there: they stay as they are.
 pub(super) fn session_data(store: &dyn Store, name: &str, playlist: &Playlist) -> Result<Vec<String>> {
     let uris = multivariant::session_data(playlist).map_err(|error| error.at(name))?;
-    let files = uris.iter().filter_map(|uri| resolve(name, uri).ok());
+    let files = uris.iter().filter_map(|uri| store.refer(name, uri).ok());
     Ok(files.filter(|file| store.exists(file)).collect())
 }
 
@@ -137,7 +137,7 @@ fn media_playlist(
         if segment.gap {
             continue;
         }
-        let file = resolve(name, &segment.uri).map_err(at)?;
+        let file = store.refer(name, &segment.uri).map_err(at)?;
         let range = segment.byte_range.as_ref();
         let Some(map) = media_initialization(package, name, segment.map).map_err(at)? else {
             if content == Content::Text {
@@ -167,7 +167,7 @@ fn media_playlist(
             }
             continue;
         };
-        let init = resolve(name, &map.uri).map_err(at)?;
+        let init = store.refer(name, &map.uri).map_err(at)?;
         let rendition =
             package.rendition(store, name, name, (init, map.byte_range.clone()), expect).map_err(at)?;
         package.file(rendition, file).map_err(at)?;
@@ -206,7 +206,7 @@ fn add_partial_segments(
 ) -> Result<()> {
     let name = &manifest.name;
     for part in partial_segments(&manifest.playlist)?.into_iter().filter(|part| !part.gap) {
-        let file = resolve(name, &part.uri)?;
+        let file = store.refer(name, &part.uri)?;
         let refused = |file| {
             Error::unsupported("a partial segment that no media segment has")
                 .clause("RFC 8216bis §4.4.4.9")
@@ -215,7 +215,7 @@ fn add_partial_segments(
         };
         match media_initialization(package, name, part.map)? {
             Some(map) => {
-                let init = (resolve(name, &map.uri)?, map.byte_range.clone());
+                let init = (store.refer(name, &map.uri)?, map.byte_range.clone());
                 let rendition = package.rendition(store, name, name, init, expect)?;
                 package.part_file(rendition, file)?;
             }

@@ -2,7 +2,7 @@
 //! ISO/IEC 23000-19 §9.
 
 use crate::base::env::Store;
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, shown_input};
 use crate::drm::ManifestKind;
 use crate::package::{Assignment, Plan};
 
@@ -15,16 +15,12 @@ use super::report::Report;
 
 /// What kind of manifest a name means; `None` for MP4 files.
 pub(super) fn manifest_kind(input: &str) -> Option<ManifestKind> {
-    let path = without_query(input);
-    match path.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).as_deref() {
+    match shown_input(input).rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).as_deref()
+    {
         Some("mpd") => Some(ManifestKind::Dash),
         Some("m3u8" | "m3u") => Some(ManifestKind::Hls),
         _ => None,
     }
-}
-
-fn without_query(input: &str) -> &str {
-    input.split(['?', '#']).next().unwrap_or_default()
 }
 
 /// The kinds of manifest that the inputs are: none of MP4 files, one, or both of one presentation.
@@ -77,14 +73,14 @@ fn locate_all(inputs: &[String], locate: &Locate<'_>) -> Result<(Box<dyn Store>,
     let mut names = Vec::new();
     for input in inputs {
         let (store, name) = locate(input)?;
-        let path = without_query(input);
-        let root = path.strip_suffix(&name).unwrap_or(path).to_owned();
+        let path = shown_input(input);
+        let root = path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
         match &found {
             Some((_, first)) if *first != root => {
                 return Err(Error::usage(format!(
                     "the manifests lie in two folders: {first:?} and {root:?}"
                 ))
-                .hint("name the folder that holds both with --root"));
+                .hint("put them into one folder"));
             }
             Some(_) => {}
             None => found = Some((store, root)),

@@ -1,7 +1,7 @@
 //! MP4 files: each track becomes a CMAF track — ISO/IEC 23000-19 §7.3.
 
 use crate::base::env::Source;
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, shown_input};
 use crate::codec::TrackKind;
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::Trex;
@@ -115,11 +115,13 @@ pub(super) fn outline(job: &Job, rules: &Rules, locate: &Locate<'_>) -> Result<O
 fn open(input: &str, job: &Job, locate: &Locate<'_>) -> Result<Mp4File> {
     let (store, name) = locate(input)?;
     let source = store.open(&name)?;
-    let at = |error: Error| error.at(input);
+    let name = shown_input(input);
+    let at = |error: Error| error.at(&name);
     let moov = moov(source.as_ref()).map_err(|error| other_format(source.as_ref(), error)).map_err(at)?;
     let unknown = if job.allow_full_sample { UnknownVideo::FullSample } else { UnknownVideo::Refused };
     let tracks = media_tracks_with(&moov, unknown).map_err(at)?;
-    Ok(Mp4File { name: input.to_owned(), trexes: trexes(&moov).map_err(at)?, source, moov, tracks })
+    let trexes = trexes(&moov).map_err(at)?;
+    Ok(Mp4File { name, source, moov, trexes, tracks })
 }
 
 /// What is wrong with a file that was to be MP4: that it is of another format, if it can be told.

@@ -7,23 +7,23 @@ use crate::base::env::{Sink, Source, Store};
 use crate::base::{Error, Result};
 use crate::package::Part;
 
+use super::folder::total_length;
+
 /// What is to be done with each part of a file, by its byte range; a range of `None` is the whole file.
 pub(super) type Parts<T> = BTreeMap<Option<(u64, u64)>, T>;
 
 /// Checks that files are there and that the parts of each lie inside it, one behind the other. Returns how many bytes
-/// the files have.
-pub(super) fn check_parts<T>(files: &BTreeMap<String, Parts<T>>, store: &dyn Store) -> Result<u64> {
-    let mut total = 0_u64;
-    for (file, parts) in files {
+/// the files have; `None` when that takes as long as reading them.
+pub(super) fn check_parts<T>(files: &BTreeMap<String, Parts<T>>, store: &dyn Store) -> Result<Option<u64>> {
+    for (file, parts) in files.iter().filter(|(_, parts)| !parts.contains_key(&None)) {
         let length = store.open(file)?.len();
-        total = total.saturating_add(length);
         let mut behind = 0;
         for (start, end) in parts.keys().flatten() {
             follows(*start..*end, behind, length).map_err(|error| error.at(file.clone()))?;
             behind = *end;
         }
     }
-    Ok(total)
+    total_length(store, files.keys().map(String::as_str))
 }
 
 /// Whether a part lies inside its file, behind the part before.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::base::id::parse_16;
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, shown_input};
 use crate::codec::TrackKind;
 use crate::drm::{self, ManifestKind, System, template};
 use crate::keys::Contract;
@@ -396,7 +396,7 @@ fn content_id(job: &Job) -> Result<String> {
         }
         return Ok(id.clone());
     }
-    let input = job.inputs.first().map_or("", String::as_str);
+    let input = shown_input(job.inputs.first().map_or("", String::as_str));
     let name = input.rsplit(['/', '\\']).next().unwrap_or_default();
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
     let cleaned: String =

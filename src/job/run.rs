@@ -62,7 +62,7 @@ fn run_package(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     let total = files::total(&package, store.as_ref())?;
     let plan = plan(job, rules, &substreams, (&assignment, periods), env)?;
     (env.observe)(Event::Step("encrypting"));
-    (env.observe)(Event::Total(total));
+    total.into_iter().for_each(|total| (env.observe)(Event::Total(total)));
     let mut done = files::protect(&package, &substreams, &plan, store.as_ref(), env)?;
     (env.observe)(Event::Step("writing manifests"));
     let mut report = manifests.protect(&package, &plan, &done, env)?;

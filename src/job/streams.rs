@@ -220,9 +220,9 @@ impl Streams {
         check_parts(&self.files, store).map(|_| ())
     }
 
-    /// How many bytes the files have.
-    pub(super) fn bytes(&self, store: &dyn Store) -> Result<u64> {
-        self.files.keys().map(|name| Ok(store.open(name)?.len())).sum()
+    /// The files that have segments of these playlists.
+    pub(super) fn files(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().map(String::as_str)
     }
 
     /// Encrypts every file as planned.

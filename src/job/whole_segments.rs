@@ -35,7 +35,7 @@ pub(super) fn run(job: &Job, env: &Env<'_>) -> Result<Report> {
     let Read { store, package, assignment, periods, total } = Read::of(job, &rules, env.locate)?;
     let keys = Keys::exchange(&rules, &package, (assignment, periods), env)?;
     (env.observe)(Event::Step("encrypting"));
-    (env.observe)(Event::Total(total));
+    total.into_iter().for_each(|total| (env.observe)(Event::Total(total)));
     let mut report = Report { drm: vec![job.drm.clone()], ..Report::default() };
     let moved = package.write_files(&keys, store.as_ref(), env, &mut report.outputs)?;
     (env.observe)(Event::Step("writing manifests"));
@@ -58,8 +58,8 @@ struct Read {
     package: Package,
     assignment: Assignment,
     periods: usize,
-    /// Bytes of all files.
-    total: u64,
+    /// Bytes of all files, if that is known.
+    total: Option<u64>,
 }
 
 impl Read {

@@ -93,7 +93,7 @@ fn add_parts(name: &str, playlist: &Playlist, find: &LineKeys<'_>, files: &mut F
     let mut in_force = KeysInForce::new(&keys);
     let is_inside = is_i_frames_only(playlist);
     for Named { line, uri, range, sequence } in named(playlist)? {
-        let parts = files.entry(resolve(name, &uri)?).or_default();
+        let parts = files.entry(find.store.refer(name, &uri)?).or_default();
         if is_inside && range.is_some() && parts.contains_key(&None) {
             continue;
         }

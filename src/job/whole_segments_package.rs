@@ -89,7 +89,7 @@ impl Package {
             refuse_keys(&media::keys(&playlist).map_err(at)?, &name, Expect::Clear)?;
             match content {
                 Content::Text => package.add_clear(store, &name, playlist).map_err(at)?,
-                content => package.add(&name, content, playlist, rules, &mut lengths).map_err(at)?,
+                content => package.add(store, (&name, content), playlist, rules, &mut lengths).map_err(at)?,
             }
         }
         if let Some((name, playlist)) = multivariant {
@@ -106,9 +106,9 @@ impl Package {
     fn add_clear(&mut self, store: &dyn Store, name: &str, playlist: Playlist) -> Result<()> {
         let mut known_map = None;
         for segment in media::segments(&playlist)?.iter().filter(|segment| !segment.gap) {
-            let file = resolve(name, &segment.uri)?;
+            let file = store.refer(name, &segment.uri)?;
             if let Some(map) = &segment.map {
-                let init = resolve(name, &map.uri)?;
+                let init = store.refer(name, &map.uri)?;
                 if known_map.replace(map.line) != Some(map.line) {
                     clear_files::check_init(store, &init, map.byte_range.as_ref())?;
                 }
@@ -124,8 +124,8 @@ impl Package {
 
     fn add(
         &mut self,
-        name: &str,
-        content: Content,
+        store: &dyn Store,
+        (name, content): (&str, Content),
         mut playlist: Playlist,
         rules: &WholeRules,
         lengths: &mut FileLengths<'_>,
@@ -156,10 +156,10 @@ impl Package {
             let new = segment.map.filter(|map| known_map.replace(map.line) != Some(map.line));
             if let Some(map) = new {
                 let usage = if rules.maps == Maps::Encrypted { key(0) } else { Use::Clear };
-                let part = self.part(resolve(name, &map.uri)?, map.byte_range.clone(), usage)?;
+                let part = self.part(store.refer(name, &map.uri)?, map.byte_range.clone(), usage)?;
                 named.push(Named { line: map.line, part: Some(part), usage, implied: None });
             }
-            let file = resolve(name, &segment.uri)?;
+            let file = store.refer(name, &segment.uri)?;
             let (part, implied) = match segment.byte_range {
                 Some(range) if is_inside => {
                     lengths.hold(&file, &range).map_err(|error| error.clause("RFC 8216bis §4.4.4.2"))?;
@@ -169,7 +169,7 @@ impl Package {
             };
             named.push(Named { line, part: Some(part), usage, implied });
         }
-        self.add_partial_segments(name, &playlist, rules, (substream, first, count))?;
+        self.add_partial_segments(store, (name, &playlist), rules, (substream, first, count))?;
         let (name, shares) = (name.to_owned(), known.is_some());
         self.renditions.push(Rendition { name, playlist, substream, named, segments: count, shares });
         Ok(())
@@ -217,8 +217,8 @@ impl Package {
     /// Partial segments in files of their own are encrypted as their parent segment is: §4.4.4.9.
     fn add_partial_segments(
         &mut self,
-        name: &str,
-        playlist: &Playlist,
+        store: &dyn Store,
+        (name, playlist): (&str, &Playlist),
         rules: &WholeRules,
         (substream, first, count): (usize, u64, usize),
     ) -> Result<()> {
@@ -240,7 +240,7 @@ impl Package {
             let number = lines.partition_point(|line| *line < part.line);
             let sequence = first.saturating_add(number as u64);
             let usage = Use::Key(KeyUse { substream, period: 0, sequence });
-            self.part(resolve(name, &part.uri)?, None, usage)?;
+            self.part(store.refer(name, &part.uri)?, None, usage)?;
         }
         Ok(())
     }
@@ -303,8 +303,8 @@ impl Package {
     }
 
     /// Checks what depends on which substream has which key, and what the files are, before any key is fetched.
-    /// Returns how many bytes the files have.
-    pub(super) fn check(&self, assignment: &Assignment, store: &dyn Store) -> Result<u64> {
+    /// Returns how many bytes the files have, if that is known.
+    pub(super) fn check(&self, assignment: &Assignment, store: &dyn Store) -> Result<Option<u64>> {
         let key = |usage: &Use| match usage {
             Use::Clear => None,
             Use::Key(usage) => Some((assignment.key_of.get(usage.substream), usage.period)),

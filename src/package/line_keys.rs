@@ -2,7 +2,6 @@
 
 use crate::base::env::Store;
 use crate::base::id::parse_16;
-use crate::base::uri::resolve;
 use crate::base::{Error, Kid, Result, Secret};
 use crate::hls::Key;
 use crate::protect::{Aes128, SampleAes};
@@ -116,7 +115,7 @@ impl LineKeys<'_> {
 
     /// The file of 16 bytes that the URI names.
     fn file(&self, playlist: &str, uri: &str) -> Result<Option<Secret<16>>> {
-        let Some(file) = resolve(playlist, uri).ok().filter(|file| self.store.exists(file)) else {
+        let Some(file) = self.store.refer(playlist, uri).ok().filter(|file| self.store.exists(file)) else {
             return Ok(None);
         };
         let source = self.store.open(&file)?;

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::base::Result;
-use crate::base::uri::resolve;
+use crate::base::env::Store;
 use crate::hls::{Key, KeysInForce, Playlist, media, partial_segments};
 use crate::protect::Aes128;
 
@@ -110,13 +110,13 @@ impl PiecePlaylist {
 }
 
 /// Everything that a media playlist names and that is to be there.
-pub(super) fn pieces(name: &str, playlist: &Playlist) -> Result<Vec<Piece>> {
+pub(super) fn pieces(store: &dyn Store, name: &str, playlist: &Playlist) -> Result<Vec<Piece>> {
     let (first, segments) = (media::media_sequence(playlist)?, media::segments(playlist)?);
     let parts = partial_segments(playlist)?;
     let mut found = Vec::new();
     let mut add = |kind, number: usize, line, uri: &str, range, at: usize| -> Result<()> {
         let key = PieceKey { keys: Arc::new([]), sequence: first.saturating_add(at as u64) };
-        found.push(Piece { kind, number, line, file: resolve(name, uri)?, range, key, inside: None });
+        found.push(Piece { kind, number, line, file: store.refer(name, uri)?, range, key, inside: None });
         Ok(())
     };
     let mut maps: Vec<usize> = Vec::new();

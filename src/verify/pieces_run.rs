@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::base::env::Source;
+use crate::base::env::{Source, Store};
 use crate::base::{Kind, Result};
 use crate::package::{LineKeys, Part};
 
@@ -37,14 +37,14 @@ type OpenPiece = (Box<dyn Source>, Option<Range<u64>>);
 struct ClearPieces(Vec<(String, ClearPlaylist)>);
 
 impl ClearPieces {
-    fn of(presentation: &Presentation) -> Result<Self> {
+    fn of(store: &dyn Store, presentation: &Presentation) -> Result<Self> {
         let of = |(name, pieces): (&str, Vec<Piece>)| {
             let all = pieces.into_iter().map(|piece| ((piece.kind, piece.number), (piece.file, piece.range)));
             (name.to_owned(), all.collect())
         };
         let mut found = Vec::new();
         for media in &presentation.playlists {
-            found.push(of((&media.name, pieces(&media.name, &media.playlist)?)));
+            found.push(of((&media.name, pieces(store, &media.name, &media.playlist)?)));
         }
         found.extend(presentation.pieces.iter().map(|media| of((&media.name, media.pieces.clone()))));
         Ok(Self(found))
@@ -65,7 +65,8 @@ pub(super) fn check(
     clear: Option<&(&Clear<'_>, Presentation)>,
     findings: &mut Findings,
 ) -> Result<(u64, Totals)> {
-    let against = clear.map(|(clear, known)| Ok((*clear, ClearPieces::of(known)?))).transpose()?;
+    let against =
+        clear.map(|(clear, known)| Ok((*clear, ClearPieces::of(clear.store, known)?))).transpose()?;
     let (mut known, mut all) = (HashSet::new(), Vec::new());
     for media in &presentation.pieces {
         if let Some((_, clear)) = &against {

@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use crate::base::env::{Source, Store};
-use crate::base::uri::resolve;
 use crate::base::{Error, Result};
 use crate::dash::{ContentType, Count, Media, Mpd, Place, Reference};
 use crate::hls::media::{Segment, keys, segments};
@@ -113,7 +112,7 @@ impl Presentation {
                 RenditionKind::Media(kind) if kind == "AUDIO" => Content::Audio,
                 _ => Content::Media,
             };
-            let media_name = resolve(name, &rendition.uri)?;
+            let media_name = store.refer(name, &rendition.uri)?;
             if self.has_media(&media_name) {
                 continue;
             }
@@ -131,24 +130,29 @@ impl Presentation {
     }
 
     /// Finds out what the media playlists name when all of them are read, and what is wrong with each by its name.
-    pub(super) fn sort_media(&mut self) -> Vec<(String, Result<()>)> {
+    pub(super) fn sort_media(&mut self, store: &dyn Store) -> Vec<(String, Result<()>)> {
         let mut media = std::mem::take(&mut self.media);
         // What an I-frame playlist names lies inside the segments of the others.
         media.sort_by_key(|(_, playlist, _)| is_i_frames_only(playlist));
         let sort = |(name, playlist, content): (String, Playlist, Content)| {
-            let result = self.media_playlist(&name, playlist, content);
+            let result = self.media_playlist(store, (&name, content), playlist);
             (name, result)
         };
         media.into_iter().map(sort).collect()
     }
 
-    fn media_playlist(&mut self, name: &str, playlist: Playlist, content: Content) -> Result<()> {
+    fn media_playlist(
+        &mut self,
+        store: &dyn Store,
+        (name, content): (&str, Content),
+        playlist: Playlist,
+    ) -> Result<()> {
         let (is_i_frames, all) = (is_i_frames_only(&playlist), segments(&playlist)?);
         let (mut mapped, mut unmapped) = (0, 0);
         for segment in all.iter().filter(|segment| !segment.gap) {
             // I-frame playlists name the program tables of a transport stream by the same tag: §3.1.1.
             let in_mp4 = match &segment.map {
-                Some(map) => !is_i_frames || !self.holders.has(&resolve(name, &map.uri)?),
+                Some(map) => !is_i_frames || !self.holders.has(&store.refer(name, &map.uri)?),
                 None => false,
             };
             *(if in_mp4 { &mut mapped } else { &mut unmapped }) += 1;
@@ -156,26 +160,32 @@ impl Presentation {
         let is_whole = keys(&playlist)?.iter().any(|key| key.method == AES_128);
         let protection = match (is_whole, mapped, unmapped) {
             (true, ..) => Protection::Whole,
-            (false, _, 0) => return self.mp4_playlist(name, playlist, all),
+            (false, _, 0) => return self.mp4_playlist(store, name, playlist, all),
             (false, 0, _) if content == Content::Text => Protection::Never,
             (false, 0, _) => Protection::Samples,
             (false, ..) => {
                 return Err(Error::unsupported("segments with and without EXT-X-MAP: they are not verified"));
             }
         };
-        let mut found = pieces(name, &playlist)?;
+        let mut found = pieces(store, name, &playlist)?;
         self.holders.place(&mut found, protection, is_i_frames);
         let (name, is_audio) = (name.to_owned(), content == Content::Audio);
         self.pieces.push(PiecePlaylist { name, playlist, protection, is_audio, pieces: found });
         Ok(())
     }
 
-    fn mp4_playlist(&mut self, name: &str, playlist: Playlist, all: Vec<Segment>) -> Result<()> {
+    fn mp4_playlist(
+        &mut self,
+        store: &dyn Store,
+        name: &str,
+        playlist: Playlist,
+        all: Vec<Segment>,
+    ) -> Result<()> {
         let mut found = Vec::new();
         for segment in all.into_iter().filter(|segment| !segment.gap) {
-            let file = resolve(name, &segment.uri)?;
+            let file = store.refer(name, &segment.uri)?;
             let Some(map) = segment.map.clone() else { continue };
-            let init = Reference { name: resolve(name, &map.uri)?, range: map.byte_range.clone() };
+            let init = Reference { name: store.refer(name, &map.uri)?, range: map.byte_range.clone() };
             let rendition = self.rendition(init);
             self.add_file(rendition, &file);
             found.push((segment, file, rendition));
@@ -190,7 +200,7 @@ impl Presentation {
         }
         let mpd = Mpd::parse(&read_manifest(store, name)?)?;
         let mut found = Vec::new();
-        for representation in mpd.representations(name, &|name| store.exists(name))? {
+        for representation in mpd.representations(name, store)? {
             let is_media =
                 matches!(representation.kind, Some(ContentType::Video | ContentType::Audio) | None);
             let (mut references, index_range, single) = match representation.media {

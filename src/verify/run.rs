@@ -170,7 +170,7 @@ pub(super) fn presentation(
         }
         presentation.file(name, has_moov, has_media)?;
     }
-    for (name, sorted) in presentation.sort_media() {
+    for (name, sorted) in presentation.sort_media(store) {
         found_or_error("manifest", sorted, &name, findings)?;
     }
     if presentation.renditions.is_empty() && presentation.pieces.is_empty() && findings.passed() {

@@ -13,7 +13,7 @@ use crate::pack::{job, locate, pack, unpack_all};
 use crate::whole_segments::{other_lines, tree};
 
 /// Copies a clip's folder.
-fn copied(name: &str) -> tempfile::TempDir {
+pub(crate) fn copied(name: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, bytes) in tree(&root().join("fixtures/clip").join(name)) {
         let path = folder.path().join(name);
@@ -38,7 +38,7 @@ fn multivariant(video: &[&str], audio: &str) -> String {
 }
 
 /// The DASH clip with playlists over its segments.
-fn segments() -> tempfile::TempDir {
+pub(crate) fn segments() -> tempfile::TempDir {
     let folder = copied("dash");
     for (name, count) in [("0", 4), ("1", 4), ("2", 5)] {
         let mut text = format!("{HEAD}#EXT-X-MAP:URI=\"init.mp4\"\n");

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use drm_pack::base::Kid;
+use drm_pack::base::env::{Sink, Source, Store};
+use drm_pack::base::{Error, Kid, Result};
 use drm_pack::dash::{Media, Mpd, Place, Protected, Representation};
 use drm_pack::io::FileStore;
 use drm_pack::isobmff::file::moov;
@@ -65,6 +66,23 @@ const ORDER: &[&str] = &[
     "SegmentTemplate",
     "Representation",
 ];
+
+/// A folder that has two of three files.
+struct SomeFiles;
+
+impl Store for SomeFiles {
+    fn open(&self, name: &str) -> Result<Box<dyn Source>> {
+        Err(Error::input(name))
+    }
+
+    fn exists(&self, name: &str) -> bool {
+        !name.len().is_multiple_of(3)
+    }
+
+    fn create(&self, name: &str) -> Result<Box<dyn Sink>> {
+        Err(Error::storage(name))
+    }
+}
 
 /// One run: an MPD in its folder, what it is packed with, and where it went.
 struct Run {
@@ -187,8 +205,8 @@ impl Run {
 
     /// Representations in the written MPD; a dynamic one lists what is in the folder.
     fn located(&self, mpd: &Mpd) -> Vec<Representation> {
-        let exists = |name: &str| self.out.path().join(name).is_file();
-        mpd.representations(self.document(), &exists).unwrap_or_else(|error| panic!("{}: {error}", self.name))
+        let store = FileStore::new(self.out.path());
+        mpd.representations(self.document(), &store).unwrap_or_else(|error| panic!("{}: {error}", self.name))
     }
 
     /// The key id in the boxes of a Representation's init segment, if it has one.
@@ -541,7 +559,7 @@ fn damaged_mpds_are_errors_and_never_panic() {
                 bytes.truncate(random(bytes.len()));
             }
             let Ok(mut mpd) = Mpd::parse(&bytes) else { continue };
-            let Ok(representations) = mpd.representations("manifest.mpd", &|name| name.len() % 3 > 0) else {
+            let Ok(representations) = mpd.representations("manifest.mpd", &SomeFiles) else {
                 continue;
             };
             let _ = mpd.map_byte_ranges("manifest.mpd", &mut |_, range| Ok(range.start..range.end + 7));

@@ -23,6 +23,7 @@ mod full_sample;
 mod hevc_slice_headers;
 mod hevc_stream;
 mod hls_constructs;
+mod http_input;
 mod identity;
 mod inspect;
 #[cfg(feature = "server")]

@@ -20,7 +20,7 @@ impl Draft<'_> {
     /// An MPD: a row for each track of each Representation.
     pub(super) fn dash(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         self.systems.add_descriptors(Document::parse(bytes)?.root());
-        for representation in Mpd::parse(bytes)?.representations(name, &|name| self.store.exists(name))? {
+        for representation in Mpd::parse(bytes)?.representations(name, self.store)? {
             if self.presentation.tracks.len() >= MAX_TRACKS {
                 self.warn(format!("more than {MAX_TRACKS} tracks: the others are not drawn"));
                 break;
