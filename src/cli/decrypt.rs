@@ -12,13 +12,16 @@ use super::args::DecryptArgs;
 use super::folder::presentations;
 use super::keys::http_client;
 use super::known_keys::KnownKeys;
-use super::output::{Progress, finish};
+use super::output::{Progress, finish, note};
 use super::output_folder;
-use super::pack::{locate_below, overwrite};
+use super::pack::{DEV_KEYS_WARNING, locate_below, overwrite};
 
 pub(super) fn run(args: &DecryptArgs) -> Result<()> {
     let (key_file, cpix) = (args.key_file.as_deref(), args.cpix.as_deref());
     let keys = KnownKeys::of(key_file, cpix, &args.recipient_key, args.dev_keys.as_deref())?;
+    if args.dev_keys.is_some() {
+        note(DEV_KEYS_WARNING);
+    }
     let root = args.root.as_deref();
     let files = [&args.key_file, &args.cpix].into_iter().flatten().chain(&args.recipient_key);
     let files: Vec<_> = files.map(PathBuf::as_path).collect();

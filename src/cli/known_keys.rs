@@ -8,8 +8,6 @@ use crate::keys::{DevKeys, KeyFile};
 
 use super::cpix::recipient_keys;
 use super::keys::{secret_bytes, secret_text};
-use super::output::note;
-use super::pack::DEV_KEYS_WARNING;
 
 /// Keys by their ids, and the IVs that come with them.
 pub(super) enum KnownKeys {
@@ -35,10 +33,7 @@ impl KnownKeys {
             let document = cpix::read_with(&secret_bytes(path)?, &recipients);
             return Ok(Some(Self::Document(document.map_err(|error| error.at(path.display()))?)));
         }
-        Ok(seed.map(|seed| {
-            note(DEV_KEYS_WARNING);
-            Self::Seed(DevKeys::new(seed))
-        }))
+        Ok(seed.map(|seed| Self::Seed(DevKeys::new(seed))))
     }
 
     /// The key of this id.

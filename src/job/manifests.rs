@@ -74,13 +74,15 @@ fn locate_all(inputs: &[String], locate: &Locate<'_>) -> Result<(Box<dyn Store>,
     for input in inputs {
         let (store, name) = locate(input)?;
         let path = shown_input(input);
-        let root = path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+        // A name has folders in it when the root of the presentation was given, and is decoded when it was fetched.
+        let folder = || path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let root = path.strip_suffix(&name).map_or_else(folder, |root| root.trim_end_matches('/')).to_owned();
         match &found {
             Some((_, first)) if *first != root => {
                 return Err(Error::usage(format!(
                     "the manifests lie in two folders: {first:?} and {root:?}"
                 ))
-                .hint("put them into one folder"));
+                .hint("name the folder that holds both with --root"));
             }
             Some(_) => {}
             None => found = Some((store, root)),

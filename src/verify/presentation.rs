@@ -113,7 +113,8 @@ impl Presentation {
                 _ => Content::Media,
             };
             let media_name = store.refer(name, &rendition.uri)?;
-            if self.has_media(&media_name) {
+            if let Some((_, _, known)) = self.media.iter_mut().find(|(known, ..)| *known == media_name) {
+                *known = content.max(*known);
                 continue;
             }
             let mut media =
@@ -235,15 +236,15 @@ impl Presentation {
     }
 }
 
-/// What a media playlist is for.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What a media playlist is for, by all that name it: what needs more protection comes later.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Content {
-    /// Pictures, or pictures and sound.
-    Media,
-    /// Sound alone.
-    Audio,
     /// Subtitles.
     Text,
+    /// Sound alone.
+    Audio,
+    /// Pictures, or pictures and sound.
+    Media,
 }
 
 fn is_i_frames_only(playlist: &Playlist) -> bool {
