@@ -12,7 +12,7 @@ use super::keys::{secret_bytes, secret_text};
 /// Keys by their ids, and the IVs that come with them.
 pub(super) enum KnownKeys {
     File(KeyFile),
-    Document(Document),
+    Document(Box<Document>),
     Seed(DevKeys),
 }
 
@@ -31,7 +31,7 @@ impl KnownKeys {
         if let Some(path) = cpix {
             let recipients = recipient_keys(recipient_key)?;
             let document = cpix::read_with(&secret_bytes(path)?, &recipients);
-            return Ok(Some(Self::Document(document.map_err(|error| error.at(path.display()))?)));
+            return Ok(Some(Self::Document(Box::new(document.map_err(|error| error.at(path.display()))?))));
         }
         Ok(seed.map(|seed| Self::Seed(DevKeys::new(seed))))
     }

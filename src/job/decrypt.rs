@@ -17,7 +17,7 @@ use super::manifests::{Input, manifest_kinds};
 use super::mp4::other_format;
 use super::package::{Expect, Package, Rendition};
 use super::report::{OutputReport, Report};
-use super::whole_segments_decrypt;
+use super::whole_segments;
 
 /// What `decrypt` is asked to do.
 pub struct DecryptJob<'a> {
@@ -65,8 +65,8 @@ pub fn decrypt(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<Report> {
 fn decrypt_presentation(job: &DecryptJob<'_>, kinds: &[ManifestKind], env: &Env<'_>) -> Result<Report> {
     if let (&[ManifestKind::Hls], Some(input)) = (kinds, job.inputs.first()) {
         let (store, name) = (env.locate)(input)?;
-        if whole_segments_decrypt::has_whole_segments(store.as_ref(), &name)? {
-            return whole_segments_decrypt::decrypt(&job.keys(store.as_ref()), &name, env);
+        if whole_segments::has_whole_segments(store.as_ref(), &name)? {
+            return whole_segments::decrypt(&job.keys(store.as_ref()), &name, env);
         }
     }
     let Input { store, package, manifests } = Input::read(&job.inputs, env.locate, Expect::Protected)?;

@@ -19,9 +19,6 @@ mod rules;
 mod run;
 mod streams;
 mod whole_segments;
-mod whole_segments_decrypt;
-mod whole_segments_keys;
-mod whole_segments_package;
 
 pub use crate::package::FindIv;
 pub use decrypt::{DecryptJob, decrypt};

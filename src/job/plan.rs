@@ -114,11 +114,11 @@ pub fn plan(job: &Job, locate: &Locate<'_>, version: SpekeVersion) -> Result<Pla
 }
 
 fn plan_whole_segments(job: &Job, locate: &Locate<'_>, version: SpekeVersion) -> Result<PlanReport> {
-    let (rules, outline) = whole_segments::outline(job, locate)?;
-    let document = whole_segments::request(&rules, &outline.assignment, outline.periods);
+    let (outline, document) = whole_segments::outline(job, locate)?;
+    let content_id = document.content_id.clone().unwrap_or_default();
     let signals =
         |_: &Document, _| vec![SignalReport { system: WHOLE_SEGMENTS.to_owned(), places: vec!["EXT-X-KEY"] }];
-    report((&rules.content_id, whole_segments::NAME), outline, &document, &signals, version)
+    report((&content_id, whole_segments::NAME), outline, &document, &signals, version)
 }
 
 /// Says what is signaled about a key.
@@ -153,8 +153,7 @@ fn report(
 /// As [`run`](crate::job::run) up to the exchange of keys.
 pub fn fetch_keys(job: &Job, locate: &Locate<'_>, keys: &dyn KeyServer, http: &dyn Http) -> Result<Document> {
     let request = if job.drm == WHOLE_SEGMENTS {
-        let (rules, outline) = whole_segments::outline(job, locate)?;
-        whole_segments::request(&rules, &outline.assignment, outline.periods)
+        whole_segments::outline(job, locate)?.1
     } else {
         let rules = Rules::check(job, &manifest_kinds(&job.inputs)?)?;
         let outline = outline(job, &rules, locate)?;

@@ -8,13 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::base::id::parse_16;
 use crate::base::{Error, Result, shown_input};
 use crate::codec::TrackKind;
-use crate::drm::{self, ManifestKind, System, template};
+use crate::drm::{self, ManifestKind, System};
 use crate::keys::Contract;
-use crate::package::{Assignment, Intent, KeyRule, Phase, Preset, Schedule};
+use crate::package::{Assignment, Intent, KeyRule, Preset, Schedule};
 use crate::protect::Scheme;
 use crate::protect::scheme::SCHEMES;
-
-use super::manifests::manifest_kind;
 
 /// The word of `--drm` for whole segments in AES-128.
 pub(super) const WHOLE_SEGMENTS: &str = "simpleaes";
@@ -200,77 +198,6 @@ impl Rules {
     }
 }
 
-/// Whether media initialization sections are encrypted as segments are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Maps {
-    /// They are clear, so that no key may be in force where one is named.
-    Clear,
-    /// They are under the key of the segment behind them.
-    Encrypted,
-}
-
-/// A job that encrypts whole segments and keeps the rules.
-pub(super) struct WholeRules {
-    pub(super) content_id: String,
-    pub(super) vector: Option<[u8; 16]>,
-    pub(super) preset: Preset,
-    pub(super) schedule: Schedule,
-    pub(super) key_uri: String,
-    pub(super) maps: Maps,
-    max_substreams: Option<usize>,
-}
-
-impl WholeRules {
-    /// Checks everything that can be known before the input is read.
-    pub(super) fn check(job: &Job) -> Result<Self> {
-        let refused = |what: &str| Error::usage(format!("--drm {WHOLE_SEGMENTS} with {what}"));
-        let is_playlist = |input: &String| manifest_kind(input) == Some(ManifestKind::Hls);
-        if job.inputs.len() != 1 || !job.inputs.iter().all(is_playlist) {
-            return Err(refused("an input that is not one playlist")
-                .clause("RFC 8216bis §4.4.4.4")
-                .hint("whole segments are encrypted in HLS only: give the .m3u8 by its name"));
-        }
-        if job.scheme.is_some() || job.formats.is_some() || job.layout.is_some() {
-            return Err(refused("--scheme, --format or --layout").hint("it has none of these"));
-        }
-        if job.video_preset.is_some() || job.audio_preset.is_some() {
-            return Err(refused("a contract").hint("give --preset"));
-        }
-        let key_uri = job.key_uri.clone().ok_or_else(|| {
-            refused("no key URI")
-                .hint("give --key-uri with the address at which players get the key, or --write-key-file")
-        })?;
-        template::check(&key_uri)?;
-        Ok(Self {
-            content_id: content_id(job)?,
-            vector: vector(job)?,
-            preset: job.preset,
-            schedule: schedule(job)?,
-            key_uri,
-            maps: if job.encrypt_init { Maps::Encrypted } else { Maps::Clear },
-            max_substreams: job.max_substreams,
-        })
-    }
-
-    /// Checks what depends on the playlists, before any key is fetched.
-    pub(super) fn check_keys(&self, substreams: usize, keys: usize) -> Result<()> {
-        check_limit(self.max_substreams, substreams)?;
-        if keys > 1 && !template::is_per_key(&self.key_uri)? {
-            return Err(
-                Error::usage(format!("one key URI for {keys} keys")).hint("use {kid} in the template")
-            );
-        }
-        Ok(())
-    }
-
-    /// What protects the segment of this number that begins after so many seconds.
-    pub(super) fn phase(&self, number: u32, begins: f64) -> Phase {
-        let elapsed = Duration::try_from_secs_f64(begins).unwrap_or(Duration::MAX);
-        let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        self.schedule.phase(number, milliseconds, 1000)
-    }
-}
-
 /// The systems of a list; whole segments are no system, and have none beside them.
 fn systems(list: &str) -> Result<Vec<&'static dyn System>> {
     if list.split(['+', ',']).any(|name| name.trim() == WHOLE_SEGMENTS) {
@@ -280,7 +207,7 @@ fn systems(list: &str) -> Result<Vec<&'static dyn System>> {
 }
 
 /// More substreams than the vendor takes are an error.
-fn check_limit(limit: Option<usize>, substreams: usize) -> Result<()> {
+pub(super) fn check_limit(limit: Option<usize>, substreams: usize) -> Result<()> {
     match limit.filter(|limit| substreams > *limit) {
         Some(limit) => {
             Err(Error::usage(format!("{substreams} encrypted substreams, the key server takes {limit}"))
@@ -290,7 +217,7 @@ fn check_limit(limit: Option<usize>, substreams: usize) -> Result<()> {
     }
 }
 
-fn vector(job: &Job) -> Result<Option<[u8; 16]>> {
+pub(super) fn vector(job: &Job) -> Result<Option<[u8; 16]>> {
     let parse = |text: &str| {
         parse_16(text).filter(|_| text.len() == 32).ok_or_else(|| {
             Error::usage(format!("vector {text:?} has {} characters, expected 32 hex digits", text.len()))
@@ -306,7 +233,7 @@ pub(super) fn no_segment_behind(seconds: f64) -> Error {
 }
 
 /// Clear lead and crypto periods.
-fn schedule(job: &Job) -> Result<Schedule> {
+pub(super) fn schedule(job: &Job) -> Result<Schedule> {
     if !(0.0..=MAX_CLEAR_LEAD).contains(&job.clear_lead) {
         return Err(Error::usage(format!(
             "clear lead {}, expected 0 to {MAX_CLEAR_LEAD} seconds",
@@ -386,7 +313,7 @@ fn manifests(
     Ok(asked)
 }
 
-fn content_id(job: &Job) -> Result<String> {
+pub(super) fn content_id(job: &Job) -> Result<String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if let Some(id) = &job.resource_id {
         if id.is_empty() || id.len() > MAX_RESOURCE_ID || !id.chars().all(allowed) {

@@ -11,12 +11,14 @@ use crate::codec::TrackKind;
 use crate::hls::{Playlist, media, multivariant, partial_segments};
 use crate::package::{Assignment, Phase, Substream};
 
-use super::clear_files;
-use super::folder::FileLengths;
-use super::hls::{Content, is_i_frames_only, playlists, refuse_keys, session_data};
-use super::package::Expect;
-use super::parts::{Parts, check_parts};
-use super::rules::{Maps, WholeRules, no_segment_behind};
+use crate::job::clear_files;
+use crate::job::folder::FileLengths;
+use crate::job::hls::{Content, is_i_frames_only, playlists, refuse_keys, session_data};
+use crate::job::package::Expect;
+use crate::job::parts::{Parts, check_parts};
+use crate::job::rules::no_segment_behind;
+
+use super::rules::{Maps, WholeRules};
 
 /// A media playlist whose segments are encrypted.
 pub(super) struct Rendition {

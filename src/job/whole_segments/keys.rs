@@ -9,12 +9,12 @@ use crate::keys::check;
 use crate::package::{Assignment, key_request};
 use crate::protect::Aes128;
 
-use super::env::{Env, Event};
+use super::package::{KeyUse, Package};
 use super::rules::{Maps, WholeRules};
-use super::whole_segments_package::{KeyUse, Package};
+use crate::job::env::{Env, Event};
 
 /// What the request and the report call it.
-pub(super) const NAME: &str = "aes-128";
+pub(in crate::job) const NAME: &str = "aes-128";
 
 /// The keys of every crypto period and substream.
 pub(super) struct Keys {

@@ -12,17 +12,17 @@ use crate::hls::{KeysInForce, Playlist, media, multivariant, partial_segments};
 use crate::package::{LineKeys, copy};
 use crate::protect::Aes128;
 
-use super::env::Env;
-use super::folder::write_manifest;
-use super::hls::{is_i_frames_only, playlists, session_data};
-use super::parts::{Moved, Parts, write_parts};
-use super::report::{OutputReport, Report};
+use crate::job::env::Env;
+use crate::job::folder::write_manifest;
+use crate::job::hls::{is_i_frames_only, playlists, session_data};
+use crate::job::parts::{Moved, Parts, write_parts};
+use crate::job::report::{OutputReport, Report};
 
 /// Files by name, with what deciphers each part; `None` copies it.
 type Files = BTreeMap<String, Parts<Option<(Secret<16>, [u8; 16])>>>;
 
 /// Whether a media playlist of the presentation has segments in AES-128.
-pub(super) fn has_whole_segments(store: &dyn Store, name: &str) -> Result<bool> {
+pub(in crate::job) fn has_whole_segments(store: &dyn Store, name: &str) -> Result<bool> {
     let (_, media) = playlists(store, name)?;
     for (name, _, playlist) in media {
         let keys = media::keys(&playlist).map_err(|error| error.at(name))?;
@@ -36,7 +36,7 @@ pub(super) fn has_whole_segments(store: &dyn Store, name: &str) -> Result<bool> 
 /// Decrypts a presentation whose segments are encrypted whole.
 ///
 /// A key is found by the key id that its URI names, or is the file of 16 bytes that the URI names.
-pub(super) fn decrypt(keys: &LineKeys<'_>, name: &str, env: &Env<'_>) -> Result<Report> {
+pub(in crate::job) fn decrypt(keys: &LineKeys<'_>, name: &str, env: &Env<'_>) -> Result<Report> {
     let store = keys.store;
     let (multivariant, mut media) = playlists(store, name)?;
     // What an I-frame playlist names lies inside the segments of the others.

@@ -1,7 +1,4 @@
-//! HLS packages whose segments are encrypted whole in AES-128 — RFC 8216bis §4.4.4.4, §5.2: any container.
-//!
-//! A segment is a file or a byte range of one; each is padded and encrypted by itself. Bytes of a file that no
-//! playlist names are left out: they cannot be under a key.
+//! A job on whole segments: playlists read, keys exchanged, files and playlists written — RFC 8216bis §4.4.4.4, §5.2.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -12,23 +9,23 @@ use crate::base::env::Store;
 use crate::base::uri::resolve;
 use crate::base::{Error, Result};
 use crate::codec::TrackKind;
+use crate::cpix::Document;
 use crate::hls::media;
 use crate::hls::whole_segments::protect;
 use crate::package::{Assignment, KeyRule, copy};
 
-use super::env::{Env, Event, Locate};
-use super::folder::write_manifest;
-use super::parts::{Moved, write_parts};
-use super::plan::Outline;
-use super::report::{KeyRotation, OutputReport, Report, TrackReport};
-use super::rules::{Job, WholeRules};
-use super::whole_segments_keys::Keys;
-use super::whole_segments_package::{Package, Rendition, Use};
-
-pub(super) use super::whole_segments_keys::{NAME, request};
+use super::keys::{Keys, NAME, request};
+use super::package::{Package, Rendition, Use};
+use super::rules::WholeRules;
+use crate::job::env::{Env, Event, Locate};
+use crate::job::folder::write_manifest;
+use crate::job::parts::{Moved, write_parts};
+use crate::job::plan::Outline;
+use crate::job::report::{KeyRotation, OutputReport, Report, TrackReport};
+use crate::job::rules::Job;
 
 /// Encrypts every segment of an HLS package and names the keys in its playlists.
-pub(super) fn run(job: &Job, env: &Env<'_>) -> Result<Report> {
+pub(in crate::job) fn run(job: &Job, env: &Env<'_>) -> Result<Report> {
     let start = Instant::now();
     let rules = WholeRules::check(job)?;
     (env.observe)(Event::Step("reading playlists"));
@@ -75,14 +72,15 @@ impl Read {
     }
 }
 
-/// What a job would do, and the rules that it keeps. The address of the keys need not be known yet.
-pub(super) fn outline(job: &Job, locate: &Locate<'_>) -> Result<(WholeRules, Outline)> {
+/// What a job would do, and how it would ask for its keys. Their address need not be known yet.
+pub(in crate::job) fn outline(job: &Job, locate: &Locate<'_>) -> Result<(Outline, Document)> {
     let key_uri = job.key_uri.clone().or_else(|| Some("{kid}".to_owned()));
     let rules = WholeRules::check(&Job { key_uri, ..job.clone() })?;
     let Read { package, assignment, periods, .. } = Read::of(job, &rules, locate)?;
     let tracks = package.own_renditions().filter_map(|rendition| package.track_facts(rendition)).collect();
     let (rotates, substreams) = (rules.schedule.rotate_every.is_some(), package.substreams);
-    Ok((rules, Outline { tracks, substreams, assignment, periods, rotates, warnings: Vec::new() }))
+    let request = request(&rules, &assignment, periods);
+    Ok((Outline { tracks, substreams, assignment, periods, rotates, warnings: Vec::new() }, request))
 }
 
 impl Package {
