@@ -161,8 +161,12 @@ fn frames(
 ) -> Result<usize> {
     let mut end = 0;
     while end < window.len() {
-        // Timed metadata may stand between frames.
-        if let Some(length) = id3::tag_bytes(window.get(end..).unwrap_or_default()) {
+        // Timed metadata may stand between frames, and its header may begin where the window ends.
+        let rest = window.get(end..).unwrap_or_default();
+        if rest.len() < id3::HEADER_BYTES && rest.iter().zip(b"ID3").all(|(byte, tag)| byte == tag) {
+            break;
+        }
+        if let Some(length) = id3::tag_bytes(rest) {
             if window.len() - end < length {
                 break;
             }

@@ -232,6 +232,20 @@ fn packed_audio_has_tags_before_and_between_its_frames() {
     }
 }
 
+/// Audio is read a mebibyte at a time, and a tag may begin wherever that ends.
+#[test]
+fn a_tag_between_frames_may_lie_in_two_reads() {
+    let time = tag("com.apple.streaming.transportStreamTimestamp", &[0; 8]);
+    let header = adts(100, false).len() - 100;
+    for before in 1..=12 {
+        let frame = adts(4096 - header, false);
+        let last = adts(4096 - header - before, false);
+        let clear = [&time[..], &frame.repeat(255), &last, &tag("another", &[9; 20]), &frame].concat();
+        let protected = run(&clear, true).unwrap_or_else(|error| panic!("{before}: {error}"));
+        assert!(run(&protected, false).unwrap() == clear, "{before}");
+    }
+}
+
 /// Slices that Apple §2.2 forbids to encrypt would be pictures in the clear.
 #[test]
 fn slices_that_would_stay_clear_are_refused() {
