@@ -13,6 +13,7 @@ mod key;
 mod line;
 pub mod media;
 pub mod multivariant;
+mod named;
 mod partial_segments;
 mod version;
 pub mod whole_segments;
@@ -22,6 +23,7 @@ mod write_multivariant;
 pub use attributes::Attributes;
 pub use key::{Key, KeysInForce};
 pub use line::{Line, LineEnding, LineKind, MAX_LINES, MAX_PLAYLIST_BYTES, Playlist, PlaylistKind};
+pub use named::{Named, NamedKind, named};
 pub use partial_segments::{PartialSegment, partial_segments};
 pub use version::required as required_version;
 

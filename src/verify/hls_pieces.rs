@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::Result;
-use crate::hls::Key;
 use crate::hls::media::keys;
+use crate::hls::{Key, NamedKind};
 
 use super::findings::Findings;
 use super::hls::{InForce, check_key, check_version, same_systems};
-use super::pieces::{PieceKind, PiecePlaylist, Protection};
+use super::pieces::{PiecePlaylist, Protection};
 
 /// Checks the keys of every playlist and returns them.
 pub(super) fn check(playlists: &[PiecePlaylist], findings: &mut Findings) -> Result<Vec<Key>> {
@@ -34,7 +34,7 @@ pub(super) fn check(playlists: &[PiecePlaylist], findings: &mut Findings) -> Res
                 let systems = systems.entry(media.protection.method()).or_default();
                 same_systems(in_force, systems, &place, findings);
             }
-            if media.protection == Protection::Whole && piece.kind == PieceKind::Map {
+            if media.protection == Protection::Whole && piece.kind == NamedKind::Map {
                 for key in in_force.values().filter(|key| without_iv.insert(key.line)) {
                     let found = format!("no IV in line {}", key.line + 1);
                     findings.check("whole-map-iv", key.iv.is_some(), &place, &found, &"an IV");

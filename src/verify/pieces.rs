@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::base::Result;
 use crate::base::env::Store;
-use crate::hls::{Key, KeysInForce, Playlist, media, partial_segments};
+use crate::hls::{Key, KeysInForce, Named, NamedKind, Playlist, media, named};
 use crate::protect::Aes128;
 
 /// `METHOD` of segments that are encrypted whole.
@@ -38,21 +38,10 @@ impl Protection {
     }
 }
 
-/// What a line of a playlist names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum PieceKind {
-    /// A media initialization section.
-    Map,
-    /// A media segment.
-    Segment,
-    /// A partial segment.
-    Part,
-}
-
 /// A map, segment or partial segment: a file or a byte range of one.
 #[derive(Clone, Debug)]
 pub(super) struct Piece {
-    pub(super) kind: PieceKind,
+    pub(super) kind: NamedKind,
     /// Its place among those of its kind in the playlist, missing ones counted.
     pub(super) number: usize,
     /// Index of the line.
@@ -111,35 +100,13 @@ impl PiecePlaylist {
 
 /// Everything that a media playlist names and that is to be there.
 pub(super) fn pieces(store: &dyn Store, name: &str, playlist: &Playlist) -> Result<Vec<Piece>> {
-    let (first, segments) = (media::media_sequence(playlist)?, media::segments(playlist)?);
-    let parts = partial_segments(playlist)?;
-    let mut found = Vec::new();
-    let mut add = |kind, number: usize, line, uri: &str, range, at: usize| -> Result<()> {
-        let key = PieceKey { keys: Arc::new([]), sequence: first.saturating_add(at as u64) };
-        found.push(Piece { kind, number, line, file: store.refer(name, uri)?, range, key, inside: None });
-        Ok(())
-    };
-    let mut maps: Vec<usize> = Vec::new();
-    for (number, segment) in segments.iter().enumerate() {
-        let new = segment.map.as_ref().filter(|map| maps.last() != Some(&map.line));
-        if let Some(map) = new {
-            add(PieceKind::Map, maps.len(), map.line, &map.uri, map.byte_range.clone(), number)?;
-            maps.push(map.line);
-        }
-        if !segment.gap {
-            let range = segment.byte_range.clone();
-            add(PieceKind::Segment, number, segment.line, &segment.uri, range, number)?;
-        }
-    }
-    for (number, part) in parts.into_iter().enumerate().filter(|(_, part)| !part.gap) {
-        let parent = segments.partition_point(|segment| segment.line < part.line);
-        add(PieceKind::Part, number, part.line, &part.uri, part.byte_range, parent)?;
-    }
-    found.sort_by_key(|piece| piece.line);
     let keys = media::keys(playlist)?;
     let mut in_force = KeysInForce::new(&keys);
-    found.iter_mut().for_each(|piece| piece.key.keys = in_force.at(piece.line));
-    Ok(found)
+    let piece = |Named { kind, number, line, uri, byte_range: range, sequence }| {
+        let key = PieceKey { keys: in_force.at(line), sequence };
+        Ok(Piece { kind, number, line, file: store.refer(name, &uri)?, range, key, inside: None })
+    };
+    named(playlist)?.into_iter().map(piece).collect()
 }
 
 /// The segments of all playlists so far, by file and range: what I-frames and partial segments lie inside of.
@@ -155,7 +122,7 @@ impl Holders {
     /// Notes the segments of a playlist, and which pieces are no segments by themselves: those of an I-frame
     /// playlist (§4.4.3.6), and byte ranges of partial segments (§4.4.4.9).
     pub(super) fn place(&mut self, pieces: &mut [Piece], protection: Protection, is_i_frames: bool) {
-        let is_own = |piece: &Piece| piece.kind != PieceKind::Part && !is_i_frames;
+        let is_own = |piece: &Piece| piece.kind != NamedKind::Part && !is_i_frames;
         for piece in pieces.iter().filter(|piece| is_own(piece)) {
             let range = piece.range.as_ref().map(|range| (range.start, range.end));
             let parts = self.0.entry(piece.file.clone()).or_default();

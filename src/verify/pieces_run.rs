@@ -8,10 +8,11 @@ use rayon::prelude::*;
 
 use crate::base::env::{Source, Store};
 use crate::base::{Kind, Result};
+use crate::hls::NamedKind;
 use crate::package::{LineKeys, Part};
 
 use super::findings::Findings;
-use super::pieces::{Piece, PieceKind, PiecePlaylist, Protection, pieces};
+use super::pieces::{Piece, PiecePlaylist, Protection, pieces};
 use super::presentation::Presentation;
 use super::run::{Clear, VerifyJob};
 use super::stream_segment::StreamCheck;
@@ -29,7 +30,7 @@ pub(super) struct Totals {
 type ClearPiece = (String, Option<Range<u64>>);
 
 /// The clear pieces of a playlist by kind and number.
-type ClearPlaylist = HashMap<(PieceKind, usize), ClearPiece>;
+type ClearPlaylist = HashMap<(NamedKind, usize), ClearPiece>;
 /// A file that is open, and the range that counts.
 type OpenPiece = (Box<dyn Source>, Option<Range<u64>>);
 
@@ -100,8 +101,8 @@ pub(super) fn check(
 /// The clear source has no more segments.
 fn check_count(media: &PiecePlaylist, clear: &ClearPieces, findings: &mut Findings) {
     let Some(clear) = clear.playlist(&media.name) else { return };
-    let segments = media.pieces.iter().filter(|piece| piece.kind == PieceKind::Segment).count();
-    let expected = clear.keys().filter(|(kind, _)| *kind == PieceKind::Segment).count();
+    let segments = media.pieces.iter().filter(|piece| piece.kind == NamedKind::Segment).count();
+    let expected = clear.keys().filter(|(kind, _)| *kind == NamedKind::Segment).count();
     let found = format!("{segments} segments");
     findings.check("payload-samples", segments >= expected, &media.name, &found, &expected);
 }
@@ -153,7 +154,7 @@ impl Check<'_> {
             }
             Protection::Never => {}
         }
-        Ok(u64::from(piece.kind != PieceKind::Map))
+        Ok(u64::from(piece.kind != NamedKind::Map))
     }
 
     /// A key that is to be there when keys are given, and else may lie where its URI says.

@@ -1,14 +1,13 @@
 //! The inverse of whole segments in AES-128 — RFC 8216bis §4.4.4.4, §5.2: files deciphered, keys removed.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use rayon::prelude::*;
 
 use crate::base::env::Store;
 use crate::base::uri::resolve;
 use crate::base::{Result, Secret};
-use crate::hls::{KeysInForce, Playlist, media, multivariant, partial_segments};
+use crate::hls::{KeysInForce, Named, Playlist, media, multivariant, named};
 use crate::package::{LineKeys, copy};
 use crate::protect::Aes128;
 
@@ -92,43 +91,13 @@ fn add_parts(name: &str, playlist: &Playlist, find: &LineKeys<'_>, files: &mut F
     let keys = media::keys(playlist)?;
     let mut in_force = KeysInForce::new(&keys);
     let is_inside = is_i_frames_only(playlist);
-    for Named { line, uri, range, sequence } in named(playlist)? {
+    for Named { line, uri, byte_range, sequence, .. } in named(playlist)? {
         let parts = files.entry(find.store.refer(name, &uri)?).or_default();
-        if is_inside && range.is_some() && parts.contains_key(&None) {
+        if is_inside && byte_range.is_some() && parts.contains_key(&None) {
             continue;
         }
         let key = find.whole_segment(name, &in_force.at(line), sequence)?;
-        parts.insert(range.map(|range| (range.start, range.end)), key);
+        parts.insert(byte_range.map(|range| (range.start, range.end)), key);
     }
     Ok(())
-}
-
-/// What a line of a playlist names.
-struct Named {
-    line: usize,
-    uri: String,
-    range: Option<Range<u64>>,
-    /// The media sequence number that stands for an IV that is not written.
-    sequence: u64,
-}
-
-/// Maps, segments and partial segments, in the order of their lines.
-fn named(playlist: &Playlist) -> Result<Vec<Named>> {
-    let mut named = Vec::new();
-    let (first, segments) = (media::media_sequence(playlist)?, media::segments(playlist)?);
-    for part in partial_segments(playlist)?.into_iter().filter(|part| !part.gap) {
-        let parent = segments.partition_point(|segment| segment.line < part.line) as u64;
-        let sequence = first.saturating_add(parent);
-        named.push(Named { line: part.line, uri: part.uri, range: part.byte_range, sequence });
-    }
-    let mut known_map = None;
-    for (sequence, segment) in (first..).zip(segments).filter(|(_, segment)| !segment.gap) {
-        if let Some(map) = segment.map.filter(|map| known_map.replace(map.line) != Some(map.line)) {
-            let (uri, range) = (map.uri.clone(), map.byte_range.clone());
-            named.push(Named { line: map.line, uri, range, sequence });
-        }
-        named.push(Named { line: segment.line, uri: segment.uri, range: segment.byte_range, sequence });
-    }
-    named.sort_by_key(|named| named.line);
-    Ok(named)
 }
