@@ -165,6 +165,11 @@ pub fn media_sequence(playlist: &Playlist) -> Result<u64> {
     decimal_integer(value.trim_ascii()).map_err(|error| error.at("EXT-X-MEDIA-SEQUENCE").at(place(index)))
 }
 
+/// Whether each segment is one picture, found inside the segments of another playlist: §4.4.3.6.
+pub fn is_i_frames_only(playlist: &Playlist) -> bool {
+    playlist.tags("EXT-X-I-FRAMES-ONLY").next().is_some()
+}
+
 /// Every `EXT-X-KEY` tag in order.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 
 use super::attributes::{Attributes, decimal_integer};
 use super::line::{Line, LineKind, Playlist, place};
+use super::media::is_i_frames_only;
 use crate::base::{Error, Result};
 
 /// Methods of `EXT-X-KEY` that version 1 has; every later one needs version 5.
@@ -29,7 +30,7 @@ pub(super) fn raise(playlist: &mut Playlist, floor: u64) -> Result<()> {
 /// # Errors
 /// When the attributes of a tag are malformed.
 pub fn required(playlist: &Playlist) -> Result<u64> {
-    let i_frames_only = playlist.tags("EXT-X-I-FRAMES-ONLY").next().is_some();
+    let i_frames_only = is_i_frames_only(playlist);
     let map = if i_frames_only { 5 } else { 6 };
     let mut version = 1;
     for (index, line) in playlist.lines().iter().enumerate() {

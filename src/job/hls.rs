@@ -42,7 +42,7 @@ pub(super) fn read(
 ) -> Result<HlsManifests> {
     let (multivariant, mut playlists) = playlists(store, name)?;
     // What an I-frame playlist names is part of the segments of the others.
-    playlists.sort_by_key(|(_, _, playlist)| is_i_frames_only(playlist));
+    playlists.sort_by_key(|(_, _, playlist)| media::is_i_frames_only(playlist));
     if let Some((name, playlist)) = &multivariant {
         refuse_keys(&multivariant::session_keys(playlist)?, name, expect)?;
         session_data(store, name, playlist)?.into_iter().for_each(|file| package.clear_file(file));
@@ -130,7 +130,7 @@ fn media_playlist(
     let first_sequence = media::media_sequence(playlist).map_err(at)?;
     let mut in_force = KeysInForce::new(&keys);
     let mut before = (0.0, 0);
-    let has_whole_segments = !is_i_frames_only(playlist);
+    let has_whole_segments = !media::is_i_frames_only(playlist);
     for segment in media::segments(playlist).map_err(at)? {
         let begin = before;
         before = (before.0 + segment.duration, before.1 + 1);
@@ -240,11 +240,6 @@ fn media_initialization(
     let Some(map) = map else { return Ok(None) };
     let file = resolve(playlist, &map.uri)?;
     Ok(package.streams.holder(&file, map.byte_range.as_ref())?.is_none().then_some(map))
-}
-
-/// Whether each segment is one picture, found inside the segments of another playlist: §4.4.3.6.
-pub(super) fn is_i_frames_only(playlist: &Playlist) -> bool {
-    playlist.tags("EXT-X-I-FRAMES-ONLY").next().is_some()
 }
 
 fn milliseconds(seconds: f64) -> u64 {

@@ -6,7 +6,7 @@ use std::slice::Iter;
 
 use crate::base::{Kid, Result, from_base64};
 use crate::drm;
-use crate::hls::media::{Segment, keys};
+use crate::hls::media::{Segment, is_i_frames_only, keys};
 use crate::hls::{Key, Playlist, multivariant, required_version};
 use crate::protect::Scheme;
 
@@ -67,7 +67,7 @@ fn segments(
 ) -> Result<()> {
     let mut in_force = InForce::new(keys);
     let mut checked: BTreeSet<(usize, Kid)> = BTreeSet::new();
-    let i_frames = media.playlist.tags("EXT-X-I-FRAMES-ONLY").next().is_some();
+    let i_frames = is_i_frames_only(&media.playlist);
     for (segment, file, rendition) in &media.segments {
         let place = format!("{}: line {}", media.name, segment.line + 1);
         let in_force = in_force.at(segment.line, &media.name, findings);

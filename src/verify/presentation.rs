@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::base::env::{Source, Store};
 use crate::base::{Error, Result};
 use crate::dash::{ContentType, Count, Media, Mpd, Place, Reference};
-use crate::hls::media::{Segment, keys, segments};
+use crate::hls::media::{Segment, is_i_frames_only, keys, segments};
 use crate::hls::multivariant::{RenditionKind, renditions};
 use crate::hls::{Playlist, PlaylistKind};
 
@@ -245,10 +245,6 @@ enum Content {
     Audio,
     /// Pictures, or pictures and sound.
     Media,
-}
-
-fn is_i_frames_only(playlist: &Playlist) -> bool {
-    playlist.tags("EXT-X-I-FRAMES-ONLY").next().is_some()
 }
 
 /// Whether a name is that of a manifest.

@@ -13,7 +13,7 @@ use crate::protect::Aes128;
 
 use crate::job::env::Env;
 use crate::job::folder::write_manifest;
-use crate::job::hls::{is_i_frames_only, playlists, session_data};
+use crate::job::hls::{playlists, session_data};
 use crate::job::parts::{Moved, Parts, write_parts};
 use crate::job::report::{OutputReport, Report};
 
@@ -39,7 +39,7 @@ pub(in crate::job) fn decrypt(keys: &LineKeys<'_>, name: &str, env: &Env<'_>) ->
     let store = keys.store;
     let (multivariant, mut media) = playlists(store, name)?;
     // What an I-frame playlist names lies inside the segments of the others.
-    media.sort_by_key(|(_, _, playlist)| is_i_frames_only(playlist));
+    media.sort_by_key(|(_, _, playlist)| media::is_i_frames_only(playlist));
     let mut files = Files::new();
     for (name, _, playlist) in &media {
         add_parts(name, playlist, keys, &mut files).map_err(|error| error.at(name))?;
@@ -90,7 +90,7 @@ pub(in crate::job) fn decrypt(keys: &LineKeys<'_>, name: &str, env: &Env<'_>) ->
 fn add_parts(name: &str, playlist: &Playlist, find: &LineKeys<'_>, files: &mut Files) -> Result<()> {
     let keys = media::keys(playlist)?;
     let mut in_force = KeysInForce::new(&keys);
-    let is_inside = is_i_frames_only(playlist);
+    let is_inside = media::is_i_frames_only(playlist);
     for Named { line, uri, byte_range, sequence, .. } in named(playlist)? {
         let parts = files.entry(find.store.refer(name, &uri)?).or_default();
         if is_inside && byte_range.is_some() && parts.contains_key(&None) {

@@ -13,7 +13,7 @@ use crate::package::{Assignment, Phase, Substream};
 
 use crate::job::clear_files;
 use crate::job::folder::FileLengths;
-use crate::job::hls::{Content, is_i_frames_only, playlists, refuse_keys, session_data};
+use crate::job::hls::{Content, playlists, refuse_keys, session_data};
 use crate::job::package::Expect;
 use crate::job::parts::{Parts, check_parts};
 use crate::job::rules::no_segment_behind;
@@ -85,7 +85,7 @@ impl Package {
         let mut lengths = FileLengths::new(store);
         let (multivariant, mut media) = playlists(store, name)?;
         // What an I-frame playlist names lies inside the segments of the others.
-        media.sort_by_key(|(_, _, playlist)| is_i_frames_only(playlist));
+        media.sort_by_key(|(_, _, playlist)| media::is_i_frames_only(playlist));
         for (name, content, playlist) in media {
             let at = |error: Error| error.at(name.clone());
             refuse_keys(&media::keys(&playlist).map_err(at)?, &name, Expect::Clear)?;
@@ -136,7 +136,7 @@ impl Package {
         media::unprotect(&mut playlist);
         let segments = media::segments(&playlist)?;
         let first = media::media_sequence(&playlist)?;
-        let is_inside = is_i_frames_only(&playlist) && self.has_whole(name, &segments)?;
+        let is_inside = media::is_i_frames_only(&playlist) && self.has_whole(name, &segments)?;
         let known = self.known_substream(name, &segments, is_inside)?;
         let substream = known.unwrap_or_else(|| self.substream(content));
         let count = segments.len();
