@@ -4,6 +4,7 @@ mod addressing;
 mod byte_ranges;
 pub mod content_protection;
 mod duration;
+mod elsewhere;
 mod layout;
 mod live;
 mod mpd;

@@ -48,6 +48,10 @@ pub(super) fn read(
     for representation in manifest.mpd.representations(name, store).map_err(at)? {
         manifest.add(store, package, representation, expect).map_err(at)?;
     }
+    let elsewhere = manifest.mpd.elsewhere().map_err(at)?;
+    manifest.warnings.extend(elsewhere.iter().filter(|_| expect == Expect::Clear).map(|address| {
+        format!("the MPD goes on to name {address}: what is written here must be there, and nothing clear")
+    }));
     manifest.check_initialization_sets(package).map_err(at)?;
     manifest.check_ranges(store).map_err(at)?;
     Ok(manifest)

@@ -229,6 +229,23 @@ impl<'a> Protect<'a> {
     }
 }
 
+/// Samples do not share bytes: what is encrypted twice is lost.
+fn check_apart(fragments: &[TrackFragment]) -> Result<()> {
+    let samples = fragments.iter().flat_map(|fragment| &fragment.samples).filter(|sample| sample.size > 0);
+    let mut ranges: Vec<(u64, u64)> = samples
+        .map(|sample| (sample.position, sample.position.saturating_add(u64::from(sample.size))))
+        .collect();
+    ranges.sort_unstable();
+    match ranges.windows(2).find(|pair| matches!(pair, [(_, end), (start, _)] if start < end)) {
+        Some([(start, end), (other, _)]) => Err(Error::input(format!(
+            "the sample of bytes {start}..{end} goes on where another begins, at {other}"
+        ))
+        .clause("ISO/IEC 14496-12 §8.8.8")
+        .at("traf/trun")),
+        _ => Ok(()),
+    }
+}
+
 fn description(fragment: &TrackFragment) -> u32 {
     fragment.samples.first().map_or(1, |sample| sample.sample_description_index)
 }
@@ -264,6 +281,7 @@ impl Edit for Protect<'_> {
     ) -> Result<Changed> {
         let mut auxiliaries = Vec::with_capacity(fragments.len());
         let mut changed = Changed::No;
+        check_apart(fragments)?;
         let phase = self.phase(fragments, data_position)?;
         for (number, fragment) in fragments.iter().enumerate() {
             let index = self.tracks.iter().position(|track| track.track_id == fragment.track_id);

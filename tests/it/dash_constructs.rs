@@ -491,6 +491,20 @@ fn what_is_wrong_is_refused_before_anything_is_written() {
     });
 }
 
+/// Another place has what was there before, until what was written is there as well.
+#[test]
+fn addresses_of_other_places_are_warned_of() {
+    for (name, address) in
+        [("locations", "https://"), ("base-url-alternatives", "https://"), ("base-url-cdn-first", "https://")]
+    {
+        let case = Case::all("dash").into_iter().find(|case| case.name() == name).unwrap();
+        let (stage, out) = (case.stage(), tempfile::tempdir().unwrap());
+        let report = pack(&job(&stage.path().join("manifest.mpd"), DRM, "cenc"), out.path()).unwrap();
+        let warned = |warning: &String| warning.contains("goes on to name") && warning.contains(address);
+        assert!(report.warnings.iter().any(warned), "{name}: {:?}", report.warnings);
+    }
+}
+
 /// Tries every case, each of which panics when it does not hold, and names all that do not.
 fn all_hold(cases: &[&Case], holds: impl Fn(&Case) + Sync + RefUnwindSafe) {
     let fails = |case: &&&Case| catch_unwind(|| holds(case)).is_err();

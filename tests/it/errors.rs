@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::case::Case;
 use crate::media::root;
+use crate::pack::{job, pack};
 
 /// A folder with a copy of a fixture, to break.
 struct Broken {
@@ -85,6 +87,22 @@ const WIDEVINE: &[&str] = &["--drm", "widevine", "--dev-keys", "x"];
 /// Where a box's type stands in a file.
 fn find(bytes: &[u8], kind: &[u8; 4]) -> usize {
     bytes.windows(4).position(|window| window == kind).unwrap()
+}
+
+#[test]
+fn samples_that_share_bytes_would_be_encrypted_twice() {
+    let case = Case::all("hls").into_iter().find(|case| case.name() == "muxed").unwrap();
+    let (stage, out) = (case.stage(), tempfile::tempdir().unwrap());
+    let (input, media) = (stage.path().join("master.m3u8"), stage.path().join("m.mp4"));
+    let mut bytes = fs::read(&media).unwrap();
+    // The data of the second track of the first fragment begins before that of the first track has ended.
+    let truns: Vec<usize> = (0..bytes.len() - 4).filter(|at| bytes[*at..].starts_with(b"trun")).collect();
+    let offset = &mut bytes[truns[1] + 12..truns[1] + 16];
+    let earlier = u32::from_be_bytes(offset.try_into().unwrap()) - 100;
+    offset.copy_from_slice(&earlier.to_be_bytes());
+    fs::write(&media, bytes).unwrap();
+    let error = pack(&job(&input, "fairplay", "cbcs"), out.path()).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("m.mp4") && error.contains("goes on where another begins"), "{error}");
 }
 
 #[test]
