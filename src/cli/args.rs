@@ -90,7 +90,7 @@ pub(super) struct PackArgs {
 #[derive(ArgsGroup, Debug)]
 pub(super) struct JobArgs {
     /// Folder of the whole presentation, when manifests name files beside or above their own folder; the output has
-    /// the folders below it [default: INPUT's folder]
+    /// the folders below it; a URL with inputs of a server [default: INPUT's folder]
     #[arg(long, value_name = "DIR")]
     pub(super) root: Option<PathBuf>,
     /// Protection scheme: cenc, cbcs, cens or cbc1 [default: cbcs when fairplay is in the list, else cenc]
@@ -361,7 +361,7 @@ pub(super) struct DecryptArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "cpix", required_unless_present_any = ["cpix", "dev_keys"])]
     pub(super) key_file: Option<PathBuf>,
     /// Folder of the whole presentation, when manifests name files beside or above their own folder; the output has
-    /// the folders below it [default: INPUT's folder]
+    /// the folders below it; a URL with inputs of a server [default: INPUT's folder]
     #[arg(long, value_name = "DIR")]
     pub(super) root: Option<PathBuf>,
     /// A CPIX document
@@ -392,9 +392,10 @@ pub(super) struct VerifyArgs {
     /// folder that holds every INPUT]
     #[arg(long, value_name = "DIR")]
     pub(super) root: Option<PathBuf>,
-    /// The clear source, to compare the payload with: a manifest, a folder, or an MP4 file; an http(s) URL will do
+    /// The clear source, to compare the payload with: a manifest, a folder, or an MP4 file, once for each that was
+    /// packed; an http(s) URL will do
     #[arg(long, value_name = "INPUT")]
-    pub(super) against: Option<String>,
+    pub(super) against: Vec<String>,
     /// Lines [LABEL=]KID:KEY[:IV] in hex, # comments; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["cpix", "dev_keys"])]
     pub(super) key_file: Option<PathBuf>,

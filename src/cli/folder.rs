@@ -3,8 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, is_http};
 use crate::io::FileStore;
+
+/// Extensions of manifests.
+const MANIFESTS: &[&str] = &["mpd", "m3u8"];
 
 /// The inputs with each folder replaced by its presentation: one MPD, one playlist, one of each, or its MP4 files.
 /// Below a root all of them are whole paths.
@@ -25,6 +28,9 @@ pub(super) fn presentations(inputs: &[String], root: Option<&Path>) -> Result<Ve
     }
     let Some(root) = root else { return Ok(found) };
     let whole = |input: &String| {
+        if is_http(input) {
+            return Ok(input.clone());
+        }
         let (store, name) = FileStore::of_file_below(root, input)?;
         Ok(store.path(&name).to_string_lossy().into_owned())
     };
@@ -59,12 +65,7 @@ fn is_multivariant(path: &Path) -> bool {
 
 /// The manifests of a folder, multivariant playlists first as they name the others; else its MP4 files.
 pub(super) fn presentation_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let failed = |error: std::io::Error| Error::storage(error.to_string()).at(folder.display());
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        paths.push(entry.map_err(failed)?.path());
-    }
-    paths.sort();
+    let paths = entries(folder)?;
     let with = |extensions: &[&str]| -> Vec<PathBuf> {
         let has = |path: &&PathBuf| {
             let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
@@ -72,7 +73,7 @@ pub(super) fn presentation_files(folder: &Path) -> Result<Vec<PathBuf>> {
         };
         paths.iter().filter(has).cloned().collect()
     };
-    let mut found = with(&["mpd", "m3u8"]);
+    let mut found = with(MANIFESTS);
     found.sort_by_cached_key(|path| !is_multivariant(path));
     if found.is_empty() {
         found = with(&["mp4", "m4v", "m4a", "cmfv", "cmfa"]);
@@ -81,4 +82,34 @@ pub(super) fn presentation_files(folder: &Path) -> Result<Vec<PathBuf>> {
         return Err(Error::input("no manifest and no MP4 file").at(folder.display()));
     }
     Ok(found)
+}
+
+/// The same, or the manifests of the folders below one that has neither: `--root` keeps them where they were.
+pub(super) fn presentation_files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+    let none = match presentation_files(folder) {
+        Ok(files) => return Ok(files),
+        Err(error) => error,
+    };
+    let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for path in entries(&folder)? {
+            if path.is_dir() && !path.is_symlink() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|found| MANIFESTS.iter().any(|name| found == *name)) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort_by_cached_key(|path| (!is_multivariant(path), path.clone()));
+    if found.is_empty() { Err(none) } else { Ok(found) }
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let failed = |error: std::io::Error| Error::storage(error.to_string()).at(folder.display());
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        paths.push(entry.map_err(failed)?.path());
+    }
+    paths.sort();
+    Ok(paths)
 }

@@ -87,8 +87,14 @@ pub(super) fn locate_below<'a>(
     root: Option<&'a Path>,
 ) -> impl Fn(&str) -> Result<(Box<dyn Store>, String)> + Sync + 'a {
     move |input| match root {
-        Some(_) if is_http(input) => {
-            Err(Error::usage("--root names a folder, the input is a URL").at(shown_input(input)))
+        Some(root) if is_http(input) => {
+            let root = root.to_str().filter(|root| is_http(root));
+            let root = root.ok_or_else(|| {
+                Error::usage("--root names a folder, a URL expected as the input is one")
+                    .at(shown_input(input))
+            })?;
+            let (store, name) = files.locate_below(Some(root), input)?;
+            Ok((Box::new(store), name))
         }
         Some(root) => {
             let (store, name) = FileStore::of_file_below(root, input)?;

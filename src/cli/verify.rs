@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::env::Store;
-use crate::base::{Error, Result, is_http};
+use crate::base::{Error, Result, is_http, shown_input};
 use crate::io::{FileStore, HttpFiles};
 use crate::verify::{Clear, Verification, VerifyJob, verify};
 
 use super::args::VerifyArgs;
-use super::folder::presentation_files;
+use super::folder::presentation_files_below;
 use super::keys::http_client;
 use super::known_keys::KnownKeys;
 use super::output::line;
@@ -23,7 +23,8 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
     let (root, names) = inputs(&args.inputs, args.root.as_deref())?;
     let store = FileStore::new(&root);
     let files = HttpFiles::new(Arc::new(http_client(&args.http)?));
-    let against = args.against.as_ref().map(|input| clear(&files, input)).transpose()?;
+    let against = Some(&args.against).filter(|sources| !sources.is_empty());
+    let against = against.map(|sources| clear(&files, sources, &names)).transpose()?;
     let result = verify(&VerifyJob {
         store: &store,
         names,
@@ -44,32 +45,55 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
     )))
 }
 
-/// Where the clear source is, and its names there.
-fn clear(files: &HttpFiles, input: &String) -> Result<(Box<dyn Store>, Vec<String>)> {
-    if is_http(input) {
-        let (store, name) = locate(files, input)?;
+/// Where the clear source is, and its names there. It may have its folders where the protected manifests of these
+/// names have them.
+fn clear(
+    files: &HttpFiles,
+    sources: &[String],
+    protected: &[String],
+) -> Result<(Box<dyn Store>, Vec<String>)> {
+    if let [source] = sources
+        && is_http(source)
+    {
+        let (store, name) = locate(files, source)?;
         return Ok((store, vec![name]));
     }
-    let (root, names) = inputs(std::slice::from_ref(input), None)?;
+    let root_of = |source: &String| {
+        let strip = |name: &String| match source.strip_suffix(name.as_str())? {
+            "" => Some(PathBuf::from(".")),
+            root => root.strip_suffix('/').map(PathBuf::from),
+        };
+        protected.iter().filter(|name| name.contains('/')).find_map(strip)
+    };
+    let root = sources.first().and_then(root_of);
+    let (root, names) = inputs(sources, root.as_deref())?;
     Ok((Box::new(FileStore::new(root)), names))
 }
 
 /// The folder that holds all inputs, or the one that is given, and their names in it; a folder stands for the
 /// manifests in it.
 fn inputs(inputs: &[String], root: Option<&Path>) -> Result<(PathBuf, Vec<String>)> {
-    let mut paths = Vec::new();
+    let (mut paths, mut folders) = (Vec::new(), Vec::new());
     for input in inputs {
+        if is_http(input) {
+            return Err(Error::usage("a URL, a path expected").at(shown_input(input)));
+        }
         let path = Path::new(input);
-        if path.is_dir() { paths.extend(presentation_files(path)?) } else { paths.push(path.to_owned()) }
+        if path.is_dir() {
+            folders.push(path.to_owned());
+            paths.extend(presentation_files_below(path)?);
+        } else {
+            folders.push(path.parent().map(Path::to_owned).unwrap_or_default());
+            paths.push(path.to_owned());
+        }
     }
     if let Some(root) = root {
         let name = |path: &PathBuf| Ok(FileStore::of_file_below(root, &path.to_string_lossy())?.1);
         return Ok((root.to_owned(), paths.iter().map(name).collect::<Result<_>>()?));
     }
-    let parent = |path: &PathBuf| path.parent().map(Path::to_owned).unwrap_or_default();
-    let mut root = paths.first().map(parent).unwrap_or_default();
+    let mut root = folders.first().cloned().unwrap_or_default();
     while !paths.iter().all(|path| path.starts_with(&root)) {
-        root = parent(&root);
+        root = root.parent().map(Path::to_owned).unwrap_or_default();
     }
     let names = paths.iter().map(|path| path.strip_prefix(&root).unwrap_or(path));
     let names = names.map(|name| name.to_string_lossy().replace('\\', "/")).collect();

@@ -58,18 +58,35 @@ impl HttpFiles {
     /// # Errors
     /// [`Kind::Usage`] when it is no address of a file.
     pub fn locate(&self, url: &str) -> Result<(HttpStore, String)> {
-        let mut address =
-            Url::parse(url).map_err(|error| Error::usage(format!("the URL of an input: {error}")))?;
+        self.locate_below(None, url)
+    }
+
+    /// The same below the folder at `root`.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] when one of them is no address, or the file does not lie below the folder.
+    pub fn locate_below(&self, root: Option<&str>, url: &str) -> Result<(HttpStore, String)> {
+        let wrong = |error: url::ParseError| Error::usage(format!("the URL of an input: {error}"));
+        let mut address = Url::parse(url).map_err(wrong)?;
         address.set_fragment(None);
-        let last = address.path().rsplit('/').next().unwrap_or_default();
-        let name = resolve("", &format!("./{last}")).map_err(|_| {
+        let folder = match root {
+            Some(root) => {
+                let mut folder = Url::parse(&format!("{}/", root.trim_end_matches('/'))).map_err(wrong)?;
+                // Who may read is said once, with the input.
+                let user = address.username().to_owned();
+                let _ = folder.set_username(&user).and_then(|()| folder.set_password(address.password()));
+                folder
+            }
+            None => address.join(".").map_err(wrong)?,
+        };
+        let rest = address.path().strip_prefix(folder.path()).filter(|_| folder.origin() == address.origin());
+        let outside = || Error::usage("the URL does not lie below --root").at(shown_input(url));
+        let name = resolve("", &format!("./{}", rest.ok_or_else(outside)?)).map_err(|_| {
             Error::usage("the URL names no file")
                 .at(shown_input(url))
                 .hint("give the address of an .mpd, an .m3u8 or an MP4 file")
         })?;
-        let root =
-            address.join(".").map_err(|error| Error::usage(format!("the URL of an input: {error}")))?;
-        let store = HttpStore { files: self.clone(), root };
+        let store = HttpStore { files: self.clone(), root: folder };
         store.remember(&name, address)?;
         Ok((store, name))
     }

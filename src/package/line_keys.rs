@@ -95,18 +95,44 @@ impl LineKeys<'_> {
         })
     }
 
+    /// What is wrong with the file that the URI of a key names, if there is one: players fetch the key there.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn file_fault(&self, playlist: &str, key: &Key) -> Result<Option<String>> {
+        let uri = key.uri.as_deref().unwrap_or_default();
+        let Some(file) = self.store.refer(playlist, uri).ok().filter(|file| self.store.exists(file)) else {
+            return Ok(None);
+        };
+        let length = self.store.open(&file)?.len();
+        let known = self.known(key);
+        Ok(match (self.file(playlist, uri)?, known) {
+            (None, _) => Some(format!("{file} with {length} bytes")),
+            (Some(value), Some((_, known))) if value.expose() != known.expose() => {
+                Some(format!("another key in {file}"))
+            }
+            _ => None,
+        })
+    }
+
+    /// The key of an id that the line has, or that its URI has in it.
+    fn known(&self, key: &Key) -> Option<(Kid, Secret<16>)> {
+        let ids = key.key_id.into_iter().chain(kids(key.uri.as_deref().unwrap_or_default()));
+        ids.into_iter().find_map(|kid| Some((kid, (self.find_key)(kid)?)))
+    }
+
     /// A key, and its id unless it is a file.
     fn value(&self, playlist: &str, key: &Key) -> Result<(Option<Kid>, Secret<16>)> {
         let uri = key.uri.as_deref().unwrap_or_default();
-        let known = |kid: Kid| Some((Some(kid), (self.find_key)(kid)?));
-        if let Some(found) = key.key_id.into_iter().chain(kids(uri)).find_map(known) {
-            return Ok(found);
+        if let Some((kid, value)) = self.known(key) {
+            return Ok((Some(kid), value));
         }
         if let Some(value) = self.file(playlist, uri)? {
             return Ok((None, value));
         }
         let named = key.key_id.or_else(|| kids(uri).next());
-        self.only.filter(|_| named.is_none()).and_then(known).ok_or_else(|| {
+        let only = self.only.filter(|_| named.is_none());
+        only.and_then(|kid| Some((Some(kid), (self.find_key)(kid)?))).ok_or_else(|| {
             let kid = named.map_or_else(String::new, |kid| format!(" {kid}"));
             Error::keys(format!("no key{kid} for line {}", key.line + 1))
                 .hint("add a line KID:KEY for the key id in its URI, or put the key file where the URI says")

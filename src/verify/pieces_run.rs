@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::base::env::{Source, Store};
 use crate::base::{Kind, Result};
-use crate::hls::NamedKind;
+use crate::hls::{NamedKind, media};
 use crate::package::{LineKeys, Part};
 
 use super::findings::Findings;
@@ -82,6 +82,7 @@ pub(super) fn check(
         }
     }
     let check = Check { job, against };
+    presentation.pieces.iter().try_for_each(|media| check.key_files(media, findings))?;
     let piece = |(media, piece): &(&PiecePlaylist, &Piece)| {
         let mut findings = Findings::default();
         let samples = check.piece(media, piece, &mut findings).map_err(|error| error.at(piece))?;
@@ -157,21 +158,35 @@ impl Check<'_> {
         Ok(u64::from(piece.kind != NamedKind::Map))
     }
 
+    fn keys(&self) -> LineKeys<'_> {
+        let job = self.job;
+        LineKeys {
+            store: job.store,
+            find_key: job.find_key.unwrap_or(&|_| None),
+            find_iv: job.find_iv.unwrap_or(&|_| None),
+            only: job.only,
+        }
+    }
+
+    /// Holds the files where players find keys to the keys.
+    fn key_files(&self, media: &PiecePlaylist, findings: &mut Findings) -> Result<()> {
+        for key in media::keys(&media.playlist)?.iter().filter(|key| key.encrypts()) {
+            let fault = self.keys().file_fault(&media.name, key)?;
+            let place = format!("{}: line {}", media.name, key.line + 1);
+            let found = fault.as_deref().unwrap_or_default();
+            findings.check("key-file", fault.is_none(), &place, &found, &"the key, of 16 bytes");
+        }
+        Ok(())
+    }
+
     /// A key that is to be there when keys are given, and else may lie where its URI says.
     fn key<T>(
         &self,
         findings: &mut Findings,
         find: impl FnOnce(&LineKeys<'_>) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
-        let job = self.job;
-        let keys = LineKeys {
-            store: job.store,
-            find_key: job.find_key.unwrap_or(&|_| None),
-            find_iv: job.find_iv.unwrap_or(&|_| None),
-            only: job.only,
-        };
-        match find(&keys) {
-            Err(error) if error.kind() == Kind::Keys && job.find_key.is_none() => {
+        match find(&self.keys()) {
+            Err(error) if error.kind() == Kind::Keys && self.job.find_key.is_none() => {
                 findings.unchecked("payload of protected samples: no keys were given");
                 Ok(None)
             }

@@ -439,6 +439,26 @@ fn addresses_are_asked_for_as_they_are_written() {
     }
 }
 
+/// Media beside the folder of the playlist: the root is an address as well.
+#[test]
+fn a_root_on_a_server_holds_what_lies_beside_the_manifest() {
+    let folder = tempfile::tempdir().unwrap();
+    let clip = clip("hls-ts");
+    fs::create_dir(folder.path().join("lists")).unwrap();
+    fs::copy(clip.join("0.ts"), folder.path().join("0.ts")).unwrap();
+    let list = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n../0.ts?t=1\n#EXT-X-ENDLIST\n";
+    fs::write(folder.path().join("lists/index.m3u8"), list).unwrap();
+    let origin = Origin::plain(folder.path());
+    let files = HttpFiles::new(Arc::new(HttpClient::new().unwrap()));
+    let input = origin.at("lists/index.m3u8");
+    let (store, name) = files.locate_below(Some(&origin.at("")), &input).unwrap();
+    assert_eq!(name, "lists/index.m3u8");
+    assert_eq!(store.refer(&name, "../0.ts?t=1").unwrap(), "0.ts");
+    assert_eq!(store.open("0.ts").unwrap().len(), fs::metadata(clip.join("0.ts")).unwrap().len());
+    let outside = files.locate_below(Some(&origin.at("other")), &input).map(|_| ()).unwrap_err();
+    assert!(outside.to_string().contains("does not lie below --root"), "{outside}");
+}
+
 #[test]
 fn references_of_a_manifest_that_moved_are_relative_to_where_it_is() {
     let moved = |asked: &Asked, answer: Answer| match asked.path() {

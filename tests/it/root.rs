@@ -70,6 +70,11 @@ fn both_manifests_keep_their_folders_below_the_root() {
     assert!(clear.iter().all(|(name, bytes)| out[name] != *bytes), "all is protected");
     succeeds(folder.path(), "verify out/hls/master.m3u8 out/dash/manifest.mpd --key-file keys");
     succeeds(folder.path(), "verify out/dash/manifest.mpd --root out --key-file keys");
+    succeeds(folder.path(), "verify out --key-file keys --against dash/manifest.mpd");
+    succeeds(
+        folder.path(),
+        "verify out/hls/master.m3u8 --root out --key-file keys --against hls/master.m3u8",
+    );
     succeeds(
         folder.path(),
         "decrypt out/hls/master.m3u8 out/dash/manifest.mpd --root out --out back --key-file keys",

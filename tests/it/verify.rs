@@ -87,6 +87,20 @@ fn segments_follow_their_init_segment_and_json_has_the_same_words() {
 }
 
 #[test]
+fn every_file_that_was_packed_may_be_named_as_source() {
+    let clip = root().join("fixtures/clip/mp4");
+    let (video, audio) = (clip.join("video_180.mp4"), clip.join("audio.m4a"));
+    let inputs = [&video, &audio].map(|path| path.to_str().unwrap().to_owned()).to_vec();
+    let out = tempfile::tempdir().unwrap();
+    pack(&Job { inputs, ..job(&video, "widevine", "cbcs") }, out.path()).unwrap();
+    let (video, audio) = (video.to_str().unwrap(), audio.to_str().unwrap());
+    let options = ["--dev-keys", SEED, "--against", video, "--against", audio];
+    let (code, text) = verify(&[out.path()], &options);
+    assert_eq!(code, 0, "{text}");
+    assert!(!text.contains("not checked"), "{text}");
+}
+
+#[test]
 fn what_is_clear_does_not_pass() {
     let Some(media) = shared() else { return };
     let (code, text) = verify(&[&media.join("hls/hls-ts-aac/playlist.m3u8")], &[]);
@@ -593,6 +607,12 @@ fn errors_of_streams() -> Vec<Variant> {
                 let iv: String = iv.chars().rev().collect();
                 Some(if iv.is_empty() { line.to_owned() } else { format!("{before}IV=0x{iv}") })
             })
+        }),
+        ("key-file", Whole, "", |f| {
+            edit_lines(f, "index.m3u8", |line| Some(line.replace("https://keys.example/", "")));
+            let text = fs::read_to_string(f.join("index.m3u8")).unwrap();
+            let uri = text.split("URI=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+            fs::write(f.join(uri), [7; 16]).unwrap();
         }),
         ("whole-map-iv", WholeMaps, "", |f| {
             edit_lines(f, "v1/media.m3u8", |line| {
