@@ -140,7 +140,8 @@ fn say_unchecked(job: &VerifyJob<'_>, verification: &Verification, findings: &mu
         findings.unchecked("payload of protected samples: no keys were given");
     }
     if job.against.is_none() {
-        findings.unchecked("equality with the clear source: none was given, so that a wrong key need not show");
+        findings
+            .unchecked("equality with the clear source: none was given, so that a wrong key need not show");
     }
 }
 

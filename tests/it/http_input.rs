@@ -196,6 +196,7 @@ fn with_env<T>(out: &Path, what: impl FnOnce(&Env<'_>) -> Result<T>) -> Result<T
         keys: &DevKeys::new(SEED),
         http: http.as_ref(),
         random: &SystemRandom,
+        journal: None,
         observe: &|_| {},
     })
 }
