@@ -87,7 +87,6 @@ impl OutputDirectory {
         let (partial, journal, replaced) = (beside(".partial"), beside(".journal"), beside(".replaced"));
         let given = given.to_owned();
         let this = Self { given, path, partial, journal, replaced, overwrite, unfinished, _lock: lock };
-        let failed = |error: io::Error| Error::storage(error.to_string()).at(this.given.display());
         this.make().map_err(failed)?;
         // What came back counts too.
         this.check_free()?;

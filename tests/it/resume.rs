@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use drm_pack::base::env::{Random, Sink, Source, Store};
 use drm_pack::base::{Error, Result};
-use drm_pack::io::{FileStore, HttpClient, OutputDirectory, Overwrite};
+use drm_pack::io::{FileStore, HttpClient, HttpFiles, OutputDirectory, Overwrite};
 use drm_pack::job::{Env, Job, Journal, Layout, Report, run};
 use drm_pack::keys::{DevKeys, KeyServer};
 use drm_pack::package::Preset;
@@ -59,7 +59,7 @@ impl Store for Failing {
 type Outcome = (Result<Report>, Vec<String>);
 
 /// Runs a job that may write so many files.
-fn attempt(wish: &Job, seed: &str, out: &Path, most: usize) -> Outcome {
+pub(crate) fn attempt(wish: &Job, seed: &str, out: &Path, most: usize) -> Outcome {
     let output = OutputDirectory::resume(out, Overwrite::Refuse).unwrap();
     let notes = output.journal().unwrap();
     let journal = Journal::open(&notes, &Fixed).unwrap();
@@ -68,11 +68,20 @@ fn attempt(wish: &Job, seed: &str, out: &Path, most: usize) -> Outcome {
         true => Box::new(DevKeys::new(seed)),
         false => Box::new(WithoutIvs(DevKeys::new(seed))),
     };
+    let http = Arc::new(HttpClient::new().unwrap());
+    let files = HttpFiles::new(Arc::clone(&http));
+    let locate = |input: &str| -> Result<(Box<dyn Store>, String)> {
+        if !input.starts_with("http") {
+            return locate(input);
+        }
+        let (store, name) = files.locate(input)?;
+        Ok((Box::new(store), name))
+    };
     let env = Env {
         locate: &locate,
         output: &store,
         keys: keys.as_ref(),
-        http: &HttpClient::new().unwrap(),
+        http: http.as_ref(),
         random: &Fixed,
         journal: Some(&journal),
         observe: &|_| {},
