@@ -253,6 +253,13 @@ fn another_job_does_not_go_on_and_deletes_nothing() {
         refused(&wish, SEED, "had other inputs");
         fs::write(&path, clear).unwrap();
     }
+    let note = place.path().join(".out.journal/job.json");
+    let whole = fs::read(&note).unwrap();
+    fs::write(&note, &whole[..whole.len() / 2]).unwrap();
+    let notes = FileStore::new(note.parent().unwrap());
+    let error = Journal::open(&notes, &Fixed).err().unwrap().to_string();
+    assert!(error.contains("the note of the interrupted job is damaged"), "{error}");
+    fs::write(&note, whole).unwrap();
     let (report, _) = attempt(&wish, SEED, &place.path().join("out"), usize::MAX);
     report.unwrap();
 
