@@ -95,6 +95,12 @@ pub trait Source: Send + Sync {
         self.len() == 0
     }
 
+    /// What tells this state of the file from others of its length, if anything does: when it was changed, or the name
+    /// that a server has for it.
+    fn version(&self) -> Option<String> {
+        None
+    }
+
     /// Fills `buffer` from the byte `position` on.
     ///
     /// # Errors

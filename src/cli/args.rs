@@ -79,6 +79,9 @@ pub(super) struct PackArgs {
     /// Replace the output folder when the new one is whole
     #[arg(long)]
     pub(super) overwrite: bool,
+    /// Keep what is finished if the job is interrupted, and go on with what the same call kept before
+    #[arg(long)]
+    pub(super) resume: bool,
     /// Print the report as JSON
     #[arg(long)]
     pub(super) json: bool,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::base::Result;
-use crate::io::{FileStore, HttpFiles, SystemRandom};
+use crate::io::{FileStore, HttpFiles, OutputDirectory, SystemRandom};
 use crate::job::{DecryptJob, Env, decrypt};
 use crate::keys::DevKeys;
 
@@ -25,7 +25,8 @@ pub(super) fn run(args: &DecryptArgs) -> Result<()> {
     let root = args.root.as_deref();
     let files = [&args.key_file, &args.cpix].into_iter().flatten().chain(&args.recipient_key);
     let files: Vec<_> = files.map(PathBuf::as_path).collect();
-    let output = output_folder::begin(&args.out, overwrite(args.overwrite), &args.inputs, root, &files)?;
+    output_folder::check(&args.out, &args.inputs, root, &files)?;
+    let output = OutputDirectory::begin(&args.out, overwrite(args.overwrite))?;
     let progress = Progress::new();
     let http = Arc::new(http_client(&args.http)?);
     let files = HttpFiles::new(Arc::clone(&http));
@@ -42,6 +43,7 @@ pub(super) fn run(args: &DecryptArgs) -> Result<()> {
             keys: &DevKeys::new(""),
             http: http.as_ref(),
             random: &SystemRandom,
+            journal: None,
             observe: &|event| progress.observe(event),
         },
     )?;

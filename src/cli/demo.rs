@@ -191,6 +191,7 @@ fn pack(clip: &Path, out: &Path, wanted: &Wanted, keys: &dyn KeyServer, http: &d
             keys,
             http,
             random: &SystemRandom,
+            journal: None,
             observe: &|_| {},
         },
     )?;
@@ -214,6 +215,7 @@ fn decrypt_again(input: &Path, out: &Path, document: &Document) -> Result<()> {
             keys: &DevKeys::new(SEED),
             http: &HttpClient::new()?,
             random: &SystemRandom,
+            journal: None,
             observe: &|_| {},
         },
     )?;

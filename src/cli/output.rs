@@ -138,6 +138,9 @@ pub(super) fn report(report: &Report, out: &std::path::Path) -> String {
         size(bytes),
         seconds(report.elapsed_ms)
     ));
+    if let Some(count) = report.finished_before.filter(|count| *count > 0) {
+        text.push_str(&format!("{count} of them were finished before\n"));
+    }
     for manifest in &report.manifests {
         text.push_str(&format!("{}\n", out.join(manifest).display()));
     }

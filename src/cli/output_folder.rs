@@ -5,16 +5,9 @@ use std::path::{Path, PathBuf};
 use crate::base::env::{Sink, Source, Store};
 use crate::base::{Error, Result, is_http};
 use crate::io::output::holds;
-use crate::io::{OutputDirectory, Overwrite};
 
-/// Begins the folder, once it is sure that no input, file of keys or folder that is worked in would be lost.
-pub(super) fn begin(
-    out: &Path,
-    overwrite: Overwrite,
-    inputs: &[String],
-    root: Option<&Path>,
-    files: &[&Path],
-) -> Result<OutputDirectory> {
+/// Checks that no input, file of keys or folder that is worked in would be lost.
+pub(super) fn check(out: &Path, inputs: &[String], root: Option<&Path>, files: &[&Path]) -> Result<()> {
     let folders = inputs.iter().filter(|input| !is_http(input)).map(|input| folder(Path::new(input)));
     let needed = folders.chain(root).chain(files.iter().copied());
     let what = |path: &Path| match path.as_os_str().is_empty() {
@@ -31,7 +24,7 @@ pub(super) fn begin(
         .at(out.display())
         .hint("choose another --out; one inside the input's folder will do"));
     }
-    OutputDirectory::begin(out, overwrite)
+    Ok(())
 }
 
 /// The folder of an input.

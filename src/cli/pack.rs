@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::base::env::Store;
 use crate::base::{Error, Result, is_http, shown_input};
-use crate::io::{FileStore, HttpFiles, Overwrite, SystemRandom};
-use crate::job::{Env, Format, Job, Layout, run as run_job};
+use crate::io::{FileStore, HttpFiles, OutputDirectory, Overwrite, SystemRandom};
+use crate::job::{Env, Format, Job, Journal, Layout, run as run_job};
 use crate::package::Preset;
 
 use super::args::{JobArgs, LayoutArg, PackArgs, PresetArg};
@@ -35,7 +35,11 @@ pub(super) fn run(args: &PackArgs) -> Result<()> {
         );
     }
     let root = args.job.root.as_deref();
-    let output = output_folder::begin(&args.out, overwrite, &args.inputs, root, &args.keys.files())?;
+    output_folder::check(&args.out, &args.inputs, root, &args.keys.files())?;
+    let begin = if args.resume { OutputDirectory::resume } else { OutputDirectory::begin };
+    let output = begin(&args.out, overwrite)?;
+    let notes = output.journal();
+    let journal = notes.as_ref().map(|notes| Journal::open(notes, &SystemRandom)).transpose()?;
     let progress = Progress::new();
     let http = Arc::new(http_client(&args.keys.http)?);
     let files = HttpFiles::new(Arc::clone(&http));
@@ -48,6 +52,7 @@ pub(super) fn run(args: &PackArgs) -> Result<()> {
             keys: &keys,
             http: http.as_ref(),
             random: &SystemRandom,
+            journal: journal.as_ref(),
             observe: &|event| progress.observe(event),
         },
     );

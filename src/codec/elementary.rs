@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::TrackKind;
 use super::adts::AdtsHeader;
 use super::avc;
@@ -10,7 +12,7 @@ use super::syncframe::Syncframe;
 use crate::base::{Error, Result};
 
 /// A codec whose elementary streams can be told apart into units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Elementary {
     /// AVC as a byte stream.
     Avc,

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 
@@ -90,7 +91,8 @@ impl Store for FileStore {
         if !metadata.is_file() {
             return Err(Error::input("not a file").at(path.display()));
         }
-        Ok(Box::new(FileSource { length: metadata.len(), file, path }))
+        let modified = metadata.modified().ok();
+        Ok(Box::new(FileSource { length: metadata.len(), modified, file, path }))
     }
 
     fn exists(&self, name: &str) -> bool {
@@ -127,12 +129,18 @@ impl Store for FileStore {
 struct FileSource {
     file: File,
     length: u64,
+    modified: Option<SystemTime>,
     path: PathBuf,
 }
 
 impl Source for FileSource {
     fn len(&self) -> u64 {
         self.length
+    }
+
+    fn version(&self) -> Option<String> {
+        let since = self.modified?.duration_since(UNIX_EPOCH).ok()?;
+        Some(since.as_nanos().to_string())
     }
 
     fn read_at(&self, position: u64, buffer: &mut [u8]) -> Result<()> {

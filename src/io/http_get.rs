@@ -65,6 +65,11 @@ impl Version {
         Self { length, etag: header(ETAG), last_modified: header(LAST_MODIFIED) }
     }
 
+    /// What the server tells it from others by: RFC 9110 §8.8.
+    pub(super) fn validator(&self) -> Option<String> {
+        self.etag.clone().or_else(|| self.last_modified.clone())
+    }
+
     /// Whether nothing that is known of both tells them apart.
     fn agrees(&self, other: &Self) -> bool {
         fn same<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {

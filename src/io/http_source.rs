@@ -189,6 +189,10 @@ impl Source for HttpSource {
         self.version.length.unwrap_or(0)
     }
 
+    fn version(&self) -> Option<String> {
+        self.version.validator()
+    }
+
     fn read_at(&self, position: u64, buffer: &mut [u8]) -> Result<()> {
         let end = position.checked_add(buffer.len() as u64);
         if end.is_none_or(|end| end > self.len()) {

@@ -1,4 +1,4 @@
-//! A folder of output: it appears whole or not at all, and one job at a time writes it.
+//! A folder of output: it appears whole or not at all, one job at a time writes it, and another may finish it.
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
@@ -19,6 +19,15 @@ pub enum Overwrite {
     Replace,
 }
 
+/// What becomes of a folder that a job could not finish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unfinished {
+    /// It goes.
+    Removed,
+    /// It stays as long as there are notes of what is finished in it, for the job that is called next.
+    Kept,
+}
+
 /// A folder that appears under its name only when it is whole.
 #[derive(Debug)]
 pub struct OutputDirectory {
@@ -28,9 +37,12 @@ pub struct OutputDirectory {
     path: PathBuf,
     /// Where its files are until then.
     partial: PathBuf,
+    /// Where the notes are of what is finished of them.
+    journal: PathBuf,
     /// Where what was there before is while the names change.
     replaced: PathBuf,
     overwrite: Overwrite,
+    unfinished: Unfinished,
     /// Held until the partial folder is gone.
     _lock: Lock,
 }
@@ -41,6 +53,18 @@ impl OutputDirectory {
     /// # Errors
     /// When `path` is not empty and must not be replaced, is a file, or another job writes it.
     pub fn begin(path: &Path, overwrite: Overwrite) -> Result<Self> {
+        Self::open(path, overwrite, Unfinished::Removed)
+    }
+
+    /// Goes on with what a job left there that was interrupted, or begins; and leaves what it cannot finish.
+    ///
+    /// # Errors
+    /// As [`OutputDirectory::begin`].
+    pub fn resume(path: &Path, overwrite: Overwrite) -> Result<Self> {
+        Self::open(path, overwrite, Unfinished::Kept)
+    }
+
+    fn open(path: &Path, overwrite: Overwrite, unfinished: Unfinished) -> Result<Self> {
         let given = path;
         let failed = |error: io::Error| Error::storage(error.to_string()).at(given.display());
         let none = || Error::usage(format!("{} names no folder", given.display()));
@@ -60,8 +84,9 @@ impl OutputDirectory {
                 .at(given.display())
                 .hint("wait for its end, or choose another --out")
         })?;
-        let (partial, replaced) = (beside(".partial"), beside(".replaced"));
-        let this = Self { given: given.to_owned(), path, partial, replaced, overwrite, _lock: lock };
+        let (partial, journal, replaced) = (beside(".partial"), beside(".journal"), beside(".replaced"));
+        let given = given.to_owned();
+        let this = Self { given, path, partial, journal, replaced, overwrite, unfinished, _lock: lock };
         this.make().map_err(failed)?;
         // What came back counts too.
         this.check_free()?;
@@ -75,10 +100,20 @@ impl OutputDirectory {
                 false => fs::rename(&self.replaced, &self.path)?,
             }
         }
-        if self.partial.exists() {
-            fs::remove_dir_all(&self.partial)?;
+        if self.has_notes() {
+            return Ok(());
+        }
+        for stale in [&self.partial, &self.journal] {
+            if stale.exists() {
+                fs::remove_dir_all(stale)?;
+            }
         }
         fs::create_dir(&self.partial)
+    }
+
+    /// Whether there is something that a job can go on with.
+    fn has_notes(&self) -> bool {
+        self.unfinished == Unfinished::Kept && self.partial.is_dir() && self.journal.is_dir()
     }
 
     fn check_free(&self) -> Result<()> {
@@ -88,6 +123,12 @@ impl OutputDirectory {
     /// The store to write to.
     pub fn store(&self) -> FileStore {
         FileStore::unpublished(self.partial.clone())
+    }
+
+    /// The store of its notes, when it is kept unfinished.
+    pub fn journal(&self) -> Option<FileStore> {
+        let is_kept = self.unfinished == Unfinished::Kept;
+        is_kept.then(|| FileStore::unpublished(self.journal.clone()))
     }
 
     /// Where the file `path` is to be written: when it lies in this folder it appears with it.
@@ -126,8 +167,11 @@ impl OutputDirectory {
 
 impl Drop for OutputDirectory {
     fn drop(&mut self) {
-        // After `publish` there is nothing to remove; before it, what is there is not whole.
-        let _ = fs::remove_dir_all(&self.partial);
+        // After `publish` there are notes at most; before it, what is there is not whole.
+        if !self.has_notes() {
+            let _ = fs::remove_dir_all(&self.partial);
+            let _ = fs::remove_dir_all(&self.journal);
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use super::clear_files;
 use super::env::{Env, Event};
 use super::files::ProtectedPackage;
 use super::folder::{FileLengths, read_manifest, write_manifest};
+use super::identity::Summary;
 use super::package::{Expect, Package};
 use super::report::OutputReport;
 
@@ -121,6 +122,10 @@ impl DashManifest {
             protected.push(Protected { place: *place, kid, descriptors: Vec::new() });
         }
         self.mpd.clone().protect(&protected).map_err(|error| error.at(self.name.clone()))
+    }
+
+    pub(super) fn summarize(&self, summary: &mut Summary) {
+        summary.named(&self.name, &self.mpd.to_bytes());
     }
 
     /// Checks that Representations have the initialization segments that are named apart from them: no other

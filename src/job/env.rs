@@ -4,6 +4,10 @@ use crate::base::Result;
 use crate::base::env::{Http, Random, Store};
 use crate::keys::KeyServer;
 
+use super::identity::Summary;
+use super::journal::Journal;
+use super::rules::Job;
+
 /// Finds the store of an input's folder and the input's name in it.
 pub type Locate<'a> = dyn Fn(&str) -> Result<(Box<dyn Store>, String)> + Sync + 'a;
 
@@ -19,8 +23,36 @@ pub struct Env<'a> {
     pub http: &'a dyn Http,
     /// Random IVs.
     pub random: &'a dyn Random,
+    /// The notes of a job that can go on when it was interrupted; `decrypt` takes none.
+    pub journal: Option<&'a Journal<'a>>,
     /// Who is told what happens; called from several threads.
     pub observe: &'a (dyn Fn(Event<'_>) + Sync),
+}
+
+impl Env<'_> {
+    /// Where random IVs come from: files that are finished have those of their job.
+    pub(super) fn ivs(&self) -> &dyn Random {
+        match self.journal {
+            Some(journal) => journal,
+            None => self.random,
+        }
+    }
+
+    /// Checks that a job that is to go on is the one that was interrupted; `inputs` says what it reads.
+    pub(super) fn check_job(&self, job: &Job, inputs: impl FnOnce(&mut Summary)) -> Result<()> {
+        let Some(journal) = self.journal else { return Ok(()) };
+        let mut summary = Summary::default();
+        inputs(&mut summary);
+        journal.check(job, summary)
+    }
+
+    /// The same with its keys, behind which media is written.
+    pub(super) fn check_keys(&self, keys: impl FnOnce(&mut Summary) -> Result<()>) -> Result<()> {
+        let Some(journal) = self.journal else { return Ok(()) };
+        let mut summary = Summary::default();
+        keys(&mut summary)?;
+        journal.begin(summary)
+    }
 }
 
 /// Something that happened.

@@ -11,6 +11,7 @@ use crate::package::{OffsetMap, Phase, Plan, ProtectedRendition, Substream, Tota
 
 use super::env::{Env, Event};
 use super::folder::total_length;
+use super::journal::write_once;
 use super::package::Package;
 use super::report::{OutputReport, TrackReport};
 
@@ -184,23 +185,19 @@ fn write_file(
     env: &Env<'_>,
 ) -> Result<Done> {
     let source = store.open(job.name)?;
-    let mut sink = env.output.create(job.name)?;
-    let (offsets, totals, phases) = match prepared {
-        Some(Prepared { protected, cuts, .. }) => {
-            let mut edit = if files == 1 {
-                protected.single_file(cuts)
-            } else {
-                protected.file(u32::try_from(job.number).unwrap_or(u32::MAX))
-            };
-            let offsets = rewrite(source.as_ref(), sink.as_mut(), &protected.trexes, &mut edit)?;
-            (offsets, edit.totals().to_vec(), edit.phases().to_vec())
-        }
-        None => {
-            copy(source.as_ref(), sink.as_mut())?;
-            (OffsetMap::default(), Vec::new(), Vec::new())
-        }
-    };
-    let written = sink.commit()?;
+    let (output, (offsets, totals, phases)) = write_once(env, job.name, source.as_ref(), |sink| {
+        let Some(Prepared { protected, cuts, .. }) = prepared else {
+            copy(source.as_ref(), sink)?;
+            return Ok((OffsetMap::default(), Vec::new(), Vec::new()));
+        };
+        let mut edit = if files == 1 {
+            protected.single_file(cuts)
+        } else {
+            protected.file(u32::try_from(job.number).unwrap_or(u32::MAX))
+        };
+        let offsets = rewrite(source.as_ref(), sink, &protected.trexes, &mut edit)?;
+        Ok((offsets, edit.totals().to_vec(), edit.phases().to_vec()))
+    })?;
     (env.observe)(Event::Advance(source.len()));
-    Ok(Done { output: OutputReport::new(job.name, &written), offsets, totals, phases })
+    Ok(Done { output, offsets, totals, phases })
 }

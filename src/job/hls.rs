@@ -14,6 +14,7 @@ use super::clear_files;
 use super::env::Env;
 use super::files::ProtectedPackage;
 use super::folder::{FileLengths, read_manifest, write_manifest};
+use super::identity::Summary;
 use super::package::{Expect, Package};
 use super::report::OutputReport;
 use super::streams;
@@ -323,6 +324,12 @@ impl HlsManifests {
             }
         }
         self.write(done, env)
+    }
+
+    pub(super) fn summarize(&self, summary: &mut Summary) {
+        let media = self.media.iter().map(|media| (&media.name, &media.playlist));
+        let multivariant = self.multivariant.iter().map(|(name, playlist)| (name, playlist));
+        multivariant.chain(media).for_each(|(name, playlist)| summary.named(name, &playlist.to_bytes()));
     }
 
     /// Removes every key.

@@ -10,6 +10,7 @@ use super::dash::{self, DashManifest};
 use super::env::{Env, Locate};
 use super::files::ProtectedPackage;
 use super::hls::{self, HlsManifests};
+use super::identity::Summary;
 use super::package::{Expect, Package};
 use super::report::Report;
 
@@ -98,6 +99,12 @@ impl Manifests {
     /// Checks what depends on which substream has which key, before any key is fetched.
     pub(super) fn check(&self, package: &Package, assignment: &Assignment) -> Result<()> {
         self.dash.as_ref().map_or(Ok(()), |dash| dash.check(package, assignment))
+    }
+
+    /// What they say.
+    pub(super) fn summarize(&self, summary: &mut Summary) {
+        self.hls.iter().for_each(|hls| hls.summarize(summary));
+        self.dash.iter().for_each(|dash| dash.summarize(summary));
     }
 
     /// Signals the keys in all of them and writes them.

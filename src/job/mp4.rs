@@ -14,6 +14,7 @@ use crate::package::{
 };
 
 use super::env::{Env, Event, Locate};
+use super::identity::Summary;
 use super::mp4_files::{TrackFiles, WrittenFiles, write_segments, write_single_file};
 use super::mp4_manifests;
 use super::package::{substream, track_facts};
@@ -32,6 +33,15 @@ struct Mp4File {
     moov: BoxNode,
     trexes: Vec<Trex>,
     tracks: Vec<MediaTrack>,
+}
+
+impl Mp4File {
+    /// Where segments are cut depends on all of it.
+    fn summarize(&self, summary: &mut Summary) {
+        summary.named(&self.name, &self.moov.to_bytes());
+        summary.add(&self.source.len().to_be_bytes());
+        summary.add(self.source.version().unwrap_or_default().as_bytes());
+    }
 }
 
 /// A track that becomes a CMAF track.
@@ -70,6 +80,7 @@ pub(super) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     let boundaries = boundaries(&tracks, job.segment_duration)?;
     let assignment = rules.keys.assign(&substreams)?;
     let periods = periods(&tracks, &boundaries, rules)?;
+    env.check_job(job, |summary| files.iter().for_each(|file| file.summarize(summary)))?;
     let plan = plan(job, rules, &substreams, (&assignment, periods), env)?;
     report.key_rotation = KeyRotation::of(&plan);
     (env.observe)(Event::Step("encrypting"));

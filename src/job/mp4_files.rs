@@ -4,10 +4,12 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use crate::base::env::Sink;
 use crate::base::{Error, Result};
 use crate::package::{Cmaf, CmafSegment, WrittenSegment};
 
 use super::env::{Env, Event};
+use super::journal::write_once;
 use super::report::OutputReport;
 
 /// Most bytes of segments that are held to be written in order. A segment larger than that is written while
@@ -48,9 +50,8 @@ pub(super) fn write_segments(
         .map_init(Vec::new, |buffer, segment| {
             let segment = segment?;
             let name = format!("{id}/{}.m4s", segment.number + 1);
-            let mut sink = env.output.create(&name)?;
-            let written = cmaf.write_segment(&segment, buffer, sink.as_mut())?;
-            let output = OutputReport::new(&name, &sink.commit()?);
+            let (output, written) =
+                write_once(env, &name, cmaf.source(), |sink| cmaf.write_segment(&segment, buffer, sink))?;
             (env.observe)(Event::Advance(written.bytes));
             Ok((written, output))
         })
@@ -75,16 +76,46 @@ pub(super) fn write_single_file(
     let index_length = Cmaf::sidx_length(count)?;
     let initialization = 0..init.len() as u64;
     let index = initialization.end..initialization.end + index_length as u64;
-    let mut sink = env.output.create(&name)?;
-    sink.write(init)?;
-    sink.reserve(index_length)?;
-    let mut written = Vec::new();
+    let mut advanced = 0;
+    let mut observe = |bytes| {
+        advanced += bytes;
+        (env.observe)(Event::Advance(bytes));
+    };
+    let (output, written) = write_once(env, &name, cmaf.source(), |sink| {
+        sink.write(init)?;
+        sink.reserve(index_length)?;
+        let written = write_subsegments(cmaf, segments, sink, &mut observe)?;
+        let sidx = cmaf.sidx(&written)?;
+        if sidx.len() != index_length {
+            return Err(Error::input(format!("{} segments, there were {count}", written.len())));
+        }
+        sink.patch(index.start, &sidx)?;
+        Ok(written)
+    })?;
+    // What was finished before.
+    let bytes: u64 = written.iter().map(|segment| segment.bytes).sum();
+    (env.observe)(Event::Advance(bytes.saturating_sub(advanced)));
+    Ok(WrittenFiles {
+        files: TrackFiles::SingleFile { name, initialization, index },
+        segments: written,
+        outputs: vec![output],
+    })
+}
+
+/// Writes segments one behind the other; they are made on all cores.
+fn write_subsegments(
+    cmaf: &Cmaf<'_>,
+    segments: impl Iterator<Item = Result<CmafSegment>>,
+    sink: &mut dyn Sink,
+    observe: &mut dyn FnMut(u64),
+) -> Result<Vec<WrittenSegment>> {
+    let mut written: Vec<WrittenSegment> = Vec::new();
     let mut buffer = Vec::new();
     let mut segments = segments.peekable();
     while segments.peek().is_some() {
         let batch = batch(&mut segments)?;
         if let [segment] = batch.as_slice() {
-            written.push(cmaf.write_subsegment(segment, &mut buffer, sink.as_mut())?);
+            written.push(cmaf.write_subsegment(segment, &mut buffer, sink)?);
         } else {
             let made: Vec<_> = batch
                 .par_iter()
@@ -99,20 +130,9 @@ pub(super) fn write_single_file(
             }
         }
         let first = written.len().saturating_sub(batch.len());
-        let bytes = written.iter().skip(first).map(|segment| segment.bytes).sum();
-        (env.observe)(Event::Advance(bytes));
+        observe(written.iter().skip(first).map(|segment| segment.bytes).sum());
     }
-    let sidx = cmaf.sidx(&written)?;
-    if sidx.len() != index_length {
-        return Err(Error::input(format!("{} segments, there were {count}", written.len())));
-    }
-    sink.patch(index.start, &sidx)?;
-    let outputs = vec![OutputReport::new(&name, &sink.commit()?)];
-    Ok(WrittenFiles {
-        files: TrackFiles::SingleFile { name, initialization, index },
-        segments: written,
-        outputs,
-    })
+    Ok(written)
 }
 
 /// The next segments: some for each core, in memory together; or one that may be of any length.

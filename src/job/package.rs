@@ -15,6 +15,7 @@ use crate::package::{
 
 use super::files::written_once;
 use super::folder::read_moov;
+use super::identity::Summary;
 use super::report::TrackReport;
 use super::rules::Rules;
 use super::streams::Streams;
@@ -207,6 +208,14 @@ impl Package {
         }
         let streams = self.streams.renditions.iter().map(|rendition| rendition.segments).max();
         schedule.periods(segments.max(streams.unwrap_or(0)))
+    }
+
+    /// What is read of media before keys are asked for, and which files there are.
+    pub(super) fn summarize(&self, summary: &mut Summary) {
+        for rendition in &self.renditions {
+            summary.named(&rendition.init.0, &rendition.moov.to_bytes());
+            rendition.files.iter().for_each(|file| summary.add(file.as_bytes()));
+        }
     }
 
     /// Adds a file that stays as it is.

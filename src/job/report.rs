@@ -1,6 +1,6 @@
 //! What happened in a job, for people and for `--json`.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::base::Result;
 use crate::base::env::Written;
@@ -24,6 +24,9 @@ pub struct Report {
     /// How keys change, when they do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_rotation: Option<KeyRotation>,
+    /// How many of the outputs an interrupted job had finished, when this one may go on with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finished_before: Option<usize>,
     /// What the operator should know.
     pub warnings: Vec<String>,
     /// How long it took, in milliseconds.
@@ -98,7 +101,7 @@ impl TrackReport {
 }
 
 /// One file written.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OutputReport {
     /// Its path below the output folder.
     pub path: String,

@@ -8,6 +8,8 @@ use crate::package::{Assignment, Plan, Substream};
 
 use super::env::{Env, Event};
 use super::files;
+use super::identity::Summary;
+use super::journal::Journal;
 use super::manifests::{Input, manifest_kinds};
 use super::mp4;
 use super::package::Expect;
@@ -35,6 +37,7 @@ pub fn run(job: &Job, env: &Env<'_>) -> Result<Report> {
         (env.observe)(Event::Warning(&warning));
         report.warnings.push(warning);
     }
+    report.finished_before = env.journal.map(Journal::finished);
     report.clear_lead = rules.schedule.has_clear_lead().then_some(job.clear_lead);
     check_protected(&report)?;
     report.drm = rules.systems.iter().map(|system| system.name().to_owned()).collect();
@@ -60,6 +63,10 @@ fn run_package(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     manifests.check(&package, &assignment)?;
     let periods = package.periods(&rules.schedule, store.as_ref())?;
     let total = files::total(&package, store.as_ref())?;
+    env.check_job(job, |summary| {
+        manifests.summarize(summary);
+        package.summarize(summary);
+    })?;
     let plan = plan(job, rules, &substreams, (&assignment, periods), env)?;
     (env.observe)(Event::Step("encrypting"));
     total.into_iter().for_each(|total| (env.observe)(Event::Total(total)));
@@ -85,5 +92,19 @@ pub(super) fn plan(
     let intent = rules.intent(job, assignment, periods);
     let request = intent.request();
     let answer = env.keys.exchange(env.http, request.clone())?;
-    Plan::resolve(&intent, substreams, check(&request, answer)?, env.random)
+    let plan = Plan::resolve(&intent, substreams, check(&request, answer)?, env.ivs())?;
+    env.check_keys(|summary| summarize(&plan, substreams.len(), summary))?;
+    Ok(plan)
+}
+
+/// What media depends on of a plan: manifests, with everything else that is signaled, are always written.
+fn summarize(plan: &Plan, substreams: usize, summary: &mut Summary) -> Result<()> {
+    for period in 0..plan.periods() {
+        for substream in 0..substreams {
+            let key = plan.key_in(period, substream)?;
+            summary.key(key.kid, key.value(), Some(key.vector()))?;
+            key.systems.iter().for_each(|(_, data)| summary.add(data.pssh.as_deref().unwrap_or_default()));
+        }
+    }
+    Ok(())
 }

@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::base::env::{Sink, Source, Store};
 use crate::base::{Error, Result};
@@ -23,9 +24,10 @@ use crate::protect::{Operation, SampleAes};
 
 use super::env::{Env, Event};
 use super::files::ProtectedPackage;
+use super::journal::write_once;
 use super::package::Expect;
 use super::parts::{Parts, check_parts, write_parts};
-use super::report::{OutputReport, TrackReport};
+use super::report::TrackReport;
 
 /// What the report calls it.
 const SCHEME: &str = "sample-aes";
@@ -270,13 +272,13 @@ impl Streams {
     ) -> Result<()> {
         let write = |(name, parts): (&String, &Parts<Segment>)| {
             let source = store.open(name)?;
-            let mut sink = env.output.create(name)?;
-            let written = write_file(source.as_ref(), sink.as_mut(), parts, cipher);
-            let written = written.and_then(|written| self.check_streams(parts, written));
-            let written = written.map_err(|error| error.at(name.clone()))?;
-            let output = OutputReport::new(name, &sink.commit()?);
+            let done = write_once(env, name, source.as_ref(), |sink| {
+                let written = write_file(source.as_ref(), sink, parts, cipher);
+                let written = written.and_then(|written| self.check_streams(parts, written));
+                written.map_err(|error| error.at(name.clone()))
+            })?;
             (env.observe)(Event::Advance(source.len()));
-            Ok((output, written))
+            Ok(done)
         };
         let files: Vec<_> = self.files.par_iter().map(write).collect::<Result<_>>()?;
         for ((name, parts), (output, written)) in self.files.iter().zip(files) {
@@ -334,6 +336,7 @@ impl Streams {
 type Cipher = (Phase, Option<(SampleAes, Operation)>);
 
 /// A file that was written.
+#[derive(Serialize, Deserialize)]
 struct WrittenFile {
     offsets: OffsetMap,
     /// What protects each segment, and what was rewritten of it.

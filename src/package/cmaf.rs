@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::env::{Sink, Source};
 use crate::base::{Error, Result};
 use crate::isobmff::BoxNode;
@@ -31,7 +33,7 @@ pub struct Cmaf<'a> {
 }
 
 /// What was written of a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrittenSegment {
     /// Its number, from 0.
     pub number: u32,
@@ -65,6 +67,11 @@ impl<'a> Cmaf<'a> {
     ) -> Result<Self> {
         let stbl = trak(moov, media.track.track_id)?.require(&[b"mdia", b"minf", b"stbl"])?;
         Ok(Self { source, moov, media, protected, groups: SampleGroups::of(stbl)? })
+    }
+
+    /// The file that it is made of.
+    pub fn source(&self) -> &'a dyn Source {
+        self.source
     }
 
     /// The init segment: `ftyp` and a `moov` without samples; `pssh` are whole boxes.

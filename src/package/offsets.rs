@@ -2,19 +2,21 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::{Error, Result};
 
 /// Maps positions in a file as it was to positions in it as it is written.
 ///
 /// A box that changed keeps only its borders; inside every other box positions move with its start.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OffsetMap {
     /// Old position, new position, and what lies from there on, in order.
     entries: Vec<(u64, u64, Span)>,
 }
 
 /// What lies between two borders.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Span {
     /// The same bytes.
     Kept,

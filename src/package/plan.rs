@@ -141,6 +141,18 @@ pub struct PlannedKey {
     pub systems: Vec<(&'static dyn System, DrmSystem)>,
 }
 
+impl PlannedKey {
+    /// The key.
+    pub(crate) fn value(&self) -> &Secret<16> {
+        &self.value
+    }
+
+    /// Its IV.
+    pub(crate) fn vector(&self) -> &[u8; 16] {
+        &self.vector
+    }
+}
+
 impl Plan {
     /// Combines the checked answer of a key source with what was asked: IVs are fixed, signaling is completed.
     ///

@@ -1,5 +1,7 @@
 //! Protection of init segments and segments — ISO/IEC 23001-7, ISO/IEC 23000-19 §8.2.
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::{Error, Result};
 use crate::isobmff::BoxNode;
 use crate::isobmff::fragment::TrackFragment;
@@ -46,7 +48,7 @@ struct Progress<'a> {
 }
 
 /// What was protected of a track.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     /// Samples.
     pub samples: u64,

@@ -3,6 +3,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::{Error, Result};
 
 /// Most crypto periods of one job: a day of segments of 6 s in periods of four segments.
@@ -22,7 +24,7 @@ pub struct Schedule {
 }
 
 /// What protects a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
     /// Nothing: it belongs to the clear lead.
     Clear,

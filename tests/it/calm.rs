@@ -181,6 +181,7 @@ fn attempt(folder: &Folder, name: &str, what: &dyn Fn(&Env<'_>, Job) -> Result<(
         keys: &DevKeys::new(SEED),
         http: &Nowhere,
         random: &SystemRandom,
+        journal: None,
         observe: &|_| {},
     };
     what(&env, Job { inputs: vec![name.to_owned()], ..job })

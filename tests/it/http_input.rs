@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -19,6 +19,7 @@ use drm_pack::package::Preset;
 
 use crate::media::root;
 use crate::pack::{SEED, key};
+use crate::resume::attempt;
 use crate::whole_segments::tree;
 
 /// What an origin answers.
@@ -196,6 +197,7 @@ fn with_env<T>(out: &Path, what: impl FnOnce(&Env<'_>) -> Result<T>) -> Result<T
         keys: &DevKeys::new(SEED),
         http: http.as_ref(),
         random: &SystemRandom,
+        journal: None,
         observe: &|_| {},
     })
 }
@@ -282,6 +284,32 @@ fn what_was_packed_is_decrypted_over_http() {
         let expected = unpacked(protected.path().join(name).to_str().unwrap().to_owned(), other.path());
         assert!(unpacked(origin.at(name), out.path()) == expected, "{folder}");
     }
+}
+
+/// The query of an input is its signature, another each time; a file with another ETag is another file.
+#[test]
+fn an_interrupted_job_goes_on_over_http() {
+    let is_new = Arc::new(AtomicBool::new(false));
+    let rule = {
+        let is_new = Arc::clone(&is_new);
+        move |asked: &Asked, answer: Answer| match is_new.load(Ordering::Relaxed) {
+            true if asked.path() == "/v1/1.m4s" => answer.with("ETag", "\"new\""),
+            _ => answer,
+        }
+    };
+    let origin = Origin::of(&clip("hls"), rule);
+    let wish = |query: &str| job(vec![origin.at(&format!("master.m3u8?{query}"))], "widevine");
+    let place = tempfile::tempdir().unwrap();
+    let out = place.path().join("out");
+    let (report, first) = attempt(&wish("one"), SEED, &out, 12);
+    assert!(report.is_err() && first.contains(&"v1/1.m4s".to_owned()), "{first:?}");
+    is_new.store(true, Ordering::Relaxed);
+    let (report, second) = attempt(&wish("two"), SEED, &out, usize::MAX);
+    assert_eq!(report.unwrap().finished_before, Some(first.len() - 1));
+    assert!(first.iter().filter(|name| second.contains(name)).eq(["v1/1.m4s"]), "{first:?} {second:?}");
+    let whole = place.path().join("whole");
+    attempt(&wish("three"), SEED, &whole, usize::MAX).0.unwrap();
+    assert!(tree(&out) == tree(&whole));
 }
 
 #[test]

@@ -145,6 +145,7 @@ fn within(
         keys,
         http,
         random: &SystemRandom,
+        journal: None,
         observe: &|_| {},
     })?;
     output.publish()

@@ -33,6 +33,7 @@ mod media;
 mod output_folder;
 mod pack;
 mod per_segment;
+mod resume;
 mod root;
 mod rotation;
 #[cfg(feature = "server")]

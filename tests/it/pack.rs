@@ -83,7 +83,7 @@ impl KeyServer for NoKeys {
 }
 
 /// Keys of a seed, and IVs only where the request has them.
-struct WithoutIvs(DevKeys);
+pub(crate) struct WithoutIvs(pub(crate) DevKeys);
 
 impl KeyServer for WithoutIvs {
     fn exchange(&self, http: &dyn Http, request: Document) -> Result<Document> {
@@ -124,5 +124,5 @@ pub(crate) fn key(kid: Kid) -> Secret<16> {
 }
 
 fn env<'a>(output: &'a FileStore, keys: &'a dyn KeyServer, http: &'a HttpClient) -> Env<'a> {
-    Env { locate: &locate, output, keys, http, random: &SystemRandom, observe: &|_| {} }
+    Env { locate: &locate, output, keys, http, random: &SystemRandom, journal: None, observe: &|_| {} }
 }

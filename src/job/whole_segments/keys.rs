@@ -55,7 +55,7 @@ impl Keys {
             // An encrypted map must have its IV written: §4.4.4.4. Some players take one key tag for both.
             (None, Maps::Encrypted) => {
                 let mut vector = [0; 16];
-                env.random.fill(&mut vector)?;
+                env.ivs().fill(&mut vector)?;
                 Some(vector)
             }
             (vector, _) => vector,
@@ -72,6 +72,9 @@ impl Keys {
             let value = key.value.ok_or_else(|| Error::keys(format!("no value for key {}", key.kid)))?;
             keys.push(ContentKey { kid: key.kid, value, iv, uri });
         }
+        env.check_keys(|summary| {
+            keys.iter().try_for_each(|key| summary.key(key.kid, &key.value, key.iv.as_ref()))
+        })?;
         Ok(Self { keys, key_of: assignment.key_of, periods, input: package.input.clone() })
     }
 

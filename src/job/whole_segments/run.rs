@@ -19,6 +19,8 @@ use super::package::{Package, Rendition, Use};
 use super::rules::WholeRules;
 use crate::job::env::{Env, Event, Locate};
 use crate::job::folder::write_manifest;
+use crate::job::identity::Summary;
+use crate::job::journal::{Journal, write_once};
 use crate::job::parts::{Moved, write_parts};
 use crate::job::plan::Outline;
 use crate::job::report::{KeyRotation, OutputReport, Report, TrackReport};
@@ -30,6 +32,7 @@ pub(in crate::job) fn run(job: &Job, env: &Env<'_>) -> Result<Report> {
     let rules = WholeRules::check(job)?;
     (env.observe)(Event::Step("reading playlists"));
     let Read { store, package, assignment, periods, total } = Read::of(job, &rules, env.locate)?;
+    env.check_job(job, |summary| package.summarize(summary))?;
     let keys = Keys::exchange(&rules, &package, (assignment, periods), env)?;
     (env.observe)(Event::Step("encrypting"));
     total.into_iter().for_each(|total| (env.observe)(Event::Total(total)));
@@ -43,6 +46,7 @@ pub(in crate::job) fn run(job: &Job, env: &Env<'_>) -> Result<Report> {
     }
     report.clear_lead = rules.schedule.has_clear_lead().then_some(job.clear_lead);
     let manifests = package.write_playlists(&keys, &moved, env)?;
+    report.finished_before = env.journal.map(Journal::finished);
     report.manifests = manifests.iter().map(|output| output.path.clone()).collect();
     report.outputs.extend(manifests);
     report.elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -84,6 +88,14 @@ pub(in crate::job) fn outline(job: &Job, locate: &Locate<'_>) -> Result<(Outline
 }
 
 impl Package {
+    /// What is read of it before its keys are asked for.
+    fn summarize(&self, summary: &mut Summary) {
+        let own = self.renditions.iter().map(|rendition| (&rendition.name, &rendition.playlist));
+        for (name, playlist) in own.chain(self.clear.iter().map(|(name, playlist)| (name, playlist))) {
+            summary.named(name, &playlist.to_bytes());
+        }
+    }
+
     /// The first rendition of each substream.
     fn own_renditions(&self) -> impl Iterator<Item = &Rendition> {
         self.renditions.iter().filter(|rendition| !rendition.shares)
@@ -113,14 +125,13 @@ impl Package {
             .par_iter()
             .map(|(name, parts)| {
                 let source = store.open(name)?;
-                let mut sink = env.output.create(name)?;
-                let moved =
-                    write_parts(source.as_ref(), sink.as_mut(), parts, |usage, part, sink| match *usage {
+                let (output, moved) = write_once(env, name, source.as_ref(), |sink| {
+                    let moved = write_parts(source.as_ref(), sink, parts, |usage, part, sink| match *usage {
                         Use::Clear => copy(part, sink).map(|()| part.len()),
                         Use::Key(usage) => keys.cipher(usage)?.encrypt(part, sink),
                     });
-                let moved = moved.map_err(|error| error.at(name.clone()))?;
-                let output = OutputReport::new(name, &sink.commit()?);
+                    moved.map_err(|error| error.at(name.clone()))
+                })?;
                 (env.observe)(Event::Advance(source.len()));
                 Ok((name, output, moved))
             })

@@ -1,0 +1,203 @@
+//! The notes of a job that may be interrupted: what it is, and which files of its output are finished.
+//!
+//! A note is written after its file, and neither waits for the disk: after a loss of power one may be there without
+//! the other, or either in part. So a file counts as finished only when it is read again and is what its note says.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::base::env::{Random, Sink, Source, Store};
+use crate::base::id::hex;
+use crate::base::{Error, Result};
+
+use super::env::Env;
+use super::folder::read_manifest;
+use super::identity::{Identity, Summary};
+use super::report::OutputReport;
+use super::rules::Job;
+
+/// The note of the job itself.
+const JOB: &str = "job.json";
+/// Bytes of a finished file that are read at a time.
+const READ_BYTES: usize = 256 << 10;
+
+/// The notes of one job. With those of a job that was interrupted it goes on where that one stopped.
+pub struct Journal<'a> {
+    store: &'a dyn Store,
+    /// What the interrupted job was.
+    before: Option<Identity>,
+    /// What random IVs follow from: files that are finished have those of the interrupted job.
+    seed: [u8; 32],
+    /// How many blocks of random bytes were drawn.
+    drawn: AtomicU64,
+    /// What this job is, without its keys.
+    job: OnceLock<Identity>,
+    /// What its notes are known by; none until it has keys.
+    name: OnceLock<String>,
+    finished: AtomicUsize,
+}
+
+/// The note of a job.
+#[derive(Serialize, Deserialize)]
+struct JobNote {
+    seed: [u8; 32],
+    identity: Identity,
+}
+
+/// The note of a finished file.
+#[derive(Serialize, Deserialize)]
+struct FileNote<T> {
+    /// The job that wrote it.
+    job: String,
+    /// Length and version of what it was made of.
+    source: (u64, Option<String>),
+    output: OutputReport,
+    /// What manifests and the report need of it.
+    made: T,
+}
+
+impl<'a> Journal<'a> {
+    /// Reads the notes of a job that was interrupted; where there are none, this one begins.
+    ///
+    /// # Errors
+    /// When the notes cannot be read: what is there beside them may be of any job. When the system gives no random
+    /// bytes.
+    pub fn open(store: &'a dyn Store, random: &dyn Random) -> Result<Self> {
+        let (seed, before) = if store.exists(JOB) {
+            let JobNote { seed, identity } =
+                serde_json::from_slice(&read_manifest(store, JOB)?).map_err(|error| {
+                    Error::input(format!("the note of the interrupted job is damaged: {error}"))
+                        .at(JOB)
+                        .hint("leave out --resume to begin again")
+                })?;
+            (seed, Some(identity))
+        } else {
+            let mut seed = [0; 32];
+            random.fill(&mut seed)?;
+            (seed, None)
+        };
+        let (job, name) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { store, before, seed, drawn: AtomicU64::new(0), job, name, finished: AtomicUsize::new(0) })
+    }
+
+    /// Checks that the interrupted job had these options and inputs, before keys are asked for.
+    pub(super) fn check(&self, job: &Job, inputs: Summary) -> Result<()> {
+        let identity = Identity::without_keys(job, inputs);
+        self.before.as_ref().map_or(Ok(()), |before| before.check_job(&identity))?;
+        self.job.set(identity).map_err(|_| Error::usage("one journal for two jobs"))
+    }
+
+    /// Checks that the interrupted job had these keys; from here on files are noted.
+    pub(super) fn begin(&self, keys: Summary) -> Result<()> {
+        let identity = self.job.get().ok_or_else(|| Error::usage("a journal without a job"))?;
+        let identity = identity.clone().with_keys(keys);
+        match &self.before {
+            Some(before) => before.check_keys(&identity)?,
+            None => self.write(JOB, &JobNote { seed: self.seed, identity: identity.clone() })?,
+        }
+        self.name.set(identity.digest()?).map_err(|_| Error::usage("one journal for two jobs"))
+    }
+
+    /// How many files were finished before.
+    pub(super) fn finished(&self) -> usize {
+        self.finished.load(Ordering::Relaxed)
+    }
+
+    fn write(&self, name: &str, note: &impl Serialize) -> Result<()> {
+        let bytes = serde_json::to_vec(note).map_err(|error| Error::storage(error.to_string()).at(name))?;
+        let mut sink = self.store.create(name)?;
+        sink.write(&bytes)?;
+        sink.commit().map(drop)
+    }
+
+    /// What is known of a file that was finished before.
+    fn find<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        source: &dyn Source,
+        output: &dyn Store,
+    ) -> Option<(OutputReport, T)> {
+        self.before.as_ref()?;
+        let note = read_manifest(self.store, &note_name(name)).ok()?;
+        let note: FileNote<T> = serde_json::from_slice(&note).ok()?;
+        let is_same = self.name.get() == Some(&note.job)
+            && note.output.path == name
+            && note.source == (source.len(), source.version());
+        if !is_same || !is_whole(output, &note.output).unwrap_or(false) {
+            return None;
+        }
+        self.finished.fetch_add(1, Ordering::Relaxed);
+        Some((note.output, note.made))
+    }
+
+    fn note<T: Serialize>(
+        &self,
+        source: &dyn Source,
+        (output, made): (OutputReport, T),
+    ) -> Result<(OutputReport, T)> {
+        let Some(job) = self.name.get().cloned() else { return Ok((output, made)) };
+        let note = FileNote { job, source: (source.len(), source.version()), output, made };
+        self.write(&note_name(&note.output.path), &note)?;
+        Ok((note.output, note.made))
+    }
+}
+
+/// Random bytes for IVs, which are public: HMAC-SHA-256(seed, number of the block), FIPS 198-1.
+impl Random for Journal<'_> {
+    fn fill(&self, buffer: &mut [u8]) -> Result<()> {
+        for place in buffer.chunks_mut(32) {
+            let mut mac = Hmac::<Sha256>::new_from_slice(&self.seed)
+                .map_err(|_| Error::storage("the seed is not fit for HMAC"))?;
+            mac.update(&self.drawn.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+            let block = mac.finalize().into_bytes();
+            place.iter_mut().zip(block).for_each(|(place, byte)| *place = byte);
+        }
+        Ok(())
+    }
+}
+
+/// Writes a file of the output: `make` fills it from `source`, unless it was finished before.
+pub(super) fn write_once<T: Serialize + DeserializeOwned>(
+    env: &Env<'_>,
+    name: &str,
+    source: &dyn Source,
+    make: impl FnOnce(&mut dyn Sink) -> Result<T>,
+) -> Result<(OutputReport, T)> {
+    if let Some(done) = env.journal.and_then(|journal| journal.find(name, source, env.output)) {
+        return Ok(done);
+    }
+    let mut sink = env.output.create(name)?;
+    let made = make(sink.as_mut())?;
+    let done = (OutputReport::new(name, &sink.commit()?), made);
+    match env.journal {
+        Some(journal) => journal.note(source, done),
+        None => Ok(done),
+    }
+}
+
+/// Where the note of a file is: names of files may be as long as a file system takes, and lie in folders.
+fn note_name(name: &str) -> String {
+    format!("{}.json", hex(&Sha256::digest(name)))
+}
+
+/// Whether a file is what was written.
+fn is_whole(store: &dyn Store, output: &OutputReport) -> Result<bool> {
+    let source = store.open(&output.path)?;
+    if source.len() != output.bytes {
+        return Ok(false);
+    }
+    let (mut hash, mut buffer, mut position) = (Sha256::new(), Vec::new(), 0);
+    while position < source.len() {
+        let length = usize::try_from(source.len() - position).unwrap_or(usize::MAX).min(READ_BYTES);
+        buffer.resize(length, 0);
+        source.read_at(position, &mut buffer)?;
+        hash.update(&buffer);
+        position += length as u64;
+    }
+    Ok(hex(&hash.finalize()) == output.sha256)
+}
