@@ -29,15 +29,19 @@ pub(super) fn run(args: &PlanArgs) -> Result<()> {
 
 /// The plan as people read it.
 fn text(report: &PlanReport) -> String {
-    let mut text = format!("content id {}, scheme {}\n\n", report.content_id, report.scheme);
+    let mut text = format!(
+        "content id {}\nkey ids are proposals: the key source may have others\n\n",
+        report.content_id
+    );
     for track in &report.tracks {
         let shape = match (track.width, track.height, track.channels) {
             (Some(width), Some(height), _) => format!("{width}x{height}"),
             (.., Some(channels)) => format!("{channels} ch"),
             _ => String::new(),
         };
-        let (id, kind, codec) = (&track.id, &track.kind, &track.codec);
-        let _ = writeln!(text, "{id:4} {kind:6} {codec:16} {shape:>9}  key {}  {}", track.kid, track.source);
+        let (id, kind, codec, scheme) = (&track.id, &track.kind, &track.codec, &track.scheme);
+        let _ = write!(text, "{id:4} {kind:6} {codec:16} {shape:>9}  {scheme:10} ");
+        let _ = writeln!(text, "key {}  {}", track.kid, track.source);
     }
     for key in &report.keys {
         let tracks = if key.tracks.is_empty() { "no track".to_owned() } else { key.tracks.join(", ") };

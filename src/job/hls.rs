@@ -102,7 +102,9 @@ pub(super) enum Content {
 pub(super) fn session_data(store: &dyn Store, name: &str, playlist: &Playlist) -> Result<Vec<String>> {
     let uris = multivariant::session_data(playlist).map_err(|error| error.at(name))?;
     let files = uris.iter().filter_map(|uri| store.refer(name, uri).ok());
-    Ok(files.filter(|file| store.exists(file)).collect())
+    let files: Vec<String> = files.filter(|file| store.exists(file)).collect();
+    files.iter().try_for_each(|file| clear_files::check(store, file))?;
+    Ok(files)
 }
 
 pub(super) fn refuse_keys(keys: &[Key], name: &str, expect: Expect) -> Result<()> {

@@ -22,7 +22,7 @@ use super::whole_segments;
 pub struct PlanReport {
     /// `CPIX/@contentId`.
     pub content_id: String,
-    /// The protection scheme of every track.
+    /// The protection scheme of every track that has one.
     pub scheme: String,
     /// The tracks that would be protected.
     pub tracks: Vec<PlannedTrack>,
@@ -57,6 +57,8 @@ pub struct PlannedTrack {
     pub channels: Option<u16>,
     /// The key id that would be proposed; the key server may replace it.
     pub kid: String,
+    /// The protection scheme, or `sample-aes` and `aes-128` of what has none.
+    pub scheme: String,
 }
 
 /// A key that would be asked for.
@@ -140,7 +142,7 @@ fn report(
     Ok(PlanReport {
         content_id: content_id.to_owned(),
         scheme: scheme.to_owned(),
-        tracks: tracks.map(|(number, track)| planned(track, kid_of(number))).collect(),
+        tracks: tracks.map(|(number, track)| planned(track, kid_of(number), scheme)).collect(),
         keys: planned_keys(&outline, document, signals),
         warnings: outline.warnings,
         request,
@@ -188,9 +190,10 @@ fn package_outline(job: &Job, rules: &Rules, locate: &Locate<'_>) -> Result<Outl
     Ok(Outline { tracks, substreams, assignment, periods, rotates, warnings: Vec::new() })
 }
 
-fn planned(track: &TrackReport, kid: String) -> PlannedTrack {
-    let TrackReport { id, kind, source, codec, width, height, channels, .. } = track.clone();
-    PlannedTrack { id, kind, source, codec, width, height, channels, kid }
+fn planned(track: &TrackReport, kid: String, scheme: &str) -> PlannedTrack {
+    let TrackReport { id, kind, source, codec, width, height, channels, scheme: own, .. } = track.clone();
+    let scheme = if own.is_empty() { scheme.to_owned() } else { own };
+    PlannedTrack { id, kind, source, codec, width, height, channels, kid, scheme }
 }
 
 fn planned_keys(outline: &Outline, document: &Document, signals: &Signals<'_>) -> Vec<PlannedKeyReport> {

@@ -233,8 +233,13 @@ impl Package {
             return Err(refused("partial segments that are byte ranges: an encrypted segment has no ranges")
                 .hint("put them into files of their own, or leave them out"));
         }
-        if !parts.is_empty() && (count == 0 || !rules.schedule.is_constant()) {
-            return Err(refused("partial segments without a segment, or with keys that change")
+        if !parts.is_empty() && count == 0 {
+            return Err(refused(
+                "partial segments without a segment: no line stands before which a key belongs",
+            ));
+        }
+        if !parts.is_empty() && !rules.schedule.is_constant() {
+            return Err(refused("partial segments with keys that change")
                 .hint("leave out --clear-lead and --rotate-every, or the partial segments"));
         }
         let lines: Vec<usize> = media::segments(playlist)?.iter().map(|segment| segment.line).collect();
