@@ -7,6 +7,11 @@ use super::define::Variables;
 use super::line::{Playlist, place};
 use crate::base::{Error, Kid, Result};
 
+/// `METHOD` of segments that are encrypted whole: §4.4.4.4.
+pub const AES_128: &str = "AES-128";
+/// `METHOD` of sample encryption of streams, and of `cbcs` in fragmented MP4.
+pub const SAMPLE_AES: &str = "SAMPLE-AES";
+
 /// An `EXT-X-KEY` or `EXT-X-SESSION-KEY` tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {

@@ -21,7 +21,7 @@ mod write_media;
 mod write_multivariant;
 
 pub use attributes::Attributes;
-pub use key::{Key, KeysInForce};
+pub use key::{AES_128, Key, KeysInForce, SAMPLE_AES};
 pub use line::{Line, LineEnding, LineKind, MAX_LINES, MAX_PLAYLIST_BYTES, Playlist, PlaylistKind};
 pub use named::{Named, NamedKind, named};
 pub use partial_segments::{PartialSegment, partial_segments};

@@ -1,12 +1,13 @@
 //! The protocol version that a playlist needs — RFC 8216bis §4.4.1.2, §8.
 
 use super::attributes::{Attributes, decimal_integer};
+use super::key::AES_128;
 use super::line::{Line, LineKind, Playlist, place};
 use super::media::is_i_frames_only;
 use crate::base::{Error, Result};
 
 /// Methods of `EXT-X-KEY` that version 1 has; every later one needs version 5.
-const FIRST_METHODS: &[&str] = &["NONE", "AES-128"];
+const FIRST_METHODS: &[&str] = &["NONE", AES_128];
 
 /// Raises `EXT-X-VERSION` to `floor` and to what the playlist's tags need; it is never lowered.
 pub(super) fn raise(playlist: &mut Playlist, floor: u64) -> Result<()> {

@@ -23,9 +23,6 @@ use super::report::{KeyRotation, Report};
 use super::rules::{Job, Layout, Rules};
 use super::run::plan;
 
-/// How a file of Matroska or WebM begins: RFC 8794 §11.2.1.
-const EBML: [u8; 4] = [0x1a, 0x45, 0xdf, 0xa3];
-
 /// An input file.
 struct Mp4File {
     name: String,
@@ -137,11 +134,10 @@ fn open(input: &str, job: &Job, locate: &Locate<'_>) -> Result<Mp4File> {
 
 /// What is wrong with a file that was to be MP4: that it is of another format, if it can be told.
 pub(super) fn other_format(source: &dyn Source, error: Error) -> Error {
-    let mut start = [0; 4];
-    if source.read_at(0, &mut start).is_ok() && start == EBML {
-        return Error::unsupported("Matroska or WebM, an MP4 file expected").hint("repackage it as MP4");
-    }
     let found = match SegmentKind::of(source) {
+        Ok(SegmentKind::Matroska) => {
+            return Error::unsupported("Matroska or WebM, an MP4 file expected").hint("repackage it as MP4");
+        }
         Ok(SegmentKind::Ts) => "an MPEG transport stream",
         Ok(SegmentKind::PackedAudio(_) | SegmentKind::MpegAudio) => "packed audio",
         Ok(SegmentKind::WebVtt) => "WebVTT",

@@ -3,15 +3,11 @@
 use crate::base::env::Store;
 use crate::base::id::parse_16;
 use crate::base::{Error, Kid, Result, Secret};
-use crate::hls::Key;
+use crate::hls::{AES_128, Key, SAMPLE_AES};
 use crate::protect::{Aes128, SampleAes};
 
 use super::sample_decryption::FindKey;
 
-/// `METHOD` of whole segments.
-const AES_128: &str = "AES-128";
-/// `METHOD` of sample encryption.
-const SAMPLE_AES: &str = "SAMPLE-AES";
 /// The key format whose URI names the key itself, and whose IV is the media sequence number when none is given.
 const IDENTITY: &str = "identity";
 

@@ -8,13 +8,8 @@ use std::sync::Arc;
 
 use crate::base::Result;
 use crate::base::env::Store;
-use crate::hls::{Key, KeysInForce, Named, NamedKind, Playlist, media, named};
+use crate::hls::{AES_128, Key, KeysInForce, Named, NamedKind, Playlist, SAMPLE_AES, media, named};
 use crate::protect::Aes128;
-
-/// `METHOD` of segments that are encrypted whole.
-pub(super) const AES_128: &str = "AES-128";
-/// `METHOD` of sample encryption.
-pub(super) const SAMPLE_AES: &str = "SAMPLE-AES";
 
 /// What protects the segments of a playlist, if anything does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

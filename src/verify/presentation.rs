@@ -7,9 +7,9 @@ use crate::base::{Error, Result};
 use crate::dash::{ContentType, Count, Media, Mpd, Place, Reference};
 use crate::hls::media::{Segment, is_i_frames_only, keys, segments};
 use crate::hls::multivariant::{RenditionKind, renditions};
-use crate::hls::{Playlist, PlaylistKind};
+use crate::hls::{AES_128, Playlist, PlaylistKind};
 
-use super::pieces::{AES_128, Holders, PiecePlaylist, Protection, pieces};
+use super::pieces::{Holders, PiecePlaylist, Protection, pieces};
 
 /// Largest manifest that is read, in bytes.
 const MAX_MANIFEST: u64 = 64 << 20;

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use crate::base::env::Store;
 use crate::base::uri::resolve;
 use crate::base::{Result, Secret};
-use crate::hls::{KeysInForce, Named, Playlist, media, multivariant, named};
+use crate::hls::{AES_128, KeysInForce, Named, Playlist, media, multivariant, named};
 use crate::package::{LineKeys, copy};
 use crate::protect::Aes128;
 
@@ -25,7 +25,7 @@ pub(in crate::job) fn has_whole_segments(store: &dyn Store, name: &str) -> Resul
     let (_, media) = playlists(store, name)?;
     for (name, _, playlist) in media {
         let keys = media::keys(&playlist).map_err(|error| error.at(name))?;
-        if keys.iter().any(|key| key.method == "AES-128") {
+        if keys.iter().any(|key| key.method == AES_128) {
             return Ok(true);
         }
     }

@@ -11,6 +11,7 @@ use crate::protect::Aes128;
 
 use super::package::{KeyUse, Package};
 use super::rules::{Maps, WholeRules};
+use crate::hls::AES_128;
 use crate::job::env::{Env, Event};
 
 /// What the request and the report call it.
@@ -105,6 +106,6 @@ impl Keys {
         let written = || Aes128::iv_of_media_sequence_number(usage.sequence);
         let iv = iv.or_else(|| (implied != Some(usage.sequence)).then(written));
         let iv = iv.map_or_else(String::new, |iv| format!(",IV=0x{}", hex(&iv)));
-        Some(format!("#EXT-X-KEY:METHOD=AES-128,URI=\"{up}{uri}\"{iv}"))
+        Some(format!("#EXT-X-KEY:METHOD={AES_128},URI=\"{up}{uri}\"{iv}"))
     }
 }
