@@ -85,7 +85,6 @@ fn validate(path: &Path, version: Option<&str>, trust: &[std::path::PathBuf]) ->
     Err(Error::input(format!("{} findings", findings.len())).at(path.display()))
 }
 
-#[cfg(feature = "cpix-signatures")]
 fn signatures(path: &Path, trust: &[std::path::PathBuf]) -> Result<()> {
     let trusted: Vec<_> = trust.iter().map(|path| certificate(path)).collect::<Result<_>>()?;
     let signed = crate::cpix::verify_signatures(&secret_bytes(path)?, &trusted)
@@ -94,12 +93,6 @@ fn signatures(path: &Path, trust: &[std::path::PathBuf]) -> Result<()> {
         line(&format!("{} is signed by {}", signed.element, signed.signer));
     }
     Ok(())
-}
-
-#[cfg(not(feature = "cpix-signatures"))]
-fn signatures(_path: &Path, _trust: &[std::path::PathBuf]) -> Result<()> {
-    Err(Error::unsupported("this build does not verify signatures")
-        .hint("build it with the feature cpix-signatures"))
 }
 
 /// What a document says, in words; never a key.

@@ -1,6 +1,5 @@
 //! Content Protection Information Exchange Format — DASH-IF CPIX 2.1 to 2.4: the domain model.
 
-#[cfg(feature = "cpix-signatures")]
 mod c14n;
 mod document;
 mod encrypted;
@@ -9,7 +8,6 @@ mod read;
 mod read_usage;
 mod recipient;
 mod schema;
-#[cfg(feature = "cpix-signatures")]
 mod signature;
 pub mod usage;
 mod version;
@@ -24,7 +22,6 @@ pub use original::{Original, recipients};
 pub(crate) use read::not_xml;
 pub use read::{read, read_with};
 pub use recipient::{Certificate, RecipientKey};
-#[cfg(feature = "cpix-signatures")]
 pub use signature::{Signed, verify_signatures};
 pub use version::Version;
 pub use write::{Written, write, write_as, write_encrypted};

@@ -101,7 +101,6 @@ impl Certificate {
     }
 
     /// `SubjectPublicKeyInfo`, DER.
-    #[cfg(feature = "cpix-signatures")]
     pub(super) fn public_key(&self) -> &[u8] {
         &self.public_key
     }

@@ -190,7 +190,6 @@ fn what_is_written_is_valid_in_each_version() {
     }
 }
 
-#[cfg(feature = "cpix-signatures")]
 #[test]
 fn good_signatures_are_verified_and_bad_ones_fail_for_their_reason() {
     let Some(_) = shared() else { return };
@@ -266,7 +265,6 @@ fn signatures_of_what_was_edited_go_and_the_others_stay() {
     let warnings = original.decrypt(&[recipient(1)]).unwrap();
     assert!(warnings[0].starts_with("5 of 9 signatures are left out"), "{warnings:?}");
     assert_eq!(original.signatures(), 4);
-    #[cfg(feature = "cpix-signatures")]
     {
         let trusted: Vec<_> = (1..=4).map(certificate).collect();
         assert_eq!(cpix::verify_signatures(&original.to_bytes(), &trusted).unwrap().len(), 4);
@@ -367,7 +365,6 @@ fn a_vector_without_with_twice_or_with_an_empty_element_is_read_or_refused() {
                 if let Ok(document) = original.document() {
                     let _ = cpix::write_as(&document, Version::V2_3);
                 }
-                #[cfg(feature = "cpix-signatures")]
                 if name == "Complex" && number % 3 == 0 {
                     let _ = cpix::verify_signatures(&bytes, &[certificate(3), certificate(4)]);
                 }
