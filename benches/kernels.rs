@@ -14,7 +14,7 @@ use drm_pack::isobmff::file::moov;
 use drm_pack::isobmff::samples::samples;
 use drm_pack::isobmff::track::trexes;
 use drm_pack::package::{ProtectedRendition, ProtectedTrack, media_tracks};
-use drm_pack::protect::{Cipher, Iv, Pattern, SampleIvs, Scheme, TrackProtection};
+use drm_pack::protect::{Cipher, Iv, Pattern, Scheme, TrackProtection};
 
 const NAL_UNITS: usize = 64;
 const NAL_UNIT_BYTES: usize = 20_000;
@@ -56,11 +56,8 @@ fn clip(track: &str) -> Clip {
 
 fn protection(scheme: &str) -> TrackProtection {
     let scheme = Scheme::find(scheme).unwrap();
-    let iv = match scheme.name {
-        "cbcs" => Iv::Constant([3; 16]),
-        _ => Iv::PerSample(SampleIvs::new(&[3; 16], 0).unwrap()),
-    };
-    TrackProtection::new(scheme, Kid::new([4; 16]), &Secret::new([5; 16]), scheme.video, iv)
+    let (kid, key) = (Kid::new([4; 16]), Secret::new([5; 16]));
+    TrackProtection::new(scheme, kid, &key, scheme.video, Iv::of(scheme, kid, &key, None))
 }
 
 fn tracks(clip: &Clip, scheme: &str) -> Vec<ProtectedTrack> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::base::Result;
-use crate::io::{FileStore, HttpFiles, OutputDirectory, SystemRandom};
+use crate::io::{FileStore, HttpFiles, OutputDirectory};
 use crate::job::{DecryptJob, Env, decrypt};
 use crate::keys::DevKeys;
 
@@ -42,7 +42,6 @@ pub(super) fn run(args: &DecryptArgs) -> Result<()> {
             output: &output.store() as &FileStore,
             keys: &DevKeys::new(""),
             http: http.as_ref(),
-            random: &SystemRandom,
             journal: None,
             observe: &|event| progress.observe(event),
         },

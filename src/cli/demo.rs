@@ -9,7 +9,7 @@ use crate::base::env::{Http, Source, Store};
 use crate::base::id::hex;
 use crate::base::{Error, Kid, Result, Secret};
 use crate::cpix::Document;
-use crate::io::{FileStore, HttpClient, OutputDirectory, Overwrite, SystemRandom};
+use crate::io::{FileStore, HttpClient, OutputDirectory, Overwrite};
 use crate::isobmff::file::moov;
 use crate::isobmff::samples::samples;
 use crate::isobmff::track::{tracks, trexes};
@@ -185,15 +185,7 @@ fn pack(clip: &Path, out: &Path, wanted: &Wanted, keys: &dyn KeyServer, http: &d
     let output = OutputDirectory::begin(out, Overwrite::Replace)?;
     let report = run_job(
         &job,
-        &Env {
-            locate: &locate_file,
-            output: &output.store(),
-            keys,
-            http,
-            random: &SystemRandom,
-            journal: None,
-            observe: &|_| {},
-        },
+        &Env { locate: &locate_file, output: &output.store(), keys, http, journal: None, observe: &|_| {} },
     )?;
     output.publish()?;
     Ok(report)
@@ -214,7 +206,6 @@ fn decrypt_again(input: &Path, out: &Path, document: &Document) -> Result<()> {
             output: &output.store(),
             keys: &DevKeys::new(SEED),
             http: &HttpClient::new()?,
-            random: &SystemRandom,
             journal: None,
             observe: &|_| {},
         },

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::base::env::Store;
 use crate::base::{Error, Result, is_http, shown_input};
-use crate::io::{FileStore, HttpFiles, OutputDirectory, Overwrite, SystemRandom};
+use crate::io::{FileStore, HttpFiles, OutputDirectory, Overwrite};
 use crate::job::{Env, Format, Job, Journal, Layout, run as run_job};
 use crate::package::Preset;
 
@@ -39,7 +39,7 @@ pub(super) fn run(args: &PackArgs) -> Result<()> {
     let begin = if args.resume { OutputDirectory::resume } else { OutputDirectory::begin };
     let output = begin(&args.out, overwrite)?;
     let notes = output.journal();
-    let journal = notes.as_ref().map(|notes| Journal::open(notes, &SystemRandom)).transpose()?;
+    let journal = notes.as_ref().map(|notes| Journal::open(notes)).transpose()?;
     let progress = Progress::new();
     let http = Arc::new(http_client(&args.keys.http)?);
     let files = HttpFiles::new(Arc::clone(&http));
@@ -51,7 +51,6 @@ pub(super) fn run(args: &PackArgs) -> Result<()> {
             output: &output.store(),
             keys: &keys,
             http: http.as_ref(),
-            random: &SystemRandom,
             journal: journal.as_ref(),
             observe: &|event| progress.observe(event),
         },

@@ -1,7 +1,7 @@
 //! The environment of a job: everything it may ask of the outside world.
 
 use crate::base::Result;
-use crate::base::env::{Http, Random, Store};
+use crate::base::env::{Http, Store};
 use crate::keys::KeyServer;
 
 use super::identity::Summary;
@@ -21,8 +21,6 @@ pub struct Env<'a> {
     pub keys: &'a dyn KeyServer,
     /// How key servers are reached.
     pub http: &'a dyn Http,
-    /// Random IVs.
-    pub random: &'a dyn Random,
     /// The notes of a job that can go on when it was interrupted; `decrypt` takes none.
     pub journal: Option<&'a Journal<'a>>,
     /// Who is told what happens; called from several threads.
@@ -30,14 +28,6 @@ pub struct Env<'a> {
 }
 
 impl Env<'_> {
-    /// Where random IVs come from: files that are finished have those of their job.
-    pub(super) fn ivs(&self) -> &dyn Random {
-        match self.journal {
-            Some(journal) => journal,
-            None => self.random,
-        }
-    }
-
     /// Checks that a job that is to go on is the one that was interrupted; `inputs` says what it reads.
     pub(super) fn check_job(&self, job: &Job, inputs: impl FnOnce(&mut Summary)) -> Result<()> {
         let Some(journal) = self.journal else { return Ok(()) };

@@ -105,7 +105,8 @@ pub(super) fn protect(
                 job.rendition.and_then(|index| prepared.get(index)).filter(|p| !p.substreams.is_empty());
             let files =
                 job.rendition.and_then(|index| package.renditions.get(index)).map_or(0, |r| r.files.len());
-            write_file(job, prepared, files, store, env).map_err(|error| error.at(job.name))
+            let done = write_file(job, prepared, files, store, env).map_err(|error| error.at(job.name))?;
+            plan.check_ivs().map(|()| done)
         })
         .collect::<Result<_>>()?;
     let mut tracks = Vec::new();
@@ -131,14 +132,12 @@ pub(super) fn protect(
 }
 
 fn prepare(package: &Package, plan: &Plan, store: &dyn Store) -> Result<Vec<Prepared>> {
-    let mut next_track = 0;
     package
         .renditions
         .iter()
         .map(|rendition| {
             let (moov, slots) = (&rendition.moov, &rendition.substreams);
-            let mut protected = ProtectedRendition::of(moov, &rendition.tracks, plan, slots, next_track)?;
-            next_track += protected.tracks.len();
+            let mut protected = ProtectedRendition::of(moov, &rendition.tracks, plan, slots)?;
             let (before, first_segment) = rendition.before;
             protected.first_segment = first_segment;
             let clear_lead = plan.schedule.clear_lead.saturating_sub(before);

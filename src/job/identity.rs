@@ -84,7 +84,7 @@ impl Summary {
     pub(super) fn key(&mut self, kid: Kid, value: &Secret<16>, iv: Option<&[u8; 16]>) -> Result<()> {
         let mac = Hmac::<Sha256>::new_from_slice(value.expose());
         let mut mac = mac.map_err(|_| Error::keys("the key is not fit for HMAC"))?;
-        mac.update(b"drm-pack journal");
+        mac.update(b"drm-pack journal 2");
         mac.update(kid.bytes());
         mac.update(iv.map_or(&[], |iv| iv.as_slice()));
         self.add(&mac.finalize().into_bytes());

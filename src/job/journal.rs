@@ -4,14 +4,13 @@
 //! the other, or either in part. So a file counts as finished only when it is read again and is what its note says.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use hmac::{Hmac, KeyInit, Mac};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::base::env::{Random, Sink, Source, Store};
+use crate::base::env::{Sink, Source, Store};
 use crate::base::id::hex;
 use crate::base::{Error, Result};
 
@@ -31,10 +30,6 @@ pub struct Journal<'a> {
     store: &'a dyn Store,
     /// What the interrupted job was.
     before: Option<Identity>,
-    /// What random IVs follow from: files that are finished have those of the interrupted job.
-    seed: [u8; 32],
-    /// How many blocks of random bytes were drawn.
-    drawn: AtomicU64,
     /// What this job is, without its keys.
     job: OnceLock<Identity>,
     /// What its notes are known by; none until it has keys.
@@ -45,7 +40,6 @@ pub struct Journal<'a> {
 /// The note of a job.
 #[derive(Serialize, Deserialize)]
 struct JobNote {
-    seed: [u8; 32],
     identity: Identity,
 }
 
@@ -65,24 +59,21 @@ impl<'a> Journal<'a> {
     /// Reads the notes of a job that was interrupted; where there are none, this one begins.
     ///
     /// # Errors
-    /// When the notes cannot be read: what is there beside them may be of any job. When the system gives no random
-    /// bytes.
-    pub fn open(store: &'a dyn Store, random: &dyn Random) -> Result<Self> {
-        let (seed, before) = if store.exists(JOB) {
-            let JobNote { seed, identity } =
+    /// When the notes cannot be read: what is there beside them may be of any job.
+    pub fn open(store: &'a dyn Store) -> Result<Self> {
+        let before = if store.exists(JOB) {
+            let JobNote { identity } =
                 serde_json::from_slice(&read_manifest(store, JOB)?).map_err(|error| {
                     Error::input(format!("the note of the interrupted job is damaged: {error}"))
                         .at(JOB)
                         .hint("leave out --resume to begin again")
                 })?;
-            (seed, Some(identity))
+            Some(identity)
         } else {
-            let mut seed = [0; 32];
-            random.fill(&mut seed)?;
-            (seed, None)
+            None
         };
         let (job, name) = (OnceLock::new(), OnceLock::new());
-        Ok(Self { store, before, seed, drawn: AtomicU64::new(0), job, name, finished: AtomicUsize::new(0) })
+        Ok(Self { store, before, job, name, finished: AtomicUsize::new(0) })
     }
 
     /// Checks that the interrupted job had these options and inputs, before keys are asked for.
@@ -98,7 +89,7 @@ impl<'a> Journal<'a> {
         let identity = identity.clone().with_keys(keys);
         match &self.before {
             Some(before) => before.check_keys(&identity)?,
-            None => self.write(JOB, &JobNote { seed: self.seed, identity: identity.clone() })?,
+            None => self.write(JOB, &JobNote { identity: identity.clone() })?,
         }
         self.name.set(identity.digest()?).map_err(|_| Error::usage("one journal for two jobs"))
     }
@@ -144,20 +135,6 @@ impl<'a> Journal<'a> {
         let note = FileNote { job, source: (source.len(), source.version()), output, made };
         self.write(&note_name(&note.output.path), &note)?;
         Ok((note.output, note.made))
-    }
-}
-
-/// Random bytes for IVs, which are public: HMAC-SHA-256(seed, number of the block), FIPS 198-1.
-impl Random for Journal<'_> {
-    fn fill(&self, buffer: &mut [u8]) -> Result<()> {
-        for place in buffer.chunks_mut(32) {
-            let mut mac = Hmac::<Sha256>::new_from_slice(&self.seed)
-                .map_err(|_| Error::storage("the seed is not fit for HMAC"))?;
-            mac.update(&self.drawn.fetch_add(1, Ordering::Relaxed).to_be_bytes());
-            let block = mac.finalize().into_bytes();
-            place.iter_mut().zip(block).for_each(|(place, byte)| *place = byte);
-        }
-        Ok(())
     }
 }
 

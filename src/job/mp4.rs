@@ -83,10 +83,11 @@ pub(super) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     (env.observe)(Event::Step("encrypting"));
     (env.observe)(Event::Total(files.iter().map(|file| file.source.len()).sum()));
     let mut written = Vec::new();
-    for (number, track) in tracks.into_iter().enumerate() {
+    for track in tracks {
         let place = format!("{}, track {}", track.file.name, track.media.track.track_id);
-        let files = write_track(&track, number, rules, &plan, &boundaries, env);
+        let files = write_track(&track, rules, &plan, &boundaries, env);
         let WrittenFiles { files, segments, outputs } = files.map_err(|error| error.at(place))?;
+        plan.check_ivs()?;
         report.outputs.extend(outputs);
         if let Some((index, substream)) =
             track.substream.and_then(|index| Some((index, substreams.get(index)?)))
@@ -259,7 +260,6 @@ fn periods(tracks: &[OutputTrack<'_>], boundaries: &Boundaries, rules: &Rules) -
 
 fn write_track(
     track: &OutputTrack<'_>,
-    number: usize,
     rules: &Rules,
     plan: &Plan,
     boundaries: &Boundaries,
@@ -268,7 +268,7 @@ fn write_track(
     let file = track.file;
     let (protected, pssh) = match track.substream {
         Some(substream) => {
-            let mut protected = ProtectedTrack::planned(track.media, plan, substream, number)?;
+            let mut protected = ProtectedTrack::planned(track.media, plan, substream)?;
             protected.start = track.samples()?.next().transpose()?.map_or(0, |sample| sample.decode_time);
             (Some(protected), plan.pssh(&[substream])?)
         }

@@ -92,7 +92,7 @@ pub(super) fn plan(
     let intent = rules.intent(job, assignment, periods);
     let request = intent.request();
     let answer = env.keys.exchange(env.http, request.clone())?;
-    let plan = Plan::resolve(&intent, substreams, check(&request, answer)?, env.ivs())?;
+    let plan = Plan::resolve(&intent, substreams, check(&request, answer)?)?;
     env.check_keys(|summary| summarize(&plan, substreams.len(), summary))?;
     Ok(plan)
 }
@@ -102,7 +102,7 @@ fn summarize(plan: &Plan, substreams: usize, summary: &mut Summary) -> Result<()
     for period in 0..plan.periods() {
         for substream in 0..substreams {
             let key = plan.key_in(period, substream)?;
-            summary.key(key.kid, key.value(), Some(key.vector()))?;
+            summary.key(key.kid, key.value(), key.vector())?;
             key.systems.iter().for_each(|(_, data)| summary.add(data.pssh.as_deref().unwrap_or_default()));
         }
     }

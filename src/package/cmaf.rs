@@ -184,9 +184,7 @@ impl<'a> Cmaf<'a> {
                 self.groups.boxes(count).for_each(|sbgp| traf.push(sbgp));
             }
             if let Some((protected, phase)) = self.protected.zip(phase) {
-                let first = u32::try_from(chunk.start).unwrap_or(u32::MAX);
-                let place = (segment.number, first, phase);
-                protect_chunk(protected, place, samples, &mut encryptor, buffer, &mut moof)?;
+                protect_chunk(protected, phase, samples, &mut encryptor, buffer, &mut moof)?;
             }
             let mut header = with_data_offset(moof)?;
             let length =
@@ -211,31 +209,30 @@ impl<'a> Cmaf<'a> {
 }
 
 /// Enciphers the samples of one fragment, which lie in `data` one behind the other, and says so in `moof`.
-/// `place` is the number of the segment, that of the first sample in it, and what protects it.
 fn protect_chunk<'a>(
     protected: &'a ProtectedTrack,
-    place: (u32, u32, Phase),
+    phase: Phase,
     samples: &[Sample],
     encryptor: &mut Option<(u32, FragmentEncryptor<'a>)>,
     data: &mut [u8],
     moof: &mut BoxNode,
 ) -> Result<()> {
-    let (segment, first_sample, phase) = place;
     let description = samples.first().map_or(1, |sample| sample.sample_description_index);
     if let Some(traf) = moof.find_mut(&[b"traf"]) {
         protected.describe(traf, phase, description, samples.len())?;
     }
-    let Some((protection, pssh)) = protected.protection_in(phase)? else { return Ok(()) };
+    let Some((_, pssh)) = protected.protection_in(phase)? else { return Ok(()) };
     place_pssh(moof, pssh)?;
     let encryptor = match encryptor {
         Some((known, encryptor)) if *known == description => encryptor,
-        slot => {
-            let parser = protected.parser(description)?;
-            &mut slot.insert((description, FragmentEncryptor::new(protection, parser))).1
-        }
+        slot => match protected.encryptor(phase, description)? {
+            Some(encryptor) => &mut slot.insert((description, encryptor)).1,
+            None => return Ok(()),
+        },
     };
     let mut senc = encryptor.senc();
-    encryptor.encrypt(data, ranges(samples), segment, first_sample, &mut senc)?;
+    let decode_time = samples.first().map_or(0, |sample| sample.decode_time);
+    encryptor.encrypt(data, ranges(samples), decode_time, &mut senc)?;
     place_auxiliary(moof, &[Some(auxiliary(senc))]);
     Ok(())
 }

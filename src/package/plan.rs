@@ -14,14 +14,12 @@
 
 use std::collections::HashMap;
 
-use crate::base::env::Random;
 use crate::base::{Error, FourCc, Kid, Result, Secret};
 use crate::codec::TrackKind;
 use crate::cpix::{ContentKey, ContentKeyPeriod, Document, DrmSystem};
 use crate::drm::{ManifestKind, Signal, System};
 use crate::keys::{Wanted, request};
-use crate::protect::scheme::IvRule;
-use crate::protect::{Iv, Pattern, SampleAes, SampleIvs, Scheme, TrackProtection};
+use crate::protect::{Iv, Pattern, SampleAes, Scheme, TrackProtection, constant_iv};
 
 use super::assignment::{Assignment, Substream};
 use super::schedule::Schedule;
@@ -136,7 +134,9 @@ pub struct PlannedKey {
     /// Its id.
     pub kid: Kid,
     value: Secret<16>,
-    vector: [u8; 16],
+    /// What its source or the operator gave.
+    vector: Option<[u8; 16]>,
+    iv: Iv,
     /// Each DRM system and what it is told, in the order of the request.
     pub systems: Vec<(&'static dyn System, DrmSystem)>,
 }
@@ -147,24 +147,20 @@ impl PlannedKey {
         &self.value
     }
 
-    /// Its IV.
-    pub(crate) fn vector(&self) -> &[u8; 16] {
-        &self.vector
+    /// The IV that its source or the operator gave.
+    pub(crate) fn vector(&self) -> Option<&[u8; 16]> {
+        self.vector.as_ref()
     }
 }
 
 impl Plan {
-    /// Combines the checked answer of a key source with what was asked: IVs are fixed, signaling is completed.
+    /// Combines the checked answer of a key source with what was asked: IVs are fixed, signaling is completed. The
+    /// same answer gives the same plan on every machine.
     ///
     /// # Errors
     /// When a system needs the IV from the key source and there is none, or an IV differs from the one asked for.
-    pub fn resolve(
-        intent: &Intent<'_>,
-        substreams: &[Substream],
-        mut document: Document,
-        random: &dyn Random,
-    ) -> Result<Self> {
-        let mut keys = Vec::new();
+    pub fn resolve(intent: &Intent<'_>, substreams: &[Substream], mut document: Document) -> Result<Self> {
+        let mut keys: Vec<PlannedKey> = Vec::new();
         let mut key_of = vec![intent.keys.key_of.clone(); intent.periods.max(1)];
         let purposes = intent.keys.keys.len().max(1);
         for (index, mut key) in std::mem::take(&mut document.content_keys).into_iter().enumerate() {
@@ -175,8 +171,13 @@ impl Plan {
             let slots = key_of.get_mut(index / purposes).into_iter().flatten();
             let wanted = intent.keys.key_of.iter().zip(slots).filter(|(key, _)| **key == purpose);
             wanted.for_each(|(_, slot)| *slot = number);
-            let vector = vector(intent, &key, random)?;
-            key.explicit_iv = Some(vector);
+            let value = key.value.clone().ok_or_else(|| no_key(index))?;
+            let vector = vector(intent, &key)?;
+            let iv = Iv::of(intent.scheme, key.kid, &value, vector);
+            key.explicit_iv = match &iv {
+                Iv::Constant(iv) => Some(*iv),
+                Iv::PerSample(_) => vector,
+            };
             let signal = Signal {
                 key: &key,
                 scheme: intent.scheme,
@@ -187,8 +188,9 @@ impl Plan {
             };
             let systems = signaling(intent, &signal, &document)
                 .map_err(|error| error.at(format_args!("key {}", key.kid)))?;
-            let value = key.value.clone().ok_or_else(|| no_key(index))?;
-            keys.push(PlannedKey { kid: key.kid, value, vector, systems });
+            let known = keys.iter().find(|known| known.value.expose() == value.expose());
+            let iv = known.map_or(iv.clone(), |known| iv.counted_with(&known.iv));
+            keys.push(PlannedKey { kid: key.kid, value, vector, iv, systems });
         }
         let patterns = substreams
             .iter()
@@ -224,29 +226,22 @@ impl Plan {
         Ok(())
     }
 
-    /// What protects a track of this substream. `track` is the number of the track in the job, unlike that
-    /// of every other track: IVs depend on it.
+    /// What protects a track of this substream.
     ///
     /// # Errors
-    /// When there is no substream of this number, or there are too many tracks.
-    pub fn protection(&self, substream: usize, track: usize) -> Result<TrackProtection> {
-        self.protection_in(0, substream, track)
+    /// When there is no substream of this number.
+    pub fn protection(&self, substream: usize) -> Result<TrackProtection> {
+        self.protection_in(0, substream)
     }
 
     /// What protects a track in a crypto period.
     ///
     /// # Errors
     /// As [`Plan::protection`], and when there is no such period.
-    pub fn protection_in(&self, period: usize, substream: usize, track: usize) -> Result<TrackProtection> {
+    pub fn protection_in(&self, period: usize, substream: usize) -> Result<TrackProtection> {
         let key = self.key_in(period, substream)?;
         let pattern = self.patterns.get(substream).copied().ok_or_else(|| no_key(substream))?;
-        let iv = match self.scheme.iv {
-            IvRule::Constant16 => Iv::Constant(key.vector),
-            IvRule::PerSample8 | IvRule::PerSample16 => {
-                Iv::PerSample(SampleIvs::new(&key.vector, u32::try_from(track).unwrap_or(u32::MAX))?)
-            }
-        };
-        Ok(TrackProtection::new(self.scheme, key.kid, &key.value, pattern, iv))
+        Ok(TrackProtection::new(self.scheme, key.kid, &key.value, pattern, key.iv.clone()))
     }
 
     /// What encrypts the elementary streams of a substream in a crypto period: the IV of a key is that of every
@@ -256,7 +251,8 @@ impl Plan {
     /// As [`Plan::key_in`].
     pub fn sample_aes(&self, period: usize, substream: usize) -> Result<SampleAes> {
         let key = self.key_in(period, substream)?;
-        Ok(SampleAes::new(&key.value, key.vector))
+        let iv = key.vector.unwrap_or_else(|| constant_iv(key.kid, &key.value));
+        Ok(SampleAes::new(&key.value, iv))
     }
 
     /// The key of this substream; in the first crypto period when keys change.
@@ -281,6 +277,18 @@ impl Plan {
     /// How many crypto periods there are.
     pub fn periods(&self) -> usize {
         self.key_of.len()
+    }
+
+    /// Whether so much was encrypted under one key that IVs may repeat: to be asked by a run that encrypts each
+    /// fragment once.
+    ///
+    /// # Errors
+    /// As [`SampleIvs::check`](crate::protect::SampleIvs::check).
+    pub fn check_ivs(&self) -> Result<()> {
+        self.keys.iter().try_for_each(|key| match &key.iv {
+            Iv::Constant(_) => Ok(()),
+            Iv::PerSample(ivs) => ivs.check().map_err(|error| error.at(format_args!("key {}", key.kid))),
+        })
     }
 
     /// Every key.
@@ -323,8 +331,8 @@ fn no_key(substream: usize) -> Error {
     Error::keys(format!("no key for substream {}", substream + 1))
 }
 
-/// The 16-byte IV of a key: what its source said, else what the operator fixed, else a random one.
-fn vector(intent: &Intent<'_>, key: &ContentKey, random: &dyn Random) -> Result<[u8; 16]> {
+/// The 16-byte IV that came with a key, or that the operator fixed.
+fn vector(intent: &Intent<'_>, key: &ContentKey) -> Result<Option<[u8; 16]>> {
     if let (Some(theirs), Some(ours)) = (key.explicit_iv, intent.vector)
         && theirs != ours
     {
@@ -334,10 +342,9 @@ fn vector(intent: &Intent<'_>, key: &ContentKey, random: &dyn Random) -> Result<
         ))
         .hint("leave out --vector: a license may carry the key source's IV"));
     }
-    if let Some(vector) = key.explicit_iv.or(intent.vector) {
-        return Ok(vector);
-    }
-    if let Some(system) = intent.systems.iter().find(|system| system.iv_from_key_source()) {
+    let vector = key.explicit_iv.or(intent.vector);
+    let system = intent.systems.iter().find(|system| system.iv_from_key_source());
+    if let Some(system) = system.filter(|_| vector.is_none()) {
         return Err(Error::keys(format!(
             "no IV for key {}: {} licenses carry the IV, so it must come from the key source",
             key.kid,
@@ -345,8 +352,6 @@ fn vector(intent: &Intent<'_>, key: &ContentKey, random: &dyn Random) -> Result<
         ))
         .hint("give KID:KEY:IV lines, --vector, or let the key server send explicitIV"));
     }
-    let mut vector = [0; 16];
-    random.fill(&mut vector)?;
     Ok(vector)
 }
 

@@ -20,8 +20,6 @@ pub struct Protect<'a> {
     /// Tracks that are left clear on purpose.
     clear: &'a [u32],
     numbering: Numbering,
-    /// The next sample number of each track.
-    next_sample: Vec<u32>,
     totals: Vec<Totals>,
     encryptors: Vec<Option<Encryptor<'a>>>,
     progress: Progress<'a>,
@@ -56,13 +54,13 @@ pub struct Totals {
     pub bytes: u64,
 }
 
-/// What the number of a segment is, for its IVs.
+/// What the number of a segment is, which clear leads and crypto periods count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Numbering {
     /// The whole file is one segment of this number.
     File(u32),
-    /// Every fragment is a segment, counted from 0.
-    Fragments(u32),
+    /// The file holds all segments, counted from 0.
+    Segments,
 }
 
 impl<'a> Protect<'a> {
@@ -78,7 +76,7 @@ impl<'a> Protect<'a> {
 
     /// An edit of a file that holds all segments.
     pub fn single_file(tracks: &'a [ProtectedTrack], clear: &'a [u32], pssh: &'a [Vec<u8>]) -> Self {
-        Self::new(tracks, clear, pssh, Numbering::Fragments(0))
+        Self::new(tracks, clear, pssh, Numbering::Segments)
     }
 
     fn new(
@@ -92,7 +90,6 @@ impl<'a> Protect<'a> {
             clear,
             pssh,
             numbering,
-            next_sample: vec![0; tracks.len()],
             totals: vec![Totals::default(); tracks.len()],
             encryptors: tracks.iter().map(|_| None).collect(),
             progress: Progress::default(),
@@ -196,33 +193,24 @@ impl<'a> Protect<'a> {
         data: &mut [u8],
         data_position: u64,
     ) -> Result<Option<Auxiliary>> {
-        let (Some(track), Some(slot), Some(next_sample)) =
-            (self.tracks.get(index), self.encryptors.get_mut(index), self.next_sample.get_mut(index))
-        else {
+        let (Some(track), Some(slot)) = (self.tracks.get(index), self.encryptors.get_mut(index)) else {
             return Ok(None);
         };
-        let Some((protection, _)) = track.protection_in(phase)? else { return Ok(None) };
         let description = description(fragment);
         let encryptor = match slot {
             Some(known) if (known.description, known.phase) == (description, phase) => &mut known.encryptor,
-            slot => {
-                let encryptor = FragmentEncryptor::new(protection, track.parser(description)?);
-                &mut slot.insert(Encryptor { description, phase, encryptor }).encryptor
-            }
+            slot => match track.encryptor(phase, description)? {
+                Some(encryptor) => &mut slot.insert(Encryptor { description, phase, encryptor }).encryptor,
+                None => return Ok(None),
+            },
         };
         let mut senc = encryptor.senc();
         let ranges = fragment.samples.iter().map(|sample| {
             let start = usize::try_from(sample.position.saturating_sub(data_position)).unwrap_or(usize::MAX);
             start..start.saturating_add(sample.size as usize)
         });
-        let segment = match self.numbering {
-            Numbering::File(number) | Numbering::Fragments(number) => number,
-        };
-        encryptor.encrypt(data, ranges, segment, *next_sample, &mut senc)?;
-        *next_sample = u32::try_from(fragment.samples.len())
-            .ok()
-            .and_then(|count| next_sample.checked_add(count))
-            .ok_or_else(|| Error::unsupported("too many samples in one segment"))?;
+        let decode_time = fragment.samples.first().map_or(0, |sample| sample.decode_time);
+        encryptor.encrypt(data, ranges, decode_time, &mut senc)?;
         if let Some(totals) = self.totals.get_mut(index) {
             totals.samples += fragment.samples.len() as u64;
             totals.bytes += fragment.samples.iter().map(|sample| u64::from(sample.size)).sum::<u64>();
@@ -303,10 +291,6 @@ impl Edit for Protect<'_> {
                     .at("traf/tfhd"));
                 }
             });
-        }
-        if let Numbering::Fragments(number) = &mut self.numbering {
-            *number += 1;
-            self.next_sample.fill(0);
         }
         if changed == Changed::Yes {
             place_auxiliary(moof, &auxiliaries);

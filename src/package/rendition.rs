@@ -43,7 +43,6 @@ impl ProtectedRendition {
     /// use drm_pack::base::{Result, Secret};
     /// use drm_pack::codec::TrackKind;
     /// use drm_pack::drm::{self, ManifestKind};
-    /// use drm_pack::io::SystemRandom;
     /// use drm_pack::isobmff::file::moov;
     /// use drm_pack::package::{Intent, KeyRule, Plan, Preset, ProtectedRendition, Schedule, Substream};
     /// use drm_pack::protect::Scheme;
@@ -73,11 +72,11 @@ impl ProtectedRendition {
     ///     key.value = Some(Secret::new([number; 16]));
     ///     key.explicit_iv = Some([number + 100; 16]);
     /// }
-    /// let plan = Plan::resolve(&intent, &substreams, keys, &SystemRandom)?;
+    /// let plan = Plan::resolve(&intent, &substreams, keys)?;
     ///
     /// // Once for each rendition: the clear init segment.
     /// let init = std::fs::read("fixtures/clip/dash/0/init.mp4").unwrap();
-    /// let rendition = ProtectedRendition::new(&moov(&init)?, &plan, &[Some(0)], 0)?;
+    /// let rendition = ProtectedRendition::new(&moov(&init)?, &plan, &[Some(0)])?;
     /// let protected_init = rendition.init(&init)?;
     /// assert!(protected_init.windows(4).any(|bytes| bytes == b"tenc"));
     ///
@@ -92,13 +91,8 @@ impl ProtectedRendition {
     ///
     /// # Errors
     /// When a track cannot be protected, or the plan has no such substream.
-    pub fn new(
-        init: &BoxNode,
-        plan: &Plan,
-        substreams: &[Option<usize>],
-        first_track: usize,
-    ) -> Result<Self> {
-        Self::of(init, &media_tracks(init)?, plan, substreams, first_track)
+    pub fn new(init: &BoxNode, plan: &Plan, substreams: &[Option<usize>]) -> Result<Self> {
+        Self::of(init, &media_tracks(init)?, plan, substreams)
     }
 
     /// The same with the tracks of `init` read already.
@@ -110,16 +104,12 @@ impl ProtectedRendition {
         media: &[MediaTrack],
         plan: &Plan,
         substreams: &[Option<usize>],
-        first_track: usize,
     ) -> Result<Self> {
         let mut tracks = Vec::new();
         let mut clear = Vec::new();
         for (index, media) in media.iter().enumerate() {
             match substreams.get(index).copied().flatten() {
-                Some(substream) => {
-                    let number = first_track.saturating_add(tracks.len());
-                    tracks.push(ProtectedTrack::planned(media, plan, substream, number)?);
-                }
+                Some(substream) => tracks.push(ProtectedTrack::planned(media, plan, substream)?),
                 None => clear.push(media.track.track_id),
             }
         }

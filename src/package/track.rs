@@ -7,7 +7,7 @@ use crate::codec::{self, CipherModes, Codec, Config, Protection, Ranges, TrackKi
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::SampleEntry;
 use crate::isobmff::track::{Track, tracks};
-use crate::protect::{Mode, TrackProtection, protect_moov};
+use crate::protect::{FragmentEncryptor, IvTrack, Mode, TrackProtection, protect_moov};
 
 use super::key_change::{keep_clear_entries, place_group, set_description};
 use super::plan::Plan;
@@ -165,17 +165,16 @@ impl ProtectedTrack {
         })
     }
 
-    /// Protects a track of the input as planned for its substream. `number` is that of the track in the job,
-    /// unlike that of every other track: IVs depend on it.
+    /// Protects a track of the input as planned for its substream.
     ///
     /// # Errors
     /// As [`ProtectedTrack::new`], and when the plan has no such substream.
-    pub fn planned(media: &MediaTrack, plan: &Plan, substream: usize, number: usize) -> Result<Self> {
-        let mut track = Self::new(media, Arc::new(plan.protection(substream, number)?))?;
+    pub fn planned(media: &MediaTrack, plan: &Plan, substream: usize) -> Result<Self> {
+        let mut track = Self::new(media, Arc::new(plan.protection(substream)?))?;
         track.schedule = plan.schedule;
         for period in 1..plan.periods() {
             track.later.push(CryptoPeriod {
-                protection: Arc::new(plan.protection_in(period, substream, number)?),
+                protection: Arc::new(plan.protection_in(period, substream)?),
                 pssh: plan.pssh_in(period, &[substream])?,
             });
         }
@@ -246,19 +245,44 @@ impl ProtectedTrack {
         }
     }
 
-    /// A parser for samples of this `sample_description_index`, from 1; `None` when whole samples are protected.
+    /// What enciphers fragments of this phase whose samples have this `sample_description_index`, from 1; `None` when
+    /// they stay clear.
     ///
     /// # Errors
-    /// When there is no such sample entry or its codec configuration is wrong.
-    pub fn parser(&self, sample_description_index: u32) -> Result<Option<Box<dyn Ranges>>> {
+    /// As [`ProtectedTrack::protection_in`] and [`ProtectedTrack::parser`].
+    pub fn encryptor(
+        &self,
+        phase: Phase,
+        sample_description_index: u32,
+    ) -> Result<Option<FragmentEncryptor<'_>>> {
+        let Some((protection, _)) = self.protection_in(phase)? else { return Ok(None) };
+        let entry = self.sample_entry(sample_description_index)?;
+        let track = IvTrack {
+            kind: self.codec.kind,
+            timescale: self.timescale,
+            sample_entry: entry.write().to_bytes(),
+        };
+        let parser = self.parser(sample_description_index)?;
+        Ok(Some(FragmentEncryptor::new(protection, &track, parser)))
+    }
+
+    fn sample_entry(&self, sample_description_index: u32) -> Result<&SampleEntry> {
         let index = (sample_description_index as usize).checked_sub(1);
-        let entry = index.and_then(|index| self.sample_entries.get(index)).ok_or_else(|| {
+        index.and_then(|index| self.sample_entries.get(index)).ok_or_else(|| {
             Error::input(format!(
                 "sample_description_index {sample_description_index}, there are {} sample entries",
                 self.sample_entries.len()
             ))
             .clause("ISO/IEC 14496-12 §8.5.2")
-        })?;
+        })
+    }
+
+    /// A parser for samples of this `sample_description_index`, from 1; `None` when whole samples are protected.
+    ///
+    /// # Errors
+    /// When there is no such sample entry or its codec configuration is wrong.
+    pub fn parser(&self, sample_description_index: u32) -> Result<Option<Box<dyn Ranges>>> {
+        let entry = self.sample_entry(sample_description_index)?;
         let is_known = codec::find(entry.format).is_some();
         let is_of_codec = self.codec.sample_entries.contains(&entry.format)
             || (self.codec.sample_entries.is_empty() && !is_known);

@@ -7,7 +7,7 @@ use crate::codec::Ranges;
 use crate::isobmff::boxes::{SencEntry, SencSubsample, SencWriter, Tenc};
 
 use super::cipher::Cipher;
-use super::iv::Iv;
+use super::iv::{Fields, Iv, IvTrack, SampleIvs};
 use super::scheme::{IvRule, Mode, Pattern, Scheme};
 use super::subsample::{protected_ranges, subsamples};
 
@@ -50,20 +50,37 @@ impl TrackProtection {
     }
 }
 
-/// Enciphers the samples of one track, segment by segment; its buffers are reused.
+/// Enciphers the fragments of one track; its buffers are reused.
 pub struct FragmentEncryptor<'a> {
     protection: &'a TrackProtection,
     /// The codec's parser; `None` when whole samples are protected.
     parser: Option<Box<dyn Ranges>>,
+    ivs: Ivs<'a>,
     ranges: Vec<Range<usize>>,
+    /// Where each sample of the fragment is, and how many subsamples it has.
+    samples: Vec<(Range<usize>, usize)>,
+    /// Those of all samples.
     subsamples: Vec<SencSubsample>,
     chains: Vec<Range<usize>>,
 }
 
+/// Where the samples get their IVs.
+enum Ivs<'a> {
+    Constant(&'a [u8; 16]),
+    /// From these, and the fields of their fragment.
+    PerSample(&'a SampleIvs, Fields),
+}
+
 impl<'a> FragmentEncryptor<'a> {
-    /// An encryptor for one track from one random access point on.
-    pub fn new(protection: &'a TrackProtection, parser: Option<Box<dyn Ranges>>) -> Self {
-        Self { protection, parser, ranges: Vec::new(), subsamples: Vec::new(), chains: Vec::new() }
+    /// An encryptor for one sample entry of a track, from one random access point on.
+    pub fn new(protection: &'a TrackProtection, track: &IvTrack, parser: Option<Box<dyn Ranges>>) -> Self {
+        let TrackProtection { scheme, pattern, iv, .. } = protection;
+        let ivs = match iv {
+            Iv::Constant(iv) => Ivs::Constant(iv),
+            Iv::PerSample(ivs) => Ivs::PerSample(ivs, Fields::of_track(scheme, *pattern, ivs, track)),
+        };
+        let (ranges, samples, subsamples, chains) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { protection, parser, ivs, ranges, samples, subsamples, chains }
     }
 
     /// A table for the fragment's samples.
@@ -71,81 +88,114 @@ impl<'a> FragmentEncryptor<'a> {
         SencWriter::new(self.parser.is_some())
     }
 
-    /// Enciphers the samples at these ranges of `data`, in place, and appends an entry for each to `senc`.
-    ///
-    /// `segment` is the number of the segment in the track, `first_sample` the number in the segment of
-    /// the first of these samples: the IVs depend on them and on nothing else.
+    /// Enciphers the samples of one fragment, which are at these ranges of `data`, in place, and appends an entry for
+    /// each to `senc`. IVs that are not constant follow from the samples and the decode time of the first.
     ///
     /// # Errors
-    /// When a sample lies outside `data`, cannot be parsed, or has too many subsamples.
+    /// When a sample lies outside `data`, cannot be parsed, or has too many subsamples; when there are too many
+    /// samples.
     pub fn encrypt(
         &mut self,
         data: &mut [u8],
         samples: impl Iterator<Item = Range<usize>>,
-        segment: u32,
-        first_sample: u32,
+        decode_time: u64,
         senc: &mut SencWriter,
     ) -> Result<()> {
-        self.chains.clear();
-        for (number, sample) in (first_sample..).zip(samples) {
-            self.sample(data, sample, segment, number, senc)
-                .map_err(|error| error.at(format_args!("sample {}", u64::from(number) + 1)))?;
+        self.samples.clear();
+        self.subsamples.clear();
+        for (index, sample) in samples.enumerate() {
+            self.parse(data, sample).map_err(|error| error.at(sample_number(index)))?;
         }
-        if let (Mode::Cbc, Iv::Constant(iv)) = (self.protection.scheme.mode, &self.protection.iv) {
-            self.protection.cipher.cbc_encrypt(iv, self.protection.pattern, data, &self.chains);
+        if self.samples.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        self.encrypt_parsed(data, decode_time, senc)
     }
 
-    fn sample(
-        &mut self,
-        data: &mut [u8],
-        range: Range<usize>,
-        segment: u32,
-        number: u32,
-        senc: &mut SencWriter,
-    ) -> Result<()> {
-        let length = data.len();
+    /// Finds the subsamples of a sample.
+    fn parse(&mut self, data: &[u8], range: Range<usize>) -> Result<()> {
         let Some(sample) = data.get(range.clone()) else {
             return Err(Error::input(format!(
-                "lies at {}..{} of the media data, which has {length} bytes",
-                range.start, range.end
+                "lies at {}..{} of the media data, which has {} bytes",
+                range.start,
+                range.end,
+                data.len()
             ))
             .clause("ISO/IEC 14496-12 §8.8.8"));
         };
-        self.subsamples.clear();
+        let known = self.subsamples.len();
         if let Some(parser) = &mut self.parser {
             self.ranges.clear();
             parser.ranges(sample, &mut self.ranges)?;
             subsamples(self.protection.scheme, sample.len(), &self.ranges, &mut self.subsamples);
         }
-        let whole = self.parser.is_none().then(|| range.clone());
-        let scheme = self.protection.scheme;
-        let ranges = protected_ranges(range.start, &self.subsamples).chain(whole);
-        let ranges = ranges.map(|range| scheme.enciphered(range));
-        match &self.protection.iv {
-            Iv::Constant(_) => {
-                self.chains.extend(ranges);
-                senc.push(&[], &self.subsamples)
-            }
-            Iv::PerSample(ivs) => {
-                let TrackProtection { pattern, cipher, .. } = self.protection;
-                let (short, long);
-                let iv: &[u8] = if scheme.iv == IvRule::PerSample16 {
-                    long = ivs.iv_16(segment, number)?;
-                    &long
-                } else {
-                    short = ivs.iv(segment, number)?;
-                    &short
-                };
-                match scheme.mode {
-                    Mode::Ctr => cipher.ctr_pattern(&zero_extended(iv), *pattern, data, ranges),
-                    Mode::Cbc => cipher.cbc_encrypt_chain(&zero_extended(iv), *pattern, data, ranges),
+        self.samples.push((range, self.subsamples.len() - known));
+        Ok(())
+    }
+
+    fn encrypt_parsed(&mut self, data: &mut [u8], decode_time: u64, senc: &mut SencWriter) -> Result<()> {
+        let Self { protection, ivs, samples, subsamples, chains, .. } = self;
+        let TrackProtection { scheme, pattern, cipher, .. } = *protection;
+        let table = || table(samples, subsamples).enumerate();
+        let push = |senc: &mut SencWriter, index: usize, iv: &[u8], subsamples: &[SencSubsample]| {
+            senc.push(iv, subsamples).map_err(|error| error.at(sample_number(index)))
+        };
+        match ivs {
+            Ivs::Constant(iv) => {
+                chains.clear();
+                for (index, (range, subsamples)) in table() {
+                    chains.extend(enciphered(scheme, range, subsamples));
+                    push(senc, index, &[], subsamples)?;
                 }
-                senc.push(iv, &self.subsamples)
+                cipher.cbc_encrypt(iv, *pattern, data, chains);
+            }
+            Ivs::PerSample(ivs, fields) => {
+                fields.begin(decode_time, samples.len());
+                table().for_each(|(_, (range, subsamples))| fields.sample(range.len(), subsamples));
+                let clear = samples.iter().map(|(range, _)| data.get(range.clone()).unwrap_or_default());
+                let ivs = ivs.fragment(fields, clear)?;
+                for (index, (range, subsamples)) in table() {
+                    let (short, long) = (ivs.iv_8(index), ivs.iv_16(index));
+                    let iv: &[u8] = if scheme.iv == IvRule::PerSample16 { &long } else { &short };
+                    let (block, ranges) = (zero_extended(iv), enciphered(scheme, range, subsamples));
+                    match scheme.mode {
+                        Mode::Ctr => cipher.ctr_pattern(&block, *pattern, data, ranges),
+                        Mode::Cbc => cipher.cbc_encrypt_chain(&block, *pattern, data, ranges),
+                    }
+                    push(senc, index, iv, subsamples)?;
+                }
             }
         }
+        Ok(())
     }
+}
+
+fn sample_number(index: usize) -> String {
+    format!("sample {}", index + 1)
+}
+
+/// Each sample with its subsamples.
+fn table<'a>(
+    samples: &'a [(Range<usize>, usize)],
+    subsamples: &'a [SencSubsample],
+) -> impl Iterator<Item = (Range<usize>, &'a [SencSubsample])> {
+    let mut rest = subsamples;
+    samples.iter().map(move |(range, count)| {
+        let (own, left) = rest.split_at_checked(*count).unwrap_or_default();
+        rest = left;
+        (range.clone(), own)
+    })
+}
+
+/// What is enciphered of a sample before the pattern is looked at: its protected ranges, or all of it.
+fn enciphered(
+    scheme: &Scheme,
+    sample: Range<usize>,
+    subsamples: &[SencSubsample],
+) -> impl Iterator<Item = Range<usize>> {
+    let ranges = protected_ranges(sample.start, subsamples);
+    let whole = subsamples.is_empty().then_some(sample);
+    ranges.chain(whole).map(|range| scheme.enciphered(range))
 }
 
 /// Deciphers the samples of one track, by what its boxes say.

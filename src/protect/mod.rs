@@ -12,7 +12,7 @@ mod subsample;
 pub use aes128::Aes128;
 pub use cipher::Cipher;
 pub use fragment::{FragmentDecryptor, FragmentEncryptor, TrackProtection};
-pub use iv::{Iv, MAX_SAMPLES, MAX_SEGMENTS, MAX_TRACKS, SampleIvs};
+pub use iv::{Iv, IvTrack, MAX_FRAGMENT_SAMPLES, SampleIvs, constant_iv};
 pub use placement::{
     Auxiliary, Protected, auxiliary, is_of_scheme, place_auxiliary, protect_moov, protected_entry,
     remove_pssh, unprotect_moov, unprotect_traf,

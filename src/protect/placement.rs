@@ -221,8 +221,9 @@ impl Protected {
 mod tests {
     use super::*;
     use crate::base::{Kid, Secret};
+    use crate::codec::TrackKind;
     use crate::isobmff::boxes::{Senc, Tfhd};
-    use crate::protect::{FragmentEncryptor, Iv, Pattern, SampleIvs};
+    use crate::protect::{FragmentEncryptor, Iv, IvTrack, Pattern, SampleIvs};
 
     fn protection(iv: Iv) -> TrackProtection {
         let scheme = match iv {
@@ -233,12 +234,16 @@ mod tests {
         TrackProtection::new(scheme, Kid::new([1; 16]), &Secret::new([2; 16]), Pattern::NONE, iv)
     }
 
+    fn sound() -> IvTrack {
+        IvTrack { kind: TrackKind::Audio, timescale: 48_000, sample_entry: Vec::new() }
+    }
+
     #[test]
     fn saio_points_at_the_first_entry_of_senc() {
-        let protection = protection(Iv::PerSample(SampleIvs::new(&[3; 16], 0).unwrap()));
-        let mut encryptor = FragmentEncryptor::new(&protection, None);
+        let protection = protection(Iv::PerSample(SampleIvs::new(&Secret::new([2; 16]), None)));
+        let mut encryptor = FragmentEncryptor::new(&protection, &sound(), None);
         let mut senc = encryptor.senc();
-        encryptor.encrypt(&mut [0; 64], [0..20, 20..64].into_iter(), 0, 0, &mut senc).unwrap();
+        encryptor.encrypt(&mut [0; 64], [0..20, 20..64].into_iter(), 0, &mut senc).unwrap();
         let tfhd = BoxNode::data(b"tfhd", Tfhd::default().write());
         let traf = BoxNode::container(b"traf", vec![tfhd]);
         let mut moof = BoxNode::container(b"moof", vec![BoxNode::data(b"mfhd", vec![0; 8]), traf]);
@@ -255,9 +260,9 @@ mod tests {
     #[test]
     fn whole_samples_under_a_constant_iv_have_an_empty_senc_alone() {
         let protection = protection(Iv::Constant([3; 16]));
-        let mut encryptor = FragmentEncryptor::new(&protection, None);
+        let mut encryptor = FragmentEncryptor::new(&protection, &sound(), None);
         let mut senc = encryptor.senc();
-        encryptor.encrypt(&mut [0; 64], [0..20, 20..64].into_iter(), 0, 0, &mut senc).unwrap();
+        encryptor.encrypt(&mut [0; 64], [0..20, 20..64].into_iter(), 0, &mut senc).unwrap();
         let mut moof = BoxNode::container(b"moof", vec![BoxNode::container(b"traf", vec![])]);
         place_auxiliary(&mut moof, &[Some(auxiliary(senc))]);
         let traf = moof.find(&[b"traf"]).unwrap();

@@ -6,12 +6,12 @@ use crate::isobmff::boxes::SencSubsample;
 
 use super::scheme::{Align, Scheme};
 
-/// Divides a sample of `length` bytes into subsamples, appended to `out`, which was empty.
+/// Divides a sample of `length` bytes into subsamples, appended to `out`.
 ///
 /// `ranges` are sorted, disjoint and inside the sample. The subsamples add up to `length`; there is at
 /// least one. Clear runs before a protected one are merged with it.
 pub fn subsamples(scheme: &Scheme, length: usize, ranges: &[Range<usize>], out: &mut Vec<SencSubsample>) {
-    let mut position = 0;
+    let (mut position, before) = (0, out.len());
     for range in ranges {
         let range = align(scheme.align, range.clone());
         if range.is_empty() {
@@ -20,7 +20,7 @@ pub fn subsamples(scheme: &Scheme, length: usize, ranges: &[Range<usize>], out: 
         push(range.start - position, range.len(), out);
         position = range.end;
     }
-    if position < length || out.is_empty() {
+    if position < length || out.len() == before {
         push(length - position, 0, out);
     }
 }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use drm_pack::base::env::{Http, Request, Response, Sink, Source, Store, Written};
 use drm_pack::base::{Error, Result};
 
-use drm_pack::io::SystemRandom;
 use drm_pack::job::{DecryptJob, Env, Job, decrypt, run};
 use drm_pack::keys::DevKeys;
 use drm_pack::verify::{VerifyJob, verify};
@@ -180,7 +179,6 @@ fn attempt(folder: &Folder, name: &str, what: &dyn Fn(&Env<'_>, Job) -> Result<(
         output: folder,
         keys: &DevKeys::new(SEED),
         http: &Nowhere,
-        random: &SystemRandom,
         journal: None,
         observe: &|_| {},
     };

@@ -10,10 +10,8 @@ use drm_pack::isobmff::boxes::{
 };
 use drm_pack::isobmff::samples::samples;
 use drm_pack::isobmff::{BoxNode, parse_file, write_file};
-use drm_pack::package::{Decrypt, ProtectedTrack, media_tracks, rewrite};
-use drm_pack::protect::{
-    FragmentEncryptor, Iv, Pattern, SampleIvs, Scheme, TrackProtection, auxiliary, protect_moov,
-};
+use drm_pack::package::{Decrypt, Phase, ProtectedTrack, media_tracks, rewrite};
+use drm_pack::protect::{Iv, Pattern, Scheme, TrackProtection, auxiliary, protect_moov};
 
 use crate::media::root;
 use crate::pack::{job, key, pack};
@@ -345,14 +343,11 @@ fn progressive(scheme: &'static str, place: Place) -> (Vec<u8>, Vec<u8>) {
     for (number, media) in media_tracks(&moov).unwrap().iter().enumerate() {
         let is_video = number == 0;
         let pattern = if is_video { scheme.video } else { Pattern::NONE };
-        let iv = match scheme.name {
-            "cbcs" => Iv::Constant([5; 16]),
-            _ => Iv::PerSample(SampleIvs::new(&[6; 16], u32::try_from(number).unwrap()).unwrap()),
-        };
         let kid = Kid::new([u8::try_from(number).unwrap() + 1; 16]);
+        let iv = Iv::of(scheme, kid, &key(kid), Some([5; 16]));
         let protection = std::sync::Arc::new(TrackProtection::new(scheme, kid, &key(kid), pattern, iv));
         let track = ProtectedTrack::new(media, protection.clone()).unwrap();
-        let mut encryptor = FragmentEncryptor::new(&protection, track.parser(1).unwrap());
+        let mut encryptor = track.encryptor(Phase::Period(0), 1).unwrap().unwrap();
         let mut senc: SencWriter = encryptor.senc();
         let ranges: Vec<_> = samples(&clear, &moov, media.track.track_id, &[])
             .unwrap()
@@ -362,7 +357,7 @@ fn progressive(scheme: &'static str, place: Place) -> (Vec<u8>, Vec<u8>) {
                 start..start + sample.size as usize
             })
             .collect();
-        encryptor.encrypt(&mut bytes, ranges.into_iter(), 0, 0, &mut senc).unwrap();
+        encryptor.encrypt(&mut bytes, ranges.into_iter(), 0, &mut senc).unwrap();
         protect_moov(&mut protected, media.track.track_id, &protection).unwrap();
         let _ = auxiliary(senc.clone());
         let (senc, sizes) = senc.finish();

@@ -12,7 +12,7 @@ use std::thread;
 
 use drm_pack::base::env::Store;
 use drm_pack::base::{Kind, Result};
-use drm_pack::io::{FileStore, HttpClient, HttpFiles, SystemRandom};
+use drm_pack::io::{FileStore, HttpClient, HttpFiles};
 use drm_pack::job::{DecryptJob, Env, Job, Report, decrypt, run};
 use drm_pack::keys::DevKeys;
 use drm_pack::package::Preset;
@@ -196,7 +196,6 @@ fn with_env<T>(out: &Path, what: impl FnOnce(&Env<'_>) -> Result<T>) -> Result<T
         output: &FileStore::new(out),
         keys: &DevKeys::new(SEED),
         http: http.as_ref(),
-        random: &SystemRandom,
         journal: None,
         observe: &|_| {},
     })

@@ -14,7 +14,7 @@ use drm_pack::base::env::{Http, Request, Response, Store};
 use drm_pack::base::{Error, Kid, Kind, Result, base64};
 use drm_pack::cpix::{self, Document};
 use drm_pack::drm::find;
-use drm_pack::io::{FileStore, HttpClient, OutputDirectory, Overwrite, SystemRandom};
+use drm_pack::io::{FileStore, HttpClient, OutputDirectory, Overwrite};
 use drm_pack::job::{DecryptJob, Env, Job, decrypt, run};
 use drm_pack::keys::{Account, DevKeys, DrmToday, Endpoint, KeyServer, Speke, SpekeVersion};
 use drm_pack::package::Preset;
@@ -139,15 +139,7 @@ fn within(
         let (store, name) = FileStore::of_file(input)?;
         Ok((Box::new(store) as Box<dyn Store>, name))
     };
-    job(&Env {
-        locate: &locate,
-        output: &output.store(),
-        keys,
-        http,
-        random: &SystemRandom,
-        journal: None,
-        observe: &|_| {},
-    })?;
+    job(&Env { locate: &locate, output: &output.store(), keys, http, journal: None, observe: &|_| {} })?;
     output.publish()
 }
 

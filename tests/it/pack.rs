@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use drm_pack::base::env::{Http, Store};
 use drm_pack::base::{Error, Kid, Result, Secret};
 use drm_pack::cpix::Document;
-use drm_pack::io::{FileStore, HttpClient, SystemRandom};
+use drm_pack::io::{FileStore, HttpClient};
 use drm_pack::job::{DecryptJob, Env, Job, Report, decrypt, run};
 use drm_pack::keys::{DevKeys, KeyServer};
 
@@ -124,5 +124,5 @@ pub(crate) fn key(kid: Kid) -> Secret<16> {
 }
 
 fn env<'a>(output: &'a FileStore, keys: &'a dyn KeyServer, http: &'a HttpClient) -> Env<'a> {
-    Env { locate: &locate, output, keys, http, random: &SystemRandom, journal: None, observe: &|_| {} }
+    Env { locate: &locate, output, keys, http, journal: None, observe: &|_| {} }
 }

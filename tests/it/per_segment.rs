@@ -5,7 +5,7 @@ use std::path::Path;
 
 use drm_pack::codec::TrackKind;
 use drm_pack::drm::{self, ManifestKind};
-use drm_pack::io::{HttpClient, SystemRandom};
+use drm_pack::io::HttpClient;
 use drm_pack::isobmff::file::moov;
 use drm_pack::isobmff::samples::samples;
 use drm_pack::isobmff::track::trexes;
@@ -107,7 +107,7 @@ impl Wish {
         };
         let http = HttpClient::new().unwrap();
         let answer = DevKeys::new(SEED).exchange(&http, intent.request()).unwrap();
-        Plan::resolve(&intent, substreams, answer, &SystemRandom).unwrap()
+        Plan::resolve(&intent, substreams, answer).unwrap()
     }
 }
 
@@ -164,7 +164,7 @@ fn check_package(case: &Case, wish: &Wish) {
     for (index, (init, moov)) in inits.iter().enumerate() {
         let (name, files) = case.renditions[index];
         let clear = clear(index);
-        let mut rendition = ProtectedRendition::new(moov, &plan, &[Some(numbers[index])], index).unwrap();
+        let mut rendition = ProtectedRendition::new(moov, &plan, &[Some(numbers[index])]).unwrap();
         rendition.beginning_with(&clear[0]).unwrap();
         let whole = fs::read(out.path().join(name)).unwrap();
         if !files.is_empty() {
@@ -202,7 +202,7 @@ fn check_mp4(wish: &Wish) {
     let plan = wish.plan("av", ManifestKind::Dash, &substreams, u32::try_from(most).unwrap());
     for (index, media) in tracks.iter().enumerate() {
         let substream = numbers[index];
-        let protected = ProtectedTrack::planned(media, &plan, substream, substream).unwrap();
+        let protected = ProtectedTrack::planned(media, &plan, substream).unwrap();
         let cmaf = Cmaf::new(&source, &moov, media, Some(&protected)).unwrap();
         let segments = cut(media);
         for number in wish.order.iter().copied().filter(|number| *number < segments.len()) {

@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use drm_pack::base::env::{Random, Sink, Source, Store};
+use drm_pack::base::env::{Sink, Source, Store};
 use drm_pack::base::{Error, Result};
 use drm_pack::io::{FileStore, HttpClient, HttpFiles, OutputDirectory, Overwrite};
 use drm_pack::job::{Env, Job, Journal, Layout, Report, run};
@@ -18,16 +18,6 @@ use crate::both::{copied, segments};
 use crate::media::root;
 use crate::pack::{SEED, WithoutIvs, job, locate};
 use crate::whole_segments::tree;
-
-/// The same seed for every journal.
-struct Fixed;
-
-impl Random for Fixed {
-    fn fill(&self, buffer: &mut [u8]) -> Result<()> {
-        buffer.fill(0x5a);
-        Ok(())
-    }
-}
 
 /// A folder that takes so many files and fails then.
 struct Failing {
@@ -62,7 +52,7 @@ type Outcome = (Result<Report>, Vec<String>);
 pub(crate) fn attempt(wish: &Job, seed: &str, out: &Path, most: usize) -> Outcome {
     let output = OutputDirectory::resume(out, Overwrite::Refuse).unwrap();
     let notes = output.journal().unwrap();
-    let journal = Journal::open(&notes, &Fixed).unwrap();
+    let journal = Journal::open(&notes).unwrap();
     let store = Failing { store: output.store(), most, created: Mutex::default() };
     let keys: Box<dyn KeyServer> = match wish.drm.contains("fairplay") {
         true => Box::new(DevKeys::new(seed)),
@@ -82,7 +72,6 @@ pub(crate) fn attempt(wish: &Job, seed: &str, out: &Path, most: usize) -> Outcom
         output: &store,
         keys: keys.as_ref(),
         http: http.as_ref(),
-        random: &Fixed,
         journal: Some(&journal),
         observe: &|_| {},
     };
@@ -257,7 +246,7 @@ fn another_job_does_not_go_on_and_deletes_nothing() {
     let whole = fs::read(&note).unwrap();
     fs::write(&note, &whole[..whole.len() / 2]).unwrap();
     let notes = FileStore::new(note.parent().unwrap());
-    let error = Journal::open(&notes, &Fixed).err().unwrap().to_string();
+    let error = Journal::open(&notes).err().unwrap().to_string();
     assert!(error.contains("the note of the interrupted job is damaged"), "{error}");
     fs::write(&note, whole).unwrap();
     let (report, _) = attempt(&wish, SEED, &place.path().join("out"), usize::MAX);

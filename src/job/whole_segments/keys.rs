@@ -7,7 +7,7 @@ use crate::cpix::Document;
 use crate::drm::template::{self, UriValues};
 use crate::keys::check;
 use crate::package::{Assignment, key_request};
-use crate::protect::Aes128;
+use crate::protect::{Aes128, constant_iv};
 
 use super::package::{KeyUse, Package};
 use super::rules::{Maps, WholeRules};
@@ -52,25 +52,20 @@ impl Keys {
         env: &Env<'_>,
     ) -> Result<Self> {
         (env.observe)(Event::Step("exchanging keys"));
-        let vector = match (rules.vector, rules.maps) {
-            // An encrypted map must have its IV written: §4.4.4.4. Some players take one key tag for both.
-            (None, Maps::Encrypted) => {
-                let mut vector = [0; 16];
-                env.ivs().fill(&mut vector)?;
-                Some(vector)
-            }
-            (vector, _) => vector,
-        };
         let request = request(rules, &assignment, periods);
         let Document { content_keys, .. } = check(&request, env.keys.exchange(env.http, request.clone())?)?;
         let mut keys = Vec::with_capacity(content_keys.len());
         for (number, key) in content_keys.into_iter().enumerate() {
             let track = assignment.keys.get(number % assignment.keys.len().max(1));
             let track = track.and_then(|key| key.id.as_deref()).unwrap_or("all");
-            let iv = key.explicit_iv.or(vector);
+            let value = key.value.ok_or_else(|| Error::keys(format!("no value for key {}", key.kid)))?;
+            let iv = key.explicit_iv.or(rules.vector).or_else(|| match rules.maps {
+                // An encrypted map must have its IV written: §4.4.4.4. Some players take one key tag for both.
+                Maps::Encrypted => Some(constant_iv(key.kid, &value)),
+                Maps::Clear => None,
+            });
             let values = UriValues { kid: key.kid, iv, content_id: &rules.content_id, track };
             let uri = template::expand(&rules.key_uri, &values)?;
-            let value = key.value.ok_or_else(|| Error::keys(format!("no value for key {}", key.kid)))?;
             keys.push(ContentKey { kid: key.kid, value, iv, uri });
         }
         env.check_keys(|summary| {
