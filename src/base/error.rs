@@ -21,6 +21,8 @@ pub enum Kind {
     Storage,
     /// A check of protected output failed.
     Verification,
+    /// What this crate made is not what it was to be: a bug, to be reported.
+    Internal,
 }
 
 impl Kind {
@@ -33,6 +35,7 @@ impl Kind {
             Self::Keys => "keys",
             Self::Storage => "storage",
             Self::Verification => "verification",
+            Self::Internal => "internal",
         }
     }
 
@@ -44,7 +47,8 @@ impl Kind {
             Self::Unsupported => 4,
             Self::Keys => 5,
             Self::Storage => 6,
-            Self::Verification => 7,
+            // What was made was checked, and failed.
+            Self::Verification | Self::Internal => 7,
         }
     }
 }
@@ -97,6 +101,11 @@ impl Error {
     /// A check of protected output failed.
     pub fn verification(message: impl Into<String>) -> Self {
         Self::new(Kind::Verification, message)
+    }
+
+    /// What was made here is not what it was to be. It is never passed on: the job fails.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(Kind::Internal, message).hint("this is a bug in drm-pack: please report it with the input")
     }
 
     /// Adds the place around what is already known: call it on the way up.

@@ -32,7 +32,7 @@ impl Iterator for NalUnits<'_> {
 }
 
 /// Where the next start_code_prefix_one_3bytes begins, from the byte `from` on.
-fn start_code(stream: &[u8], from: usize) -> Option<usize> {
+pub(super) fn start_code(stream: &[u8], from: usize) -> Option<usize> {
     let stream_from = stream.get(from..)?;
     let mut ones = memchr_iter(1, stream_from).filter_map(|one| one.checked_sub(2));
     ones.find(|start| is_start_code(stream_from, *start)).map(|start| from + start)

@@ -17,18 +17,18 @@ mod hevc;
 mod iamf;
 mod mpegh;
 mod nal;
+mod ranges;
 mod syncframe;
 mod text;
 mod unknown;
 mod vp9;
 mod vvc;
 
-use std::ops::Range;
-
 pub use text::is_hls_subtitles;
 pub use unknown::UNKNOWN_VIDEO;
 
 pub use self::elementary::{AudioFrame, Elementary, MEDIA_FORMATS, StreamFacts};
+pub use self::ranges::Ranges;
 use crate::base::{Error, FourCc, Result};
 
 /// What a track carries.
@@ -62,19 +62,6 @@ impl<'a> Config<'a> {
             .map(|(_, payload)| *payload)
             .ok_or_else(|| Error::input(format!("the sample entry has no {name:?} box")).at(self.entry))
     }
-}
-
-/// Finds the protectable ranges of the samples of one track, in decode order.
-///
-/// It remembers what later samples depend on, such as parameter sets and reference frames, and so begins at
-/// a sync sample: one is opened for each segment.
-pub trait Ranges: Send {
-    /// Appends to `out` the byte ranges of `sample` that may be protected: sorted, disjoint, not
-    /// empty, inside the sample.
-    ///
-    /// # Errors
-    /// When the sample cannot be parsed; there is no guessing.
-    fn ranges(&mut self, sample: &[u8], out: &mut Vec<Range<usize>>) -> Result<()>;
 }
 
 /// How the samples of a codec are protected.

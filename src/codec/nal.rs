@@ -2,6 +2,9 @@
 
 use std::ops::Range;
 
+use memchr::memmem;
+
+use super::byte_stream::start_code;
 use crate::base::bytes::Reader;
 use crate::base::{Error, Result};
 
@@ -20,7 +23,7 @@ pub(super) fn nal_unit_length_size(byte: u8) -> Result<usize> {
 /// Appends to `out` the end of each NAL unit of `sample`, without the leading bytes that `clear_bytes` asks for.
 ///
 /// # Errors
-/// When a NAL unit ends outside the sample, or `clear_bytes` refuses it.
+/// When a NAL unit ends outside the sample, has a start code in its clear bytes, or `clear_bytes` refuses it.
 pub(super) fn ranges(
     nal_unit_length_size: usize,
     sample: &[u8],
@@ -41,11 +44,41 @@ pub(super) fn ranges(
                 .at_byte(start as u64)
         })?;
         let clear = clear_bytes(nal_unit).map_err(|e| e.at(format_args!("NAL unit at byte {start}")))?;
+        let kept = nal_unit.get(..clear).unwrap_or_default();
+        start_code(kept, 0).map_or(Ok(()), |found| Err(hidden(start + found)))?;
         if clear < length {
             out.push(start + clear..start + length);
         }
     }
     Ok(())
+}
+
+/// Checks that no start code stands in these ranges of a sample that is not encrypted, nor at their borders.
+///
+/// They are looked through as well, not the clear bytes alone: with a pattern nine blocks of ten of what is behind a
+/// start code would be clear, of a small slice all of it. memmem runs at more than 10 GB/s, many times faster than the
+/// cipher.
+///
+/// # Errors
+/// When one does.
+pub(super) fn check_clear(sample: &[u8], ranges: &[Range<usize>]) -> Result<()> {
+    for range in ranges {
+        let start = range.start.saturating_sub(2);
+        let found = memmem::find(sample.get(start..range.end).unwrap_or_default(), &[0, 0, 1]);
+        found.map_or(Ok(()), |found| Err(hidden(start + found)))?;
+    }
+    Ok(())
+}
+
+/// Emulation prevention keeps start codes out of NAL units, and lengths stand in their place: ITU-T H.264 and H.265
+/// §7.4.2 (emulation_prevention_three_byte). Some cameras write several NAL units into one length all the same.
+/// Decoders that look for start codes find and play a slice there that lengths do not show, so that it would stay
+/// clear.
+fn hidden(position: usize) -> Error {
+    Error::input("a start code inside a NAL unit: what stands behind it would stay clear")
+        .clause("ISO/IEC 14496-15 §5.3.2, ISO/IEC 23001-7 §9.5.2")
+        .at_byte(position as u64)
+        .hint("repackage the input with one length for each NAL unit")
 }
 
 /// The parameter set of this id.

@@ -13,6 +13,7 @@ use super::env::{Env, Event};
 use super::folder::total_length;
 use super::journal::write_once;
 use super::package::Package;
+use super::parts::empty;
 use super::report::{OutputReport, TrackReport};
 
 /// What became of a package.
@@ -121,6 +122,7 @@ pub(super) fn protect(
             if let Some(report) = result.tracks.get_mut(*number) {
                 report.samples += totals.samples;
                 report.bytes += totals.bytes;
+                report.protected += totals.protected;
             }
         }
         result.outputs.push(output);
@@ -128,6 +130,7 @@ pub(super) fn protect(
         result.phases.insert(job.name.to_owned(), phases);
     }
     package.streams.protect(plan, store, env, &mut result)?;
+    result.tracks.iter().try_for_each(TrackReport::check)?;
     Ok(result)
 }
 
@@ -186,6 +189,9 @@ fn write_file(
     let source = store.open(job.name)?;
     let (output, (offsets, totals, phases)) = write_once(env, job.name, source.as_ref(), |sink| {
         let Some(Prepared { protected, cuts, .. }) = prepared else {
+            if source.is_empty() {
+                return Err(empty());
+            }
             copy(source.as_ref(), sink)?;
             return Ok((OffsetMap::default(), Vec::new(), Vec::new()));
         };

@@ -97,6 +97,8 @@ pub(super) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
             let protected = || segments.iter().filter(|segment| segment.phase != Some(Phase::Clear));
             entry.samples = protected().map(|segment| segment.samples).sum();
             entry.bytes = protected().map(|segment| segment.bytes).sum();
+            entry.protected = protected().map(|segment| segment.protected).sum();
+            entry.check()?;
             report.tracks.push(entry);
         }
         written.push(WrittenTrack { track, segments, files });

@@ -26,6 +26,11 @@ pub(super) fn check_parts<T>(files: &BTreeMap<String, Parts<T>>, store: &dyn Sto
     total_length(store, files.keys().map(String::as_str))
 }
 
+/// The error for a file or part without a byte.
+pub(super) fn empty() -> Error {
+    Error::input("a segment of 0 bytes").hint("it was cut off, or never written: make it again")
+}
+
 /// Whether a part lies inside its file, behind the part before.
 fn follows(range: Range<u64>, behind: u64, length: u64) -> Result<()> {
     if range.start < behind {
@@ -35,6 +40,9 @@ fn follows(range: Range<u64>, behind: u64, length: u64) -> Result<()> {
         ))
         .clause("RFC 8216bis §4.4.4.2, §5.2")
         .hint("a segment is encrypted by itself: leave the playlist out that names parts of it"));
+    }
+    if range.is_empty() {
+        return Err(empty().clause("RFC 8216bis §3"));
     }
     if range.end > length {
         return Err(Error::input(format!("a byte range ends at {}, the file has {length} bytes", range.end))

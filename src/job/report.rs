@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::Result;
 use crate::base::env::Written;
 use crate::base::id::hex;
+use crate::base::{Error, Result};
 use crate::package::Plan;
 
 /// The outcome of a job.
@@ -87,6 +87,9 @@ pub struct TrackReport {
     pub samples: u64,
     /// Bytes of these samples.
     pub bytes: u64,
+    /// Bytes of them that are protected, those that a pattern skips included.
+    #[serde(skip)]
+    pub protected: u64,
 }
 
 impl TrackReport {
@@ -97,6 +100,23 @@ impl TrackReport {
         let kid = kids.first().cloned().unwrap_or_default();
         let scheme = if self.scheme.is_empty() { plan.scheme.name.to_owned() } else { self.scheme };
         Ok(Self { kid, kids, scheme, ..self })
+    }
+
+    /// A track of pictures that were to be protected, of which no byte is, is not what was asked for.
+    pub(super) fn check(&self) -> Result<()> {
+        let is_clear = self.kind == "video" && self.samples > 0 && self.protected == 0;
+        if !is_clear {
+            return Ok(());
+        }
+        Err(Error::unsupported(format!(
+            "{} samples of {} without a byte that can be protected: all of it would be clear",
+            self.samples, self.codec
+        ))
+        .clause("ISO/IEC 23001-7 §9.5.2")
+        .at(format_args!("{}: {}", self.source, self.id))
+        .hint(
+            "its slices or tiles are shorter than a block of 16 bytes: leave it out, or encode it otherwise",
+        ))
     }
 }
 

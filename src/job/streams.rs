@@ -327,6 +327,7 @@ impl Streams {
             if let Some(track) = number.and_then(|number| tracks.get_mut(number)) {
                 track.samples += totals.samples;
                 track.bytes += totals.bytes;
+                track.protected += totals.protected;
             }
         }
     }

@@ -12,8 +12,9 @@ use crate::isobmff::boxes::{
 };
 use crate::isobmff::samples::Sample;
 use crate::isobmff::track::{trak, trak_mut};
-use crate::protect::{FragmentEncryptor, auxiliary, place_auxiliary};
+use crate::protect::{FragmentEncryptor, auxiliary, place_auxiliary, seal};
 
+use super::coverage::check_clear_input;
 use super::key_change::place_pssh;
 use super::sample_groups::SampleGroups;
 use super::schedule::Phase;
@@ -47,6 +48,8 @@ pub struct WrittenSegment {
     pub duration: u64,
     /// Its samples.
     pub samples: u64,
+    /// Bytes that are protected, those that a pattern skips included.
+    pub protected: u64,
     /// The type of the stream access point that it starts with; 0 when it starts with none: §I of
     /// ISO/IEC 14496-12.
     pub sap_type: u8,
@@ -58,14 +61,16 @@ impl<'a> Cmaf<'a> {
     /// The track `media` of the file `source`, whose `moov` is given; without `protected` it stays clear.
     ///
     /// # Errors
-    /// When `moov` has no such track, or a sample group of it is cut off.
+    /// When `moov` has no such track, a sample group of it is cut off, or its samples are protected already.
     pub fn new(
         source: &'a dyn Source,
         moov: &'a BoxNode,
         media: &'a MediaTrack,
         protected: Option<&'a ProtectedTrack>,
     ) -> Result<Self> {
-        let stbl = trak(moov, media.track.track_id)?.require(&[b"mdia", b"minf", b"stbl"])?;
+        let trak = trak(moov, media.track.track_id)?;
+        let stbl = trak.require(&[b"mdia", b"minf", b"stbl"])?;
+        protected.map_or(Ok(()), |_| check_clear_input(source, trak))?;
         Ok(Self { source, moov, media, protected, groups: SampleGroups::of(stbl)? })
     }
 
@@ -171,7 +176,7 @@ impl<'a> Cmaf<'a> {
         buffer: &mut Vec<u8>,
         sink: &mut dyn Sink,
     ) -> Result<WrittenSegment> {
-        let mut bytes = 0;
+        let (mut bytes, mut covered) = (0, 0);
         let mut encryptor: Option<(u32, FragmentEncryptor<'_>)> = None;
         let decode_time = segment.samples.first().map_or(0, |sample| sample.decode_time);
         let phase = self.protected.map(|protected| protected.phase(segment.number, decode_time));
@@ -184,9 +189,9 @@ impl<'a> Cmaf<'a> {
                 self.groups.boxes(count).for_each(|sbgp| traf.push(sbgp));
             }
             if let Some((protected, phase)) = self.protected.zip(phase) {
-                protect_chunk(protected, phase, samples, &mut encryptor, buffer, &mut moof)?;
+                covered += protect_chunk(protected, phase, samples, &mut encryptor, buffer, &mut moof)?;
             }
-            let mut header = with_data_offset(moof)?;
+            let mut header = with_data_offset(&mut moof)?;
             let length =
                 u32::try_from(buffer.len() + 8).map_err(|_| Error::unsupported("fragment over 4 GiB"))?;
             header.extend(length.to_be_bytes());
@@ -202,6 +207,7 @@ impl<'a> Cmaf<'a> {
             composition_time: segment.samples.iter().map(composition_time).min().unwrap_or(0),
             duration: segment.samples.iter().map(|sample| u64::from(sample.duration)).sum(),
             samples: segment.samples.len() as u64,
+            protected: covered,
             sap_type: sap_type(&segment.samples),
             bytes,
         })
@@ -209,6 +215,7 @@ impl<'a> Cmaf<'a> {
 }
 
 /// Enciphers the samples of one fragment, which lie in `data` one behind the other, and says so in `moof`.
+/// Returns how many bytes are protected.
 fn protect_chunk<'a>(
     protected: &'a ProtectedTrack,
     phase: Phase,
@@ -216,25 +223,25 @@ fn protect_chunk<'a>(
     encryptor: &mut Option<(u32, FragmentEncryptor<'a>)>,
     data: &mut [u8],
     moof: &mut BoxNode,
-) -> Result<()> {
+) -> Result<u64> {
     let description = samples.first().map_or(1, |sample| sample.sample_description_index);
     if let Some(traf) = moof.find_mut(&[b"traf"]) {
         protected.describe(traf, phase, description, samples.len())?;
     }
-    let Some((_, pssh)) = protected.protection_in(phase)? else { return Ok(()) };
+    let Some((_, pssh)) = protected.protection_in(phase)? else { return Ok(0) };
     place_pssh(moof, pssh)?;
     let encryptor = match encryptor {
         Some((known, encryptor)) if *known == description => encryptor,
         slot => match protected.encryptor(phase, description)? {
             Some(encryptor) => &mut slot.insert((description, encryptor)).1,
-            None => return Ok(()),
+            None => return Ok(0),
         },
     };
     let mut senc = encryptor.senc();
     let decode_time = samples.first().map_or(0, |sample| sample.decode_time);
     encryptor.encrypt(data, ranges(samples), decode_time, &mut senc)?;
     place_auxiliary(moof, &[Some(auxiliary(senc))]);
-    Ok(())
+    Ok(encryptor.protected_bytes())
 }
 
 fn composition_time(sample: &Sample) -> i64 {
@@ -342,8 +349,7 @@ fn moof(sequence_number: u32, samples: &[Sample]) -> BoxNode {
         |field: fn(&Sample) -> u32| first.map(field).filter(|value| rest.iter().all(|s| field(s) == *value));
     let duration = same(|sample| sample.duration);
     let flags = same(|sample| sample.flags);
-    let second = rest.first().map(|sample| sample.flags);
-    let flags_of_rest = second.filter(|value| rest.iter().all(|sample| sample.flags == *value));
+    let flags_of_rest = rest.first().map(|s| s.flags).filter(|value| rest.iter().all(|s| s.flags == *value));
     let has_offsets = samples.iter().any(|sample| sample.composition_time_offset != 0);
     let tfhd = Tfhd {
         track_id: TRACK_ID,
@@ -380,7 +386,7 @@ fn moof(sequence_number: u32, samples: &[Sample]) -> BoxNode {
 }
 
 /// The bytes of `moof`, its `data_offset` pointing behind the header of the `mdat` that follows.
-fn with_data_offset(mut moof: BoxNode) -> Result<Vec<u8>> {
+fn with_data_offset(moof: &mut BoxNode) -> Result<Vec<u8>> {
     let offset =
         i32::try_from(moof.len() + 8).map_err(|_| Error::unsupported("a moof of more than 2 GiB"))?;
     if let Some(trun) = moof.find_mut(&[b"traf", b"trun"]) {
@@ -388,5 +394,5 @@ fn with_data_offset(mut moof: BoxNode) -> Result<Vec<u8>> {
         Trun::set_data_offset(&mut payload, offset)?;
         *trun = BoxNode::data(b"trun", payload);
     }
-    Ok(moof.to_bytes())
+    seal(moof)
 }

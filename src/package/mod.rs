@@ -3,6 +3,7 @@
 mod assignment;
 mod auxiliary;
 mod cmaf;
+mod coverage;
 mod decrypt;
 mod key_change;
 mod line_keys;
@@ -30,6 +31,7 @@ mod ts_table;
 
 pub use assignment::{Assignment, KeyPurpose, KeyRule, Preset, Substream};
 pub use cmaf::{Cmaf, WrittenSegment};
+pub use coverage::{has_unread_bytes, unread_box};
 pub use decrypt::Decrypt;
 pub use line_keys::{FindIv, LineKeys};
 pub use offsets::OffsetMap;

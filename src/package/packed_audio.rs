@@ -174,7 +174,7 @@ fn frames(
             continue;
         }
         let Some(frame) = elementary.audio_frame(window, end)? else { break };
-        sample_aes.audio_frame(operation, window, &frame)?;
+        totals.protected += sample_aes.audio_frame(operation, window, &frame)?;
         totals.samples += 1;
         totals.bytes += frame.range.len() as u64;
         end = frame.range.end;

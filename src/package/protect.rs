@@ -2,11 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::env::Source;
 use crate::base::{Error, Result};
 use crate::isobmff::BoxNode;
+use crate::isobmff::file::BoxHeader;
 use crate::isobmff::fragment::TrackFragment;
-use crate::protect::{Auxiliary, FragmentEncryptor, auxiliary, place_auxiliary};
+use crate::protect::{Auxiliary, FragmentEncryptor, auxiliary, place_auxiliary, refuse_protected, seal};
 
+use super::coverage::{check_boxes, check_copied, check_covered};
 use super::key_change::place_pssh;
 use super::resource::{Changed, Edit};
 use super::schedule::Phase;
@@ -52,6 +55,8 @@ pub struct Totals {
     pub samples: u64,
     /// Bytes of these samples, clear ones included.
     pub bytes: u64,
+    /// Bytes that are protected, those that a pattern skips included.
+    pub protected: u64,
 }
 
 /// What the number of a segment is, which clear leads and crypto periods count.
@@ -214,25 +219,9 @@ impl<'a> Protect<'a> {
         if let Some(totals) = self.totals.get_mut(index) {
             totals.samples += fragment.samples.len() as u64;
             totals.bytes += fragment.samples.iter().map(|sample| u64::from(sample.size)).sum::<u64>();
+            totals.protected += encryptor.protected_bytes();
         }
         Ok(Some(auxiliary(senc)))
-    }
-}
-
-/// Samples do not share bytes: what is encrypted twice is lost.
-fn check_apart(fragments: &[TrackFragment]) -> Result<()> {
-    let samples = fragments.iter().flat_map(|fragment| &fragment.samples).filter(|sample| sample.size > 0);
-    let mut ranges: Vec<(u64, u64)> = samples
-        .map(|sample| (sample.position, sample.position.saturating_add(u64::from(sample.size))))
-        .collect();
-    ranges.sort_unstable();
-    match ranges.windows(2).find(|pair| matches!(pair, [(_, end), (start, _)] if start < end)) {
-        Some([(start, end), (other, _)]) => Err(Error::input(format!(
-            "the sample of bytes {start}..{end} goes on where another begins, at {other}"
-        ))
-        .clause("ISO/IEC 14496-12 §8.8.8")
-        .at("traf/trun")),
-        _ => Ok(()),
     }
 }
 
@@ -271,7 +260,9 @@ impl Edit for Protect<'_> {
     ) -> Result<Changed> {
         let mut auxiliaries = Vec::with_capacity(fragments.len());
         let mut changed = Changed::No;
-        check_apart(fragments)?;
+        check_covered(fragments, data_position..data_position + data.len() as u64)?;
+        check_boxes(moof)?;
+        moof.all(b"traf").try_for_each(refuse_protected)?;
         let phase = self.phase(fragments, data_position)?;
         for (number, fragment) in fragments.iter().enumerate() {
             let index = self.tracks.iter().position(|track| track.track_id == fragment.track_id);
@@ -296,5 +287,13 @@ impl Edit for Protect<'_> {
             place_auxiliary(moof, &auxiliaries);
         }
         Ok(changed)
+    }
+
+    fn finish(&self, moof: &mut BoxNode) -> Result<Vec<u8>> {
+        seal(moof)
+    }
+
+    fn copied(&self, header: &BoxHeader, source: &dyn Source) -> Result<()> {
+        check_copied(header, source)
     }
 }

@@ -34,6 +34,23 @@ pub trait Edit {
         data_position: u64,
     ) -> Result<Changed>;
 
+    /// The bytes of a `moof` that was edited or moved, when its boxes have their sizes and its data offsets are right:
+    /// what else counts from its first byte is written here.
+    ///
+    /// # Errors
+    /// When it cannot be done as asked.
+    fn finish(&self, moof: &mut BoxNode) -> Result<Vec<u8>> {
+        Ok(moof.to_bytes())
+    }
+
+    /// Looks at a box that is copied as it is.
+    ///
+    /// # Errors
+    /// When it must not be.
+    fn copied(&self, _header: &BoxHeader, _source: &dyn Source) -> Result<()> {
+        Ok(())
+    }
+
     /// Edits media data that belongs to no fragment: writes what shall stand in the place of the payload of
     /// `mdat`, as many bytes. By default there is nothing that such data could be.
     ///
@@ -54,6 +71,15 @@ pub(super) fn no_fragment(mdat: &BoxHeader) -> Error {
     Error::input("mdat without a moof before it").clause("ISO/IEC 14496-12 §8.8.4").at_byte(mdat.position)
 }
 
+/// The error for a file that is neither an init segment nor a segment.
+fn no_media(length: u64) -> Error {
+    let found =
+        if length == 0 { "an empty file".into() } else { format!("{length} bytes without moov and moof") };
+    Error::input(format!("{found}, an init segment or a segment expected"))
+        .clause("ISO/IEC 14496-12 §8.2.1, §8.8.4")
+        .hint("the file was cut off, or never written: make it again")
+}
+
 /// Whether an edit changed a fragment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Changed {
@@ -68,7 +94,8 @@ pub enum Changed {
 /// `trexes` are the fragment defaults of the init segment; those of a `moov` in this file win.
 ///
 /// # Errors
-/// When a box is wrong, or the edit or the sink fails.
+/// When a box is wrong, or the edit or the sink fails; when there is neither `moov` nor `moof`, as in a file that was
+/// cut off at its beginning.
 pub fn rewrite(
     source: &dyn Source,
     sink: &mut dyn Sink,
@@ -84,9 +111,13 @@ pub fn rewrite(
         indexes: Vec::new(),
         buffer: Vec::new(),
     };
-    let mut position = 0;
+    let (mut position, mut is_media) = (0, false);
     while let Some(header) = BoxHeader::read(source, position)? {
+        is_media |= header.is(b"moov") || header.is(b"moof");
         position = rewriter.rewrite_box(&header, edit)?;
+    }
+    if !is_media {
+        return Err(no_media(source.len()));
     }
     rewriter.offsets.kept(source.len(), rewriter.written);
     rewriter.patch_indexes()?;
@@ -125,7 +156,10 @@ impl Rewriter<'_> {
             b"mdat" if header.length > header.header_length => {
                 self.rewrite_media_data(header, edit)?;
             }
-            _ => self.copy(header)?,
+            _ => {
+                edit.copied(header, self.source)?;
+                self.copy(header)?;
+            }
         }
         Ok(header.end())
     }
@@ -155,7 +189,7 @@ impl Rewriter<'_> {
     fn rewrite_fragment(&mut self, header: &BoxHeader, edit: &mut dyn Edit) -> Result<u64> {
         let at = |error: Error| error.at(format_args!("moof at byte {}", header.position));
         let mut moof = header.read_node(self.source)?;
-        let fragments = track_fragments(&moof, header.position, &self.trexes)?;
+        let fragments = track_fragments(&moof, header.position, &self.trexes).map_err(at)?;
         let mut between = Vec::new();
         let mut position = header.end();
         let mdat = loop {
@@ -181,12 +215,19 @@ impl Rewriter<'_> {
         let mut data = self.read_media_data(&mdat)?;
         check_samples(&fragments, data_position..mdat.end()).map_err(at)?;
         let changed = edit.fragment(&mut moof, &fragments, &mut data, data_position).map_err(at)?;
-        if changed == Changed::Yes || self.written != header.position {
+        let is_new = changed == Changed::Yes || self.written != header.position;
+        let bytes = if is_new {
             relocate(&mut moof, &fragments, header.position, header.length).map_err(at)?;
-        }
+            edit.finish(&mut moof).map_err(at)?
+        } else {
+            moof.to_bytes()
+        };
         self.offsets.changed(header.position, self.written);
-        self.write(&moof.to_bytes())?;
-        between.iter().try_for_each(|header| self.copy(header))?;
+        self.write(&bytes)?;
+        for header in &between {
+            edit.copied(header, self.source)?;
+            self.copy(header)?;
+        }
         self.offsets.kept(mdat.position, self.written);
         self.copy_header(&mdat)?;
         self.write(&data)?;

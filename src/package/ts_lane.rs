@@ -131,7 +131,9 @@ impl Lane {
         let lefts: Vec<usize> = cuts.iter().map(|cut| cut.saturating_sub(end)).collect();
         cuts.iter_mut().for_each(|cut| *cut = (*cut).min(end));
         if self.elementary == Elementary::Avc {
-            rewritten = sample_aes.byte_stream(operation, &rewritten, &mut cuts)?;
+            let protected;
+            (rewritten, protected) = sample_aes.byte_stream(operation, &rewritten, &mut cuts)?;
+            self.totals.protected += protected;
         }
         let mut from = 0;
         let mut before = 0;
@@ -151,7 +153,7 @@ impl Lane {
     fn audio(&mut self, ends: Ends, sample_aes: &SampleAes, operation: Operation) -> Result<usize> {
         let mut end = 0;
         while let Some(frame) = self.elementary.audio_frame(&self.stream, end)? {
-            sample_aes.audio_frame(operation, &mut self.stream, &frame)?;
+            self.totals.protected += sample_aes.audio_frame(operation, &mut self.stream, &frame)?;
             end = frame.range.end;
             self.totals.samples += 1;
         }

@@ -83,6 +83,12 @@ impl<'a> FragmentEncryptor<'a> {
         Self { protection, parser, ivs, ranges, samples, subsamples, chains }
     }
 
+    /// How many bytes of the fragment that was enciphered last are protected, those that a pattern skips included.
+    pub fn protected_bytes(&self) -> u64 {
+        let ranges = |(range, subsamples)| enciphered(self.protection.scheme, range, subsamples);
+        table(&self.samples, &self.subsamples).flat_map(ranges).map(|range| range.len() as u64).sum()
+    }
+
     /// A table for the fragment's samples.
     pub fn senc(&self) -> SencWriter {
         SencWriter::new(self.parser.is_some())
@@ -127,6 +133,7 @@ impl<'a> FragmentEncryptor<'a> {
         if let Some(parser) = &mut self.parser {
             self.ranges.clear();
             parser.ranges(sample, &mut self.ranges)?;
+            parser.check_clear(sample, &self.ranges)?;
             subsamples(self.protection.scheme, sample.len(), &self.ranges, &mut self.subsamples);
         }
         self.samples.push((range, self.subsamples.len() - known));

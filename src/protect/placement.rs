@@ -29,6 +29,9 @@ pub struct Protected {
 /// # Errors
 /// When the track is missing, or one of its entries is protected already or has no protected form.
 pub fn protect_moov(moov: &mut BoxNode, track_id: u32, protection: &TrackProtection) -> Result<()> {
+    let trak = trak_mut(moov, track_id)?;
+    refuse_protected(trak)?;
+    trak.find(&[b"mdia", b"minf", b"stbl"]).map_or(Ok(()), refuse_protected)?;
     edit_entries(moov, track_id, |entry, handler_type| protect_entry(entry, handler_type, protection))
 }
 
@@ -149,7 +152,65 @@ pub fn place_auxiliary(moof: &mut BoxNode, auxiliaries: &[Option<Auxiliary>]) {
         }
         traf.push(BoxNode::data(b"senc", auxiliary.senc.clone()));
     }
+}
+
+/// The bytes of a `moof` whose other boxes are as they stay: now it is known where the entries of `senc` lie.
+///
+/// # Errors
+/// When what was written is not found again.
+pub fn seal(moof: &mut BoxNode) -> Result<Vec<u8>> {
     point_saio_at_senc(moof);
+    let bytes = moof.to_bytes();
+    let checked = check_sealed(&bytes).map_err(|error| Error::internal(error.to_string()));
+    debug_assert!(checked.is_ok(), "{checked:?}");
+    checked.map(|()| bytes)
+}
+
+/// Reads what was written, as a player does: `saiz` and `saio` lead to the entries of `senc` and to nothing else.
+fn check_sealed(moof: &[u8]) -> Result<()> {
+    for traf in BoxNode::parse_one(moof)?.all(b"traf") {
+        let [saiz, saio, senc] =
+            [b"saiz", b"saio", b"senc"].map(|kind| traf.find(&[kind]).map(BoxNode::payload));
+        let (Some(saiz), Some(saio)) = (saiz, saio) else {
+            let holds = saiz.is_none() && saio.is_none();
+            holds.then_some(()).ok_or_else(|| Error::input("saiz without saio, or saio without saiz"))?;
+            continue;
+        };
+        let sizes = Saiz::parse(saiz)?.sizes;
+        let offsets = Saio::parse(saio)?.offsets;
+        let [offset] = *offsets else {
+            return Err(Error::input(format!("saio has {} offsets", offsets.len())));
+        };
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let length: usize = sizes.iter().map(|size| usize::from(*size)).sum();
+        let found = moof.get(start..start.saturating_add(length));
+        // The type of the box stands before its version, flags and sample_count.
+        let kind = start.checked_sub(12).and_then(|at| moof.get(at..at + 4));
+        let entries = senc.and_then(|senc| senc.get(8..));
+        if kind != Some(b"senc") || found.is_none() || found != entries {
+            return Err(Error::input(format!(
+                "saio leads to byte {offset} of moof, which is no entry of senc"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The first box that says that samples are protected already, among the children of a `traf`, `stbl` or `trak`.
+///
+/// # Errors
+/// When there is one: samples that are enciphered a second time are lost, or in counter mode clear again.
+pub fn refuse_protected(parent: &BoxNode) -> Result<()> {
+    let is_of_samples = |node: &&BoxNode| node.is(b"saiz") || node.is(b"saio") || is_auxiliary(node);
+    match parent.boxes().iter().find(is_of_samples) {
+        Some(node) => {
+            Err(Error::input(format!("there is a box {}: the samples are encrypted already", node.kind))
+                .clause("ISO/IEC 23001-7 §7")
+                .at(parent.kind)
+                .hint("give the clear input, or decrypt it first with drm-pack decrypt"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// `saio` counts from the first byte of `moof` to the first entry of `senc`, which has 16 bytes of header,
@@ -248,12 +309,17 @@ mod tests {
         let traf = BoxNode::container(b"traf", vec![tfhd]);
         let mut moof = BoxNode::container(b"moof", vec![BoxNode::data(b"mfhd", vec![0; 8]), traf]);
         place_auxiliary(&mut moof, &[Some(auxiliary(senc))]);
+        // A saio that leads elsewhere is not passed on.
+        assert!(check_sealed(&moof.to_bytes()).is_err());
+        assert_eq!(seal(&mut moof).unwrap(), moof.to_bytes());
         let traf = moof.find(&[b"traf"]).unwrap();
+        assert!(refuse_protected(traf).is_err());
         let saio = Saio::parse(traf.find(&[b"saio"]).unwrap().payload()).unwrap();
         let start = usize::try_from(saio.offsets[0]).unwrap();
         let entries = Senc::parse(traf.find(&[b"senc"]).unwrap().payload(), 8).unwrap().entries;
         assert_eq!(moof.to_bytes()[start..start + 8], entries[0].initialization_vector);
         unprotect_traf(moof.find_mut(&[b"traf"]).unwrap());
+        refuse_protected(moof.find(&[b"traf"]).unwrap()).unwrap();
         assert_eq!(moof.find(&[b"traf"]).unwrap().boxes().len(), 1);
     }
 

@@ -69,11 +69,18 @@ impl SampleAes {
     /// An AVC byte stream of whole NAL units. Emulation prevention is applied a second time to NAL units that were
     /// encrypted, and to no others; decrypting takes that layer away.
     ///
-    /// `cuts` are places in `stream`, in order; they become the same places in what is returned.
+    /// `cuts` are places in `stream`, in order; they become the same places in what is returned. The number is that of
+    /// the bytes of NAL units that were encrypted or decrypted.
     ///
     /// # Errors
     /// When there are slices that cannot be encrypted.
-    pub fn byte_stream(&self, operation: Operation, stream: &[u8], cuts: &mut [usize]) -> Result<Vec<u8>> {
+    pub fn byte_stream(
+        &self,
+        operation: Operation,
+        stream: &[u8],
+        cuts: &mut [usize],
+    ) -> Result<(Vec<u8>, u64)> {
+        let mut protected = 0;
         let mut out = Vec::with_capacity(stream.len() + stream.len() / 64);
         let mut copied = 0;
         let mut cuts = cuts.iter_mut().peekable();
@@ -100,6 +107,7 @@ impl SampleAes {
                 Operation::Decrypt => (unescape(unit), |part| unescape(part).len()),
             };
             self.nal_unit(operation, &mut unit);
+            protected += unit.len() as u64;
             let before = if operation == Operation::Encrypt {
                 &unit
             } else {
@@ -117,25 +125,28 @@ impl SampleAes {
             *cut = *cut - copied + out.len();
         }
         out.extend(stream.get(copied..).unwrap_or_default());
-        Ok(out)
+        Ok((out, protected))
     }
 
     /// One frame of audio in place: listings 1-2 and 1-3. A leader stays clear, then every whole block is encrypted.
+    /// Returns how many bytes these blocks have.
     ///
     /// # Errors
     /// When it is a further substream that is to be encrypted: §2.1 has the IV begin anew with each protected block,
     /// "typically an audio frame", and decoders differ on whether such a syncframe is one.
-    pub fn audio_frame(&self, operation: Operation, stream: &mut [u8], frame: &AudioFrame) -> Result<()> {
+    pub fn audio_frame(&self, operation: Operation, stream: &mut [u8], frame: &AudioFrame) -> Result<u64> {
         if frame.goes_on && operation == Operation::Encrypt {
             return Err(Error::unsupported("Enhanced AC-3 of more than one substream")
                 .clause("MPEG-2 Stream Encryption Format for HTTP Live Streaming §2.1")
                 .hint("encode it as one independent substream, or repackage it as fragmented MP4"));
         }
         let start = frame.range.start + frame.header_bytes + AUDIO_LEADER;
-        if start < frame.range.end {
-            self.run(operation, Pattern::NONE, stream, start..frame.range.end);
+        let range = start..frame.range.end;
+        let length = range.len() - range.len() % BLOCK;
+        if length > 0 {
+            self.run(operation, Pattern::NONE, stream, range);
         }
-        Ok(())
+        Ok(length as u64)
     }
 }
 
@@ -247,7 +258,9 @@ mod tests {
             [(1, 48, false), (1, 49, true), (5, 49, true), (6, 400, false), (7, 400, false)]
         {
             let stream = byte_stream(nal_unit_type, length);
-            let encrypted = sample_aes().byte_stream(Operation::Encrypt, &stream, &mut []).unwrap();
+            let (encrypted, protected) =
+                sample_aes().byte_stream(Operation::Encrypt, &stream, &mut []).unwrap();
+            assert_eq!(protected, if changes { length as u64 } else { 0 });
             assert_eq!(encrypted != stream, changes, "type {nal_unit_type}, {length} bytes");
             assert_eq!(encrypted[..36], stream[..36], "the leader");
         }
@@ -259,10 +272,10 @@ mod tests {
             let clear = vec![9; length];
             let mut stream = clear.clone();
             let frame = AudioFrame { range: 0..length, header_bytes: 7, goes_on: false };
-            sample_aes().audio_frame(Operation::Encrypt, &mut stream, &frame).unwrap();
+            let protected = sample_aes().audio_frame(Operation::Encrypt, &mut stream, &frame).unwrap();
             let changed =
                 stream.iter().zip(&clear).rposition(|(a, b)| a != b).map_or(0, |last| last + 1 - 23);
-            assert_eq!(changed, encrypted, "{length}");
+            assert_eq!((changed, protected), (encrypted, encrypted as u64), "{length}");
             sample_aes().audio_frame(Operation::Decrypt, &mut stream, &frame).unwrap();
             assert_eq!(stream, clear);
         }
@@ -285,11 +298,12 @@ mod tests {
             stream.extend([0x80, 0, 0, 0, 1, 0x41]);
             escape(&body, &mut stream);
             let mut cuts: Vec<usize> = (0..=stream.len()).collect();
-            let encrypted = sample_aes().byte_stream(Operation::Encrypt, &stream, &mut cuts).unwrap();
+            let (encrypted, _) = sample_aes().byte_stream(Operation::Encrypt, &stream, &mut cuts).unwrap();
             prop_assert_eq!(nal_units(&encrypted).count(), nal_units(&stream).count());
             prop_assert!(cuts.is_sorted());
             prop_assert_eq!(cuts.last(), Some(&encrypted.len()));
-            prop_assert_eq!(sample_aes().byte_stream(Operation::Decrypt, &encrypted, &mut cuts).unwrap(), stream);
+            let (decrypted, _) = sample_aes().byte_stream(Operation::Decrypt, &encrypted, &mut cuts).unwrap();
+            prop_assert_eq!(decrypted, stream);
             prop_assert!(cuts.iter().enumerate().all(|(index, cut)| index == *cut));
         }
     }

@@ -15,6 +15,7 @@ mod calm;
 mod case;
 mod clear_lead;
 mod contract;
+mod coverage;
 mod cpix;
 mod dash_constructs;
 mod decrypt_styles;

@@ -135,6 +135,15 @@ impl Ranges for SliceData {
     fn ranges(&mut self, sample: &[u8], out: &mut Vec<Range<usize>>) -> Result<()> {
         nal::ranges(self.nal_unit_length_size, sample, out, |nal_unit| self.clear_bytes(nal_unit))
     }
+
+    fn check_clear(&self, sample: &[u8], ranges: &[Range<usize>]) -> Result<()> {
+        nal::check_clear(sample, ranges)
+    }
+
+    /// ITU-T H.264 §7.4.1.2.3: an access unit has a coded picture.
+    fn is_in_every_sample(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

@@ -86,4 +86,13 @@ impl Ranges for SliceSegmentData {
     fn ranges(&mut self, sample: &[u8], out: &mut Vec<Range<usize>>) -> Result<()> {
         nal::ranges(self.nal_unit_length_size, sample, out, |nal_unit| self.clear_bytes(nal_unit))
     }
+
+    fn check_clear(&self, sample: &[u8], ranges: &[Range<usize>]) -> Result<()> {
+        nal::check_clear(sample, ranges)
+    }
+
+    /// ITU-T H.265 §7.4.2.4.4: an access unit has a coded picture.
+    fn is_in_every_sample(&self) -> bool {
+        true
+    }
 }
