@@ -1,5 +1,7 @@
 //! Sample auxiliary information, in `senc` or elsewhere — ISO/IEC 23001-7 §7, ISO/IEC 14496-12 §8.7.8, §8.7.9.
 
+use std::ops::Range;
+
 use crate::base::Result;
 use crate::base::bytes::Reader;
 use crate::base::env::Source;
@@ -49,6 +51,20 @@ impl Auxiliary<'_> {
             &found.unwrap_or_default(),
             &"a clear fragment without",
         );
+    }
+
+    /// Where `saio` says that the information lies, in bytes of the file.
+    pub(super) fn places(&self) -> Vec<Range<u64>> {
+        let saiz = self.find(b"saiz").and_then(|node| Saiz::parse(node.payload()).ok());
+        let saio = self.find(b"saio").and_then(|node| Saio::parse(node.payload()).ok());
+        let (Some(saiz), Some(saio)) = (saiz, saio) else { return Vec::new() };
+        let mut sizes = saiz.sizes.iter().map(|size| u64::from(*size));
+        let runs = if saio.offsets.len() == 1 { vec![saiz.sizes.len()] } else { self.runs.clone() };
+        let place = |(offset, run): (&u64, usize)| {
+            let start = offset.saturating_add(self.base);
+            start..start.saturating_add(sizes.by_ref().take(run).sum())
+        };
+        saio.offsets.iter().zip(runs).map(place).collect()
     }
 
     /// The entries of all samples, held to the rules; `None` when they cannot be found.

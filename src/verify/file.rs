@@ -1,7 +1,7 @@
 //! One file, box by box: boxes, offsets, fragments — ISO/IEC 14496-12.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use crate::base::env::Source;
@@ -11,6 +11,7 @@ use crate::isobmff::boxes::{Sidx, Tfra};
 use crate::isobmff::file::BoxHeader;
 use crate::package::FindKey;
 
+use super::coverage::MediaData;
 use super::findings::Findings;
 use super::init::Init;
 use super::iv::CounterBlocks;
@@ -58,6 +59,8 @@ pub(super) struct FileFacts {
     pub(super) indexes: Vec<BoxHeader>,
     pub(super) samples: u64,
     pub(super) protected_samples: u64,
+    /// How many bytes of the protected samples of each track are enciphered.
+    pub(super) enciphered: BTreeMap<u32, u64>,
 }
 
 /// A file that is checked.
@@ -75,6 +78,7 @@ pub(super) struct FileCheck<'a, 's> {
     /// Parsers by track and sample description; `None` for a codec without.
     pub(super) parsers: HashMap<(u32, usize), Option<Box<dyn Ranges>>>,
     pub(super) facts: FileFacts,
+    pub(super) media_data: MediaData,
 }
 
 impl FileCheck<'_, '_> {
@@ -82,7 +86,7 @@ impl FileCheck<'_, '_> {
     pub(super) fn run(&mut self) -> Result<()> {
         self.facts.length = self.source.len();
         let mut random_access = Vec::new();
-        let mut position = 0;
+        let (mut position, mut has_media) = (0, false);
         while let Some(header) = BoxHeader::read(self.source, position)? {
             self.facts.boxes.insert(position);
             match &header.kind.0 {
@@ -91,12 +95,17 @@ impl FileCheck<'_, '_> {
                     self.fragment(&moof, &header).map_err(|error| error.at_byte(position))?;
                 }
                 b"moov" => self.sample_tables()?,
+                b"mdat" => self.media_data.found(&header),
                 b"sidx" => self.facts.indexes.push(header),
                 b"mfra" => random_access.push(header),
-                _ => {}
+                _ => self.unread(&header)?,
             }
+            has_media |= header.is(b"moov") || header.is(b"moof");
             position = header.end();
         }
+        let found = format!("{position} bytes");
+        self.findings.check("segment-empty", has_media, &self.name, &found, &"moof or moov");
+        self.check_media_data();
         for header in self.facts.indexes.clone() {
             self.segment_index(&header)?;
         }

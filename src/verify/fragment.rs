@@ -6,6 +6,7 @@ use crate::isobmff::boxes::{Sbgp, Sgpd, Tenc, Tfhd, Trun, seig_group};
 use crate::isobmff::file::BoxHeader;
 use crate::isobmff::fragment::{TrackFragment, track_fragments};
 use crate::isobmff::samples::{Sample, samples};
+use crate::package::unread_box;
 use crate::protect::Scheme;
 
 use super::auxiliary::Auxiliary;
@@ -30,6 +31,10 @@ impl FileCheck<'_, '_> {
     /// Checks every track fragment of a `moof`.
     pub(super) fn fragment(&mut self, moof: &BoxNode, header: &BoxHeader) -> Result<()> {
         let fragments = track_fragments(moof, header.position, &self.init.trexes)?;
+        let unread = unread_box(moof).map(|node| format!("box {} of {} bytes", node.kind, node.len()));
+        let place = format!("{}: moof at byte {}", self.name, header.position);
+        let found = unread.as_deref().unwrap_or_default();
+        self.findings.check("box-unread", unread.is_none(), &place, &found, &"zeros");
         let mut position = header.position + header.header_length;
         let mut trafs = Vec::new();
         for node in moof.boxes() {
@@ -42,7 +47,6 @@ impl FileCheck<'_, '_> {
             self.track_fragment(traf, position, fragment, header.position)
                 .map_err(|error| error.at(format_args!("track {}", fragment.track_id)))?;
         }
-        let place = format!("{}: moof at byte {}", self.name, header.position);
         // Boxes here may be for keys to come: which ones they name is not held against the fragment.
         pssh::check_boxes(moof, &[], &place, self.find_key, self.findings);
         Ok(())
@@ -88,6 +92,7 @@ impl FileCheck<'_, '_> {
         if !is_protected {
             auxiliary.check_clear(self.findings);
         }
+        self.media_data.named(&fragment.samples, auxiliary.places());
         self.samples(track, &fragment.samples, &groups, is_protected.then_some(&auxiliary), place)
     }
 
@@ -115,6 +120,7 @@ impl FileCheck<'_, '_> {
             if table.is_empty() {
                 continue;
             }
+            self.media_data.has_tables();
             let groups = groups(self, track, stbl, 1, &table, &place)?;
             if !groups.of_sample.iter().any(Option::is_some) {
                 self.samples(track, &table, &groups, None, place)?;

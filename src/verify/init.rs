@@ -4,6 +4,7 @@ use crate::base::{FourCc, Kid, Result};
 use crate::codec::{self, CipherModes, Codec, Config};
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::{SampleEntry, Schm, Sgpd, Tenc, Trex};
+use crate::isobmff::samples::Sample;
 use crate::isobmff::track::{Track, tracks, trexes};
 use crate::protect::scheme::IvRule;
 use crate::protect::{Mode, Pattern, Protected, Scheme, protected_entry};
@@ -113,6 +114,14 @@ impl InitTrack {
     /// The protection of the first protected entry.
     pub(super) fn protection(&self) -> Option<&EntryProtection> {
         self.entries.iter().find_map(|entry| entry.protection.as_ref())
+    }
+
+    /// The sample entry whose parser reads a sample. A clear entry that is the same as the protected one shares it:
+    /// parameter sets reach on.
+    pub(super) fn parser_of(&self, sample: &Sample) -> Option<usize> {
+        let index = (sample.sample_description_index as usize).saturating_sub(1);
+        let entry = self.entries.get(index)?;
+        self.entries.iter().position(|known| known.clear == entry.clear)
     }
 
     /// Pictures or sound, which are protected when others of their kind are.

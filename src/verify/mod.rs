@@ -6,6 +6,7 @@
 
 mod auxiliary;
 mod clear;
+mod coverage;
 mod dash;
 mod elementary;
 mod facts;

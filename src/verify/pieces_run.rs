@@ -129,6 +129,9 @@ impl Check<'_> {
         if range.is_some() {
             findings.check("byte-range", inside, &place, &found, &"one that has the range");
         }
+        if let Ok(part) = &part {
+            findings.check("segment-empty", !part.is_empty(), &place, &"0 bytes", &"a media segment");
+        }
         let (true, None, Ok(part)) = (media.protection != Protection::Never, &piece.inside, part) else {
             return Ok(0);
         };

@@ -68,6 +68,21 @@ pub const RULES: &[Rule] = &[
     error("sidx-offset", "ISO/IEC 14496-12 §8.16.3", "The references of sidx begin and end with boxes."),
     error("mfra-offset", "ISO/IEC 14496-12 §8.8.10", "The entries of tfra point at moof boxes."),
     error("sample-inside", "ISO/IEC 14496-12 §8.8.8", "Samples lie inside their file."),
+    error(
+        "segment-empty",
+        "RFC 8216bis §3, ISO/IEC 14496-12 §8.8.4",
+        "A segment is not empty, and of MP4 it has a moof.",
+    ),
+    error(
+        "mdat-bytes",
+        "ISO/IEC 14496-12 §8.8.8",
+        "Every byte of the mdat of fragments is of a sample or of auxiliary information about samples.",
+    ),
+    error(
+        "box-unread",
+        "ISO/IEC 14496-12 §8.1.2",
+        "Large boxes that no player reads are padding: they may be media.",
+    ),
     // Initialization segments.
     error(
         "track-clear",
@@ -182,6 +197,12 @@ pub const RULES: &[Rule] = &[
         "Only slice or tile data is protected; with block chaining from its first byte on.",
     ),
     error("slice-end", SUBSAMPLE, "With block chaining a protected run ends with its slice or tile."),
+    error(
+        "track-protected",
+        "ISO/IEC 23001-7 §9",
+        "Of a protected video track there are bytes that are enciphered.",
+    ),
+    advice("sample-slices", SUBSAMPLE, "A protected sample of AVC or HEVC has slices."),
     advice("slice-clear", SUBSAMPLE, "Slice or tile data of a block and more is protected."),
     error("cenc-blocks", SUBSAMPLE, "A protected run of video in counter mode is whole blocks of 16 bytes."),
     error(

@@ -1,6 +1,6 @@
 //! A verification from names of files to findings — its order: manifests, init segments, media, manifests again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -12,6 +12,7 @@ use crate::isobmff::file::{BoxHeader, moov};
 use crate::package::{FindIv, FindKey};
 
 use super::clear::{ClearTrack, clear_presentation, clear_tracks, match_tracks};
+use super::coverage::MediaData;
 use super::facts::{Facts, InitFacts};
 use super::file::{FileCheck, FileFacts};
 use super::findings::Findings;
@@ -99,6 +100,7 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
     let mut facts = Facts { inits: &inits, files, rotated, find_key: job.find_key };
     let names = presentation.renditions.iter().flat_map(|rendition| &rendition.files).collect::<Vec<_>>();
     let mut blocks = CounterBlocks::default();
+    let mut enciphered: BTreeMap<(usize, u32), u64> = BTreeMap::new();
     for (unit, done) in units.iter().zip(done) {
         findings.merge(done.findings);
         for (kid, first, before, file) in blocks.merge(done.blocks) {
@@ -115,9 +117,13 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
             if file.fragments.iter().filter_map(|fragment| fragment.kid).any(|kid| !is_own(kid)) {
                 facts.rotated.insert(unit.rendition);
             }
+            for (track, bytes) in &file.enciphered {
+                *enciphered.entry((unit.rendition, *track)).or_default() += bytes;
+            }
             facts.files.insert(name, file);
         }
     }
+    check_enciphered(&inits, &enciphered, &mut findings);
     if blocks.is_full() {
         findings.unchecked("counter blocks: there are more runs of them than are remembered");
     }
@@ -232,6 +238,22 @@ pub(super) fn found_or_error<T>(
             Ok(None)
         }
         Err(error) => Err(error.at(place)),
+    }
+}
+
+/// Pictures that are said to be protected are.
+fn check_enciphered(
+    inits: &[Option<InitFacts>],
+    enciphered: &BTreeMap<(usize, u32), u64>,
+    findings: &mut Findings,
+) {
+    for ((rendition, track_id), bytes) in enciphered {
+        let facts = inits.get(*rendition).and_then(Option::as_ref);
+        let track = facts.and_then(|facts| Some((facts, facts.init.track(*track_id)?)));
+        let Some((facts, _)) = track.filter(|(_, track)| track.handler_type.0 == *b"vide") else { continue };
+        let place = format!("{}: track {track_id}", facts.name);
+        let found = "protected samples of which no byte is enciphered";
+        findings.check("track-protected", *bytes > 0, &place, &found, &"enciphered bytes");
     }
 }
 
@@ -350,6 +372,7 @@ fn run_unit(
             clear: clear.is_some().then_some(&mut sources),
             parsers: HashMap::new(),
             facts: FileFacts::default(),
+            media_data: MediaData::default(),
         };
         let result = check.run();
         let facts = std::mem::take(&mut check.facts);

@@ -8,7 +8,7 @@ use crate::codec::Protection;
 use crate::isobmff::boxes::{SencEntry, Tenc};
 use crate::isobmff::samples::Sample;
 use crate::package::FindKey;
-use crate::protect::scheme::Align;
+use crate::protect::scheme::{Align, LastBytes};
 use crate::protect::{FragmentDecryptor, Mode, Scheme};
 
 use super::file::{FileCheck, Place};
@@ -67,6 +67,7 @@ impl FileCheck<'_, '_> {
             return self.compare(track, &bytes, &bytes, None, place);
         };
         self.facts.protected_samples += 1;
+        let enciphered = self.facts.enciphered.entry(track.track_id).or_default();
         let protected = protected_ranges(entry);
         let covered = entry.subsamples.iter().fold(0_u64, |sum, subsample| {
             sum + u64::from(subsample.bytes_of_clear_data) + u64::from(subsample.bytes_of_protected_data)
@@ -80,6 +81,11 @@ impl FileCheck<'_, '_> {
         }
         let whole = 0..bytes.len();
         let runs = if entry.subsamples.is_empty() { vec![whole] } else { protected };
+        let blocks = |run: &Range<usize>| match protection.scheme.last_bytes {
+            LastBytes::Enciphered => run.len(),
+            LastBytes::Clear => run.len() - run.len() % BLOCK,
+        };
+        *enciphered += runs.iter().map(blocks).sum::<usize>() as u64;
         self.counter_blocks(protection, entry, &runs, place);
         let encrypted = bytes.clone();
         if let Some(decryptor) = &protection.decryptor {
@@ -124,10 +130,8 @@ impl FileCheck<'_, '_> {
         ranges: &mut Vec<Range<usize>>,
     ) -> Result<Option<()>> {
         ranges.clear();
-        let index = (sample.sample_description_index as usize).saturating_sub(1);
-        // A clear entry that is the same as the protected one shares its parser: parameter sets reach on.
+        let Some(index) = track.parser_of(sample) else { return Ok(None) };
         let Some(entry) = track.entries.get(index) else { return Ok(None) };
-        let index = track.entries.iter().position(|known| known.clear == entry.clear).unwrap_or(index);
         let key = (track.track_id, index);
         let parser = match self.parsers.entry(key) {
             Slot::Occupied(known) => known.into_mut(),
@@ -171,11 +175,7 @@ impl FileCheck<'_, '_> {
                 }
                 return Ok(());
             }
-            Ok(Some(())) => {
-                if has_key {
-                    self.findings.check("payload-parses", true, place, &"", &"");
-                }
-            }
+            Ok(Some(())) => self.check_parsed(track, sample, has_key.then_some(bytes), ranges, place),
             Err(error) if error.kind() == Kind::Unsupported => {
                 self.findings
                     .unchecked(format!("{}: track {}: subsamples: {error}", place.file, place.track));
@@ -189,6 +189,35 @@ impl FileCheck<'_, '_> {
         }
         self.compare_ranges(protection.scheme.align, ranges, runs, place);
         Ok(())
+    }
+
+    /// What a parser says of a sample that it could read; of one that is deciphered it says more.
+    fn check_parsed(
+        &mut self,
+        track: &InitTrack,
+        sample: &Sample,
+        clear: Option<&[u8]>,
+        ranges: &[Range<usize>],
+        place: &Place<'_>,
+    ) {
+        let Some(parser) =
+            track.parser_of(sample).and_then(|index| self.parsers.get(&(track.track_id, index))?.as_ref())
+        else {
+            return;
+        };
+        if let Some(bytes) = clear {
+            let hidden = parser.check_clear(bytes, ranges).err().map(|error| error.to_string());
+            let found = hidden.as_deref().unwrap_or_default();
+            self.findings.check(
+                "payload-parses",
+                hidden.is_none(),
+                place,
+                &found,
+                &"slices that lengths show",
+            );
+        }
+        let holds = !ranges.is_empty() || !parser.is_in_every_sample();
+        self.findings.check("sample-slices", holds, place, &"no slice: all of it is clear", &"a slice");
     }
 
     fn compare_ranges(

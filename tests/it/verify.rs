@@ -318,6 +318,25 @@ fn seig(pattern: u8, index: u32) -> [BoxNode; 2] {
     [BoxNode::data(b"sgpd", description), BoxNode::data(b"sbgp", group)]
 }
 
+/// Says of each sample of a segment that all of it is clear.
+fn clear_subsamples(folder: &Path, name: &str, iv: usize) {
+    edit_box(folder, name, b"senc", |senc| {
+        let count = u32::from_be_bytes(senc[4..8].try_into().unwrap());
+        let mut at = 8;
+        for _ in 0..count {
+            at += iv;
+            let runs = u16::from_be_bytes([senc[at], senc[at + 1]]);
+            at += 2;
+            for _ in 0..runs {
+                let protected = u32::from_be_bytes(senc[at + 2..at + 6].try_into().unwrap());
+                add16(&mut senc[at..], i32::try_from(protected).unwrap());
+                senc[at + 2..at + 6].fill(0);
+                at += 6;
+            }
+        }
+    });
+}
+
 fn utf16(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
@@ -413,6 +432,15 @@ fn errors() -> Vec<Variant> {
         ("aux-pair", Segments, "cenc", |f| rename(f, SEGMENT, b"saio", b"free")),
         ("aux-missing", Segments, "cenc", |f| {
             [b"senc", b"saiz", b"saio"].iter().for_each(|kind| rename(f, SEGMENT, kind, b"free"));
+        }),
+        // Nothing but the type of the box differs, and no sample is named any more.
+        ("mdat-bytes", Segments, "cenc", |f| rename(f, SEGMENT, b"traf", b"uraf")),
+        ("segment-empty", Segments, "cenc", |f| fs::write(f.join(SEGMENT), []).unwrap()),
+        ("box-unread", Segments, "cenc", |f| {
+            edit(f, SEGMENT, |bytes| BoxNode::data(b"skip", vec![7; 70_000]).write(bytes));
+        }),
+        ("track-protected", Dash, "cenc", |f| {
+            ["0/1.m4s", "0/2.m4s", "0/3.m4s", "0/4.m4s"].iter().for_each(|name| clear_subsamples(f, name, 8));
         }),
         ("aux-in-clear", Dash, "cenc", |f| unprotect_init(f, SLICES_INIT, b"encv", b"avc1")),
         ("track-clear", Dash, "cbcs", |f| unprotect_init(f, SLICES_INIT, b"encv", b"avc1")),
@@ -650,6 +678,18 @@ fn advices() -> Vec<Variant> {
         }),
         ("kid-zero", Dash, "cbcs", |f| {
             edit_box(f, SLICES_INIT, b"tenc", |tenc| tenc[8..24].fill(0));
+        }),
+        ("sample-slices", Segments, "cenc", |f| {
+            edit(f, SEGMENT, |bytes| {
+                // The slices of the first sample become messages: nal_unit_type 6.
+                let (mut at, end) = (position(bytes, b"mdat") + 4, position(bytes, b"trun") + 24);
+                let end = at + u32::from_be_bytes(bytes[end - 4..end].try_into().unwrap()) as usize;
+                while at < end {
+                    let length = u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+                    bytes[at + 4] = 6;
+                    at += 4 + length;
+                }
+            });
         }),
         ("senc-absent", Segments, "cenc", |f| rename(f, SEGMENT, b"senc", b"free")),
         ("sinf-order", Segments, "cenc", |f| {
