@@ -192,18 +192,25 @@ impl BoxNode {
 
     /// The box's length in bytes, header included.
     pub fn len(&self) -> usize {
-        let payload = match &self.body {
+        self.header_length() + self.payload_length()
+    }
+
+    fn payload_length(&self) -> usize {
+        match &self.body {
             Body::Data(data) => data.len(),
             Body::Children { fields, boxes, rest } => {
                 fields.len() + boxes.iter().map(Self::len).sum::<usize>() + rest.len()
             }
-        };
-        let header = match self.size {
+        }
+    }
+
+    /// The length of the header in bytes: type and size.
+    pub fn header_length(&self) -> usize {
+        match self.size {
             Size::Large => 16,
-            Size::Compact if payload + 8 > u32::MAX as usize => 16,
+            Size::Compact if self.payload_length() + 8 > u32::MAX as usize => 16,
             _ => 8,
-        };
-        header + payload
+        }
     }
 
     /// Whether the box has a header and nothing else.

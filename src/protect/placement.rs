@@ -213,21 +213,21 @@ pub fn refuse_protected(parent: &BoxNode) -> Result<()> {
     }
 }
 
-/// `saio` counts from the first byte of `moof` to the first entry of `senc`, which has 16 bytes of header,
-/// flags and count before it: ISO/IEC 14496-12 §8.7.9.
+/// `saio` counts from the first byte of `moof` to the first entry of `senc`, which has its header, flags and count
+/// before it: ISO/IEC 14496-12 §8.7.9.
 fn point_saio_at_senc(moof: &mut BoxNode) {
-    let mut position = 8_u64;
+    let mut position = moof.header_length() as u64;
     for child in moof.boxes_mut().into_iter().flatten() {
         let start = position;
         position += child.len() as u64;
         if !child.is(b"traf") {
             continue;
         }
-        let mut inside = start + 8;
+        let mut inside = start + child.header_length() as u64;
         let mut entries = None;
         for node in child.boxes() {
             if node.is(b"senc") {
-                entries = Some(inside + 16);
+                entries = Some(inside + node.header_length() as u64 + 8);
             }
             inside += node.len() as u64;
         }

@@ -39,7 +39,7 @@ impl FileCheck<'_, '_> {
         let mut trafs = Vec::new();
         for node in moof.boxes() {
             if node.is(b"traf") {
-                trafs.push((node, position + 8));
+                trafs.push((node, position + node.header_length() as u64));
             }
             position += node.len() as u64;
         }

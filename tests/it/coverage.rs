@@ -6,7 +6,7 @@ use std::path::Path;
 use drm_pack::base::{Error, Kind, Result};
 use drm_pack::codec::TrackKind;
 use drm_pack::drm::{self, ManifestKind};
-use drm_pack::io::{HttpClient, SystemRandom};
+use drm_pack::io::HttpClient;
 use drm_pack::isobmff::boxes::{Piff, Saio, Senc, Sgpd, Tfhd, Trun};
 use drm_pack::isobmff::file::moov;
 use drm_pack::isobmff::fragment::track_fragments;
@@ -49,13 +49,13 @@ pub(crate) fn plan(scheme: &str, kind: TrackKind) -> Plan {
         periods: schedule.periods(1).unwrap(),
     };
     let answer = DevKeys::new(SEED).exchange(&HttpClient::new().unwrap(), intent.request()).unwrap();
-    Plan::resolve(&intent, &substreams, answer, &SystemRandom).unwrap()
+    Plan::resolve(&intent, &substreams, answer).unwrap()
 }
 
 /// The rendition of an init segment with one track of pictures.
 pub(crate) fn rendition(init: &[u8], scheme: &str) -> ProtectedRendition {
     let plan = plan(scheme, TrackKind::Video);
-    ProtectedRendition::new(&moov(&init.to_vec()).unwrap(), &plan, &[Some(0)], 0).unwrap()
+    ProtectedRendition::new(&moov(&init.to_vec()).unwrap(), &plan, &[Some(0)]).unwrap()
 }
 
 /// Changes the last fragment of a file: its `moof` and `mdat`.
@@ -261,6 +261,17 @@ fn saio_leads_to_senc_whatever_form_tfhd_has() {
         let growth = i32::try_from(moof.len()).unwrap() - i32::try_from(before).unwrap();
         edit_trun(moof, |trun| trun.data_offset = trun.data_offset.map(|offset| offset + growth));
     };
+    let large = |moof: &mut BoxNode| {
+        let long = |node: &BoxNode| {
+            let length = (node.len() as u64 + 8).to_be_bytes();
+            let bytes = [&[0, 0, 0, 1], &node.kind.0[..], &length, &node.to_bytes()[8..]].concat();
+            BoxNode::parse_one(&bytes).unwrap()
+        };
+        let traf = moof.find_mut(&[b"traf"]).unwrap();
+        *traf = long(traf);
+        *moof = long(moof);
+        edit_trun(moof, |trun| trun.data_offset = trun.data_offset.map(|offset| offset + 16));
+    };
     let implied = |moof: &mut BoxNode| {
         tfhd(moof, true, false, 0);
         let end = position(&source) + moof.len() as u64 + 8 - 4;
@@ -302,6 +313,7 @@ fn saio_leads_to_senc_whatever_form_tfhd_has() {
             check(&|moof| tfhd(moof, base, from_moof, spare));
         }
         check(&implied);
+        check(&large);
     }
 }
 
