@@ -34,7 +34,9 @@
 //! - No format module knows what encryption is for: [`isobmff`] can parse `tenc`, only [`protect`] says what to
 //!   put in it. A codec knows no scheme, a scheme no codec.
 //! - Encryption never changes a sample's size or order.
-//! - Under one key no two samples get the same AES-CTR IV: see [`protect::SampleIvs`].
+//! - Under one key no AES-CTR counter block covers two different plaintexts, whoever calls how often: IVs follow
+//!   from what is encrypted, see [`protect::SampleIvs`] and `docs/iv.md`.
+//! - Equal content, key and plan give equal bytes on any machine, in any order: nothing is drawn.
 //!
 //! # Recipes
 //!

@@ -111,7 +111,8 @@ pub(super) struct JobArgs {
     /// Content id: 1 to 128 of A-Z a-z 0-9 _ - [default: the input's name, cleaned]
     #[arg(long, value_name = "ID")]
     pub(super) resource_id: Option<String>,
-    /// IV, 32 hex digits [default: from the key server, else random]
+    /// IV, 32 hex digits, of cbcs and AES-128; in cenc and cens one of the things that IVs follow from, as are key,
+    /// track, time and samples [default: that of the key source; FairPlay needs one, others do without]
     #[arg(long, value_name = "HEX")]
     pub(super) vector: Option<String>,
     /// Manifests for MP4 inputs: hls, dash, or both joined by + or , [default: what --drm allows]

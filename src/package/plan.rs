@@ -189,7 +189,10 @@ impl Plan {
             let systems = signaling(intent, &signal, &document)
                 .map_err(|error| error.at(format_args!("key {}", key.kid)))?;
             let known = keys.iter().find(|known| known.value.expose() == value.expose());
-            let iv = known.map_or(iv.clone(), |known| iv.counted_with(&known.iv));
+            let iv = match known {
+                Some(known) => iv.counted_with(&known.iv),
+                None => iv,
+            };
             keys.push(PlannedKey { kid: key.kid, value, vector, iv, systems });
         }
         let patterns = substreams

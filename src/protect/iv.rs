@@ -104,11 +104,16 @@ fn derived(key: &Secret<16>, label: &[u8], context: &[u8]) -> Secret<16> {
 /// The IVs under one key, of schemes that write one with each sample.
 #[derive(Clone)]
 pub struct SampleIvs {
-    hash: Polyval,
-    cipher: Aes128Enc,
+    keys: Arc<DerivedKeys>,
     /// What the key source or the operator gave.
     given: Option<[u8; 16]>,
     used: Arc<Used>,
+}
+
+/// The hash key and the IV key, expanded.
+struct DerivedKeys {
+    hash: Polyval,
+    cipher: Aes128Enc,
 }
 
 /// How much was encrypted under one key.
@@ -128,12 +133,9 @@ impl SampleIvs {
     /// The IVs under this key. What the key source or the operator gave is one thing more that they depend on.
     pub fn new(key: &Secret<16>, given: Option<[u8; 16]>) -> Self {
         let of = |label: &[u8]| derived(key, label, &[]);
-        Self {
-            hash: Polyval::new(of(b"drm-pack fragment hash").expose().into()),
-            cipher: Aes128Enc::new(of(b"drm-pack fragment IV").expose().into()),
-            given,
-            used: Arc::default(),
-        }
+        let hash = Polyval::new(of(b"drm-pack fragment hash").expose().into());
+        let cipher = Aes128Enc::new(of(b"drm-pack fragment IV").expose().into());
+        Self { keys: Arc::new(DerivedKeys { hash, cipher }), given, used: Arc::default() }
     }
 
     /// Whether so many fragments and samples were encrypted under the key that IVs may overlap. Every fragment that
@@ -173,10 +175,10 @@ impl SampleIvs {
         }
         self.used.fragments.fetch_add(1, Ordering::SeqCst);
         self.used.samples.fetch_add(count as u64, Ordering::SeqCst);
-        let mut hash = self.hash.clone();
+        let mut hash = self.keys.hash.clone();
         hash.update_padded(&fields.bytes);
         samples.for_each(|sample| hash.update_padded(sample));
-        Ok(FragmentIvs::new(&self.cipher, u128::from_be_bytes(hash.finalize().into())))
+        Ok(FragmentIvs::new(&self.keys.cipher, u128::from_be_bytes(hash.finalize().into())))
     }
 }
 
@@ -285,8 +287,11 @@ mod tests {
         timescale: u32,
         sample_entry: Vec<u8>,
         decode_time: u64,
-        samples: Vec<(Vec<u8>, Vec<(u16, u32)>)>,
+        samples: Vec<Clear>,
     }
+
+    /// A sample and its subsamples.
+    type Clear = (Vec<u8>, Vec<(u16, u32)>);
 
     impl Fragment {
         fn ivs(&self) -> (Vec<[u8; 8]>, Vec<[u8; 16]>) {
@@ -360,7 +365,7 @@ mod tests {
             Fragment { sample_entry: [&clear.sample_entry[..], &[0]].concat(), ..clear.clone() },
             Fragment { decode_time: 180_001, ..clear.clone() },
         ];
-        let mut with = |change: &dyn Fn(&mut Vec<(Vec<u8>, Vec<(u16, u32)>)>)| {
+        let mut with = |change: &dyn Fn(&mut Vec<Clear>)| {
             let mut samples = clear.samples.clone();
             change(&mut samples);
             others.push(Fragment { samples, ..clear.clone() });

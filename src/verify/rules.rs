@@ -210,7 +210,11 @@ pub const RULES: &[Rule] = &[
         SUBSAMPLE,
         "In counter mode the remainder is clear in front, so that the protected run ends with its slice or tile.",
     ),
-    error("iv-reuse", "ISO/IEC 23001-7 §9.2, §9.3", "Under one key no counter block is used twice."),
+    error(
+        "iv-reuse",
+        "ISO/IEC 23001-7 §9.2, §9.3",
+        "Under one key no counter block covers two different things.",
+    ),
     error("payload-parses", CENC, "A decrypted sample is what its codec says."),
     error(
         "payload-samples",

@@ -17,7 +17,7 @@ use super::facts::{Facts, InitFacts};
 use super::file::{FileCheck, FileFacts};
 use super::findings::Findings;
 use super::init::Init;
-use super::iv::CounterBlocks;
+use super::iv::{CounterBlocks, Reuse};
 use super::pieces::{PiecePlaylist, Protection};
 use super::presentation::{Presentation, Rendition, is_manifest, read_range};
 use super::pssh;
@@ -103,11 +103,13 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
     let mut enciphered: BTreeMap<(usize, u32), u64> = BTreeMap::new();
     for (unit, done) in units.iter().zip(done) {
         findings.merge(done.findings);
-        for (kid, first, before, file) in blocks.merge(done.blocks) {
-            let name = |number: usize| names.get(number).map_or("", |name| name.as_str());
-            let found = format!("counter block {first:032x} under key {kid}, used in {} too", name(before));
+        let name = |number: usize| names.get(number).map_or("", |name| name.as_str());
+        blocks.merge(done.blocks, &mut |Reuse { kid, first, before, file }| {
+            let found =
+                format_args!("counter block {first:032x} under key {kid}, used in {} too", name(before))
+                    .to_string();
             findings.check("iv-reuse", false, &name(file), &found, &"counter blocks not used before");
-        }
+        });
         for (name, file) in done.files {
             verification.files += 1;
             verification.samples += file.samples;
@@ -125,7 +127,7 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
     }
     check_enciphered(&inits, &enciphered, &mut findings);
     if blocks.is_full() {
-        findings.unchecked("counter blocks: there are more runs of them than are remembered");
+        findings.unchecked("counter blocks: there are more samples than are remembered");
     }
     for manifest in &presentation.mpds {
         dash::check(manifest, &facts, &mut findings).map_err(|error| error.at(&manifest.name))?;

@@ -86,7 +86,7 @@ impl FileCheck<'_, '_> {
             LastBytes::Clear => run.len() - run.len() % BLOCK,
         };
         *enciphered += runs.iter().map(blocks).sum::<usize>() as u64;
-        self.counter_blocks(protection, entry, &runs, place);
+        self.counter_blocks(protection, entry, (&bytes, &runs), place);
         let encrypted = bytes.clone();
         if let Some(decryptor) = &protection.decryptor {
             decryptor.decrypt(&mut bytes, entry)?;
@@ -99,12 +99,12 @@ impl FileCheck<'_, '_> {
         self.compare(track, &encrypted, if has_key { &bytes } else { &[] }, Some((protection, &runs)), place)
     }
 
-    /// §9.3: a counter block is used once under a key.
+    /// §9.3: a counter block is used once under a key, or for the same bytes again.
     fn counter_blocks(
         &mut self,
         protection: &SampleProtection,
         entry: &SencEntry,
-        runs: &[Range<usize>],
+        (sample, runs): (&[u8], &[Range<usize>]),
         place: &Place<'_>,
     ) {
         if protection.scheme.mode != Mode::Ctr || entry.initialization_vector.is_empty() {
@@ -114,8 +114,8 @@ impl FileCheck<'_, '_> {
         let pattern = (usize::from(tenc.default_crypt_byte_block), usize::from(tenc.default_skip_byte_block));
         let bytes: usize = runs.iter().map(|run| enciphered(run.len(), pattern)).sum();
         let blocks = bytes.div_ceil(BLOCK) as u64;
-        for run in iv::runs_of(&entry.initialization_vector, blocks) {
-            let reused = self.blocks.insert(tenc.default_kid, run, self.number).is_some();
+        for used in iv::blocks_of(&entry.initialization_vector, blocks, sample, runs) {
+            let reused = self.blocks.insert(tenc.default_kid, used, self.number).is_some();
             let found = format_args!("IV {}", crate::base::id::hex(&entry.initialization_vector)).to_string();
             self.findings.check("iv-reuse", !reused, place, &found, &"counter blocks not used before");
         }
