@@ -3,7 +3,7 @@
 use crate::base::{Error, Result};
 
 use super::BoxNode;
-use super::boxes::{Tfdt, Tfhd, Trex, Trun};
+use super::boxes::{Tfdt, Tfhd, Tfxd, Trex, Trun};
 use super::samples::Sample;
 
 /// What one `traf` says.
@@ -17,7 +17,7 @@ pub struct TrackFragment {
     pub runs: Vec<u64>,
     /// What the offsets of `saio` count from, in bytes from the start of the file: §8.7.9.
     pub auxiliary_base: u64,
-    /// Whether `tfdt` states the decode time.
+    /// Whether `tfdt`, or `tfxd` in its place, states the decode time.
     pub decode_time_is_stated: bool,
 }
 
@@ -45,7 +45,7 @@ pub fn track_fragments(moof: &BoxNode, moof_position: u64, trexes: &[Trex]) -> R
 fn track_fragment(traf: &BoxNode, moof: u64, end_of_previous: u64, trexes: &[Trex]) -> Result<TrackFragment> {
     let tfhd = Tfhd::parse(traf.require(&[b"tfhd"])?.payload()).map_err(|error| error.at("tfhd"))?;
     let trex = trexes.iter().find(|trex| trex.track_id == tfhd.track_id).copied().unwrap_or_default();
-    let tfdt = traf.find(&[b"tfdt"]).map(|tfdt| Tfdt::parse(tfdt.payload())).transpose()?;
+    let stated = stated_decode_time(traf)?;
     // §8.8.7.1: base_data_offset, else moof, else the end of the data of the previous track fragment.
     let base = match tfhd.base_data_offset {
         Some(offset) => offset,
@@ -57,10 +57,10 @@ fn track_fragment(traf: &BoxNode, moof: u64, end_of_previous: u64, trexes: &[Tre
         samples: Vec::new(),
         runs: Vec::new(),
         auxiliary_base: tfhd.base_data_offset.unwrap_or(moof),
-        decode_time_is_stated: tfdt.is_some(),
+        decode_time_is_stated: stated.is_some(),
     };
     let mut position = base;
-    let mut decode_time = tfdt.map_or(0, |tfdt| tfdt.base_media_decode_time);
+    let mut decode_time = stated.unwrap_or(0);
     for trun in traf.all(b"trun") {
         let trun = Trun::parse(trun.payload()).map_err(|error| error.at("trun"))?;
         if let Some(offset) = trun.data_offset {
@@ -92,10 +92,29 @@ fn track_fragment(traf: &BoxNode, moof: u64, end_of_previous: u64, trexes: &[Tre
             position = position
                 .checked_add(u64::from(size))
                 .ok_or_else(|| Error::input("sample positions overflow").at("trun"))?;
-            decode_time = decode_time.saturating_add(u64::from(duration));
+            decode_time =
+                decode_time.checked_add(u64::from(duration)).ok_or_else(|| times_overflow(decode_time))?;
         }
     }
     Ok(fragment)
+}
+
+/// The decode time of the first sample, where a box says it: `tfdt` (§8.8.12), in its absence `tfxd`.
+fn stated_decode_time(traf: &BoxNode) -> Result<Option<u64>> {
+    match traf.find(&[b"tfdt"]) {
+        Some(tfdt) => {
+            let tfdt = Tfdt::parse(tfdt.payload()).map_err(|error| error.at("tfdt"))?;
+            Ok(Some(tfdt.base_media_decode_time))
+        }
+        None => Ok(traf.all(b"uuid").find_map(Tfxd::of).transpose()?.map(|tfxd| tfxd.absolute_time)),
+    }
+}
+
+/// Times are 64 bits wide, and so is every clock that follows from them.
+pub(super) fn times_overflow(decode_time: u64) -> Error {
+    Error::input(format!("a sample of decode time {decode_time} ends behind 2^64 - 1"))
+        .clause("ISO/IEC 14496-12 §8.8.12")
+        .at("tfdt")
 }
 
 /// Makes every `tfhd` and `trun` of `moof` right again after boxes were added or removed, and returns

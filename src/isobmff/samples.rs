@@ -9,7 +9,7 @@ use crate::base::{Error, Result};
 use super::BoxNode;
 use super::boxes::Trex;
 use super::file::BoxHeader;
-use super::fragment::track_fragments;
+use super::fragment::{times_overflow, track_fragments};
 use super::track::trak;
 
 /// `sample_is_non_sync_sample` with `sample_depends_on` 1: a picture that needs others (§8.8.3.1).
@@ -37,6 +37,11 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// Its composition time in ticks of the media.
+    pub fn composition_time(&self) -> i128 {
+        i128::from(self.decode_time) + i128::from(self.composition_time_offset)
+    }
+
     /// Whether decoding can start here: `sample_is_non_sync_sample` is 0.
     pub fn is_sync(&self) -> bool {
         self.flags & 0x01_0000 == 0
@@ -177,7 +182,8 @@ impl<'a> SampleTable<'a> {
         let mut reader = self.time_to_sample.reader.clone();
         let mut duration: u64 = 0;
         while reader.remaining() >= 8 {
-            duration = duration.saturating_add(u64::from(reader.u32()?) * u64::from(reader.u32()?));
+            let run = u64::from(reader.u32()?) * u64::from(reader.u32()?);
+            duration = duration.checked_add(run).ok_or_else(durations_overflow)?;
         }
         Ok(duration)
     }
@@ -233,7 +239,8 @@ impl<'a> SampleTable<'a> {
             .position
             .checked_add(u64::from(size))
             .ok_or_else(|| Error::input("sample positions overflow").at("stbl"))?;
-        self.decode_time = self.decode_time.saturating_add(u64::from(duration));
+        self.decode_time =
+            self.decode_time.checked_add(u64::from(duration)).ok_or_else(durations_overflow)?;
         Ok(sample)
     }
 
@@ -271,6 +278,12 @@ impl Iterator for SampleTable<'_> {
         }
         Some(sample)
     }
+}
+
+fn durations_overflow() -> Error {
+    Error::input("the durations of all samples together pass 2^64 - 1")
+        .clause("ISO/IEC 14496-12 §8.6.1.2")
+        .at("stts")
 }
 
 fn read_run(reader: &mut Reader<'_>) -> Option<[u32; 3]> {
@@ -367,8 +380,11 @@ impl Fragments<'_> {
                 // Without tfdt a fragment follows the one before it (§8.8.12).
                 let start = if fragment.decode_time_is_stated { first } else { self.decode_time };
                 for mut sample in fragment.samples {
-                    sample.decode_time = sample.decode_time - first + start;
-                    self.decode_time = sample.decode_time.saturating_add(u64::from(sample.duration));
+                    let since_first = sample.decode_time.saturating_sub(first);
+                    let time = start.checked_add(since_first);
+                    let end = time.and_then(|time| time.checked_add(sample.duration.into()));
+                    let overflow = || times_overflow(start).at("moof/traf").at_byte(header.position);
+                    (sample.decode_time, self.decode_time) = time.zip(end).ok_or_else(overflow)?;
                     self.queue.push_back(sample);
                 }
             }

@@ -50,12 +50,56 @@ pub(super) struct OutputTrack<'a> {
     pub(super) media: &'a MediaTrack,
     /// Its substream; `None` when it stays clear.
     pub(super) substream: Option<usize>,
+    pub(super) edits: EditList,
+    /// Its first sample.
+    first: Sample,
 }
 
 impl<'a> OutputTrack<'a> {
+    /// When it begins, in ticks of its media.
+    fn begins(&self) -> u64 {
+        u64::try_from(self.edits.presented(self.first.composition_time()).max(0)).unwrap_or(u64::MAX)
+    }
+
+    fn segments<'b>(
+        &'b self,
+        boundaries: &'b Boundaries,
+    ) -> Result<Segments<'b, impl Iterator<Item = Result<Sample>> + use<'a>>> {
+        Ok(Segments::new(self.samples()?, boundaries, &self.edits, self.media.track.timescale))
+    }
+
     fn samples(&self) -> Result<impl Iterator<Item = Result<Sample>> + use<'a>> {
         let file = self.file;
         samples(file.source.as_ref(), &file.moov, self.media.track.track_id, &file.trexes)
+    }
+}
+
+/// When the presentation begins: with the first of its tracks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Start {
+    ticks: u64,
+    timescale: u32,
+}
+
+impl Start {
+    fn of(tracks: &[OutputTrack<'_>]) -> Self {
+        let starts = tracks
+            .iter()
+            .map(|track| Self { ticks: track.begins(), timescale: track.media.track.timescale.max(1) });
+        starts
+            .min_by(|a, b| {
+                // a / s < b / t, without division.
+                let time = |one: &Self, other: &Self| u128::from(one.ticks) * u128::from(other.timescale);
+                time(a, b).cmp(&time(b, a))
+            })
+            .unwrap_or(Self { ticks: 0, timescale: 1 })
+    }
+
+    /// The same in ticks of a track.
+    pub(super) fn ticks(self, timescale: u32) -> u64 {
+        let ours = u128::from(self.timescale);
+        let ticks = (u128::from(self.ticks) * u128::from(timescale) + ours / 2) / ours;
+        u64::try_from(ticks).unwrap_or(u64::MAX)
     }
 }
 
@@ -75,6 +119,7 @@ pub(super) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     report.warnings.extend(not_carried(&files, &tracks)?);
     report.warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
     let boundaries = boundaries(&tracks, job.segment_duration)?;
+    let start = Start::of(&tracks);
     let assignment = rules.keys.assign(&substreams)?;
     let periods = periods(&tracks, &boundaries, rules)?;
     env.check_job(job, |summary| files.iter().for_each(|file| file.summarize(summary)))?;
@@ -85,7 +130,7 @@ pub(super) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     let mut written = Vec::new();
     for track in tracks {
         let place = format!("{}, track {}", track.file.name, track.media.track.track_id);
-        let files = write_track(&track, rules, &plan, &boundaries, env);
+        let files = write_track(&track, rules, &plan, (&boundaries, start), env);
         let WrittenFiles { files, segments, outputs } = files.map_err(|error| error.at(place))?;
         plan.check_ivs()?;
         report.outputs.extend(outputs);
@@ -104,7 +149,7 @@ pub(super) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
         written.push(WrittenTrack { track, segments, files });
     }
     (env.observe)(Event::Step("writing manifests"));
-    mp4_manifests::write(&written, rules, &plan, env, &mut report)?;
+    mp4_manifests::write(&written, start, rules, &plan, env, &mut report)?;
     Ok(report)
 }
 
@@ -160,11 +205,15 @@ fn output_tracks<'a>(
     let all = || files.iter().flat_map(|file| file.tracks.iter().map(move |media| (file, media)));
     for (kind, letter) in [(TrackKind::Video, 'v'), (TrackKind::Audio, 'a'), (TrackKind::Text, 't')] {
         for (file, media) in all().filter(|(_, media)| media.kind() == Some(kind)) {
-            if samples(file.source.as_ref(), &file.moov, media.track.track_id, &file.trexes)?.next().is_none()
-            {
+            let track = &media.track;
+            let at = |error: Error| error.at(file.name.clone());
+            let mut samples =
+                samples(file.source.as_ref(), &file.moov, track.track_id, &file.trexes).map_err(at)?;
+            let Some(first) = samples.next().transpose().map_err(at)? else {
                 warnings.push(left_out(file, media, "it has no samples"));
                 continue;
-            }
+            };
+            let edits = EditList::of(&file.moov, track.track_id, track.timescale).map_err(at)?;
             if media.is_of_unknown_codec() {
                 warnings.push(taken_whole(file, media));
             }
@@ -177,6 +226,8 @@ fn output_tracks<'a>(
                 file,
                 media,
                 substream: is_protected.then_some(substreams.len()),
+                edits,
+                first,
             });
             if is_protected {
                 substreams.push(substream(id, kind, media));
@@ -207,6 +258,10 @@ fn not_carried(files: &[Mp4File], tracks: &[OutputTrack<'_>]) -> Result<Vec<Stri
         for grouping_type in groups(track)?.left_out {
             warnings.push(format!("{place}: sample groups of the type {grouping_type} are left out"));
         }
+        if track.edits.edits() > 1 {
+            let count = track.edits.edits();
+            warnings.push(format!("{place}: {count} edits (elst), players of segments know the first alone"));
+        }
         let path: &[&[u8; 4]] = &[b"mdia", b"minf", b"stbl", b"subs"];
         if trak(&track.file.moov, track.media.track.track_id)?.find(path).is_some() {
             warnings.push(format!("{place}: the table of subsamples (subs) is left out"));
@@ -234,14 +289,14 @@ fn taken_whole(file: &Mp4File, media: &MediaTrack) -> String {
     )
 }
 
-/// Every track is cut where the first video track can be cut.
+/// Every track is cut where the first video track can be cut; without one, on a grid.
 fn boundaries(tracks: &[OutputTrack<'_>], seconds: f64) -> Result<Boundaries> {
     let Some(track) = tracks.iter().find(|track| track.kind == TrackKind::Video) else {
-        return Ok(Boundaries::grid(seconds));
+        let start = Start::of(tracks);
+        return Ok(Boundaries::grid(start.ticks, start.timescale, seconds));
     };
-    let media = &track.media.track;
-    let samples = samples(track.file.source.as_ref(), &track.file.moov, media.track_id, &track.file.trexes)?;
-    Boundaries::of(samples, media.timescale, seconds).map_err(|error| error.at(track.file.name.clone()))
+    let boundaries = Boundaries::of(track.samples()?, &track.edits, track.media.track.timescale, seconds);
+    boundaries.map_err(|error| error.at(track.file.name.clone()))
 }
 
 /// How many crypto periods the longest track has.
@@ -249,13 +304,10 @@ fn periods(tracks: &[OutputTrack<'_>], boundaries: &Boundaries, rules: &Rules) -
     let mut most = 0;
     let rotates = rules.schedule.rotate_every.is_some();
     for track in tracks.iter().filter(|track| rotates && track.substream.is_some()) {
-        let segments = Segments::new(track.samples()?, boundaries, track.media.track.timescale);
-        let mut count = 0_u32;
-        for segment in segments {
-            segment?;
-            count = count.saturating_add(1);
+        for segment in track.segments(boundaries)? {
+            let segment = segment.map_err(|error| error.at(track.file.name.clone()))?;
+            most = most.max(segment.interval.saturating_add(1));
         }
-        most = most.max(count);
     }
     rules.schedule.periods(most)
 }
@@ -264,21 +316,22 @@ fn write_track(
     track: &OutputTrack<'_>,
     rules: &Rules,
     plan: &Plan,
-    boundaries: &Boundaries,
+    (boundaries, start): (&Boundaries, Start),
     env: &Env<'_>,
 ) -> Result<WrittenFiles> {
     let file = track.file;
     let (protected, pssh) = match track.substream {
         Some(substream) => {
             let mut protected = ProtectedTrack::planned(track.media, plan, substream)?;
-            protected.start = track.samples()?.next().transpose()?.map_or(0, |sample| sample.decode_time);
+            protected.start = track.first.decode_time;
+            protected.late = track.begins().saturating_sub(start.ticks(track.media.track.timescale));
             (Some(protected), plan.pssh(&[substream])?)
         }
         None => (None, Vec::new()),
     };
     let cmaf = Cmaf::new(file.source.as_ref(), &file.moov, track.media, protected.as_ref())?;
     let init = cmaf.init(&pssh)?;
-    let segments = || Ok(Segments::new(track.samples()?, boundaries, track.media.track.timescale));
+    let segments = || track.segments(boundaries);
     match rules.layout {
         Layout::Segments => write_segments(&track.id, &cmaf, &init, segments()?, env),
         Layout::SingleFile => {

@@ -16,7 +16,7 @@ use super::dash::content_protection;
 use super::env::{Env, Event};
 use super::folder::write_manifest;
 use super::hls::{add_new, key_lines, key_runs, session_key_lines};
-use super::mp4::WrittenTrack;
+use super::mp4::{OutputTrack, Start, WrittenTrack};
 use super::mp4_files::TrackFiles;
 use super::report::Report;
 use super::rules::Rules;
@@ -31,23 +31,55 @@ const SUBTITLES: &str = "subtitles";
 /// Writes the manifests that were asked for.
 pub(super) fn write(
     tracks: &[WrittenTrack<'_>],
+    start: Start,
     rules: &Rules,
     plan: &Plan,
     env: &Env<'_>,
     report: &mut Report,
 ) -> Result<()> {
+    let tracks: Vec<_> = tracks.iter().map(|written| Timed::new(written, start)).collect::<Result<_>>()?;
     if rules.manifests.contains(&ManifestKind::Hls) {
-        write_hls(tracks, plan, env, report)?;
+        write_hls(&tracks, plan, env, report)?;
     }
     if rules.manifests.contains(&ManifestKind::Dash) {
-        let output = write_manifest(env, MPD, &mpd(tracks, plan)?)?;
+        let output = write_manifest(env, MPD, &mpd(&tracks, plan)?)?;
         report.manifests.push(MPD.into());
         report.outputs.push(output);
     }
     Ok(())
 }
 
-impl WrittenTrack<'_> {
+/// A CMAF track and when its segments are presented.
+struct Timed<'a> {
+    track: &'a OutputTrack<'a>,
+    segments: &'a [WrittenSegment],
+    files: &'a TrackFiles,
+    presented: Vec<Presented>,
+    /// When the presentation begins, in ticks of the media.
+    start: u64,
+}
+
+impl<'a> Timed<'a> {
+    fn new(written: &'a WrittenTrack<'_>, start: Start) -> Result<Self> {
+        let WrittenTrack { track, segments, files } = written;
+        let presented = presented(&track.edits, segments).map_err(|error| error.at(track.id.clone()))?;
+        Ok(Self { track, segments, files, presented, start: start.ticks(track.media.track.timescale) })
+    }
+
+    /// When the last segment ends, in ticks since the presentation began.
+    fn end(&self) -> u64 {
+        let end = self.presented.last().map_or(0, |last| last.start.saturating_add(last.span));
+        end.saturating_sub(self.start)
+    }
+
+    /// How long each segment lasts on the time line of a playlist, which begins with the presentation and has no
+    /// gaps: until the next one begins.
+    fn listed_durations(&self) -> impl Iterator<Item = u64> + '_ {
+        let late = self.presented.first().map_or(0, |first| first.start.saturating_sub(self.start));
+        let late = std::iter::once(late).chain(std::iter::repeat(0));
+        self.presented.iter().zip(late).map(|(presented, late)| presented.span.saturating_add(late))
+    }
+
     fn seconds(&self, ticks: u64) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "durations of less than 2^53 ticks")]
         let ticks = ticks as f64;
@@ -57,7 +89,7 @@ impl WrittenTrack<'_> {
     /// The init segment and the segments as playlists name them.
     fn resources(&self) -> (Resource, Vec<Resource>) {
         let id = &self.track.id;
-        match &self.files {
+        match self.files {
             TrackFiles::Segments => {
                 let resource = |name: String| Resource { uri: format!("{id}/{name}"), byte_range: None };
                 let name = |segment: &WrittenSegment| format!("{}.m4s", segment.number + 1);
@@ -79,7 +111,7 @@ impl WrittenTrack<'_> {
 
     /// The same for an MPD.
     fn addressing(&self) -> NewAddressing {
-        match &self.files {
+        match self.files {
             TrackFiles::Segments => NewAddressing::Template {
                 initialization: "$RepresentationID$/init.mp4".into(),
                 media: "$RepresentationID$/$Number$.m4s".into(),
@@ -105,7 +137,7 @@ impl WrittenTrack<'_> {
     /// Puts each segment of a new playlist under its key.
     fn signal_keys(&self, playlist: &mut Playlist, plan: &Plan, substream: usize) -> Result<()> {
         let listed = media::segments(playlist)?;
-        let phases = listed.iter().zip(&self.segments);
+        let phases = listed.iter().zip(self.segments);
         let phases = phases.filter_map(|(listed, segment)| Some((listed.line, segment.phase?))).collect();
         let runs = key_runs(phases, |period| Ok(key_lines(plan.key_in(period, substream)?)))?;
         if runs.iter().all(|(_, lines)| lines.is_empty()) {
@@ -114,6 +146,7 @@ impl WrittenTrack<'_> {
         media::protect_runs(playlist, &runs)
     }
 
+    /// The durations of all samples together.
     fn duration(&self) -> u64 {
         self.segments.iter().map(|segment| segment.duration).sum()
     }
@@ -122,7 +155,8 @@ impl WrittenTrack<'_> {
     fn peak(&self) -> u64 {
         self.segments
             .iter()
-            .map(|segment| self.bits_per_second(segment.bytes, segment.duration))
+            .zip(&self.presented)
+            .map(|(segment, presented)| self.bits_per_second(segment.bytes, presented.duration))
             .max()
             .unwrap_or(0)
     }
@@ -152,7 +186,7 @@ fn greatest_common_divisor(a: u64, b: u64) -> u64 {
 }
 
 /// The media playlists, then the multivariant one.
-fn write_hls(tracks: &[WrittenTrack<'_>], plan: &Plan, env: &Env<'_>, report: &mut Report) -> Result<()> {
+fn write_hls(tracks: &[Timed<'_>], plan: &Plan, env: &Env<'_>, report: &mut Report) -> Result<()> {
     let mut session_keys = Vec::new();
     for written in tracks {
         let id = &written.track.id;
@@ -166,7 +200,7 @@ fn write_hls(tracks: &[WrittenTrack<'_>], plan: &Plan, env: &Env<'_>, report: &m
             add_new(&mut session_keys, session_key_lines(plan.key(substream)?));
         }
         let (map, segments) = written.resources();
-        let durations = written.segments.iter().map(|segment| written.seconds(segment.duration));
+        let durations = written.listed_durations().map(|duration| written.seconds(duration));
         let mut playlist = media::write(&media::MediaPlaylist {
             map: Some(map),
             key_lines: Vec::new(),
@@ -214,7 +248,7 @@ fn audio_groups<'a, 'b>(tracks: &'a [WrittenTrack<'b>]) -> Result<Vec<AudioGroup
 }
 
 fn multivariant_playlist(
-    tracks: &[WrittenTrack<'_>],
+    tracks: &[Timed<'_>],
     session_key_lines: Vec<String>,
 ) -> Result<MultivariantPlaylist> {
     let groups = audio_groups(tracks)?;
@@ -267,9 +301,9 @@ fn rendition(written: &WrittenTrack<'_>, rendition_type: RenditionType, group_id
 }
 
 fn variant(
-    written: &WrittenTrack<'_>,
+    written: &Timed<'_>,
     group: Option<&AudioGroup<'_, '_>>,
-    subtitles: &[&WrittenTrack<'_>],
+    subtitles: &[&Timed<'_>],
 ) -> Result<Variant> {
     let entry = written.track.media.track.sample_entry()?;
     let is_video = written.track.kind == TrackKind::Video;
@@ -299,19 +333,15 @@ fn variant(
 }
 
 /// The MPD: one AdaptationSet for each kind, codec and language; keys split them further.
-fn mpd(tracks: &[WrittenTrack<'_>], plan: &Plan) -> Result<Vec<u8>> {
-    let start = tracks
-        .iter()
-        .filter_map(|written| Some(written.seconds(written.segments.first()?.decode_time)))
-        .fold(f64::INFINITY, f64::min);
-    let mut sets: Vec<(String, NewAdaptationSet, Vec<&WrittenTrack<'_>>)> = Vec::new();
+fn mpd(tracks: &[Timed<'_>], plan: &Plan) -> Result<Vec<u8>> {
+    let mut sets: Vec<(String, NewAdaptationSet, Vec<&Timed<'_>>)> = Vec::new();
     for written in tracks {
         let codec = written.track.media.rfc6381()?;
         let language =
             written.track.media.track.language.clone().filter(|_| written.track.kind != TrackKind::Video);
         let family = codec.split('.').next().unwrap_or_default();
         let key = format!("{:?}/{family}/{language:?}", written.track.kind);
-        let representation = representation(written, codec, start)?;
+        let representation = representation(written, codec)?;
         match sets.iter_mut().find(|(known, ..)| *known == key) {
             Some((_, set, members)) => {
                 set.representations.push(representation);
@@ -332,14 +362,14 @@ fn mpd(tracks: &[WrittenTrack<'_>], plan: &Plan) -> Result<Vec<u8>> {
             });
         }
     }
-    let longest = |seconds: &dyn Fn(&WrittenTrack<'_>) -> f64| {
+    let longest = |seconds: &dyn Fn(&Timed<'_>) -> f64| {
         Duration::from_secs_f64(tracks.iter().map(seconds).fold(0.0, f64::max))
     };
-    let longest_segment = |written: &WrittenTrack<'_>| {
-        written.seconds(written.segments.iter().map(|segment| segment.duration).max().unwrap_or(0))
+    let longest_segment = |written: &Timed<'_>| {
+        written.seconds(written.presented.iter().map(|segment| segment.duration).max().unwrap_or(0))
     };
     let mut mpd = write::mpd(&NewMpd {
-        duration: longest(&|written| written.seconds(written.duration())),
+        duration: longest(&|written| written.seconds(written.end())),
         max_segment_duration: longest(&longest_segment),
         adaptation_sets: sets.into_iter().map(|(_, set, _)| set).collect(),
     });
@@ -348,7 +378,7 @@ fn mpd(tracks: &[WrittenTrack<'_>], plan: &Plan) -> Result<Vec<u8>> {
 }
 
 fn adaptation_set(
-    written: &WrittenTrack<'_>,
+    written: &Timed<'_>,
     lang: Option<String>,
     representation: NewRepresentation,
 ) -> NewAdaptationSet {
@@ -365,7 +395,7 @@ fn adaptation_set(
     }
 }
 
-fn representation(written: &WrittenTrack<'_>, codecs: String, start: f64) -> Result<NewRepresentation> {
+fn representation(written: &Timed<'_>, codecs: String) -> Result<NewRepresentation> {
     let track = &written.track.media.track;
     let entry = track.sample_entry()?;
     let (is_video, is_audio) =
@@ -387,8 +417,8 @@ fn representation(written: &WrittenTrack<'_>, codecs: String, start: f64) -> Res
         audio_sampling_rate: is_audio.then_some(entry.sample_rate),
         channels: is_audio.then_some(entry.channel_count),
         timescale: track.timescale,
-        presentation_time_offset,
+        presentation_time_offset: written.start,
         addressing: written.addressing(),
-        timeline: written.segments.iter().map(|segment| (segment.decode_time, segment.duration)).collect(),
+        timeline: written.presented.iter().map(|segment| (segment.start, segment.duration)).collect(),
     })
 }

@@ -15,6 +15,7 @@ use crate::isobmff::track::{trak, trak_mut};
 use crate::protect::{FragmentEncryptor, auxiliary, place_auxiliary, seal};
 
 use super::coverage::check_clear_input;
+use super::edit_list::{EditList, Presented, presented};
 use super::key_change::place_pssh;
 use super::sample_groups::SampleGroups;
 use super::schedule::Phase;
@@ -31,6 +32,7 @@ pub struct Cmaf<'a> {
     media: &'a MediaTrack,
     protected: Option<&'a ProtectedTrack>,
     groups: SampleGroups,
+    edits: EditList,
 }
 
 /// What was written of a segment.
@@ -40,11 +42,15 @@ pub struct WrittenSegment {
     pub number: u32,
     /// Its decode time in ticks of the media.
     pub decode_time: u64,
+    /// When its last sample ends, in decode time.
+    pub decode_end: u64,
     /// What protects it; `None` for a track that stays clear.
     pub phase: Option<Phase>,
     /// The earliest composition time of its samples, in ticks of the media.
-    pub composition_time: i64,
-    /// Its duration in ticks of the media.
+    pub composition_time: i128,
+    /// When the sample that is composed last ends.
+    pub composition_end: i128,
+    /// The durations of its samples together, in ticks of the media.
     pub duration: u64,
     /// Its samples.
     pub samples: u64,
@@ -71,7 +77,8 @@ impl<'a> Cmaf<'a> {
         let trak = trak(moov, media.track.track_id)?;
         let stbl = trak.require(&[b"mdia", b"minf", b"stbl"])?;
         protected.map_or(Ok(()), |_| check_clear_input(source, trak))?;
-        Ok(Self { source, moov, media, protected, groups: SampleGroups::of(stbl)? })
+        let edits = EditList::of(moov, media.track.track_id, media.track.timescale)?;
+        Ok(Self { source, moov, media, protected, groups: SampleGroups::of(stbl)?, edits })
     }
 
     /// The file that it is made of.
@@ -111,42 +118,32 @@ impl<'a> Cmaf<'a> {
         Ok(8 + Sidx::length(segment_count)?)
     }
 
+    /// When these segments, which are all of the track, are presented.
+    ///
+    /// # Errors
+    /// When one is presented before the one before it.
+    pub fn presented(&self, segments: &[WrittenSegment]) -> Result<Vec<Presented>> {
+        presented(&self.edits, segments)
+    }
+
     /// The `sidx` of these segments, which lie one behind the other and right behind it.
     ///
     /// # Errors
     /// When there are too many segments or one is too large for the fields.
     pub fn sidx(&self, segments: &[WrittenSegment]) -> Result<Vec<u8>> {
+        let presented = self.presented(segments)?;
         let references: Vec<_> = segments
             .iter()
-            .map(|segment| SidxReference {
+            .zip(&presented)
+            .map(|(segment, presented)| SidxReference {
                 referenced_size: segment.bytes,
-                subsegment_duration: segment.duration,
+                subsegment_duration: presented.span,
                 sap_type: segment.sap_type,
             })
             .collect();
-        let composition_time = segments.first().map_or(0, |segment| segment.composition_time);
-        let presentation_time = composition_time.saturating_add(self.edit_shift()?);
-        let earliest = u64::try_from(presentation_time).unwrap_or(0);
+        let earliest = presented.first().map_or(0, |presented| presented.start);
         let payload = Sidx::write(TRACK_ID, self.media.track.timescale, earliest, &references)?;
         Ok(BoxNode::data(b"sidx", payload).to_bytes())
-    }
-
-    /// What the edit list adds to composition times to give presentation times, in ticks of the media:
-    /// empty edits, less where the media begins (§8.6.6 of ISO/IEC 14496-12).
-    fn edit_shift(&self) -> Result<i64> {
-        let trak = trak(self.moov, self.media.track.track_id)?;
-        let Some(elst) = trak.find(&[b"edts", b"elst"]) else { return Ok(0) };
-        let mvhd = Mvhd::parse(self.moov.require(&[b"mvhd"])?.payload())?;
-        let mut shift: i64 = 0;
-        for (duration, media_time) in Elst::parse(elst.payload())?.entries {
-            if media_time >= 0 {
-                return Ok(shift.saturating_sub(media_time));
-            }
-            let ticks = u128::from(duration) * u128::from(self.media.track.timescale)
-                / u128::from(mvhd.timescale.max(1));
-            shift = shift.saturating_add(i64::try_from(ticks).unwrap_or(i64::MAX));
-        }
-        Ok(shift)
     }
 
     /// Writes one segment, protected in place; `buffer` is reused from one to the next.
@@ -179,7 +176,7 @@ impl<'a> Cmaf<'a> {
         let (mut bytes, mut covered) = (0, 0);
         let mut encryptor: Option<(u32, FragmentEncryptor<'_>)> = None;
         let decode_time = segment.samples.first().map_or(0, |sample| sample.decode_time);
-        let phase = self.protected.map(|protected| protected.phase(segment.number, decode_time));
+        let phase = self.protected.map(|protected| protected.phase(segment.interval, decode_time));
         for (sequence_number, chunk) in (segment.first_sequence_number..).zip(&segment.chunks) {
             let samples = segment.samples.get(chunk.clone()).unwrap_or_default();
             read_samples(self.source, samples, buffer)?;
@@ -204,7 +201,9 @@ impl<'a> Cmaf<'a> {
             number: segment.number,
             decode_time,
             phase,
-            composition_time: segment.samples.iter().map(composition_time).min().unwrap_or(0),
+            decode_end: segment.samples.last().map_or(decode_time, end),
+            composition_time: segment.samples.iter().map(Sample::composition_time).min().unwrap_or(0),
+            composition_end: segment.samples.iter().map(composition_end).max().unwrap_or(0),
             duration: segment.samples.iter().map(|sample| u64::from(sample.duration)).sum(),
             samples: segment.samples.len() as u64,
             protected: covered,
@@ -244,9 +243,12 @@ fn protect_chunk<'a>(
     Ok(encryptor.protected_bytes())
 }
 
-fn composition_time(sample: &Sample) -> i64 {
-    let decode_time = i64::try_from(sample.decode_time).unwrap_or(i64::MAX);
-    decode_time.saturating_add(i64::from(sample.composition_time_offset))
+fn end(sample: &Sample) -> u64 {
+    sample.decode_time.saturating_add(sample.duration.into())
+}
+
+fn composition_end(sample: &Sample) -> i128 {
+    sample.composition_time() + i128::from(sample.duration)
 }
 
 /// 1 when nothing is presented before the first sample. Pictures that lead it may need the segment before:
@@ -254,8 +256,8 @@ fn composition_time(sample: &Sample) -> i64 {
 fn sap_type(samples: &[Sample]) -> u8 {
     match samples.split_first() {
         Some((first, rest)) if first.is_sync() => {
-            let start = composition_time(first);
-            if rest.iter().all(|sample| composition_time(sample) >= start) { 1 } else { 3 }
+            let start = first.composition_time();
+            if rest.iter().all(|sample| sample.composition_time() >= start) { 1 } else { 3 }
         }
         _ => 0,
     }

@@ -5,6 +5,7 @@ mod auxiliary;
 mod cmaf;
 mod coverage;
 mod decrypt;
+mod edit_list;
 mod key_change;
 mod line_keys;
 mod media_data;
@@ -33,6 +34,7 @@ pub use assignment::{Assignment, KeyPurpose, KeyRule, Preset, Substream};
 pub use cmaf::{Cmaf, WrittenSegment};
 pub use coverage::{has_unread_bytes, unread_box};
 pub use decrypt::Decrypt;
+pub use edit_list::{EditList, Presented, presented};
 pub use line_keys::{FindIv, LineKeys};
 pub use offsets::OffsetMap;
 pub use packed_audio::{

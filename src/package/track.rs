@@ -120,7 +120,7 @@ pub struct ProtectedTrack {
     pub schedule: Schedule,
     /// Ticks per second of the media.
     pub timescale: u32,
-    /// The decode time at which the presentation begins, in ticks of the media.
+    /// The decode time of the first sample, in ticks of the media.
     pub start: u64,
 }
 
@@ -162,6 +162,8 @@ impl ProtectedTrack {
             schedule: Schedule::default(),
             timescale: media.track.timescale,
             start: 0,
+    /// How much later than the presentation the track begins, in ticks of the media.
+    pub late: u64,
         })
     }
 
@@ -183,7 +185,8 @@ impl ProtectedTrack {
 
     /// What protects the segment of this number, whose first sample has this decode time.
     pub fn phase(&self, segment: u32, decode_time: u64) -> Phase {
-        self.schedule.phase(segment, decode_time.saturating_sub(self.start), self.timescale)
+        let elapsed = decode_time.saturating_sub(self.start).saturating_add(self.late);
+        self.schedule.phase(segment, elapsed, self.timescale)
     }
 
     /// The key of a segment and the `pssh` boxes that its fragments carry; `None` when it is clear.
@@ -201,6 +204,7 @@ impl ProtectedTrack {
                         self.later.len() + 1
                     ))
                 })?;
+            late: 0,
                 Ok(Some((&later.protection, &later.pssh)))
             }
         }

@@ -42,6 +42,7 @@ mod server;
 mod shapes;
 mod slice_headers;
 mod streams;
+mod times;
 mod trace;
 mod ts;
 mod ts_build;

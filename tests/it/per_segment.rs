@@ -13,8 +13,8 @@ use drm_pack::isobmff::{BoxNode, parse_file};
 use drm_pack::job::Job;
 use drm_pack::keys::{DevKeys, KeyServer};
 use drm_pack::package::{
-    Boundaries, Cmaf, Intent, KeyRule, MediaTrack, Plan, Preset, ProtectedRendition, ProtectedTrack,
-    Schedule, Segments, Substream, media_tracks,
+    Boundaries, Cmaf, EditList, Intent, KeyRule, MediaTrack, Plan, Preset, ProtectedRendition,
+    ProtectedTrack, Schedule, Segments, Substream, media_tracks,
 };
 use drm_pack::protect::Scheme;
 use proptest::prelude::*;
@@ -193,9 +193,12 @@ fn check_mp4(wish: &Wish) {
     let defaults = trexes(&moov).unwrap();
     let samples = |media: &MediaTrack| samples(&source, &moov, media.track.track_id, &defaults).unwrap();
     let video = tracks.iter().find(|media| media.kind() == Some(TrackKind::Video)).unwrap();
-    let boundaries = Boundaries::of(samples(video), video.track.timescale, 2.0).unwrap();
+    let edits =
+        |media: &MediaTrack| EditList::of(&moov, media.track.track_id, media.track.timescale).unwrap();
+    let boundaries = Boundaries::of(samples(video), &edits(video), video.track.timescale, 2.0).unwrap();
     let cut = |media: &MediaTrack| {
-        let segments = Segments::new(samples(media), &boundaries, media.track.timescale);
+        let edits = edits(media);
+        let segments = Segments::new(samples(media), &boundaries, &edits, media.track.timescale);
         segments.collect::<Result<Vec<_>, _>>().unwrap()
     };
     let most = tracks.iter().map(|media| cut(media).len()).max().unwrap();

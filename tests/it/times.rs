@@ -1,0 +1,294 @@
+//! Times are kept: whatever gaps, overlaps, late starts and edit lists an MP4 file has, its samples are decoded and
+//! presented when they were, and manifests end where the media ends.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use drm_pack::isobmff::boxes::{Mvhd, Tfdt, Tfhd, Trun, TrunSample};
+use drm_pack::isobmff::file::moov;
+use drm_pack::isobmff::samples::{Sample, samples};
+use drm_pack::isobmff::track::{tracks, trexes};
+use drm_pack::isobmff::{BoxNode, parse_file, write_file};
+use drm_pack::job::{Job, Layout};
+use drm_pack::xml::{Document, Element};
+use proptest::prelude::*;
+
+use crate::media::root;
+use crate::pack::{job, pack, pack_without_keys};
+
+/// What becomes of the times of one track.
+#[derive(Clone, Debug)]
+struct Track {
+    /// Samples in each fragment.
+    fragments: usize,
+    /// Ticks between the end of each fragment and the next one; below 0 they overlap.
+    gaps: Vec<i64>,
+    /// The decode time of the first sample.
+    start: u64,
+    /// An empty edit before the media, in milliseconds, and the composition time that it begins with, in ticks.
+    edits: Option<(u32, u32)>,
+}
+
+fn track() -> impl Strategy<Value = Track> {
+    let gap = prop_oneof![3 => Just(0), 1 => -300..0_i64, 1 => 1..300_i64, 1 => 5_000..100_000_i64];
+    let start = prop_oneof![2 => Just(0), 1 => 1..200_000_u64, 1 => Just(1_760_000_000 * 48_000)];
+    let edits = prop_oneof![
+        1 => Just(None),
+        1 => (prop_oneof![Just(0), 0..3000_u32], prop_oneof![Just(0), Just(1024), 0..60_000_u32]).prop_map(Some)
+    ];
+    (10..60_usize, prop::collection::vec(gap, 20), start, edits)
+        .prop_map(|(fragments, gaps, start, edits)| Track { fragments, gaps, start, edits })
+}
+
+/// A sample as a test made it, in ticks of its track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Time {
+    decode: u64,
+    offset: i32,
+    duration: u32,
+    size: u32,
+}
+
+fn time(sample: &Sample) -> Time {
+    Time {
+        decode: sample.decode_time,
+        offset: sample.composition_time_offset,
+        duration: sample.duration,
+        size: sample.size,
+    }
+}
+
+/// The clip of pictures and sound, fragmented anew; and the times of both tracks by their ids.
+struct Retimed {
+    bytes: Vec<u8>,
+    times: BTreeMap<u32, Vec<Time>>,
+    timescales: BTreeMap<u32, u32>,
+}
+
+fn clip() -> Vec<u8> {
+    fs::read(root().join("fixtures/clip/mp4/av_frag.mp4")).unwrap()
+}
+
+fn retimed(wishes: &[Track]) -> Retimed {
+    let source = clip();
+    let moov = moov(&source).unwrap();
+    let (trexes, found) = (trexes(&moov).unwrap(), tracks(&moov).unwrap());
+    let mut output = moov.clone();
+    let mut timescales = BTreeMap::new();
+    let movie = Mvhd::parse(moov.find(&[b"mvhd"]).unwrap().payload()).unwrap().timescale;
+    for ((trak, track), wish) in output.all_mut(b"trak").zip(&found).zip(wishes) {
+        timescales.insert(track.track_id, track.timescale);
+        trak.remove(|node| node.is(b"edts"));
+        if let Some((late, media_time)) = wish.edits {
+            trak.push(edit_list(u64::from(late) * u64::from(movie) / 1000, media_time));
+        }
+    }
+    let mut parts = vec![BoxNode::data(b"ftyp", b"iso6\0\0\0\0iso6".to_vec()), output];
+    let mut times = BTreeMap::<u32, Vec<Time>>::new();
+    let mut queues: Vec<(u32, &Track, Vec<Vec<Sample>>)> = Vec::new();
+    for (track, wish) in found.iter().zip(wishes) {
+        let all: Vec<_> =
+            samples(&source, &moov, track.track_id, &trexes).unwrap().map(Result::unwrap).collect();
+        let chunks = all.chunks(wish.fragments).map(<[Sample]>::to_vec).rev().collect();
+        queues.push((track.track_id, wish, chunks));
+    }
+    let mut ends: BTreeMap<u32, u64> = BTreeMap::new();
+    for number in 0.. {
+        let before = parts.len();
+        for (track_id, wish, chunks) in &mut queues {
+            let Some(chunk) = chunks.pop() else { continue };
+            let gap = if number == 0 { 0 } else { wish.gaps[number % wish.gaps.len()] };
+            let end = ends.get(track_id).copied().unwrap_or(wish.start);
+            let start = end.checked_add_signed(gap).unwrap();
+            let mut decode = start;
+            for sample in &chunk {
+                times.entry(*track_id).or_default().push(Time { decode, ..time(sample) });
+                decode += u64::from(sample.duration);
+            }
+            ends.insert(*track_id, decode);
+            parts.extend(fragment(*track_id, start, &chunk, &source));
+        }
+        if parts.len() == before {
+            break;
+        }
+    }
+    Retimed { bytes: write_file(&parts), times, timescales }
+}
+
+fn edit_list(late: u64, media_time: u32) -> BoxNode {
+    let entry = |duration: u64, media_time: i32| {
+        let duration = u32::try_from(duration).unwrap().to_be_bytes();
+        [duration, media_time.to_be_bytes(), [0, 1, 0, 0]].concat()
+    };
+    let mut entries = vec![entry(0, media_time.try_into().unwrap())];
+    if late > 0 {
+        entries.insert(0, entry(late, -1));
+    }
+    let count = u32::try_from(entries.len()).unwrap().to_be_bytes();
+    let payload = [vec![0; 4], count.to_vec(), entries.concat()].concat();
+    BoxNode::container(b"edts", vec![BoxNode::data(b"elst", payload)])
+}
+
+fn fragment(track_id: u32, start: u64, chunk: &[Sample], source: &[u8]) -> [BoxNode; 2] {
+    let trun = |data_offset| Trun {
+        data_offset: Some(data_offset),
+        first_sample_flags: None,
+        samples: chunk
+            .iter()
+            .map(|sample| TrunSample {
+                duration: Some(sample.duration),
+                size: Some(sample.size),
+                flags: Some(sample.flags),
+                composition_time_offset: Some(sample.composition_time_offset),
+            })
+            .collect(),
+    };
+    let tfhd = Tfhd { track_id, other_flags: Tfhd::DEFAULT_BASE_IS_MOOF, ..Tfhd::default() };
+    let moof = |data_offset| {
+        let boxes = vec![
+            BoxNode::data(b"tfhd", tfhd.write()),
+            BoxNode::data(b"tfdt", Tfdt { base_media_decode_time: start }.write()),
+            BoxNode::data(b"trun", trun(data_offset).write()),
+        ];
+        let mfhd = BoxNode::data(b"mfhd", vec![0; 8]);
+        BoxNode::container(b"moof", vec![mfhd, BoxNode::container(b"traf", boxes)])
+    };
+    let data = chunk.iter().flat_map(|sample| {
+        let at = usize::try_from(sample.position).unwrap();
+        source[at..at + sample.size as usize].to_vec()
+    });
+    [moof(i32::try_from(moof(0).len()).unwrap() + 8), BoxNode::data(b"mdat", data.collect())]
+}
+
+/// The samples of an output track.
+fn written(out: &Path, id: &str, layout: Layout) -> Vec<Time> {
+    let bytes = match layout {
+        Layout::SingleFile => fs::read(out.join(format!("{id}.mp4"))).unwrap(),
+        Layout::Segments => {
+            let names = std::iter::once("init.mp4".into()).chain((1..).map(|n| format!("{n}.m4s")));
+            names.map_while(|name| fs::read(out.join(id).join(name)).ok()).collect::<Vec<_>>().concat()
+        }
+    };
+    let moov = moov(&bytes).unwrap();
+    let trexes = trexes(&moov).unwrap();
+    samples(&bytes, &moov, 1, &trexes).unwrap().map(|sample| time(&sample.unwrap())).collect()
+}
+
+/// When a track begins and ends in the presentation, in seconds; what is before time 0 is not presented.
+fn bounds(times: &[Time], timescale: u32, wish: &Track) -> (f64, f64) {
+    let (late, media_time) = wish.edits.unwrap_or_default();
+    let seconds = |ticks: i128| {
+        let ticks = ticks - i128::from(media_time);
+        (ticks as f64 / f64::from(timescale) + f64::from(late) / 1000.0).max(0.0)
+    };
+    let begin = |time: &Time| i128::from(time.decode) + i128::from(time.offset);
+    let starts = times.iter().map(begin).min().unwrap();
+    let ends = times.iter().map(|time| begin(time) + i128::from(time.duration)).max().unwrap();
+    (seconds(starts), seconds(ends))
+}
+
+fn duration_of(mpd: &Element) -> f64 {
+    let text = mpd.attribute("mediaPresentationDuration").unwrap().unwrap();
+    let text = text.trim_start_matches("PT").trim_end_matches('S');
+    let (hours, rest) = text.split_once('H').unwrap_or(("0", text));
+    let (minutes, seconds) = rest.split_once('M').unwrap_or(("0", rest));
+    let number = |text: &str| if text.is_empty() { 0.0 } else { text.parse::<f64>().unwrap() };
+    number(hours) * 3600.0 + number(minutes) * 60.0 + number(seconds)
+}
+
+fn check(wishes: &[Track], layout: Layout, scheme: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let (input, out) = (folder.path().join("in.mp4"), folder.path().join("out"));
+    let made = retimed(wishes);
+    fs::write(&input, &made.bytes).unwrap();
+    let job = Job { layout: Some(layout), segment_duration: 1.0, ..job(&input, "widevine", scheme) };
+    pack(&job, &out).unwrap();
+    let ids = ["v1", "a1"];
+    let mut begins = f64::INFINITY;
+    let mut ends: f64 = 0.0;
+    for (((track_id, times), id), wish) in made.times.iter().zip(ids).zip(wishes) {
+        assert_eq!(written(&out, id, layout), *times, "{id}");
+        let (begin, end) = bounds(times, made.timescales[track_id], wish);
+        begins = begins.min(begin);
+        ends = ends.max(end);
+    }
+    let mpd = Document::parse(&fs::read(out.join("manifest.mpd")).unwrap()).unwrap();
+    let said = duration_of(mpd.root());
+    // Edits are in ticks of the movie, times of the MPD are written to the nanosecond.
+    assert!((said - (ends - begins)).abs() < 0.002, "{said} s, {begins} to {ends} expected");
+    for (((track_id, times), id), wish) in made.times.iter().zip(ids).zip(wishes) {
+        let playlist = fs::read_to_string(out.join(format!("{id}.m3u8"))).unwrap();
+        let listed = playlist.lines().filter_map(|line| line.strip_prefix("#EXTINF:"));
+        let durations: Vec<f64> = listed.map(|line| line.trim_end_matches(',').parse().unwrap()).collect();
+        assert!(durations.iter().all(|duration| *duration > 0.0), "{id} {durations:?}");
+        let listed: f64 = durations.iter().sum();
+        let end = bounds(times, made.timescales[track_id], wish).1 - begins;
+        assert!((listed - end).abs() < 0.002, "{id}: {listed} s listed, {end} expected");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn samples_keep_their_times_and_manifests_end_with_the_media(
+        wishes in prop::collection::vec(track(), 2),
+        layout in prop_oneof![Just(Layout::Segments), Just(Layout::SingleFile)],
+        scheme in prop_oneof![Just("cenc"), Just("cbcs")],
+    ) {
+        // Sources of two clocks are no presentation.
+        let mut wishes = wishes;
+        if wishes.iter().any(|wish| wish.start > 1 << 32) {
+            // 48 kHz and 12,800 Hz: the same time of day.
+            (wishes[0].start, wishes[1].start) = (1_760_000_000 * 12_800, 1_760_000_000 * 48_000);
+        }
+        check(&wishes, layout, scheme);
+    }
+}
+
+#[test]
+fn times_near_the_end_of_64_bits_are_kept_or_refused_at_once() {
+    let quiet = |start| Track { fragments: 40, gaps: vec![0], start, edits: None };
+    for layout in [Layout::Segments, Layout::SingleFile] {
+        let both = [quiet(u64::MAX - (1 << 20)), quiet(u64::MAX - (1 << 20))];
+        let folder = tempfile::tempdir().unwrap();
+        let (input, out) = (folder.path().join("in.mp4"), folder.path().join("out"));
+        let made = retimed(&both);
+        // The sound alone: both tracks have clocks of their own.
+        let mut boxes = parse_file(&made.bytes).unwrap();
+        let is_video = |node: &BoxNode| {
+            node.find(&[b"traf", b"tfhd"])
+                .is_some_and(|tfhd| Tfhd::parse(tfhd.payload()).unwrap().track_id == 1)
+        };
+        let mut kept = Vec::new();
+        while !boxes.is_empty() {
+            let node = boxes.remove(0);
+            if is_video(&node) {
+                boxes.remove(0)
+            } else {
+                kept.push(node);
+                continue;
+            };
+        }
+        let moov = kept.iter_mut().find(|node| node.is(b"moov")).unwrap();
+        let mut first = true;
+        moov.remove(|node| node.is(b"trak") && std::mem::take(&mut first));
+        fs::write(&input, write_file(&kept)).unwrap();
+        let job = Job { layout: Some(layout), ..job(&input, "widevine", "cbcs") };
+        pack(&job, &out).unwrap();
+        assert_eq!(written(&out, "a1", layout), made.times[&2]);
+        // A second more, and they pass the end.
+        let tfdt = |node: &mut BoxNode| {
+            if let Some(tfdt) = node.find_mut(&[b"traf", b"tfdt"]) {
+                *tfdt = BoxNode::data(b"tfdt", Tfdt { base_media_decode_time: u64::MAX - 9 }.write());
+            }
+        };
+        kept.iter_mut().for_each(tfdt);
+        fs::write(&input, write_file(&kept)).unwrap();
+        let error = pack_without_keys(&job, &folder.path().join("none")).unwrap_err();
+        assert_eq!(error.kind().exit_code(), 3);
+        let text = error.to_string();
+        assert!(text.contains("in.mp4: byte") && text.contains("tfdt"), "{text}");
+    }
+}
