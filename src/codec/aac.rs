@@ -1,6 +1,7 @@
 //! MPEG audio in `mp4a` sample entries — ISO/IEC 14496-14 §6.7, ISO/IEC 14496-1 §7.2.6, ISO/IEC 14496-3 §1.6.
 
-use super::{CipherModes, Codec, Config, Protection, TrackKind};
+use super::audio_facts::AudioFacts;
+use super::{CipherModes, Codec, Config, Protection, TrackKind, audio_specific_config};
 use crate::base::bits::BitReader;
 use crate::base::bytes::Reader;
 use crate::base::{Error, FourCc, Result};
@@ -13,8 +14,10 @@ pub(super) static CODEC: Codec = Codec {
     protection: Protection::WholeSample,
     cipher_modes: CipherModes::All,
     rfc6381,
+    audio,
 };
 
+const ESDS: FourCc = FourCc(*b"esds");
 const ES_DESCR_TAG: u8 = 0x03;
 const DECODER_CONFIG_DESCR_TAG: u8 = 0x04;
 const DEC_SPECIFIC_INFO_TAG: u8 = 0x05;
@@ -23,12 +26,33 @@ const AUDIO_ISO_14496_3: u8 = 0x40;
 
 /// RFC 6381 §3.3: `mp4a`, the objectTypeIndication in hex, and for 0x40 the audio object type in decimal.
 fn rfc6381(config: &Config<'_>) -> Result<String> {
-    let esds = config.payload(FourCc(*b"esds"))?;
-    let element = object_type(esds).map_err(|e| e.at("esds").at(config.entry))?;
+    let esds = config.payload(ESDS)?;
+    let element = object_type(esds).map_err(|e| e.at(ESDS).at(config.entry))?;
     Ok(format!("{}.{element}", config.entry))
 }
 
+/// Other audio than that of ISO/IEC 14496-3 is told by its own headers.
+fn audio(config: &Config<'_>) -> Result<AudioFacts> {
+    let Some(esds) = config.find(ESDS) else { return Ok(AudioFacts::default()) };
+    let facts = match decoder_config(esds) {
+        Ok((_, Some(specific))) => audio_specific_config::facts(specific),
+        Ok((_, None)) => Ok(AudioFacts::default()),
+        Err(error) => Err(error),
+    };
+    facts.map_err(|error| error.at(ESDS).at(config.entry))
+}
+
 fn object_type(esds: &[u8]) -> Result<String> {
+    let (object_type_indication, specific) = decoder_config(esds)?;
+    let Some(specific) = specific else { return Ok(format!("{object_type_indication:02X}")) };
+    let truncated = |_| Error::input("AudioSpecificConfig ends inside audioObjectType");
+    let object =
+        audio_specific_config::audio_object_type(&mut BitReader::plain(specific)).map_err(truncated)?;
+    Ok(format!("{object_type_indication:02X}.{object}"))
+}
+
+/// objectTypeIndication, and AudioSpecificConfig of what has one.
+fn decoder_config(esds: &[u8]) -> Result<(u8, Option<&[u8]>)> {
     let mut reader = Reader::new(esds);
     reader.u32()?; // version and flags of the FullBox
     let mut es = Reader::new(descriptor(&mut reader, ES_DESCR_TAG)?);
@@ -47,12 +71,10 @@ fn object_type(esds: &[u8]) -> Result<String> {
     let mut decoder_config = Reader::new(descriptor(&mut es, DECODER_CONFIG_DESCR_TAG)?);
     let object_type_indication = decoder_config.u8()?;
     if object_type_indication != AUDIO_ISO_14496_3 {
-        return Ok(format!("{object_type_indication:02X}"));
+        return Ok((object_type_indication, None));
     }
     decoder_config.take(12)?; // streamType, bufferSizeDB, maxBitrate, avgBitrate
-    let audio_specific_config = descriptor(&mut decoder_config, DEC_SPECIFIC_INFO_TAG)?;
-    let audio_object_type = audio_object_type(audio_specific_config)?;
-    Ok(format!("{object_type_indication:02X}.{audio_object_type}"))
+    Ok((object_type_indication, Some(descriptor(&mut decoder_config, DEC_SPECIFIC_INFO_TAG)?)))
 }
 
 /// The payload of the next descriptor, which is to have this tag: ISO/IEC 14496-1 §8.3.3.
@@ -72,17 +94,6 @@ fn descriptor<'a>(reader: &mut Reader<'a>, tag: u8) -> Result<&'a [u8]> {
         }
     }
     Err(Error::input("descriptor size of more than 4 bytes").clause("ISO/IEC 14496-1 §8.3.3"))
-}
-
-/// `GetAudioObjectType()`: ISO/IEC 14496-3 §1.6.2.1.
-fn audio_object_type(audio_specific_config: &[u8]) -> Result<u32> {
-    let truncated = |_| Error::input("AudioSpecificConfig ends inside audioObjectType");
-    // The first two bytes hold it, and no emulation prevention can be met within two bytes.
-    let mut reader = BitReader::new(audio_specific_config);
-    match reader.bits(5).map_err(truncated)? {
-        31 => Ok(32 + reader.bits(6).map_err(truncated)?),
-        audio_object_type => Ok(audio_object_type),
-    }
 }
 
 #[cfg(test)]
@@ -116,6 +127,17 @@ mod tests {
         assert_eq!(codecs(&esds(0x40, &[0xeb, 0x8a])).unwrap(), "mp4a.40.29");
         // 11111 001010: the escape, then 10.
         assert_eq!(codecs(&esds(0x40, &[0b1111_1001, 0b0100_0000])).unwrap(), "mp4a.40.42");
+    }
+
+    #[test]
+    fn channels_come_from_the_specific_config_when_there_is_one() {
+        let channels = |esds: &[u8]| {
+            let boxes = vec![(ESDS, esds)];
+            audio(&Config { entry: FourCc(*b"mp4a"), boxes }).map(|facts| facts.channels)
+        };
+        assert_eq!(channels(&esds(0x40, &[0x11, 0xb0])).unwrap(), Some(6));
+        assert_eq!(channels(&esds(0x6b, &[])).unwrap(), None);
+        assert!(channels(&esds(0x40, &[0x11])).is_err());
     }
 
     #[test]

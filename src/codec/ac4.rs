@@ -3,6 +3,7 @@
 //! A map of subsamples with a clear table of contents is allowed too. It is not written: whole samples are what
 //! every scheme and player of audio has, and under the pattern scheme a map would have to bring a pattern along.
 
+use super::audio_facts::AudioFacts;
 use super::{CipherModes, Codec, Config, Protection, TrackKind};
 use crate::base::bits::BitReader;
 use crate::base::{Error, FourCc, Result};
@@ -15,23 +16,61 @@ pub(super) static CODEC: Codec = Codec {
     protection: Protection::WholeSample,
     cipher_modes: CipherModes::All,
     rfc6381,
+    audio,
 };
 
 const DAC4: FourCc = FourCc(*b"dac4");
 /// The presentation_config that has no mdcompat: ETSI TS 103 190-2 §E.10.
 const EMDF_ONLY: u32 = 6;
+/// The values of dsi_presentation_ch_mode with channels above: §E.10.
+const IMMERSIVE_MODES: std::ops::RangeInclusive<u32> = 11..=14;
+/// Channels of each speaker group, by its bit in presentation_channel_mask_v1: table A.27.
+const CHANNELS_OF_GROUPS: [u16; 19] = [2, 1, 2, 2, 2, 2, 1, 2, 2, 1, 1, 1, 1, 2, 1, 1, 2, 2, 2];
 
 /// ETSI TS 103 190-2 §E.13: bitstream_version, presentation_version and mdcompat of the first
 /// presentation, two hex digits each.
 fn rfc6381(config: &Config<'_>) -> Result<String> {
     let dac4 = config.payload(DAC4)?;
-    let [bitstream_version, presentation_version, mdcompat] =
-        versions(dac4).map_err(|e| e.at(DAC4).at(config.entry))?;
+    let ([bitstream_version, presentation_version, mdcompat], _) =
+        first_presentation(dac4).map_err(|e| e.at(DAC4).at(config.entry))?;
     Ok(format!("{}.{bitstream_version:02x}.{presentation_version:02x}.{mdcompat:02x}", config.entry))
 }
 
-/// Reads `ac4_dsi_v1()` up to mdcompat of its first presentation: §E.6.
-fn versions(dac4: &[u8]) -> Result<[u32; 3]> {
+/// The channels of the first presentation; one of objects has none.
+fn audio(config: &Config<'_>) -> Result<AudioFacts> {
+    let Some(dac4) = config.find(DAC4) else { return Ok(AudioFacts::default()) };
+    let channels = first_presentation(dac4).and_then(|(_, mut behind)| channels(&mut behind));
+    let channels = channels.map_err(|e| e.at(DAC4).at(config.entry))?;
+    Ok(AudioFacts::new(channels, None))
+}
+
+/// Reads `ac4_presentation_v1_dsi()` from behind mdcompat to presentation_channel_mask_v1: §E.10. Presentations of
+/// other versions have other fields.
+fn channels(presentation: &mut Option<BitReader<'_>>) -> Result<u16> {
+    let Some(reader) = presentation else { return Ok(0) };
+    if reader.bit()? {
+        reader.bits(5)?; // presentation_id
+    }
+    reader.bits(19)?; // frame rate, presentation_emdf_version, presentation_key_id
+    let b_presentation_channel_coded = reader.bit()?;
+    if !b_presentation_channel_coded {
+        return Ok(0);
+    }
+    let dsi_presentation_ch_mode = reader.bits(5)?;
+    if IMMERSIVE_MODES.contains(&dsi_presentation_ch_mode) {
+        reader.bits(3)?; // pres_b_4_back_channels_present, pres_top_channel_pairs
+    }
+    reader.bits(24).map(channels_of_groups)
+}
+
+/// The channels of a mask of speaker groups.
+pub(super) fn channels_of_groups(mask: u32) -> u16 {
+    let of_group = |(bit, channels): (u32, u16)| if mask >> bit & 1 == 1 { channels } else { 0 };
+    (0..).zip(CHANNELS_OF_GROUPS).map(of_group).sum()
+}
+
+/// Reads `ac4_dsi_v1()` up to mdcompat of its first presentation: §E.6. What follows is there when it is known.
+fn first_presentation(dac4: &[u8]) -> Result<([u32; 3], Option<BitReader<'_>>)> {
     let mut reader = BitReader::plain(dac4);
     let ac4_dsi_version = reader.bits(3)?;
     if ac4_dsi_version != 1 {
@@ -66,7 +105,8 @@ fn versions(dac4: &[u8]) -> Result<[u32; 3]> {
     }
     let presentation_config = presentation.bits(5)?;
     let mdcompat = if presentation_config == EMDF_ONLY { 0 } else { presentation.bits(3)? };
-    Ok([bitstream_version, presentation_version, mdcompat])
+    let is_known = matches!(presentation_version, 1 | 2) && presentation_config != EMDF_ONLY;
+    Ok(([bitstream_version, presentation_version, mdcompat], is_known.then_some(presentation)))
 }
 
 #[cfg(test)]
@@ -103,5 +143,21 @@ mod tests {
         for end in 0..whole.len() - 1 {
             assert!(codecs(&whole[..end]).is_err(), "{end}");
         }
+    }
+
+    #[test]
+    fn the_channels_are_those_of_the_mask() {
+        let w = BitWriter::default;
+        let channels = |mode: &BitWriter| {
+            let behind = w().u(8, 1).u(8, 20).u(5, 1).u(3, 3).u(1, 1).u(5, 0).u(19, 0).then(mode);
+            let dac4 = dac4(2, &w().u(1, 0), &behind);
+            audio(&Config { entry: FourCc(*b"ac-4"), boxes: vec![(DAC4, &dac4)] }).unwrap().channels
+        };
+        // Front pair; and center, surround pair, low frequency effects; and pairs behind and above.
+        assert_eq!(channels(&w().u(1, 1).u(5, 1).u(24, 0x01)), Some(2));
+        assert_eq!(channels(&w().u(1, 1).u(5, 4).u(24, 0x47)), Some(6));
+        assert_eq!(channels(&w().u(1, 1).u(5, 12).u(3, 7).u(24, 0x7f)), Some(12));
+        assert_eq!(channels(&w().u(1, 0).u(24, 0)), None);
+        assert_eq!(audio(&Config { entry: FourCc(*b"ac-4"), boxes: Vec::new() }).unwrap().channels, None);
     }
 }

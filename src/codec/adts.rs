@@ -1,5 +1,7 @@
 //! ADTS frames of AAC — ISO/IEC 14496-3 §1.A.3.2.
 
+use super::audio_facts::channels_of_configuration;
+use super::audio_specific_config::{SAMPLING_FREQUENCIES, program_config_element};
 use super::elementary::StreamFacts;
 use crate::base::bits::BitReader;
 use crate::base::{Error, Result};
@@ -7,9 +9,8 @@ use crate::base::{Error, Result};
 /// Bytes of a header without and with a CRC.
 const HEADER_BYTES: usize = 7;
 const HEADER_AND_CRC_BYTES: usize = 9;
-/// Frequencies by sampling_frequency_index: §1.6.3.4.
-const SAMPLING_FREQUENCIES: [u32; 13] =
-    [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350];
+/// id_syn_ele of a program config element: table 4.85.
+const ID_PCE: u32 = 5;
 
 /// The header of an ADTS frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,23 +83,29 @@ impl AdtsHeader {
         }))
     }
 
-    /// AudioSpecificConfig and what else the header says: §1.6.2.1.
-    pub(super) fn facts(self) -> StreamFacts {
+    /// AudioSpecificConfig and what else is said by the header of `frame`, and by its first element where the header
+    /// leaves the channels to that: §1.6.2.1, §1.6.3.5.
+    pub(super) fn facts(self, frame: &[u8]) -> StreamFacts {
         let config = u16::from(self.audio_object_type) << 11
             | u16::from(self.sampling_frequency_index) << 7
             | u16::from(self.channel_configuration) << 3;
+        let channels = match self.channel_configuration {
+            0 => self.program_config(frame),
+            configuration => channels_of_configuration(configuration.into()),
+        };
         StreamFacts {
             rfc6381: format!("mp4a.40.{}", self.audio_object_type),
-            // §1.6.3.5: configuration 7 is of eight channels, 0 is told elsewhere.
-            channels: match self.channel_configuration {
-                0 => None,
-                7 => Some(8),
-                channels => Some(channels),
-            },
+            channels: channels.and_then(|channels| u8::try_from(channels).ok()),
             sampling_frequency: SAMPLING_FREQUENCIES.get(usize::from(self.sampling_frequency_index)).copied(),
             setup_data: config.to_be_bytes().to_vec(),
             picture: None,
         }
+    }
+
+    /// The channels of the program config element that a frame begins with, if it does.
+    fn program_config(self, frame: &[u8]) -> Option<u16> {
+        let mut bits = BitReader::plain(frame.get(self.header_bytes..)?);
+        (bits.bits(3).ok()? == ID_PCE).then(|| program_config_element(&mut bits).ok()).flatten()
     }
 }
 
@@ -110,15 +117,27 @@ fn small(field: u32) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::bit_writer::BitWriter;
 
     #[test]
     fn a_header_says_its_length_and_the_decoder_configuration() {
         let header = AdtsHeader::parse(&[0xff, 0xf1, 0x4c, 0x80, 0x2e, 0x7f, 0xfc]).unwrap().unwrap();
         assert_eq!((header.header_bytes, header.frame_bytes), (7, 371));
-        let facts = header.facts();
+        let facts = header.facts(&[]);
         assert_eq!(facts.rfc6381, "mp4a.40.2");
         assert_eq!((facts.channels, facts.sampling_frequency), (Some(2), Some(48_000)));
         assert_eq!(facts.setup_data, [0x11, 0x90]);
+    }
+
+    #[test]
+    fn channels_that_the_header_does_not_say_are_in_the_first_element() {
+        let header = [0xff, 0xf1, 0x4c, 0, 0x02, 0x1f, 0xfc];
+        let counts = BitWriter::default().u(3, ID_PCE).u(10, 0).u(4, 1).u(4, 0).u(4, 0).u(2, 0).u(7, 0);
+        let element = counts.u(3, 0).u(1, 1).u(4, 0).rbsp();
+        let frame = [&header[..], &element].concat();
+        let parsed = AdtsHeader::parse(&frame).unwrap().unwrap();
+        assert_eq!(parsed.facts(&frame).channels, Some(2));
+        assert_eq!(parsed.facts(&header).channels, None);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Audio whose sample entry names it well enough — ETSI TS 102 366 annex F, ETSI TS 102 114 annex E, and others.
 
-use super::{CipherModes, Codec, Config, Protection, TrackKind};
+use super::audio_facts::{self, AudioFacts};
+use super::{CipherModes, Codec, Config, Protection, TrackKind, syncframe};
+use crate::base::bits::BitReader;
 use crate::base::{FourCc, Result};
 
 /// What all rows of this file have in common.
@@ -11,22 +13,28 @@ const AUDIO: Codec = Codec {
     protection: Protection::WholeSample,
     cipher_modes: CipherModes::All,
     rfc6381: entry_alone,
+    audio: audio_facts::unknown,
 };
 
 /// AC-3: ETSI TS 102 366 §F.3.
-pub(super) static AC_3: Codec = Codec { name: "AC-3", sample_entries: &[FourCc(*b"ac-3")], ..AUDIO };
+pub(super) static AC_3: Codec =
+    Codec { name: "AC-3", sample_entries: &[FourCc(*b"ac-3")], audio: dac3, ..AUDIO };
 
 /// Enhanced AC-3: ETSI TS 102 366 §F.5.
-pub(super) static E_AC_3: Codec = Codec { name: "E-AC-3", sample_entries: &[FourCc(*b"ec-3")], ..AUDIO };
+pub(super) static E_AC_3: Codec =
+    Codec { name: "E-AC-3", sample_entries: &[FourCc(*b"ec-3")], audio: dec3, ..AUDIO };
 
 /// Opus: Encapsulation of Opus in ISO Base Media File Format §4.3.
-pub(super) static OPUS: Codec = Codec { name: "Opus", sample_entries: &[FourCc(*b"Opus")], ..AUDIO };
+pub(super) static OPUS: Codec =
+    Codec { name: "Opus", sample_entries: &[FourCc(*b"Opus")], audio: dops, ..AUDIO };
 
 /// FLAC: Encapsulation of FLAC in ISO Base Media File Format §3.3.
-pub(super) static FLAC: Codec = Codec { name: "FLAC", sample_entries: &[FourCc(*b"fLaC")], ..AUDIO };
+pub(super) static FLAC: Codec =
+    Codec { name: "FLAC", sample_entries: &[FourCc(*b"fLaC")], audio: dfla, ..AUDIO };
 
 /// Apple Lossless Audio Codec.
-pub(super) static ALAC: Codec = Codec { name: "ALAC", sample_entries: &[FourCc(*b"alac")], ..AUDIO };
+pub(super) static ALAC: Codec =
+    Codec { name: "ALAC", sample_entries: &[FourCc(*b"alac")], audio: alac, ..AUDIO };
 
 /// DTS, DTS-HD and DTS-UHD: ETSI TS 102 114 §E.3, ETSI TS 103 491 §B.3.
 pub(super) static DTS: Codec = Codec {
@@ -38,6 +46,7 @@ pub(super) static DTS: Codec = Codec {
         FourCc(*b"dtse"),
         FourCc(*b"dtsx"),
     ],
+    audio: dts,
     ..AUDIO
 };
 
@@ -56,10 +65,182 @@ fn mp3(_: &Config<'_>) -> Result<String> {
     Ok("mp4a.6B".to_owned())
 }
 
+/// Reads the box of this type by `read`; where there is none nothing is said.
+fn read(
+    config: &Config<'_>,
+    name: &[u8; 4],
+    read: fn(&mut BitReader<'_>) -> Result<AudioFacts>,
+) -> Result<AudioFacts> {
+    let name = FourCc(*name);
+    let Some(payload) = config.find(name) else { return Ok(AudioFacts::default()) };
+    read(&mut BitReader::plain(payload)).map_err(|error| error.at(name).at(config.entry))
+}
+
+/// A sampling frequency by fscod; 3 says nothing.
+fn frequency(fscod: u32) -> Option<u32> {
+    usize::try_from(fscod).ok().and_then(|fscod| syncframe::FREQUENCIES.get(fscod)).copied()
+}
+
+/// AC3SpecificBox: ETSI TS 102 366 §F.4.
+fn dac3(config: &Config<'_>) -> Result<AudioFacts> {
+    read(config, b"dac3", |bits| {
+        let fscod = bits.bits(2)?;
+        bits.bits(8)?; // bsid, bsmod
+        let channels = syncframe::channels(bits.bits(3)?, bits.bits(1)?);
+        Ok(AudioFacts::new(channels.unwrap_or(0).into(), frequency(fscod)))
+    })
+}
+
+/// Channels of each location of chan_loc, from its lowest bit on: ETSI TS 102 366 table F.6.1.
+const CHANNELS_OF_LOCATIONS: [u16; 9] = [2, 2, 1, 1, 2, 2, 2, 1, 1];
+
+/// EC3SpecificBox: ETSI TS 102 366 §F.6. The first independent substream and those that depend on it are what is
+/// heard; objects beside are told behind the substreams: ETSI TS 103 420 §8.3.
+fn dec3(config: &Config<'_>) -> Result<AudioFacts> {
+    read(config, b"dec3", |bits| {
+        bits.bits(13)?; // data_rate
+        let num_ind_sub = bits.bits(3)?;
+        let mut facts = AudioFacts::default();
+        for substream in 0..=num_ind_sub {
+            let fscod = bits.bits(2)?;
+            bits.bits(10)?; // bsid, reserved, asvc, bsmod
+            let mut channels = u16::from(syncframe::channels(bits.bits(3)?, bits.bits(1)?).unwrap_or(0));
+            bits.bits(3)?; // reserved
+            let num_dep_sub = bits.bits(4)?;
+            if num_dep_sub > 0 {
+                let chan_loc = bits.bits(9)?;
+                let located = (0..).zip(CHANNELS_OF_LOCATIONS);
+                channels += located.map(|(bit, n)| if chan_loc >> bit & 1 == 1 { n } else { 0 }).sum::<u16>();
+            } else {
+                bits.bits(1)?; // reserved
+            }
+            if substream == 0 {
+                facts = AudioFacts::new(channels, frequency(fscod));
+            }
+        }
+        let has_objects = bits.bits(8).is_ok_and(|field| field & 1 == 1); // flag_ec3_extension_type_a
+        if has_objects {
+            facts.joint_objects = bits.bits(8).ok().and_then(|index| u8::try_from(index).ok());
+        }
+        Ok(facts)
+    })
+}
+
+/// OpusSpecificBox: Encapsulation of Opus in ISO Base Media File Format §4.3.2.
+fn dops(config: &Config<'_>) -> Result<AudioFacts> {
+    read(config, b"dOps", |bits| {
+        bits.bits(8)?; // Version
+        let channels = u16::try_from(bits.bits(8)?).unwrap_or(0);
+        // A decoder gives 48 kHz, whatever went in.
+        Ok(AudioFacts::new(channels, Some(48_000)))
+    })
+}
+
+/// FLACSpecificBox, whose first block is STREAMINFO: RFC 9639 §8.2.
+fn dfla(config: &Config<'_>) -> Result<AudioFacts> {
+    read(config, b"dfLa", |bits| {
+        bits.bits(32)?; // version, flags
+        bits.bits(32)?; // METADATA_BLOCK_HEADER
+        bits.bits(32)?; // least and most samples in a block
+        bits.bits(24)?; // least bytes in a frame
+        bits.bits(24)?; // most bytes in a frame
+        let frequency = bits.bits(20)?;
+        let channels = u16::try_from(bits.bits(3)? + 1).unwrap_or(0);
+        Ok(AudioFacts::new(channels, Some(frequency).filter(|frequency| *frequency > 0)))
+    })
+}
+
+/// ALACSpecificConfig: the magic cookie in a full box inside the sample entry.
+fn alac(config: &Config<'_>) -> Result<AudioFacts> {
+    read(config, b"alac", |bits| {
+        bits.bits(32)?; // version, flags
+        bits.bits(32)?; // frameLength
+        bits.bits(8)?; // compatibleVersion
+        bits.bits(32)?; // bitDepth, pb, mb, kb
+        let channels = u16::try_from(bits.bits(8)?).unwrap_or(0);
+        bits.bits(16)?; // maxRun
+        bits.bits(32)?; // maxFrameBytes
+        bits.bits(32)?; // avgBitRate
+        Ok(AudioFacts::new(channels, Some(bits.bits(32)?)))
+    })
+}
+
+/// Channels of each bit of ChannelLayout, from the lowest on: ETSI TS 102 114 table E-5.
+const CHANNELS_OF_LAYOUT: [u16; 16] = [1, 2, 2, 1, 1, 2, 2, 1, 1, 2, 2, 2, 1, 2, 1, 2];
+
+/// DTSSpecificBox: ETSI TS 102 114 §E.2.2.3; that of DTS-UHD: ETSI TS 103 491 §B.3.3.
+fn dts(config: &Config<'_>) -> Result<AudioFacts> {
+    if config.find(FourCc(*b"udts")).is_some() {
+        return read(config, b"udts", |bits| {
+            bits.bits(16)?; // DecoderProfileCode, FrameDurationCode, MaxPayloadCode, NumPresentationsCode
+            let channels = u16::try_from(bits.bits(32)?.count_ones()).unwrap_or(0);
+            Ok(AudioFacts::new(channels, None))
+        });
+    }
+    read(config, b"ddts", |bits| {
+        let frequency = bits.bits(32)?;
+        bits.bits(32)?; // maxBitrate
+        bits.bits(32)?; // avgBitrate
+        bits.bits(8)?; // pcmSampleDepth
+        bits.bits(32)?; // FrameDuration to RepresentationType
+        let layout = bits.bits(16)?;
+        let channels =
+            (0..).zip(CHANNELS_OF_LAYOUT).map(|(bit, n)| if layout >> bit & 1 == 1 { n } else { 0 });
+        Ok(AudioFacts::new(channels.sum(), Some(frequency).filter(|frequency| *frequency > 0)))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::bit_writer::BitWriter;
     use crate::codec::find;
+
+    fn facts(entry: &[u8; 4], name: &[u8; 4], payload: &[u8]) -> Result<AudioFacts> {
+        let entry = FourCc(*entry);
+        (find(entry).unwrap().audio)(&Config { entry, boxes: vec![(FourCc(*name), payload)] })
+    }
+
+    #[test]
+    fn each_configuration_says_its_channels() {
+        let w = BitWriter::default;
+        let five_one = || w().u(2, 0).u(5, 16).u(1, 0).u(1, 0).u(3, 0).u(3, 7).u(1, 1).u(3, 0);
+        let dec3 = || w().u(13, 192).u(3, 0).then(&five_one());
+        let flac = w().u(32, 0).u(32, 0x8000_0022).u(32, 0).u(32, 0).u(16, 0).u(20, 96_000).u(3, 5);
+        let alac = w().u(32, 0).u(32, 4096).u(8, 0).u(32, 0).u(8, 2).u(16, 0).u(32, 0).u(32, 0).u(32, 44_100);
+        let dts = w().u(32, 48_000).u(32, 0).u(32, 0).u(8, 24);
+        let dts = dts.u(2, 0).u(5, 0).u(1, 0).u(6, 0).u(14, 0).u(1, 0).u(3, 0).u(16, 0x0f).u(8, 0);
+        for (entry, name, written, expected) in [
+            (b"ac-3", b"dac3", w().u(2, 0).u(8, 64).u(3, 7).u(1, 1).u(10, 0), (6, 48_000)),
+            (b"ac-3", b"dac3", w().u(2, 1).u(8, 64).u(3, 1).u(1, 0).u(10, 0), (1, 44_100)),
+            (b"ec-3", b"dec3", dec3().u(4, 0).u(1, 0), (6, 48_000)),
+            (b"ec-3", b"dec3", dec3().u(4, 1).u(9, 2), (8, 48_000)),
+            (b"Opus", b"dOps", w().u(8, 0).u(8, 6).u(16, 0), (6, 48_000)),
+            (b"fLaC", b"dfLa", flac, (6, 96_000)),
+            (b"alac", b"alac", alac, (2, 44_100)),
+            (b"dtsc", b"ddts", dts, (6, 48_000)),
+        ] {
+            let found = facts(entry, name, &written.rbsp()).unwrap();
+            let found = (found.channels.unwrap(), found.sampling_frequency.unwrap());
+            assert_eq!(found, expected, "{entry:?}");
+            assert!(facts(entry, name, &[0]).is_err(), "{entry:?}");
+            assert_eq!(facts(entry, b"free", &[]).unwrap(), AudioFacts::default());
+        }
+        assert_eq!(facts(b"dtsx", b"udts", &[0, 0, 0, 0, 0, 0x3f]).unwrap().channels, Some(6));
+    }
+
+    #[test]
+    fn objects_and_further_programs_are_no_channels() {
+        let w = BitWriter::default;
+        let five_one =
+            || w().u(2, 0).u(5, 16).u(1, 0).u(1, 0).u(3, 0).u(3, 7).u(1, 1).u(3, 0).u(4, 0).u(1, 0);
+        let with_objects = w().u(13, 448).u(3, 0).then(&five_one()).u(7, 0).u(1, 1).u(8, 16);
+        let found = facts(b"ec-3", b"dec3", &with_objects.rbsp()).unwrap();
+        assert_eq!((found.channels, found.joint_objects), (Some(6), Some(16)));
+        let two = w().u(13, 448).u(3, 1).then(&five_one()).then(&five_one());
+        let found = facts(b"ec-3", b"dec3", &two.rbsp()).unwrap();
+        assert_eq!((found.channels, found.joint_objects), (Some(6), None));
+    }
 
     fn codecs(entry: [u8; 4]) -> String {
         let entry = FourCc(entry);

@@ -1,6 +1,6 @@
 //! Dolby Vision over HEVC, AVC and AV1 — Dolby Vision Streams Within the ISO Base Media File Format §2, §3.
 
-use super::{CipherModes, Codec, Config, Protection, TrackKind, av1, avc, hevc};
+use super::{CipherModes, Codec, Config, Protection, TrackKind, audio_facts, av1, avc, hevc};
 use crate::base::bytes::Reader;
 use crate::base::{FourCc, Result};
 
@@ -12,6 +12,7 @@ pub(super) static HEVC: Codec = Codec {
     protection: Protection::Ranges(hevc::slice_segment_data_ranges),
     cipher_modes: CipherModes::All,
     rfc6381,
+    audio: audio_facts::unknown,
 };
 
 /// Dolby Vision whose base is AVC.
@@ -22,6 +23,7 @@ pub(super) static AVC: Codec = Codec {
     protection: Protection::Ranges(avc::slice_data_ranges),
     cipher_modes: CipherModes::All,
     rfc6381,
+    audio: audio_facts::unknown,
 };
 
 /// Dolby Vision whose base is AV1. Its metadata are in metadata OBUs, which stay clear.
@@ -32,6 +34,7 @@ pub(super) static AV1: Codec = Codec {
     protection: Protection::Ranges(av1::tile_data_ranges),
     cipher_modes: CipherModes::All,
     rfc6381,
+    audio: audio_facts::unknown,
 };
 
 /// `dvcC` up to profile 7, `dvvC` up to 10, `dvwC` above.

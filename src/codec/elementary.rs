@@ -48,7 +48,7 @@ pub struct StreamFacts {
     pub rfc6381: String,
     /// Width and height of the cropped picture.
     pub picture: Option<(u32, u32)>,
-    /// Channels of audio, of low frequency effects too; none where a program config element says it.
+    /// Channels of audio, of low frequency effects too; none where nothing that is read says it.
     pub channels: Option<u8>,
     /// Samples of audio in a second.
     pub sampling_frequency: Option<u32>,
@@ -117,7 +117,7 @@ impl Elementary {
     pub fn facts(self, unit: &[u8]) -> Result<Option<StreamFacts>> {
         match self {
             Self::Avc => avc::byte_stream_facts(unit),
-            Self::Aac => Ok(AdtsHeader::parse(unit)?.map(|header| header.facts())),
+            Self::Aac => Ok(AdtsHeader::parse(unit)?.map(|header| header.facts(unit))),
             Self::Ac3 => Ok(self.syncframe(unit)?.and_then(|frame| frame.ac_3_facts(unit))),
             Self::Eac3 => Ok(self.syncframe(unit)?.map(Syncframe::e_ac_3_facts)),
         }

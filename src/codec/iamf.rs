@@ -1,6 +1,6 @@
 //! Immersive Audio Model and Formats — AOM IAMF §3, §6.
 
-use super::{CipherModes, Codec, Config, Protection, TrackKind};
+use super::{CipherModes, Codec, Config, Protection, TrackKind, audio_facts};
 use crate::base::bytes::Reader;
 use crate::base::{Error, FourCc, Result};
 
@@ -12,6 +12,7 @@ pub(super) static CODEC: Codec = Codec {
     protection: Protection::WholeSample,
     cipher_modes: CipherModes::All,
     rfc6381,
+    audio: audio_facts::unknown,
 };
 
 const IACB: FourCc = FourCc(*b"iacb");

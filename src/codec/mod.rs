@@ -4,6 +4,8 @@ mod aac;
 mod ac4;
 mod adts;
 mod audio;
+mod audio_facts;
+mod audio_specific_config;
 mod av1;
 mod avc;
 #[cfg(test)]
@@ -27,6 +29,7 @@ mod vvc;
 pub use text::is_hls_subtitles;
 pub use unknown::UNKNOWN_VIDEO;
 
+pub use self::audio_facts::{AudioFacts, channels_of_descriptor, configuration_of_channels};
 pub use self::elementary::{AudioFrame, Elementary, MEDIA_FORMATS, StreamFacts};
 pub use self::ranges::Ranges;
 use crate::base::{Error, FourCc, Result};
@@ -52,14 +55,17 @@ pub struct Config<'a> {
 }
 
 impl<'a> Config<'a> {
+    /// The payload of the first box of type `name`, if there is one.
+    pub fn find(&self, name: FourCc) -> Option<&'a [u8]> {
+        self.boxes.iter().find(|(kind, _)| *kind == name).map(|(_, payload)| *payload)
+    }
+
     /// The payload of the first box of type `name`.
     ///
     /// # Errors
     /// When the sample entry has none.
     pub fn payload(&self, name: FourCc) -> Result<&'a [u8]> {
-        let found = self.boxes.iter().find(|(kind, _)| *kind == name);
-        found
-            .map(|(_, payload)| *payload)
+        self.find(name)
             .ok_or_else(|| Error::input(format!("the sample entry has no {name:?} box")).at(self.entry))
     }
 }
@@ -98,6 +104,8 @@ pub struct Codec {
     pub cipher_modes: CipherModes,
     /// The `codecs` parameter of a sample entry: RFC 6381.
     pub rfc6381: fn(&Config<'_>) -> Result<String>,
+    /// What the configuration of sound says of channels and sampling frequency.
+    pub audio: fn(&Config<'_>) -> Result<AudioFacts>,
 }
 
 /// Every codec that is known; adding one is a file and a line here.

@@ -1,5 +1,6 @@
 //! MPEG-H 3D audio — ISO/IEC 23008-3 clause 20.
 
+use super::audio_facts::{AudioFacts, channels_of_configuration};
 use super::{CipherModes, Codec, Config, Protection, TrackKind};
 use crate::base::bytes::Reader;
 use crate::base::{FourCc, Result};
@@ -12,6 +13,7 @@ pub(super) static CODEC: Codec = Codec {
     protection: Protection::WholeSample,
     cipher_modes: CipherModes::All,
     rfc6381,
+    audio,
 };
 
 const MHAC: FourCc = FourCc(*b"mhaC");
@@ -32,6 +34,18 @@ fn rfc6381(config: &Config<'_>) -> Result<String> {
     Ok(format!("{}.0x{profile_level:02X}", config.entry))
 }
 
+/// §20.5: referenceChannelLayout, a ChannelConfiguration; the sound has objects beside.
+fn audio(config: &Config<'_>) -> Result<AudioFacts> {
+    let Some(mhac) = config.find(MHAC) else { return Ok(AudioFacts::default()) };
+    let mut reader = Reader::new(mhac);
+    let mut layout = || {
+        reader.u16()?; // configurationVersion, mpegh3daProfileLevelIndication
+        reader.u8()
+    };
+    let layout = layout().map_err(|e| e.at(MHAC).at(config.entry))?;
+    Ok(AudioFacts::new(channels_of_configuration(layout.into()).unwrap_or(0), None))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,5 +58,14 @@ mod tests {
         assert_eq!(of(b"mhm2", Vec::new()).unwrap(), "mhm2");
         assert!(of(b"mha2", Vec::new()).is_err());
         assert!(of(b"mhm1", vec![(MHAC, &[1])]).is_err());
+    }
+
+    #[test]
+    fn the_channels_are_those_of_the_reference_layout() {
+        let of = |boxes| audio(&Config { entry: FourCc(*b"mhm1"), boxes }).map(|facts| facts.channels);
+        assert_eq!(of(vec![(MHAC, &[1, 0x0d, 6, 0, 0])]).unwrap(), Some(6));
+        assert_eq!(of(vec![(MHAC, &[1, 0x0d, 0, 0, 0])]).unwrap(), None);
+        assert_eq!(of(Vec::new()).unwrap(), None);
+        assert!(of(vec![(MHAC, &[1, 0x0d])]).is_err());
     }
 }

@@ -15,9 +15,15 @@ const LAST_BSID_E_AC_3: u32 = 16;
 const BIT_RATES: [u32; 19] =
     [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640];
 /// Frequencies by fscod: table 4.1.
-const FREQUENCIES: [u32; 3] = [48_000, 44_100, 32_000];
+pub(super) const FREQUENCIES: [u32; 3] = [48_000, 44_100, 32_000];
 /// Channels by acmod: table 4.3.
 const CHANNELS: [u8; 8] = [2, 1, 2, 3, 3, 4, 4, 5];
+
+/// How many channels a syncframe of these codes has.
+pub(super) fn channels(acmod: u32, lfeon: u32) -> Option<u8> {
+    let channels = usize::try_from(acmod).ok().and_then(|acmod| CHANNELS.get(acmod))?;
+    Some(channels + u8::from(lfeon == 1))
+}
 
 /// The header of a syncframe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,11 +92,9 @@ impl Syncframe {
     }
 
     fn facts(self, rfc6381: &str, setup_data: Vec<u8>) -> StreamFacts {
-        let channels = usize::try_from(self.acmod).ok().and_then(|acmod| CHANNELS.get(acmod));
-        let lfe = u8::from(self.lfeon == 1);
         StreamFacts {
             rfc6381: rfc6381.to_owned(),
-            channels: channels.map(|channels| channels + lfe),
+            channels: channels(self.acmod, self.lfeon),
             sampling_frequency: Some(self.sampling_frequency),
             setup_data,
             picture: None,

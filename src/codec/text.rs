@@ -4,7 +4,7 @@
 //! other entry of a `meta` handler) need no row: what is neither picture nor sound is never protected, and a job
 //! that leaves one out says so.
 
-use super::{CipherModes, Codec, Config, Protection, TrackKind};
+use super::{CipherModes, Codec, Config, Protection, TrackKind, audio_facts};
 use crate::base::{FourCc, Result};
 
 /// What all rows of this file have in common.
@@ -15,6 +15,7 @@ const TEXT: Codec = Codec {
     protection: Protection::Never,
     cipher_modes: CipherModes::All,
     rfc6381,
+    audio: audio_facts::unknown,
 };
 
 /// WebVTT: ISO/IEC 14496-30 §7.

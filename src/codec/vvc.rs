@@ -4,7 +4,7 @@
 //! subpictures, and no second parser is there that a slice data start could be checked with. A start that is one
 //! byte off damages pictures on some players only, so that there is none rather than a guess.
 
-use super::{CipherModes, Codec, Config, Protection, TrackKind};
+use super::{CipherModes, Codec, Config, Protection, TrackKind, audio_facts};
 use crate::base::{Error, FourCc};
 
 /// VVC with parameter sets in `vvcC` (`vvc1`) or also in the samples (`vvi1`).
@@ -15,6 +15,7 @@ pub(super) static CODEC: Codec = Codec {
     protection: Protection::Ranges(|config| Err(refusal(config))),
     cipher_modes: CipherModes::All,
     rfc6381: |config| Err(refusal(config)),
+    audio: audio_facts::unknown,
 };
 
 fn refusal(config: &Config<'_>) -> Error {

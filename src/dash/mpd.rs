@@ -76,8 +76,14 @@ pub struct Representation {
     pub height: Option<u64>,
     /// `@bandwidth`, in bits per second.
     pub bandwidth: Option<u64>,
+    /// `@frameRate`, such as `25` or `30000/1001`.
+    pub frame_rate: Option<String>,
     /// `AdaptationSet/@lang`.
     pub lang: Option<String>,
+    /// `Label` elements: §5.3.10.
+    pub labels: Vec<String>,
+    /// Scheme and value of each `AudioChannelConfiguration`: §5.8.5.4.
+    pub channel_configurations: Vec<(String, String)>,
     /// The initialization segment; `None` for a self-initializing file or media without one.
     pub initialization: Option<Reference>,
     /// The media segments.
@@ -216,12 +222,35 @@ impl<'a> Level<'a> {
             codecs: text("codecs")?,
             width: inherited("width")?,
             height: inherited("height")?,
+            frame_rate: text("frameRate")?,
             lang: text("lang")?,
+            labels: self.labels()?,
+            channel_configurations: self.channel_configurations()?,
             id,
             bandwidth,
             initialization,
             media,
         })
+    }
+
+    /// What Representation and AdaptationSet are labeled with.
+    fn labels(self) -> Result<Vec<String>> {
+        let elements = [self.representation, self.adaptation_set];
+        let labels = elements.into_iter().flat_map(|element| children(element, "Label"));
+        labels.map(|label| Ok(label.text()?.trim().to_owned())).collect()
+    }
+
+    /// The descriptors of the Representation, or else those of its AdaptationSet.
+    fn channel_configurations(self) -> Result<Vec<(String, String)>> {
+        let of = |element: &'a Element| -> Result<Vec<(String, String)>> {
+            let text = |descriptor: &Element, name: &str| -> Result<String> {
+                Ok(descriptor.attribute(name)?.unwrap_or_default().into_owned())
+            };
+            let descriptors = children(element, "AudioChannelConfiguration");
+            descriptors.map(|one| Ok((text(one, "schemeIdUri")?, text(one, "value")?))).collect()
+        };
+        let own = of(self.representation)?;
+        if own.is_empty() { of(self.adaptation_set) } else { Ok(own) }
     }
 
     /// An attribute of the Representation, or else of its AdaptationSet: §5.3.7.

@@ -555,7 +555,8 @@ fn new_mpd() -> Mpd {
         height: Some(360),
         frame_rate: Some("30000/1001".into()),
         audio_sampling_rate: None,
-        channels: None,
+        channel_configuration: None,
+        properties: Vec::new(),
         timescale: 1000,
         presentation_time_offset: 100,
         addressing: NewAddressing::Template {
@@ -566,7 +567,8 @@ fn new_mpd() -> Mpd {
         timeline: vec![(100, 2000), (2100, 2000), (4100, 1000), (6000, 2000)],
     };
     let audio = NewRepresentation {
-        channels: Some(8),
+        channel_configuration: Some(12),
+        properties: vec![("urn:example:property", "JOC".into())],
         audio_sampling_rate: Some(48_000),
         frame_rate: None,
         width: None,

@@ -9,7 +9,7 @@ use crate::xml::{Document, Element};
 
 const LIVE_PROFILES: &str = "urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019";
 const ON_DEMAND_PROFILES: &str = "urn:mpeg:dash:profile:isoff-on-demand:2011,urn:mpeg:dash:profile:cmaf:2019";
-/// Values are channel configuration indexes of ISO/IEC 23001-8.
+/// Values are channel configuration indexes of ISO/IEC 23091-3.
 const CHANNELS: &str = "urn:mpeg:mpegB:cicp:ChannelConfiguration";
 const STEP: &str = "  ";
 
@@ -54,8 +54,10 @@ pub struct NewRepresentation {
     pub frame_rate: Option<String>,
     /// `@audioSamplingRate`, in Hz.
     pub audio_sampling_rate: Option<u32>,
-    /// `AudioChannelConfiguration`, as a number of channels.
-    pub channels: Option<u16>,
+    /// `AudioChannelConfiguration`, as a ChannelConfiguration of ISO/IEC 23091-3.
+    pub channel_configuration: Option<u32>,
+    /// Properties: scheme and value of each `SupplementalProperty`.
+    pub properties: Vec<(&'static str, String)>,
     /// `@timescale` of the segment information.
     pub timescale: u32,
     /// `@presentationTimeOffset` of the segment information.
@@ -193,11 +195,15 @@ fn representation(new: &NewRepresentation) -> Element {
             representation.set_attribute(name, &value);
         }
     }
-    if let Some(index) = new.channels.and_then(channel_configuration) {
+    if let Some(index) = new.channel_configuration {
         let configuration = Element::new("AudioChannelConfiguration")
             .with("schemeIdUri", CHANNELS)
             .with("value", &index.to_string());
         representation = representation.with_child(configuration);
+    }
+    for (scheme, value) in &new.properties {
+        let property = Element::new("SupplementalProperty").with("schemeIdUri", scheme).with("value", value);
+        representation = representation.with_child(property);
     }
     match &new.addressing {
         NewAddressing::Template { initialization, media, start_number } => {
@@ -223,16 +229,6 @@ fn representation(new: &NewRepresentation) -> Element {
 /// A byte range as RFC 9110 §14.1.2 writes it: its last byte is part of it.
 fn range(range: &Range<u64>) -> String {
     format!("{}-{}", range.start, range.end.saturating_sub(1))
-}
-
-/// The index of the usual layout of so many channels, if there is one: ISO/IEC 23001-8 table 8.
-fn channel_configuration(channels: u16) -> Option<u16> {
-    match channels {
-        1..=6 => Some(channels),
-        7 => Some(11),
-        8 => Some(12),
-        _ => None,
-    }
 }
 
 fn segment_information(name: &str, new: &NewRepresentation) -> Element {

@@ -9,15 +9,15 @@ use crate::isobmff::file::{BoxHeader, moov};
 use crate::isobmff::samples::{Sample, samples};
 use crate::isobmff::track::{trak, trexes};
 use crate::package::{
-    Boundaries, Cmaf, KeyRule, MediaTrack, Phase, Plan, ProtectedTrack, SampleGroups, SegmentKind, Segments,
-    Substream, UnknownVideo, WrittenSegment, media_tracks_with,
+    Boundaries, Cmaf, EditList, KeyRule, MediaTrack, Phase, Plan, ProtectedTrack, SampleGroups, SegmentKind,
+    Segments, Substream, UnknownVideo, WrittenSegment, media_tracks_with,
 };
 
 use super::env::{Env, Event, Locate};
 use super::identity::Summary;
 use super::mp4_files::{TrackFiles, WrittenFiles, write_segments, write_single_file};
 use super::mp4_manifests;
-use super::package::{substream, track_facts};
+use super::package::{Stated, substream, track_facts};
 use super::plan::Outline;
 use super::report::{KeyRotation, Report};
 use super::rules::{Job, Layout, Rules};
@@ -230,7 +230,7 @@ fn output_tracks<'a>(
                 first,
             });
             if is_protected {
-                substreams.push(substream(id, kind, media));
+                substreams.push(substream(id, kind, media, &Stated::default()));
             }
         }
     }

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use crate::base::Result;
-use crate::codec::{self, TrackKind};
+use crate::codec::{self, TrackKind, configuration_of_channels};
 use crate::dash::write::{NewAdaptationSet, NewAddressing, NewMpd, NewRepresentation};
 use crate::dash::{ContentType, Place, Protected, write};
 use crate::drm::ManifestKind;
 use crate::hls::media::Resource;
 use crate::hls::multivariant::{MultivariantPlaylist, NewRendition, RenditionType, Variant};
 use crate::hls::{Playlist, media, multivariant};
-use crate::package::{Plan, WrittenSegment};
+use crate::package::{MediaTrack, Plan, Presented, WrittenSegment, presented};
 
 use super::dash::content_protection;
 use super::env::{Env, Event};
@@ -224,10 +224,10 @@ fn write_hls(tracks: &[Timed<'_>], plan: &Plan, env: &Env<'_>, report: &mut Repo
 struct AudioGroup<'a, 'b> {
     id: String,
     codec: String,
-    tracks: Vec<&'a WrittenTrack<'b>>,
+    tracks: Vec<&'a Timed<'b>>,
 }
 
-fn audio_groups<'a, 'b>(tracks: &'a [WrittenTrack<'b>]) -> Result<Vec<AudioGroup<'a, 'b>>> {
+fn audio_groups<'a, 'b>(tracks: &'a [Timed<'b>]) -> Result<Vec<AudioGroup<'a, 'b>>> {
     let mut groups: Vec<AudioGroup<'a, 'b>> = Vec::new();
     for written in tracks.iter().filter(|written| written.track.kind == TrackKind::Audio) {
         let codec = written.track.media.rfc6381()?;
@@ -263,7 +263,7 @@ fn multivariant_playlist(
         for (index, written) in group.tracks.iter().enumerate() {
             let mut rendition = rendition(written, RenditionType::Audio, &group.id);
             rendition.default = index == 0;
-            rendition.channels = Some(written.track.media.track.sample_entry()?.channel_count.to_string());
+            rendition.channels = channels(written.track.media);
             playlist.renditions.push(rendition);
         }
     }
@@ -287,7 +287,23 @@ fn multivariant_playlist(
     Ok(playlist)
 }
 
-fn rendition(written: &WrittenTrack<'_>, rendition_type: RenditionType, group_id: &str) -> NewRendition {
+/// `CHANNELS`: §4.4.6.1; of objects beside channels it tells their number, and what they are coded with.
+fn channels(media: &MediaTrack) -> Option<String> {
+    match media.joint_objects() {
+        Some(objects) => Some(format!("{objects}/JOC")),
+        None => media.channels().map(|channels| channels.to_string()),
+    }
+}
+
+/// What says that there are objects beside the channels: ETSI TS 103 420 annex D.
+fn joint_object_properties(objects: u8) -> Vec<(&'static str, String)> {
+    vec![
+        ("tag:dolby.com,2018:dash:EC3_ExtensionType:2018", "JOC".into()),
+        ("tag:dolby.com,2018:dash:EC3_ExtensionComplexityIndex:2018", objects.to_string()),
+    ]
+}
+
+fn rendition(written: &Timed<'_>, rendition_type: RenditionType, group_id: &str) -> NewRendition {
     let language = &written.track.media.track.language;
     NewRendition {
         rendition_type,
@@ -401,8 +417,8 @@ fn representation(written: &Timed<'_>, codecs: String) -> Result<NewRepresentati
     let (is_video, is_audio) =
         (written.track.kind == TrackKind::Video, written.track.kind == TrackKind::Audio);
     let (pictures, ticks) = written.frame_rate();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive and saturating")]
-    let presentation_time_offset = (start * f64::from(track.timescale)).round() as u64;
+    let channels = written.track.media.channels().filter(|_| is_audio);
+    let objects = written.track.media.joint_objects().filter(|_| is_audio);
     Ok(NewRepresentation {
         id: written.track.id.clone(),
         codecs,
@@ -414,8 +430,9 @@ fn representation(written: &Timed<'_>, codecs: String) -> Result<NewRepresentati
             1 => pictures.to_string(),
             ticks => format!("{pictures}/{ticks}"),
         }),
-        audio_sampling_rate: is_audio.then_some(entry.sample_rate),
-        channels: is_audio.then_some(entry.channel_count),
+        audio_sampling_rate: written.track.media.sampling_frequency().filter(|_| is_audio),
+        channel_configuration: channels.and_then(configuration_of_channels),
+        properties: objects.map(joint_object_properties).unwrap_or_default(),
         timescale: track.timescale,
         presentation_time_offset: written.start,
         addressing: written.addressing(),

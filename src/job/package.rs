@@ -33,6 +33,31 @@ pub(super) struct Package {
     known_clear: HashSet<String>,
 }
 
+/// What a manifest says of a rendition, where its media says less.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stated {
+    pub(super) channels: Option<u16>,
+    /// Bits in a second.
+    pub(super) bandwidth: Option<u64>,
+    /// Pictures in a second.
+    pub(super) frame_rate: Option<f64>,
+    pub(super) labels: Vec<String>,
+}
+
+impl Stated {
+    /// Adds what is said in another place. Of two bandwidths the higher one counts.
+    pub(super) fn add(&mut self, other: Self) {
+        self.channels = self.channels.or(other.channels);
+        self.bandwidth = self.bandwidth.max(other.bandwidth);
+        self.frame_rate = self.frame_rate.or(other.frame_rate);
+        for label in other.labels {
+            if !self.labels.contains(&label) {
+                self.labels.push(label);
+            }
+        }
+    }
+}
+
 /// An init segment and the media files that need it.
 pub(super) struct Rendition {
     /// What the manifest calls it.
@@ -52,6 +77,7 @@ pub(super) struct Rendition {
     pub(super) cuts: Vec<u64>,
     /// What of the presentation comes before: its duration, and how many segments.
     pub(super) before: (Duration, u32),
+    stated: Stated,
 }
 
 impl Rendition {
@@ -146,8 +172,16 @@ impl Package {
             groups,
             cuts: Vec::new(),
             before: (Duration::ZERO, 0),
+            stated: Stated::default(),
         });
         Ok(self.renditions.len() - 1)
+    }
+
+    /// Adds what a manifest says of a rendition.
+    pub(super) fn stated(&mut self, rendition: usize, stated: Stated) {
+        if let Some(rendition) = self.renditions.get_mut(rendition) {
+            rendition.stated.add(stated);
+        }
     }
 
     /// Adds a media file to a rendition.
@@ -244,7 +278,7 @@ impl Package {
                     rendition.tracks.iter().zip(&rendition.groups).zip(&mut rendition.substreams)
                 {
                     if let Some(group) = group.as_ref().filter(|_| media.kind() == Some(kind)) {
-                        *slot = Some(number(group, &|id| substream(id, kind, media)));
+                        *slot = Some(number(group, &|id| substream(id, kind, media, &rendition.stated)));
                     }
                 }
             }
@@ -302,13 +336,15 @@ impl Package {
 }
 
 /// What a media track is as a substream.
-pub(super) fn substream(id: String, kind: TrackKind, media: &MediaTrack) -> Substream {
-    let entry = media.track.sample_entries.first();
+pub(super) fn substream(id: String, kind: TrackKind, media: &MediaTrack, stated: &Stated) -> Substream {
+    let is_video = kind == TrackKind::Video;
+    let channels =
+        if media.tells_channels() { media.channels() } else { stated.channels.or(media.channels()) };
     Substream {
         id,
         kind,
-        pixels: entry.map(|entry| u32::from(entry.width) * u32::from(entry.height)),
-        channels: entry.map(|entry| u32::from(entry.channel_count)),
+        pixels: media.pixels().filter(|_| is_video),
+        channels: channels.map(u32::from).filter(|_| !is_video),
     }
 }
 
@@ -323,7 +359,7 @@ pub(super) fn track_facts(substream: &Substream, media: &MediaTrack, source: &st
         codec: media.rfc6381()?,
         width: is_video.then_some(entry.width),
         height: is_video.then_some(entry.height),
-        channels: (!is_video).then_some(entry.channel_count),
+        channels: substream.channels.and_then(|channels| u16::try_from(channels).ok()),
         ..TrackReport::default()
     })
 }

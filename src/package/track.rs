@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::base::{Error, FourCc, Result};
-use crate::codec::{self, CipherModes, Codec, Config, Protection, Ranges, TrackKind};
+use crate::codec::{self, AudioFacts, CipherModes, Codec, Config, Protection, Ranges, TrackKind};
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::SampleEntry;
 use crate::isobmff::track::{Track, tracks};
@@ -20,6 +20,8 @@ pub struct MediaTrack {
     pub track: Track,
     /// Its codec; `None` for a track that is no picture or sound and is never protected.
     pub codec: Option<&'static Codec>,
+    /// What its configuration says of sound; of several the one with the most channels.
+    audio: AudioFacts,
 }
 
 /// Reads the tracks of `moov`.
@@ -62,7 +64,7 @@ impl MediaTrack {
             && &track.handler_type.0 == b"vide"
             && entry.find(b"sinf").is_none();
         if is_taken_whole {
-            return Ok(Self { track, codec: Some(&codec::UNKNOWN_VIDEO) });
+            return Ok(Self { track, codec: Some(&codec::UNKNOWN_VIDEO), audio: AudioFacts::default() });
         }
         if codec.is_none() && matches!(&track.handler_type.0, b"vide" | b"soun") {
             let error = if entry.find(b"sinf").is_some() {
@@ -74,7 +76,45 @@ impl MediaTrack {
             };
             return Err(error.at("moov/trak/stsd"));
         }
-        Ok(Self { track, codec })
+        let mut audio = AudioFacts::default();
+        if let Some(codec) = codec {
+            for entry in
+                track.sample_entries.iter().filter(|entry| codec.sample_entries.contains(&entry.format))
+            {
+                let facts = (codec.audio)(&config(entry)).map_err(|error| error.at("moov/trak/stsd"))?;
+                audio = if facts.channels > audio.channels { facts } else { audio };
+            }
+        }
+        Ok(Self { track, codec, audio })
+    }
+
+    /// The channels of sound: its configuration knows them, and where that is silent the sample entry may.
+    pub fn channels(&self) -> Option<u16> {
+        let stated = self.track.sample_entries.iter().map(|entry| entry.channel_count).max();
+        self.audio.channels.or(stated.filter(|channels| *channels > 0))
+    }
+
+    /// Whether the configuration of sound tells its channels.
+    pub fn tells_channels(&self) -> bool {
+        self.audio.channels.is_some()
+    }
+
+    /// Objects of sound beside its channels.
+    pub fn joint_objects(&self) -> Option<u8> {
+        self.audio.joint_objects
+    }
+
+    /// Samples of sound in a second.
+    pub fn sampling_frequency(&self) -> Option<u32> {
+        let stated = self.track.sample_entries.first().map(|entry| entry.sample_rate);
+        self.audio.sampling_frequency.or(stated.filter(|frequency| *frequency > 0))
+    }
+
+    /// Width × height of the largest pictures.
+    pub fn pixels(&self) -> Option<u32> {
+        let sizes =
+            self.track.sample_entries.iter().map(|entry| u32::from(entry.width) * u32::from(entry.height));
+        sizes.max().filter(|pixels| *pixels > 0)
     }
 
     /// What it carries; `None` when it is nothing that a player shows.
@@ -122,6 +162,8 @@ pub struct ProtectedTrack {
     pub timescale: u32,
     /// The decode time of the first sample, in ticks of the media.
     pub start: u64,
+    /// How much later than the presentation the track begins, in ticks of the media.
+    pub late: u64,
 }
 
 /// What protects the samples of a fragment, and the whole `pssh` boxes that its `moof` carries.
@@ -162,8 +204,7 @@ impl ProtectedTrack {
             schedule: Schedule::default(),
             timescale: media.track.timescale,
             start: 0,
-    /// How much later than the presentation the track begins, in ticks of the media.
-    pub late: u64,
+            late: 0,
         })
     }
 
@@ -204,7 +245,6 @@ impl ProtectedTrack {
                         self.later.len() + 1
                     ))
                 })?;
-            late: 0,
                 Ok(Some((&later.protection, &later.pssh)))
             }
         }

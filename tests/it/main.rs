@@ -13,6 +13,7 @@ mod av1_headers;
 mod both;
 mod calm;
 mod case;
+mod channels;
 mod clear_lead;
 mod contract;
 mod coverage;

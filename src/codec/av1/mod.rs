@@ -16,7 +16,7 @@ mod tile_info;
 use self::obu::{Obu, obu_type};
 use self::sequence_header::{CP_BT_709, ColorConfig, SequenceHeader, UNSPECIFIED};
 use self::tile_data::TileData;
-use super::{CipherModes, Codec, Config, Protection, Ranges, TrackKind};
+use super::{CipherModes, Codec, Config, Protection, Ranges, TrackKind, audio_facts};
 use crate::base::bits::BitReader;
 use crate::base::bytes::Reader;
 use crate::base::{Error, FourCc, Result};
@@ -29,6 +29,7 @@ pub(super) static CODEC: Codec = Codec {
     protection: Protection::Ranges(tile_data_ranges),
     cipher_modes: CipherModes::All,
     rfc6381,
+    audio: audio_facts::unknown,
 };
 
 const AV1C: FourCc = FourCc(*b"av1C");

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use self::parameter_sets::ParameterSets;
 pub(super) use self::stream_facts::byte_stream_facts;
-use super::{CipherModes, Codec, Config, Protection, Ranges, TrackKind, nal};
+use super::{CipherModes, Codec, Config, Protection, Ranges, TrackKind, audio_facts, nal};
 use crate::base::bits::BitReader;
 use crate::base::bytes::Reader;
 use crate::base::{Error, FourCc, Result};
@@ -22,6 +22,7 @@ pub(super) static CODEC: Codec = Codec {
     protection: Protection::Ranges(slice_data_ranges),
     cipher_modes: CipherModes::All,
     rfc6381,
+    audio: audio_facts::unknown,
 };
 
 const AVCC: FourCc = FourCc(*b"avcC");

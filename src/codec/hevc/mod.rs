@@ -8,7 +8,7 @@ mod slice_segment_header;
 mod sps;
 
 use self::slice_segment_data::SliceSegmentData;
-use super::{CipherModes, Codec, Config, Protection, Ranges, TrackKind};
+use super::{CipherModes, Codec, Config, Protection, Ranges, TrackKind, audio_facts};
 use crate::base::bytes::Reader;
 use crate::base::{Error, FourCc, Result};
 
@@ -20,6 +20,7 @@ pub(super) static CODEC: Codec = Codec {
     protection: Protection::Ranges(slice_segment_data_ranges),
     cipher_modes: CipherModes::All,
     rfc6381,
+    audio: audio_facts::unknown,
 };
 
 const HVCC: FourCc = FourCc(*b"hvcC");

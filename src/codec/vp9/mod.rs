@@ -5,7 +5,7 @@ mod uncompressed_header;
 use std::ops::Range;
 
 use self::uncompressed_header::{Frame, References};
-use super::{CipherModes, Codec, Config, Protection, Ranges, TrackKind};
+use super::{CipherModes, Codec, Config, Protection, Ranges, TrackKind, audio_facts};
 use crate::base::bytes::Reader;
 use crate::base::{Error, FourCc, Result};
 
@@ -17,6 +17,7 @@ pub(super) static CODEC: Codec = Codec {
     protection: Protection::Ranges(|_| Ok(Box::new(Frames::default()))),
     cipher_modes: CipherModes::Counter,
     rfc6381,
+    audio: audio_facts::unknown,
 };
 
 /// VP8, for which the binding names nothing that stays clear.
@@ -27,6 +28,7 @@ pub(super) static VP8: Codec = Codec {
     protection: Protection::WholeSample,
     cipher_modes: CipherModes::Counter,
     rfc6381,
+    audio: audio_facts::unknown,
 };
 
 const VPCC: FourCc = FourCc(*b"vpcC");

@@ -1,0 +1,106 @@
+//! Channels come from the codec's own configuration: the same sound gets the same key, whatever its sample entry says
+//! and whatever form it has.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use drm_pack::job::{Job, TrackReport};
+
+use crate::media::root;
+use crate::pack::{job, pack};
+
+/// AudioSpecificConfig of the clip, AAC-LC at 48 kHz: with two channels, and with six.
+const STEREO: &[u8] = &[0x11, 0x90, 0x56, 0xe5];
+const FIVE_ONE: &[u8] = &[0x11, 0xb0, 0x56, 0xe5];
+
+/// A copy of a folder of the clip, in which every file is changed.
+fn copied(folder: &str, to: &Path, change: &dyn Fn(&mut Vec<u8>)) -> PathBuf {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(root().join("fixtures/clip").join(folder)).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if path.is_dir() {
+            copied(&format!("{folder}/{name}"), &to.join(name), change);
+        } else {
+            let mut bytes = fs::read(&path).unwrap();
+            change(&mut bytes);
+            fs::write(to.join(name), bytes).unwrap();
+        }
+    }
+    to.to_owned()
+}
+
+fn replace(bytes: &mut Vec<u8>, from: &[u8], to: &[u8]) {
+    while let Some(at) = bytes.windows(from.len()).position(|window| window == from) {
+        bytes.splice(at..at + from.len(), to.iter().copied());
+    }
+}
+
+/// The sound of a job under a contract with keys of their own for stereo and for more.
+fn sound(input: &Path, out: &Path) -> TrackReport {
+    let job = Job {
+        video_preset: Some("PRESET-VIDEO-1".into()),
+        audio_preset: Some("PRESET-AUDIO-2".into()),
+        resource_id: Some("film".into()),
+        ..job(input, "widevine", "cenc")
+    };
+    let report = pack(&job, out).unwrap();
+    report.tracks.into_iter().find(|track| track.kind == "audio").unwrap()
+}
+
+#[test]
+fn the_same_sound_has_the_key_of_its_channels_in_every_form() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    let (stereo, six) = (place("stereo"), place("six"));
+    for (kind, manifest) in [("mp4", "audio.m4a"), ("dash", "manifest.mpd"), ("hls", "master.m3u8")] {
+        copied(kind, &stereo.join(kind), &|_| {});
+        copied(kind, &six.join(kind), &|bytes| replace(bytes, STEREO, FIVE_ONE));
+        let [two, more] = [&stereo, &six]
+            .map(|from| sound(&from.join(kind).join(manifest), &from.join(format!("{kind}.out"))));
+        let (expected_two, expected_more) = expected();
+        assert_eq!((two.channels, two.kid), (Some(2), expected_two), "{kind}");
+        assert_eq!((more.channels, more.kid), (Some(6), expected_more), "{kind}");
+    }
+    let written = |name: &str| fs::read_to_string(six.join("mp4.out").join(name)).unwrap();
+    assert!(written("manifest.mpd").contains("cicp:ChannelConfiguration\" value=\"6\""));
+    let both = Job {
+        inputs: vec![
+            root().join("fixtures/clip/mp4/av.mp4").to_str().unwrap().to_owned(),
+            six.join("mp4/audio.m4a").to_str().unwrap().to_owned(),
+        ],
+        ..job(Path::new(""), "widevine", "cbcs")
+    };
+    pack(&both, &place("both")).unwrap();
+    let playlist = fs::read_to_string(place("both").join("master.m3u8")).unwrap();
+    assert_eq!(playlist.matches("CHANNELS=\"6\"").count(), 1, "{playlist}");
+    assert_eq!(playlist.matches("CHANNELS=\"2\"").count(), 1, "{playlist}");
+}
+
+/// The key ids for stereo and for more channels.
+fn expected() -> (String, String) {
+    let kid = |track: &str| {
+        let name = format!("drm-pack:film:cenc:{track}");
+        uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, name.as_bytes()).to_string()
+    };
+    (kid("STEREO_AUDIO"), kid("MULTICHANNEL_AUDIO"))
+}
+
+#[test]
+fn a_manifest_counts_where_the_configuration_is_silent() {
+    let folder = tempfile::tempdir().unwrap();
+    // MPEG-1 layer III, by its objectTypeIndication, tells its channels in its own headers.
+    let silent = |bytes: &mut Vec<u8>| {
+        replace(bytes, &[0x17, 0x40, 0x15], &[0x17, 0x6b, 0x15]);
+        replace(bytes, b"2011\" value=\"2\"", b"2011\" value=\"6\"");
+    };
+    let dash = copied("dash", &folder.path().join("dash"), &silent);
+    let found = sound(&dash.join("manifest.mpd"), &folder.path().join("out"));
+    assert_eq!((found.codec.as_str(), found.channels), ("mp4a.6B", Some(6)));
+    assert_eq!(found.kid, expected().1);
+    // The configuration knows better than a manifest that is wrong.
+    let wrong = |bytes: &mut Vec<u8>| replace(bytes, b"2011\" value=\"2\"", b"2011\" value=\"6\"");
+    let dash = copied("dash", &folder.path().join("wrong"), &wrong);
+    let found = sound(&dash.join("manifest.mpd"), &folder.path().join("wrong.out"));
+    assert_eq!((found.channels, found.kid), (Some(2), expected().0));
+}
