@@ -33,7 +33,7 @@ fn rfc6381(config: &Config<'_>) -> Result<String> {
 
 /// Other audio than that of ISO/IEC 14496-3 is told by its own headers.
 fn audio(config: &Config<'_>) -> Result<AudioFacts> {
-    let Some(esds) = config.find(ESDS) else { return Ok(AudioFacts::default()) };
+    let Ok(esds) = config.payload(ESDS) else { return Ok(AudioFacts::default()) };
     let facts = match decoder_config(esds) {
         Ok((_, Some(specific))) => audio_specific_config::facts(specific),
         Ok((_, None)) => Ok(AudioFacts::default()),

@@ -38,7 +38,7 @@ fn rfc6381(config: &Config<'_>) -> Result<String> {
 
 /// The channels of the first presentation; one of objects has none.
 fn audio(config: &Config<'_>) -> Result<AudioFacts> {
-    let Some(dac4) = config.find(DAC4) else { return Ok(AudioFacts::default()) };
+    let Ok(dac4) = config.payload(DAC4) else { return Ok(AudioFacts::default()) };
     let channels = first_presentation(dac4).and_then(|(_, mut behind)| channels(&mut behind));
     let channels = channels.map_err(|e| e.at(DAC4).at(config.entry))?;
     Ok(AudioFacts::new(channels, None))

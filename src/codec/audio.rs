@@ -72,7 +72,7 @@ fn read(
     read: fn(&mut BitReader<'_>) -> Result<AudioFacts>,
 ) -> Result<AudioFacts> {
     let name = FourCc(*name);
-    let Some(payload) = config.find(name) else { return Ok(AudioFacts::default()) };
+    let Ok(payload) = config.payload(name) else { return Ok(AudioFacts::default()) };
     read(&mut BitReader::plain(payload)).map_err(|error| error.at(name).at(config.entry))
 }
 
@@ -170,7 +170,7 @@ const CHANNELS_OF_LAYOUT: [u16; 16] = [1, 2, 2, 1, 1, 2, 2, 1, 1, 2, 2, 2, 1, 2,
 
 /// DTSSpecificBox: ETSI TS 102 114 §E.2.2.3; that of DTS-UHD: ETSI TS 103 491 §B.3.3.
 fn dts(config: &Config<'_>) -> Result<AudioFacts> {
-    if config.find(FourCc(*b"udts")).is_some() {
+    if config.payload(FourCc(*b"udts")).is_ok() {
         return read(config, b"udts", |bits| {
             bits.bits(16)?; // DecoderProfileCode, FrameDurationCode, MaxPayloadCode, NumPresentationsCode
             let channels = u16::try_from(bits.bits(32)?.count_ones()).unwrap_or(0);

@@ -26,12 +26,9 @@ mod unknown;
 mod vp9;
 mod vvc;
 
-pub use text::is_hls_subtitles;
-pub use unknown::UNKNOWN_VIDEO;
-
 pub use self::audio_facts::{AudioFacts, channels_of_descriptor, configuration_of_channels};
 pub use self::elementary::{AudioFrame, Elementary, MEDIA_FORMATS, StreamFacts};
-pub use self::ranges::Ranges;
+pub use self::{ranges::Ranges, text::is_hls_subtitles, unknown::UNKNOWN_VIDEO};
 use crate::base::{Error, FourCc, Result};
 
 /// What a track carries.
@@ -50,22 +47,19 @@ pub enum TrackKind {
 pub struct Config<'a> {
     /// The sample entry's type (of a protected entry: its original format).
     pub entry: FourCc,
-    /// Types and payloads of the boxes inside the sample entry, such as `avcC`.
+    /// Types and payloads of the boxes inside it, such as `avcC`.
     pub boxes: Vec<(FourCc, &'a [u8])>,
 }
 
 impl<'a> Config<'a> {
-    /// The payload of the first box of type `name`, if there is one.
-    pub fn find(&self, name: FourCc) -> Option<&'a [u8]> {
-        self.boxes.iter().find(|(kind, _)| *kind == name).map(|(_, payload)| *payload)
-    }
-
     /// The payload of the first box of type `name`.
     ///
     /// # Errors
     /// When the sample entry has none.
     pub fn payload(&self, name: FourCc) -> Result<&'a [u8]> {
-        self.find(name)
+        let found = self.boxes.iter().find(|(kind, _)| *kind == name);
+        found
+            .map(|(_, payload)| *payload)
             .ok_or_else(|| Error::input(format!("the sample entry has no {name:?} box")).at(self.entry))
     }
 }

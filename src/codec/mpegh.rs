@@ -36,7 +36,7 @@ fn rfc6381(config: &Config<'_>) -> Result<String> {
 
 /// §20.5: referenceChannelLayout, a ChannelConfiguration; the sound has objects beside.
 fn audio(config: &Config<'_>) -> Result<AudioFacts> {
-    let Some(mhac) = config.find(MHAC) else { return Ok(AudioFacts::default()) };
+    let Ok(mhac) = config.payload(MHAC) else { return Ok(AudioFacts::default()) };
     let mut reader = Reader::new(mhac);
     let mut layout = || {
         reader.u16()?; // configurationVersion, mpegh3daProfileLevelIndication

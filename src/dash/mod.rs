@@ -3,6 +3,7 @@
 mod addressing;
 mod byte_ranges;
 pub mod content_protection;
+mod described;
 mod duration;
 mod elsewhere;
 mod layout;

@@ -5,6 +5,7 @@
 pub mod boxes;
 pub mod file;
 pub mod fragment;
+mod sample_sizes;
 pub mod samples;
 pub mod track;
 mod tree;

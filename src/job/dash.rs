@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use crate::base::env::{Source, Store};
 use crate::base::{Error, Kid, Result};
-use crate::codec::channels_of_descriptor;
 use crate::dash::content_protection::{SystemDescriptor, descriptors};
 use crate::dash::{ContentType, Count, Media, Mpd, Place, Protected, Reference, Representation};
 use crate::drm::{self, ManifestKind};
@@ -17,8 +16,9 @@ use super::env::{Env, Event};
 use super::files::ProtectedPackage;
 use super::folder::{FileLengths, read_manifest, write_manifest};
 use super::identity::Summary;
-use super::package::{Expect, Package, Stated};
+use super::package::{Expect, Package};
 use super::report::OutputReport;
+use super::stated;
 
 /// The MPD of a package.
 pub(super) struct DashManifest {
@@ -92,7 +92,7 @@ impl DashManifest {
         let known = package.renditions.len();
         let index =
             package.rendition(store, &representation.id, &representation.id, init, expect).map_err(at)?;
-        package.stated(index, stated(&representation));
+        package.stated(index, stated::of_representation(&representation));
         for file in files {
             package.file(index, file).map_err(at)?;
         }
@@ -216,19 +216,6 @@ impl DashManifest {
             })
             .map_err(|error| error.at(name.clone()))?;
         Ok(vec![write_manifest(env, &name, &self.mpd.to_bytes())?])
-    }
-}
-
-/// What the MPD says of a Representation.
-fn stated(representation: &Representation) -> Stated {
-    let configurations = representation.channel_configurations.iter();
-    let rate = representation.frame_rate.as_deref().map(|text| text.split_once('/').unwrap_or((text, "1")));
-    let rate = rate.and_then(|(pictures, seconds)| Some((pictures.parse().ok()?, seconds.parse().ok()?)));
-    Stated {
-        channels: configurations.filter_map(|(scheme, value)| channels_of_descriptor(scheme, value)).max(),
-        bandwidth: representation.bandwidth,
-        frame_rate: rate.map(|(pictures, seconds): (f64, f64)| pictures / seconds),
-        labels: representation.labels.clone(),
     }
 }
 

@@ -16,9 +16,9 @@ use super::env::Env;
 use super::files::ProtectedPackage;
 use super::folder::{FileLengths, read_manifest, write_manifest};
 use super::identity::Summary;
-use super::package::{Expect, Package, Stated};
+use super::package::{Expect, Package};
 use super::report::OutputReport;
-use super::streams;
+use super::{stated, streams};
 
 /// The playlists of a package.
 pub(super) struct HlsManifests {
@@ -51,7 +51,9 @@ pub(super) fn read(
     }
     let mut media = Vec::new();
     let mut stated = match &multivariant {
-        Some((main, playlist)) => stated(store, main, playlist).map_err(|error| error.at(main))?,
+        Some((main, playlist)) => {
+            stated::of_multivariant(store, main, playlist).map_err(|error| error.at(main))?
+        }
         None => HashMap::new(),
     };
     for (name, content, playlist) in playlists {
@@ -61,31 +63,6 @@ pub(super) fn read(
         media.push(playlist);
     }
     Ok(HlsManifests { multivariant, media })
-}
-
-/// What a multivariant playlist says of each media playlist: of a rendition its CHANNELS and its name, of a variant
-/// the rest (RFC 8216bis §4.4.6.1, §4.4.6.2). An attribute that is malformed says nothing.
-fn stated(store: &dyn Store, main: &str, playlist: &Playlist) -> Result<HashMap<String, Stated>> {
-    let mut all: HashMap<String, Stated> = HashMap::new();
-    for rendition in multivariant::renditions(playlist)? {
-        let attributes = &rendition.attributes;
-        let text = |name: &str| attributes.quoted_string(name).ok().flatten();
-        let said = match rendition.kind {
-            RenditionKind::Media(_) => Stated {
-                channels: text("CHANNELS").and_then(|text| text.split('/').next()?.trim().parse().ok()),
-                labels: text("NAME").map(str::to_owned).into_iter().collect(),
-                ..Stated::default()
-            },
-            RenditionKind::Variant => Stated {
-                bandwidth: attributes.decimal_integer("BANDWIDTH").ok().flatten(),
-                frame_rate: attributes.decimal_floating_point("FRAME-RATE").ok().flatten(),
-                ..Stated::default()
-            },
-            RenditionKind::IFrame => continue,
-        };
-        all.entry(store.refer(main, &rendition.uri)?).or_default().add(said);
-    }
-    Ok(all)
 }
 
 /// The playlists of a presentation.

@@ -13,12 +13,14 @@ mod manifests;
 mod mp4;
 mod mp4_files;
 mod mp4_manifests;
+mod mp4_timed;
 mod package;
 mod parts;
 mod plan;
 mod report;
 mod rules;
 mod run;
+mod stated;
 mod streams;
 mod whole_segments;
 

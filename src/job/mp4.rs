@@ -17,11 +17,12 @@ use super::env::{Env, Event, Locate};
 use super::identity::Summary;
 use super::mp4_files::{TrackFiles, WrittenFiles, write_segments, write_single_file};
 use super::mp4_manifests;
-use super::package::{Stated, substream, track_facts};
+use super::package::{substream, track_facts};
 use super::plan::Outline;
 use super::report::{KeyRotation, Report};
 use super::rules::{Job, Layout, Rules};
 use super::run::plan;
+use super::stated::Stated;
 
 /// An input file.
 struct Mp4File {

@@ -10,14 +10,15 @@ use crate::drm::ManifestKind;
 use crate::hls::media::Resource;
 use crate::hls::multivariant::{MultivariantPlaylist, NewRendition, RenditionType, Variant};
 use crate::hls::{Playlist, media, multivariant};
-use crate::package::{MediaTrack, Plan, Presented, WrittenSegment, presented};
+use crate::package::{MediaTrack, Plan, WrittenSegment};
 
 use super::dash::content_protection;
 use super::env::{Env, Event};
 use super::folder::write_manifest;
 use super::hls::{add_new, key_lines, key_runs, session_key_lines};
-use super::mp4::{OutputTrack, Start, WrittenTrack};
+use super::mp4::{Start, WrittenTrack};
 use super::mp4_files::TrackFiles;
+use super::mp4_timed::Timed;
 use super::report::Report;
 use super::rules::Rules;
 
@@ -49,43 +50,7 @@ pub(super) fn write(
     Ok(())
 }
 
-/// A CMAF track and when its segments are presented.
-struct Timed<'a> {
-    track: &'a OutputTrack<'a>,
-    segments: &'a [WrittenSegment],
-    files: &'a TrackFiles,
-    presented: Vec<Presented>,
-    /// When the presentation begins, in ticks of the media.
-    start: u64,
-}
-
-impl<'a> Timed<'a> {
-    fn new(written: &'a WrittenTrack<'_>, start: Start) -> Result<Self> {
-        let WrittenTrack { track, segments, files } = written;
-        let presented = presented(&track.edits, segments).map_err(|error| error.at(track.id.clone()))?;
-        Ok(Self { track, segments, files, presented, start: start.ticks(track.media.track.timescale) })
-    }
-
-    /// When the last segment ends, in ticks since the presentation began.
-    fn end(&self) -> u64 {
-        let end = self.presented.last().map_or(0, |last| last.start.saturating_add(last.span));
-        end.saturating_sub(self.start)
-    }
-
-    /// How long each segment lasts on the time line of a playlist, which begins with the presentation and has no
-    /// gaps: until the next one begins.
-    fn listed_durations(&self) -> impl Iterator<Item = u64> + '_ {
-        let late = self.presented.first().map_or(0, |first| first.start.saturating_sub(self.start));
-        let late = std::iter::once(late).chain(std::iter::repeat(0));
-        self.presented.iter().zip(late).map(|(presented, late)| presented.span.saturating_add(late))
-    }
-
-    fn seconds(&self, ticks: u64) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "durations of less than 2^53 ticks")]
-        let ticks = ticks as f64;
-        ticks / f64::from(self.track.media.track.timescale)
-    }
-
+impl Timed<'_> {
     /// The init segment and the segments as playlists name them.
     fn resources(&self) -> (Resource, Vec<Resource>) {
         let id = &self.track.id;
@@ -145,44 +110,6 @@ impl<'a> Timed<'a> {
         }
         media::protect_runs(playlist, &runs)
     }
-
-    /// The durations of all samples together.
-    fn duration(&self) -> u64 {
-        self.segments.iter().map(|segment| segment.duration).sum()
-    }
-
-    /// The bit rate of the segment with the highest one, in bits per second.
-    fn peak(&self) -> u64 {
-        self.segments
-            .iter()
-            .zip(&self.presented)
-            .map(|(segment, presented)| self.bits_per_second(segment.bytes, presented.duration))
-            .max()
-            .unwrap_or(0)
-    }
-
-    fn average(&self) -> u64 {
-        self.bits_per_second(self.segments.iter().map(|segment| segment.bytes).sum(), self.duration())
-    }
-
-    fn bits_per_second(&self, bytes: u64, duration: u64) -> u64 {
-        let timescale = u128::from(self.track.media.track.timescale);
-        let bits = u128::from(bytes) * 8 * timescale / u128::from(duration.max(1));
-        u64::try_from(bits).unwrap_or(u64::MAX)
-    }
-
-    /// Pictures per second as a reduced fraction.
-    fn frame_rate(&self) -> (u64, u64) {
-        let samples: u64 = self.segments.iter().map(|segment| segment.samples).sum();
-        let (pictures, ticks) =
-            (samples * u64::from(self.track.media.track.timescale), self.duration().max(1));
-        let divisor = greatest_common_divisor(pictures, ticks).max(1);
-        (pictures / divisor, ticks / divisor)
-    }
-}
-
-fn greatest_common_divisor(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
 /// The media playlists, then the multivariant one.

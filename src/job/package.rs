@@ -18,6 +18,7 @@ use super::folder::read_moov;
 use super::identity::Summary;
 use super::report::TrackReport;
 use super::rules::Rules;
+use super::stated::Stated;
 use super::streams::Streams;
 
 /// What a manifest names.
@@ -31,31 +32,6 @@ pub(super) struct Package {
     /// The rendition of each media file.
     rendition_of: HashMap<String, usize>,
     known_clear: HashSet<String>,
-}
-
-/// What a manifest says of a rendition, where its media says less.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Stated {
-    pub(super) channels: Option<u16>,
-    /// Bits in a second.
-    pub(super) bandwidth: Option<u64>,
-    /// Pictures in a second.
-    pub(super) frame_rate: Option<f64>,
-    pub(super) labels: Vec<String>,
-}
-
-impl Stated {
-    /// Adds what is said in another place. Of two bandwidths the higher one counts.
-    pub(super) fn add(&mut self, other: Self) {
-        self.channels = self.channels.or(other.channels);
-        self.bandwidth = self.bandwidth.max(other.bandwidth);
-        self.frame_rate = self.frame_rate.or(other.frame_rate);
-        for label in other.labels {
-            if !self.labels.contains(&label) {
-                self.labels.push(label);
-            }
-        }
-    }
 }
 
 /// An init segment and the media files that need it.
@@ -339,7 +315,7 @@ impl Package {
 pub(super) fn substream(id: String, kind: TrackKind, media: &MediaTrack, stated: &Stated) -> Substream {
     let is_video = kind == TrackKind::Video;
     let channels =
-        if media.tells_channels() { media.channels() } else { stated.channels.or(media.channels()) };
+        if media.tells_channels() { media.channels() } else { stated.channels.or_else(|| media.channels()) };
     Substream {
         id,
         kind,

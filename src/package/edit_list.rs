@@ -113,7 +113,7 @@ pub fn presented(edits: &EditList, segments: &[WrittenSegment]) -> Result<Vec<Pr
     for (index, segment) in segments.iter().enumerate() {
         let start = time(edits.presented(segment.composition_time));
         let next = segments.get(index + 1);
-        let until = next.map_or(time(end), |next| time(edits.presented(next.composition_time)));
+        let until = next.map_or_else(|| time(end), |next| time(edits.presented(next.composition_time)));
         let span = until.checked_sub(start).ok_or_else(|| {
             Error::input(format!("segment {} is presented before the one before it", segment.number + 2))
                 .clause("ISO/IEC 14496-12 §8.6.1.3")

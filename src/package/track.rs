@@ -91,7 +91,7 @@ impl MediaTrack {
     /// The channels of sound: its configuration knows them, and where that is silent the sample entry may.
     pub fn channels(&self) -> Option<u16> {
         let stated = self.track.sample_entries.iter().map(|entry| entry.channel_count).max();
-        self.audio.channels.or(stated.filter(|channels| *channels > 0))
+        self.audio.channels.or_else(|| stated.filter(|channels| *channels > 0))
     }
 
     /// Whether the configuration of sound tells its channels.
@@ -107,7 +107,7 @@ impl MediaTrack {
     /// Samples of sound in a second.
     pub fn sampling_frequency(&self) -> Option<u32> {
         let stated = self.track.sample_entries.first().map(|entry| entry.sample_rate);
-        self.audio.sampling_frequency.or(stated.filter(|frequency| *frequency > 0))
+        self.audio.sampling_frequency.or_else(|| stated.filter(|frequency| *frequency > 0))
     }
 
     /// Width × height of the largest pictures.
