@@ -33,9 +33,11 @@ fn clip(name: &str) -> Vec<u8> {
     fs::read(root().join("fixtures/clip").join(name)).unwrap()
 }
 
-/// A plan for one track under the key of the tests.
-pub(crate) fn plan(scheme: &str, kind: TrackKind) -> Plan {
-    let substreams = [Substream { id: "x1".into(), kind, pixels: None, channels: None }];
+/// A plan for tracks of these kinds under one key of the tests.
+pub(crate) fn plan(scheme: &str, kinds: &[TrackKind]) -> Plan {
+    let substream =
+        |kind: &TrackKind| Substream { id: format!("{kind:?}"), kind: *kind, pixels: None, channels: None };
+    let substreams: Vec<_> = kinds.iter().map(substream).collect();
     let schedule = Schedule::default();
     let intent = Intent {
         content_id: "clip",
@@ -54,7 +56,7 @@ pub(crate) fn plan(scheme: &str, kind: TrackKind) -> Plan {
 
 /// The rendition of an init segment with one track of pictures.
 pub(crate) fn rendition(init: &[u8], scheme: &str) -> ProtectedRendition {
-    let plan = plan(scheme, TrackKind::Video);
+    let plan = plan(scheme, &[TrackKind::Video]);
     ProtectedRendition::new(&moov(&init.to_vec()).unwrap(), &plan, &[Some(0)]).unwrap()
 }
 

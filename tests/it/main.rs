@@ -10,6 +10,7 @@
 )]
 
 mod av1_headers;
+mod bit_flips;
 mod both;
 mod calm;
 mod case;
