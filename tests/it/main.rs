@@ -29,6 +29,7 @@ mod hls_constructs;
 mod http_input;
 mod identity;
 mod inspect;
+mod iv_law;
 #[cfg(feature = "server")]
 mod key_server;
 mod laws;

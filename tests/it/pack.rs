@@ -65,7 +65,12 @@ pub(crate) fn pack(job: &Job, out: &Path) -> Result<Report> {
 
 /// The same with keys that come without IVs.
 pub(crate) fn pack_without_ivs(job: &Job, out: &Path) -> Result<Report> {
-    run(job, &env(&FileStore::new(out), &WithoutIvs(DevKeys::new(SEED)), &HttpClient::new()?))
+    pack_with(job, out, &WithoutIvs(DevKeys::new(SEED)))
+}
+
+/// The same with keys from elsewhere.
+pub(crate) fn pack_with(job: &Job, out: &Path, keys: &dyn KeyServer) -> Result<Report> {
+    run(job, &env(&FileStore::new(out), keys, &HttpClient::new()?))
 }
 
 /// The same where no key may be asked for: what is wrong is found before.
