@@ -19,6 +19,7 @@
 //! | 2 | [`protect`] | how bytes are enciphered and where boxes say so | ISO/IEC 23001-7 |
 //! | 3 | [`drm`] | what each DRM system is told about a key, one file a system | vendor specifications |
 //! | 3 | [`keys`] | key servers, one file a server | SPEKE 1 to 2.1, CAS |
+//! | 3 | [`presentation`] | the one reader of presentations: documents, tracks, resources | RFC 8216bis, ISO/IEC 23009-1 |
 //! | 4 | [`package`] | the plan, and the verbs that apply it | ISO/IEC 23000-19 |
 //! | 4 | [`inspect`] | what a file says, as a tree and as a picture | |
 //! | 5 | [`job`] | a run from input to report | |
@@ -70,6 +71,7 @@ pub mod isobmff;
 pub mod job;
 pub mod keys;
 pub mod package;
+pub mod presentation;
 pub mod protect;
 #[cfg(feature = "server")]
 pub mod server;

@@ -5,11 +5,13 @@ pub mod bytes;
 pub mod env;
 pub mod error;
 pub mod id;
+pub mod manifest;
 pub mod secret;
 mod text;
 pub mod uri;
 
 pub use error::{Error, Kind, Result};
 pub use id::{FourCc, Kid, SystemId};
+pub use manifest::{MAX_DOCUMENT_BYTES, ManifestKind};
 pub use secret::Secret;
 pub use text::{base64, from_base64, is_http, redact_url, shown_input};

@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::base::{Error, Result, is_http};
+use crate::base::{Error, ManifestKind, Result, is_http};
 use crate::io::FileStore;
+use crate::presentation::{is_multivariant, kind_of_name, may_be_manifest};
 
-/// Extensions of manifests.
-const MANIFESTS: &[&str] = &["mpd", "m3u8"];
+/// Extensions of MP4 files.
+const MP4: &[&str] = &["mp4", "m4v", "m4a", "cmfv", "cmfa"];
 
 /// The inputs with each folder replaced by its presentation: one MPD, one playlist, one of each, or its MP4 files.
 /// Below a root all of them are whole paths.
@@ -39,12 +40,13 @@ pub(super) fn presentations(inputs: &[String], root: Option<&Path>) -> Result<Ve
 
 fn presentation(folder: &Path) -> Result<Vec<PathBuf>> {
     let files = presentation_files(folder)?;
-    let of = |extension| files.iter().filter(move |path| path.extension().is_some_and(|e| e == extension));
-    let (mpds, playlists): (Vec<_>, Vec<_>) = (of("mpd").collect(), of("m3u8").collect());
+    let of = |wanted| files.iter().filter(move |path| kind(path) == Some(wanted));
+    let (mpds, playlists): (Vec<_>, Vec<_>) =
+        (of(ManifestKind::Dash).collect(), of(ManifestKind::Hls).collect());
     if mpds.is_empty() && playlists.is_empty() {
         return Ok(files);
     }
-    let multivariant: Vec<_> = playlists.iter().copied().filter(|path| is_multivariant(path)).collect();
+    let multivariant: Vec<_> = playlists.iter().copied().filter(|path| lists_playlists(path)).collect();
     let playlists = if multivariant.is_empty() { playlists } else { multivariant };
     if let Some(several) = [&mpds, &playlists].into_iter().find(|found| found.len() > 1) {
         let names = several.iter().filter_map(|path| path.file_name()).map(|name| name.to_string_lossy());
@@ -59,24 +61,32 @@ fn presentation(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(playlists.into_iter().chain(mpds).cloned().collect())
 }
 
-fn is_multivariant(path: &Path) -> bool {
-    fs::read_to_string(path).is_ok_and(|text| text.contains("#EXT-X-STREAM-INF"))
+fn kind(path: &Path) -> Option<ManifestKind> {
+    kind_of_name(&path.to_string_lossy())
+}
+
+fn lists_playlists(path: &Path) -> bool {
+    kind(path) == Some(ManifestKind::Hls) && fs::read_to_string(path).is_ok_and(|text| is_multivariant(&text))
+}
+
+fn is_manifest(path: &Path) -> bool {
+    let name = path.to_string_lossy();
+    // What cannot be read is refused where it is opened, by its name.
+    kind_of_name(&name).is_some()
+        && fs::read_to_string(path).map_or(true, |text| may_be_manifest(&name, &text))
 }
 
 /// The manifests of a folder, multivariant playlists first as they name the others; else its MP4 files.
 pub(super) fn presentation_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let paths = entries(folder)?;
-    let with = |extensions: &[&str]| -> Vec<PathBuf> {
-        let has = |path: &&PathBuf| {
-            let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-            extensions.contains(&extension)
-        };
-        paths.iter().filter(has).cloned().collect()
-    };
-    let mut found = with(MANIFESTS);
-    found.sort_by_cached_key(|path| !is_multivariant(path));
+    let mut found: Vec<PathBuf> = paths.iter().filter(|path| is_manifest(path)).cloned().collect();
+    found.sort_by_cached_key(|path| !lists_playlists(path));
     if found.is_empty() {
-        found = with(&["mp4", "m4v", "m4a", "cmfv", "cmfa"]);
+        let is_mp4 = |path: &&PathBuf| {
+            let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+            MP4.iter().any(|known| known.eq_ignore_ascii_case(extension))
+        };
+        found = paths.iter().filter(is_mp4).cloned().collect();
     }
     if found.is_empty() {
         return Err(Error::input("no manifest and no MP4 file").at(folder.display()));
@@ -95,12 +105,12 @@ pub(super) fn presentation_files_below(folder: &Path) -> Result<Vec<PathBuf>> {
         for path in entries(&folder)? {
             if path.is_dir() && !path.is_symlink() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|found| MANIFESTS.iter().any(|name| found == *name)) {
+            } else if is_manifest(&path) {
                 found.push(path);
             }
         }
     }
-    found.sort_by_cached_key(|path| (!is_multivariant(path), path.clone()));
+    found.sort_by_cached_key(|path| (!lists_playlists(path), path.clone()));
     if found.is_empty() { Err(none) } else { Ok(found) }
 }
 

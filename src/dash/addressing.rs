@@ -8,7 +8,6 @@ use super::live::{Live, Open};
 use super::mpd::{child, children, number};
 use super::template::{self, Values};
 use crate::base::env::Store;
-use crate::base::uri;
 use crate::base::{Error, Result};
 use crate::xml::Element;
 
@@ -57,8 +56,7 @@ pub enum Count {
 pub(super) struct Addressing<'a> {
     /// Representation, AdaptationSet, Period: the lowest wins.
     pub(super) levels: [&'a Element; 3],
-    pub(super) document: &'a str,
-    pub(super) store: &'a dyn Store,
+    pub(super) document: Location<'a>,
     pub(super) base: String,
     pub(super) representation_id: &'a str,
     pub(super) bandwidth: Option<u64>,
@@ -275,7 +273,7 @@ impl Addressing<'_> {
     }
 
     fn reference(&self, reference: &str, range: Option<Range<u64>>) -> Result<Reference> {
-        let name = self.store.refer(self.document, &template::join(&self.base, reference)?)?;
+        let name = self.document.file(&self.base, reference)?;
         Ok(Reference { name, range })
     }
 
@@ -323,9 +321,20 @@ impl PeriodEnd {
     }
 }
 
-/// Resolves a reference of the MPD to a file name.
-pub(super) fn file_name(document: &str, base: &str, reference: &str) -> Result<String> {
-    uri::resolve(document, &template::join(base, reference)?)
+/// An MPD's own name, and the store that says which files its references mean.
+#[derive(Clone, Copy)]
+pub struct Location<'a> {
+    /// The name below the presentation's folder.
+    pub name: &'a str,
+    /// Where its files are.
+    pub store: &'a dyn Store,
+}
+
+impl Location<'_> {
+    /// The file of a reference below a base.
+    pub(super) fn file(self, base: &str, reference: &str) -> Result<String> {
+        self.store.refer(self.name, &template::join(base, reference)?)
+    }
 }
 
 /// Reads `first-last`, both included: §5.3.9.2.2.

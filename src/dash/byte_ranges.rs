@@ -3,13 +3,16 @@
 use std::ops::Range;
 
 use super::Mpd;
-use super::addressing::{byte_range, file_name};
-use super::mpd::{Place, is_mpd};
+use super::addressing::{Location, byte_range};
+use super::mpd::{Place, children, is_mpd};
 use crate::base::{Error, Result};
 use crate::xml::Element;
 
 /// Maps a range of a file, named as in [`Reference`](super::Reference), to where its bytes are now.
 pub type RangeMap<'a> = dyn FnMut(&str, Range<u64>) -> Result<Range<u64>> + 'a;
+
+/// Is shown the name of a file and a range of it.
+pub type Visit<'a> = dyn FnMut(&str, &Range<u64>) -> Result<()> + 'a;
 
 /// The elements with byte ranges: the attribute that names another file, and the attribute with the range.
 const RANGES: &[(&str, &str, &str)] = &[
@@ -22,17 +25,17 @@ const RANGES: &[(&str, &str, &str)] = &[
     ("SegmentURL", "media", "indexRange"),
 ];
 
+/// The elements that say where segments are.
+const INFORMATION: &[&str] = &["SegmentBase", "SegmentList", "SegmentTemplate"];
+
 impl Mpd {
     /// Rewrites every byte range that is signaled: `map` gets a file's name and a range of the file as it was
     /// and gives the range as it is now. Text whose numbers do not change is left as it stands.
     ///
     /// # Errors
     /// When `map` fails, or when Representations inherit one range and need different ones.
-    pub fn map_byte_ranges(&mut self, document: &str, map: &mut RangeMap<'_>) -> Result<()> {
-        let mut bases = Vec::new();
-        for level in self.levels() {
-            bases.push((level.place, level.base_url().map_err(|error| error.at(level.place))?));
-        }
+    pub fn map_byte_ranges(&mut self, document: Location<'_>, map: &mut RangeMap<'_>) -> Result<()> {
+        let bases = self.bases()?;
         let mut root = self.document.root().clone();
         let prefix = root.prefix().to_owned();
         let mut edit = Edit { prefix: &prefix, document, map };
@@ -51,6 +54,53 @@ impl Mpd {
         *self.document.root_mut() = root;
         Ok(())
     }
+
+    /// Shows every byte range that is signaled, with its file: one for each Representation that inherits it.
+    ///
+    /// # Errors
+    /// When a range or an address is wrong, or when `visit` fails.
+    pub fn visit_byte_ranges(&self, document: Location<'_>, visit: &mut Visit<'_>) -> Result<()> {
+        let (bases, all) = (self.bases()?, usize::MAX);
+        for (p, period) in children(self.document.root(), "Period").enumerate() {
+            let own = select(&bases, at(p, 0, 0), at(p, all, all));
+            ranges(period, document, &own, visit)?;
+            for (a, set) in children(period, "AdaptationSet").enumerate() {
+                ranges(set, document, &select(&bases, at(p, a, 0), at(p, a, all)), visit)?;
+                for (r, representation) in children(set, "Representation").enumerate() {
+                    let place = at(p, a, r);
+                    ranges(representation, document, &select(&bases, place, place), visit)
+                        .map_err(|error| error.at(place))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn bases(&self) -> Result<Vec<(Place, String)>> {
+        let base = |level: super::mpd::Level<'_>| {
+            Ok((level.place, level.base_url().map_err(|error| error.at(level.place))?))
+        };
+        self.levels().into_iter().map(base).collect()
+    }
+}
+
+/// Shows the ranges of the segment information directly under `level`, which all of `bases` inherit.
+fn ranges(level: &Element, document: Location<'_>, bases: &[&str], visit: &mut Visit<'_>) -> Result<()> {
+    for info in INFORMATION.iter().flat_map(|name| children(level, name)) {
+        let parts = info.elements().filter(|element| is_mpd(info.prefix(), element));
+        for element in std::iter::once(info).chain(parts) {
+            for (_, file, name) in RANGES.iter().filter(|(owner, ..)| *owner == element.local_name()) {
+                let at = |error: Error| error.at(format_args!("{}/@{name}", element.local_name()));
+                let Some(range) = byte_range(element, name).map_err(at)? else { continue };
+                let reference = if file.is_empty() { None } else { element.attribute(file)? };
+                for base in bases {
+                    let file = document.file(base, reference.as_deref().unwrap_or_default());
+                    file.and_then(|file| visit(&file, &range)).map_err(at)?;
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 fn at(period: usize, adaptation_set: usize, representation: usize) -> Place {
@@ -65,7 +115,7 @@ fn select(bases: &[(Place, String)], first: Place, last: Place) -> Vec<&str> {
 
 struct Edit<'a, 'm> {
     prefix: &'a str,
-    document: &'a str,
+    document: Location<'a>,
     map: &'a mut RangeMap<'m>,
 }
 
@@ -81,7 +131,7 @@ impl Edit<'_, '_> {
     /// Maps the ranges of the segment information directly under `level`, which all of `bases` inherit.
     fn information(&mut self, level: &mut Element, bases: &[&str]) -> Result<()> {
         for info in level.elements_mut().filter(|element| is_mpd(self.prefix, element)) {
-            if !matches!(info.local_name(), "SegmentBase" | "SegmentList" | "SegmentTemplate") {
+            if !INFORMATION.contains(&info.local_name()) {
                 continue;
             }
             self.element(info, bases)?;
@@ -107,7 +157,7 @@ impl Edit<'_, '_> {
         let reference = if file.is_empty() { None } else { element.attribute(file)? };
         let mut mapped: Option<Range<u64>> = None;
         for base in bases {
-            let file = file_name(self.document, base, reference.as_deref().unwrap_or_default())?;
+            let file = self.document.file(base, reference.as_deref().unwrap_or_default())?;
             let moved = (self.map)(&file, range.clone())?;
             if mapped.as_ref().is_some_and(|other| *other != moved) {
                 return Err(Error::unsupported(

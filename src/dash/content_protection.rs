@@ -1,6 +1,6 @@
 //! ContentProtection descriptors and their place — ISO/IEC 23009-1 §5.8.4.1, DASH-IF IOP content protection.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::mpd::{child, children, declaration, is_mpd};
 use super::switching::{self, Group, Ids};
@@ -156,18 +156,7 @@ impl Mpd {
     /// When the MPD is protected already, when a place is wrong, or when an AdaptationSet would have both
     /// clear and protected Representations. The MPD is then as it was.
     pub fn protect(&mut self, protected: &[Protected]) -> Result<()> {
-        if let Some(place) = self.has_content_protection() {
-            return Err(
-                Error::input("has ContentProtection already, expected a clear presentation").at(place)
-            );
-        }
-        let places: Vec<Place> = self.levels().iter().map(|level| level.place).collect();
-        let mut wanted: BTreeMap<Place, &Protected> = BTreeMap::new();
-        for entry in protected {
-            if places.binary_search(&entry.place).is_err() || wanted.insert(entry.place, entry).is_some() {
-                return Err(Error::usage("not one Representation protected once").at(entry.place));
-            }
-        }
+        let wanted = self.wanted(protected.iter().map(|entry| (entry.place, entry)))?;
         let mut root = self.document.root().clone();
         let mut namespaces = Namespaces::of(&root)?;
         let mut ids = Ids::of(&root)?;
@@ -184,10 +173,63 @@ impl Mpd {
         Ok(())
     }
 
+    /// Checks that [`Mpd::protect`] can be done: `keys` says which of the keys to come each protected Representation
+    /// will have.
+    ///
+    /// # Errors
+    /// As [`Mpd::protect`].
+    pub fn can_protect(&self, keys: &[(Place, usize)]) -> Result<()> {
+        let wanted = self.wanted(keys.iter().copied())?;
+        for (p, period) in children(self.document.root(), "Period").enumerate() {
+            let mut splits = false;
+            for (a, set) in children(period, "AdaptationSet").enumerate() {
+                let (mut found, mut clear) = (BTreeSet::new(), None);
+                for r in 0..children(set, "Representation").count() {
+                    let place = Place { period: p, adaptation_set: a, representation: r };
+                    match wanted.get(&place) {
+                        Some(key) => drop(found.insert(*key)),
+                        None => clear = clear.or(Some(place)),
+                    }
+                }
+                if let Some(place) = clear.filter(|_| !found.is_empty()) {
+                    return Err(clear_among_protected(place));
+                }
+                splits |= found.len() > 1;
+            }
+            if splits {
+                switching::refuse_lists_of_sets(period)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is wanted of each Representation of an MPD that is clear.
+    fn wanted<T>(&self, entries: impl Iterator<Item = (Place, T)>) -> Result<BTreeMap<Place, T>> {
+        if let Some(place) = self.has_content_protection() {
+            return Err(
+                Error::input("has ContentProtection already, expected a clear presentation").at(place)
+            );
+        }
+        let places: Vec<Place> = self.levels().iter().map(|level| level.place).collect();
+        let mut wanted = BTreeMap::new();
+        for (place, entry) in entries {
+            if places.binary_search(&place).is_err() || wanted.insert(place, entry).is_some() {
+                return Err(Error::usage("not one Representation protected once").at(place));
+            }
+        }
+        Ok(wanted)
+    }
+
     /// Removes every `ContentProtection`. Namespace declarations stay: they say nothing by themselves.
     pub fn unprotect(&mut self) {
         unprotect(self.document.root_mut());
     }
+}
+
+fn clear_among_protected(place: Place) -> Error {
+    Error::unsupported("a clear Representation among protected ones, expected all or none")
+        .clause("DASH-IF IOP content protection, ContentProtection descriptors")
+        .at(place)
 }
 
 fn unprotect(element: &mut Element) {
@@ -268,11 +310,7 @@ impl Edit<'_, '_> {
             return Ok(vec![set]);
         }
         if let Some(place) = clear {
-            return Err(Error::unsupported(
-                "a clear Representation among protected ones, expected all or none",
-            )
-            .clause("DASH-IF IOP content protection, ContentProtection descriptors")
-            .at(place));
+            return Err(clear_among_protected(place));
         }
         let mut sets = switching::split(set, &groups, self.ids)?;
         for (set, group) in sets.iter_mut().zip(&groups) {

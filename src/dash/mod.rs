@@ -13,8 +13,8 @@ mod switching;
 mod template;
 pub mod write;
 
-pub use addressing::{Count, MAX_SEGMENTS, Media, Reference};
-pub use byte_ranges::RangeMap;
+pub use addressing::{Count, Location, MAX_SEGMENTS, Media, Reference};
+pub use byte_ranges::{RangeMap, Visit};
 pub use content_protection::Protected;
 pub use mpd::{ContentType, Mpd, Place, Representation};
 

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use super::addressing::{self, Media, Reference};
+use super::addressing::{self, Location, Media, Reference};
+
 use super::live::Live;
 use super::{duration, template};
 use crate::base::env::Store;
@@ -157,13 +158,13 @@ impl Mpd {
     ///
     /// # Errors
     /// When an address leads out of the folder.
-    pub fn initialization_sets(&self, document: &str) -> Result<Vec<String>> {
+    pub fn initialization_sets(&self, document: Location<'_>) -> Result<Vec<String>> {
         let root = self.document.root();
         let base = relative_base(root, String::new())?;
         let mut names = Vec::new();
         for set in children(root, "InitializationSet") {
             if let Some(initialization) = set.attribute("initialization")? {
-                let name = addressing::file_name(document, &base, &initialization);
+                let name = document.file(&base, &initialization);
                 names.push(name.map_err(|error| error.at("InitializationSet"))?);
             }
         }
@@ -205,8 +206,7 @@ impl<'a> Level<'a> {
         };
         let (initialization, media) = addressing::Addressing {
             levels: [self.representation, self.adaptation_set, self.period],
-            document,
-            store,
+            document: Location { name: document, store },
             base: self.base_url()?,
             representation_id: &id,
             bandwidth,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::content_protection::{SystemDescriptor, descriptors};
 use super::write::{NewAdaptationSet, NewAddressing, NewMpd, NewRepresentation};
-use super::{ContentType, Count, Media, Mpd, Place, Protected, Reference, Representation};
+use super::{ContentType, Count, Location, Media, Mpd, Place, Protected, Reference, Representation};
 use crate::base::env::{Sink, Source, Store};
 use crate::base::{Error, Kid, Kind, SystemId};
 use crate::xml::Element;
@@ -28,6 +28,10 @@ xmlns=\"urn:mpeg:dash:schema:mpd:2011\"profiles='p' \
 
 /// A folder with files of these names.
 struct Names<'a>(&'a [&'a str]);
+
+fn location() -> Location<'static> {
+    Location { name: "m.mpd", store: &Names(&[]) }
+}
 
 impl Store for Names<'_> {
     fn open(&self, name: &str) -> Result<Box<dyn Source>, Error> {
@@ -140,7 +144,7 @@ fn what_is_not_edited_is_written_as_it_was_read() {
         assert_eq!(text(&mpd), source);
         mpd.unprotect();
         mpd.protect(&[]).unwrap();
-        mpd.map_byte_ranges("m.mpd", &mut |_, range| Ok(range)).unwrap();
+        mpd.map_byte_ranges(location(), &mut |_, range| Ok(range)).unwrap();
         assert_eq!(text(&mpd), source);
     }
 }
@@ -468,11 +472,14 @@ fn half_protected_sets_and_wrong_places_are_refused() {
     for places in [vec![place(0, 0, 0), place(0, 0, 2)], vec![place(0, 0, 3)], vec![place(0, 0, 0); 2]] {
         let mut mpd = mpd(ODD);
         let all: Vec<_> = places.into_iter().map(|place| protected(place, 1)).collect();
+        assert!(mpd.can_protect(&all.iter().map(|one| (one.place, 1)).collect::<Vec<_>>()).is_err());
         assert!(mpd.protect(&all).is_err());
         assert_eq!(text(&mpd), ODD);
     }
     let mut listed = mpd(&ODD.replace("\t</Period>", "<Subset contains=\"7\"/></Period>"));
     let keys: Vec<_> = (0_u8..3).map(|r| protected(place(0, 0, r.into()), r)).collect();
+    let wished: Vec<_> = keys.iter().zip(0..).map(|(one, key)| (one.place, key)).collect();
+    assert_eq!(listed.can_protect(&wished).unwrap_err().kind(), Kind::Unsupported);
     assert_eq!(listed.protect(&keys).unwrap_err().kind(), Kind::Unsupported);
 }
 
@@ -518,7 +525,7 @@ fn byte_ranges_move_with_their_files() {
     );
     let mut mpd = mpd(&source);
     let mut seen = Vec::new();
-    mpd.map_byte_ranges("m.mpd", &mut |name, range| {
+    mpd.map_byte_ranges(location(), &mut |name, range| {
         seen.push(format!("{name} {range:?}"));
         Ok(if range.start == 7 || name.ends_with("i.mp4") { range } else { range.start + 1..range.end + 20 })
     })
@@ -539,7 +546,7 @@ fn byte_ranges_move_with_their_files() {
         .replace("\"5-9\"", "\"6-29\"")
         .replace("\"5-6\"", "\"6-26\"");
     assert_eq!(text(&mpd), moved);
-    let different = mpd.map_byte_ranges("m.mpd", &mut |name, range| {
+    let different = mpd.map_byte_ranges(location(), &mut |name, range| {
         Ok(if name.starts_with('b') { range.start..range.end + 1 } else { range })
     });
     assert_eq!(different.unwrap_err().kind(), Kind::Unsupported);
@@ -623,7 +630,7 @@ fn a_new_mpd_says_what_it_was_given() {
 fn exercise(bytes: &[u8]) {
     let Ok(mut mpd) = Mpd::parse(bytes) else { return };
     let _ = mpd.representations("m.mpd", &Names(&[]));
-    let _ = mpd.map_byte_ranges("m.mpd", &mut |_, range| Ok(range.start..range.end.saturating_add(7)));
+    let _ = mpd.map_byte_ranges(location(), &mut |_, range| Ok(range.start..range.end.saturating_add(7)));
     let all: Vec<_> = mpd.levels().iter().map(|level| level.place).collect();
     let keys: Vec<_> =
         all.iter().map(|at| protected(*at, u8::try_from(at.representation % 2).unwrap())).collect();

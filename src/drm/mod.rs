@@ -16,10 +16,11 @@ pub mod template;
 mod tests;
 pub mod widevine;
 
+pub use crate::base::ManifestKind;
 pub use describe::{Fields, find_key_format, recognize, system_name};
 pub use fault::{Fault, FindValue};
 pub use pssh::Pssh;
-pub use system::{ManifestKind, Signal, System};
+pub use system::{Signal, System};
 
 /// Every DRM system, in the order in which manifests list them.
 pub const ALL: &[&dyn System] =

@@ -1,21 +1,12 @@
 //! A DRM system as the rest of the project sees it — CPIX `DRMSystem`, ISO/IEC 23001-7 §11.
 
-use crate::base::{Kid, Result, SystemId};
+use crate::base::{Kid, ManifestKind, Result, SystemId};
 use crate::cpix::{ContentKey, DrmSystem};
 use crate::protect::Scheme;
 
 use super::describe::{self, Fields};
 use super::fault::{Fault, FindValue};
 use super::pssh::Pssh;
-
-/// A kind of manifest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ManifestKind {
-    /// RFC 8216bis playlists.
-    Hls,
-    /// ISO/IEC 23009-1 media presentation description.
-    Dash,
-}
 
 /// What a system may use to say something about a key.
 #[derive(Clone, Copy, Debug)]

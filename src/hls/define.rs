@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::attributes::Attributes;
-use super::line::{MAX_PLAYLIST_BYTES, Playlist, place};
+use super::line::{Playlist, place};
 use crate::base::uri::percent_decode;
-use crate::base::{Error, Result};
+use crate::base::{Error, MAX_DOCUMENT_BYTES, Result};
 
 /// What a playlist may take values of variables from: §4.4.2.3.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Variables {
             }
             values.insert(name, value);
         }
-        Ok(Self { values, left: MAX_PLAYLIST_BYTES })
+        Ok(Self { values, left: MAX_DOCUMENT_BYTES })
     }
 
     /// Replaces each `{$name}` by the variable's value.
@@ -76,7 +76,7 @@ impl Variables {
             }
             if out.len() > self.left {
                 return Err(Error::unsupported(format!(
-                    "variables that swell the playlist beyond {MAX_PLAYLIST_BYTES} bytes"
+                    "variables that swell the playlist beyond {MAX_DOCUMENT_BYTES} bytes"
                 )));
             }
         }

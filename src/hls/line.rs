@@ -3,10 +3,8 @@
 use std::ops::Range;
 
 use super::define::Outside;
-use crate::base::{Error, Result};
+use crate::base::{Error, MAX_DOCUMENT_BYTES, Result};
 
-/// Largest playlist in bytes: one of a day's segments, each with its date, is some megabytes.
-pub const MAX_PLAYLIST_BYTES: usize = 8 << 20;
 /// Most lines: a day of half-second segments with five lines each has fewer.
 pub const MAX_LINES: usize = 1 << 20;
 
@@ -106,9 +104,9 @@ impl Playlist {
     /// # Errors
     /// When the text is not UTF-8, does not begin with `#EXTM3U`, or is too large.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        if bytes.len() > MAX_PLAYLIST_BYTES {
+        if bytes.len() > MAX_DOCUMENT_BYTES {
             return Err(Error::input(format!(
-                "playlist of {} bytes, at most {MAX_PLAYLIST_BYTES} are read",
+                "playlist of {} bytes, at most {MAX_DOCUMENT_BYTES} are read",
                 bytes.len()
             )));
         }

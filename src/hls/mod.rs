@@ -22,8 +22,8 @@ mod write_multivariant;
 
 pub use attributes::Attributes;
 pub use key::{AES_128, Key, KeysInForce, SAMPLE_AES};
-pub use line::{Line, LineEnding, LineKind, MAX_LINES, MAX_PLAYLIST_BYTES, Playlist, PlaylistKind};
-pub use named::{Named, NamedKind, named};
+pub use line::{Line, LineEnding, LineKind, MAX_LINES, Playlist, PlaylistKind};
+pub use named::{Named, NamedKind, OtherUri, named, other_uris};
 pub use partial_segments::{PartialSegment, partial_segments};
 pub use version::required as required_version;
 

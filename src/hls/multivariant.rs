@@ -4,6 +4,7 @@ use super::attributes::Attributes;
 use super::define::Variables;
 use super::key::{self, Key};
 use super::line::{LineKind, Playlist, place};
+use super::named::OtherUri;
 use super::version;
 use crate::base::{Error, Result};
 
@@ -11,6 +12,8 @@ pub use super::write_multivariant::{MultivariantPlaylist, NewRendition, Renditio
 
 /// Tags before which session keys are put.
 const RENDITION_TAGS: &[&str] = &["EXT-X-MEDIA", "EXT-X-STREAM-INF", "EXT-X-I-FRAME-STREAM-INF"];
+/// Tags that name a playlist by an attribute.
+const TAGS_WITH_URI: &[&str] = &["EXT-X-MEDIA", "EXT-X-I-FRAME-STREAM-INF", "EXT-X-IMAGE-STREAM-INF"];
 
 /// How a playlist is named.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +24,8 @@ pub enum RenditionKind {
     IFrame,
     /// `EXT-X-MEDIA` with this `TYPE`, such as `AUDIO`.
     Media(String),
+    /// `EXT-X-IMAGE-STREAM-INF`: thumbnails, a tag that is not the standard's.
+    Images,
 }
 
 /// A media playlist that a multivariant playlist names; several tags may name the same one.
@@ -52,7 +57,7 @@ pub fn renditions(playlist: &Playlist) -> Result<Vec<Rendition>> {
                 let at = |error: Error| error.at("EXT-X-STREAM-INF").at(place(index));
                 variant = Some((index, attributes.map_err(at)?));
             }
-            LineKind::Tag { name, value } if RENDITION_TAGS.contains(&name) => {
+            LineKind::Tag { name, value } if TAGS_WITH_URI.contains(&name) => {
                 let rendition = variables.attributes(value).and_then(|list| by_attribute(index, name, list));
                 renditions.extend(rendition.map_err(|error| error.at(name).at(place(index)))?);
             }
@@ -87,11 +92,13 @@ fn by_attribute(line: usize, name: &str, attributes: Attributes) -> Result<Optio
         let media_type = attributes.enumerated_string("TYPE")?;
         let media_type = media_type.ok_or_else(|| Error::input("no TYPE").clause("RFC 8216bis §4.4.6.1"))?;
         RenditionKind::Media(media_type.to_owned())
+    } else if name == "EXT-X-IMAGE-STREAM-INF" {
+        RenditionKind::Images
     } else {
         RenditionKind::IFrame
     };
     let uri = attributes.quoted_string("URI")?.map(str::to_owned);
-    if uri.is_none() && kind == RenditionKind::IFrame {
+    if uri.is_none() && !matches!(kind, RenditionKind::Media(_)) {
         return Err(Error::input("no URI").clause("RFC 8216bis §4.4.6.3"));
     }
     // Without a URI the rendition is inside the variant's own segments.
@@ -106,17 +113,22 @@ pub fn session_keys(playlist: &Playlist) -> Result<Vec<Key>> {
     key::keys(playlist, "EXT-X-SESSION-KEY")
 }
 
-/// The URIs of `EXT-X-SESSION-DATA` tags, variables replaced.
+/// The tag of session data: §4.4.6.4.
+pub const SESSION_DATA: &str = "EXT-X-SESSION-DATA";
+
+/// What `EXT-X-SESSION-DATA` tags name.
 ///
 /// # Errors
 /// When one is malformed or a variable has no value here.
-pub fn session_data(playlist: &Playlist) -> Result<Vec<String>> {
+pub fn session_data(playlist: &Playlist) -> Result<Vec<OtherUri>> {
+    let tag = SESSION_DATA;
     let mut variables = Variables::of(playlist)?;
     let mut uris = Vec::new();
-    for (index, value) in playlist.tags("EXT-X-SESSION-DATA") {
-        let at = |error: Error| error.at("EXT-X-SESSION-DATA").at(place(index));
+    for (line, value) in playlist.tags(tag) {
+        let at = |error: Error| error.at(tag).at(place(line));
         let attributes = variables.attributes(value).map_err(at)?;
-        uris.extend(attributes.quoted_string("URI").map_err(at)?.map(str::to_owned));
+        let uri = attributes.quoted_string("URI").map_err(at)?;
+        uris.extend(uri.map(|uri| OtherUri { line, tag: tag.to_owned(), uri: uri.to_owned() }));
     }
     Ok(uris)
 }

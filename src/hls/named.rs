@@ -1,11 +1,16 @@
-//! What the lines of a media playlist name: media initialization sections, segments, partial segments — RFC 8216bis
-//! §4.4.4, §4.4.4.5, §4.4.4.9.
+//! What the lines of a media playlist name: media initialization sections, segments, partial segments, hints — RFC
+//! 8216bis §4.4.4, §4.4.4.5, §4.4.4.9, §4.4.5.3.
 
+use std::collections::HashSet;
 use std::ops::Range;
+use std::sync::Arc;
 
-use super::line::Playlist;
-use super::media::{media_sequence, segments};
+use super::attributes::Attributes;
+use super::define::Variables;
+use super::line::{LineKind, Playlist, place};
+use super::media::{Map, map, media_sequence, segments};
 use super::partial_segments;
+use super::partial_segments::hint;
 use crate::base::Result;
 
 /// A kind of what is named.
@@ -17,10 +22,12 @@ pub enum NamedKind {
     Segment,
     /// A partial segment.
     Part,
+    /// What a preload hint announces; it may not be there yet.
+    Hint,
 }
 
 /// What a line names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Named {
     /// What it is.
     pub kind: NamedKind,
@@ -34,38 +41,114 @@ pub struct Named {
     pub byte_range: Option<Range<u64>>,
     /// The media sequence number of the segment that it is, or that it is for: it gives an IV that is not written, §5.2.
     pub sequence: u64,
+    /// Whether it need not be there: `EXT-X-GAP`, `GAP=YES`, a hint, a map that only such segments have.
+    pub gap: bool,
+    /// Seconds of the playlist before the segment that it is, or that it is for.
+    pub begins: f64,
+    /// Seconds; 0 of what is no segment.
+    pub duration: f64,
+    /// The line of the media initialization section in force.
+    pub map: Option<usize>,
 }
 
-/// Everything that a media playlist names and that is to be there, in the order of lines.
+/// Everything that a media playlist names, in the order of lines.
 ///
 /// # Errors
 /// As [`segments`] and [`partial_segments`](super::partial_segments()).
 pub fn named(playlist: &Playlist) -> Result<Vec<Named>> {
     let (first, segments) = (media_sequence(playlist)?, segments(playlist)?);
-    let sequence = |segment: usize| first.saturating_add(segment as u64);
-    let mut found = Vec::with_capacity(segments.len());
-    for (number, part) in partial_segments(playlist)?.into_iter().enumerate().filter(|(_, part)| !part.gap) {
-        let parent = segments.partition_point(|segment| segment.line < part.line);
-        let (kind, sequence) = (NamedKind::Part, sequence(parent));
-        let (line, uri, byte_range) = (part.line, part.uri, part.byte_range);
-        found.push(Named { kind, number, line, uri, byte_range, sequence });
+    let mut begins = Vec::with_capacity(segments.len() + 1);
+    let mut end = 0.0;
+    for segment in &segments {
+        begins.push(end);
+        end += segment.duration;
     }
-    let (mut maps, mut known_map) = (0, None);
-    for (number, segment) in segments.into_iter().enumerate() {
-        if let Some(map) = segment.map.filter(|map| known_map.replace(map.line) != Some(map.line)) {
-            let (kind, line, uri) = (NamedKind::Map, map.line, map.uri.clone());
-            let (byte_range, sequence) = (map.byte_range.clone(), sequence(number));
-            found.push(Named { kind, number: maps, line, uri, byte_range, sequence });
-            maps += 1;
+    // What a line is for: the segment behind it, or the next one to come.
+    let make = |kind, number, line: usize, uri: String, byte_range| {
+        let parent = segments.partition_point(|segment| segment.line < line);
+        let sequence = first.saturating_add(parent as u64);
+        let begins = begins.get(parent).copied().unwrap_or(end);
+        Named { kind, number, line, uri, byte_range, sequence, gap: false, begins, duration: 0.0, map: None }
+    };
+    let mut found = Vec::with_capacity(segments.len());
+    // The lines of maps that something has which is there.
+    let mut used = HashSet::new();
+    let mut note = |map: Option<&Arc<Map>>, gap: bool| {
+        let line = map?.line;
+        if !gap {
+            used.insert(line);
         }
-        if !segment.gap {
-            let (kind, sequence) = (NamedKind::Segment, sequence(number));
-            let (line, uri, byte_range) = (segment.line, segment.uri, segment.byte_range);
-            found.push(Named { kind, number, line, uri, byte_range, sequence });
+        Some(line)
+    };
+    for (number, part) in partial_segments(playlist)?.into_iter().enumerate() {
+        let map = note(part.map.as_ref(), part.gap);
+        let named = make(NamedKind::Part, number, part.line, part.uri, part.byte_range);
+        found.push(Named { gap: part.gap, map, ..named });
+    }
+    for (number, segment) in segments.iter().enumerate() {
+        let map = note(segment.map.as_ref(), segment.gap);
+        let range = segment.byte_range.clone();
+        let named = make(NamedKind::Segment, number, segment.line, segment.uri.clone(), range);
+        found.push(Named { gap: segment.gap, duration: segment.duration, map, ..named });
+    }
+    let mut variables = Variables::of(playlist)?;
+    for (number, (line, value)) in playlist.tags("EXT-X-MAP").enumerate() {
+        let map = variables.attributes(value).and_then(|attributes| map(line, &attributes));
+        let Map { uri, byte_range, .. } = map.map_err(|error| error.at("EXT-X-MAP").at(place(line)))?;
+        let named = make(NamedKind::Map, number, line, uri, byte_range);
+        found.push(Named { gap: !used.contains(&line), ..named });
+    }
+    for (number, (line, value)) in playlist.tags("EXT-X-PRELOAD-HINT").enumerate() {
+        let hint =
+            hint(value, &mut variables).map_err(|error| error.at("EXT-X-PRELOAD-HINT").at(place(line)));
+        if let Some((uri, range)) = hint? {
+            found.push(Named { gap: true, ..make(NamedKind::Hint, number, line, uri, range) });
         }
     }
     found.sort_by_key(|named| named.line);
     Ok(found)
+}
+
+/// Tags whose URIs are read elsewhere, or mean no file of the presentation.
+const READ_ELSEWHERE: &[&str] = &[
+    "EXT-X-I-FRAME-STREAM-INF",
+    "EXT-X-IMAGE-STREAM-INF",
+    "EXT-X-KEY",
+    "EXT-X-MAP",
+    "EXT-X-MEDIA",
+    "EXT-X-PART",
+    "EXT-X-PRELOAD-HINT",
+    "EXT-X-RENDITION-REPORT",
+    "EXT-X-SESSION-DATA",
+    "EXT-X-SESSION-KEY",
+];
+
+/// A URI in a tag that is not known here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherUri {
+    /// Index of the line.
+    pub line: usize,
+    /// The tag.
+    pub tag: String,
+    /// The URI, variables replaced.
+    pub uri: String,
+}
+
+/// The URIs of tags that are not known: clients ignore such tags, others find files there (§6.3.1).
+pub fn other_uris(playlist: &Playlist) -> Vec<OtherUri> {
+    let Ok(mut variables) = Variables::of(playlist) else { return Vec::new() };
+    let mut found = Vec::new();
+    for (line, text) in playlist.lines().iter().enumerate() {
+        let LineKind::Tag { name, value } = text.kind() else { continue };
+        if READ_ELSEWHERE.contains(&name) || !value.contains("URI=") {
+            continue;
+        }
+        // What is no list of attributes has no URI.
+        let attributes: Option<Attributes> = variables.attributes(value).ok();
+        let uri = attributes.and_then(|list| list.quoted_string("URI").ok().flatten().map(str::to_owned));
+        found.extend(uri.map(|uri| OtherUri { line, tag: name.to_owned(), uri }));
+    }
+    found
 }
 
 #[cfg(test)]
@@ -81,6 +164,7 @@ mod tests {
         let found = named(&playlist).unwrap();
         let found: Vec<_> = found
             .iter()
+            .filter(|n| !n.gap)
             .map(|n| (n.kind, n.number, n.uri.as_str(), n.byte_range.clone(), n.sequence))
             .collect();
         let (map, part, segment) = (NamedKind::Map, NamedKind::Part, NamedKind::Segment);

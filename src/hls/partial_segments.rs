@@ -101,7 +101,18 @@ fn part_edits(playlist: &Playlist, new_range: &mut NewRange<'_>) -> Result<Vec<E
     Ok(edits)
 }
 
-/// A hint without `BYTERANGE-LENGTH` reaches to the end of the resource, wherever that will be.
+/// What a preload hint names, and its bytes. Without `BYTERANGE-LENGTH` they reach to the end of the resource, wherever
+/// that will be, and are none yet.
+pub(super) fn hint(value: &str, variables: &mut Variables) -> Result<Option<(String, Option<Range<u64>>)>> {
+    let attributes = variables.attributes(value)?;
+    let Some(start) = attributes.decimal_integer("BYTERANGE-START")? else {
+        return Ok(attributes.quoted_string("URI")?.map(|uri| (uri.to_owned(), None)));
+    };
+    let length = attributes.decimal_integer("BYTERANGE-LENGTH")?.unwrap_or(0);
+    let range = ByteRange { length, offset: Some(start) }.resolve(None)?;
+    Ok(Some((uri_of(&attributes)?.to_owned(), Some(range))))
+}
+
 fn hint_edit(value: &str, variables: &mut Variables, new_range: &mut NewRange<'_>) -> Result<Option<String>> {
     let substituted = variables.attributes(value)?;
     let Some(start) = substituted.decimal_integer("BYTERANGE-START")? else { return Ok(None) };

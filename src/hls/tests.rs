@@ -73,7 +73,7 @@ fn what_is_no_playlist_is_refused() {
     }
     let many = format!("#EXTM3U{}", "\n".repeat(super::MAX_LINES + 1));
     assert!(Playlist::parse(many.as_bytes()).is_err());
-    assert!(Playlist::parse(&vec![b'#'; super::MAX_PLAYLIST_BYTES + 1]).is_err());
+    assert!(Playlist::parse(&vec![b'#'; crate::base::MAX_DOCUMENT_BYTES + 1]).is_err());
 }
 
 #[test]

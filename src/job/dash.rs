@@ -3,18 +3,18 @@
 use std::ops::Range;
 
 use crate::base::env::{Source, Store};
-use crate::base::{Error, Kid, Result};
+use crate::base::{Error, Result};
 use crate::dash::content_protection::{SystemDescriptor, descriptors};
-use crate::dash::{ContentType, Count, Media, Mpd, Place, Protected, Reference, Representation};
+use crate::dash::{Location, Mpd, Place, Protected};
 use crate::drm::{self, ManifestKind};
 use crate::isobmff::file::BoxHeader;
 use crate::package::{Assignment, Plan, PlannedKey};
+use crate::presentation::{FileLengths, MpdDocument, MpdTrack, Resource, check_is_no_media};
 use crate::xml::Element;
 
-use super::clear_files;
 use super::env::{Env, Event};
 use super::files::ProtectedPackage;
-use super::folder::{FileLengths, read_manifest, write_manifest};
+use super::folder::write_manifest;
 use super::identity::Summary;
 use super::package::{Expect, Package};
 use super::report::OutputReport;
@@ -29,155 +29,113 @@ pub(super) struct DashManifest {
     pub(super) warnings: Vec<String>,
 }
 
-/// Reads an MPD, and everything it names into the package.
+/// Takes everything that an MPD names into the package.
 pub(super) fn read(
     store: &dyn Store,
-    name: &str,
+    document: MpdDocument,
     expect: Expect,
     package: &mut Package,
 ) -> Result<DashManifest> {
-    let at = |error: Error| error.at(name);
-    let mpd = Mpd::parse(&read_manifest(store, name)?).map_err(at)?;
+    let MpdDocument { name, mpd, tracks } = document;
+    let at = |error: Error| error.at(name.clone());
     if let Some(place) = mpd.has_content_protection().filter(|_| expect == Expect::Clear) {
-        return Err(Error::input("has ContentProtection: the presentation is encrypted already")
+        return Err(at(Error::input("has ContentProtection: the presentation is encrypted already")
             .clause("ISO/IEC 23009-1 §5.8.4.1")
-            .at(place)
-            .at(name)
-            .hint("give the clear input, or decrypt it first with drm-pack decrypt"));
+            .at(place))
+        .hint("give the clear input, or decrypt it first with drm-pack decrypt"));
     }
-    let mut manifest =
-        DashManifest { name: name.to_owned(), mpd, renditions: Vec::new(), warnings: Vec::new() };
-    for representation in manifest.mpd.representations(name, store).map_err(at)? {
-        manifest.add(store, package, representation, expect).map_err(at)?;
+    let (mut renditions, mut warnings) = (Vec::new(), Vec::new());
+    for track in &tracks {
+        let id = &track.representation.id;
+        let place = || format!("Representation {id}");
+        if let Some(implied) = track.implied {
+            let there = track.segments().count();
+            warnings.push(format!(
+                "{}: the MPD's duration implies {implied} segments, {there} are there",
+                place()
+            ));
+        }
+        let rendition = add(store, package, track, expect).map_err(|error| at(error.at(place())))?;
+        renditions.extend(rendition.map(|rendition| (track.representation.place, rendition)));
     }
-    let elsewhere = manifest.mpd.elsewhere().map_err(at)?;
-    manifest.warnings.extend(elsewhere.iter().filter(|_| expect == Expect::Clear).map(|address| {
+    let elsewhere = mpd.elsewhere().map_err(at)?;
+    warnings.extend(elsewhere.iter().filter(|_| expect == Expect::Clear).map(|address| {
         format!("the MPD goes on to name {address}: what is written here must be there, and nothing clear")
     }));
-    manifest.check_initialization_sets(package).map_err(at)?;
-    manifest.check_ranges(store).map_err(at)?;
-    Ok(manifest)
+    let location = Location { name: &name, store };
+    check_initialization_sets(&mpd, location, package).map_err(at)?;
+    let mut lengths = FileLengths::new(store);
+    let mut hold = |file: &str, range: &Range<u64>| {
+        lengths.hold(file, range).map_err(|error| error.clause("ISO/IEC 23009-1 §5.3.9.2.2"))
+    };
+    mpd.visit_byte_ranges(location, &mut hold).map_err(at)?;
+    Ok(DashManifest { mpd, renditions, warnings, name })
+}
+
+/// Takes a Representation into the package, and returns its rendition unless it stays clear.
+fn add(store: &dyn Store, package: &mut Package, track: &MpdTrack, expect: Expect) -> Result<Option<usize>> {
+    let representation = &track.representation;
+    if !track.is_mp4() {
+        // Text, images, and whatever else is not in ISO files: whether one of those is to be protected its
+        // initialization segment alone can tell.
+        for resource in track.segments().chain(track.init()) {
+            check_is_no_media(store, &resource.file)?;
+            package.clear_file(resource.file.clone());
+        }
+        return Ok(None);
+    }
+    let init = track.init().ok_or_else(|| {
+        Error::unsupported("no Initialization: its segments cannot be protected")
+            .clause("ISO/IEC 23009-1 §5.3.9.4")
+    })?;
+    if let Some(Resource { file, range: Some(range), .. }) = track.index() {
+        check_index(store.open(file)?.as_ref(), range)
+            .map_err(|error| error.at("indexRange").at(file.clone()))?;
+    }
+    let known = package.renditions.len();
+    let (id, location) = (&representation.id, (init.file.clone(), init.range.clone()));
+    let index = package.rendition(store, id, id, location, expect)?;
+    package.stated(index, stated::of_representation(representation));
+    // Decode times of a later Period say nothing of the ones before: a clear lead ends with the first.
+    let before = if representation.place.period == 0 { 0.0 } else { f64::INFINITY };
+    for segment in track.segments() {
+        package.file(index, segment.file.clone())?;
+        if !track.is_one_file() {
+            package.cut(index, segment.range.as_ref().map_or(0, |range| range.start), (before, 0));
+        }
+    }
+    if track.is_one_file() && index == known {
+        package.begins_after(index, (before, 0));
+    }
+    Ok(Some(index))
+}
+
+/// Checks that Representations have the initialization segments that are named apart from them: no other is written.
+fn check_initialization_sets(mpd: &Mpd, location: Location<'_>, package: &Package) -> Result<()> {
+    for name in mpd.initialization_sets(location)? {
+        if !package.renditions.iter().any(|rendition| rendition.init.0 == name) {
+            return Err(Error::unsupported("an InitializationSet whose file no Representation has")
+                .clause("ISO/IEC 23009-1 §5.3.12")
+                .at(name));
+        }
+    }
+    Ok(())
 }
 
 impl DashManifest {
-    fn add(
-        &mut self,
-        store: &dyn Store,
-        package: &mut Package,
-        representation: Representation,
-        expect: Expect,
-    ) -> Result<()> {
-        let at = |error: Error| error.at(format_args!("Representation {}", representation.id));
-        let files = self.files(store, &representation).map_err(at)?;
-        let is_media = matches!(representation.kind, Some(ContentType::Video | ContentType::Audio) | None)
-            || is_mp4(&representation);
-        let init = match (&representation.initialization, &representation.media) {
-            _ if !is_media => None,
-            (Some(init), _) => Some((init.name.clone(), init.range.clone())),
-            (None, Media::SingleFile { file, .. }) => Some((file.name.clone(), None)),
-            _ => None,
-        };
-        let Some(init) = init else {
-            if is_media {
-                return Err(at(Error::unsupported("no Initialization: its segments cannot be protected")
-                    .clause("ISO/IEC 23009-1 §5.3.9.4")));
-            }
-            let files = files.into_iter().chain(representation.initialization.map(|init| init.name));
-            return leave_clear(store, package, files).map_err(at);
-        };
-        if let Media::SingleFile { file, index_range: Some(range) } = &representation.media {
-            check_index(store.open(&file.name)?.as_ref(), range)
-                .map_err(|error| at(error.at("indexRange").at(file.name.clone())))?;
-        }
-        let known = package.renditions.len();
-        let index =
-            package.rendition(store, &representation.id, &representation.id, init, expect).map_err(at)?;
-        package.stated(index, stated::of_representation(&representation));
-        for file in files {
-            package.file(index, file).map_err(at)?;
-        }
-        // Decode times of a later Period say nothing of the ones before: a clear lead ends with the first.
-        let before = if representation.place.period == 0 { 0.0 } else { f64::INFINITY };
-        if let Media::Segments { references, .. } = &representation.media {
-            for reference in references {
-                let start = reference.range.as_ref().map_or(0, |range| range.start);
-                package.cut(index, start, (before, 0));
-            }
-        } else if index == known {
-            package.begins_after(index, (before, 0));
-        }
-        self.renditions.push((representation.place, index));
-        Ok(())
-    }
-
     /// Checks what does not depend on keys: whether the MPD has a way to say which Representations are
     /// protected, under as many keys as there will be.
     pub(super) fn check(&self, package: &Package, assignment: &Assignment) -> Result<()> {
-        let mut protected = Vec::new();
-        for (place, index) in &self.renditions {
-            let rendition = package.renditions.get(*index);
-            let substream = rendition.and_then(|rendition| rendition.substreams.iter().flatten().next());
-            let Some(key) = substream.and_then(|substream| assignment.key_of.get(*substream)) else {
-                continue;
-            };
-            let kid = Kid::new((*key as u128).to_be_bytes());
-            protected.push(Protected { place: *place, kid, descriptors: Vec::new() });
-        }
-        self.mpd.clone().protect(&protected).map_err(|error| error.at(self.name.clone()))
+        let key = |(place, index): &(Place, usize)| {
+            let substream = *package.renditions.get(*index)?.substreams.iter().flatten().next()?;
+            Some((*place, *assignment.key_of.get(substream)?))
+        };
+        let keys: Vec<_> = self.renditions.iter().filter_map(key).collect();
+        self.mpd.can_protect(&keys).map_err(|error| error.at(self.name.clone()))
     }
 
     pub(super) fn summarize(&self, summary: &mut Summary) {
         summary.named(&self.name, &self.mpd.to_bytes());
-    }
-
-    /// Checks that Representations have the initialization segments that are named apart from them: no other
-    /// is written.
-    fn check_initialization_sets(&self, package: &Package) -> Result<()> {
-        for name in self.mpd.initialization_sets(&self.name)? {
-            if !package.renditions.iter().any(|rendition| rendition.init.0 == name) {
-                return Err(Error::unsupported("an InitializationSet whose file no Representation has")
-                    .clause("ISO/IEC 23009-1 §5.3.12")
-                    .at(name));
-            }
-        }
-        Ok(())
-    }
-
-    /// Checks that each byte range lies inside its file.
-    fn check_ranges(&self, store: &dyn Store) -> Result<()> {
-        let mut files = FileLengths::new(store);
-        self.mpd.clone().map_byte_ranges(&self.name, &mut |file, range| {
-            files.hold(file, &range).map_err(|error| error.clause("ISO/IEC 23009-1 §5.3.9.2.2"))?;
-            Ok(range)
-        })?;
-        Ok(())
-    }
-
-    /// The media files of a Representation. When their number was computed from a duration, the last ones
-    /// need not be there: ISO/IEC 23009-1 §5.3.9.5.
-    fn files(&mut self, store: &dyn Store, representation: &Representation) -> Result<Vec<String>> {
-        let (references, count): (&[Reference], _) = match &representation.media {
-            Media::Segments { references, count } => (references, *count),
-            Media::SingleFile { file, .. } => (std::slice::from_ref(file), Count::Stated),
-        };
-        let mut names: Vec<String> = Vec::with_capacity(references.len());
-        for reference in references {
-            if names.last() != Some(&reference.name) {
-                names.push(reference.name.clone());
-            }
-        }
-        if count == Count::Implied {
-            let last = names.iter().rposition(|name| store.exists(name)).map_or(0, |index| index + 1);
-            if last > 0 && last < names.len() {
-                self.warnings.push(format!(
-                    "Representation {}: the MPD's duration implies {} segments, {last} are there",
-                    representation.id,
-                    names.len()
-                ));
-                names.truncate(last);
-            }
-        }
-        Ok(names)
     }
 
     /// Signals the keys, corrects byte ranges, and writes the MPD.
@@ -185,7 +143,7 @@ impl DashManifest {
         mut self,
         package: &Package,
         plan: &Plan,
-        done: &ProtectedPackage,
+        (done, store): (&ProtectedPackage, &dyn Store),
         env: &Env<'_>,
     ) -> Result<Vec<OutputReport>> {
         let mut protected = Vec::new();
@@ -197,36 +155,35 @@ impl DashManifest {
             protected.push(Protected { place: *place, kid: key.kid, descriptors });
         }
         self.mpd.protect(&protected).map_err(|error| error.at(self.name.clone()))?;
-        self.write(done, env)
+        self.write((done, store), env)
     }
 
     /// Removes every ContentProtection.
-    pub(super) fn unprotect(mut self, done: &ProtectedPackage, env: &Env<'_>) -> Result<Vec<OutputReport>> {
+    pub(super) fn unprotect(
+        mut self,
+        (done, store): (&ProtectedPackage, &dyn Store),
+        env: &Env<'_>,
+    ) -> Result<Vec<OutputReport>> {
         self.mpd.unprotect();
-        self.write(done, env)
+        self.write((done, store), env)
     }
 
-    fn write(mut self, done: &ProtectedPackage, env: &Env<'_>) -> Result<Vec<OutputReport>> {
+    fn write(
+        mut self,
+        (done, store): (&ProtectedPackage, &dyn Store),
+        env: &Env<'_>,
+    ) -> Result<Vec<OutputReport>> {
         self.warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
         let name = self.name;
         self.mpd
-            .map_byte_ranges(&name, &mut |file, range| match done.offsets.get(file) {
+            .map_byte_ranges(Location { name: &name, store }, &mut |file, range| match done.offsets.get(file)
+            {
                 Some(offsets) => offsets.range(range),
                 None => Ok(range),
             })
             .map_err(|error| error.at(name.clone()))?;
         Ok(vec![write_manifest(env, &name, &self.mpd.to_bytes())?])
     }
-}
-
-/// Adds files that stay as they are: text, images, and whatever else is not in ISO files. Whether one of those
-/// is to be protected its initialization segment alone can tell.
-fn leave_clear(store: &dyn Store, package: &mut Package, files: impl Iterator<Item = String>) -> Result<()> {
-    for file in files {
-        clear_files::check(store, &file)?;
-        package.clear_file(file);
-    }
-    Ok(())
 }
 
 /// Checks that a segment index begins in its range: it tells players where segments are.
@@ -241,11 +198,6 @@ fn check_index(source: &dyn Source, range: &Range<u64>) -> Result<()> {
     }
     Err(Error::input(format!("no sidx in bytes {}-{}", range.start, range.end.saturating_sub(1)))
         .clause("ISO/IEC 23009-1 §5.3.9.2.2"))
-}
-
-fn is_mp4(representation: &Representation) -> bool {
-    let mime_type = representation.mime_type.as_deref().and_then(|mime| mime.split(';').next());
-    mime_type.is_some_and(|mime| mime.trim_end().ends_with("/mp4"))
 }
 
 /// The descriptors of a key, from what each system is told about it.

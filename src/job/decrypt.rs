@@ -8,12 +8,13 @@ use rayon::prelude::*;
 use crate::base::env::Store;
 use crate::base::{Error, Kid, Result, shown_input};
 use crate::drm::ManifestKind;
+use crate::hls::AES_128;
 use crate::isobmff::track::trexes;
 use crate::package::{Decrypt, FindIv, FindKey, LineKeys, copy, rewrite};
 
 use super::env::{Env, Event};
 use super::files::ProtectedPackage;
-use super::manifests::{Input, manifest_kinds};
+use super::manifests::{self, Input, manifest_kinds};
 use super::mp4::other_format;
 use super::package::{Expect, Package, Rendition};
 use super::report::{OutputReport, Report};
@@ -63,15 +64,14 @@ pub fn decrypt(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<Report> {
 }
 
 fn decrypt_presentation(job: &DecryptJob<'_>, kinds: &[ManifestKind], env: &Env<'_>) -> Result<Report> {
-    if let (&[ManifestKind::Hls], Some(input)) = (kinds, job.inputs.first()) {
-        let (store, name) = (env.locate)(input)?;
-        if whole_segments::has_whole_segments(store.as_ref(), &name)? {
-            return whole_segments::decrypt(&job.keys(store.as_ref()), &name, env);
-        }
+    let (store, read) = manifests::read(&job.inputs, env.locate)?;
+    let mut keys = read.playlists.iter().flat_map(|media| &media.keys);
+    if kinds == [ManifestKind::Hls] && keys.any(|key| key.method == AES_128) {
+        return whole_segments::decrypt(&job.keys(store.as_ref()), read, env);
     }
-    let Input { store, package, manifests } = Input::read(&job.inputs, env.locate, Expect::Protected)?;
+    let Input { store, package, manifests } = Input::of(store, read, Expect::Protected)?;
     let mut done = decrypt_package(&package, &job.keys(store.as_ref()), env)?;
-    let mut report = manifests.unprotect(&done, env)?;
+    let mut report = manifests.unprotect((&done, store.as_ref()), env)?;
     report.outputs.splice(..0, std::mem::take(&mut done.outputs));
     Ok(report)
 }

@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::env::Store;
-use crate::base::uri::resolve;
 use crate::base::{Error, Result};
-use crate::hls::multivariant::RenditionKind;
-use crate::hls::{Key, KeysInForce, Playlist, PlaylistKind, media, multivariant, partial_segments};
+use crate::hls::multivariant::SESSION_DATA;
+use crate::hls::{Key, media, multivariant};
 use crate::package::{Phase, Plan, PlannedKey};
+use crate::presentation::{
+    FileLengths, MediaPlaylist, Multivariant, OtherFile, Presentation, Resource, Role, check_is_no_media,
+    kind_of_file,
+};
 
-use super::clear_files;
-use super::env::Env;
+use super::env::{Env, Event};
 use super::files::ProtectedPackage;
-use super::folder::{FileLengths, read_manifest, write_manifest};
+use super::folder::write_manifest;
 use super::identity::Summary;
 use super::package::{Expect, Package};
 use super::report::OutputReport;
@@ -22,98 +24,79 @@ use super::{stated, streams};
 
 /// The playlists of a package.
 pub(super) struct HlsManifests {
-    multivariant: Option<(String, Playlist)>,
-    media: Vec<MediaPlaylist>,
+    multivariant: Option<Multivariant>,
+    media: Vec<PackagedPlaylist>,
+    pub(super) warnings: Vec<String>,
 }
 
-struct MediaPlaylist {
-    name: String,
-    playlist: Playlist,
-    /// The renditions that its segments belong to; none for one that stays clear.
-    renditions: Vec<usize>,
-    /// The same of those without a media initialization section.
+/// A media playlist, and what its segments are.
+struct PackagedPlaylist {
+    media: MediaPlaylist,
+    renditions: Renditions,
+}
+
+/// The renditions that the segments of a playlist belong to; none for one that stays clear.
+#[derive(Default)]
+struct Renditions {
+    /// Those of fragmented MP4.
+    mp4: Vec<usize>,
+    /// Those without a media initialization section.
     streams: Vec<usize>,
 }
 
-/// Reads a multivariant or media playlist, and everything it names into the package.
+/// Takes everything that playlists name into the package.
 pub(super) fn read(
     store: &dyn Store,
-    name: &str,
+    read: &mut Presentation,
     expect: Expect,
     package: &mut Package,
 ) -> Result<HlsManifests> {
-    let (multivariant, mut playlists) = playlists(store, name)?;
-    // What an I-frame playlist names is part of the segments of the others.
-    playlists.sort_by_key(|(_, _, playlist)| media::is_i_frames_only(playlist));
-    if let Some((name, playlist)) = &multivariant {
-        refuse_keys(&multivariant::session_keys(playlist)?, name, expect)?;
-        session_data(store, name, playlist)?.into_iter().for_each(|file| package.clear_file(file));
+    let mut warnings = Vec::new();
+    for Multivariant { name, session_keys, others, .. } in &read.multivariants {
+        refuse_keys(session_keys, name, expect)?;
+        other_files(store, name, others, &mut warnings)?
+            .into_iter()
+            .for_each(|file| package.clear_file(file));
     }
-    let mut media = Vec::new();
-    let mut stated = match &multivariant {
-        Some((main, playlist)) => {
-            stated::of_multivariant(store, main, playlist).map_err(|error| error.at(main))?
+    let mut found = Vec::new();
+    let mut lengths = FileLengths::new(store);
+    for media in &read.playlists {
+        refuse_keys(&media.keys, &media.name, expect)?;
+        let reading = Reading { store, read, media, expect };
+        let renditions = reading.package(package).map_err(|error| error.at(media.name.clone()))?;
+        let stated = stated::of_playlist(media);
+        renditions.mp4.iter().for_each(|rendition| package.stated(*rendition, stated.clone()));
+        media.check_ranges(store, &mut lengths).map_err(|error| error.at(media.name.clone()))?;
+        let others = other_files(store, &media.name, &media.others, &mut warnings)?;
+        others.into_iter().for_each(|file| package.clear_file(file));
+        found.push(renditions);
+    }
+    let playlists = std::mem::take(&mut read.playlists).into_iter().zip(found);
+    let media = playlists.map(|(media, renditions)| PackagedPlaylist { media, renditions }).collect();
+    Ok(HlsManifests { multivariant: std::mem::take(&mut read.multivariants).pop(), media, warnings })
+}
+
+/// The files of other tags that stay as they are: those that are there and are no media.
+pub(super) fn other_files(
+    store: &dyn Store,
+    name: &str,
+    others: &[OtherFile],
+    warnings: &mut Vec<String>,
+) -> Result<Vec<String>> {
+    let mut files = Vec::new();
+    for OtherFile { line, tag, file } in others {
+        let place = || format!("{name}: line {}: {tag} names {file}", line + 1);
+        if !store.exists(file) {
+            warnings.push(format!("{}, which is not there", place()));
+        } else if tag == SESSION_DATA {
+            check_is_no_media(store, file)?;
+            files.push(file.clone());
+        } else if kind_of_file(store, file)?.is_some() || check_is_no_media(store, file).is_err() {
+            warnings.push(format!("{}: what that tag means is not known, and the file is left out", place()));
+        } else {
+            files.push(file.clone());
         }
-        None => HashMap::new(),
-    };
-    for (name, content, playlist) in playlists {
-        let playlist = media_playlist(store, package, &name, playlist, (content, expect))?;
-        let stated = stated.remove(&name).unwrap_or_default();
-        playlist.renditions.iter().for_each(|rendition| package.stated(*rendition, stated.clone()));
-        media.push(playlist);
     }
-    Ok(HlsManifests { multivariant, media })
-}
-
-/// The playlists of a presentation.
-pub(super) type Playlists = (Option<(String, Playlist)>, Vec<(String, Content, Playlist)>);
-
-/// Reads a multivariant playlist and every media playlist that it names, each once, or a media playlist alone.
-pub(super) fn playlists(store: &dyn Store, name: &str) -> Result<Playlists> {
-    let playlist = parse(store, name)?;
-    if playlist.kind().map_err(|error| error.at(name))? == PlaylistKind::Media {
-        return Ok((None, vec![(name.to_owned(), Content::Media, playlist)]));
-    }
-    let mut media: Vec<(String, Content, Playlist)> = Vec::new();
-    for rendition in multivariant::renditions(&playlist).map_err(|error| error.at(name))? {
-        let media_name = store.refer(name, &rendition.uri).map_err(|error| error.at(name))?;
-        let content = match &rendition.kind {
-            RenditionKind::Media(kind) if kind == "SUBTITLES" => Content::Text,
-            RenditionKind::Media(kind) if kind == "AUDIO" => Content::Audio,
-            _ => Content::Media,
-        };
-        if let Some((_, known, _)) = media.iter_mut().find(|(known, ..)| *known == media_name) {
-            *known = content.max(*known);
-            continue;
-        }
-        let mut media_playlist = parse(store, &media_name)?;
-        media_playlist.named_by(&playlist, &rendition.uri).map_err(|error| error.at(name))?;
-        media.push((media_name, content, media_playlist));
-    }
-    Ok((Some((name.to_owned(), playlist)), media))
-}
-
-fn parse(store: &dyn Store, name: &str) -> Result<Playlist> {
-    Playlist::parse(&read_manifest(store, name)?).map_err(|error| error.at(name))
-}
-
-/// What a playlist's segments are, by all that name it: what needs more protection comes later.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Content {
-    /// Text.
-    Text,
-    /// Sound alone.
-    Audio,
-    /// Pictures, or pictures and sound.
-    Media,
-}
-
-/// Files that tags of a multivariant playlist name and that are there: they stay as they are.
-pub(super) fn session_data(store: &dyn Store, name: &str, playlist: &Playlist) -> Result<Vec<String>> {
-    let uris = multivariant::session_data(playlist).map_err(|error| error.at(name))?;
-    let files = uris.iter().filter_map(|uri| store.refer(name, uri).ok());
-    let files: Vec<String> = files.filter(|file| store.exists(file)).collect();
-    files.iter().try_for_each(|file| clear_files::check(store, file))?;
     Ok(files)
 }
 
@@ -127,132 +110,132 @@ pub(super) fn refuse_keys(keys: &[Key], name: &str, expect: Expect) -> Result<()
     }
 }
 
-fn media_playlist(
-    store: &dyn Store,
-    package: &mut Package,
-    name: &str,
-    playlist: Playlist,
-    (content, expect): (Content, Expect),
-) -> Result<MediaPlaylist> {
-    let at = |error: Error| error.at(name);
-    let keys = media::keys(&playlist).map_err(at)?;
-    refuse_keys(&keys, name, expect)?;
-    let mut manifest =
-        MediaPlaylist { name: name.to_owned(), playlist, renditions: Vec::new(), streams: Vec::new() };
-    let playlist = &manifest.playlist;
-    let first_sequence = media::media_sequence(playlist).map_err(at)?;
-    let mut in_force = KeysInForce::new(&keys);
-    let mut before = (0.0, 0);
-    let has_whole_segments = !media::is_i_frames_only(playlist);
-    for segment in media::segments(playlist).map_err(at)? {
-        let begin = before;
-        before = (before.0 + segment.duration, before.1 + 1);
-        if segment.gap {
-            continue;
+/// A media playlist that is taken into a package.
+struct Reading<'a> {
+    store: &'a dyn Store,
+    read: &'a Presentation,
+    media: &'a MediaPlaylist,
+    expect: Expect,
+}
+
+impl Reading<'_> {
+    fn package(&self, package: &mut Package) -> Result<Renditions> {
+        let (mut found, mut inits) = (Renditions::default(), HashMap::new());
+        for segment in self.media.segments() {
+            if let Some(rendition) = self.rendition(segment, &mut inits, package)? {
+                package.file(rendition, segment.file.clone())?;
+                if !self.media.is_i_frames {
+                    let start = segment.range.as_ref().map_or(0, |range| range.start);
+                    package.cut(rendition, start, (segment.begins, segment.number));
+                }
+                add(&mut found.mp4, rendition);
+            } else if self.media.content.is_media() {
+                let rendition = self.stream(segment, found.streams.last().copied(), package)?;
+                add(&mut found.streams, rendition);
+            } else {
+                self.leave_clear(segment, package)?;
+            }
         }
-        let file = store.refer(name, &segment.uri).map_err(at)?;
-        let range = segment.byte_range.as_ref();
-        let Some(map) = media_initialization(package, name, segment.map).map_err(at)? else {
-            if content == Content::Text {
-                clear_files::check(store, &file).map_err(at)?;
-                package.clear_file(file);
-                continue;
+        for resource in self.media.present() {
+            match resource.role {
+                Role::Part => self.part(resource, &mut inits, package)?,
+                Role::Tables => drop(self.held(resource, package)?),
+                _ => {}
             }
-            let known =
-                if has_whole_segments { None } else { package.streams.holder(&file, range).map_err(at)? };
-            let index =
-                match known.or_else(|| manifest.streams.last().copied().filter(|_| has_whole_segments)) {
-                    Some(index) => index,
-                    None => package.streams.rendition(store, name, (&file, range), expect).map_err(at)?,
-                };
-            if known.is_none() {
-                let segment = streams::Segment {
-                    rendition: index,
-                    number: begin.1,
-                    begins: milliseconds(begin.0),
-                    sequence: first_sequence.saturating_add(u64::from(begin.1)),
-                    keys: in_force.at(segment.line),
-                };
-                package.streams.segment(file, range, segment).map_err(at)?;
-            }
-            if !manifest.streams.contains(&index) {
-                manifest.streams.push(index);
-            }
-            continue;
+        }
+        Ok(found)
+    }
+
+    /// The rendition of fragmented MP4 that a resource belongs to; `inits` are those of the playlist that are known.
+    fn rendition(
+        &self,
+        resource: &Resource,
+        inits: &mut HashMap<usize, usize>,
+        package: &mut Package,
+    ) -> Result<Option<usize>> {
+        let (Some(index), Some(init)) = (resource.init, self.media.init_of(resource)) else {
+            return Ok(None);
         };
-        let init = store.refer(name, &map.uri).map_err(at)?;
-        let rendition =
-            package.rendition(store, name, name, (init, map.byte_range.clone()), expect).map_err(at)?;
-        package.file(rendition, file).map_err(at)?;
-        if has_whole_segments {
-            package.cut(rendition, range.map_or(0, |range| range.start), begin);
+        if let Some(known) = inits.get(&index) {
+            return Ok(Some(*known));
         }
-        if !manifest.renditions.contains(&rendition) {
-            manifest.renditions.push(rendition);
+        let name = &self.media.name;
+        let location = (init.file.clone(), init.range.clone());
+        let rendition = package.rendition(self.store, name, name, location, self.expect)?;
+        inits.insert(index, rendition);
+        Ok(Some(rendition))
+    }
+
+    /// The rendition of a segment without a media initialization section. One of I-frames lies in the segments of
+    /// other playlists; every other is added to its rendition, which `before` is if there is one.
+    fn stream(&self, segment: &Resource, before: Option<usize>, package: &mut Package) -> Result<usize> {
+        let is_i_frame = self.media.is_i_frames;
+        let held = if is_i_frame { self.held(segment, package)? } else { None };
+        if let Some(known) = held {
+            return Ok(known);
+        }
+        let (file, range) = (&segment.file, segment.range.as_ref());
+        let rendition = match before.filter(|_| !is_i_frame) {
+            Some(rendition) => rendition,
+            None => package.streams.rendition(self.store, &self.media.name, (file, range), self.expect)?,
+        };
+        let new = streams::Segment {
+            rendition,
+            number: segment.number,
+            begins: milliseconds(segment.begins),
+            sequence: segment.sequence,
+            keys: Arc::clone(&segment.keys),
+        };
+        package.streams.segment(file.clone(), range, new)?;
+        Ok(rendition)
+    }
+
+    /// The rendition of the segment that a resource lies inside of.
+    fn held(&self, resource: &Resource, package: &Package) -> Result<Option<usize>> {
+        if let Some(holder) = resource.inside.and_then(|id| self.read.resource(id)) {
+            return Ok(package.streams.rendition_of(&holder.file, holder.bounds()));
+        }
+        match &resource.range {
+            Some(range) if self.read.segments.has_streams(&resource.file) => {
+                Err(Error::unsupported(format!(
+                    "byte range {}..{} lies in no segment of the playlists before",
+                    range.start, range.end
+                ))
+                .clause("RFC 8216bis §4.4.3.6")
+                .at(resource.file.clone()))
+            }
+            _ => Ok(None),
         }
     }
-    add_partial_segments(store, package, &manifest, (content, expect)).map_err(at)?;
-    check_ranges(store, &manifest).map_err(at)?;
-    Ok(manifest)
-}
 
-/// Checks that each byte range of what is there lies inside its file.
-fn check_ranges(store: &dyn Store, manifest: &MediaPlaylist) -> Result<()> {
-    let mut files = FileLengths::new(store);
-    media::map_byte_ranges(&mut manifest.playlist.clone(), &mut |uri, range| {
-        let file = resolve(&manifest.name, uri)?;
-        if store.exists(&file) {
-            files.hold(&file, &range).map_err(|error| error.clause("RFC 8216bis §4.4.4.2"))?;
+    /// Adds a file that only partial segments name; others are byte ranges of what segments have.
+    fn part(&self, part: &Resource, inits: &mut HashMap<usize, usize>, package: &mut Package) -> Result<()> {
+        if let Some(rendition) = self.rendition(part, inits, package)? {
+            return package.part_file(rendition, part.file.clone());
         }
-        Ok(range)
-    })
-}
-
-/// Adds files that only partial segments name; others are byte ranges of what segments have.
-///
-/// A file that a preload hint names may not be there yet: what comes of it is for whoever writes it.
-fn add_partial_segments(
-    store: &dyn Store,
-    package: &mut Package,
-    manifest: &MediaPlaylist,
-    (content, expect): (Content, Expect),
-) -> Result<()> {
-    let name = &manifest.name;
-    for part in partial_segments(&manifest.playlist)?.into_iter().filter(|part| !part.gap) {
-        let file = store.refer(name, &part.uri)?;
-        let refused = |file| {
-            Error::unsupported("a partial segment that no media segment has")
+        if !self.media.content.is_media() {
+            return self.leave_clear(part, package);
+        }
+        match self.held(part, package)? {
+            Some(_) => Ok(()),
+            None => Err(Error::unsupported("a partial segment that no media segment has")
                 .clause("RFC 8216bis §4.4.4.9")
-                .at(file)
-                .hint("leave partial segments out, or use fragmented MP4")
-        };
-        match media_initialization(package, name, part.map)? {
-            Some(map) => {
-                let init = (store.refer(name, &map.uri)?, map.byte_range.clone());
-                let rendition = package.rendition(store, name, name, init, expect)?;
-                package.part_file(rendition, file)?;
-            }
-            None if content == Content::Text => {
-                clear_files::check(store, &file)?;
-                package.clear_file(file);
-            }
-            None if package.streams.holder(&file, part.byte_range.as_ref())?.is_some() => {}
-            None => return Err(refused(file)),
+                .at(part.file.clone())
+                .hint("leave partial segments out, or use fragmented MP4")),
         }
     }
-    Ok(())
+
+    fn leave_clear(&self, resource: &Resource, package: &mut Package) -> Result<()> {
+        check_is_no_media(self.store, &resource.file)?;
+        package.clear_file(resource.file.clone());
+        Ok(())
+    }
 }
 
-/// The media initialization section of fragmented MP4. I-frame playlists name the program tables of a transport
-/// stream by the same tag: RFC 8216bis §3.1.1.
-fn media_initialization(
-    package: &Package,
-    playlist: &str,
-    map: Option<Arc<media::Map>>,
-) -> Result<Option<Arc<media::Map>>> {
-    let Some(map) = map else { return Ok(None) };
-    let file = resolve(playlist, &map.uri)?;
-    Ok(package.streams.holder(&file, map.byte_range.as_ref())?.is_none().then_some(map))
+fn add(renditions: &mut Vec<usize>, rendition: usize) {
+    if !renditions.contains(&rendition) {
+        renditions.push(rendition);
+    }
 }
 
 fn milliseconds(seconds: f64) -> u64 {
@@ -260,17 +243,28 @@ fn milliseconds(seconds: f64) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-impl MediaPlaylist {
+impl PackagedPlaylist {
     /// The `EXT-X-KEY` lines of a crypto period; none when the playlist stays clear.
     fn key_lines(&self, package: &Package, plan: &Plan, period: usize) -> Result<Vec<String>> {
         let mut lines = Vec::new();
-        let renditions = self.renditions.iter().filter_map(|index| package.renditions.get(*index));
-        let streams = self.streams.iter().filter_map(|index| package.streams.renditions.get(*index));
+        let renditions = self.renditions.mp4.iter().filter_map(|index| package.renditions.get(*index));
+        let streams =
+            self.renditions.streams.iter().filter_map(|index| package.streams.renditions.get(*index));
         let substreams = renditions.map(|r| &r.substreams).chain(streams.map(|r| &r.substreams));
         for substream in substreams.flatten().flatten() {
             add_new(&mut lines, key_lines(plan.key_in(period, *substream)?));
         }
         Ok(lines)
+    }
+
+    fn protect(&mut self, package: &Package, plan: &Plan, done: &ProtectedPackage) -> Result<()> {
+        if !plan.schedule.is_constant() {
+            return self.protect_runs(package, plan, done);
+        }
+        match self.key_lines(package, plan, 0)?.as_slice() {
+            [] => Ok(()),
+            lines => media::protect(&mut self.media.playlist, lines),
+        }
     }
 
     /// Signals what became of each segment. One that may be missing (`EXT-X-GAP`) is like the one before.
@@ -279,9 +273,8 @@ impl MediaPlaylist {
             return Ok(());
         }
         let mut phases = Vec::new();
-        for segment in media::segments(&self.playlist)?.iter().filter(|segment| !segment.gap) {
-            let file = resolve(&self.name, &segment.uri)?;
-            let phase = done.phase(&file, segment.byte_range.as_ref().map(|range| range.end));
+        for segment in self.media.segments() {
+            let phase = done.phase(&segment.file, segment.range.as_ref().map(|range| range.end));
             phases.extend(phase.map(|phase| (segment.line, phase)));
         }
         let lines = |period| self.key_lines(package, plan, period);
@@ -289,7 +282,7 @@ impl MediaPlaylist {
         if runs.iter().all(|(_, lines)| lines.is_empty()) {
             return Ok(());
         }
-        media::protect_runs(&mut self.playlist, &runs)
+        media::protect_runs(&mut self.media.playlist, &runs)
     }
 }
 
@@ -313,20 +306,14 @@ impl HlsManifests {
         mut self,
         package: &Package,
         plan: &Plan,
-        done: &ProtectedPackage,
+        (done, store): (&ProtectedPackage, &dyn Store),
         env: &Env<'_>,
     ) -> Result<Vec<OutputReport>> {
-        for media in &mut self.media {
-            if !plan.schedule.is_constant() {
-                media.protect_runs(package, plan, done).map_err(|error| error.at(media.name.clone()))?;
-                continue;
-            }
-            let lines = media.key_lines(package, plan, 0)?;
-            if !lines.is_empty() {
-                media::protect(&mut media.playlist, &lines).map_err(|error| error.at(media.name.clone()))?;
-            }
+        for packaged in &mut self.media {
+            let name = packaged.media.name.clone();
+            packaged.protect(package, plan, done).map_err(|error| error.at(name))?;
         }
-        if let Some((name, playlist)) = &mut self.multivariant {
+        if let Some(Multivariant { name, playlist, .. }) = &mut self.multivariant {
             let mut lines = Vec::new();
             // The keys of later periods are named where they begin: all of them at once would be as many
             // license requests before the first picture.
@@ -335,30 +322,39 @@ impl HlsManifests {
                 multivariant::protect(playlist, &lines).map_err(|error| error.at(name.clone()))?;
             }
         }
-        self.write(done, env)
+        self.write((done, store), env)
     }
 
     pub(super) fn summarize(&self, summary: &mut Summary) {
-        let media = self.media.iter().map(|media| (&media.name, &media.playlist));
-        let multivariant = self.multivariant.iter().map(|(name, playlist)| (name, playlist));
+        let media = self.media.iter().map(|packaged| (&packaged.media.name, &packaged.media.playlist));
+        let multivariant = self.multivariant.iter().map(|found| (&found.name, &found.playlist));
         multivariant.chain(media).for_each(|(name, playlist)| summary.named(name, &playlist.to_bytes()));
     }
 
     /// Removes every key.
-    pub(super) fn unprotect(mut self, done: &ProtectedPackage, env: &Env<'_>) -> Result<Vec<OutputReport>> {
-        self.media.iter_mut().for_each(|media| media::unprotect(&mut media.playlist));
-        if let Some((_, playlist)) = &mut self.multivariant {
-            multivariant::unprotect(playlist);
+    pub(super) fn unprotect(
+        mut self,
+        (done, store): (&ProtectedPackage, &dyn Store),
+        env: &Env<'_>,
+    ) -> Result<Vec<OutputReport>> {
+        self.media.iter_mut().for_each(|packaged| media::unprotect(&mut packaged.media.playlist));
+        if let Some(multivariant) = &mut self.multivariant {
+            multivariant::unprotect(&mut multivariant.playlist);
         }
-        self.write(done, env)
+        self.write((done, store), env)
     }
 
-    fn write(self, done: &ProtectedPackage, env: &Env<'_>) -> Result<Vec<OutputReport>> {
+    fn write(
+        self,
+        (done, store): (&ProtectedPackage, &dyn Store),
+        env: &Env<'_>,
+    ) -> Result<Vec<OutputReport>> {
+        self.warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
         let mut outputs = Vec::new();
-        for MediaPlaylist { name, mut playlist, .. } in self.media {
+        for PackagedPlaylist { media: MediaPlaylist { name, mut playlist, .. }, .. } in self.media {
             media::map_byte_ranges(&mut playlist, &mut |uri, range| match done
                 .offsets
-                .get(&resolve(&name, uri)?)
+                .get(&store.refer(&name, uri)?)
             {
                 Some(offsets) => offsets.range(range),
                 None => Ok(range),
@@ -366,7 +362,7 @@ impl HlsManifests {
             .map_err(|error| error.at(name.clone()))?;
             outputs.push(write_manifest(env, &name, &playlist.to_bytes())?);
         }
-        if let Some((name, playlist)) = self.multivariant {
+        if let Some(Multivariant { name, playlist, .. }) = self.multivariant {
             outputs.push(write_manifest(env, &name, &playlist.to_bytes())?);
         }
         Ok(outputs)

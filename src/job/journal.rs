@@ -13,9 +13,9 @@ use sha2::{Digest, Sha256};
 use crate::base::env::{Sink, Source, Store};
 use crate::base::id::hex;
 use crate::base::{Error, Result};
+use crate::presentation::read_whole;
 
 use super::env::Env;
-use super::folder::read_manifest;
 use super::identity::{Identity, Summary};
 use super::report::OutputReport;
 use super::rules::Job;
@@ -55,6 +55,13 @@ struct FileNote<T> {
     made: T,
 }
 
+/// Largest note that is read: it has an entry for each fragment of a file.
+const MAX_NOTE_BYTES: u64 = 64 << 20;
+
+fn read_note(store: &dyn Store, name: &str) -> Result<Vec<u8>> {
+    read_whole(store.open(name)?.as_ref(), MAX_NOTE_BYTES).map_err(|error| error.at(name))
+}
+
 impl<'a> Journal<'a> {
     /// Reads the notes of a job that was interrupted; where there are none, this one begins.
     ///
@@ -63,7 +70,7 @@ impl<'a> Journal<'a> {
     pub fn open(store: &'a dyn Store) -> Result<Self> {
         let before = if store.exists(JOB) {
             let JobNote { identity } =
-                serde_json::from_slice(&read_manifest(store, JOB)?).map_err(|error| {
+                serde_json::from_slice(&read_note(store, JOB)?).map_err(|error| {
                     Error::input(format!("the note of the interrupted job is damaged: {error}"))
                         .at(JOB)
                         .hint("leave out --resume to begin again")
@@ -114,7 +121,7 @@ impl<'a> Journal<'a> {
         output: &dyn Store,
     ) -> Option<(OutputReport, T)> {
         self.before.as_ref()?;
-        let note = read_manifest(self.store, &note_name(name)).ok()?;
+        let note = read_note(self.store, &note_name(name)).ok()?;
         let note: FileNote<T> = serde_json::from_slice(&note).ok()?;
         let is_same = self.name.get() == Some(&note.job)
             && note.output.path == name

@@ -5,6 +5,7 @@ use crate::base::env::Store;
 use crate::base::{Error, Result, shown_input};
 use crate::drm::ManifestKind;
 use crate::package::{Assignment, Plan};
+use crate::presentation::{Presentation, kind_of_name};
 
 use super::dash::{self, DashManifest};
 use super::env::{Env, Locate};
@@ -14,19 +15,9 @@ use super::identity::Summary;
 use super::package::{Expect, Package};
 use super::report::Report;
 
-/// What kind of manifest a name means; `None` for MP4 files.
-pub(super) fn manifest_kind(input: &str) -> Option<ManifestKind> {
-    match shown_input(input).rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).as_deref()
-    {
-        Some("mpd") => Some(ManifestKind::Dash),
-        Some("m3u8" | "m3u") => Some(ManifestKind::Hls),
-        _ => None,
-    }
-}
-
 /// The kinds of manifest that the inputs are: none of MP4 files, one, or both of one presentation.
 pub(super) fn manifest_kinds(inputs: &[String]) -> Result<Vec<ManifestKind>> {
-    let kinds: Vec<_> = inputs.iter().map(|input| manifest_kind(input)).collect();
+    let kinds: Vec<_> = inputs.iter().map(|input| kind_of_name(input)).collect();
     match kinds.as_slice() {
         [] => Err(Error::usage("no input").hint("give an .mpd, an .m3u8, or MP4 files")),
         kinds if kinds.iter().all(Option::is_none) => Ok(Vec::new()),
@@ -54,18 +45,30 @@ pub(super) struct Input {
 impl Input {
     /// Reads manifests and what they name: each file belongs to one rendition, whatever names it.
     pub(super) fn read(inputs: &[String], locate: &Locate<'_>, expect: Expect) -> Result<Self> {
-        let (store, names) = locate_all(inputs, locate)?;
+        let (store, read) = read(inputs, locate)?;
+        Self::of(store, read, expect)
+    }
+
+    /// Takes what was read into a package.
+    pub(super) fn of(store: Box<dyn Store>, mut read: Presentation, expect: Expect) -> Result<Self> {
         let (mut package, mut manifests) = (Package::default(), Manifests::default());
-        let name_of = |kind| names.iter().find(|name| manifest_kind(name) == Some(kind));
         // Playlists come first: they have the names of tracks that go together, and count segments.
-        if let Some(name) = name_of(ManifestKind::Hls) {
-            manifests.hls = Some(hls::read(store.as_ref(), name, expect, &mut package)?);
+        if !read.playlists.is_empty() || !read.multivariants.is_empty() {
+            manifests.hls = Some(hls::read(store.as_ref(), &mut read, expect, &mut package)?);
         }
-        if let Some(name) = name_of(ManifestKind::Dash) {
-            manifests.dash = Some(dash::read(store.as_ref(), name, expect, &mut package)?);
+        for document in read.mpds {
+            manifests.dash = Some(dash::read(store.as_ref(), document, expect, &mut package)?);
         }
         Ok(Self { store, package, manifests })
     }
+}
+
+/// Reads the manifests of a presentation, playlists first.
+pub(super) fn read(inputs: &[String], locate: &Locate<'_>) -> Result<(Box<dyn Store>, Presentation)> {
+    let (store, mut names) = locate_all(inputs, locate)?;
+    names.sort_by_key(|name| kind_of_name(name) != Some(ManifestKind::Hls));
+    let read = Presentation::read(store.as_ref(), &names)?;
+    Ok((store, read))
 }
 
 /// The one folder of all inputs, and their names in it.
@@ -112,22 +115,23 @@ impl Manifests {
         self,
         package: &Package,
         plan: &Plan,
-        done: &ProtectedPackage,
+        done: (&ProtectedPackage, &dyn Store),
         env: &Env<'_>,
     ) -> Result<Report> {
         let mut report = Report::default();
         if let Some(hls) = self.hls {
+            report.warnings.clone_from(&hls.warnings);
             report.outputs.extend(hls.protect(package, plan, done, env)?);
         }
         if let Some(dash) = self.dash {
-            report.warnings.clone_from(&dash.warnings);
+            report.warnings.extend_from_slice(&dash.warnings);
             report.outputs.extend(dash.protect(package, plan, done, env)?);
         }
         Ok(named(report))
     }
 
     /// Removes every key from all of them and writes them.
-    pub(super) fn unprotect(self, done: &ProtectedPackage, env: &Env<'_>) -> Result<Report> {
+    pub(super) fn unprotect(self, done: (&ProtectedPackage, &dyn Store), env: &Env<'_>) -> Result<Report> {
         let mut report = Report::default();
         if let Some(hls) = self.hls {
             report.outputs.extend(hls.unprotect(done, env)?);

@@ -9,9 +9,10 @@ use crate::isobmff::file::{BoxHeader, moov};
 use crate::isobmff::samples::{Sample, samples};
 use crate::isobmff::track::{trak, trexes};
 use crate::package::{
-    Boundaries, Cmaf, EditList, KeyRule, MediaTrack, Phase, Plan, ProtectedTrack, SampleGroups, SegmentKind,
-    Segments, Substream, UnknownVideo, WrittenSegment, media_tracks_with,
+    Boundaries, Cmaf, EditList, KeyRule, MediaTrack, Phase, Plan, ProtectedTrack, SampleGroups, Segments,
+    Substream, UnknownVideo, WrittenSegment, media_tracks_with,
 };
+use crate::presentation::SegmentKind;
 
 use super::env::{Env, Event, Locate};
 use super::identity::Summary;

@@ -10,11 +10,11 @@ use crate::codec::TrackKind;
 use crate::isobmff::BoxNode;
 use crate::isobmff::track::trexes;
 use crate::package::{
-    Assignment, KeyRule, MediaTrack, Schedule, SegmentKind, Substream, media_tracks, random_access_fragments,
+    Assignment, KeyRule, MediaTrack, Schedule, Substream, media_tracks, random_access_fragments,
 };
+use crate::presentation::{SegmentKind, read_moov};
 
 use super::files::written_once;
-use super::folder::read_moov;
 use super::identity::Summary;
 use super::report::TrackReport;
 use super::rules::Rules;

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::base::env::{Sink, Source, Store};
 use crate::base::{Error, Result};
-use crate::package::Part;
+use crate::presentation::Part;
 
 use super::folder::total_length;
 

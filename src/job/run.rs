@@ -72,7 +72,7 @@ fn run_package(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     total.into_iter().for_each(|total| (env.observe)(Event::Total(total)));
     let mut done = files::protect(&package, &substreams, &plan, store.as_ref(), env)?;
     (env.observe)(Event::Step("writing manifests"));
-    let mut report = manifests.protect(&package, &plan, &done, env)?;
+    let mut report = manifests.protect(&package, &plan, (&done, store.as_ref()), env)?;
     report.outputs.splice(..0, std::mem::take(&mut done.outputs));
     report.key_rotation = KeyRotation::of(&plan);
     report.tracks = done.tracks;

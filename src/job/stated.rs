@@ -1,13 +1,9 @@
 //! What manifests say of renditions — RFC 8216bis §4.4.6, ISO/IEC 23009-1 §5.3.5.
 
-use std::collections::HashMap;
-
-use crate::base::Result;
-use crate::base::env::Store;
 use crate::codec::channels_of_descriptor;
 use crate::dash::Representation;
-use crate::hls::Playlist;
-use crate::hls::multivariant::{self, RenditionKind};
+use crate::hls::multivariant::RenditionKind;
+use crate::presentation::MediaPlaylist;
 
 /// What a manifest says of a rendition, where its media says less.
 #[derive(Clone, Debug, Default)]
@@ -47,18 +43,14 @@ pub(super) fn of_representation(representation: &Representation) -> Stated {
     }
 }
 
-/// What a multivariant playlist says of each media playlist: of a rendition its CHANNELS and its name, of a variant
-/// the rest (RFC 8216bis §4.4.6.1, §4.4.6.2). An attribute that is malformed says nothing.
-pub(super) fn of_multivariant(
-    store: &dyn Store,
-    main: &str,
-    playlist: &Playlist,
-) -> Result<HashMap<String, Stated>> {
-    let mut all: HashMap<String, Stated> = HashMap::new();
-    for rendition in multivariant::renditions(playlist)? {
+/// What multivariant playlists say of a media playlist: of a rendition its CHANNELS and its name, of a variant the rest
+/// (RFC 8216bis §4.4.6.1, §4.4.6.2). An attribute that is malformed says nothing.
+pub(super) fn of_playlist(media: &MediaPlaylist) -> Stated {
+    let mut all = Stated::default();
+    for rendition in &media.named_by {
         let attributes = &rendition.attributes;
         let text = |name: &str| attributes.quoted_string(name).ok().flatten();
-        let said = match rendition.kind {
+        all.add(match rendition.kind {
             RenditionKind::Media(_) => Stated {
                 channels: text("CHANNELS").and_then(|text| text.split('/').next()?.trim().parse().ok()),
                 labels: text("NAME").map(str::to_owned).into_iter().collect(),
@@ -69,9 +61,8 @@ pub(super) fn of_multivariant(
                 frame_rate: attributes.decimal_floating_point("FRAME-RATE").ok().flatten(),
                 ..Stated::default()
             },
-            RenditionKind::IFrame => continue,
-        };
-        all.entry(store.refer(main, &rendition.uri)?).or_default().add(said);
+            RenditionKind::IFrame | RenditionKind::Images => continue,
+        });
     }
-    Ok(all)
+    all
 }

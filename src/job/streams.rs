@@ -17,9 +17,10 @@ use crate::codec::{Elementary, TrackKind};
 use crate::drm::System;
 use crate::hls::Key;
 use crate::package::{
-    Assignment, ElementaryStream, OffsetMap, Part, Phase, Plan, SampleAesSegment, Schedule, Substream, copy,
+    Assignment, ElementaryStream, OffsetMap, Phase, Plan, SampleAesSegment, Schedule, Substream, copy,
     elementary_streams, sample_aes_segment,
 };
+use crate::presentation::Part;
 use crate::protect::{Operation, SampleAes};
 
 use super::env::{Env, Event};
@@ -127,22 +128,9 @@ impl Streams {
         Ok(())
     }
 
-    /// The rendition of the segment that has this range within it: what an I-frame playlist names.
-    pub(super) fn holder(&self, file: &str, range: Option<&Range<u64>>) -> Result<Option<usize>> {
-        let Some(parts) = self.files.get(file) else { return Ok(None) };
-        let Some(range) = range else { return Ok(parts.get(&None).map(|segment| segment.rendition)) };
-        // Ranges do not overlap, so that only the last one that begins before it can hold it.
-        let (known, segment) = parts.range(..=Some((range.start, u64::MAX))).next_back().unzip();
-        let holds = known.is_some_and(|known| known.is_none_or(|(_, end)| range.end <= end));
-        match segment.filter(|_| holds) {
-            Some(segment) => Ok(Some(segment.rendition)),
-            None => Err(Error::unsupported(format!(
-                "byte range {}..{} lies in no segment of the playlists before",
-                range.start, range.end
-            ))
-            .clause("RFC 8216bis §4.4.3.6")
-            .at(file)),
-        }
+    /// The rendition of a segment.
+    pub(super) fn rendition_of(&self, file: &str, bounds: Option<(u64, u64)>) -> Option<usize> {
+        self.files.get(file)?.get(&bounds).map(|segment| segment.rendition)
     }
 
     /// Gives each stream of this kind the number of its substream.

@@ -3,6 +3,7 @@
 mod assignment;
 mod auxiliary;
 mod cmaf;
+mod copy;
 mod coverage;
 mod decrypt;
 mod edit_list;
@@ -11,7 +12,6 @@ mod line_keys;
 mod media_data;
 mod offsets;
 mod packed_audio;
-mod part;
 mod plan;
 mod protect;
 mod rendition;
@@ -20,7 +20,6 @@ mod sample_aes_segment;
 mod sample_decryption;
 mod sample_groups;
 mod schedule;
-mod segment_kind;
 mod segments;
 mod track;
 mod ts_clear;
@@ -32,6 +31,7 @@ mod ts_table;
 
 pub use assignment::{Assignment, KeyPurpose, KeyRule, Preset, Substream};
 pub use cmaf::{Cmaf, WrittenSegment};
+pub use copy::copy;
 pub use coverage::{has_unread_bytes, unread_box};
 pub use decrypt::Decrypt;
 pub use edit_list::{EditList, Presented, presented};
@@ -40,7 +40,6 @@ pub use offsets::OffsetMap;
 pub use packed_audio::{
     PackedAudioTotals, audio_description, decrypt_packed_audio, packed_audio_facts, protect_packed_audio,
 };
-pub use part::{Part, copy};
 pub use plan::{Intent, Plan, PlannedKey, key_request};
 pub use protect::{Protect, Totals};
 pub use rendition::{ProtectedRendition, random_access_fragments};
@@ -49,7 +48,6 @@ pub use sample_aes_segment::{ElementaryStream, SampleAesSegment, elementary_stre
 pub use sample_decryption::FindKey;
 pub use sample_groups::SampleGroups;
 pub use schedule::{MAX_PERIODS, Phase, Schedule};
-pub use segment_kind::SegmentKind;
 pub use segments::{Boundaries, CmafSegment, MAX_CHUNK_BYTES, Segments};
 pub use track::{
     CryptoPeriod, MediaTrack, PeriodKey, ProtectedTrack, UnknownVideo, clear_tracks, media_tracks,

@@ -5,11 +5,11 @@ use crate::base::env::{Sink, Source};
 use crate::base::{Error, Result};
 use crate::codec::{Elementary, StreamFacts};
 use crate::hls::id3;
+use crate::presentation::{MAX_ID3_BYTES, SegmentKind, audio_position};
 use crate::protect::{Operation, SampleAes, audio_setup_information};
 
 use super::offsets::OffsetMap;
 use super::protect::Totals;
-use super::segment_kind::{MAX_ID3_BYTES, SegmentKind, audio_position};
 
 /// Bytes in memory at a time: more than a frame of any codec, or a tag between frames.
 const WINDOW_BYTES: usize = MAX_ID3_BYTES;

@@ -4,13 +4,13 @@
 use crate::base::env::{Sink, Source};
 use crate::base::{Error, Result};
 use crate::codec::{Elementary, StreamFacts};
+use crate::presentation::SegmentKind;
 use crate::protect::{Operation, SampleAes};
 use crate::ts::Packets;
 
 use super::offsets::OffsetMap;
 use super::packed_audio::{decrypt_packed_audio, packed_audio_facts, protect_packed_audio};
 use super::protect::Totals;
-use super::segment_kind::SegmentKind;
 use super::ts_program::TsProgram;
 use super::ts_segment::{decrypt_ts_segment, protect_ts_segment};
 

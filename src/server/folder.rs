@@ -3,17 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::base::{Error, Kid, Result};
+use crate::base::{Error, Kid, MAX_DOCUMENT_BYTES, ManifestKind, Result};
+use crate::presentation::{is_multivariant, kind_of_name};
 
 /// How deep manifests are looked for.
 const MAX_DEPTH: usize = 6;
 /// Most entries that are looked at, and most manifests that are listed.
 const MAX_ENTRIES: usize = 20_000;
 const MAX_MANIFESTS: usize = 500;
-/// Largest manifest that is read.
-const MAX_MANIFEST_BYTES: u64 = 8 << 20;
-/// What only multivariant playlists have: RFC 8216 §4.3.4.
-const MULTIVARIANT: &str = "#EXT-X-STREAM-INF:";
 
 /// A folder whose files may be read, and nothing outside of it.
 #[derive(Debug)]
@@ -52,8 +49,8 @@ impl Folder {
     pub(super) fn manifests(&self) -> Vec<String> {
         let mut names = Vec::new();
         self.visit(&mut |name, path| {
-            let is_manifest =
-                name.ends_with(".mpd") || read(path).is_some_and(|text| text.contains(MULTIVARIANT));
+            let is_manifest = kind_of_name(name) == Some(ManifestKind::Dash)
+                || read(path).is_some_and(|text| is_multivariant(&text));
             if is_manifest && names.len() < MAX_MANIFESTS {
                 names.push(name.to_owned());
             }
@@ -94,7 +91,7 @@ impl Folder {
             let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
             if is_folder && depth < MAX_DEPTH && !file_name.starts_with('.') {
                 self.visit_below(&name, depth.saturating_add(1), left, visit);
-            } else if name.ends_with(".mpd") || name.ends_with(".m3u8") {
+            } else if kind_of_name(&name).is_some() {
                 self.find(&name).iter().for_each(|path| visit(&name, path));
             }
         }
@@ -103,7 +100,7 @@ impl Folder {
 
 fn read(path: &Path) -> Option<String> {
     let size = fs::metadata(path).ok()?.len();
-    (size <= MAX_MANIFEST_BYTES).then(|| fs::read_to_string(path).ok()).flatten()
+    (size <= MAX_DOCUMENT_BYTES as u64).then(|| fs::read_to_string(path).ok()).flatten()
 }
 
 #[cfg(test)]

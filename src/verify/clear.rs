@@ -8,11 +8,12 @@ use crate::base::{Error, Result};
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::Trex;
 use crate::isobmff::track::{tracks, trexes};
+use crate::presentation::read_moov;
 
 use super::facts::InitFacts;
 use super::findings::Findings;
 use super::presentation::Presentation;
-use super::run::{Clear, presentation, read_moov};
+use super::run::Clear;
 
 /// A track of the clear source.
 pub(super) struct ClearTrack<'a> {
@@ -23,27 +24,19 @@ pub(super) struct ClearTrack<'a> {
     pub(super) trexes: Vec<Trex>,
     pub(super) track_id: u32,
     pub(super) handler: [u8; 4],
-}
-
-/// The clear source as its manifests name it.
-pub(super) fn clear_presentation<'c, 's>(clear: &'c Clear<'s>) -> Result<(&'c Clear<'s>, Presentation)> {
-    let mut findings = Findings::default();
-    let presentation = presentation(clear.store, &clear.names, &mut findings)?;
-    match findings.listed().first() {
-        Some(finding) => Err(Error::input(finding.found.clone()).at("the clear source")),
-        None => Ok((clear, presentation)),
-    }
+    /// Whether its files are partial segments.
+    pub(super) are_parts: bool,
 }
 
 /// The tracks of the clear source.
 pub(super) fn clear_tracks<'a>(
     clear: &Clear<'a>,
-    presentation: &Presentation,
+    presentation: &Presentation<'_>,
 ) -> Result<Vec<ClearTrack<'a>>> {
     let mut found = Vec::new();
     for rendition in &presentation.renditions {
         let at = |error: Error| error.at(&rendition.init.name);
-        let moov = Arc::new(read_moov(clear.store, rendition).map_err(at)?);
+        let moov = Arc::new(read_moov(clear.store, &rendition.init.name, rendition.init.range.as_ref())?);
         for track in tracks(&moov).map_err(at)? {
             found.push(ClearTrack {
                 store: clear.store,
@@ -53,6 +46,7 @@ pub(super) fn clear_tracks<'a>(
                 moov: Arc::clone(&moov),
                 track_id: track.track_id,
                 handler: track.handler_type.0,
+                are_parts: rendition.are_parts,
             });
         }
     }
@@ -64,26 +58,36 @@ pub(super) type Matches = Vec<Vec<(u32, usize)>>;
 
 /// Tracks belong together that have the same init segment and id, or else the same place among their kind.
 pub(super) fn match_tracks(
-    presentation: &Presentation,
+    presentation: &Presentation<'_>,
     inits: &[Option<InitFacts>],
     clear: &[ClearTrack<'_>],
     findings: &mut Findings,
 ) -> Matches {
-    let mut counts: HashMap<[u8; 4], usize> = HashMap::new();
+    let mut counts: HashMap<([u8; 4], bool), usize> = HashMap::new();
     let mut matches = Vec::new();
     for (rendition, facts) in presentation.renditions.iter().zip(inits) {
         let mut found = Vec::new();
         for track in facts.iter().flat_map(|facts| &facts.init.tracks) {
             let kind = track.handler_type.0;
-            let count = counts.entry(kind).or_default();
+            let count = counts.entry((kind, rendition.are_parts)).or_default();
             let number = *count;
             *count += 1;
+            let is_of_kind =
+                |clear: &ClearTrack<'_>| clear.handler == kind && clear.are_parts == rendition.are_parts;
             let named = clear.iter().position(|clear| {
-                clear.init == rendition.init.name && clear.track_id == track.track_id && clear.handler == kind
+                clear.init == rendition.init.name && clear.track_id == track.track_id && is_of_kind(clear)
             });
-            let mut of_kind = clear.iter().enumerate().filter(|(_, clear)| clear.handler == kind);
+            let mut of_kind = clear.iter().enumerate().filter(|(_, clear)| is_of_kind(clear));
             let by_order = || of_kind.nth(number).map(|(index, _)| index);
             let matched = named.or_else(by_order);
+            // A source may have no partial segments: then those of the output are not compared.
+            if matched.is_none() && rendition.are_parts {
+                let name = rendition.files.first().map_or("", String::as_str);
+                findings.unchecked(format!(
+                    "equality of partial segments with the clear source, from {name} on: it has none"
+                ));
+                continue;
+            }
             if track.protection().is_some() {
                 let place = format!("{}: track {}", rendition.init.name, track.track_id);
                 let holds = matched.is_some();

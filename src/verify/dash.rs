@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use crate::base::{Kid, Result, SystemId, from_base64};
 use crate::drm::{self, ManifestKind};
+use crate::presentation::MpdTrack;
 use crate::xml::Element;
 
 use super::facts::Facts;
 use super::findings::Findings;
-use super::presentation::{DashManifest, RepresentationMedia};
+use super::presentation::DashManifest;
 use super::pssh;
 
 /// The scheme of the descriptor that names the protection scheme: ISO/IEC 23009-1 §5.8.5.2.
@@ -18,19 +19,22 @@ const MP4_PROTECTION: &str = "urn:mpeg:dash:mp4protection:2011";
 type Descriptor<'a> = (&'a Element, usize);
 
 /// Checks the descriptors and addresses of an MPD.
-pub(super) fn check(manifest: &DashManifest, facts: &Facts<'_>, findings: &mut Findings) -> Result<()> {
+pub(super) fn check(manifest: &DashManifest<'_>, facts: &Facts<'_>, findings: &mut Findings) -> Result<()> {
     let mut of_key: HashMap<Kid, (String, String)> = HashMap::new();
-    for media in &manifest.representations {
-        let place = format!("{}: {} (id {})", manifest.name, media.place, media.id);
+    for (media, rendition) in &manifest.representations {
+        let representation = &media.representation;
+        let place =
+            format!("{}: {} (id {})", manifest.document.name, representation.place, representation.id);
+        let rendition = *rendition;
         addresses(media, facts, &place, findings);
         let descriptors = descriptors(manifest, media);
-        let Some((scheme, kid)) = facts.protection(media.rendition) else {
+        let Some((scheme, kid)) = facts.protection(rendition) else {
             let found = format!("{} descriptors", descriptors.len());
             findings.check("mpd-clear", descriptors.is_empty(), &place, &found, &"none: the media is clear");
             continue;
         };
-        check_scheme(&descriptors, scheme.name, kid, facts.is_rotated(media.rendition), &place, findings)?;
-        check_systems(&descriptors, facts, media.rendition, &place, findings)?;
+        check_scheme(&descriptors, scheme.name, kid, facts.is_rotated(rendition), &place, findings)?;
+        check_systems(&descriptors, facts, rendition, &place, findings)?;
         let Some(kid) = kid else { continue };
         let mut texts: Vec<String> = descriptors.iter().map(|(element, _)| element.to_text()).collect();
         texts.iter_mut().for_each(|text| text.retain(|c| !c.is_ascii_whitespace()));
@@ -42,15 +46,16 @@ pub(super) fn check(manifest: &DashManifest, facts: &Facts<'_>, findings: &mut F
     Ok(())
 }
 
-fn addresses(media: &RepresentationMedia, facts: &Facts<'_>, place: &str, findings: &mut Findings) {
-    for reference in &media.references {
-        if let Some(range) = &reference.range {
-            facts.check_range(&reference.name, range, place, findings);
+fn addresses(media: &MpdTrack, facts: &Facts<'_>, place: &str, findings: &mut Findings) {
+    for segment in media.segments() {
+        if let Some(range) = &segment.range {
+            facts.check_range(&segment.file, range, place, findings);
         }
     }
-    if let Some((name, range)) = &media.index_range
-        && let Some(file) = facts.file(name)
+    if let Some(index) = media.index()
+        && let (Some(range), Some(file)) = (&index.range, facts.file(&index.file))
     {
+        let name = &index.file;
         let holds = file.indexes.iter().any(|sidx| sidx.position == range.start && sidx.end() <= range.end);
         let found = format!("bytes {}..{} of {name}", range.start, range.end);
         findings.check("index-range", holds, &place, &found, &"those of sidx");
@@ -58,11 +63,12 @@ fn addresses(media: &RepresentationMedia, facts: &Facts<'_>, place: &str, findin
 }
 
 /// The descriptors that are for a Representation, the lowest first.
-fn descriptors<'a>(manifest: &'a DashManifest, media: &RepresentationMedia) -> Vec<Descriptor<'a>> {
-    let root = manifest.mpd.root();
-    let period = named(root, "Period").nth(media.place.period);
-    let set = period.and_then(|period| named(period, "AdaptationSet").nth(media.place.adaptation_set));
-    let own = set.and_then(|set| named(set, "Representation").nth(media.place.representation));
+fn descriptors<'a>(manifest: &'a DashManifest<'_>, media: &MpdTrack) -> Vec<Descriptor<'a>> {
+    let root = manifest.document.mpd.root();
+    let place = media.representation.place;
+    let period = named(root, "Period").nth(place.period);
+    let set = period.and_then(|period| named(period, "AdaptationSet").nth(place.adaptation_set));
+    let own = set.and_then(|set| named(set, "Representation").nth(place.representation));
     let mut found = Vec::new();
     for (distance, element) in [own, set, period, Some(root)].into_iter().enumerate() {
         if let Some(element) = element {

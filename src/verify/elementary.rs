@@ -8,7 +8,8 @@ use crate::base::env::Source;
 use crate::base::{Error, Result};
 use crate::codec::Elementary;
 use crate::codec::byte_stream::nal_units;
-use crate::package::{SegmentKind, audio_description, signaling, signaling_fault};
+use crate::package::{audio_description, signaling, signaling_fault};
+use crate::presentation::SegmentKind;
 use crate::protect::{SIGNALING, is_audio_setup_information};
 use crate::ts::{NULL_PID, PAT_PID, PROGRAM_MAP_TABLE, Packet, Packets, Pat, PesHeader, Pmt, SectionReader};
 

@@ -5,6 +5,8 @@ use std::fmt::Display;
 
 use serde::Serialize;
 
+use crate::base::{Kind, Result};
+
 use super::rules::{Severity, rule};
 
 /// Most findings of one rule that are listed; the others are counted.
@@ -128,5 +130,25 @@ impl Findings {
     fn broken(&self, severity: Severity) -> u64 {
         let of_severity = |id: &str| rule(id).map_or(Severity::Error, |rule| rule.severity) == severity;
         self.counts.iter().filter(|(id, _)| of_severity(id)).map(|(_, count)| count.broken).sum()
+    }
+}
+
+/// An error of the input is a finding.
+pub(super) fn found_or_error<T>(
+    rule: &'static str,
+    result: Result<T>,
+    place: &str,
+    findings: &mut Findings,
+) -> Result<Option<T>> {
+    match result {
+        Ok(value) => {
+            findings.check(rule, true, &place, &"", &"");
+            Ok(Some(value))
+        }
+        Err(error) if error.kind() == Kind::Input => {
+            findings.check(rule, false, &place, &error, &"what the standard says");
+            Ok(None)
+        }
+        Err(error) => Err(error.at(place)),
     }
 }

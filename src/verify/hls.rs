@@ -6,32 +6,36 @@ use std::slice::Iter;
 
 use crate::base::{Kid, Result, from_base64};
 use crate::drm;
-use crate::hls::media::{Segment, is_i_frames_only, keys};
-use crate::hls::{Key, Playlist, multivariant, required_version};
+use crate::hls::{Key, Playlist, required_version};
+use crate::presentation::Resource;
 use crate::protect::Scheme;
 
 use super::facts::Facts;
 use super::findings::Findings;
-use super::presentation::{MediaPlaylist, Presentation};
+use super::presentation::{Mp4Playlist, Presentation};
 use super::{hls_pieces as pieces, pssh};
 
 /// Checks every playlist, and then the session keys.
-pub(super) fn check(presentation: &Presentation, facts: &Facts<'_>, findings: &mut Findings) -> Result<()> {
+pub(super) fn check(
+    presentation: &Presentation<'_>,
+    facts: &Facts<'_>,
+    findings: &mut Findings,
+) -> Result<()> {
     let mut all = Vec::new();
     let mut systems = None;
-    for media in &presentation.playlists {
-        let keys = keys(&media.playlist)?;
+    for playlist in &presentation.playlists {
+        let (media, keys) = (playlist.media, &playlist.media.keys);
         check_version(&media.name, &media.playlist, findings)?;
         for key in keys.iter().filter(|key| key.encrypts()) {
             check_key(key, &media.name, findings);
         }
-        segments(media, &keys, facts, &mut systems, findings)?;
-        all.extend(keys.into_iter().filter(Key::encrypts));
+        segments(playlist, facts, &mut systems, findings)?;
+        all.extend(keys.iter().filter(|key| key.encrypts()).cloned());
     }
     all.extend(pieces::check(&presentation.pieces, findings)?);
-    for (name, playlist) in &presentation.multivariants {
-        check_version(name, playlist, findings)?;
-        session_keys(name, &multivariant::session_keys(playlist)?, &all, findings);
+    for multivariant in presentation.multivariants {
+        check_version(&multivariant.name, &multivariant.playlist, findings)?;
+        session_keys(&multivariant.name, &multivariant.session_keys, &all, findings);
     }
     Ok(())
 }
@@ -59,20 +63,19 @@ pub(super) fn check_key(key: &Key, name: &str, findings: &mut Findings) {
 
 /// Each segment against the keys in force.
 fn segments(
-    media: &MediaPlaylist,
-    keys: &[Key],
+    playlist: &Mp4Playlist<'_>,
     facts: &Facts<'_>,
     systems: &mut Option<Systems>,
     findings: &mut Findings,
 ) -> Result<()> {
-    let mut in_force = InForce::new(keys);
+    let media = playlist.media;
+    let mut in_force = InForce::new(&media.keys);
     let mut checked: BTreeSet<(usize, Kid)> = BTreeSet::new();
-    let i_frames = is_i_frames_only(&media.playlist);
-    for (segment, file, rendition) in &media.segments {
+    for (segment, rendition) in &playlist.segments {
         let place = format!("{}: line {}", media.name, segment.line + 1);
         let in_force = in_force.at(segment.line, &media.name, findings);
-        addresses(segment, file, i_frames, facts, &place, findings);
-        let Some((scheme, kids)) = facts.segment(*rendition, file, segment.byte_range.as_ref()) else {
+        addresses(segment, media.is_i_frames, facts, &place, findings);
+        let Some((scheme, kids)) = facts.segment(*rendition, &segment.file, segment.range.as_ref()) else {
             let found = format!("{} keys", in_force.len());
             findings.check("hls-key-clear", in_force.is_empty(), &place, &found, &"METHOD=NONE");
             continue;
@@ -143,15 +146,9 @@ pub(super) fn same_systems(
     findings.check("hls-systems", holds, &place, &format_args!("{names:?}"), &wanted);
 }
 
-fn addresses(
-    segment: &Segment,
-    file: &str,
-    i_frames: bool,
-    facts: &Facts<'_>,
-    place: &str,
-    findings: &mut Findings,
-) {
-    if let Some(range) = &segment.byte_range {
+fn addresses(segment: &Resource, i_frames: bool, facts: &Facts<'_>, place: &str, findings: &mut Findings) {
+    let file = segment.file.as_str();
+    if let Some(range) = &segment.range {
         let range = if i_frames {
             // The end may lie inside an mdat: RFC 8216bis §4.4.3.6.
             let end = facts.file(file).map_or(range.end, |facts| facts.length.max(range.start));

@@ -6,13 +6,13 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::base::env::{Source, Store};
+use crate::base::env::Source;
 use crate::base::{Kind, Result};
-use crate::hls::{NamedKind, media};
-use crate::package::{LineKeys, Part};
+use crate::package::LineKeys;
+use crate::presentation::{self, Part, Resource, Role, SegmentKind};
 
 use super::findings::Findings;
-use super::pieces::{Piece, PiecePlaylist, Protection, pieces};
+use super::pieces::{Piece, PiecePlaylist, Protection, identity};
 use super::presentation::Presentation;
 use super::run::{Clear, VerifyJob};
 use super::stream_segment::StreamCheck;
@@ -30,7 +30,7 @@ pub(super) struct Totals {
 type ClearPiece = (String, Option<Range<u64>>);
 
 /// The clear pieces of a playlist by kind and number.
-type ClearPlaylist = HashMap<(NamedKind, usize), ClearPiece>;
+type ClearPlaylist = HashMap<(Role, u32), ClearPiece>;
 /// A file that is open, and the range that counts.
 type OpenPiece = (Box<dyn Source>, Option<Range<u64>>);
 
@@ -38,17 +38,11 @@ type OpenPiece = (Box<dyn Source>, Option<Range<u64>>);
 struct ClearPieces(Vec<(String, ClearPlaylist)>);
 
 impl ClearPieces {
-    fn of(store: &dyn Store, presentation: &Presentation) -> Result<Self> {
-        let of = |(name, pieces): (&str, Vec<Piece>)| {
-            let all = pieces.into_iter().map(|piece| ((piece.kind, piece.number), (piece.file, piece.range)));
-            (name.to_owned(), all.collect())
-        };
-        let mut found = Vec::new();
-        for media in &presentation.playlists {
-            found.push(of((&media.name, pieces(store, &media.name, &media.playlist)?)));
-        }
-        found.extend(presentation.pieces.iter().map(|media| of((&media.name, media.pieces.clone()))));
-        Ok(Self(found))
+    fn of(presentation: &presentation::Presentation) -> Self {
+        let piece =
+            |piece: &Resource| ((piece.role, piece.number), (piece.file.clone(), piece.range.clone()));
+        let playlists = presentation.playlists.iter();
+        Self(playlists.map(|media| (media.name.clone(), media.present().map(piece).collect())).collect())
     }
 
     /// The playlist of the same name, or else the only one.
@@ -62,31 +56,32 @@ impl ClearPieces {
 /// Checks every piece once and returns how many files there are.
 pub(super) fn check(
     job: &VerifyJob<'_>,
-    presentation: &Presentation,
-    clear: Option<&(&Clear<'_>, Presentation)>,
+    presentation: &Presentation<'_>,
+    clear: Option<(&Clear<'_>, &presentation::Presentation)>,
     findings: &mut Findings,
 ) -> Result<(u64, Totals)> {
-    let against =
-        clear.map(|(clear, known)| Ok((*clear, ClearPieces::of(clear.store, known)?))).transpose()?;
+    let against = clear.map(|(clear, known)| (clear, ClearPieces::of(known)));
     let (mut known, mut all) = (HashSet::new(), Vec::new());
     for media in &presentation.pieces {
         if let Some((_, clear)) = &against {
             check_count(media, clear, findings);
         }
         for piece in &media.pieces {
-            let range = piece.range.as_ref().map(|range| (range.start, range.end));
-            // Another playlist may name it under another key or IV: then it is looked at again.
-            if known.insert((piece.file.as_str(), range, piece.key.identity())) {
+            let resource = piece.resource;
+            // Another playlist may name it under another key or IV, or as something else: then it is looked at again.
+            let is_media = media.protection != Protection::Never;
+            if known.insert((resource.file.as_str(), resource.bounds(), is_media, identity(resource))) {
                 all.push((media, piece));
             }
         }
     }
     let check = Check { job, against };
     presentation.pieces.iter().try_for_each(|media| check.key_files(media, findings))?;
-    let piece = |(media, piece): &(&PiecePlaylist, &Piece)| {
+    let others = check.others(presentation, findings)?;
+    let piece = |(media, piece): &(&PiecePlaylist<'_>, &Piece<'_>)| {
         let mut findings = Findings::default();
-        let samples = check.piece(media, piece, &mut findings).map_err(|error| error.at(piece))?;
-        let is_protected = media.protection != Protection::Never && !piece.key.keys.is_empty();
+        let samples = check.piece(media, piece, &mut findings).map_err(|error| error.at(piece.resource))?;
+        let is_protected = media.protection != Protection::Never && !piece.resource.keys.is_empty();
         Ok(Totals { samples, protected_samples: if is_protected { samples } else { 0 }, findings })
     };
     let totals = all.par_iter().map(piece).try_reduce(Totals::default, |mut totals, more| {
@@ -95,17 +90,26 @@ pub(super) fn check(
         totals.findings.merge(more.findings);
         Ok(totals)
     })?;
-    let files = all.iter().map(|(_, piece)| &piece.file).collect::<HashSet<_>>().len() as u64;
-    Ok((files, totals))
+    let files = all.iter().map(|(_, piece)| &piece.resource.file).collect::<HashSet<_>>().len() as u64;
+    Ok((files + others, totals))
 }
 
 /// The clear source has no more segments.
-fn check_count(media: &PiecePlaylist, clear: &ClearPieces, findings: &mut Findings) {
-    let Some(clear) = clear.playlist(&media.name) else { return };
-    let segments = media.pieces.iter().filter(|piece| piece.kind == NamedKind::Segment).count();
-    let expected = clear.keys().filter(|(kind, _)| *kind == NamedKind::Segment).count();
+fn check_count(playlist: &PiecePlaylist<'_>, clear: &ClearPieces, findings: &mut Findings) {
+    let name = &playlist.media.name;
+    let Some(clear) = clear.playlist(name) else { return };
+    let segments = playlist.media.segments().count();
+    let expected = clear.keys().filter(|(role, _)| *role == Role::Segment).count();
     let found = format!("{segments} segments");
-    findings.check("payload-samples", segments >= expected, &media.name, &found, &expected);
+    findings.check("payload-samples", segments >= expected, name, &found, &expected);
+}
+
+/// What a manifest does not call media is none.
+fn check_is_no_media(source: &dyn Source, place: &str, findings: &mut Findings) -> Result<()> {
+    let media = SegmentKind::of(source)?.media_name();
+    let found = media.unwrap_or_default();
+    findings.check("mislabeled", media.is_none(), &place, &found, &"what the manifest says");
+    Ok(())
 }
 
 struct Check<'a> {
@@ -115,7 +119,8 @@ struct Check<'a> {
 
 impl Check<'_> {
     /// Checks one piece and returns how many samples it has.
-    fn piece(&self, media: &PiecePlaylist, piece: &Piece, findings: &mut Findings) -> Result<u64> {
+    fn piece(&self, playlist: &PiecePlaylist<'_>, piece: &Piece<'_>, findings: &mut Findings) -> Result<u64> {
+        let (media, piece, holder) = (playlist.media, piece.resource, piece.inside);
         let (store, place) = (self.job.store, piece.to_string());
         let exists = store.exists(&piece.file);
         if !findings.check("file-missing", exists, &place, &"no such file", &"a media segment") {
@@ -132,33 +137,73 @@ impl Check<'_> {
         if let Ok(part) = &part {
             findings.check("segment-empty", !part.is_empty(), &place, &"0 bytes", &"a media segment");
         }
-        let (true, None, Ok(part)) = (media.protection != Protection::Never, &piece.inside, part) else {
-            return Ok(0);
-        };
-        let clear = self.clear(media, piece, &place, findings)?;
+        let (None, Ok(part)) = (holder, part) else { return Ok(0) };
+        let is_other = playlist.protection == Protection::Never;
+        if is_other {
+            check_is_no_media(&part, &place, findings)?;
+        }
+        let clear = self.clear(playlist, piece, &place, findings)?;
         let clear = clear.as_ref().map(|(source, range)| Part::of(source.as_ref(), range.as_ref()));
         let clear = clear.transpose().map_err(|error| error.at("the clear source"))?;
         let clear = clear.as_ref().map(|part| part as &dyn Source);
-        let is_protected = !piece.key.keys.is_empty();
-        match media.protection {
+        let is_protected = !piece.keys.is_empty();
+        match playlist.protection {
             Protection::Whole if is_protected => {
-                let find = |keys: &LineKeys<'_>| {
-                    keys.whole_segment(&media.name, &piece.key.keys, piece.key.sequence)
-                };
+                let find = |keys: &LineKeys<'_>| keys.whole_segment(&media.name, &piece.keys, piece.sequence);
                 let key = self.key(findings, find)?;
                 whole_segment::check(&part, key.as_ref(), clear, &place, findings)?;
             }
             Protection::Whole => whole_segment::check_clear(&part, clear, &place, findings)?,
             Protection::Samples => {
-                let keys = &piece.key.keys;
-                let find = |found: &LineKeys<'_>| found.sample_aes(&media.name, keys, piece.key.sequence);
+                let keys = &piece.keys;
+                let find = |found: &LineKeys<'_>| found.sample_aes(&media.name, keys, piece.sequence);
                 let key = if is_protected { self.key(findings, find)? } else { None };
                 let key = key.as_ref();
                 return StreamCheck { place: &place, is_protected, key, clear, findings }.run(&part);
             }
+            // Only the source tells what text or an image is to be.
+            Protection::Never if clear.is_some() => {
+                whole_segment::check_clear(&part, clear, &place, findings)?;
+            }
             Protection::Never => {}
         }
-        Ok(u64::from(piece.kind != NamedKind::Map))
+        Ok(u64::from(!is_other && piece.role != Role::Init))
+    }
+
+    /// Opens the files that are to be no media, and returns how many there are.
+    fn others(&self, presentation: &Presentation<'_>, findings: &mut Findings) -> Result<u64> {
+        let (store, mut known) = (self.job.store, HashSet::new());
+        for other in &presentation.others {
+            let (file, named_by) = (&other.file, &other.named_by);
+            if !known.insert(file) {
+                continue;
+            }
+            if !store.exists(file) {
+                if other.must_exist {
+                    findings.check(
+                        "file-missing",
+                        false,
+                        file,
+                        &"no such file",
+                        &format_args!("what {named_by} names"),
+                    );
+                } else {
+                    findings.unchecked(format!("{file}, which {named_by} names: it is not there"));
+                }
+                continue;
+            }
+            if presentation::kind_of_file(store, file)?.is_some() {
+                findings.unchecked(format!("what {file} names, a manifest of {named_by}"));
+                continue;
+            }
+            let source = store.open(file)?;
+            check_is_no_media(source.as_ref(), file, findings)?;
+            if let Some((clear, _)) = self.against.as_ref().filter(|(clear, _)| clear.store.exists(file)) {
+                let clear = clear.store.open(file)?;
+                whole_segment::check_clear(source.as_ref(), Some(clear.as_ref()), file, findings)?;
+            }
+        }
+        Ok(known.len() as u64)
     }
 
     fn keys(&self) -> LineKeys<'_> {
@@ -172,8 +217,9 @@ impl Check<'_> {
     }
 
     /// Holds the files where players find keys to the keys.
-    fn key_files(&self, media: &PiecePlaylist, findings: &mut Findings) -> Result<()> {
-        for key in media::keys(&media.playlist)?.iter().filter(|key| key.encrypts()) {
+    fn key_files(&self, playlist: &PiecePlaylist<'_>, findings: &mut Findings) -> Result<()> {
+        let media = playlist.media;
+        for key in media.keys.iter().filter(|key| key.encrypts()) {
             let fault = self.keys().file_fault(&media.name, key)?;
             let place = format!("{}: line {}", media.name, key.line + 1);
             let found = fault.as_deref().unwrap_or_default();
@@ -200,15 +246,19 @@ impl Check<'_> {
     /// The clear piece of the same place in the playlist.
     fn clear(
         &self,
-        media: &PiecePlaylist,
-        piece: &Piece,
+        playlist: &PiecePlaylist<'_>,
+        piece: &Resource,
         place: &str,
         findings: &mut Findings,
     ) -> Result<Option<OpenPiece>> {
         let Some((clear, all)) = &self.against else { return Ok(None) };
-        let found = all.playlist(&media.name).and_then(|pieces| pieces.get(&(piece.kind, piece.number)));
+        let pieces = all.playlist(&playlist.media.name);
+        let found = pieces.and_then(|pieces| pieces.get(&(piece.role, piece.number)));
         let expected = "one at its place in the clear playlist";
-        findings.check("payload-samples", found.is_some(), &place, &"a segment", &expected);
+        // Text may have come from elsewhere.
+        if playlist.protection != Protection::Never || pieces.is_some() {
+            findings.check("payload-samples", found.is_some(), &place, &"a segment", &expected);
+        }
         let Some((file, range)) = found else { return Ok(None) };
         Ok(Some((clear.store.open(file)?, range.clone())))
     }

@@ -1,76 +1,130 @@
-//! A presentation as its manifests name it: renditions of init segment and media segments — RFC 8216bis, ISO/IEC 23009-1.
+//! What is verified of a presentation: renditions of init segment and media files, playlists of everything else, files
+//! that are no media — RFC 8216bis, ISO/IEC 23009-1.
 
-use std::ops::Range;
+use std::collections::{HashMap, HashSet};
 
-use crate::base::env::{Source, Store};
+use crate::base::env::Store;
 use crate::base::{Error, Result};
-use crate::dash::{ContentType, Count, Media, Mpd, Place, Reference};
-use crate::hls::media::{Segment, is_i_frames_only, keys, segments};
-use crate::hls::multivariant::{RenditionKind, renditions};
-use crate::hls::{AES_128, Playlist, PlaylistKind};
+use crate::dash::Reference;
+use crate::hls::AES_128;
+use crate::presentation::{
+    self, Content, MediaPlaylist, MpdDocument, MpdTrack, Multivariant, Resource, Role, kind_of_file,
+};
 
-use super::pieces::{Holders, PiecePlaylist, Protection, pieces};
+use super::findings::{Findings, found_or_error};
+use super::pieces::{PiecePlaylist, Protection, pieces};
 
-/// Largest manifest that is read, in bytes.
-const MAX_MANIFEST: u64 = 64 << 20;
-
-/// Manifests and what they name.
+/// What manifests name, by what it is held to.
 #[derive(Default)]
-pub(super) struct Presentation {
+pub(super) struct Presentation<'r> {
     pub(super) renditions: Vec<Rendition>,
-    pub(super) mpds: Vec<DashManifest>,
-    pub(super) playlists: Vec<MediaPlaylist>,
+    pub(super) mpds: Vec<DashManifest<'r>>,
+    /// Media playlists of fragmented MP4.
+    pub(super) playlists: Vec<Mp4Playlist<'r>>,
     /// Media playlists of everything else.
-    pub(super) pieces: Vec<PiecePlaylist>,
-    pub(super) multivariants: Vec<(String, Playlist)>,
-    /// Media playlists that were read, before it is known what they name.
-    media: Vec<(String, Playlist, Content)>,
-    holders: Holders,
+    pub(super) pieces: Vec<PiecePlaylist<'r>>,
+    pub(super) multivariants: &'r [Multivariant],
+    /// Files that are no media, and why.
+    pub(super) others: Vec<OtherFile>,
+    known_renditions: HashMap<RenditionKey, usize>,
+    known_files: HashSet<String>,
 }
+
+/// The init segment, and whether it is that of partial segments.
+type RenditionKey = (String, Option<(u64, u64)>, bool);
 
 /// An init segment and the media that needs it.
 pub(super) struct Rendition {
     pub(super) init: Reference,
     /// Files in order, each once.
     pub(super) files: Vec<String>,
+    /// Whether the files are partial segments, which have samples of segments again: RFC 8216bis §4.4.4.9.
+    pub(super) are_parts: bool,
+    /// What they carry, by all that name them.
+    pub(super) content: Content,
 }
 
-/// An MPD.
-pub(super) struct DashManifest {
-    pub(super) name: String,
-    pub(super) mpd: Mpd,
-    pub(super) representations: Vec<RepresentationMedia>,
+/// A file that is to be no media.
+pub(super) struct OtherFile {
+    pub(super) file: String,
+    /// What names it.
+    pub(super) named_by: String,
+    /// Whether it must be there.
+    pub(super) must_exist: bool,
 }
 
-/// A Representation of media that can be protected.
-pub(super) struct RepresentationMedia {
-    pub(super) place: Place,
-    pub(super) id: String,
-    pub(super) rendition: usize,
-    pub(super) references: Vec<Reference>,
-    pub(super) index_range: Option<(String, Range<u64>)>,
+/// An MPD and its Representations that have an init segment, with their renditions.
+pub(super) struct DashManifest<'r> {
+    pub(super) document: &'r MpdDocument,
+    pub(super) representations: Vec<(&'r MpdTrack, usize)>,
 }
 
 /// A media playlist of fragmented MP4.
-pub(super) struct MediaPlaylist {
-    pub(super) name: String,
-    pub(super) playlist: Playlist,
-    /// Each segment with its file and rendition.
-    pub(super) segments: Vec<(Segment, String, usize)>,
+pub(super) struct Mp4Playlist<'r> {
+    pub(super) media: &'r MediaPlaylist,
+    /// Segments and partial segments with their renditions, in the order of lines.
+    pub(super) segments: Vec<(&'r Resource, usize)>,
 }
 
-impl Presentation {
-    /// Reads a manifest and what it names, unless it is known.
-    pub(super) fn read(&mut self, store: &dyn Store, name: &str) -> Result<()> {
-        let result = if is_playlist(name) { self.playlist(store, name) } else { self.mpd(store, name) };
-        result.map_err(|error| error.at(name))
+/// Reads the manifests among these names. What is wrong with one is a finding, unless it is not there at all. Returns
+/// the other names as well: they are MP4 files.
+pub(super) fn read(
+    store: &dyn Store,
+    names: &[String],
+    findings: &mut Findings,
+) -> Result<(presentation::Presentation, Vec<String>)> {
+    let (mut read, mut files) = (presentation::Presentation::default(), Vec::new());
+    for name in names {
+        if kind_of_file(store, name)?.is_none() {
+            files.push(name.clone());
+            continue;
+        }
+        // A name that was given is no fault of a manifest.
+        store.open(name)?;
+        let faults = read.add(store, name);
+        if faults.is_empty() {
+            findings.check("manifest", true, name, &"", &"");
+        }
+        for fault in faults {
+            found_or_error("manifest", Err::<(), _>(fault.error), &fault.place, findings)?;
+        }
+    }
+    read.place();
+    Ok((read, files))
+}
+
+impl<'r> Presentation<'r> {
+    /// Sorts what manifests name.
+    pub(super) fn of(read: &'r presentation::Presentation, findings: &mut Findings) -> Result<Self> {
+        let mut found = Self { multivariants: &read.multivariants, ..Self::default() };
+        for media in &read.playlists {
+            let sorted = found.media_playlist(read, media);
+            found_or_error("manifest", sorted, &media.name, findings)?;
+            found.others(&media.name, &media.others);
+        }
+        for multivariant in &read.multivariants {
+            found.others(&multivariant.name, &multivariant.others);
+        }
+        for document in &read.mpds {
+            found.mpd(document, findings);
+        }
+        Ok(found)
+    }
+
+    fn others(&mut self, name: &str, others: &[presentation::OtherFile]) {
+        self.others.extend(others.iter().map(|other| OtherFile {
+            file: other.file.clone(),
+            named_by: format!("{name}: line {}: {}", other.line + 1, other.tag),
+            must_exist: false,
+        }));
     }
 
     /// Adds an MP4 file; one without a `moov` belongs to the file before it.
     pub(super) fn file(&mut self, name: &str, has_moov: bool, has_media: bool) -> Result<()> {
         if has_moov {
             let init = Reference { name: name.to_owned(), range: None };
-            self.renditions.push(Rendition { init, files: Vec::new() });
+            let content = Content::Media;
+            self.renditions.push(Rendition { init, files: Vec::new(), are_parts: false, content });
         }
         let rendition = self.renditions.last_mut().ok_or_else(|| {
             Error::usage(format!("{name} has no moov")).hint("give its initialization segment before it")
@@ -81,202 +135,89 @@ impl Presentation {
         Ok(())
     }
 
-    fn rendition(&mut self, init: Reference) -> usize {
-        if let Some(known) = self.renditions.iter().position(|rendition| rendition.init == init) {
-            return known;
+    fn rendition(&mut self, init: &Resource, content: Content, are_parts: bool) -> usize {
+        let index = *self
+            .known_renditions
+            .entry((init.file.clone(), init.bounds(), are_parts))
+            .or_insert_with(|| {
+                let init = Reference { name: init.file.clone(), range: init.range.clone() };
+                self.renditions.push(Rendition { init, files: Vec::new(), are_parts, content });
+                self.renditions.len() - 1
+            });
+        if let Some(rendition) = self.renditions.get_mut(index) {
+            rendition.content = rendition.content.max(content);
         }
-        self.renditions.push(Rendition { init, files: Vec::new() });
-        self.renditions.len() - 1
+        index
     }
 
     fn add_file(&mut self, rendition: usize, name: &str) {
-        let is_known = self.renditions.iter().any(|known| known.files.iter().any(|file| file == name));
-        if let Some(rendition) = self.renditions.get_mut(rendition).filter(|_| !is_known) {
+        if let Some(rendition) = self.renditions.get_mut(rendition)
+            && self.known_files.insert(name.to_owned())
+        {
             rendition.files.push(name.to_owned());
         }
     }
 
-    fn playlist(&mut self, store: &dyn Store, name: &str) -> Result<()> {
-        let is_known = self.has_media(name) || self.multivariants.iter().any(|(known, _)| known == name);
-        if is_known {
-            return Ok(());
-        }
-        let playlist = Playlist::parse(&read_manifest(store, name)?)?;
-        if playlist.kind()? == PlaylistKind::Media {
-            self.media.push((name.to_owned(), playlist, Content::Media));
-            return Ok(());
-        }
-        for rendition in renditions(&playlist)? {
-            let content = match &rendition.kind {
-                RenditionKind::Media(kind) if kind == "SUBTITLES" => Content::Text,
-                RenditionKind::Media(kind) if kind == "AUDIO" => Content::Audio,
-                _ => Content::Media,
-            };
-            let media_name = store.refer(name, &rendition.uri)?;
-            if let Some((_, _, known)) = self.media.iter_mut().find(|(known, ..)| *known == media_name) {
-                *known = content.max(*known);
-                continue;
-            }
-            let mut media =
-                Playlist::parse(&read_manifest(store, &media_name)?).map_err(|e| e.at(&media_name))?;
-            media.named_by(&playlist, &rendition.uri)?;
-            self.media.push((media_name, media, content));
-        }
-        self.multivariants.push((name.to_owned(), playlist));
-        Ok(())
-    }
-
-    fn has_media(&self, name: &str) -> bool {
-        self.media.iter().any(|(known, ..)| known == name)
-    }
-
-    /// Finds out what the media playlists name when all of them are read, and what is wrong with each by its name.
-    pub(super) fn sort_media(&mut self, store: &dyn Store) -> Vec<(String, Result<()>)> {
-        let mut media = std::mem::take(&mut self.media);
-        // What an I-frame playlist names lies inside the segments of the others.
-        media.sort_by_key(|(_, playlist, _)| is_i_frames_only(playlist));
-        let sort = |(name, playlist, content): (String, Playlist, Content)| {
-            let result = self.media_playlist(store, (&name, content), playlist);
-            (name, result)
-        };
-        media.into_iter().map(sort).collect()
-    }
-
     fn media_playlist(
         &mut self,
-        store: &dyn Store,
-        (name, content): (&str, Content),
-        playlist: Playlist,
+        read: &'r presentation::Presentation,
+        media: &'r MediaPlaylist,
     ) -> Result<()> {
-        let (is_i_frames, all) = (is_i_frames_only(&playlist), segments(&playlist)?);
+        let of_media = |resource: &&Resource| matches!(resource.role, Role::Segment | Role::Part);
         let (mut mapped, mut unmapped) = (0, 0);
-        for segment in all.iter().filter(|segment| !segment.gap) {
-            // I-frame playlists name the program tables of a transport stream by the same tag: §3.1.1.
-            let in_mp4 = match &segment.map {
-                Some(map) => !is_i_frames || !self.holders.has(&store.refer(name, &map.uri)?),
-                None => false,
-            };
-            *(if in_mp4 { &mut mapped } else { &mut unmapped }) += 1;
+        for resource in media.present().filter(of_media) {
+            *(if resource.init.is_some() { &mut mapped } else { &mut unmapped }) += 1;
         }
-        let is_whole = keys(&playlist)?.iter().any(|key| key.method == AES_128);
+        let is_whole = media.keys.iter().any(|key| key.method == AES_128);
         let protection = match (is_whole, mapped, unmapped) {
             (true, ..) => Protection::Whole,
-            (false, _, 0) => return self.mp4_playlist(store, name, playlist, all),
-            (false, 0, _) if content == Content::Text => Protection::Never,
+            (false, _, 0) => {
+                self.mp4_playlist(media);
+                return Ok(());
+            }
+            (false, 0, _) if !media.content.is_media() => Protection::Never,
             (false, 0, _) => Protection::Samples,
             (false, ..) => {
                 return Err(Error::unsupported("segments with and without EXT-X-MAP: they are not verified"));
             }
         };
-        let mut found = pieces(store, name, &playlist)?;
-        self.holders.place(&mut found, protection, is_i_frames);
-        let (name, is_audio) = (name.to_owned(), content == Content::Audio);
-        self.pieces.push(PiecePlaylist { name, playlist, protection, is_audio, pieces: found });
+        self.pieces.push(PiecePlaylist { media, protection, pieces: pieces(read, media, protection) });
         Ok(())
     }
 
-    fn mp4_playlist(
-        &mut self,
-        store: &dyn Store,
-        name: &str,
-        playlist: Playlist,
-        all: Vec<Segment>,
-    ) -> Result<()> {
-        let mut found = Vec::new();
-        for segment in all.into_iter().filter(|segment| !segment.gap) {
-            let file = store.refer(name, &segment.uri)?;
-            let Some(map) = segment.map.clone() else { continue };
-            let init = Reference { name: store.refer(name, &map.uri)?, range: map.byte_range.clone() };
-            let rendition = self.rendition(init);
-            self.add_file(rendition, &file);
-            found.push((segment, file, rendition));
+    fn mp4_playlist(&mut self, media: &'r MediaPlaylist) {
+        let mut segments = Vec::new();
+        for resource in media.present() {
+            let Some(init) = media.init_of(resource) else { continue };
+            // Parts that lie in their segments are read with them.
+            let is_part = resource.role == Role::Part && resource.inside.is_none();
+            let rendition = self.rendition(init, media.content, is_part);
+            if is_part || resource.role == Role::Segment {
+                self.add_file(rendition, &resource.file);
+            }
+            segments.push((resource, rendition));
         }
-        self.playlists.push(MediaPlaylist { name: name.to_owned(), playlist, segments: found });
-        Ok(())
+        self.playlists.push(Mp4Playlist { media, segments });
     }
 
-    fn mpd(&mut self, store: &dyn Store, name: &str) -> Result<()> {
-        if self.mpds.iter().any(|known| known.name == name) {
-            return Ok(());
+    fn mpd(&mut self, document: &'r MpdDocument, findings: &mut Findings) {
+        let mut representations = Vec::new();
+        for track in &document.tracks {
+            let named_by = format!("{}: Representation {}", document.name, track.representation.id);
+            if let Some(init) = track.init().filter(|_| track.is_mp4()) {
+                let rendition = self.rendition(init, track.content, false);
+                track.segments().for_each(|segment| self.add_file(rendition, &segment.file));
+                representations.push((track, rendition));
+            } else if track.content.is_media() {
+                findings.unchecked(format!("{named_by}: it has no Initialization"));
+            } else {
+                self.others.extend(track.resources.iter().map(|resource| OtherFile {
+                    file: resource.file.clone(),
+                    named_by: named_by.clone(),
+                    must_exist: true,
+                }));
+            }
         }
-        let mpd = Mpd::parse(&read_manifest(store, name)?)?;
-        let mut found = Vec::new();
-        for representation in mpd.representations(name, store)? {
-            let is_media =
-                matches!(representation.kind, Some(ContentType::Video | ContentType::Audio) | None);
-            let (mut references, index_range, single) = match representation.media {
-                Media::Segments { references, count } => {
-                    let mut references = references;
-                    if count == Count::Implied {
-                        let last = references.iter().rposition(|reference| store.exists(&reference.name));
-                        references.truncate(last.map_or(references.len(), |last| last + 1));
-                    }
-                    (references, None, None)
-                }
-                Media::SingleFile { file, index_range } => {
-                    let index_range = index_range.map(|range| (file.name.clone(), range));
-                    let whole = Reference { name: file.name.clone(), range: None };
-                    (vec![file], index_range, Some(whole))
-                }
-            };
-            let Some(init) = representation.initialization.or(single).filter(|_| is_media) else { continue };
-            let rendition = self.rendition(init);
-            references.iter().for_each(|reference| self.add_file(rendition, &reference.name));
-            references.retain(|reference| reference.range.is_some() || index_range.is_none());
-            found.push(RepresentationMedia {
-                place: representation.place,
-                id: representation.id,
-                rendition,
-                references,
-                index_range,
-            });
-        }
-        self.mpds.push(DashManifest { name: name.to_owned(), mpd, representations: found });
-        Ok(())
+        self.mpds.push(DashManifest { document, representations });
     }
-}
-
-/// What a media playlist is for, by all that name it: what needs more protection comes later.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Content {
-    /// Subtitles.
-    Text,
-    /// Sound alone.
-    Audio,
-    /// Pictures, or pictures and sound.
-    Media,
-}
-
-/// Whether a name is that of a manifest.
-pub(super) fn is_manifest(name: &str) -> bool {
-    is_playlist(name) || ends_with(name, "mpd")
-}
-
-fn is_playlist(name: &str) -> bool {
-    ends_with(name, "m3u8")
-}
-
-fn ends_with(name: &str, extension: &str) -> bool {
-    std::path::Path::new(name).extension().is_some_and(|found| found.eq_ignore_ascii_case(extension))
-}
-
-fn read_manifest(store: &dyn Store, name: &str) -> Result<Vec<u8>> {
-    let source = store.open(name)?;
-    if source.len() > MAX_MANIFEST {
-        return Err(Error::unsupported(format!(
-            "a manifest of {} bytes, at most {MAX_MANIFEST} are read",
-            source.len()
-        )));
-    }
-    read_range(source.as_ref(), 0..source.len())
-}
-
-/// Reads bytes of a file.
-pub(super) fn read_range(source: &dyn Source, range: Range<u64>) -> Result<Vec<u8>> {
-    if range.start > range.end || range.end > source.len() {
-        return Err(Error::input(format!("bytes {}..{} of {}", range.start, range.end, source.len())));
-    }
-    let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap_or(usize::MAX)];
-    source.read_at(range.start, &mut bytes)?;
-    Ok(bytes)
 }

@@ -59,6 +59,11 @@ pub const RULES: &[Rule] = &[
         "Every file that a manifest names is there.",
     ),
     error(
+        "mislabeled",
+        "RFC 8216bis §4.4.6.1, ISO/IEC 23009-1 §5.3.7",
+        "What a manifest calls text, images or data has no clear pictures or sound.",
+    ),
+    error(
         "byte-range",
         "RFC 8216bis §4.4.4.2, ISO/IEC 23009-1 §5.3.9.2",
         "A byte range lies inside its file, and of MP4 samples it begins with a box.",

@@ -6,20 +6,20 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::base::env::{Source, Store};
-use crate::base::{Error, Kid, Kind, Result};
-use crate::isobmff::BoxNode;
-use crate::isobmff::file::{BoxHeader, moov};
+use crate::base::{Error, Kid, Result};
+use crate::isobmff::file::BoxHeader;
 use crate::package::{FindIv, FindKey};
+use crate::presentation::{self, read_moov};
 
-use super::clear::{ClearTrack, clear_presentation, clear_tracks, match_tracks};
+use super::clear::{ClearTrack, clear_tracks, match_tracks};
 use super::coverage::MediaData;
 use super::facts::{Facts, InitFacts};
 use super::file::{FileCheck, FileFacts};
-use super::findings::Findings;
+use super::findings::{Findings, found_or_error};
 use super::init::Init;
 use super::iv::{CounterBlocks, Reuse};
 use super::pieces::{PiecePlaylist, Protection};
-use super::presentation::{Presentation, Rendition, is_manifest, read_range};
+use super::presentation::{Presentation, read};
 use super::pssh;
 use super::source::{ClearFile, SourceTracks};
 use super::{dash, hls, pieces_run};
@@ -84,11 +84,12 @@ struct Done {
 /// What breaks a rule is no error but a finding.
 pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
     let mut findings = Findings::default();
-    let presentation = presentation(job.store, &job.names, &mut findings)?;
+    let (manifests, files) = read(job.store, &job.names, &mut findings)?;
+    let presentation = presentation(job.store, &manifests, &files, &mut findings)?;
     let inits = inits(job, &presentation, &mut findings)?;
     check_clear_tracks(&inits, &presentation.pieces, &mut findings);
-    let source = job.against.as_ref().map(clear_presentation).transpose()?;
-    let clear = source.as_ref().map(|(clear, presentation)| clear_tracks(clear, presentation)).transpose()?;
+    let source = job.against.as_ref().map(ClearSource::read).transpose()?;
+    let clear = source.as_ref().map(ClearSource::tracks).transpose()?;
     let matches = clear.as_ref().map(|clear| match_tracks(&presentation, &inits, clear, &mut findings));
     let units = units(&presentation, matches.as_deref(), clear.as_deref());
     let done: Vec<Done> = units
@@ -130,11 +131,12 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
         findings.unchecked("counter blocks: there are more samples than are remembered");
     }
     for manifest in &presentation.mpds {
-        dash::check(manifest, &facts, &mut findings).map_err(|error| error.at(&manifest.name))?;
+        dash::check(manifest, &facts, &mut findings).map_err(|error| error.at(&manifest.document.name))?;
     }
     hls::check(&presentation, &facts, &mut findings)?;
     say_unchecked(job, &verification, &mut findings);
-    let (files, totals) = pieces_run::check(job, &presentation, source.as_ref(), &mut findings)?;
+    let source = source.as_ref().map(|source| (source.clear, &source.manifests));
+    let (files, totals) = pieces_run::check(job, &presentation, source, &mut findings)?;
     verification.files += files;
     verification.samples += totals.samples;
     verification.protected_samples += totals.protected_samples;
@@ -153,22 +155,43 @@ fn say_unchecked(job: &VerifyJob<'_>, verification: &Verification, findings: &mu
     }
 }
 
-/// Reads manifests, or puts files together.
-pub(super) fn presentation(
-    store: &dyn Store,
-    names: &[String],
-    findings: &mut Findings,
-) -> Result<Presentation> {
-    let mut presentation = Presentation::default();
-    let (manifests, files): (Vec<_>, Vec<_>) = names.iter().partition(|name| is_manifest(name));
-    for name in manifests {
-        let read = presentation.read(store, name);
-        if store.exists(name) {
-            found_or_error("manifest", read, name, findings)?;
-        } else {
-            read?;
-        }
+/// The clear source as its manifests name it.
+struct ClearSource<'c, 's> {
+    clear: &'c Clear<'s>,
+    manifests: presentation::Presentation,
+    files: Vec<String>,
+}
+
+impl<'c, 's> ClearSource<'c, 's> {
+    fn read(clear: &'c Clear<'s>) -> Result<Self> {
+        let mut findings = Findings::default();
+        let (manifests, files) = read(clear.store, &clear.names, &mut findings)?;
+        no_findings(&findings)?;
+        Ok(Self { clear, manifests, files })
     }
+
+    fn tracks(&self) -> Result<Vec<ClearTrack<'s>>> {
+        let mut findings = Findings::default();
+        let presentation = presentation(self.clear.store, &self.manifests, &self.files, &mut findings)?;
+        no_findings(&findings)?;
+        clear_tracks(self.clear, &presentation)
+    }
+}
+
+/// What is wrong with the clear source is an error.
+fn no_findings(findings: &Findings) -> Result<()> {
+    let first = findings.listed().first();
+    first.map_or(Ok(()), |finding| Err(Error::input(finding.found.clone()).at("the clear source")))
+}
+
+/// Sorts what manifests name, and puts files together.
+fn presentation<'r>(
+    store: &dyn Store,
+    manifests: &'r presentation::Presentation,
+    files: &[String],
+    findings: &mut Findings,
+) -> Result<Presentation<'r>> {
+    let mut presentation = Presentation::of(manifests, findings)?;
     for name in files {
         let source = store.open(name)?;
         let (mut has_moov, mut has_media, mut position) = (false, false, 0);
@@ -179,9 +202,6 @@ pub(super) fn presentation(
         }
         presentation.file(name, has_moov, has_media)?;
     }
-    for (name, sorted) in presentation.sort_media(store) {
-        found_or_error("manifest", sorted, &name, findings)?;
-    }
     if presentation.renditions.is_empty() && presentation.pieces.is_empty() && findings.passed() {
         return Err(
             Error::usage("nothing to verify").hint("give a folder with manifests, a manifest, or MP4 files")
@@ -190,19 +210,10 @@ pub(super) fn presentation(
     Ok(presentation)
 }
 
-/// The `moov` of a rendition.
-pub(super) fn read_moov(store: &dyn Store, rendition: &Rendition) -> Result<BoxNode> {
-    let source = store.open(&rendition.init.name)?;
-    match &rendition.init.range {
-        Some(range) => moov(&read_range(source.as_ref(), range.clone())?),
-        None => moov(source.as_ref()),
-    }
-}
-
 /// Init segments; `None` for one that is missing or cannot be read, which is a finding.
 fn inits(
     job: &VerifyJob<'_>,
-    presentation: &Presentation,
+    presentation: &Presentation<'_>,
     findings: &mut Findings,
 ) -> Result<Vec<Option<InitFacts>>> {
     let mut inits = Vec::new();
@@ -213,8 +224,12 @@ fn inits(
             inits.push(None);
             continue;
         }
-        let checked = read_moov(job.store, rendition).and_then(|moov| {
+        let moov = read_moov(job.store, name, rendition.init.range.as_ref());
+        let checked = moov.and_then(|moov| {
             let init = Init::check(moov, name, findings)?;
+            if !rendition.content.is_media() {
+                check_label(&init, name, findings);
+            }
             let pssh = pssh::check_boxes(&init.moov, &init.keys(), name, job.find_key, findings);
             Ok(InitFacts { name: name.clone(), init, pssh })
         });
@@ -223,23 +238,19 @@ fn inits(
     Ok(inits)
 }
 
-/// An error of the input is a finding.
-pub(super) fn found_or_error<T>(
-    rule: &'static str,
-    result: Result<T>,
-    place: &str,
-    findings: &mut Findings,
-) -> Result<Option<T>> {
-    match result {
-        Ok(value) => {
-            findings.check(rule, true, &place, &"", &"");
-            Ok(Some(value))
-        }
-        Err(error) if error.kind() == Kind::Input => {
-            findings.check(rule, false, &place, &error, &"what the standard says");
-            Ok(None)
-        }
-        Err(error) => Err(error.at(place)),
+/// What a manifest does not call media has no clear tracks of pictures or sound.
+fn check_label(init: &Init, name: &str, findings: &mut Findings) {
+    for track in &init.tracks {
+        let (place, kind) = (format!("{name}: track {}", track.track_id), track.handler_type);
+        // What is protected all the same is in no danger.
+        let holds = !track.is_protectable() || track.protection().is_some();
+        findings.check(
+            "mislabeled",
+            holds,
+            &place,
+            &format_args!("a clear {kind} track"),
+            &"what the manifest says",
+        );
     }
 }
 
@@ -260,8 +271,9 @@ fn check_enciphered(
 }
 
 /// No track stays clear beside protected ones of its kind.
-fn check_clear_tracks(inits: &[Option<InitFacts>], pieces: &[PiecePlaylist], findings: &mut Findings) {
-    let protected = |audio: bool| pieces.iter().any(|media| media.is_audio == audio && media.is_protected());
+fn check_clear_tracks(inits: &[Option<InitFacts>], pieces: &[PiecePlaylist<'_>], findings: &mut Findings) {
+    let protected =
+        |audio: bool| pieces.iter().any(|media| media.is_audio() == audio && media.is_protected());
     let tracks = || inits.iter().flatten().flat_map(|facts| &facts.init.tracks);
     let any = tracks().any(|track| track.protection().is_some()) || protected(true) || protected(false);
     findings.check("track-clear", any, &"the presentation", &"no protected track", &"one at least");
@@ -283,20 +295,27 @@ fn check_clear_tracks(inits: &[Option<InitFacts>], pieces: &[PiecePlaylist], fin
 
 /// The same of playlists of other containers, pictures and sound apart.
 fn check_clear_playlists(
-    pieces: &[PiecePlaylist],
+    pieces: &[PiecePlaylist<'_>],
     protected: &dyn Fn(bool) -> bool,
     findings: &mut Findings,
 ) {
-    let kept = |media: &&PiecePlaylist| media.protection != Protection::Never && protected(media.is_audio);
+    let kept =
+        |media: &&PiecePlaylist<'_>| media.protection != Protection::Never && protected(media.is_audio());
     for media in pieces.iter().filter(kept) {
         let holds = media.is_protected() || media.pieces.is_empty();
-        findings.check("track-clear", holds, &media.name, &"no EXT-X-KEY", &"protected as other playlists");
+        findings.check(
+            "track-clear",
+            holds,
+            &media.media.name,
+            &"no EXT-X-KEY",
+            &"protected as other playlists",
+        );
     }
 }
 
 /// File by file, unless the source is divided otherwise: then a rendition is read from its first file on.
 fn units(
-    presentation: &Presentation,
+    presentation: &Presentation<'_>,
     matches: Option<&[Vec<(u32, usize)>]>,
     clear: Option<&[ClearTrack<'_>]>,
 ) -> Vec<Unit> {
@@ -324,7 +343,7 @@ fn units(
 
 fn run_unit(
     job: &VerifyJob<'_>,
-    presentation: &Presentation,
+    presentation: &Presentation<'_>,
     inits: &[Option<InitFacts>],
     unit: &Unit,
     clear: Option<&[ClearTrack<'_>]>,

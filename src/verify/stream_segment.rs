@@ -7,8 +7,7 @@ use crate::package::sample_aes_segment;
 use crate::protect::{Operation, SampleAes};
 
 use super::elementary::Segment;
-use super::findings::Findings;
-use super::run::found_or_error;
+use super::findings::{Findings, found_or_error};
 
 /// Streams of less bytes may have nothing that is encrypted.
 const MAX_SHORT: usize = 4096;

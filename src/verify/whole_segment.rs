@@ -2,7 +2,8 @@
 
 use crate::base::env::{Sink, Source, Written};
 use crate::base::{Error, Kind, Result, Secret};
-use crate::package::{SegmentKind, copy};
+use crate::package::copy;
+use crate::presentation::SegmentKind;
 use crate::protect::Aes128;
 use crate::ts::{PACKET_BYTES, Packet, crc_32, sections};
 

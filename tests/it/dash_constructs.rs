@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use drm_pack::base::env::{Sink, Source, Store};
 use drm_pack::base::{Error, Kid, Result};
-use drm_pack::dash::{Media, Mpd, Place, Protected, Representation};
+use drm_pack::dash::{Location, Media, Mpd, Place, Protected, Representation};
 use drm_pack::io::FileStore;
 use drm_pack::isobmff::file::moov;
 use drm_pack::isobmff::track::tracks;
@@ -576,14 +576,18 @@ fn damaged_mpds_are_errors_and_never_panic() {
             let Ok(representations) = mpd.representations("manifest.mpd", &SomeFiles) else {
                 continue;
             };
-            let _ = mpd.map_byte_ranges("manifest.mpd", &mut |_, range| Ok(range.start..range.end + 7));
+            let location = Location { name: "manifest.mpd", store: &SomeFiles };
+            let _ = mpd.map_byte_ranges(location, &mut |_, range| Ok(range.start..range.end + 7));
             let number = |place: Place| u8::try_from(place.representation % 2).unwrap();
+            let wished = representations.iter().map(|known| (known.place, number(known.place).into()));
+            let can = mpd.can_protect(&wished.collect::<Vec<_>>());
             let protected = representations.iter().map(|representation| Protected {
                 place: representation.place,
                 kid: Kid::new([number(representation.place); 16]),
                 descriptors: Vec::new(),
             });
-            let _ = mpd.protect(&protected.collect::<Vec<_>>());
+            let done = mpd.protect(&protected.collect::<Vec<_>>());
+            assert_eq!(can.is_ok(), done.is_ok(), "{}: {can:?}, {done:?}", case.name());
             mpd.unprotect();
             let _ = Mpd::parse(&mpd.to_bytes()).map_err(|error| panic!("{}: {error}", case.name()));
         }

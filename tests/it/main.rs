@@ -37,6 +37,7 @@ mod media;
 mod output_folder;
 mod pack;
 mod per_segment;
+mod presentation;
 mod resume;
 mod root;
 mod rotation;

@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use drm_pack::base::{Result, Secret};
-use drm_pack::package::{
-    SegmentKind, decrypt_packed_audio, decrypt_ts_segment, protect_packed_audio, protect_ts_segment,
-};
+use drm_pack::package::{decrypt_packed_audio, decrypt_ts_segment, protect_packed_audio, protect_ts_segment};
+use drm_pack::presentation::SegmentKind;
 use drm_pack::protect::{Aes128, SampleAes};
 use drm_pack::ts::{NULL_PID, PACKET_BYTES, Packet, PesHeader};
 

@@ -5,9 +5,10 @@ use std::ops::Range;
 use crate::base::env::Source;
 use crate::base::{FourCc, Kid, Result};
 use crate::isobmff::file::{BoxHeader, moov};
+use crate::presentation::{Resource, read_moov};
 
 use super::super::samples::{Facts, SampleFacts, TrackFacts, fragment_samples, scheme_type, table_samples};
-use super::super::{read, sample_boxes, tree};
+use super::super::{sample_boxes, tree};
 use super::{
     DETAILED_SAMPLES, DETAILED_SEGMENTS, Draft, MAX_DETAILED, MAX_SEGMENTS, SampleDetail, Segment, Track,
 };
@@ -187,14 +188,8 @@ impl Draft<'_> {
     }
 
     /// The facts of an initialization segment.
-    pub(super) fn init(&mut self, name: &str, range: Option<&Range<u64>>) -> Result<Facts> {
-        let source = self.source(name)?;
-        let moov = match range {
-            Some(range) if range.end.saturating_sub(range.start) <= MAX_BOX_BYTES => {
-                moov(&read(source.as_ref(), range.start, range.end.saturating_sub(range.start))?)?
-            }
-            _ => moov(source.as_ref())?,
-        };
+    pub(super) fn init(&mut self, init: &Resource) -> Result<Facts> {
+        let moov = read_moov(self.store, &init.file, init.range.as_ref())?;
         self.systems.add_boxes(&moov);
         Ok(Facts::of(&moov))
     }

@@ -1,38 +1,33 @@
 //! What manifests list, brought together with their segments — ISO/IEC 23009-1 §5.3, RFC 8216bis §4.4.
 
-use std::sync::Arc;
-
-use crate::base::uri::resolve;
-use crate::base::{Error, Kid, Result};
-use crate::dash::{Count, Media, Mpd, Representation};
-use crate::hls::media::{Map, Segment as HlsSegment};
+use crate::base::{Kid, Result};
 use crate::hls::multivariant::{Rendition, RenditionKind};
-use crate::hls::{Key, Playlist, PlaylistKind, media, multivariant};
-use crate::xml::Document;
+use crate::presentation as reader;
+use crate::presentation::{MediaPlaylist, MpdDocument, MpdTrack, Resource};
 
+use super::super::playlist::shown_uri;
 use super::super::samples::Facts;
-use super::super::{MAX_DOCUMENT_BYTES, playlist::shown_uri, read};
 use super::fragments::{Place, kids, push, rows};
 use super::systems::tag_kids;
 use super::{Draft, MAX_SEGMENTS, MAX_TRACKS, Segment, Track};
 
 impl Draft<'_> {
-    /// An MPD: a row for each track of each Representation.
-    pub(super) fn dash(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
-        self.systems.add_descriptors(Document::parse(bytes)?.root());
-        for representation in Mpd::parse(bytes)?.representations(name, self.store)? {
+    /// MPDs: a row for each track of each Representation.
+    pub(super) fn dash(&mut self, document: &MpdDocument) {
+        self.systems.add_descriptors(document.mpd.root());
+        for track in &document.tracks {
             if self.presentation.tracks.len() >= MAX_TRACKS {
                 self.warn(format!("more than {MAX_TRACKS} tracks: the others are not drawn"));
                 break;
             }
-            if let Err(error) = self.representation(&representation) {
-                self.warn(error.at(format_args!("Representation {}", representation.id)).to_string());
+            if let Err(error) = self.representation(track) {
+                self.warn(error.at(format_args!("Representation {}", track.representation.id)).to_string());
             }
         }
-        Ok(())
     }
 
-    fn representation(&mut self, representation: &Representation) -> Result<()> {
+    fn representation(&mut self, track: &MpdTrack) -> Result<()> {
+        let representation = &track.representation;
         let base = Track {
             id: representation.id.clone(),
             bandwidth: representation.bandwidth.unwrap_or_default(),
@@ -43,13 +38,7 @@ impl Draft<'_> {
             height: representation.height.unwrap_or_default(),
             ..Track::default()
         };
-        let init = match (&representation.initialization, &representation.media) {
-            (Some(init), _) => Some((&init.name, init.range.as_ref())),
-            (None, Media::SingleFile { file, .. }) => Some((&file.name, None)),
-            (None, Media::Segments { .. }) => None,
-        };
-        let facts = init.map(|(name, range)| self.init(name, range)).transpose();
-        let facts = match facts {
+        let facts = match track.init().map(|init| self.init(init)).transpose() {
             Ok(facts) => facts.unwrap_or_default(),
             Err(error) => {
                 self.presentation.tracks.push(base);
@@ -57,101 +46,71 @@ impl Draft<'_> {
             }
         };
         let mut tracks = rows(&facts, &base);
-        let done = match &representation.media {
-            Media::SingleFile { file, .. } => {
-                let source = self.source(&file.name)?;
-                self.single_file(source.as_ref(), &file.name, &facts, &mut tracks)
+        let done = track.segments().try_for_each(|segment| {
+            let source = self.source(&segment.file)?;
+            if track.is_one_file() {
+                return self.single_file(source.as_ref(), &segment.file, &facts, &mut tracks);
             }
-            Media::Segments { references, count } => references.iter().try_for_each(|reference| {
-                if !self.store.exists(&reference.name) {
-                    // A number that was computed from a duration may be one too high: §5.3.9.5.
-                    let missing = Error::input("is missing").at(reference.name.clone());
-                    return if *count == Count::Implied { Ok(()) } else { Err(missing) };
-                }
-                let source = self.source(&reference.name)?;
-                let place = Place { name: &reference.name, range: reference.range.clone(), time: None };
-                self.segment(source.as_ref(), &place, &facts, &mut tracks)
-            }),
-        };
+            let place = Place { name: &segment.file, range: segment.range.clone(), time: None };
+            self.segment(source.as_ref(), &place, &facts, &mut tracks)
+        });
         self.presentation.tracks.extend(tracks);
         done
     }
 
-    /// A playlist: a row for each track of each media playlist.
-    pub(super) fn hls(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
-        let playlist = Playlist::parse(bytes)?;
-        if playlist.kind()? == PlaylistKind::Media {
-            let base = Track { id: name.to_owned(), kind: "other", ..Track::default() };
-            return self.media_playlist(name, &playlist, &base);
-        }
-        let mut known: Vec<String> = Vec::new();
-        for rendition in multivariant::renditions(&playlist)? {
-            let media_name = resolve(name, &rendition.uri)?;
-            if known.contains(&media_name) || rendition.kind == RenditionKind::IFrame {
-                continue;
-            }
+    /// Playlists: a row for each track of each media playlist.
+    pub(super) fn hls(&mut self, found: &reader::Presentation) {
+        let of_media = |media: &&MediaPlaylist| {
+            let tag = media.named_by.first().map(|rendition| &rendition.kind);
+            !matches!(tag, Some(RenditionKind::IFrame | RenditionKind::Images))
+        };
+        for media in found.playlists.iter().filter(of_media) {
             if self.presentation.tracks.len() >= MAX_TRACKS {
                 self.warn(format!("more than {MAX_TRACKS} tracks: the others are not drawn"));
                 break;
             }
-            known.push(media_name.clone());
-            let done = self.manifest(&media_name).and_then(|mut media| {
-                media.named_by(&playlist, &rendition.uri)?;
-                self.media_playlist(&media_name, &media, &named(&rendition, &media_name))
-            });
-            if let Err(error) = done {
-                self.warn(error.at(media_name).to_string());
-            }
+            self.media_playlist(media);
         }
-        let keys = multivariant::session_keys(&playlist).unwrap_or_default();
-        self.systems.add_keys(&keys, &[]);
-        Ok(())
+        for multivariant in &found.multivariants {
+            self.systems.add_keys(&multivariant.session_keys, &[]);
+        }
     }
 
-    fn manifest(&self, name: &str) -> Result<Playlist> {
-        let source = self.source(name)?;
-        Playlist::parse(&read(source.as_ref(), 0, source.len().min(MAX_DOCUMENT_BYTES))?)
-    }
-
-    fn media_playlist(&mut self, name: &str, playlist: &Playlist, base: &Track) -> Result<()> {
-        let keys = media::keys(playlist)?;
+    fn media_playlist(&mut self, media: &MediaPlaylist) {
+        let base = match media.named_by.first() {
+            Some(rendition) => named(rendition, &media.name),
+            None => Track { id: media.name.clone(), kind: "other", ..Track::default() },
+        };
         let mut row =
-            Row { map: None, facts: Facts::default(), tracks: vec![base.clone()], kids: Vec::new() };
-        let mut start = 0.0;
-        for segment in media::segments(playlist)? {
-            let time = (start, segment.duration);
-            start += segment.duration;
+            Row { init: None, facts: Facts::default(), tracks: vec![base.clone()], kids: Vec::new() };
+        for segment in media.segments() {
             if row.tracks.iter().all(|track| track.segments.len() >= MAX_SEGMENTS) {
                 row.tracks.iter_mut().for_each(|track| track.more += 1);
                 continue;
             }
-            if let Err(error) = self.hls_segment(name, &segment, time, &keys, &mut row, base) {
-                self.warn(error.at(segment.uri.clone()).to_string());
+            if let Err(error) = self.hls_segment(media, segment, &mut row, &base) {
+                self.warn(error.at(segment).at(&media.name).to_string());
             }
         }
-        self.systems.add_keys(&keys, &row.kids);
+        self.systems.add_keys(&media.keys, &row.kids);
         self.presentation.tracks.extend(row.tracks);
-        Ok(())
     }
 
     fn hls_segment(
         &mut self,
-        playlist: &str,
-        segment: &HlsSegment,
-        time: (f64, f64),
-        keys: &[Key],
+        media: &MediaPlaylist,
+        segment: &Resource,
         row: &mut Row,
         base: &Track,
     ) -> Result<()> {
-        let file = resolve(playlist, &segment.uri)?;
-        let Some(map) = segment.map.as_ref() else {
-            let listed = self.listed(file, segment, time, keys, row);
+        let Some(init) = media.init_of(segment) else {
+            let listed = self.listed(segment, row);
             row.tracks.iter_mut().take(1).for_each(|track| push(track, listed.clone()));
             return Ok(());
         };
-        if row.map.as_ref() != Some(map) {
-            row.map = Some(Arc::clone(map));
-            let facts = self.init(&resolve(playlist, &map.uri)?, map.byte_range.as_ref())?;
+        if row.init != segment.init {
+            row.init = segment.init;
+            let facts = self.init(init)?;
             row.kids.extend(kids(&facts));
             let is_first = row.tracks.iter().all(|track| track.segments.is_empty());
             if is_first || row.tracks.len() != facts.tracks.len() {
@@ -165,39 +124,39 @@ impl Draft<'_> {
             }
             row.facts = facts;
         }
-        let source = self.source(&file)?;
-        let place = Place { name: &file, range: segment.byte_range.clone(), time: Some(time) };
+        let source = self.source(&segment.file)?;
+        let time = Some((segment.begins, segment.duration));
+        let place = Place { name: &segment.file, range: segment.range.clone(), time };
         self.segment(source.as_ref(), &place, &row.facts, &mut row.tracks)
     }
 
     /// A segment that is known from its playlist only: MPEG-TS, packed audio, text.
-    fn listed(
-        &mut self,
-        file: String,
-        segment: &HlsSegment,
-        (start, duration): (f64, f64),
-        keys: &[Key],
-        row: &mut Row,
-    ) -> Segment {
-        let bytes = match &segment.byte_range {
+    fn listed(&mut self, segment: &Resource, row: &mut Row) -> Segment {
+        let bytes = match &segment.range {
             Some(range) => range.end.saturating_sub(range.start),
-            None => self.source(&file).map_or(0, |source| source.len()),
+            None => self.source(&segment.file).map_or(0, |source| source.len()),
         };
-        let key = keys.iter().rev().find(|key| key.line < segment.line).filter(|key| key.encrypts());
-        let keys = key.map(|key| {
+        let keys = segment.keys.last().map(|key| {
             row.tracks.iter_mut().for_each(|track| track.scheme.clone_from(&key.method));
             let kid = tag_kids(key).first().map(Kid::to_string);
             self.key(kid.unwrap_or_else(|| {
                 format!("{} {}", key.method, shown_uri(key.uri.as_deref().unwrap_or_default()))
             }))
         });
-        Segment { name: file, start, duration, bytes, keys: keys.into_iter().collect(), ..Segment::default() }
+        Segment {
+            name: segment.file.clone(),
+            start: segment.begins,
+            duration: segment.duration,
+            bytes,
+            keys: keys.into_iter().collect(),
+            ..Segment::default()
+        }
     }
 }
 
 /// The rows of a media playlist while it is read.
 struct Row {
-    map: Option<Arc<Map>>,
+    init: Option<usize>,
     facts: Facts,
     tracks: Vec<Track>,
     kids: Vec<Kid>,

@@ -9,10 +9,11 @@ mod model;
 mod page;
 mod systems;
 
+use crate::base::Result;
 use crate::base::env::Store;
-use crate::base::{Error, Result};
+use crate::presentation as reader;
 
-use super::{MAX_DOCUMENT_BYTES, tree};
+use super::tree;
 use draft::Draft;
 use systems::Systems;
 
@@ -45,18 +46,16 @@ pub fn read(store: &dyn Store, name: &str) -> Result<Presentation> {
         draft.file(source.as_ref(), name)?;
         return Ok(draft.finish());
     }
-    if source.len() > MAX_DOCUMENT_BYTES {
-        return Err(Error::unsupported(format!("a manifest of {} bytes", source.len())));
+    let mut found = reader::Presentation::default();
+    for fault in found.add(store, name) {
+        if fault.place == name {
+            return Err(fault.error);
+        }
+        draft.warn(fault.error.to_string());
     }
-    let bytes = super::read(source.as_ref(), 0, source.len())?;
-    if head.trim_ascii_start().starts_with(b"#EXTM3U") {
-        draft.presentation.format = "HLS";
-        draft.hls(name, &bytes)?;
-    } else if super::is_xml(&head) {
-        draft.presentation.format = "DASH";
-        draft.dash(name, &bytes)?;
-    } else {
-        return Err(Error::unsupported("no MPD, playlist or MP4 file"));
-    }
+    found.place();
+    draft.presentation.format = if found.mpds.is_empty() { "HLS" } else { "DASH" };
+    found.mpds.iter().for_each(|document| draft.dash(document));
+    draft.hls(&found);
     Ok(draft.finish())
 }

@@ -4,50 +4,36 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use crate::base::env::Store;
-use crate::base::uri::resolve;
 use crate::base::{Result, Secret};
-use crate::hls::{AES_128, KeysInForce, Named, Playlist, media, multivariant, named};
+use crate::hls::{media, multivariant};
 use crate::package::{LineKeys, copy};
+use crate::presentation::{MediaPlaylist, Multivariant, Presentation};
 use crate::protect::Aes128;
 
 use crate::job::env::Env;
 use crate::job::folder::write_manifest;
-use crate::job::hls::{playlists, session_data};
+use crate::job::hls::other_files;
 use crate::job::parts::{Moved, Parts, write_parts};
 use crate::job::report::{OutputReport, Report};
 
 /// Files by name, with what deciphers each part; `None` copies it.
 type Files = BTreeMap<String, Parts<Option<(Secret<16>, [u8; 16])>>>;
 
-/// Whether a media playlist of the presentation has segments in AES-128.
-pub(in crate::job) fn has_whole_segments(store: &dyn Store, name: &str) -> Result<bool> {
-    let (_, media) = playlists(store, name)?;
-    for (name, _, playlist) in media {
-        let keys = media::keys(&playlist).map_err(|error| error.at(name))?;
-        if keys.iter().any(|key| key.method == AES_128) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
 /// Decrypts a presentation whose segments are encrypted whole.
 ///
 /// A key is found by the key id that its URI names, or is the file of 16 bytes that the URI names.
-pub(in crate::job) fn decrypt(keys: &LineKeys<'_>, name: &str, env: &Env<'_>) -> Result<Report> {
-    let store = keys.store;
-    let (multivariant, mut media) = playlists(store, name)?;
-    // What an I-frame playlist names lies inside the segments of the others.
-    media.sort_by_key(|(_, _, playlist)| media::is_i_frames_only(playlist));
+pub(in crate::job) fn decrypt(keys: &LineKeys<'_>, read: Presentation, env: &Env<'_>) -> Result<Report> {
+    let (store, mut report) = (keys.store, Report::default());
     let mut files = Files::new();
-    for (name, _, playlist) in &media {
-        add_parts(name, playlist, keys, &mut files).map_err(|error| error.at(name))?;
+    for media in &read.playlists {
+        add_parts(media, keys, &mut files).map_err(|error| error.at(&media.name))?;
     }
-    for file in
-        multivariant.as_ref().map_or(Ok(Vec::new()), |(name, list)| session_data(store, name, list))?
-    {
-        files.entry(file).or_default().entry(None).or_insert(None);
+    let of_multivariants = read.multivariants.iter().map(|found| (&found.name, &found.others));
+    let others = read.playlists.iter().map(|media| (&media.name, &media.others));
+    for (name, others) in of_multivariants.chain(others) {
+        for file in other_files(store, name, others, &mut report.warnings)? {
+            files.entry(file).or_default().entry(None).or_insert(None);
+        }
     }
     let done: Vec<_> = files
         .par_iter()
@@ -62,22 +48,22 @@ pub(in crate::job) fn decrypt(keys: &LineKeys<'_>, name: &str, env: &Env<'_>) ->
             Ok((name, OutputReport::new(name, &sink.commit()?), moved))
         })
         .collect::<Result<_>>()?;
-    let (mut report, mut moved) = (Report::default(), Moved::new());
+    let mut moved = Moved::new();
     for (name, output, ranges) in done {
         report.outputs.push(output);
         moved.extend(ranges.into_iter().map(|((start, end), to)| ((name.clone(), start, end), to)));
     }
     let mut manifests = Vec::new();
-    for (name, _, mut playlist) in media {
+    for MediaPlaylist { name, mut playlist, .. } in read.playlists {
         media::map_byte_ranges(&mut playlist, &mut |uri, range| {
-            let key = (resolve(&name, uri)?, range.start, range.end);
+            let key = (store.refer(&name, uri)?, range.start, range.end);
             Ok(moved.get(&key).cloned().unwrap_or(range))
         })
         .map_err(|error| error.at(name.clone()))?;
         media::unprotect(&mut playlist);
         manifests.push(write_manifest(env, &name, &playlist.to_bytes())?);
     }
-    if let Some((name, mut playlist)) = multivariant {
+    for Multivariant { name, mut playlist, .. } in read.multivariants {
         multivariant::unprotect(&mut playlist);
         manifests.push(write_manifest(env, &name, &playlist.to_bytes())?);
     }
@@ -87,17 +73,15 @@ pub(in crate::job) fn decrypt(keys: &LineKeys<'_>, name: &str, env: &Env<'_>) ->
 }
 
 /// Adds the parts of files that a playlist names, each with the key in force where it is named.
-fn add_parts(name: &str, playlist: &Playlist, find: &LineKeys<'_>, files: &mut Files) -> Result<()> {
-    let keys = media::keys(playlist)?;
-    let mut in_force = KeysInForce::new(&keys);
-    let is_inside = media::is_i_frames_only(playlist);
-    for Named { line, uri, byte_range, sequence, .. } in named(playlist)? {
-        let parts = files.entry(find.store.refer(name, &uri)?).or_default();
-        if is_inside && byte_range.is_some() && parts.contains_key(&None) {
+fn add_parts(media: &MediaPlaylist, find: &LineKeys<'_>, files: &mut Files) -> Result<()> {
+    for resource in media.present() {
+        let parts = files.entry(resource.file.clone()).or_default();
+        // What an I-frame playlist names lies inside the segments of the others.
+        if media.is_i_frames && resource.range.is_some() && parts.contains_key(&None) {
             continue;
         }
-        let key = find.whole_segment(name, &in_force.at(line), sequence)?;
-        parts.insert(byte_range.map(|range| (range.start, range.end)), key);
+        let key = find.whole_segment(&media.name, &resource.keys, resource.sequence)?;
+        parts.insert(resource.bounds(), key);
     }
     Ok(())
 }

@@ -9,6 +9,6 @@ mod package;
 mod rules;
 mod run;
 
-pub(super) use decrypt::{decrypt, has_whole_segments};
+pub(super) use decrypt::decrypt;
 pub(super) use keys::NAME;
 pub(super) use run::{outline, run};

@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::base::env::Store;
-use crate::base::uri::resolve;
 use crate::base::{Error, Result};
 use crate::codec::TrackKind;
-use crate::hls::{Playlist, media, multivariant, partial_segments};
+use crate::hls::{Playlist, media};
 use crate::package::{Assignment, Phase, Substream};
+use crate::presentation::{
+    Content, FileLengths, MediaPlaylist, Multivariant, OtherFile, Presentation, Resource, Role,
+    check_init_is_no_media, check_is_no_media,
+};
 
-use crate::job::clear_files;
-use crate::job::folder::FileLengths;
-use crate::job::hls::{Content, playlists, refuse_keys, session_data};
+use crate::job::hls::{other_files, refuse_keys};
 use crate::job::package::Expect;
 use crate::job::parts::{Parts, check_parts};
 use crate::job::rules::no_segment_behind;
@@ -45,6 +46,128 @@ pub(super) struct Named {
     pub(super) implied: Option<u64>,
 }
 
+/// A media playlist that is taken into a package.
+struct Reading<'a> {
+    store: &'a dyn Store,
+    read: &'a Presentation,
+    media: &'a MediaPlaylist,
+    rules: &'a WholeRules,
+}
+
+impl Reading<'_> {
+    /// Adds what the playlist names; its rendition has neither name nor lines yet, and one that stays clear is none.
+    fn add(&self, package: &mut Package, lengths: &mut FileLengths<'_>) -> Result<Option<Rendition>> {
+        if !self.media.content.is_media() {
+            return self.add_clear(package).map(|()| None);
+        }
+        let is_inside = self.is_in_whole_segments();
+        let known = self.known_substream(package, is_inside);
+        let substream = known.unwrap_or_else(|| package.substream(self.media.content));
+        let (mut named, mut next) = (Vec::new(), 0);
+        for resource in &self.media.resources {
+            let phase = self.rules.phase(next, resource.begins);
+            let key = |sequence| match phase {
+                Phase::Clear => Use::Clear,
+                Phase::Period(period) => Use::Key(KeyUse { substream, period, sequence }),
+            };
+            let (line, file, range) = (self.line(resource), resource.file.clone(), resource.range.clone());
+            match resource.role {
+                // A map is under the key in force where it is named, whatever comes later.
+                Role::Init | Role::Tables if !resource.gap => {
+                    let usage = if self.rules.maps == Maps::Encrypted { key(0) } else { Use::Clear };
+                    let part = package.part(file, range, usage)?;
+                    named.push(Named { line, part: Some(part), usage, implied: None });
+                }
+                Role::Segment => {
+                    next += 1;
+                    let (usage, implied) = (key(resource.sequence), Some(resource.sequence));
+                    let (part, implied) = match range {
+                        _ if resource.gap => (None, implied),
+                        Some(range) if is_inside => {
+                            let held = lengths.hold(&file, &range);
+                            held.map_err(|error| error.clause("RFC 8216bis §4.4.4.2"))?;
+                            (Some(package.held(file)?), None)
+                        }
+                        range => (Some(package.part(file, range, usage)?), implied),
+                    };
+                    named.push(Named { line, part, usage, implied });
+                }
+                _ => {}
+            }
+        }
+        self.add_partial_segments(package, (substream, next))?;
+        let (name, playlist) = (String::new(), self.media.playlist.clone());
+        let (segments, shares) = (next as usize, known.is_some());
+        Ok(Some(Rendition { name, playlist, substream, named, segments, shares }))
+    }
+
+    /// The line of a resource when tags with `METHOD=NONE` are gone.
+    fn line(&self, resource: &Resource) -> usize {
+        resource.line - self.media.keys.partition_point(|key| key.line < resource.line)
+    }
+
+    fn add_clear(&self, package: &mut Package) -> Result<()> {
+        let mut known = None;
+        for segment in self.media.segments() {
+            if let Some(init) = self.media.init_of(segment) {
+                if known.replace(init.line) != Some(init.line) {
+                    check_init_is_no_media(self.store, &init.file, init.range.as_ref())?;
+                }
+                package.part(init.file.clone(), None, Use::Clear)?;
+            } else {
+                check_is_no_media(self.store, &segment.file)?;
+            }
+            package.part(segment.file.clone(), None, Use::Clear)?;
+        }
+        Ok(())
+    }
+
+    /// Whether I-frames are ranges of files that are encrypted whole. A client widens such a range to whole blocks,
+    /// counted from the file's beginning, and one block more (§6.3.6), so that the ranges stay as they are.
+    fn is_in_whole_segments(&self) -> bool {
+        let mut ranges = self.media.segments().filter(|segment| segment.range.is_some());
+        let holder = ranges.next().and_then(|first| self.read.resource(first.inside?));
+        self.media.is_i_frames && holder.is_some_and(|holder| holder.range.is_none())
+    }
+
+    /// The substream of the playlist that has these segments too; `None` when no other has.
+    fn known_substream(&self, package: &Package, is_inside: bool) -> Option<usize> {
+        // The first of them may be in the clear lead.
+        self.media.segments().find_map(|segment| {
+            let bounds = segment.bounds().filter(|_| !is_inside);
+            match package.files.get(&segment.file)?.get(&bounds)? {
+                Use::Key(usage) => Some(usage.substream),
+                Use::Clear => None,
+            }
+        })
+    }
+
+    /// Partial segments in files of their own are encrypted as their parent segment is: §4.4.4.9.
+    fn add_partial_segments(&self, package: &mut Package, (substream, segments): (usize, u32)) -> Result<()> {
+        let refused = |what: &str| Error::unsupported(what).clause("RFC 8216bis §4.4.4.9");
+        let of_role = |role| self.media.resources.iter().filter(move |resource| resource.role == role);
+        if of_role(Role::Part).chain(of_role(Role::Hint)).any(|part| part.range.is_some()) {
+            return Err(refused("partial segments that are byte ranges: an encrypted segment has no ranges")
+                .hint("put them into files of their own, or leave them out"));
+        }
+        let has_parts = of_role(Role::Part).next().is_some();
+        if has_parts && segments == 0 {
+            return Err(refused(
+                "partial segments without a segment: no line stands before which a key belongs",
+            ));
+        }
+        if has_parts && !self.rules.schedule.is_constant() {
+            return Err(refused("partial segments with keys that change")
+                .hint("leave out --clear-lead and --rotate-every, or the partial segments"));
+        }
+        for part in of_role(Role::Part).filter(|part| !part.gap) {
+            let usage = Use::Key(KeyUse { substream, period: 0, sequence: part.sequence });
+            package.part(part.file.clone(), None, usage)?;
+        }
+        Ok(())
+    }
+}
+
 /// What becomes of a file or of a range of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Use {
@@ -74,6 +197,7 @@ pub(super) struct Package {
     pub(super) files: BTreeMap<String, Parts<Use>>,
     /// Playlists that stay as they are.
     pub(super) clear: Vec<(String, Playlist)>,
+    pub(super) warnings: Vec<String>,
     /// What a second playlist says of a part.
     again: Vec<(String, Use, Use)>,
 }
@@ -82,127 +206,41 @@ impl Package {
     /// Reads every playlist of a presentation.
     pub(super) fn read(store: &dyn Store, name: &str, rules: &WholeRules) -> Result<Self> {
         let mut package = Self { input: name.to_owned(), ..Self::default() };
+        let mut read = Presentation::read(store, &[name.to_owned()])?;
         let mut lengths = FileLengths::new(store);
-        let (multivariant, mut media) = playlists(store, name)?;
-        // What an I-frame playlist names lies inside the segments of the others.
-        media.sort_by_key(|(_, _, playlist)| media::is_i_frames_only(playlist));
-        for (name, content, playlist) in media {
-            let at = |error: Error| error.at(name.clone());
-            refuse_keys(&media::keys(&playlist).map_err(at)?, &name, Expect::Clear)?;
-            match content {
-                Content::Text => package.add_clear(store, &name, playlist).map_err(at)?,
-                content => package.add(store, (&name, content), playlist, rules, &mut lengths).map_err(at)?,
+        let mut renditions = Vec::new();
+        for media in &read.playlists {
+            let reading = Reading { store, read: &read, media, rules };
+            refuse_keys(&media.keys, &media.name, Expect::Clear)?;
+            let at = |error: Error| error.at(media.name.clone());
+            renditions.push(reading.add(&mut package, &mut lengths).map_err(at)?);
+            package.others(store, &media.name, &media.others)?;
+        }
+        for Multivariant { name, session_keys, others, .. } in &read.multivariants {
+            refuse_keys(session_keys, name, Expect::Clear)?;
+            package.others(store, name, others)?;
+        }
+        for (media, rendition) in std::mem::take(&mut read.playlists).into_iter().zip(renditions) {
+            let MediaPlaylist { name, mut playlist, .. } = media;
+            match rendition {
+                Some(rendition) => {
+                    // Tags with METHOD=NONE would end the reach of ours.
+                    media::unprotect(&mut playlist);
+                    package.renditions.push(Rendition { name, playlist, ..rendition });
+                }
+                None => package.clear.push((name, playlist)),
             }
         }
-        if let Some((name, playlist)) = multivariant {
-            refuse_keys(&multivariant::session_keys(&playlist)?, &name, Expect::Clear)?;
-            for file in session_data(store, &name, &playlist)? {
-                package.part(file, None, Use::Clear)?;
-            }
-            package.clear.push((name, playlist));
-        }
+        package.clear.extend(read.multivariants.into_iter().map(|found| (found.name, found.playlist)));
         package.check_names()?;
         Ok(package)
     }
 
-    fn add_clear(&mut self, store: &dyn Store, name: &str, playlist: Playlist) -> Result<()> {
-        let mut known_map = None;
-        for segment in media::segments(&playlist)?.iter().filter(|segment| !segment.gap) {
-            let file = store.refer(name, &segment.uri)?;
-            if let Some(map) = &segment.map {
-                let init = store.refer(name, &map.uri)?;
-                if known_map.replace(map.line) != Some(map.line) {
-                    clear_files::check_init(store, &init, map.byte_range.as_ref())?;
-                }
-                self.part(init, None, Use::Clear)?;
-            } else {
-                clear_files::check(store, &file)?;
-            }
+    fn others(&mut self, store: &dyn Store, name: &str, others: &[OtherFile]) -> Result<()> {
+        for file in other_files(store, name, others, &mut self.warnings)? {
             self.part(file, None, Use::Clear)?;
         }
-        self.clear.push((name.to_owned(), playlist));
         Ok(())
-    }
-
-    fn add(
-        &mut self,
-        store: &dyn Store,
-        (name, content): (&str, Content),
-        mut playlist: Playlist,
-        rules: &WholeRules,
-        lengths: &mut FileLengths<'_>,
-    ) -> Result<()> {
-        // Tags with METHOD=NONE would end the reach of ours.
-        media::unprotect(&mut playlist);
-        let segments = media::segments(&playlist)?;
-        let first = media::media_sequence(&playlist)?;
-        let is_inside = media::is_i_frames_only(&playlist) && self.has_whole(name, &segments)?;
-        let known = self.known_substream(name, &segments, is_inside)?;
-        let substream = known.unwrap_or_else(|| self.substream(content));
-        let count = segments.len();
-        let (mut begins, mut named, mut known_map) = (0.0_f64, Vec::new(), None);
-        for (number, segment) in (0_u32..).zip(segments) {
-            let phase = rules.phase(number, begins);
-            begins += segment.duration;
-            let sequence = first.saturating_add(u64::from(number));
-            let key = |sequence| match phase {
-                Phase::Clear => Use::Clear,
-                Phase::Period(period) => Use::Key(KeyUse { substream, period, sequence }),
-            };
-            let (line, usage, implied) = (segment.line, key(sequence), Some(sequence));
-            if segment.gap {
-                named.push(Named { line, part: None, usage, implied });
-                continue;
-            }
-            // A map is under the key in force where it is named, whatever comes later.
-            let new = segment.map.filter(|map| known_map.replace(map.line) != Some(map.line));
-            if let Some(map) = new {
-                let usage = if rules.maps == Maps::Encrypted { key(0) } else { Use::Clear };
-                let part = self.part(store.refer(name, &map.uri)?, map.byte_range.clone(), usage)?;
-                named.push(Named { line: map.line, part: Some(part), usage, implied: None });
-            }
-            let file = store.refer(name, &segment.uri)?;
-            let (part, implied) = match segment.byte_range {
-                Some(range) if is_inside => {
-                    lengths.hold(&file, &range).map_err(|error| error.clause("RFC 8216bis §4.4.4.2"))?;
-                    (self.held(file)?, None)
-                }
-                range => (self.part(file, range, usage)?, implied),
-            };
-            named.push(Named { line, part: Some(part), usage, implied });
-        }
-        self.add_partial_segments(store, (name, &playlist), rules, (substream, first, count))?;
-        let (name, shares) = (name.to_owned(), known.is_some());
-        self.renditions.push(Rendition { name, playlist, substream, named, segments: count, shares });
-        Ok(())
-    }
-
-    /// Whether I-frames are ranges of files that are encrypted whole. A client widens such a range to whole blocks,
-    /// counted from the file's beginning, and one block more (§6.3.6), so that the ranges stay as they are.
-    fn has_whole(&self, name: &str, segments: &[media::Segment]) -> Result<bool> {
-        let mut files = segments.iter().filter(|segment| !segment.gap && segment.byte_range.is_some());
-        let Some(first) = files.next() else { return Ok(false) };
-        let parts = self.files.get(&resolve(name, &first.uri)?);
-        Ok(parts.is_some_and(|parts| parts.contains_key(&None)))
-    }
-
-    /// The substream of the playlist that has these segments too; `None` when no other has.
-    fn known_substream(
-        &self,
-        name: &str,
-        segments: &[media::Segment],
-        is_inside: bool,
-    ) -> Result<Option<usize>> {
-        // The first of them may be in the clear lead.
-        for segment in segments.iter().filter(|segment| !segment.gap) {
-            let range = segment.byte_range.as_ref().filter(|_| !is_inside);
-            let range = range.map(|range| (range.start, range.end));
-            let parts = self.files.get(&resolve(name, &segment.uri)?);
-            if let Some(Use::Key(usage)) = parts.and_then(|parts| parts.get(&range)) {
-                return Ok(Some(usage.substream));
-            }
-        }
-        Ok(None)
     }
 
     /// A whole file that has I-frames.
@@ -214,42 +252,6 @@ impl Package {
             .clause("RFC 8216bis §6.3.6")
             .at(file)
             .hint("leave the I-frame playlist out"))
-    }
-
-    /// Partial segments in files of their own are encrypted as their parent segment is: §4.4.4.9.
-    fn add_partial_segments(
-        &mut self,
-        store: &dyn Store,
-        (name, playlist): (&str, &Playlist),
-        rules: &WholeRules,
-        (substream, first, count): (usize, u64, usize),
-    ) -> Result<()> {
-        let refused = |what: &str| Error::unsupported(what).clause("RFC 8216bis §4.4.4.9");
-        let parts = partial_segments(playlist)?;
-        let hinted_range = |(_, value): (usize, &str)| value.contains("BYTERANGE-START");
-        if parts.iter().any(|part| part.byte_range.is_some())
-            || playlist.tags("EXT-X-PRELOAD-HINT").any(hinted_range)
-        {
-            return Err(refused("partial segments that are byte ranges: an encrypted segment has no ranges")
-                .hint("put them into files of their own, or leave them out"));
-        }
-        if !parts.is_empty() && count == 0 {
-            return Err(refused(
-                "partial segments without a segment: no line stands before which a key belongs",
-            ));
-        }
-        if !parts.is_empty() && !rules.schedule.is_constant() {
-            return Err(refused("partial segments with keys that change")
-                .hint("leave out --clear-lead and --rotate-every, or the partial segments"));
-        }
-        let lines: Vec<usize> = media::segments(playlist)?.iter().map(|segment| segment.line).collect();
-        for part in parts.into_iter().filter(|part| !part.gap) {
-            let number = lines.partition_point(|line| *line < part.line);
-            let sequence = first.saturating_add(number as u64);
-            let usage = Use::Key(KeyUse { substream, period: 0, sequence });
-            self.part(store.refer(name, &part.uri)?, None, usage)?;
-        }
-        Ok(())
     }
 
     /// Checks that there is something to encrypt, and that no playlist is named as a segment.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::base::{Error, Result};
 use crate::drm::{ManifestKind, template};
-use crate::job::manifests::manifest_kind;
 use crate::job::rules::{Job, WHOLE_SEGMENTS, check_limit, content_id, schedule, vector};
 use crate::package::{Phase, Preset, Schedule};
+use crate::presentation::kind_of_name;
 
 /// Whether media initialization sections are encrypted as segments are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl WholeRules {
     /// Checks everything that can be known before the input is read.
     pub(super) fn check(job: &Job) -> Result<Self> {
         let refused = |what: &str| Error::usage(format!("--drm {WHOLE_SEGMENTS} with {what}"));
-        let is_playlist = |input: &String| manifest_kind(input) == Some(ManifestKind::Hls);
+        let is_playlist = |input: &String| kind_of_name(input) == Some(ManifestKind::Hls);
         if job.inputs.len() != 1 || !job.inputs.iter().all(is_playlist) {
             return Err(refused("an input that is not one playlist")
                 .clause("RFC 8216bis §4.4.4.4")

@@ -6,7 +6,6 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use crate::base::env::Store;
-use crate::base::uri::resolve;
 use crate::base::{Error, Result};
 use crate::codec::TrackKind;
 use crate::cpix::Document;
@@ -37,6 +36,8 @@ pub(in crate::job) fn run(job: &Job, env: &Env<'_>) -> Result<Report> {
     (env.observe)(Event::Step("encrypting"));
     total.into_iter().for_each(|total| (env.observe)(Event::Total(total)));
     let mut report = Report { drm: vec![job.drm.clone()], ..Report::default() };
+    report.warnings.clone_from(&package.warnings);
+    report.warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
     let moved = package.write_files(&keys, store.as_ref(), env, &mut report.outputs)?;
     (env.observe)(Event::Step("writing manifests"));
     report.tracks = package.tracks(&keys, &moved);
@@ -45,7 +46,7 @@ pub(in crate::job) fn run(job: &Job, env: &Env<'_>) -> Result<Report> {
             Some(KeyRotation { every: every.get(), periods: keys.periods, mode: "EXT-X-KEY at each change" });
     }
     report.clear_lead = rules.schedule.has_clear_lead().then_some(job.clear_lead);
-    let manifests = package.write_playlists(&keys, &moved, env)?;
+    let manifests = package.write_playlists(&keys, (&moved, store.as_ref()), env)?;
     report.finished_before = env.journal.map(Journal::finished);
     report.manifests = manifests.iter().map(|output| output.path.clone()).collect();
     report.outputs.extend(manifests);
@@ -164,14 +165,19 @@ impl Package {
         moved.get(&(file.clone(), start, end)).map(|to| to.end - to.start)
     }
 
-    fn write_playlists(self, keys: &Keys, moved: &Moved, env: &Env<'_>) -> Result<Vec<OutputReport>> {
+    fn write_playlists(
+        self,
+        keys: &Keys,
+        (moved, store): (&Moved, &dyn Store),
+        env: &Env<'_>,
+    ) -> Result<Vec<OutputReport>> {
         let mut outputs = Vec::new();
         for rendition in &self.renditions {
             let name = &rendition.name;
             let at = |error: Error| error.at(name.clone());
             let mut playlist = rendition.playlist.clone();
             media::map_byte_ranges(&mut playlist, &mut |uri, range| {
-                let key = (resolve(name, uri)?, range.start, range.end);
+                let key = (store.refer(name, uri)?, range.start, range.end);
                 Ok(moved.get(&key).cloned().unwrap_or(range))
             })
             .map_err(at)?;

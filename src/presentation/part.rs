@@ -2,11 +2,8 @@
 
 use std::ops::Range;
 
-use crate::base::env::{Sink, Source};
+use crate::base::env::Source;
 use crate::base::{Error, Result};
-
-/// Bytes copied at a time. Each core has its own.
-const COPY_BYTES: usize = 256 << 10;
 
 /// A byte range of a source, which is a source itself.
 pub struct Part<'a> {
@@ -24,10 +21,11 @@ impl<'a> Part<'a> {
         let (start, end) = range.map_or_else(|| (0, source.len()), |range| (range.start, range.end));
         match end.checked_sub(start).filter(|_| end <= source.len()) {
             Some(length) => Ok(Self { source, start, length }),
-            None => {
-                Err(Error::input(format!("byte range {start}..{end}, the file has {} bytes", source.len()))
-                    .clause("RFC 8216bis §4.4.4.2"))
-            }
+            None => Err(Error::input(format!(
+                "byte range {start}..{end} lies outside the file, which has {} bytes",
+                source.len()
+            ))
+            .clause("RFC 8216bis §4.4.4.2, ISO/IEC 23009-1 §5.3.9.2.2")),
         }
     }
 }
@@ -40,21 +38,4 @@ impl Source for Part<'_> {
     fn read_at(&self, position: u64, buffer: &mut [u8]) -> Result<()> {
         self.source.read_at(self.start.saturating_add(position), buffer)
     }
-}
-
-/// Copies a source as it is.
-///
-/// # Errors
-/// When it cannot be read or the sink cannot be written.
-pub fn copy(source: &dyn Source, sink: &mut dyn Sink) -> Result<()> {
-    let mut buffer = Vec::new();
-    let mut position = 0;
-    while position < source.len() {
-        let length = usize::try_from(source.len() - position).unwrap_or(usize::MAX).min(COPY_BYTES);
-        buffer.resize(length, 0);
-        source.read_at(position, &mut buffer)?;
-        sink.write(&buffer)?;
-        position += length as u64;
-    }
-    Ok(())
 }

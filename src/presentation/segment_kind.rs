@@ -6,7 +6,7 @@ use crate::codec::Elementary;
 use crate::hls::id3;
 
 /// Most bytes of an ID3 tag before packed audio: time stamps and metadata, not pictures of any size.
-pub(super) const MAX_ID3_BYTES: usize = 1 << 20;
+pub const MAX_ID3_BYTES: usize = 1 << 20;
 /// Bytes that tell the kinds apart.
 const START_BYTES: usize = 16;
 
@@ -79,7 +79,10 @@ fn is_box(bytes: &[u8]) -> bool {
 }
 
 /// Where audio begins behind ID3 tags; 0 when there are none.
-pub(super) fn audio_position(source: &dyn Source) -> Result<u64> {
+///
+/// # Errors
+/// When a tag is longer than [`MAX_ID3_BYTES`], or it cannot be read.
+pub fn audio_position(source: &dyn Source) -> Result<u64> {
     let mut position = 0;
     while let Some(length) = id3::tag_bytes(&start(source, position)?) {
         if length > MAX_ID3_BYTES {

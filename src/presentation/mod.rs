@@ -1,0 +1,170 @@
+//! A presentation as its manifests name it: documents, tracks, resources — RFC 8216bis, ISO/IEC 23009-1.
+//!
+//! The only reader: `pack`, `decrypt`, `verify` and `inspect` interpret what is found here. Manifests are read once and
+//! edited by nobody here; of media no more is read than tells what it is.
+
+mod manifest;
+mod mislabeled;
+mod mpd;
+mod part;
+mod playlist;
+mod read;
+mod resource;
+mod segment_kind;
+
+use std::collections::{HashMap, HashSet};
+
+use crate::base::env::Store;
+use crate::base::{Error, ManifestKind, Result};
+use crate::dash::Mpd;
+use crate::hls::multivariant::{self, Rendition};
+use crate::hls::{Playlist, PlaylistKind};
+
+pub use manifest::{
+    is_multivariant, kind_of_content, kind_of_file, kind_of_name, may_be_manifest, read_manifest, read_whole,
+};
+pub use mislabeled::{check_init_is_no_media, check_is_no_media, has_media};
+pub use mpd::{MpdDocument, MpdTrack};
+pub use part::Part;
+pub use playlist::{MediaPlaylist, Multivariant, OtherFile};
+pub use read::{FileLengths, read_moov, read_range};
+pub use resource::{Content, Resource, ResourceId, Role, SegmentIndex};
+pub use segment_kind::{MAX_ID3_BYTES, SegmentKind, audio_position};
+
+/// Manifests and what they name.
+#[derive(Default)]
+pub struct Presentation {
+    /// Multivariant playlists.
+    pub multivariants: Vec<Multivariant>,
+    /// Media playlists, each once; those of I-frames come last, as what they name lies inside segments of the others.
+    pub playlists: Vec<MediaPlaylist>,
+    /// MPDs.
+    pub mpds: Vec<MpdDocument>,
+    /// Where segments lie that are no I-frames.
+    pub segments: SegmentIndex,
+    known: HashSet<String>,
+}
+
+/// What is wrong with a manifest.
+#[derive(Debug)]
+pub struct Fault {
+    /// Its name.
+    pub place: String,
+    /// What is wrong, with its place.
+    pub error: Error,
+}
+
+impl Presentation {
+    /// Reads manifests and the playlists that they name.
+    ///
+    /// # Errors
+    /// When one of them is missing or is not what its standard says.
+    pub fn read(store: &dyn Store, names: &[String]) -> Result<Self> {
+        let mut presentation = Self::default();
+        for name in names {
+            if let Some(fault) = presentation.add(store, name).into_iter().next() {
+                return Err(fault.error);
+            }
+        }
+        presentation.place();
+        Ok(presentation)
+    }
+
+    /// Adds a manifest and the playlists that it names, unless they are known, and says what is wrong with each;
+    /// the others are read all the same. [`Presentation::place`] comes behind the last one.
+    pub fn add(&mut self, store: &dyn Store, name: &str) -> Vec<Fault> {
+        if self.known.contains(name) {
+            return Vec::new();
+        }
+        let added = match kind_of_file(store, name) {
+            Ok(Some(ManifestKind::Dash)) => self.add_mpd(store, name).map(|()| Vec::new()),
+            Ok(Some(ManifestKind::Hls)) => self.add_playlist(store, name),
+            Ok(None) => Err(Error::unsupported("neither an MPD nor a playlist").at(name)),
+            Err(error) => Err(error),
+        };
+        added.unwrap_or_else(|error| vec![Fault::new(name, error)])
+    }
+
+    fn add_mpd(&mut self, store: &dyn Store, name: &str) -> Result<()> {
+        let bytes = read_manifest(store, name)?;
+        self.known.insert(name.to_owned());
+        let document = Mpd::parse(&bytes).and_then(|mpd| MpdDocument::read(store, name, mpd));
+        self.mpds.push(document.map_err(|error| error.at(name))?);
+        Ok(())
+    }
+
+    fn add_playlist(&mut self, store: &dyn Store, name: &str) -> Result<Vec<Fault>> {
+        let at = |error: Error| error.at(name);
+        let bytes = read_manifest(store, name)?;
+        self.known.insert(name.to_owned());
+        let playlist = Playlist::parse(&bytes).map_err(at)?;
+        if playlist.kind().map_err(at)? == PlaylistKind::Media {
+            self.playlists.push(MediaPlaylist::read(store, name, playlist).map_err(at)?);
+            return Ok(Vec::new());
+        }
+        let mut faults = Vec::new();
+        let indexes = self.playlists.iter().enumerate().map(|(index, media)| (media.name.clone(), index));
+        let mut found: HashMap<String, usize> = indexes.collect();
+        for rendition in multivariant::renditions(&playlist).map_err(at)? {
+            let media_name = match store.refer(name, &rendition.uri) {
+                Ok(media_name) => media_name,
+                Err(error) => {
+                    faults.push(Fault::new(name, at(error)));
+                    continue;
+                }
+            };
+            let content = Content::of_rendition(&rendition.kind);
+            if let Some(media) = found.get(&media_name).and_then(|index| self.playlists.get_mut(*index)) {
+                media.content = content.max(media.content);
+                continue;
+            }
+            match self.add_media_playlist(store, &media_name, &playlist, &rendition) {
+                Ok(()) => drop(found.insert(media_name, self.playlists.len() - 1)),
+                Err(error) => faults.push(Fault::new(&media_name, error)),
+            }
+        }
+        self.multivariants.push(Multivariant::read(store, name, playlist).map_err(at)?);
+        Ok(faults)
+    }
+
+    /// Adds a media playlist that a multivariant one names.
+    fn add_media_playlist(
+        &mut self,
+        store: &dyn Store,
+        name: &str,
+        multivariant: &Playlist,
+        rendition: &Rendition,
+    ) -> Result<()> {
+        let at = |error: Error| error.at(name);
+        let bytes = read_manifest(store, name)?;
+        self.known.insert(name.to_owned());
+        let mut playlist = Playlist::parse(&bytes).map_err(at)?;
+        playlist.named_by(multivariant, &rendition.uri).map_err(at)?;
+        let mut media = MediaPlaylist::read(store, name, playlist).map_err(at)?;
+        media.content = Content::of_rendition(&rendition.kind);
+        media.named_by = Some(rendition.clone());
+        self.playlists.push(media);
+        Ok(())
+    }
+
+    /// Finds out which resources lie inside segments, when all manifests are there: I-frames (RFC 8216bis §4.4.3.6),
+    /// partial segments (§4.4.4.9), and the program tables that an I-frame playlist names (§3.1.1).
+    pub fn place(&mut self) {
+        self.playlists.sort_by_key(|media| media.is_i_frames);
+        self.segments = SegmentIndex::of(&self.playlists);
+        for media in &mut self.playlists {
+            media.place(&self.segments);
+        }
+    }
+
+    /// A resource of a playlist.
+    pub fn resource(&self, id: ResourceId) -> Option<&Resource> {
+        self.playlists.get(id.playlist)?.resources.get(id.resource)
+    }
+}
+
+impl Fault {
+    fn new(place: &str, error: Error) -> Self {
+        Self { place: place.to_owned(), error }
+    }
+}
