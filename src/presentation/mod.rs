@@ -115,7 +115,9 @@ impl Presentation {
             };
             let content = Content::of_rendition(&rendition.kind);
             if let Some(media) = found.get(&media_name).and_then(|index| self.playlists.get_mut(*index)) {
-                media.content = content.max(media.content);
+                // What was given by its own name is what the first tag says.
+                media.content = if media.named_by.is_some() { content.max(media.content) } else { content };
+                media.named_by.get_or_insert(rendition);
                 continue;
             }
             match self.add_media_playlist(store, &media_name, &playlist, &rendition) {

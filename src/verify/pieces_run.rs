@@ -162,10 +162,9 @@ impl Check<'_> {
                 return StreamCheck { place: &place, is_protected, key, clear, findings }.run(&part);
             }
             // Only the source tells what text or an image is to be.
-            Protection::Never if clear.is_some() => {
-                whole_segment::check_clear(&part, clear, &place, findings)?;
+            Protection::Never => {
+                clear.map_or(Ok(()), |clear| whole_segment::check_equal(&part, clear, &place, findings))?
             }
-            Protection::Never => {}
         }
         Ok(u64::from(!is_other && piece.role != Role::Init))
     }
@@ -200,7 +199,7 @@ impl Check<'_> {
             check_is_no_media(source.as_ref(), file, findings)?;
             if let Some((clear, _)) = self.against.as_ref().filter(|(clear, _)| clear.store.exists(file)) {
                 let clear = clear.store.open(file)?;
-                whole_segment::check_clear(source.as_ref(), Some(clear.as_ref()), file, findings)?;
+                whole_segment::check_equal(source.as_ref(), clear.as_ref(), file, findings)?;
             }
         }
         Ok(known.len() as u64)

@@ -357,6 +357,8 @@ fn run_unit(
     let pairs = matches.and_then(|matches| matches.get(unit.rendition)).map_or(&[][..], Vec::as_slice);
     let pairs: Vec<(u32, &ClearTrack<'_>)> =
         pairs.iter().filter_map(|(id, track)| Some((*id, clear?.get(*track)?))).collect();
+    // Of partial segments that the source does not have there is a note.
+    let is_compared = clear.is_some() && !(rendition.are_parts && pairs.is_empty());
     let mut opened: Vec<(u32, &ClearTrack<'_>, Box<dyn Source>)> = Vec::new();
     for (id, track) in pairs {
         let same = track.files.len() == rendition.files.len();
@@ -390,7 +392,7 @@ fn run_unit(
             find_key: job.find_key,
             findings: &mut done.findings,
             blocks: &mut done.blocks,
-            clear: clear.is_some().then_some(&mut sources),
+            clear: is_compared.then_some(&mut sources),
             parsers: HashMap::new(),
             facts: FileFacts::default(),
             media_data: MediaData::default(),

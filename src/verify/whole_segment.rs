@@ -56,6 +56,19 @@ pub(super) fn check_clear(
     payload.check(place, findings)
 }
 
+/// Holds a file of any kind to the bytes of the source.
+pub(super) fn check_equal(
+    part: &dyn Source,
+    clear: &dyn Source,
+    place: &str,
+    findings: &mut Findings,
+) -> Result<()> {
+    let mut payload = Payload::of(Some(clear));
+    copy(part, &mut payload)?;
+    payload.check_equal(place, findings);
+    Ok(())
+}
+
 /// Whether bytes play as they are. The kinds whose first bytes are fewer than those that bytes begin with by chance
 /// are left out, and a transport stream is one when the next packets begin as well.
 fn plays(part: &dyn Source) -> Result<bool> {
@@ -113,14 +126,18 @@ impl<'a> Payload<'a> {
         let is_equal = self.clear.is_some_and(|clear| clear.len() == self.length) && self.differs.is_none();
         let holds = is_equal || begins(&self.head)?;
         findings.check("whole-payload", holds, &place, &"something else", &KINDS);
-        let Some(clear) = self.clear else { return Ok(()) };
+        self.check_equal(place, findings);
+        Ok(())
+    }
+
+    fn check_equal(&self, place: &str, findings: &mut Findings) {
+        let Some(clear) = self.clear else { return };
         let expected = clear.len();
         if findings.check("payload-samples", self.length == expected, &place, &self.length, &expected) {
             let found = format_args!("another byte {}", self.differs.unwrap_or_default()).to_string();
             let holds = self.differs.is_none();
             findings.check("payload-equal", holds, &place, &found, &"the bytes of the source");
         }
-        Ok(())
     }
 }
 

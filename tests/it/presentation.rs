@@ -253,6 +253,15 @@ fn clear_media_that_an_mpd_calls_text_or_an_image_is_found() {
     }
 }
 
+/// A copy of the HLS package of the clip.
+fn copy_clip(to: &Path) {
+    for (name, bytes) in tree(&root().join("fixtures/clip/hls")) {
+        let path = to.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+}
+
 /// Exit code and output of the command.
 fn drm_pack(arguments: &[&str]) -> (i32, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_drm-pack")).args(arguments).output().unwrap();
@@ -265,8 +274,7 @@ fn every_command_takes_the_same_names_for_playlists_in_files_and_folders() {
     for name in ["list.m3u", "LIST.M3U8", "List.M3u"] {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-        let copied = Command::new("cp").arg("-r").arg(root().join("fixtures/clip/hls")).arg(path("in"));
-        assert!({ copied }.status().unwrap().success());
+        copy_clip(Path::new(&path("in")));
         fs::rename(path("in/master.m3u8"), path(&format!("in/{name}"))).unwrap();
         // A list of songs is none.
         fs::write(path("in/songs.m3u"), "#EXTM3U\n#EXTINF:1,A song\nsong.mp3\n").unwrap();
@@ -311,8 +319,7 @@ fn with_thumbnails(folder: &Path) -> PathBuf {
 #[test]
 fn thumbnails_and_files_of_unknown_tags_are_kept_and_missed() {
     let folder = tempfile::tempdir().unwrap();
-    let copied = Command::new("cp").arg("-r").arg(root().join("fixtures/clip/hls")).arg(folder.path());
-    assert!({ copied }.status().unwrap().success());
+    copy_clip(&folder.path().join("hls"));
     let input = with_thumbnails(&folder.path().join("hls"));
     let whole =
         Job { scheme: None, key_uri: Some("https://k.example/{kid}".into()), ..job(&input, "simpleaes", "") };
