@@ -1,6 +1,5 @@
 //! One file, box by box: boxes, offsets, fragments — ISO/IEC 14496-12.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
@@ -131,12 +130,7 @@ impl FileCheck<'_, '_> {
     fn random_access(&mut self, header: &BoxHeader) -> Result<()> {
         let place = format!("{}: mfra at byte {}", self.name, header.position);
         for tfra in header.read_node(self.source)?.all(b"tfra") {
-            let offsets = RefCell::new(Vec::new());
-            Tfra::map_offsets(&mut tfra.payload().to_vec(), &|offset| {
-                offsets.borrow_mut().push(offset);
-                Ok(offset)
-            })?;
-            for offset in offsets.into_inner() {
+            for offset in Tfra::offsets(tfra.payload())? {
                 let holds = self.facts.fragments.iter().any(|fragment| fragment.position == offset);
                 let found = format!("moof_offset {offset}");
                 self.findings.check("mfra-offset", holds, &place, &found, &"the position of a moof");

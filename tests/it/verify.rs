@@ -665,7 +665,7 @@ fn errors_of_streams() -> Vec<Variant> {
             })
         }),
         ("stream-signal", Streams, "", restore),
-        ("mislabeled", Segments, "cenc", |f| {
+        ("mislabeled", Base::Segments, "cenc", |f| {
             let set = "<AdaptationSet mimeType=\"text/vtt\"><Representation id=\"x\" bandwidth=\"1\">\
                        <BaseURL>v1/1.m4s</BaseURL></Representation></AdaptationSet></Period>";
             edit_lines(f, MPD, |line| Some(line.replace("</Period>", set)));
