@@ -3,8 +3,8 @@
 //!
 //! # The map
 //!
-//! Arrows point to what is used: `cli → job → package → {drm, keys} → {cpix, dash, protect} → {xml, isobmff, hls,
-//! codec} → base`. `tests/tidy.rs` holds the code to it.
+//! Arrows point to what is used: `cli → job → package → {drm, keys, presentation} → {cpix, dash, protect} → {xml,
+//! isobmff, hls, codec} → base`. `tests/tidy.rs` holds the code to it.
 //!
 //! | layer | module | what it is | standard |
 //! |---|---|---|---|
