@@ -61,28 +61,37 @@ impl Presentation {
     /// When one of them is missing or is not what its standard says.
     pub fn read(store: &dyn Store, names: &[String]) -> Result<Self> {
         let mut presentation = Self::default();
-        for name in names {
-            if let Some(fault) = presentation.add(store, name).into_iter().next() {
-                return Err(fault.error);
-            }
+        match presentation.add(store, names).into_iter().next() {
+            Some(fault) => Err(fault.error),
+            None => Ok(presentation),
         }
-        presentation.place();
-        Ok(presentation)
     }
 
-    /// Adds a manifest and the playlists that it names, unless they are known, and says what is wrong with each;
-    /// the others are read all the same. [`Presentation::place`] comes behind the last one.
-    pub fn add(&mut self, store: &dyn Store, name: &str) -> Vec<Fault> {
-        if self.known.contains(name) {
-            return Vec::new();
+    /// Adds manifests and the playlists that they name, each once, and says what is wrong with each; the others are
+    /// read all the same.
+    pub fn add(&mut self, store: &dyn Store, names: &[String]) -> Vec<Fault> {
+        let (mut faults, mut media) = (Vec::new(), Vec::new());
+        for name in names {
+            let added = match kind_of_file(store, name) {
+                _ if self.known.contains(name) => Ok(()),
+                Ok(Some(ManifestKind::Dash)) => self.add_mpd(store, name),
+                Ok(Some(ManifestKind::Hls)) => self.add_playlist(store, name, &mut media, &mut faults),
+                Ok(None) => Err(Error::unsupported("neither an MPD nor a playlist").at(name)),
+                Err(error) => Err(error),
+            };
+            faults.extend(added.err().map(|error| Fault::new(name, error)));
         }
-        let added = match kind_of_file(store, name) {
-            Ok(Some(ManifestKind::Dash)) => self.add_mpd(store, name).map(|()| Vec::new()),
-            Ok(Some(ManifestKind::Hls)) => self.add_playlist(store, name),
-            Ok(None) => Err(Error::unsupported("neither an MPD nor a playlist").at(name)),
-            Err(error) => Err(error),
-        };
-        added.unwrap_or_else(|error| vec![Fault::new(name, error)])
+        // What a media playlist carries, and its variables, are said where it is named.
+        for (name, playlist) in media {
+            if self.known.insert(name.clone()) {
+                match MediaPlaylist::read(store, &name, playlist) {
+                    Ok(media) => self.playlists.push(media),
+                    Err(error) => faults.push(Fault::new(&name, error.at(&name))),
+                }
+            }
+        }
+        self.place();
+        faults
     }
 
     fn add_mpd(&mut self, store: &dyn Store, name: &str) -> Result<()> {
@@ -93,16 +102,21 @@ impl Presentation {
         Ok(())
     }
 
-    fn add_playlist(&mut self, store: &dyn Store, name: &str) -> Result<Vec<Fault>> {
+    /// Adds a multivariant playlist and those that it names; `media` gets a media playlist.
+    fn add_playlist(
+        &mut self,
+        store: &dyn Store,
+        name: &str,
+        media: &mut Vec<(String, Playlist)>,
+        faults: &mut Vec<Fault>,
+    ) -> Result<()> {
         let at = |error: Error| error.at(name);
-        let bytes = read_manifest(store, name)?;
-        self.known.insert(name.to_owned());
-        let playlist = Playlist::parse(&bytes).map_err(at)?;
+        let playlist = Playlist::parse(&read_manifest(store, name)?).map_err(at)?;
         if playlist.kind().map_err(at)? == PlaylistKind::Media {
-            self.playlists.push(MediaPlaylist::read(store, name, playlist).map_err(at)?);
-            return Ok(Vec::new());
+            media.push((name.to_owned(), playlist));
+            return Ok(());
         }
-        let mut faults = Vec::new();
+        self.known.insert(name.to_owned());
         let indexes = self.playlists.iter().enumerate().map(|(index, media)| (media.name.clone(), index));
         let mut found: HashMap<String, usize> = indexes.collect();
         for rendition in multivariant::renditions(&playlist).map_err(at)? {
@@ -113,20 +127,18 @@ impl Presentation {
                     continue;
                 }
             };
-            let content = Content::of_rendition(&rendition.kind);
             if let Some(media) = found.get(&media_name).and_then(|index| self.playlists.get_mut(*index)) {
-                // What was given by its own name is what the first tag says.
-                media.content = if media.named_by.is_some() { content.max(media.content) } else { content };
-                media.named_by.get_or_insert(rendition);
+                media.content = media.content.max(Content::of_rendition(&rendition.kind));
+                media.named_by.push(rendition);
                 continue;
             }
-            match self.add_media_playlist(store, &media_name, &playlist, &rendition) {
+            match self.add_media_playlist(store, &media_name, &playlist, rendition) {
                 Ok(()) => drop(found.insert(media_name, self.playlists.len() - 1)),
                 Err(error) => faults.push(Fault::new(&media_name, error)),
             }
         }
         self.multivariants.push(Multivariant::read(store, name, playlist).map_err(at)?);
-        Ok(faults)
+        Ok(())
     }
 
     /// Adds a media playlist that a multivariant one names.
@@ -135,7 +147,7 @@ impl Presentation {
         store: &dyn Store,
         name: &str,
         multivariant: &Playlist,
-        rendition: &Rendition,
+        rendition: Rendition,
     ) -> Result<()> {
         let at = |error: Error| error.at(name);
         let bytes = read_manifest(store, name)?;
@@ -144,14 +156,14 @@ impl Presentation {
         playlist.named_by(multivariant, &rendition.uri).map_err(at)?;
         let mut media = MediaPlaylist::read(store, name, playlist).map_err(at)?;
         media.content = Content::of_rendition(&rendition.kind);
-        media.named_by = Some(rendition.clone());
+        media.named_by.push(rendition);
         self.playlists.push(media);
         Ok(())
     }
 
     /// Finds out which resources lie inside segments, when all manifests are there: I-frames (RFC 8216bis §4.4.3.6),
     /// partial segments (§4.4.4.9), and the program tables that an I-frame playlist names (§3.1.1).
-    pub fn place(&mut self) {
+    fn place(&mut self) {
         self.playlists.sort_by_key(|media| media.is_i_frames);
         self.segments = SegmentIndex::of(&self.playlists);
         for media in &mut self.playlists {

@@ -73,23 +73,21 @@ pub(super) fn read(
     names: &[String],
     findings: &mut Findings,
 ) -> Result<(presentation::Presentation, Vec<String>)> {
-    let (mut read, mut files) = (presentation::Presentation::default(), Vec::new());
+    let (mut manifests, mut files) = (Vec::new(), Vec::new());
     for name in names {
-        if kind_of_file(store, name)?.is_none() {
-            files.push(name.clone());
-            continue;
-        }
-        // A name that was given is no fault of a manifest.
+        // A name that was given and is not there is no fault of a manifest.
         store.open(name)?;
-        let faults = read.add(store, name);
-        if faults.is_empty() {
-            findings.check("manifest", true, name, &"", &"");
-        }
-        for fault in faults {
-            found_or_error("manifest", Err::<(), _>(fault.error), &fault.place, findings)?;
-        }
+        let is_manifest = kind_of_file(store, name)?.is_some();
+        if is_manifest { &mut manifests } else { &mut files }.push(name.clone());
     }
-    read.place();
+    let mut read = presentation::Presentation::default();
+    let faults = read.add(store, &manifests);
+    for name in manifests.iter().filter(|name| faults.iter().all(|fault| fault.place != **name)) {
+        findings.check("manifest", true, name, &"", &"");
+    }
+    for fault in faults {
+        found_or_error("manifest", Err::<(), _>(fault.error), &fault.place, findings)?;
+    }
     Ok((read, files))
 }
 

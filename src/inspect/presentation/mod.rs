@@ -47,13 +47,12 @@ pub fn read(store: &dyn Store, name: &str) -> Result<Presentation> {
         return Ok(draft.finish());
     }
     let mut found = reader::Presentation::default();
-    for fault in found.add(store, name) {
+    for fault in found.add(store, &[name.to_owned()]) {
         if fault.place == name {
             return Err(fault.error);
         }
         draft.warn(fault.error.to_string());
     }
-    found.place();
     draft.presentation.format = if found.mpds.is_empty() { "HLS" } else { "DASH" };
     found.mpds.iter().for_each(|document| draft.dash(document));
     draft.hls(&found);
