@@ -389,7 +389,8 @@ pub(super) struct DecryptArgs {
 
 #[derive(ArgsGroup, Debug)]
 pub(super) struct VerifyArgs {
-    /// A folder with manifests, one .mpd or .m3u8, or MP4 files; segments follow their init segment
+    /// A folder with manifests, one .mpd or .m3u8, or MP4 files; segments follow their init segment. Of several folders
+    /// each is a presentation, and what they encrypt under one key is held against each other
     #[arg(required = true, value_name = "INPUT")]
     pub(super) inputs: Vec<String>,
     /// Folder of the whole presentation, when manifests name files beside or above their own folder [default: the

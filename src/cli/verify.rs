@@ -1,12 +1,13 @@
 //! `drm-pack verify`: checks a protected presentation and says what it found.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::env::Store;
 use crate::base::{Error, Result, is_http, shown_input};
 use crate::io::{FileStore, HttpFiles};
-use crate::verify::{Clear, Verification, VerifyJob, verify};
+use crate::verify::{Clear, Verification, VerifyJob, verify, verify_all};
 
 use super::args::VerifyArgs;
 use super::folder::presentation_files_below;
@@ -20,29 +21,70 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
     let keys = KnownKeys::of(key_file, cpix, &args.recipient_key, args.dev_keys.as_deref())?;
     let find_key = |kid| keys.as_ref()?.key(kid);
     let find_iv = |kid| keys.as_ref()?.iv(kid);
-    let (root, names) = inputs(&args.inputs, args.root.as_deref())?;
-    let store = FileStore::new(&root);
     let files = HttpFiles::new(Arc::new(http_client(&args.http)?));
-    let against = Some(&args.against).filter(|sources| !sources.is_empty());
-    let against = against.map(|sources| clear(&files, sources, &names)).transpose()?;
-    let result = verify(&VerifyJob {
-        store: &store,
-        names,
-        find_key: keys.is_some().then_some(&find_key),
-        find_iv: keys.is_some().then_some(&find_iv),
-        only: keys.as_ref().and_then(KnownKeys::only),
-        against: against.as_ref().map(|(store, names)| Clear { store: store.as_ref(), names: names.clone() }),
-    })?;
-    line(&if args.json { json(&result) } else { text(&result) });
-    let findings = &result.findings;
-    if findings.passed() {
+    let named: Vec<Named> = presentations(&args.inputs)
+        .iter()
+        .map(|inputs| Named::of(inputs, args, &files))
+        .collect::<Result<_>>()?;
+    let mut jobs = Vec::new();
+    for Named { folder, store, names, against } in &named {
+        let against = against.as_ref();
+        jobs.push((
+            folder.clone(),
+            VerifyJob {
+                store,
+                names: names.clone(),
+                find_key: keys.is_some().then_some(&find_key),
+                find_iv: keys.is_some().then_some(&find_iv),
+                only: keys.as_ref().and_then(KnownKeys::only),
+                against: against.map(|(store, names)| Clear { store: store.as_ref(), names: names.clone() }),
+            },
+        ));
+    }
+    let results = match jobs.as_slice() {
+        [(_, job)] => vec![verify(job)?],
+        jobs => verify_all(jobs)?,
+    };
+    let folders = named.iter().map(|named| named.folder.as_str());
+    line(&if args.json { json(&results, folders) } else { text(&results, folders) });
+    let failed = results.iter().map(|result| &result.findings).filter(|findings| !findings.passed());
+    let (mut found, mut rules) = (0, BTreeSet::new());
+    for findings in failed {
+        found += findings.errors() + findings.advice();
+        rules.extend(findings.counts().iter().filter(|(_, count)| count.broken > 0).map(|(rule, _)| *rule));
+    }
+    if rules.is_empty() {
         return Ok(());
     }
-    let broken = findings.counts().iter().filter(|(_, count)| count.broken > 0).count();
-    Err(Error::verification(format!(
-        "{} findings break {broken} rules",
-        findings.errors() + findings.advice()
-    )))
+    Err(Error::verification(format!("{found} findings break {} rules", rules.len())))
+}
+
+/// Each folder is a presentation, when there are several; files are one together.
+fn presentations(inputs: &[String]) -> Vec<Vec<String>> {
+    let (folders, files): (Vec<_>, Vec<_>) =
+        inputs.iter().cloned().partition(|input| Path::new(input).is_dir());
+    if folders.len() < 2 {
+        return vec![inputs.to_vec()];
+    }
+    let files = Some(files).filter(|files| !files.is_empty());
+    folders.into_iter().map(|folder| vec![folder]).chain(files).collect()
+}
+
+/// A presentation and where it is.
+struct Named {
+    folder: String,
+    store: FileStore,
+    names: Vec<String>,
+    against: Option<(Box<dyn Store>, Vec<String>)>,
+}
+
+impl Named {
+    fn of(input: &[String], args: &VerifyArgs, files: &HttpFiles) -> Result<Self> {
+        let (root, names) = inputs(input, args.root.as_deref())?;
+        let against = Some(&args.against).filter(|sources| !sources.is_empty());
+        let against = against.map(|sources| clear(files, sources, &names)).transpose()?;
+        Ok(Self { folder: root.to_string_lossy().into_owned(), store: FileStore::new(&root), names, against })
+    }
 }
 
 /// Where the clear source is, and its names there. It may have its folders where the protected manifests of these
@@ -101,7 +143,17 @@ fn inputs(inputs: &[String], root: Option<&Path>) -> Result<(PathBuf, Vec<String
     Ok((root, names))
 }
 
-fn text(result: &Verification) -> String {
+fn text<'a>(results: &[Verification], folders: impl Iterator<Item = &'a str>) -> String {
+    match results {
+        [one] => text_of(one),
+        all => {
+            let each = all.iter().zip(folders).map(|(one, folder)| format!("{folder}:\n{}", text_of(one)));
+            each.collect::<Vec<_>>().join("\n")
+        }
+    }
+}
+
+fn text_of(result: &Verification) -> String {
     let findings = &result.findings;
     let mut lines: Vec<String> = Vec::new();
     for finding in findings.listed() {
@@ -142,9 +194,27 @@ fn verdict(result: &Verification) -> &'static str {
     }
 }
 
-fn json(result: &Verification) -> String {
+fn json<'a>(results: &[Verification], folders: impl Iterator<Item = &'a str>) -> String {
+    let value = match results {
+        [one] => json_of(one),
+        all => {
+            let each = all.iter().zip(folders).map(|(one, folder)| {
+                let mut value = json_of(one);
+                value["folder"] = folder.into();
+                value
+            });
+            serde_json::json!({
+                "passed": all.iter().all(|one| one.findings.passed()),
+                "presentations": each.collect::<Vec<_>>(),
+            })
+        }
+    };
+    serde_json::to_string_pretty(&value).unwrap_or_default()
+}
+
+fn json_of(result: &Verification) -> serde_json::Value {
     let findings = &result.findings;
-    let value = serde_json::json!({
+    serde_json::json!({
         "passed": findings.passed(),
         "files": result.files,
         "samples": result.samples,
@@ -154,6 +224,5 @@ fn json(result: &Verification) -> String {
         "findings": findings.listed(),
         "checks": findings.counts(),
         "not_checked": findings.not_checked().collect::<Vec<_>>(),
-    });
-    serde_json::to_string_pretty(&value).unwrap_or_default()
+    })
 }

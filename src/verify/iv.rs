@@ -121,11 +121,12 @@ impl CounterBlocks {
         None
     }
 
-    /// Takes all samples of another set, and says which blocks cover something else in this one.
-    pub(super) fn merge(&mut self, other: Self, found: &mut dyn FnMut(Reuse)) {
+    /// Takes all samples of another set, whose files count from `first_file` here, and says which blocks cover
+    /// something else in this one.
+    pub(super) fn merge(&mut self, other: Self, first_file: usize, found: &mut dyn FnMut(Reuse)) {
         for (kid, runs) in other.by_kid {
             for (start, run) in runs {
-                let file = run.file;
+                let file = first_file + run.file;
                 for sample in run.samples(start) {
                     if let Some(before) = self.insert(kid, sample, file) {
                         found(Reuse { kid, first: sample.first, before, file });
@@ -166,7 +167,7 @@ mod tests {
             assert_eq!(other.insert(KID, short(iv, bytes), 9), None);
         }
         let mut found = Vec::new();
-        used.merge(other, &mut |reuse| found.push(reuse));
+        used.merge(other, 0, &mut |reuse| found.push(reuse));
         assert_eq!(found, [Reuse { kid: KID, first: 7 << 64, before: 0, file: 9 }]);
     }
 

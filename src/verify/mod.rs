@@ -26,8 +26,10 @@ mod run;
 mod sample;
 mod source;
 mod stream_segment;
+mod together;
 mod whole_segment;
 
 pub use findings::{Count, Finding, Findings};
 pub use rules::{RULES, Rule, Severity, rule};
 pub use run::{Clear, Verification, VerifyJob, verify};
+pub use together::verify_all;

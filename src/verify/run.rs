@@ -60,6 +60,10 @@ pub struct Verification {
     pub samples: u64,
     /// How many of them are protected.
     pub protected_samples: u64,
+    /// The media files, as the counter blocks count them.
+    pub(super) media: Vec<String>,
+    /// Which counter blocks were used.
+    pub(super) blocks: CounterBlocks,
 }
 
 /// Files that are read one behind the other.
@@ -105,7 +109,7 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
     for (unit, done) in units.iter().zip(done) {
         findings.merge(done.findings);
         let name = |number: usize| names.get(number).map_or("", |name| name.as_str());
-        blocks.merge(done.blocks, &mut |Reuse { kid, first, before, file }| {
+        blocks.merge(done.blocks, 0, &mut |Reuse { kid, first, before, file }| {
             let found =
                 format_args!("counter block {first:032x} under key {kid}, used in {} too", name(before))
                     .to_string();
@@ -142,6 +146,7 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
     verification.protected_samples += totals.protected_samples;
     findings.merge(totals.findings);
     verification.findings = findings;
+    (verification.media, verification.blocks) = (names.into_iter().cloned().collect(), blocks);
     Ok(verification)
 }
 

@@ -864,3 +864,49 @@ fn every_rule_that_the_source_names_is_in_the_table() {
     assert!(named.len() > 60, "{named:?}");
     assert!(named.iter().all(|id| rule(id).is_some()), "{named:?}");
 }
+
+/// An MP4 file packed under one key.
+fn under_one_key(input: &str, scheme: &str) -> tempfile::TempDir {
+    let (out, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let keys = place.path().join("keys");
+    fs::write(&keys, format!("{}:{}:{}\n", "31".repeat(16), "32".repeat(16), "33".repeat(16))).unwrap();
+    let folder = out.path().join("packed");
+    let status = Command::new(env!("CARGO_BIN_EXE_drm-pack"))
+        .args(["pack", input, "--drm", "widevine", "--scheme", scheme, "--key-file"])
+        .args([keys.as_path(), Path::new("--out"), folder.as_path()])
+        .output()
+        .unwrap();
+    assert!(status.status.success(), "{status:?}");
+    out
+}
+
+#[test]
+fn several_folders_are_held_against_each_other() {
+    let clip = |name: &str| root().join("fixtures/clip").join(name).to_str().unwrap().to_owned();
+    let one = under_one_key(&clip("mp4/video_360.mp4"), "cenc");
+    let again = under_one_key(&clip("mp4/video_360.mp4"), "cenc");
+    let other = under_one_key(&clip("codecs/avc_interlaced.mp4"), "cenc");
+    let folders = [&one, &again, &other].map(|out| out.path().join("packed"));
+    let inputs: Vec<&Path> = folders.iter().map(PathBuf::as_path).collect();
+    let (code, text) = verify(&inputs, &[]);
+    assert_eq!(code, 0, "{text}");
+    let (code, json) = verify(&inputs, &["--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((code, json["passed"].as_bool()), (0, Some(true)));
+    let named = json["presentations"].as_array().unwrap().iter().map(|one| one["folder"].as_str().unwrap());
+    assert!(named.eq(inputs.iter().map(|folder| folder.to_str().unwrap())));
+    // The first IV of the other title becomes that of the first, as a packager that numbers samples would have it.
+    let senc = |bytes: &[u8]| bytes.windows(4).position(|kind| kind == b"senc").unwrap() + 12;
+    let first = fs::read(folders[0].join("v1/1.m4s")).unwrap();
+    let path = folders[2].join("v1/1.m4s");
+    let mut bytes = fs::read(&path).unwrap();
+    let (from, to) = (senc(&first), senc(&bytes));
+    bytes[to..to + 8].copy_from_slice(&first[from..from + 8]);
+    fs::write(&path, bytes).unwrap();
+    assert_eq!(verify(&[&folders[0], &folders[1]], &[]).0, 0);
+    assert_eq!(verify(&[&folders[2]], &[]).0, 0, "nothing is wrong with it alone");
+    let (code, text) = verify(&inputs, &[]);
+    let found = format!("error  iv-reuse: {}/v1/1.m4s", folders[2].display());
+    assert!(code == 7 && text.contains(&found) && text.matches("iv-reuse: ").count() == 1, "{text}");
+    assert!(text.contains(&format!("used in {}/v1/1.m4s too", folders[0].display())), "{text}");
+}
