@@ -34,10 +34,7 @@ pub fn check_init_is_no_media(store: &dyn Store, file: &str, range: Option<&Rang
 }
 
 /// Whether a `moov` has a track of pictures or sound.
-///
-/// # Errors
-/// When a box of it is missing or cut off.
-pub fn has_media(moov: &BoxNode) -> Result<bool> {
+fn has_media(moov: &BoxNode) -> Result<bool> {
     let is_media = |track: &crate::isobmff::track::Track| {
         let of_codec = |codec: &codec::Codec| !matches!(codec.protection, Protection::Never);
         let entry = track.sample_entries.first();

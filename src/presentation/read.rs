@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::base::env::{Source, Store};
+use crate::base::env::Store;
 use crate::base::{Error, Result};
 use crate::isobmff::BoxNode;
 use crate::isobmff::file::moov;
@@ -50,15 +50,4 @@ impl<'a> FileLengths<'a> {
             range.end.saturating_sub(1)
         )))
     }
-}
-
-/// Reads a byte range that may be of any length the caller has bounded.
-///
-/// # Errors
-/// When it lies outside the file.
-pub fn read_range(source: &dyn Source, range: &Range<u64>) -> Result<Vec<u8>> {
-    let part = Part::of(source, Some(range))?;
-    let mut bytes = vec![0; usize::try_from(part.len()).unwrap_or(usize::MAX)];
-    part.read_at(0, &mut bytes)?;
-    Ok(bytes)
 }

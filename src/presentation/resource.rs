@@ -6,8 +6,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::dash::ContentType;
+use crate::hls::Key;
 use crate::hls::multivariant::RenditionKind;
-use crate::hls::{AES_128, Key};
 
 use super::MediaPlaylist;
 
@@ -104,11 +104,6 @@ impl Resource {
     /// The byte range as an ordered key; `None` is the whole file.
     pub fn bounds(&self) -> Option<(u64, u64)> {
         self.range.as_ref().map(|range| (range.start, range.end))
-    }
-
-    /// Whether a key in force is one of whole segments.
-    pub fn is_under_whole_segment_key(&self) -> bool {
-        self.keys.iter().any(|key| key.method == AES_128)
     }
 }
 

@@ -8,11 +8,11 @@ use crate::base::{Error, Result};
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::Trex;
 use crate::isobmff::track::{tracks, trexes};
-use crate::presentation::read_moov;
+use crate::presentation::{self, read_moov};
 
 use super::facts::InitFacts;
 use super::findings::Findings;
-use super::presentation::Presentation;
+use super::presentation::{Presentation, read};
 use super::run::Clear;
 
 /// A track of the clear source.
@@ -28,11 +28,44 @@ pub(super) struct ClearTrack<'a> {
     pub(super) are_parts: bool,
 }
 
+/// The clear source as its manifests name it.
+pub(super) struct ClearSource<'c, 's> {
+    clear: &'c Clear<'s>,
+    manifests: presentation::Presentation,
+    files: Vec<String>,
+}
+
+impl<'c, 's> ClearSource<'c, 's> {
+    /// Reads it; what is wrong with it is an error.
+    pub(super) fn read(clear: &'c Clear<'s>) -> Result<Self> {
+        let mut findings = Findings::default();
+        let (manifests, files) = read(clear.store, &clear.names, &mut findings)?;
+        no_findings(&findings)?;
+        Ok(Self { clear, manifests, files })
+    }
+
+    /// Its tracks.
+    pub(super) fn tracks(&self) -> Result<Vec<ClearTrack<'s>>> {
+        let mut findings = Findings::default();
+        let presentation = Presentation::of(self.clear.store, &self.manifests, &self.files, &mut findings)?;
+        no_findings(&findings)?;
+        clear_tracks(self.clear, &presentation)
+    }
+
+    /// Where it is, and its manifests.
+    pub(super) fn manifests(&self) -> (&'c Clear<'s>, &presentation::Presentation) {
+        (self.clear, &self.manifests)
+    }
+}
+
+/// What is wrong with the clear source is an error.
+fn no_findings(findings: &Findings) -> Result<()> {
+    let first = findings.listed().first();
+    first.map_or(Ok(()), |finding| Err(Error::input(finding.found.clone()).at("the clear source")))
+}
+
 /// The tracks of the clear source.
-pub(super) fn clear_tracks<'a>(
-    clear: &Clear<'a>,
-    presentation: &Presentation<'_>,
-) -> Result<Vec<ClearTrack<'a>>> {
+fn clear_tracks<'a>(clear: &Clear<'a>, presentation: &Presentation<'_>) -> Result<Vec<ClearTrack<'a>>> {
     let mut found = Vec::new();
     for rendition in &presentation.renditions {
         let at = |error: Error| error.at(&rendition.init.name);

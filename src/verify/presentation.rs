@@ -7,6 +7,7 @@ use crate::base::env::Store;
 use crate::base::{Error, Result};
 use crate::dash::Reference;
 use crate::hls::AES_128;
+use crate::isobmff::file::BoxHeader;
 use crate::presentation::{
     self, Content, MediaPlaylist, MpdDocument, MpdTrack, Multivariant, Resource, Role, kind_of_file,
 };
@@ -92,8 +93,16 @@ pub(super) fn read(
 }
 
 impl<'r> Presentation<'r> {
-    /// Sorts what manifests name.
-    pub(super) fn of(read: &'r presentation::Presentation, findings: &mut Findings) -> Result<Self> {
+    /// Sorts what manifests name, and puts MP4 files together.
+    ///
+    /// # Errors
+    /// When there is nothing to verify.
+    pub(super) fn of(
+        store: &dyn Store,
+        read: &'r presentation::Presentation,
+        files: &[String],
+        findings: &mut Findings,
+    ) -> Result<Self> {
         let mut found = Self { multivariants: &read.multivariants, ..Self::default() };
         for media in &read.playlists {
             let sorted = found.media_playlist(read, media);
@@ -105,6 +114,20 @@ impl<'r> Presentation<'r> {
         }
         for document in &read.mpds {
             found.mpd(document, findings);
+        }
+        for name in files {
+            let source = store.open(name)?;
+            let (mut has_moov, mut has_media, mut position) = (false, false, 0);
+            while let Ok(Some(header)) = BoxHeader::read(source.as_ref(), position) {
+                has_moov |= header.is(b"moov");
+                has_media |= header.is(b"mdat") || header.is(b"moof");
+                position = header.end();
+            }
+            found.file(name, has_moov, has_media)?;
+        }
+        if found.renditions.is_empty() && found.pieces.is_empty() && findings.passed() {
+            return Err(Error::usage("nothing to verify")
+                .hint("give a folder with manifests, a manifest, or MP4 files"));
         }
         Ok(found)
     }
@@ -118,7 +141,7 @@ impl<'r> Presentation<'r> {
     }
 
     /// Adds an MP4 file; one without a `moov` belongs to the file before it.
-    pub(super) fn file(&mut self, name: &str, has_moov: bool, has_media: bool) -> Result<()> {
+    fn file(&mut self, name: &str, has_moov: bool, has_media: bool) -> Result<()> {
         if has_moov {
             let init = Reference { name: name.to_owned(), range: None };
             let content = Content::Media;

@@ -6,12 +6,11 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::base::env::{Source, Store};
-use crate::base::{Error, Kid, Result};
-use crate::isobmff::file::BoxHeader;
+use crate::base::{Kid, Result};
 use crate::package::{FindIv, FindKey};
-use crate::presentation::{self, read_moov};
+use crate::presentation::read_moov;
 
-use super::clear::{ClearTrack, clear_tracks, match_tracks};
+use super::clear::{ClearSource, ClearTrack, match_tracks};
 use super::coverage::MediaData;
 use super::facts::{Facts, InitFacts};
 use super::file::{FileCheck, FileFacts};
@@ -89,7 +88,7 @@ struct Done {
 pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
     let mut findings = Findings::default();
     let (manifests, files) = read(job.store, &job.names, &mut findings)?;
-    let presentation = presentation(job.store, &manifests, &files, &mut findings)?;
+    let presentation = Presentation::of(job.store, &manifests, &files, &mut findings)?;
     let inits = inits(job, &presentation, &mut findings)?;
     check_clear_tracks(&inits, &presentation.pieces, &mut findings);
     let source = job.against.as_ref().map(ClearSource::read).transpose()?;
@@ -139,7 +138,7 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
     }
     hls::check(&presentation, &facts, &mut findings)?;
     say_unchecked(job, &verification, &mut findings);
-    let source = source.as_ref().map(|source| (source.clear, &source.manifests));
+    let source = source.as_ref().map(ClearSource::manifests);
     let (files, totals) = pieces_run::check(job, &presentation, source, &mut findings)?;
     verification.files += files;
     verification.samples += totals.samples;
@@ -158,61 +157,6 @@ fn say_unchecked(job: &VerifyJob<'_>, verification: &Verification, findings: &mu
         findings
             .unchecked("equality with the clear source: none was given, so that a wrong key need not show");
     }
-}
-
-/// The clear source as its manifests name it.
-struct ClearSource<'c, 's> {
-    clear: &'c Clear<'s>,
-    manifests: presentation::Presentation,
-    files: Vec<String>,
-}
-
-impl<'c, 's> ClearSource<'c, 's> {
-    fn read(clear: &'c Clear<'s>) -> Result<Self> {
-        let mut findings = Findings::default();
-        let (manifests, files) = read(clear.store, &clear.names, &mut findings)?;
-        no_findings(&findings)?;
-        Ok(Self { clear, manifests, files })
-    }
-
-    fn tracks(&self) -> Result<Vec<ClearTrack<'s>>> {
-        let mut findings = Findings::default();
-        let presentation = presentation(self.clear.store, &self.manifests, &self.files, &mut findings)?;
-        no_findings(&findings)?;
-        clear_tracks(self.clear, &presentation)
-    }
-}
-
-/// What is wrong with the clear source is an error.
-fn no_findings(findings: &Findings) -> Result<()> {
-    let first = findings.listed().first();
-    first.map_or(Ok(()), |finding| Err(Error::input(finding.found.clone()).at("the clear source")))
-}
-
-/// Sorts what manifests name, and puts files together.
-fn presentation<'r>(
-    store: &dyn Store,
-    manifests: &'r presentation::Presentation,
-    files: &[String],
-    findings: &mut Findings,
-) -> Result<Presentation<'r>> {
-    let mut presentation = Presentation::of(manifests, findings)?;
-    for name in files {
-        let source = store.open(name)?;
-        let (mut has_moov, mut has_media, mut position) = (false, false, 0);
-        while let Ok(Some(header)) = BoxHeader::read(source.as_ref(), position) {
-            has_moov |= header.is(b"moov");
-            has_media |= header.is(b"mdat") || header.is(b"moof");
-            position = header.end();
-        }
-        presentation.file(name, has_moov, has_media)?;
-    }
-    if presentation.renditions.is_empty() && presentation.pieces.is_empty() && findings.passed() {
-        return Err(
-            Error::usage("nothing to verify").hint("give a folder with manifests, a manifest, or MP4 files")
-        );
-    }
-    Ok(presentation)
 }
 
 /// Init segments; `None` for one that is missing or cannot be read, which is a finding.

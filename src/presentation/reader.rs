@@ -1,0 +1,166 @@
+//! Manifests read, each once, and the playlists that they name — RFC 8216bis §4.4.6, ISO/IEC 23009-1 §5.3.1.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::base::env::Store;
+use crate::base::{Error, ManifestKind, Result};
+use crate::dash::Mpd;
+use crate::hls::multivariant::{self, Rendition};
+use crate::hls::{Playlist, PlaylistKind};
+
+use super::{
+    Content, MediaPlaylist, MpdDocument, Multivariant, Resource, ResourceId, SegmentIndex, kind_of_file,
+    read_manifest,
+};
+
+/// Manifests and what they name.
+#[derive(Default)]
+pub struct Presentation {
+    /// Multivariant playlists.
+    pub multivariants: Vec<Multivariant>,
+    /// Media playlists, each once; those of I-frames come last, as what they name lies inside segments of the others.
+    pub playlists: Vec<MediaPlaylist>,
+    /// MPDs.
+    pub mpds: Vec<MpdDocument>,
+    /// Where segments lie that are no I-frames.
+    pub segments: SegmentIndex,
+    known: HashSet<String>,
+}
+
+/// What is wrong with a manifest.
+#[derive(Debug)]
+pub struct Fault {
+    /// Its name.
+    pub place: String,
+    /// What is wrong, with its place.
+    pub error: Error,
+}
+
+impl Presentation {
+    /// Reads manifests and the playlists that they name.
+    ///
+    /// # Errors
+    /// When one of them is missing or is not what its standard says.
+    pub fn read(store: &dyn Store, names: &[String]) -> Result<Self> {
+        let mut presentation = Self::default();
+        match presentation.add(store, names).into_iter().next() {
+            Some(fault) => Err(fault.error),
+            None => Ok(presentation),
+        }
+    }
+
+    /// Adds manifests and the playlists that they name, each once, and says what is wrong with each; the others are
+    /// read all the same.
+    pub fn add(&mut self, store: &dyn Store, names: &[String]) -> Vec<Fault> {
+        let (mut faults, mut media) = (Vec::new(), Vec::new());
+        for name in names {
+            let added = match kind_of_file(store, name) {
+                _ if self.known.contains(name) => Ok(()),
+                Ok(Some(ManifestKind::Dash)) => self.add_mpd(store, name),
+                Ok(Some(ManifestKind::Hls)) => self.add_playlist(store, name, &mut media, &mut faults),
+                Ok(None) => Err(Error::unsupported("neither an MPD nor a playlist").at(name)),
+                Err(error) => Err(error),
+            };
+            faults.extend(added.err().map(|error| Fault::new(name, error)));
+        }
+        // What a media playlist carries, and its variables, are said where it is named.
+        for (name, playlist) in media {
+            if self.known.insert(name.clone()) {
+                match MediaPlaylist::read(store, &name, playlist) {
+                    Ok(media) => self.playlists.push(media),
+                    Err(error) => faults.push(Fault::new(&name, error.at(&name))),
+                }
+            }
+        }
+        self.place();
+        faults
+    }
+
+    fn add_mpd(&mut self, store: &dyn Store, name: &str) -> Result<()> {
+        let bytes = read_manifest(store, name)?;
+        self.known.insert(name.to_owned());
+        let document = Mpd::parse(&bytes).and_then(|mpd| MpdDocument::read(store, name, mpd));
+        self.mpds.push(document.map_err(|error| error.at(name))?);
+        Ok(())
+    }
+
+    /// Adds a multivariant playlist and those that it names; `media` gets a media playlist.
+    fn add_playlist(
+        &mut self,
+        store: &dyn Store,
+        name: &str,
+        media: &mut Vec<(String, Playlist)>,
+        faults: &mut Vec<Fault>,
+    ) -> Result<()> {
+        let at = |error: Error| error.at(name);
+        let playlist = Playlist::parse(&read_manifest(store, name)?).map_err(at)?;
+        if playlist.kind().map_err(at)? == PlaylistKind::Media {
+            media.push((name.to_owned(), playlist));
+            return Ok(());
+        }
+        self.known.insert(name.to_owned());
+        let indexes = self.playlists.iter().enumerate().map(|(index, media)| (media.name.clone(), index));
+        let mut found: HashMap<String, usize> = indexes.collect();
+        for rendition in multivariant::renditions(&playlist).map_err(at)? {
+            let media_name = match store.refer(name, &rendition.uri) {
+                Ok(media_name) => media_name,
+                Err(error) => {
+                    faults.push(Fault::new(name, at(error)));
+                    continue;
+                }
+            };
+            if let Some(media) = found.get(&media_name).and_then(|index| self.playlists.get_mut(*index)) {
+                media.content = media.content.max(Content::of_rendition(&rendition.kind));
+                media.named_by.push(rendition);
+                continue;
+            }
+            match self.add_media_playlist(store, &media_name, &playlist, rendition) {
+                Ok(()) => drop(found.insert(media_name, self.playlists.len() - 1)),
+                Err(error) => faults.push(Fault::new(&media_name, error)),
+            }
+        }
+        self.multivariants.push(Multivariant::read(store, name, playlist).map_err(at)?);
+        Ok(())
+    }
+
+    /// Adds a media playlist that a multivariant one names.
+    fn add_media_playlist(
+        &mut self,
+        store: &dyn Store,
+        name: &str,
+        multivariant: &Playlist,
+        rendition: Rendition,
+    ) -> Result<()> {
+        let at = |error: Error| error.at(name);
+        let bytes = read_manifest(store, name)?;
+        self.known.insert(name.to_owned());
+        let mut playlist = Playlist::parse(&bytes).map_err(at)?;
+        playlist.named_by(multivariant, &rendition.uri).map_err(at)?;
+        let mut media = MediaPlaylist::read(store, name, playlist).map_err(at)?;
+        media.content = Content::of_rendition(&rendition.kind);
+        media.named_by.push(rendition);
+        self.playlists.push(media);
+        Ok(())
+    }
+
+    /// Finds out which resources lie inside segments, when all manifests are there: I-frames (RFC 8216bis §4.4.3.6),
+    /// partial segments (§4.4.4.9), and the program tables that an I-frame playlist names (§3.1.1).
+    fn place(&mut self) {
+        self.playlists.sort_by_key(|media| media.is_i_frames);
+        self.segments = SegmentIndex::of(&self.playlists);
+        for media in &mut self.playlists {
+            media.place(&self.segments);
+        }
+    }
+
+    /// A resource of a playlist.
+    pub fn resource(&self, id: ResourceId) -> Option<&Resource> {
+        self.playlists.get(id.playlist)?.resources.get(id.resource)
+    }
+}
+
+impl Fault {
+    fn new(place: &str, error: Error) -> Self {
+        Self { place: place.to_owned(), error }
+    }
+}
