@@ -200,7 +200,7 @@ fn json<'a>(results: &[Verification], folders: impl Iterator<Item = &'a str>) ->
         all => {
             let each = all.iter().zip(folders).map(|(one, folder)| {
                 let mut value = json_of(one);
-                value["folder"] = folder.into();
+                value.as_object_mut().map(|value| value.insert("folder".into(), folder.into()));
                 value
             });
             serde_json::json!({
