@@ -1,4 +1,4 @@
-//! Every single bit of a `moof` and of its `mdat`'s header, flipped: it is refused, or as much is protected as before — ISO/IEC 14496-12 §8.8.
+//! Every single bit of a `moof`, or of sample tables, flipped: nothing of what is written is clear — ISO/IEC 14496-12 §8.6 to §8.8.
 
 use std::fs;
 
@@ -7,9 +7,12 @@ use drm_pack::codec::TrackKind;
 use drm_pack::isobmff::boxes::{Sbgp, Senc, Sgpd, Tfhd, Trun};
 use drm_pack::isobmff::file::moov;
 use drm_pack::isobmff::fragment::track_fragments;
+use drm_pack::isobmff::samples::{Sample, samples};
 use drm_pack::isobmff::track::{tracks, trexes};
 use drm_pack::isobmff::{BoxNode, parse_file, write_file};
-use drm_pack::package::{ProtectedRendition, rewrite};
+use drm_pack::package::{
+    Boundaries, Cmaf, EditList, ProtectedRendition, ProtectedTrack, Segments, media_tracks, rewrite,
+};
 use drm_pack::protect::protected_entry;
 
 use crate::coverage::plan;
@@ -197,5 +200,131 @@ fn a_flipped_bit_of_a_file_of_all_segments_leaves_nothing_clear() {
         };
         let done = protect(&flipped.bytes).unwrap();
         flipped.check(&done, &protect);
+    }
+}
+
+/// Cuts an MP4 file into segments: of each track with samples the init segment and what is behind it.
+fn cut(bytes: &Vec<u8>) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let moov = moov(bytes)?;
+    let (found, trexes) = (media_tracks(&moov)?, trexes(&moov)?);
+    let kinds: Vec<_> = found.iter().map(|media| media.kind().unwrap()).collect();
+    let plan = plan("cenc", &kinds);
+    let mut done = Vec::new();
+    for (index, media) in found.iter().enumerate() {
+        let (id, timescale) = (media.track.track_id, media.track.timescale);
+        let edits = EditList::of(&moov, id, timescale)?;
+        let all = || samples(bytes, &moov, id, &trexes);
+        let boundaries = Boundaries::of(all()?, &edits, timescale, 0.2)?;
+        let protected = ProtectedTrack::planned(media, &plan, index)?;
+        let cmaf = Cmaf::new(bytes, &moov, media, Some(&protected))?;
+        let (init, mut out) = (cmaf.init(&[])?, Vec::new());
+        for segment in Segments::new(all()?, &boundaries, &edits, timescale) {
+            cmaf.write_subsegment(&segment?, &mut Vec::new(), &mut out)?;
+        }
+        done.push((init, out));
+    }
+    Ok(done)
+}
+
+/// Flips every bit of what says where samples lie in a file that is cut into segments. Samples may be missing then, or
+/// be at other times; of each that is there as much is protected as before.
+fn check_cut(name: &str, bytes: &[u8], range: std::ops::Range<usize>) {
+    let layouts = |bytes: &Vec<u8>| {
+        let tracks = cut(bytes)?;
+        let layouts = tracks.iter().map(|(init, media)| layout(init, media));
+        Ok::<_, drm_pack::base::Error>(layouts.collect::<Vec<_>>())
+    };
+    let mut bytes = bytes.to_vec();
+    let expected = layouts(&bytes).unwrap();
+    assert!(expected.iter().all(|samples| samples.len() >= SAMPLES), "{name}");
+    let (mut refused, mut kept) = (0, 0);
+    for bit in range.start * 8..range.end * 8 {
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        match layouts(&bytes) {
+            Ok(found) => {
+                for (samples, known) in found.iter().zip(&expected) {
+                    // A sample of sound is protected whole, whatever its size.
+                    let holds = |sample: &(u32, Vec<_>)| sample.1.is_empty() || known.contains(sample);
+                    assert!(samples.iter().all(holds), "{name}: bit {} of byte {}", bit % 8, bit / 8);
+                }
+                kept += 1;
+            }
+            Err(_) => refused += 1,
+        }
+        bytes[bit / 8] ^= 1 << (bit % 8);
+    }
+    println!("{name}: of {} bits {refused} are refused, {kept} leave nothing clear", refused + kept);
+    assert!(refused > 0);
+}
+
+#[test]
+fn a_flipped_bit_of_a_file_that_is_cut_leaves_nothing_clear() {
+    let flipped = Flipped::new("fragmented MP4", &clip("mp4/av_frag.mp4"), 2);
+    check_cut(flipped.name, &flipped.bytes, flipped.range);
+}
+
+/// A progressive file with the first samples of each track of the clip, and where the tables of its tracks lie.
+fn progressive() -> (Vec<u8>, Vec<std::ops::Range<usize>>) {
+    let source = clip("mp4/av_faststart.mp4");
+    let boxes = parse_file(&source).unwrap();
+    let [ftyp, mut moov] =
+        ["ftyp", "moov"].map(|kind| boxes.iter().find(|node| node.kind.to_string() == kind).unwrap().clone());
+    let described = moov.clone();
+    let (mut data, mut starts) = (Vec::new(), Vec::new());
+    for (trak, track) in moov.all_mut(b"trak").zip(tracks(&described).unwrap()) {
+        let all = samples(&source, &described, track.track_id, &[]).unwrap();
+        let all: Vec<Sample> = all.take(SAMPLES).map(|sample| sample.unwrap()).collect();
+        starts.push(data.len());
+        for sample in &all {
+            let start = usize::try_from(sample.position).unwrap();
+            data.extend(&source[start..start + sample.size as usize]);
+        }
+        let table = |fields: &[u32], rows: Vec<u32>| {
+            let fields = [&[0], fields, &rows[..]].concat();
+            fields.into_iter().flat_map(u32::to_be_bytes).collect::<Vec<_>>()
+        };
+        let count = u32::try_from(all.len()).unwrap();
+        let times = all.iter().flat_map(|sample| [1, sample.duration]).collect();
+        let offsets =
+            all.iter().flat_map(|sample| [1, sample.composition_time_offset.cast_unsigned()]).collect();
+        let sync: Vec<u32> = (1..).zip(&all).filter(|(_, sample)| sample.is_sync()).map(|(n, _)| n).collect();
+        let stbl = trak.find_mut(&[b"mdia", b"minf", b"stbl"]).unwrap();
+        stbl.remove(|node| !node.is(b"stsd"));
+        stbl.push(BoxNode::data(b"stts", table(&[count], times)));
+        stbl.push(BoxNode::data(b"ctts", table(&[count], offsets)));
+        stbl.push(BoxNode::data(b"stss", table(&[u32::try_from(sync.len()).unwrap()], sync)));
+        stbl.push(BoxNode::data(b"stsc", table(&[1], vec![1, count / 2, 1])));
+        stbl.push(BoxNode::data(b"stsz", table(&[0, count], all.iter().map(|sample| sample.size).collect())));
+        stbl.push(BoxNode::data(b"stco", table(&[2], vec![0, 0])));
+    }
+    let before = ftyp.len() + moov.len() + 8;
+    let mut ranges = Vec::new();
+    for (trak, start) in moov.all_mut(b"trak").zip(starts) {
+        let stbl = trak.find_mut(&[b"mdia", b"minf", b"stbl"]).unwrap();
+        let sizes = stbl.find(&[b"stsz"]).unwrap().payload()[12..].chunks(4);
+        let sizes = sizes.map(|size| u32::from_be_bytes(size.try_into().unwrap()) as usize);
+        let second = sizes.take(SAMPLES / 2).sum::<usize>();
+        edit(stbl, b"stco", |payload| {
+            let offsets = [before + start, before + start + second];
+            let offsets = offsets.map(|offset| u32::try_from(offset).unwrap().to_be_bytes()).concat();
+            [&payload[..8], &offsets].concat()
+        });
+        let tables: Vec<u8> = stbl.boxes()[1..].iter().flat_map(BoxNode::to_bytes).collect();
+        ranges.push(tables);
+    }
+    let bytes = write_file(&[ftyp, moov, BoxNode::data(b"mdat", data)]);
+    let place = |tables: Vec<u8>| {
+        let start = bytes.windows(tables.len()).position(|window| window == tables).unwrap();
+        start..start + tables.len()
+    };
+    let ranges = ranges.into_iter().map(place).collect();
+    (bytes, ranges)
+}
+
+#[test]
+fn a_flipped_bit_of_a_sample_table_leaves_nothing_clear() {
+    let (bytes, tables) = progressive();
+    for (name, range) in ["tables of pictures", "tables of sound"].into_iter().zip(tables) {
+        check_cut(name, &bytes, range);
     }
 }
