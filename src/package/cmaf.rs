@@ -1,7 +1,5 @@
 //! CMAF tracks from MP4 files: init segment, segments, fragments — ISO/IEC 23000-19 §7.3.
 
-use std::ops::Range;
-
 use serde::{Deserialize, Serialize};
 
 use crate::base::env::{Sink, Source};
@@ -17,6 +15,7 @@ use crate::protect::{FragmentEncryptor, auxiliary, place_auxiliary, seal};
 use super::coverage::check_clear_input;
 use super::edit_list::{EditList, Presented, presented};
 use super::key_change::place_pssh;
+use super::sample_bytes::{ranges, read_samples};
 use super::sample_groups::SampleGroups;
 use super::schedule::Phase;
 use super::segments::CmafSegment;
@@ -305,42 +304,6 @@ fn edit(node: &mut BoxNode, path: &[&[u8; 4]], change: impl Fn(&mut [u8]) -> Res
         *found = BoxNode::data(&found.kind.0, payload);
     }
     Ok(())
-}
-
-/// Reads samples one behind the other; neighbors in the file are read at once.
-fn read_samples(source: &dyn Source, samples: &[Sample], buffer: &mut Vec<u8>) -> Result<()> {
-    buffer.resize(samples.iter().map(|sample| sample.size as usize).sum(), 0);
-    let mut filled = 0;
-    let mut rest = samples;
-    while let Some(first) = rest.first() {
-        let mut end = first.position;
-        let together = rest.iter().take_while(|sample| {
-            let follows = sample.position == end;
-            end = end.saturating_add(if follows { u64::from(sample.size) } else { 0 });
-            follows
-        });
-        let count = together.count();
-        let length = usize::try_from(end - first.position).unwrap_or(usize::MAX);
-        let place = buffer.get_mut(filled..filled + length).unwrap_or_default();
-        source.read_at(first.position, place).map_err(|error| {
-            error
-                .at(format_args!("samples at bytes {}..{end}", first.position))
-                .clause("ISO/IEC 14496-12 §8.7")
-        })?;
-        filled += length;
-        rest = rest.get(count..).unwrap_or_default();
-    }
-    Ok(())
-}
-
-/// Where the samples lie in media data that holds nothing else.
-fn ranges(samples: &[Sample]) -> impl Iterator<Item = Range<usize>> + '_ {
-    let mut position = 0;
-    samples.iter().map(move |sample| {
-        let start = position;
-        position += sample.size as usize;
-        start..position
-    })
 }
 
 /// A `moof` of one track; `data_offset` is yet 0. What all samples share stands in `tfhd` once.

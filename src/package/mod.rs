@@ -17,6 +17,7 @@ mod protect;
 mod rendition;
 mod resource;
 mod sample_aes_segment;
+mod sample_bytes;
 mod sample_decryption;
 mod sample_groups;
 mod schedule;

@@ -11,7 +11,7 @@ use drm_pack::isobmff::samples::{Sample, samples};
 use drm_pack::isobmff::track::{tracks, trexes};
 use drm_pack::isobmff::{BoxNode, parse_file, write_file};
 use drm_pack::package::{
-    Boundaries, Cmaf, EditList, ProtectedRendition, ProtectedTrack, Segments, media_tracks, rewrite,
+    Boundaries, Cmaf, EditList, Plan, ProtectedRendition, ProtectedTrack, Segments, media_tracks, rewrite,
 };
 use drm_pack::protect::protected_entry;
 
@@ -204,18 +204,16 @@ fn a_flipped_bit_of_a_file_of_all_segments_leaves_nothing_clear() {
 }
 
 /// Cuts an MP4 file into segments: of each track with samples the init segment and what is behind it.
-fn cut(bytes: &Vec<u8>) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+fn cut(bytes: &Vec<u8>, plan: &Plan) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
     let moov = moov(bytes)?;
     let (found, trexes) = (media_tracks(&moov)?, trexes(&moov)?);
-    let kinds: Vec<_> = found.iter().map(|media| media.kind().unwrap()).collect();
-    let plan = plan("cenc", &kinds);
     let mut done = Vec::new();
     for (index, media) in found.iter().enumerate() {
         let (id, timescale) = (media.track.track_id, media.track.timescale);
         let edits = EditList::of(&moov, id, timescale)?;
         let all = || samples(bytes, &moov, id, &trexes);
         let boundaries = Boundaries::of(all()?, &edits, timescale, 0.2)?;
-        let protected = ProtectedTrack::planned(media, &plan, index)?;
+        let protected = ProtectedTrack::planned(media, plan, index)?;
         let cmaf = Cmaf::new(bytes, &moov, media, Some(&protected))?;
         let (init, mut out) = (cmaf.init(&[])?, Vec::new());
         for segment in Segments::new(all()?, &boundaries, &edits, timescale) {
@@ -229,8 +227,9 @@ fn cut(bytes: &Vec<u8>) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
 /// Flips every bit of what says where samples lie in a file that is cut into segments. Samples may be missing then, or
 /// be at other times; of each that is there as much is protected as before.
 fn check_cut(name: &str, bytes: &[u8], range: std::ops::Range<usize>) {
+    let plan = plan("cenc", &[TrackKind::Video, TrackKind::Audio]);
     let layouts = |bytes: &Vec<u8>| {
-        let tracks = cut(bytes)?;
+        let tracks = cut(bytes, &plan)?;
         let layouts = tracks.iter().map(|(init, media)| layout(init, media));
         Ok::<_, drm_pack::base::Error>(layouts.collect::<Vec<_>>())
     };
