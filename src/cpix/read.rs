@@ -194,7 +194,9 @@ fn content_key(element: &Element) -> Result<ContentKey> {
     Ok(ContentKey {
         id: attribute(element, "id")?,
         kid,
-        explicit_iv: attribute(element, "explicitIV")?.as_deref().and_then(explicit_iv),
+        explicit_iv: attribute(element, "explicitIV")?
+            .map_or(Ok(None), |text| explicit_iv(&text))
+            .map_err(|error| place(error.at("explicitIV")))?,
         common_encryption_scheme: scheme,
         depends_on_key: depends_on_key.map_err(|error| place(error.at("dependsOnKey")))?,
         content_id: attribute(element, "contentId")?,
@@ -206,17 +208,20 @@ fn content_key(element: &Element) -> Result<ContentKey> {
     })
 }
 
-/// Sixteen bytes, or eight that begin a counter block (ISO/IEC 23001-7 §9.2).
+/// Sixteen bytes. Another number of them is an error: whoever fills them up to a block guesses.
 ///
-/// Other values, such as the text of a UUID, are found in published documents; they are no IV, and a
-/// packager that needs one must take it from elsewhere.
-fn explicit_iv(text: &str) -> Option<[u8; 16]> {
-    let bytes = from_base64(text).ok()?;
-    if let Ok(iv) = <[u8; 8]>::try_from(bytes.as_slice()) {
-        let [a, b, c, d, e, f, g, h] = iv;
-        return Some([a, b, c, d, e, f, g, h, 0, 0, 0, 0, 0, 0, 0, 0]);
+/// What is no base64, such as the text of a UUID, is found in published documents; it is no IV, and a packager that
+/// needs one must take it from elsewhere.
+fn explicit_iv(text: &str) -> Result<Option<[u8; 16]>> {
+    let Ok(bytes) = from_base64(text) else { return Ok(None) };
+    match <[u8; 16]>::try_from(bytes.as_slice()) {
+        Ok(iv) => Ok(Some(iv)),
+        Err(_) if bytes.is_empty() => Ok(None),
+        Err(_) => {
+            let length = bytes.len();
+            Err(Error::input(format!("IV of {length} bytes, 16 expected")).clause("DASH-IF CPIX 2.3 §4"))
+        }
     }
-    bytes.try_into().ok()
 }
 
 fn key_value(element: &Element) -> Result<Option<Secret<KEY_BYTES>>> {
@@ -460,14 +465,16 @@ mod tests {
 
     #[test]
     fn an_iv_of_another_kind_is_passed_over() {
-        for (value, iv) in [
-            ("AAECAwQFBgc=", Some([0, 1, 2, 3, 4, 5, 6, 7, 0, 0, 0, 0, 0, 0, 0, 0])),
-            ("f45bcebb-f0df-4a34-bf4e-c24edfcf6289", None),
-            ("", None),
-            ("AAEC", None),
-        ] {
+        let key = |value: &str| {
             let text = with_key(&format!("explicitIV='{value}'"), "EBESExQVFhcYGRobHB0eHw==");
-            assert_eq!(read(text.as_bytes()).unwrap().content_keys[0].explicit_iv, iv, "{value}");
+            read(text.as_bytes()).map(|document| document.content_keys[0].explicit_iv)
+        };
+        for value in ["f45bcebb-f0df-4a34-bf4e-c24edfcf6289", ""] {
+            assert_eq!(key(value).unwrap(), None, "{value}");
+        }
+        for (value, length) in [("AAECAwQFBgc=", "8 bytes"), ("AAEC", "3 bytes")] {
+            let error = key(value).unwrap_err().to_string();
+            assert!(error.contains("explicitIV") && error.contains(length), "{error}");
         }
     }
 

@@ -12,6 +12,9 @@ pub const AES_128: &str = "AES-128";
 /// `METHOD` of sample encryption of streams, and of `cbcs` in fragmented MP4.
 pub const SAMPLE_AES: &str = "SAMPLE-AES";
 
+/// Hexadecimal digits of an IV.
+const IV_DIGITS: usize = 32;
+
 /// An `EXT-X-KEY` or `EXT-X-SESSION-KEY` tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
@@ -25,8 +28,6 @@ pub struct Key {
     pub key_format: String,
     /// `KEYFORMATVERSIONS`; `1` when absent.
     pub key_format_versions: String,
-    /// `IV`: a 128-bit number, so that a short one has leading zeros.
-    pub iv: Option<[u8; 16]>,
     /// `KEYID`, which some key formats add.
     pub key_id: Option<Kid>,
     /// Every attribute, variables replaced.
@@ -39,6 +40,23 @@ impl Key {
         self.method != "NONE"
     }
 
+    /// `IV`, a 128-bit number, with all of its digits.
+    ///
+    /// # Errors
+    /// When it has fewer than 32 of them. As a number its leading zeros would be missing; those who write an IV of
+    /// eight bytes mean the first half of a block, with zeros behind it. One reading garbles what the other means.
+    pub fn iv(&self) -> Result<Option<[u8; 16]>> {
+        let Some(iv) = self.attributes.hexadecimal_sequence("IV")? else { return Ok(None) };
+        let digits = self.attributes.raw("IV").map_or(0, |raw| raw.len().saturating_sub(2));
+        match digits {
+            IV_DIGITS => Ok(Some(iv.to_be_bytes())),
+            _ => Err(Error::input(format!("IV of {digits} hexadecimal digits, {IV_DIGITS} expected"))
+                .clause("RFC 8216bis §4.4.4.4")
+                .hint("write all digits of the IV that the segments were encrypted with: zeros in front of those that are there, or behind them")
+                .at(format_args!("line {}", self.line + 1))),
+        }
+    }
+
     fn parse(line: usize, attributes: Attributes) -> Result<Self> {
         let method = attributes.enumerated_string("METHOD")?;
         let method = method.ok_or_else(|| Error::input("no METHOD").clause("RFC 8216bis §4.4.4.4"))?;
@@ -46,13 +64,13 @@ impl Key {
         if uri.is_none() && method != "NONE" {
             return Err(Error::input(format!("METHOD={method} without URI")).clause("RFC 8216bis §4.4.4.4"));
         }
+        attributes.hexadecimal_sequence("IV")?;
         Ok(Self {
             line,
             method: method.to_owned(),
             uri: uri.map(str::to_owned),
             key_format: attributes.quoted_string("KEYFORMAT")?.unwrap_or("identity").to_owned(),
             key_format_versions: attributes.quoted_string("KEYFORMATVERSIONS")?.unwrap_or("1").to_owned(),
-            iv: attributes.hexadecimal_sequence("IV")?.map(u128::to_be_bytes),
             key_id: attributes.hexadecimal_sequence("KEYID")?.map(|id| Kid::new(id.to_be_bytes())),
             attributes,
         })
@@ -110,6 +128,7 @@ pub(super) fn checked_lines(texts: &[String], name: &str) -> Result<Vec<String>>
         let value =
             value.ok_or_else(|| Error::keys(format!("signaling for playlists that is no {name} tag")))?;
         let key = Attributes::parse(value).and_then(|attributes| Key::parse(0, attributes));
+        let key = key.and_then(|key| key.iv().map(|_| key));
         if !key.map_err(|error| Error::keys(error.to_string()).at(name))?.encrypts() {
             return Err(Error::keys("METHOD=NONE among the keys of a protected playlist").at(name));
         }

@@ -25,7 +25,8 @@ struct Entry {
 }
 
 impl KeyFile {
-    /// Reads the lines. An IV has 32 hex digits, or 16 that begin a counter block.
+    /// Reads the lines. An IV has 32 hex digits: one of 16 is half a block, and what the other half is depends on who
+    /// reads it.
     ///
     /// # Errors
     /// [`Kind::Input`](crate::base::Kind::Input) with the number of the line, never its text.
@@ -157,8 +158,9 @@ impl Entry {
                 .ok_or_else(|| Error::input(format!("{name} of {count} characters, expected 32 hex digits")))
         };
         let iv = match iv {
-            Some(short) if short.len() == 16 => Some(hex("IV", &format!("{short}{:016}", 0))?),
-            Some(iv) => Some(hex("IV", iv)?),
+            Some(iv) => Some(hex("IV", iv).map_err(|error| {
+                error.hint("an IV of eight bytes is the first half of a block: write 16 zeros behind it")
+            })?),
             None => None,
         };
         let (kid, key) = (Kid::new(hex("KID", kid)?), Secret::new(hex("key", key)?));
@@ -233,8 +235,6 @@ mod tests {
         assert_eq!(key.kid.to_string(), A);
         assert_eq!(key.explicit_iv.unwrap()[15], 15);
         assert_eq!(key.value.unwrap().expose()[0], 0x5e);
-        let short = exchange(&format!("x={A}:{KEY}:0102030405060708"), &["ALL"]).unwrap();
-        assert_eq!(short.content_keys[0].explicit_iv.unwrap()[7..9], [8, 0]);
     }
 
     #[test]
@@ -261,6 +261,7 @@ mod tests {
             (format!("{KEY}5ec2e7:{A}"), vec!["v1"], "line 1: KID of 38 characters"),
             (format!("{A}:{KEY}0"), vec!["v1"], "line 1: key of 33 characters"),
             (format!("{A}:{KEY}:00"), vec!["v1"], "line 1: IV of 2 characters"),
+            (format!("{A}:{KEY}:0102030405060708"), vec!["v1"], "write 16 zeros behind it"),
             (format!("{A}:{KEY}:é23456789012345"), vec!["v1"], "line 1: IV of"),
             (format!("{A}:{KEY}\n{A}:{KEY}"), vec!["v1"], "line 2: key a0a1a2a3"),
             (format!("{A}:{KEY}"), vec!["v1", "a1"], "has 1 keys, wanted are 2: v1, a1"),

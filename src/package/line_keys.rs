@@ -38,7 +38,7 @@ impl LineKeys<'_> {
         sequence: u64,
     ) -> Result<Option<(Secret<16>, [u8; 16])>> {
         self.first(playlist, (keys, AES_128), |key, _, value| {
-            Ok((value, key.iv.unwrap_or_else(|| Aes128::iv_of_media_sequence_number(sequence))))
+            Ok((value, key.iv()?.unwrap_or_else(|| Aes128::iv_of_media_sequence_number(sequence))))
         })
     }
 
@@ -79,7 +79,7 @@ impl LineKeys<'_> {
     fn iv(&self, key: &Key, kid: Option<Kid>, sequence: u64) -> Result<[u8; 16]> {
         let of_sequence =
             || (key.key_format == IDENTITY).then(|| Aes128::iv_of_media_sequence_number(sequence));
-        let given = key.iv.or_else(|| kid.and_then(self.find_iv)).or_else(of_sequence);
+        let given = key.iv()?.or_else(|| kid.and_then(self.find_iv)).or_else(of_sequence);
         given.ok_or_else(|| {
             Error::keys(format!(
                 "no IV for line {}: of KEYFORMAT={:?} it comes with the key",

@@ -51,9 +51,11 @@ pub(super) fn check_version(name: &str, playlist: &Playlist, findings: &mut Find
 /// What can be said about a key by itself.
 pub(super) fn check_key(key: &Key, name: &str, findings: &mut Findings) {
     let place = format!("{name}: line {}", key.line + 1);
-    let has_iv = key.iv.is_some();
+    let has_iv = key.attributes.raw("IV").is_some();
     if key.method == "SAMPLE-AES-CTR" {
         findings.check("hls-iv", !has_iv, &place, &"an IV", &"none with SAMPLE-AES-CTR");
+    } else if let Err(error) = key.iv() {
+        findings.check("hls-iv", false, &place, &error, &"all digits of the IV");
     }
     if key.attributes.raw("KEYFORMAT").is_some() {
         let has_versions = key.attributes.raw("KEYFORMATVERSIONS").is_some();
@@ -208,7 +210,12 @@ fn session_keys(name: &str, session: &[Key], media: &[Key], findings: &mut Findi
     for key in session {
         let place = format!("{name}: line {}", key.line + 1);
         findings.check("hls-session-key", key.encrypts(), &place, &key.method, &"a METHOD other than NONE");
-        let once = seen.insert((key.uri.clone(), facts(key), key.iv, key.key_id));
+        let once = seen.insert((
+            key.uri.clone(),
+            facts(key),
+            key.attributes.raw("IV").map(str::to_owned),
+            key.key_id,
+        ));
         findings.check("hls-session-key", once, &place, &"the same key again", &"each key once");
         for other in media.iter().filter(|other| other.uri == key.uri) {
             let (found, expected) = (format!("{:?}", facts(key)), format!("{:?}", facts(other)));

@@ -37,7 +37,13 @@ pub(super) fn check(playlists: &[PiecePlaylist<'_>], findings: &mut Findings) ->
             if playlist.protection == Protection::Whole && piece.resource.role == Role::Init {
                 for key in in_force.values().filter(|key| without_iv.insert(key.line)) {
                     let found = format!("no IV in line {}", key.line + 1);
-                    findings.check("whole-map-iv", key.iv.is_some(), &place, &found, &"an IV");
+                    findings.check(
+                        "whole-map-iv",
+                        key.attributes.raw("IV").is_some(),
+                        &place,
+                        &found,
+                        &"an IV",
+                    );
                 }
             }
         }

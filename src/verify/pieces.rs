@@ -39,7 +39,7 @@ pub(super) struct Piece<'r> {
 pub(super) fn identity(resource: &Resource) -> String {
     let of_sequence = Aes128::iv_of_media_sequence_number(resource.sequence);
     let key = |key: &Key| {
-        let iv = key.iv.or_else(|| (key.key_format == "identity").then_some(of_sequence));
+        let iv = key.iv().unwrap_or_default().or_else(|| (key.key_format == "identity").then_some(of_sequence));
         format!("{} {:?} {:?} {iv:?}\n", key.method, key.uri, key.key_id)
     };
     resource.keys.iter().map(key).collect()

@@ -296,7 +296,7 @@ pub const RULES: &[Rule] = &[
     advice("hls-key-clear", HLS_KEY, "Clear segments stand under no EXT-X-KEY."),
     error("hls-key-twice", HLS_KEY, "No two keys of one KEYFORMAT are for the same segments."),
     error("hls-method", HLS_KEY, "METHOD is that of the scheme."),
-    error("hls-iv", HLS_KEY, "SAMPLE-AES-CTR has no IV."),
+    error("hls-iv", HLS_KEY, "SAMPLE-AES-CTR has no IV; another has all its 32 digits."),
     advice("hls-format-versions", HLS_KEY, "KEYFORMATVERSIONS is written where KEYFORMAT is."),
     error(
         "hls-inside",
