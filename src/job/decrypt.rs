@@ -6,16 +6,16 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use crate::base::env::Store;
-use crate::base::{Error, Kid, Result, shown_input};
+use crate::base::{Error, Kid, Result};
 use crate::drm::ManifestKind;
 use crate::hls::AES_128;
 use crate::isobmff::track::trexes;
 use crate::package::{Decrypt, FindIv, FindKey, LineKeys, copy, rewrite};
 
+use super::decrypt_files::decrypt_files;
 use super::env::{Env, Event};
 use super::files::ProtectedPackage;
 use super::manifests::{self, Input, manifest_kinds};
-use super::mp4::other_format;
 use super::package::{Expect, Package, Rendition};
 use super::report::{OutputReport, Report};
 use super::whole_segments;
@@ -50,14 +50,7 @@ pub fn decrypt(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<Report> {
         (env.observe)(Event::Step("decrypting"));
         report = decrypt_presentation(job, &kinds, env)?;
     } else {
-        for input in &job.inputs {
-            let (store, name) = (env.locate)(input)?;
-            let source = store.open(&name)?;
-            let mut sink = env.output.create(&name)?;
-            rewrite(source.as_ref(), sink.as_mut(), &[], &mut Decrypt::new(source.as_ref(), job.find_key))
-                .map_err(|error| other_format(source.as_ref(), error).at(shown_input(input)))?;
-            report.outputs.push(OutputReport::new(&name, &sink.commit()?));
-        }
+        report.outputs = decrypt_files(job, env)?;
     }
     report.elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)

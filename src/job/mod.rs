@@ -2,6 +2,7 @@
 
 mod dash;
 mod decrypt;
+mod decrypt_files;
 mod env;
 mod files;
 mod folder;

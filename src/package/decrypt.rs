@@ -12,7 +12,7 @@ use crate::isobmff::boxes::{Sgpd, Trun};
 use crate::isobmff::file::{BoxHeader, moov as read_moov};
 use crate::isobmff::fragment::TrackFragment;
 use crate::isobmff::track::tracks;
-use crate::protect::{protected_entry, remove_pssh, unprotect_moov, unprotect_traf};
+use crate::protect::{protected_entry, protection_box, remove_pssh, unprotect_moov, unprotect_traf};
 
 use super::auxiliary::AuxiliaryInformation;
 use super::media_data::{decrypt_media_data, has_samples};
@@ -70,6 +70,17 @@ impl<'a> Decrypt<'a> {
     }
 }
 
+/// A fragment of a track that is clear says nothing of encryption: else it would pass for decrypted and is not.
+fn check_clear(traf: &BoxNode, fragment: &TrackFragment) -> Result<()> {
+    let Some(found) = protection_box(traf) else { return Ok(()) };
+    Err(Error::input(format!(
+        "a box {} says that samples are encrypted, but moov has no encrypted track {}",
+        found.kind, fragment.track_id
+    ))
+    .clause("ISO/IEC 23001-7 §4, §7")
+    .hint("give the initialization segment that the media was encrypted with: init.mp4 before 1.m4s"))
+}
+
 fn encrypted_tracks(moov: &BoxNode) -> Result<Vec<EncryptedTrack>> {
     let mut found = Vec::new();
     for (index, (track, trak)) in tracks(moov)?.into_iter().zip(moov.all(b"trak")).enumerate() {
@@ -116,7 +127,10 @@ impl Edit for Decrypt<'_> {
         let mut changed = Changed::No;
         for (index, (traf, fragment)) in moof.all_mut(b"traf").zip(fragments).enumerate() {
             let track = self.tracks.iter().find(|track| track.track_id == fragment.track_id);
-            let Some(track) = track else { continue };
+            let Some(track) = track else {
+                check_clear(traf, fragment).map_err(|error| error.at(format_args!("traf {}", index + 1)))?;
+                continue;
+            };
             self.traf(track, traf, fragment, data, data_position)
                 .map_err(|error| error.at(format_args!("traf {}", index + 1)))?;
             unprotect_traf(traf);

@@ -15,7 +15,7 @@ pub use fragment::{FragmentDecryptor, FragmentEncryptor, TrackProtection};
 pub use iv::{Iv, IvTrack, MAX_FRAGMENT_SAMPLES, SampleIvs, constant_iv};
 pub use placement::{
     Auxiliary, Protected, auxiliary, is_of_scheme, place_auxiliary, protect_moov, protected_entry,
-    refuse_protected, remove_pssh, seal, unprotect_moov, unprotect_traf,
+    protection_box, refuse_protected, remove_pssh, seal, unprotect_moov, unprotect_traf,
 };
 pub use sample_aes::{
     Operation, SIGNALING, SampleAes, Signaling, audio_setup_information, is_audio_setup_information,

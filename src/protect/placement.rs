@@ -250,6 +250,11 @@ pub fn remove_pssh(parent: &mut BoxNode) {
     });
 }
 
+/// The first box in a `traf` that says that samples are encrypted.
+pub fn protection_box(traf: &BoxNode) -> Option<&BoxNode> {
+    traf.boxes().iter().find(|node| is_auxiliary(node))
+}
+
 /// Whether a box tells of the protection of samples.
 fn is_auxiliary(node: &BoxNode) -> bool {
     match &node.kind.0 {

@@ -20,6 +20,7 @@ mod contract;
 mod coverage;
 mod cpix;
 mod dash_constructs;
+mod decrypt_segments;
 mod decrypt_styles;
 mod errors;
 mod full_sample;
