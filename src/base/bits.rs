@@ -41,6 +41,11 @@ impl<'a> BitReader<'a> {
         self.next
     }
 
+    /// Passes over the bits that are left of the byte at hand.
+    pub fn align(&mut self) {
+        self.left = 0;
+    }
+
     /// One bit.
     ///
     /// # Errors

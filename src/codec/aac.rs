@@ -1,7 +1,9 @@
 //! MPEG audio in `mp4a` sample entries — ISO/IEC 14496-14 §6.7, ISO/IEC 14496-1 §7.2.6, ISO/IEC 14496-3 §1.6.
 
+use super::audio::{MPEG_AUDIO_FRAME, SYNCFRAME};
 use super::audio_facts::AudioFacts;
-use super::{CipherModes, Codec, Config, Protection, TrackKind, audio_specific_config};
+use super::raw_data_block::RawDataBlock;
+use super::{CipherModes, Codec, Config, Marks, Protection, TrackKind, audio_specific_config};
 use crate::base::bits::BitReader;
 use crate::base::bytes::Reader;
 use crate::base::{Error, FourCc, Result};
@@ -12,6 +14,7 @@ pub(super) static CODEC: Codec = Codec {
     kind: TrackKind::Audio,
     sample_entries: &[FourCc(*b"mp4a")],
     protection: Protection::WholeSample,
+    marks,
     cipher_modes: CipherModes::All,
     rfc6381,
     audio,
@@ -23,6 +26,11 @@ const DECODER_CONFIG_DESCR_TAG: u8 = 0x04;
 const DEC_SPECIFIC_INFO_TAG: u8 = 0x05;
 /// objectTypeIndication of ISO/IEC 14496-3 audio.
 const AUDIO_ISO_14496_3: u8 = 0x40;
+/// Those of MPEG audio, and of AC-3 as some writers put it here.
+const MPEG_2_AUDIO: u8 = 0x69;
+const MPEG_1_AUDIO: u8 = 0x6b;
+const AC_3: u8 = 0xa5;
+const E_AC_3: u8 = 0xa6;
 
 /// RFC 6381 §3.3: `mp4a`, the objectTypeIndication in hex, and for 0x40 the audio object type in decimal.
 fn rfc6381(config: &Config<'_>) -> Result<String> {
@@ -49,6 +57,19 @@ fn object_type(esds: &[u8]) -> Result<String> {
     let object =
         audio_specific_config::audio_object_type(&mut BitReader::plain(specific)).map_err(truncated)?;
     Ok(format!("{object_type_indication:02X}.{object}"))
+}
+
+/// The marks of what is in `esds`.
+fn marks(config: &Config<'_>) -> Option<Box<dyn Marks>> {
+    match decoder_config(config.payload(ESDS).ok()?).ok()? {
+        (_, Some(specific)) => {
+            let index = audio_specific_config::plain_frames(specific).ok()??;
+            Some(Box::new(RawDataBlock::new(index)?))
+        }
+        (MPEG_2_AUDIO | MPEG_1_AUDIO, _) => Some(MPEG_AUDIO_FRAME.open()),
+        (AC_3 | E_AC_3, _) => Some(SYNCFRAME.open()),
+        _ => None,
+    }
 }
 
 /// objectTypeIndication, and AudioSpecificConfig of what has one.

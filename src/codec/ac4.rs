@@ -3,8 +3,11 @@
 //! A map of subsamples with a clear table of contents is allowed too. It is not written: whole samples are what
 //! every scheme and player of audio has, and under the pattern scheme a map would have to bring a pattern along.
 
+use std::ops::Range;
+
 use super::audio_facts::AudioFacts;
-use super::{CipherModes, Codec, Config, Protection, TrackKind};
+use super::marks::is_in;
+use super::{CipherModes, Codec, Config, Evidence, Marks, Protection, TrackKind};
 use crate::base::bits::BitReader;
 use crate::base::{Error, FourCc, Result};
 
@@ -14,6 +17,7 @@ pub(super) static CODEC: Codec = Codec {
     kind: TrackKind::Audio,
     sample_entries: &[FourCc(*b"ac-4")],
     protection: Protection::WholeSample,
+    marks,
     cipher_modes: CipherModes::All,
     rfc6381,
     audio,
@@ -34,6 +38,47 @@ fn rfc6381(config: &Config<'_>) -> Result<String> {
     let ([bitstream_version, presentation_version, mdcompat], _) =
         first_presentation(dac4).map_err(|e| e.at(DAC4).at(config.entry))?;
     Ok(format!("{}.{bitstream_version:02x}.{presentation_version:02x}.{mdcompat:02x}", config.entry))
+}
+
+/// Fields of `ac4_toc()` that `ac4_dsi_v1()` has as well: bitstream_version, fs_index, frame_rate_index.
+struct TocFields([u32; 3]);
+
+/// The share of random bytes with one value of their seven bits.
+const CHANCE: f64 = 1.0 / 128.0;
+
+fn marks(config: &Config<'_>) -> Option<Box<dyn Marks>> {
+    let mut dac4 = BitReader::plain(config.payload(DAC4).ok()?);
+    let [_, bitstream_version, fs_index, frame_rate_index] =
+        [dac4.bits(3).ok()?, dac4.bits(7).ok()?, dac4.bits(1).ok()?, dac4.bits(4).ok()?];
+    // Versions from 3 on are written differently in the table of contents.
+    (bitstream_version < 3).then(|| Box::new(TocFields([bitstream_version, fs_index, frame_rate_index])) as _)
+}
+
+impl TocFields {
+    /// `ac4_toc()`: ETSI TS 103 190-2 §6.2.1.1, behind the syncword and length that some writers keep.
+    fn of(sample: &[u8]) -> Result<[u32; 3]> {
+        let start = match sample {
+            [0xac, 0x40 | 0x41, 0xff, 0xff, ..] => 7,
+            [0xac, 0x40 | 0x41, ..] => 4,
+            _ => 0,
+        };
+        let mut toc = BitReader::plain(sample.get(start..).unwrap_or_default());
+        let bitstream_version = toc.bits(2)?;
+        toc.bits(10)?; // sequence_counter
+        let b_wait_frames = toc.bit()?;
+        if b_wait_frames && toc.bits(3)? > 0 {
+            toc.bits(2)?; // br_code
+        }
+        Ok([bitstream_version, toc.bits(1)?, toc.bits(4)?])
+    }
+}
+
+impl Marks for TocFields {
+    fn look(&mut self, sample: &[u8], encrypted: &[Range<usize>], evidence: &mut Evidence) {
+        if is_in(encrypted, &(0..sample.len().min(16))) {
+            evidence.mark(Self::of(sample).is_ok_and(|fields| fields == self.0), CHANCE);
+        }
+    }
 }
 
 /// The channels of the first presentation; one of objects has none.

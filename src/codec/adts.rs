@@ -83,6 +83,11 @@ impl AdtsHeader {
         }))
     }
 
+    /// `sampling_frequency_index`.
+    pub(super) fn sampling_frequency_index(self) -> u8 {
+        self.sampling_frequency_index
+    }
+
     /// AudioSpecificConfig and what else is said by the header of `frame`, and by its first element where the header
     /// leaves the channels to that: §1.6.2.1, §1.6.3.5.
     pub(super) fn facts(self, frame: &[u8]) -> StreamFacts {

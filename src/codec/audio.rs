@@ -1,6 +1,8 @@
 //! Audio whose sample entry names it well enough — ETSI TS 102 366 annex F, ETSI TS 102 114 annex E, and others.
 
 use super::audio_facts::{self, AudioFacts};
+use super::first_bytes::FirstBytes;
+use super::opus::PacketDurations;
 use super::{CipherModes, Codec, Config, Protection, TrackKind, syncframe};
 use crate::base::bits::BitReader;
 use crate::base::{FourCc, Result};
@@ -11,6 +13,7 @@ const AUDIO: Codec = Codec {
     kind: TrackKind::Audio,
     sample_entries: &[],
     protection: Protection::WholeSample,
+    marks: |_| None,
     cipher_modes: CipherModes::All,
     rfc6381: entry_alone,
     audio: audio_facts::unknown,
@@ -18,23 +21,33 @@ const AUDIO: Codec = Codec {
 
 /// AC-3: ETSI TS 102 366 §F.3.
 pub(super) static AC_3: Codec =
-    Codec { name: "AC-3", sample_entries: &[FourCc(*b"ac-3")], audio: dac3, ..AUDIO };
+    Codec { name: "AC-3", sample_entries: &[FourCc(*b"ac-3")], marks: |_| Some(SYNCFRAME.open()), audio: dac3, ..AUDIO };
 
 /// Enhanced AC-3: ETSI TS 102 366 §F.5.
 pub(super) static E_AC_3: Codec =
-    Codec { name: "E-AC-3", sample_entries: &[FourCc(*b"ec-3")], audio: dec3, ..AUDIO };
+    Codec { name: "E-AC-3", sample_entries: &[FourCc(*b"ec-3")], marks: |_| Some(SYNCFRAME.open()), audio: dec3, ..AUDIO };
 
 /// Opus: Encapsulation of Opus in ISO Base Media File Format §4.3.
-pub(super) static OPUS: Codec =
-    Codec { name: "Opus", sample_entries: &[FourCc(*b"Opus")], audio: dops, ..AUDIO };
+pub(super) static OPUS: Codec = Codec {
+    name: "Opus",
+    sample_entries: &[FourCc(*b"Opus")],
+    marks: |_| Some(Box::new(PacketDurations::default())),
+    audio: dops,
+    ..AUDIO
+};
 
 /// FLAC: Encapsulation of FLAC in ISO Base Media File Format §3.3.
 pub(super) static FLAC: Codec =
-    Codec { name: "FLAC", sample_entries: &[FourCc(*b"fLaC")], audio: dfla, ..AUDIO };
+    Codec { name: "FLAC", sample_entries: &[FourCc(*b"fLaC")], marks: |_| Some(FLAC_FRAME.open()), audio: dfla, ..AUDIO };
 
 /// Apple Lossless Audio Codec.
-pub(super) static ALAC: Codec =
-    Codec { name: "ALAC", sample_entries: &[FourCc(*b"alac")], audio: alac, ..AUDIO };
+pub(super) static ALAC: Codec = Codec {
+    name: "ALAC",
+    sample_entries: &[FourCc(*b"alac")],
+    marks: |_| Some(ALAC_ELEMENT.open()),
+    audio: alac,
+    ..AUDIO
+};
 
 /// DTS, DTS-HD and DTS-UHD: ETSI TS 102 114 §E.3, ETSI TS 103 491 §B.3.
 pub(super) static DTS: Codec = Codec {
@@ -46,13 +59,72 @@ pub(super) static DTS: Codec = Codec {
         FourCc(*b"dtse"),
         FourCc(*b"dtsx"),
     ],
+    marks: |_| Some(DTS_FRAME.open()),
     audio: dts,
     ..AUDIO
 };
 
 /// MP3 in an entry of its own, as QuickTime files have it; in `mp4a` it is a row with the rest of MPEG audio.
-pub(super) static MP3: Codec =
-    Codec { name: "MP3", sample_entries: &[FourCc(*b".mp3")], rfc6381: mp3, ..AUDIO };
+pub(super) static MP3: Codec = Codec {
+    name: "MP3",
+    sample_entries: &[FourCc(*b".mp3")],
+    marks: |_| Some(MPEG_AUDIO_FRAME.open()),
+    rfc6381: mp3,
+    ..AUDIO
+};
+
+/// syncword of a syncframe: ETSI TS 102 366 §4.4.1.1.
+pub(super) const SYNCFRAME: FirstBytes =
+    FirstBytes { bytes: 2, chance: 1.0 / 65_536.0, has: |frame| frame.starts_with(&[0x0b, 0x77]) };
+
+/// Frame sync code and the bit behind it: RFC 9639 §9.1.
+const FLAC_FRAME: FirstBytes = FirstBytes {
+    bytes: 2,
+    chance: 1.0 / 32_768.0,
+    has: |frame| matches!(frame, [0xff, second, ..] if second & 0xfe == 0xf8),
+};
+
+/// The first element of an ALAC frame is one channel, a pair, or low frequency effects; behind its tag and instance are
+/// twelve bits of 0.
+const ALAC_ELEMENT: FirstBytes = FirstBytes {
+    bytes: 3,
+    chance: 1.0 / 4096.0,
+    has: |frame| match frame {
+        [a, b, c, ..] => matches!(a >> 5, 0 | 1 | 3) && a & 1 == 0 && *b == 0 && c >> 5 == 0,
+        _ => false,
+    },
+};
+
+/// Syncwords of the core, of its other word sizes, of extension substreams, and of DTS-UHD: ETSI TS 102 114 §5.3, §7.4,
+/// annex C, ETSI TS 103 491 §6.4.
+const DTS_FRAME: FirstBytes = FirstBytes {
+    bytes: 4,
+    chance: 1e-8,
+    has: |frame| {
+        let syncwords: [[u8; 4]; 7] = [
+            [0x7f, 0xfe, 0x80, 0x01],
+            [0xfe, 0x7f, 0x01, 0x80],
+            [0x1f, 0xff, 0xe8, 0x00],
+            [0xff, 0x1f, 0x00, 0xe8],
+            [0x64, 0x58, 0x20, 0x25],
+            [0x40, 0x41, 0x1b, 0xf2],
+            [0x71, 0xc4, 0x42, 0xe8],
+        ];
+        frame.first_chunk().is_some_and(|word| syncwords.contains(word))
+    },
+};
+
+/// syncword of MPEG audio, and fields that have no values: ISO/IEC 11172-3 §2.4.2.3.
+pub(super) const MPEG_AUDIO_FRAME: FirstBytes = FirstBytes {
+    bytes: 3,
+    chance: 1.0 / 2048.0,
+    has: |frame| match frame {
+        [0xff, b, c, ..] => {
+            b >> 5 == 7 && b >> 3 & 3 != 1 && b >> 1 & 3 != 0 && c >> 4 != 15 && c >> 2 & 3 != 3
+        }
+        _ => false,
+    },
+};
 
 /// RFC 6381 §3.3: the first element is the sample entry's type, which says enough.
 fn entry_alone(config: &Config<'_>) -> Result<String> {

@@ -22,6 +22,8 @@ mod object {
     pub(super) const USAC: u32 = 42;
     /// Those whose configuration is GASpecificConfig.
     pub(super) const GENERAL: [u32; 12] = [1, 2, 3, 4, 6, 7, 17, 19, 20, 21, 22, 23];
+    /// Of these Main, LC and LTP.
+    pub(super) const PLAIN: [u32; 3] = [1, 2, 4];
     /// Of these the scalable ones.
     pub(super) const SCALABLE: [u32; 2] = [6, 20];
     /// Of these the error resilient ones, which have flags of their own.
@@ -78,6 +80,25 @@ fn read(config: &[u8]) -> Result<AudioFacts> {
     // Parametric stereo makes two channels of one: §8.6.4.
     let channels = if has_ps && channels == Some(1) { Some(2) } else { channels };
     Ok(AudioFacts::new(channels.unwrap_or(0), frequency))
+}
+
+/// The samplingFrequencyIndex of AAC whose frames are plain raw_data_block() of 1024 samples; `None` of other audio.
+///
+/// # Errors
+/// When the configuration ends too early.
+pub(super) fn plain_frames(config: &[u8]) -> Result<Option<u32>> {
+    let mut bits = BitReader::plain(config);
+    let mut object = audio_object_type(&mut bits)?;
+    let core_index = bits.bits(4)?;
+    sampling_frequency(&mut bits, core_index)?;
+    bits.bits(4)?; // channelConfiguration
+    if matches!(object, object::SBR | object::PS) {
+        let index = bits.bits(4)?;
+        sampling_frequency(&mut bits, index)?;
+        object = audio_object_type(&mut bits)?;
+    }
+    let frame_length_flag = bits.bit()?;
+    Ok((object::PLAIN.contains(&object) && !frame_length_flag).then_some(core_index))
 }
 
 fn sampling_frequency(bits: &mut BitReader<'_>, index: u32) -> Result<Option<u32>> {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{ALL, Config, Protection, Ranges, TrackKind, av1, avc, find, hevc, vp9};
+use super::{ALL, Config, Evidence, Marks, Protection, Ranges, TrackKind, av1, avc, find, hevc, vp9};
 use crate::base::{FourCc, Result};
 
 /// The row whose parser is an error.
@@ -147,6 +147,79 @@ fn the_codecs_parameter_is_total_and_text_is_named_by_its_entry() {
                     "{entry}"
                 ),
             }
+        }
+    }
+}
+
+/// Random bytes in place of these ranges.
+fn randomize(sample: &mut [u8], ranges: &[Range<usize>], state: &mut u64) {
+    for byte in ranges.iter().cloned().flatten() {
+        sample[byte] = random(state).to_le_bytes()[0];
+    }
+}
+
+/// How many marks a thousand and more looks at random bytes find missed, and how many of them they are stated to miss.
+fn missed_at_random(
+    marks: &mut dyn Marks,
+    samples: &[(Vec<u8>, Vec<Range<usize>>)],
+    state: &mut u64,
+) -> (u64, u64, f64) {
+    let mut evidence = Evidence::default();
+    for round in 0..20_000 {
+        let (mut sample, ranges) = samples[round % samples.len()].clone();
+        randomize(&mut sample, &ranges, state);
+        marks.look(&sample, &ranges, &mut evidence);
+    }
+    evidence.counts()
+}
+
+/// The share of random bytes that have a mark is no greater than its row says: else another key would pass for right.
+#[test]
+fn random_bytes_have_marks_no_more_often_than_is_stated() {
+    let mut state = 0x1234_5678_9abc_def1;
+    let check = |name: &str, (marks, missed, expected): (u64, u64, f64)| {
+        // Three standard deviations, and some.
+        let least = expected - 4.0 * expected.sqrt() - 1.0;
+        assert!(
+            marks > 1000 && missed as f64 >= least,
+            "{name}: {missed} of {marks}, {expected:.1} expected"
+        );
+    };
+    for specimen in specimens() {
+        let config = Config { entry: specimen.entry, boxes: vec![(specimen.config.0, &specimen.config.1)] };
+        let mut parser = specimen.parser(&specimen.config.1).unwrap();
+        let with_ranges = |sample: &Vec<u8>| (sample.clone(), self::check(&mut *parser, sample).unwrap());
+        let samples: Vec<_> = specimen.samples.iter().map(with_ranges).collect();
+        let open = find(specimen.entry).unwrap().marks;
+        let mut marks = open(&config).unwrap();
+        check(&specimen.entry.to_string(), missed_at_random(&mut *marks, &samples, &mut state));
+    }
+    let dac4 = [0x20, 0x8a, 0x80];
+    let esds = |object_type: u8| {
+        [&[0; 4][..], &[3, 22, 0, 1, 0, 4, 17, object_type, 0x15], &[0; 11], &[5, 2, 0x12, 0x10]].concat()
+    };
+    let (aac, mp3) = (esds(0x40), esds(0x6b));
+    for (entry, boxes) in [
+        (b"ac-3", vec![]),
+        (b"ec-3", vec![]),
+        (b"Opus", vec![]),
+        (b"fLaC", vec![]),
+        (b"alac", vec![]),
+        (b".mp3", vec![]),
+        (b"dtsc", vec![]),
+        (b"vp08", vec![]),
+        (b"mhm1", vec![]),
+        (b"iamf", vec![]),
+        (b"ac-4", vec![(FourCc(*b"dac4"), &dac4[..])]),
+        (b"mp4a", vec![(FourCc(*b"esds"), &aac[..])]),
+        (b"mp4a", vec![(FourCc(*b"esds"), &mp3[..])]),
+    ] {
+        let config = Config { entry: FourCc(*entry), boxes };
+        for length in [16, 40, 200, 700] {
+            let mut marks = (find(config.entry).unwrap().marks)(&config).unwrap();
+            let all = std::iter::once(0..length).collect();
+            let found = missed_at_random(&mut *marks, &[(vec![0; length], all)], &mut state);
+            check(&format!("{} {length}", config.entry), found);
         }
     }
 }

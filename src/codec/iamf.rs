@@ -1,6 +1,9 @@
 //! Immersive Audio Model and Formats — AOM IAMF §3, §6.
 
-use super::{CipherModes, Codec, Config, Protection, TrackKind, audio_facts};
+use std::ops::Range;
+
+use super::marks::is_in;
+use super::{CipherModes, Codec, Config, Evidence, Marks, Protection, TrackKind, audio_facts};
 use crate::base::bytes::Reader;
 use crate::base::{Error, FourCc, Result};
 
@@ -10,6 +13,7 @@ pub(super) static CODEC: Codec = Codec {
     kind: TrackKind::Audio,
     sample_entries: &[FourCc(*b"iamf")],
     protection: Protection::WholeSample,
+    marks,
     cipher_modes: CipherModes::All,
     rfc6381,
     audio: audio_facts::unknown,
@@ -21,6 +25,29 @@ const IACB: FourCc = FourCc(*b"iacb");
 mod obu_type {
     pub(super) const CODEC_CONFIG: u8 = 0;
     pub(super) const SEQUENCE_HEADER: u8 = 31;
+}
+
+/// The share of random bytes, at most, that are whole OBUs.
+const CHANCE: f64 = 1.0 / 8.0;
+
+fn marks(_: &Config<'_>) -> Option<Box<dyn Marks>> {
+    Some(Box::new(Obus))
+}
+
+/// Samples are whole OBUs: §6.2.
+struct Obus;
+
+impl Marks for Obus {
+    fn look(&mut self, sample: &[u8], encrypted: &[Range<usize>], evidence: &mut Evidence) {
+        if sample.len() >= 16 && is_in(encrypted, &(0..16)) {
+            let mut reader = Reader::new(sample);
+            let mut is_whole = true;
+            while is_whole && reader.remaining() > 0 {
+                is_whole = obu(&mut reader).is_ok();
+            }
+            evidence.mark(is_whole, CHANCE);
+        }
+    }
 }
 
 /// §6.3: primary_profile and additional_profile in three digits, then the codec of the substreams.

@@ -11,15 +11,24 @@ mod avc;
 #[cfg(test)]
 mod bit_writer;
 pub mod byte_stream;
+mod config;
 #[cfg(test)]
 mod contract;
 mod dolby_vision;
 mod elementary;
+mod evidence;
+mod first_bytes;
 mod hevc;
 mod iamf;
+mod marks;
 mod mpegh;
 mod nal;
+mod opus;
 mod ranges;
+mod raw_data_block;
+mod slice_marks;
+mod spectrum;
+mod stream_marks;
 mod syncframe;
 mod text;
 mod unknown;
@@ -27,9 +36,13 @@ mod vp9;
 mod vvc;
 
 pub use self::audio_facts::{AudioFacts, channels_of_descriptor, configuration_of_channels};
+pub use self::config::Config;
 pub use self::elementary::{AudioFrame, Elementary, MEDIA_FORMATS, StreamFacts};
+pub use self::evidence::{Evidence, Verdict};
+pub use self::marks::{Marks, OpenMarks, TrackMarks};
+pub use self::stream_marks::StreamMarks;
 pub use self::{ranges::Ranges, text::is_hls_subtitles, unknown::UNKNOWN_VIDEO};
-use crate::base::{Error, FourCc, Result};
+use crate::base::{FourCc, Result};
 
 /// What a track carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,28 +53,6 @@ pub enum TrackKind {
     Audio,
     /// Subtitles and captions; never protected.
     Text,
-}
-
-/// What a sample entry says about its elementary stream.
-#[derive(Clone, Debug)]
-pub struct Config<'a> {
-    /// The sample entry's type (of a protected entry: its original format).
-    pub entry: FourCc,
-    /// Types and payloads of the boxes inside it, such as `avcC`.
-    pub boxes: Vec<(FourCc, &'a [u8])>,
-}
-
-impl<'a> Config<'a> {
-    /// The payload of the first box of type `name`.
-    ///
-    /// # Errors
-    /// When the sample entry has none.
-    pub fn payload(&self, name: FourCc) -> Result<&'a [u8]> {
-        let found = self.boxes.iter().find(|(kind, _)| *kind == name);
-        found
-            .map(|(_, payload)| *payload)
-            .ok_or_else(|| Error::input(format!("the sample entry has no {name:?} box")).at(self.entry))
-    }
 }
 
 /// How the samples of a codec are protected.
@@ -94,6 +85,8 @@ pub struct Codec {
     pub sample_entries: &'static [FourCc],
     /// How its samples are protected.
     pub protection: Protection,
+    /// What shows in deciphered samples whether the key is right.
+    pub marks: OpenMarks,
     /// Which schemes it goes with.
     pub cipher_modes: CipherModes,
     /// The `codecs` parameter of a sample entry: RFC 6381.

@@ -1,7 +1,11 @@
 //! MPEG-H 3D audio — ISO/IEC 23008-3 clause 20.
 
+use std::ops::Range;
+
 use super::audio_facts::{AudioFacts, channels_of_configuration};
-use super::{CipherModes, Codec, Config, Protection, TrackKind};
+use super::marks::is_in;
+use super::{CipherModes, Codec, Config, Evidence, Marks, Protection, TrackKind};
+use crate::base::bits::BitReader;
 use crate::base::bytes::Reader;
 use crate::base::{FourCc, Result};
 
@@ -11,12 +15,65 @@ pub(super) static CODEC: Codec = Codec {
     kind: TrackKind::Audio,
     sample_entries: &[FourCc(*b"mha1"), FourCc(*b"mha2"), FourCc(*b"mhm1"), FourCc(*b"mhm2")],
     protection: Protection::WholeSample,
+    marks,
     cipher_modes: CipherModes::All,
     rfc6381,
     audio,
 };
 
 const MHAC: FourCc = FourCc(*b"mhaC");
+
+/// The share of random bytes, at most, that are whole packets.
+const CHANCE: f64 = 1.0 / 64.0;
+
+/// Samples of raw frames have no mark; those of MHAS are whole packets.
+fn marks(config: &Config<'_>) -> Option<Box<dyn Marks>> {
+    matches!(&config.entry.0, b"mhm1" | b"mhm2").then(|| Box::new(Mhas) as _)
+}
+
+/// MHAS packets: ISO/IEC 23008-3 §14.2.
+struct Mhas;
+
+impl Marks for Mhas {
+    fn look(&mut self, sample: &[u8], encrypted: &[Range<usize>], evidence: &mut Evidence) {
+        if sample.len() >= 16 && is_in(encrypted, &(0..16)) {
+            evidence.mark(is_packets(sample), CHANCE);
+        }
+    }
+}
+
+/// Whether a sample is packets up to its end.
+fn is_packets(mut sample: &[u8]) -> bool {
+    while !sample.is_empty() {
+        match packet_bytes(sample).ok().and_then(|length| sample.get(length..)) {
+            Some(rest) => sample = rest,
+            None => return false,
+        }
+    }
+    true
+}
+
+/// Bytes of the first packet: §14.2.1.
+fn packet_bytes(sample: &[u8]) -> Result<usize> {
+    let mut reader = BitReader::plain(sample);
+    escaped_value(&mut reader, [3, 8, 8])?; // MHASPacketType
+    escaped_value(&mut reader, [2, 8, 32])?; // MHASPacketLabel
+    let length = escaped_value(&mut reader, [11, 24, 24])?; // MHASPacketLength
+    Ok(reader.bytes_touched().saturating_add(usize::try_from(length).unwrap_or(usize::MAX)))
+}
+
+/// `escapedValue()`: ISO/IEC 23003-3 §5.2.
+fn escaped_value(reader: &mut BitReader<'_>, bits: [u32; 3]) -> Result<u64> {
+    let mut value = 0;
+    for count in bits {
+        let part = u64::from(reader.bits(count)?);
+        value += part;
+        if part != (1 << count) - 1 {
+            break;
+        }
+    }
+    Ok(value)
+}
 
 /// ISO/IEC 23008-3 §21: mpegh3daProfileLevelIndication in hex.
 fn rfc6381(config: &Config<'_>) -> Result<String> {

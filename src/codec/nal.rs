@@ -30,27 +30,43 @@ pub(super) fn ranges(
     out: &mut Vec<Range<usize>>,
     mut clear_bytes: impl FnMut(&[u8]) -> Result<usize>,
 ) -> Result<()> {
-    let mut reader = Reader::new(sample);
-    while reader.remaining() > 0 {
-        let length = reader
-            .take(nal_unit_length_size)?
-            .iter()
-            .fold(0, |length, byte| (length << 8) | usize::from(*byte));
-        let start = reader.position();
-        let left = reader.remaining();
-        let nal_unit = reader.take(length).map_err(|_| {
-            Error::input(format!("NAL unit of {length} bytes, the sample has {left} left"))
-                .clause("ISO/IEC 14496-15 §5.3.4.2")
-                .at_byte(start as u64)
-        })?;
+    for range in nal_units(nal_unit_length_size, sample) {
+        let Range { start, end } = range?;
+        let nal_unit = sample.get(start..end).unwrap_or_default();
         let clear = clear_bytes(nal_unit).map_err(|e| e.at(format_args!("NAL unit at byte {start}")))?;
         let kept = nal_unit.get(..clear).unwrap_or_default();
         start_code(kept, 0).map_or(Ok(()), |found| Err(hidden(start + found)))?;
-        if clear < length {
-            out.push(start + clear..start + length);
+        if clear < nal_unit.len() {
+            out.push(start + clear..end);
         }
     }
     Ok(())
+}
+
+/// The NAL units of a sample, in order; behind an error there are none.
+pub(super) fn nal_units(
+    nal_unit_length_size: usize,
+    sample: &[u8],
+) -> impl Iterator<Item = Result<Range<usize>>> {
+    let mut reader = Some(Reader::new(sample));
+    std::iter::from_fn(move || {
+        let mut at = reader.take().filter(|reader| reader.remaining() > 0)?;
+        let range = nal_unit(&mut at, nal_unit_length_size);
+        reader = range.is_ok().then_some(at);
+        Some(range)
+    })
+}
+
+fn nal_unit(reader: &mut Reader<'_>, nal_unit_length_size: usize) -> Result<Range<usize>> {
+    let length = reader.take(nal_unit_length_size)?;
+    let length = length.iter().fold(0, |length, byte| (length << 8) | usize::from(*byte));
+    let (start, left) = (reader.position(), reader.remaining());
+    reader.take(length).map_err(|_| {
+        Error::input(format!("NAL unit of {length} bytes, the sample has {left} left"))
+            .clause("ISO/IEC 14496-15 §5.3.4.2")
+            .at_byte(start as u64)
+    })?;
+    Ok(start..start + length)
 }
 
 /// Checks that no start code stands in these ranges of a sample that is not encrypted, nor at their borders.

@@ -13,6 +13,7 @@ const TEXT: Codec = Codec {
     kind: TrackKind::Text,
     sample_entries: &[],
     protection: Protection::Never,
+    marks: |_| None,
     cipher_modes: CipherModes::All,
     rfc6381,
     audio: audio_facts::unknown,

@@ -9,6 +9,7 @@ pub static UNKNOWN_VIDEO: Codec = Codec {
     kind: TrackKind::Video,
     sample_entries: &[],
     protection: Protection::WholeSample,
+    marks: |_| None,
     cipher_modes: CipherModes::All,
     rfc6381: |config| Ok(config.entry.to_string()),
     audio: audio_facts::unknown,

@@ -13,6 +13,7 @@ pub(super) static CODEC: Codec = Codec {
     kind: TrackKind::Video,
     sample_entries: &[FourCc(*b"vvc1"), FourCc(*b"vvi1")],
     protection: Protection::Ranges(|config| Err(refusal(config))),
+    marks: |_| None,
     cipher_modes: CipherModes::All,
     rfc6381: |config| Err(refusal(config)),
     audio: audio_facts::unknown,

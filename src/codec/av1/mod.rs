@@ -16,7 +16,7 @@ mod tile_info;
 use self::obu::{Obu, obu_type};
 use self::sequence_header::{CP_BT_709, ColorConfig, SequenceHeader, UNSPECIFIED};
 use self::tile_data::TileData;
-use super::{CipherModes, Codec, Config, Protection, Ranges, TrackKind, audio_facts};
+use super::{CipherModes, Codec, Config, Marks, Protection, Ranges, TrackKind, audio_facts};
 use crate::base::bits::BitReader;
 use crate::base::bytes::Reader;
 use crate::base::{Error, FourCc, Result};
@@ -27,6 +27,7 @@ pub(super) static CODEC: Codec = Codec {
     kind: TrackKind::Video,
     sample_entries: &[FourCc(*b"av01")],
     protection: Protection::Ranges(tile_data_ranges),
+    marks: tile_marks,
     cipher_modes: CipherModes::All,
     rfc6381,
     audio: audio_facts::unknown,
@@ -39,6 +40,12 @@ pub(super) fn tile_data_ranges(config: &Config<'_>) -> Result<Box<dyn Ranges>> {
     let at = |e: Error| e.at(AV1C).at(config.entry);
     let av1c = Av1c::parse(config.payload(AV1C)?).map_err(at)?;
     Ok(Box::new(TileData::parse(av1c.config_obus).map_err(at)?))
+}
+
+/// The marks of tiles.
+pub(super) fn tile_marks(config: &Config<'_>) -> Option<Box<dyn Marks>> {
+    let av1c = Av1c::parse(config.payload(AV1C).ok()?).ok()?;
+    Some(Box::new(TileData::parse(av1c.config_obus).ok()?))
 }
 
 /// AV1CodecConfigurationRecord: the binding, §2.3.3.

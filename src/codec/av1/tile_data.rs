@@ -11,7 +11,8 @@ use super::tile_info::TileInfo;
 use crate::base::bits::BitReader;
 use crate::base::bytes::Reader;
 use crate::base::{Error, Result};
-use crate::codec::Ranges;
+use crate::codec::marks::is_in;
+use crate::codec::{Evidence, Marks, Ranges};
 
 /// Finds the tiles in samples; knows what a decoder knows of the frames before.
 #[derive(Debug, Default)]
@@ -137,5 +138,25 @@ impl Ranges for TileData {
                 .map_err(|e| e.at(format_args!("OBU at byte {position}")))?;
         }
         Ok(())
+    }
+}
+
+/// The share of random bytes that are not 0.
+const ONE_BYTE: f64 = 255.0 / 256.0;
+
+/// Arithmetic coding leaves one mark: the padding of a tile is a one and zeros up to its end, so that the last byte of one
+/// that has no zero bytes behind it is not 0. AV1 Bitstream Specification §8.2.4.
+impl Marks for TileData {
+    fn look(&mut self, sample: &[u8], encrypted: &[Range<usize>], evidence: &mut Evidence) {
+        let mut tiles = Vec::new();
+        if self.ranges(sample, &mut tiles).is_err() {
+            return;
+        }
+        for tile in tiles {
+            let last = tile.end - 1;
+            if is_in(encrypted, &(last..tile.end)) {
+                evidence.mark(sample.get(last) != Some(&0), ONE_BYTE);
+            }
+        }
     }
 }

@@ -19,11 +19,11 @@ enum SliceType {
 /// How many reference indices list 0 and list 1 have; none when the slice type lacks the list.
 type NumRefIdxActive = [u32; 2];
 
-/// Reads `slice_header()`; afterwards the cursor is at the first bit that follows it.
+/// Reads `slice_header()`; afterwards the cursor is at the first bit that follows it. Says whether that is CABAC data.
 ///
 /// # Errors
 /// When the NAL unit ends too early, an element is out of its bounds or a parameter set is absent.
-pub(super) fn parse(reader: &mut BitReader<'_>, nal: NalUnitHeader, sets: &ParameterSets) -> Result<()> {
+pub(super) fn parse(reader: &mut BitReader<'_>, nal: NalUnitHeader, sets: &ParameterSets) -> Result<bool> {
     reader.ue()?; // first_mb_in_slice
     let slice_type = slice_type(reader)?;
     let pic_parameter_set_id = reader.ue_up_to(255, "pic_parameter_set_id")?;
@@ -54,7 +54,8 @@ pub(super) fn parse(reader: &mut BitReader<'_>, nal: NalUnitHeader, sets: &Param
         reader.ue_up_to(2, "cabac_init_idc")?;
     }
     quantization_and_deblocking(reader, slice_type, pps)?;
-    slice_group_change_cycle(reader, sps, pps)
+    slice_group_change_cycle(reader, sps, pps)?;
+    Ok(pps.entropy_coding_mode_flag)
 }
 
 fn slice_type(reader: &mut BitReader<'_>) -> Result<SliceType> {

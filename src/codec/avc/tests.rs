@@ -2,7 +2,11 @@
 
 #![allow(clippy::single_range_in_vec_init, reason = "the vectors hold ranges, not their members")]
 
+use std::ops::Range;
+
+use super::parameter_sets::ParameterSets;
 use super::*;
+use crate::base::bits::BitReader;
 use crate::codec::bit_writer::{BitWriter, nal};
 
 const SPS_HEADER: u8 = 0x67;

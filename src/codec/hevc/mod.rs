@@ -8,7 +8,8 @@ mod slice_segment_header;
 mod sps;
 
 use self::slice_segment_data::SliceSegmentData;
-use super::{CipherModes, Codec, Config, Protection, Ranges, TrackKind, audio_facts};
+use super::slice_marks::SliceMarks;
+use super::{CipherModes, Codec, Config, Marks, Protection, Ranges, TrackKind, audio_facts};
 use crate::base::bytes::Reader;
 use crate::base::{Error, FourCc, Result};
 
@@ -18,6 +19,7 @@ pub(super) static CODEC: Codec = Codec {
     kind: TrackKind::Video,
     sample_entries: &[FourCc(*b"hvc1"), FourCc(*b"hev1")],
     protection: Protection::Ranges(slice_segment_data_ranges),
+    marks: slice_marks,
     cipher_modes: CipherModes::All,
     rfc6381,
     audio: audio_facts::unknown,
@@ -56,6 +58,11 @@ fn profile_tier_level(hvcc: &[u8]) -> Result<String> {
 pub(super) fn slice_segment_data_ranges(config: &Config<'_>) -> Result<Box<dyn Ranges>> {
     let hvcc = config.payload(HVCC)?;
     Ok(Box::new(SliceSegmentData::parse(hvcc).map_err(|e| e.at(HVCC).at(config.entry))?))
+}
+
+/// The marks of slices whose parameter sets are in `hvcC` or in samples.
+pub(super) fn slice_marks(config: &Config<'_>) -> Option<Box<dyn Marks>> {
+    Some(Box::new(SliceMarks(SliceSegmentData::parse(config.payload(HVCC).ok()?).ok()?)))
 }
 
 fn configuration_version(reader: &mut Reader<'_>) -> Result<()> {

@@ -7,6 +7,7 @@ use super::{NalUnitHeader, configuration_version, nal_unit_type, slice_segment_h
 use crate::base::bits::BitReader;
 use crate::base::bytes::Reader;
 use crate::base::{Error, Result};
+use crate::codec::slice_marks::{SliceStart, Slices};
 use crate::codec::{Ranges, nal};
 
 /// Finds the slice segment data in samples; knows the parameter sets that are in force.
@@ -41,17 +42,28 @@ impl SliceSegmentData {
 
     /// How many leading bytes of a NAL unit stay clear: all of them unless it carries slice segment data.
     fn clear_bytes(&mut self, nal_unit: &[u8]) -> Result<usize> {
+        Ok(self.slice(nal_unit)?.map_or(nal_unit.len(), |slice| slice.position))
+    }
+}
+
+impl Slices for SliceSegmentData {
+    fn nal_unit_length_size(&self) -> usize {
+        self.nal_unit_length_size
+    }
+
+    fn slice(&mut self, nal_unit: &[u8]) -> Result<Option<SliceStart>> {
         // What is too short for a header says nothing.
-        let [first, second, payload @ ..] = nal_unit else { return Ok(nal_unit.len()) };
+        let [first, second, payload @ ..] = nal_unit else { return Ok(None) };
         let header = NalUnitHeader::parse(*first, *second)?;
         match header.nal_unit_type {
-            0..=nal_unit_type::RSV_VCL31 if payload.is_empty() => Ok(nal_unit.len()),
+            0..=nal_unit_type::RSV_VCL31 if payload.is_empty() => Ok(None),
             0..=nal_unit_type::RSV_VCL31 => {
-                Ok(2 + slice_segment_header_size(header, payload, &self.parameter_sets)?)
+                let size = slice_segment_header_size(header, payload, &self.parameter_sets)?;
+                Ok(Some(SliceStart { position: 2 + size, is_cabac: true }))
             }
             _ => {
                 self.parameter_sets.update(header, payload)?;
-                Ok(nal_unit.len())
+                Ok(None)
             }
         }
     }

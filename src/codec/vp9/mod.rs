@@ -1,9 +1,11 @@
 //! VP9 and VP8 — VP9 Bitstream Specification annex B, VP Codec ISO Media File Format Binding.
 
+mod marks;
 mod uncompressed_header;
 
 use std::ops::Range;
 
+use self::marks::VP8_FRAME;
 use self::uncompressed_header::{Frame, References};
 use super::{CipherModes, Codec, Config, Protection, Ranges, TrackKind, audio_facts};
 use crate::base::bytes::Reader;
@@ -15,6 +17,7 @@ pub(super) static CODEC: Codec = Codec {
     kind: TrackKind::Video,
     sample_entries: &[FourCc(*b"vp09")],
     protection: Protection::Ranges(|_| Ok(Box::new(Frames::default()))),
+    marks: |_| Some(Box::new(Frames::default())),
     cipher_modes: CipherModes::Counter,
     rfc6381,
     audio: audio_facts::unknown,
@@ -26,6 +29,7 @@ pub(super) static VP8: Codec = Codec {
     kind: TrackKind::Video,
     sample_entries: &[FourCc(*b"vp08")],
     protection: Protection::WholeSample,
+    marks: |_| Some(VP8_FRAME.open()),
     cipher_modes: CipherModes::Counter,
     rfc6381,
     audio: audio_facts::unknown,
@@ -76,7 +80,7 @@ impl Ranges for Frames {
         for size in frame_sizes(sample)? {
             let place = |e: Error| e.at(format_args!("frame at byte {start}"));
             let frame = sample.get(start..start + size).unwrap_or_default();
-            if let Frame::Coded { header } = self.references.parse(frame).map_err(place)? {
+            if let Frame::Coded { header, .. } = self.references.parse(frame).map_err(place)? {
                 out.push(start + header..start + size);
             }
             start += size;

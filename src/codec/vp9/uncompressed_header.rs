@@ -17,6 +17,10 @@ pub(super) enum Frame {
     Coded {
         /// Bytes up to the compressed header.
         header: usize,
+        /// Bytes of the compressed header: header_size_in_bytes.
+        compressed: usize,
+        /// Tiles behind it.
+        tiles: u32,
     },
 }
 
@@ -26,11 +30,19 @@ pub(super) struct References {
     widths: [Option<u32>; 8],
 }
 
+/// What is kept of an uncompressed header.
+struct Header {
+    refresh_frame_flags: u32,
+    width: u32,
+    compressed: u32,
+    tiles: u32,
+}
+
 impl References {
     /// Reads `uncompressed_header()` of a frame and updates the reference frames.
     pub(super) fn parse(&mut self, frame: &[u8]) -> Result<Frame> {
         let mut reader = BitReader::plain(frame);
-        let Some((refresh_frame_flags, width)) = self.header(&mut reader)? else {
+        let Some(Header { refresh_frame_flags, width, compressed, tiles }) = self.header(&mut reader)? else {
             return Ok(Frame::Existing);
         };
         if frame.len() <= reader.bytes_touched() {
@@ -42,11 +54,12 @@ impl References {
                 *reference = Some(width);
             }
         }
-        Ok(Frame::Coded { header: reader.bytes_touched() })
+        let compressed = usize::try_from(compressed).unwrap_or(usize::MAX);
+        Ok(Frame::Coded { header: reader.bytes_touched(), compressed, tiles })
     }
 
-    /// refresh_frame_flags and FrameWidth; `None` for show_existing_frame.
-    fn header(&self, reader: &mut BitReader<'_>) -> Result<Option<(u32, u32)>> {
+    /// `None` for show_existing_frame.
+    fn header(&self, reader: &mut BitReader<'_>) -> Result<Option<Header>> {
         let frame_marker = reader.bits(2)?;
         if frame_marker != 2 {
             return Err(Error::input(format!("frame_marker is {frame_marker}, 2 expected"))
@@ -64,7 +77,7 @@ impl References {
         let non_key_frame = reader.bit()?; // frame_type
         let show_frame = reader.bit()?;
         let error_resilient_mode = reader.bit()?;
-        let size = if non_key_frame {
+        let (refresh_frame_flags, width) = if non_key_frame {
             let intra_only = !show_frame && reader.bit()?;
             if !error_resilient_mode {
                 reader.bits(2)?; // reset_frame_context
@@ -82,12 +95,12 @@ impl References {
         loop_filter_params(reader)?;
         quantization_params(reader)?;
         segmentation_params(reader)?;
-        tile_info(reader, size.1)?;
+        let tiles = tile_info(reader, width)?;
         let header_size_in_bytes = reader.bits(16)?;
         if header_size_in_bytes == 0 {
             return Err(Error::input("header_size_in_bytes is 0").clause("VP9 Bitstream Specification §7.2"));
         }
-        Ok(Some(size))
+        Ok(Some(Header { refresh_frame_flags, width, compressed: header_size_in_bytes, tiles }))
     }
 
     /// From refresh_frame_flags to the interpolation filter.
@@ -225,8 +238,8 @@ fn segmentation_params(reader: &mut BitReader<'_>) -> Result<()> {
     Ok(())
 }
 
-/// `tile_info()`: §6.2.13.
-fn tile_info(reader: &mut BitReader<'_>, width: u32) -> Result<()> {
+/// `tile_info()`: §6.2.13; the number of tiles.
+fn tile_info(reader: &mut BitReader<'_>, width: u32) -> Result<u32> {
     let sb64_cols = width.div_ceil(64);
     let (mut min_log2, mut max_log2) = (0, 1);
     while (64 << min_log2) < sb64_cols {
@@ -235,11 +248,15 @@ fn tile_info(reader: &mut BitReader<'_>, width: u32) -> Result<()> {
     while (sb64_cols >> max_log2) >= 4 {
         max_log2 += 1;
     }
+    let mut tile_cols_log2 = min_log2;
     for _ in min_log2..max_log2 - 1 {
         let increment_tile_cols_log2 = reader.bit()?;
         if !increment_tile_cols_log2 {
             break;
         }
+        tile_cols_log2 += 1;
     }
-    optional(reader, 1) // tile_rows_log2, increment_tile_rows_log2
+    let tile_rows_log2 = reader.bits(1)?;
+    let increment_tile_rows_log2 = reader.bits(tile_rows_log2)?;
+    Ok(1 << (tile_cols_log2 + tile_rows_log2 + increment_tile_rows_log2))
 }
