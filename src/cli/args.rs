@@ -413,6 +413,9 @@ pub(super) struct VerifyArgs {
     /// Keys derived offline from SEED, for tests and demonstrations only
     #[arg(long, value_name = "SEED")]
     pub(super) dev_keys: Option<String>,
+    /// Fail with exit code 7 when something is not proven, such as a key that the codec does not show to be right
+    #[arg(long)]
+    pub(super) strict: bool,
     /// Print the findings and the counts of checks as JSON
     #[arg(long)]
     pub(super) json: bool,

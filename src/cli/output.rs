@@ -144,6 +144,9 @@ pub(super) fn report(report: &Report, out: &std::path::Path) -> String {
     for manifest in &report.manifests {
         text.push_str(&format!("{}\n", out.join(manifest).display()));
     }
+    if !report.not_proven.is_empty() {
+        text.push_str(&format!("decrypted, not proven: {}\n", report.not_proven.join("; ")));
+    }
     text.pop();
     text
 }

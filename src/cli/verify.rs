@@ -53,6 +53,10 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
         found += findings.errors() + findings.advice();
         rules.extend(findings.counts().iter().filter(|(_, count)| count.broken > 0).map(|(rule, _)| *rule));
     }
+    let not_proven: usize = results.iter().map(|result| result.findings.not_checked().count()).sum();
+    if rules.is_empty() && args.strict && not_proven > 0 {
+        return Err(Error::verification(format!("{not_proven} things are not proven, which --strict wants")));
+    }
     if rules.is_empty() {
         return Ok(());
     }
@@ -169,7 +173,7 @@ fn text_of(result: &Verification) -> String {
             lines.push(format!("       {rule}: {more} more"));
         }
     }
-    lines.extend(findings.not_checked().map(|what| format!("not checked: {what}")));
+    lines.extend(findings.not_checked().map(|what| format!("not proven: {what}")));
     let counts = findings.counts().iter().map(|(rule, count)| format!("{rule} {}", count.checked));
     lines.push(format!("checked: {}", counts.collect::<Vec<_>>().join(", ")));
     lines.push(format!(
@@ -184,13 +188,14 @@ fn text_of(result: &Verification) -> String {
     lines.join("\n")
 }
 
-/// Without keys nothing is said of the payload, and it must not look as if it were.
-fn verdict(result: &Verification) -> &'static str {
-    let without_keys = result.findings.not_checked().any(|what| what.starts_with("payload"));
-    match (result.findings.passed(), without_keys) {
-        (true, false) => "passed",
-        (true, true) => "structure passed, payload not checked",
-        (false, _) => "FAILED",
+/// "passed" alone is said of what was proven.
+fn verdict(result: &Verification) -> String {
+    let not_proven: Vec<_> = result.findings.not_checked().collect();
+    match not_proven.as_slice() {
+        _ if !result.findings.passed() => "FAILED".to_owned(),
+        [] => "passed".to_owned(),
+        [only] => format!("passed, not proven: {only}"),
+        [first, others @ ..] => format!("passed, not proven: {first}; and {} more", others.len()),
     }
 }
 
@@ -216,6 +221,7 @@ fn json_of(result: &Verification) -> serde_json::Value {
     let findings = &result.findings;
     serde_json::json!({
         "passed": findings.passed(),
+        "proven": findings.passed() && findings.not_checked().next().is_none(),
         "files": result.files,
         "samples": result.samples,
         "protected_samples": result.protected_samples,

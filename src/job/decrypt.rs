@@ -38,10 +38,11 @@ impl DecryptJob<'_> {
     }
 }
 
-/// Decrypts what it is given and writes it under the same names, without any signaling of DRM.
+/// Decrypts what it is given and writes it under the same names, without any signaling of DRM. What is decrypted with
+/// another key than it was encrypted with is an error where it shows; [`Report::not_proven`] says where it does not.
 ///
 /// # Errors
-/// When a key is missing, or the input is not what its boxes say.
+/// When a key is missing or wrong, or the input is not what its boxes say.
 pub fn decrypt(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<Report> {
     let start = Instant::now();
     let kinds = manifest_kinds(&job.inputs)?;
@@ -50,7 +51,8 @@ pub fn decrypt(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<Report> {
         (env.observe)(Event::Step("decrypting"));
         report = decrypt_presentation(job, &kinds, env)?;
     } else {
-        report.outputs = decrypt_files(job, env)?;
+        let (outputs, proofs) = decrypt_files(job, env)?;
+        (report.outputs, report.not_proven) = (outputs, proofs.open());
     }
     report.elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)
@@ -64,7 +66,9 @@ fn decrypt_presentation(job: &DecryptJob<'_>, kinds: &[ManifestKind], env: &Env<
     }
     let Input { store, package, manifests } = Input::of(store, read, Expect::Protected)?;
     let mut done = decrypt_package(&package, &job.keys(store.as_ref()), env)?;
+    done.proofs.check()?;
     let mut report = manifests.unprotect((&done, store.as_ref()), env)?;
+    report.not_proven = done.proofs.open();
     report.outputs.splice(..0, std::mem::take(&mut done.outputs));
     Ok(report)
 }
@@ -88,7 +92,9 @@ fn decrypt_package(package: &Package, keys: &LineKeys<'_>, env: &Env<'_>) -> Res
                 Some(rendition) => {
                     let mut edit = Decrypt::with_init(&rendition.moov, source.as_ref(), keys.find_key)?;
                     let trexes = trexes(&rendition.moov)?;
-                    Some(rewrite(source.as_ref(), sink.as_mut(), &trexes, &mut edit)?)
+                    let offsets = rewrite(source.as_ref(), sink.as_mut(), &trexes, &mut edit)?;
+                    edit.proofs().check()?;
+                    Some((offsets, edit.proofs().clone()))
                 }
                 None => {
                     copy(source.as_ref(), sink.as_mut())?;
@@ -103,7 +109,8 @@ fn decrypt_package(package: &Package, keys: &LineKeys<'_>, env: &Env<'_>) -> Res
     let mut result = ProtectedPackage::default();
     for ((name, _), (output, offsets)) in jobs.iter().zip(done) {
         result.outputs.push(output);
-        if let Some(offsets) = offsets {
+        if let Some((offsets, proofs)) = offsets {
+            result.proofs.merge(&proofs);
             result.offsets.insert((*name).to_owned(), offsets);
         }
     }

@@ -5,7 +5,7 @@ use crate::base::env::Source;
 use crate::base::{Error, Result, shown_input};
 use crate::isobmff::file::{BoxHeader, moov};
 use crate::isobmff::track::trexes;
-use crate::package::{Decrypt, rewrite};
+use crate::package::{Decrypt, Proofs, rewrite};
 
 use super::decrypt::DecryptJob;
 use super::env::Env;
@@ -49,7 +49,7 @@ impl Part {
 }
 
 /// Decrypts every input and writes it under its name.
-pub(super) fn decrypt_files(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<Vec<OutputReport>> {
+pub(super) fn decrypt_files(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<(Vec<OutputReport>, Proofs)> {
     let mut files = Vec::new();
     for input in &job.inputs {
         let (store, name) = (env.locate)(input)?;
@@ -59,7 +59,8 @@ pub(super) fn decrypt_files(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<Vec<O
     }
     let parts: Vec<(&str, Part)> = files.iter().map(|file| (file.input, file.part)).collect();
     let inits = inits(&parts)?;
-    let decrypt = |(file, init): (&File<'_>, Option<usize>)| {
+    let mut proofs = Proofs::default();
+    let mut decrypt = |(file, init): (&File<'_>, Option<usize>)| {
         let source = file.source.as_ref();
         let init = init.and_then(|init| files.get(init));
         let moov =
@@ -71,11 +72,16 @@ pub(super) fn decrypt_files(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<Vec<O
         };
         let mut sink = env.output.create(&file.name)?;
         rewrite(source, sink.as_mut(), &defaults, &mut edit).map_err(|error| other_format(source, error))?;
+        edit.proofs().check()?;
+        proofs.merge(edit.proofs());
         Ok(OutputReport::new(&file.name, &sink.commit()?))
     };
-    let at = |file: &File<'_>, error: Error| error.at(shown_input(file.input));
-    let done = files.iter().zip(inits);
-    done.map(|(file, init)| decrypt((file, init)).map_err(|error| at(file, error))).collect()
+    let mut outputs = Vec::new();
+    for (file, init) in files.iter().zip(inits) {
+        outputs.push(decrypt((file, init)).map_err(|error: Error| error.at(shown_input(file.input)))?);
+    }
+    proofs.check()?;
+    Ok((outputs, proofs))
 }
 
 /// For each file the number of its initialization segment, if it needs one: the only one that is given, or that is

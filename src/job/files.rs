@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::base::env::Store;
 use crate::base::{Error, Result};
-use crate::package::{OffsetMap, Phase, Plan, ProtectedRendition, Substream, Totals, copy, rewrite};
+use crate::package::{OffsetMap, Phase, Plan, Proofs, ProtectedRendition, Substream, Totals, copy, rewrite};
 
 use super::env::{Env, Event};
 use super::folder::total_length;
@@ -25,6 +25,8 @@ pub(super) struct ProtectedPackage {
     pub(super) offsets: HashMap<String, OffsetMap>,
     /// What protected each media file, from which byte of the source on.
     pub(super) phases: HashMap<String, Vec<(u64, Phase)>>,
+    /// What is shown of the keys by what was decrypted.
+    pub(super) proofs: Proofs,
 }
 
 impl ProtectedPackage {

@@ -29,6 +29,9 @@ pub struct Report {
     pub finished_before: Option<usize>,
     /// What the operator should know.
     pub warnings: Vec<String>,
+    /// What was decrypted without proof that the key is right, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_proven: Vec<String>,
     /// How long it took, in milliseconds.
     pub elapsed_ms: u64,
 }

@@ -12,12 +12,12 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::base::env::{Sink, Source, Store};
-use crate::base::{Error, Result};
+use crate::base::{Error, Kid, Result};
 use crate::codec::{Elementary, TrackKind};
 use crate::drm::System;
 use crate::hls::Key;
 use crate::package::{
-    Assignment, ElementaryStream, OffsetMap, Phase, Plan, SampleAesSegment, Schedule, Substream, copy,
+    Assignment, ElementaryStream, OffsetMap, Phase, Plan, Proofs, SampleAesSegment, Schedule, Substream, copy,
     elementary_streams, sample_aes_segment,
 };
 use crate::presentation::Part;
@@ -41,6 +41,10 @@ pub(super) struct Streams {
     /// Segments that a second playlist names in another place of the presentation, or with other neighbors.
     shared: Vec<(String, Segment, Segment)>,
 }
+
+/// Finds what decrypts a segment of a playlist, and the id of the key.
+pub(super) type FindSampleAes<'a> =
+    dyn Fn(&str, &Segment) -> Result<Option<(SampleAes, Option<Kid>)>> + Sync + 'a;
 
 /// Gives the number of a group's substream, which it makes when the group is new.
 pub(super) type Number<'a> = dyn FnMut(&str, &dyn Fn(String) -> Substream) -> usize + 'a;
@@ -229,7 +233,7 @@ impl Streams {
             let substream = substreams.unwrap_or_default().iter().flatten().next();
             Ok(match (phase, substream) {
                 (Phase::Period(period), Some(substream)) => {
-                    (phase, Some((plan.sample_aes(period, *substream)?, Operation::Encrypt)))
+                    (phase, Some((plan.sample_aes(period, *substream)?, Operation::Encrypt, None)))
                 }
                 _ => (Phase::Clear, None),
             })
@@ -239,7 +243,7 @@ impl Streams {
     /// Decrypts every file with the keys that `find` gives for a segment of a playlist.
     pub(super) fn decrypt(
         &self,
-        find: &(dyn Fn(&str, &Segment) -> Result<Option<SampleAes>> + Sync),
+        find: &FindSampleAes<'_>,
         store: &dyn Store,
         env: &Env<'_>,
         done: &mut ProtectedPackage,
@@ -247,7 +251,7 @@ impl Streams {
         self.write(store, env, done, &|segment| {
             let playlist = self.renditions.get(segment.rendition).map_or("", |r| r.name.as_str());
             let key = find(playlist, segment).map_err(|error| error.at(playlist))?;
-            Ok((Phase::Clear, key.map(|key| (key, Operation::Decrypt))))
+            Ok((Phase::Clear, key.map(|(key, kid)| (key, Operation::Decrypt, kid))))
         })
     }
 
@@ -276,6 +280,7 @@ impl Streams {
                 phases.push((range.map_or(0, |(start, _)| start), phase));
                 self.count(segment, &totals, &mut done.tracks);
             }
+            done.proofs.merge(&written.proofs);
             done.offsets.insert(name.clone(), written.offsets);
             done.phases.insert(name.clone(), phases);
         }
@@ -322,7 +327,7 @@ impl Streams {
 }
 
 /// What rewrites a segment, and what protects it then.
-type Cipher = (Phase, Option<(SampleAes, Operation)>);
+type Cipher = (Phase, Option<(SampleAes, Operation, Option<Kid>)>);
 
 /// A file that was written.
 #[derive(Serialize, Deserialize)]
@@ -330,6 +335,9 @@ struct WrittenFile {
     offsets: OffsetMap,
     /// What protects each segment, and what was rewritten of it.
     segments: Vec<(Phase, Vec<(Elementary, crate::package::Totals)>)>,
+    /// What is shown of the keys by what was decrypted.
+    #[serde(skip)]
+    proofs: Proofs,
 }
 
 fn write_file(
@@ -338,21 +346,28 @@ fn write_file(
     parts: &Parts<Segment>,
     cipher: &dyn Fn(&Segment) -> Result<Cipher>,
 ) -> Result<WrittenFile> {
-    let mut rewritten = Vec::with_capacity(parts.len());
+    let (mut rewritten, mut proofs) = (Vec::with_capacity(parts.len()), Proofs::default());
     let moves = write_parts(source, sink, parts, |segment, part, sink| {
         let (phase, cipher) = cipher(segment)?;
         let done = match cipher {
-            Some((sample_aes, operation)) => sample_aes_segment(part, sink, &sample_aes, operation)?,
+            Some((sample_aes, operation, kid)) => {
+                let done = sample_aes_segment(part, sink, &sample_aes, operation)?;
+                for (elementary, evidence) in &done.evidence {
+                    proofs.add(kid, elementary.name(), evidence);
+                }
+                done
+            }
             None => {
                 copy(part, sink)?;
-                SampleAesSegment { totals: Vec::new(), offsets: OffsetMap::default() }
+                SampleAesSegment::default()
             }
         };
         let length = done.offsets.position(part.len())?;
         rewritten.push((phase, part.len(), done));
         Ok(length)
     })?;
-    let mut file = WrittenFile { offsets: OffsetMap::default(), segments: Vec::new() };
+    proofs.check()?;
+    let mut file = WrittenFile { offsets: OffsetMap::default(), segments: Vec::new(), proofs };
     for (((start, _), to), (phase, length, done)) in moves.into_iter().zip(rewritten) {
         file.offsets.add_part(&done.offsets, (start, length), to.start)?;
         file.segments.push((phase, done.totals));

@@ -7,6 +7,7 @@
 
 use crate::base::env::Source;
 use crate::base::{Error, Result};
+use crate::codec::TrackMarks;
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::{Sgpd, Trun};
 use crate::isobmff::file::{BoxHeader, moov as read_moov};
@@ -16,8 +17,9 @@ use crate::protect::{protected_entry, protection_box, remove_pssh, unprotect_moo
 
 use super::auxiliary::AuxiliaryInformation;
 use super::media_data::{decrypt_media_data, has_samples};
+use super::proofs::Proofs;
 use super::resource::{Changed, Edit, no_fragment};
-use super::sample_decryption::{EncryptedTrack, FindKey, Groups, SampleDecryption};
+use super::sample_decryption::{EncryptedTrack, FindKey, Groups, Proving, SampleDecryption};
 
 /// Decrypts the protected tracks of a file.
 pub struct Decrypt<'a> {
@@ -26,12 +28,16 @@ pub struct Decrypt<'a> {
     tracks: Vec<EncryptedTrack>,
     /// `moov` as it was, when samples stand in it.
     tables: Option<BoxNode>,
+    /// The marks of the samples of each track.
+    marks: Vec<TrackMarks>,
+    proofs: Proofs,
 }
 
 impl<'a> Decrypt<'a> {
     /// An edit of this file, which finds its tracks in the file itself.
     pub fn new(source: &'a dyn Source, find_key: &'a FindKey<'a>) -> Self {
-        Self { source, find_key, tracks: Vec::new(), tables: None }
+        let (tracks, marks) = (Vec::new(), Vec::new());
+        Self { source, find_key, tracks, tables: None, marks, proofs: Proofs::default() }
     }
 
     /// An edit of a segment whose init segment has this `moov`.
@@ -39,13 +45,25 @@ impl<'a> Decrypt<'a> {
     /// # Errors
     /// When a box is wrong or a scheme is not supported.
     pub fn with_init(moov: &BoxNode, source: &'a dyn Source, find_key: &'a FindKey<'a>) -> Result<Self> {
-        Ok(Self { source, find_key, tracks: encrypted_tracks(moov)?, tables: None })
+        let mut edit = Self::new(source, find_key);
+        edit.set_tracks(encrypted_tracks(moov)?);
+        Ok(edit)
     }
 
-    /// Deciphers the samples of one `traf`.
+    /// What the samples that were deciphered show of their keys.
+    pub fn proofs(&self) -> &Proofs {
+        &self.proofs
+    }
+
+    fn set_tracks(&mut self, tracks: Vec<EncryptedTrack>) {
+        self.marks = tracks.iter().map(EncryptedTrack::marks).collect();
+        self.tracks = tracks;
+    }
+
+    /// Deciphers the samples of one `traf`; `track` is the place of its track among those that are encrypted.
     fn traf(
-        &self,
-        track: &EncryptedTrack,
+        &mut self,
+        track: usize,
         traf: &BoxNode,
         fragment: &TrackFragment,
         data: &mut [u8],
@@ -57,8 +75,12 @@ impl<'a> Decrypt<'a> {
         });
         let auxiliary = AuxiliaryInformation::find(&[traf], self.source, fragment.auxiliary_base, runs)?;
         let count = u32::try_from(fragment.samples.len()).unwrap_or(u32::MAX);
+        let (Some(track), Some(marks)) = (self.tracks.get(track), self.marks.get_mut(track)) else {
+            return Ok(());
+        };
         let groups = Groups::of(traf, track)?;
-        let mut decryption = SampleDecryption::new(track, self.find_key, auxiliary, groups, count);
+        let proving = Proving { marks, proofs: &mut self.proofs };
+        let mut decryption = SampleDecryption::new(track, self.find_key, auxiliary, groups, count, proving);
         for (index, sample) in fragment.samples.iter().enumerate() {
             let start = usize::try_from(sample.position.saturating_sub(data_position)).unwrap_or(usize::MAX);
             let bytes = data.get_mut(start..start.saturating_add(sample.size as usize)).unwrap_or_default();
@@ -93,7 +115,20 @@ fn encrypted_tracks(moov: &BoxNode) -> Result<Vec<EncryptedTrack>> {
         if entries.iter().any(Option::is_some) {
             let stbl = trak.require(&[b"mdia", b"minf", b"stbl"]).map_err(at)?;
             let groups = Sgpd::of(stbl).map_err(at)?;
-            found.push(EncryptedTrack { track_id: track.track_id, trak: index, entries, groups });
+            let clear_entries = track.sample_entries.iter().zip(&entries).map(|(entry, protected)| {
+                let mut clear = entry.clone();
+                clear.format = protected.as_ref().map_or(clear.format, |protected| protected.original_format);
+                clear.boxes.retain(|node| !node.is(b"sinf"));
+                clear
+            });
+            let clear_entries = clear_entries.collect();
+            found.push(EncryptedTrack {
+                track_id: track.track_id,
+                trak: index,
+                entries,
+                clear_entries,
+                groups,
+            });
         }
     }
     Ok(found)
@@ -101,7 +136,7 @@ fn encrypted_tracks(moov: &BoxNode) -> Result<Vec<EncryptedTrack>> {
 
 impl Edit for Decrypt<'_> {
     fn moov(&mut self, moov: &mut BoxNode) -> Result<()> {
-        self.tracks = encrypted_tracks(moov)?;
+        self.set_tracks(encrypted_tracks(moov)?);
         let length = moov.len();
         if has_samples(moov) && self.tables.is_none() {
             self.tables = Some(moov.clone());
@@ -126,7 +161,7 @@ impl Edit for Decrypt<'_> {
     ) -> Result<Changed> {
         let mut changed = Changed::No;
         for (index, (traf, fragment)) in moof.all_mut(b"traf").zip(fragments).enumerate() {
-            let track = self.tracks.iter().find(|track| track.track_id == fragment.track_id);
+            let track = self.tracks.iter().position(|track| track.track_id == fragment.track_id);
             let Some(track) = track else {
                 check_clear(traf, fragment).map_err(|error| error.at(format_args!("traf {}", index + 1)))?;
                 continue;
@@ -155,7 +190,12 @@ impl Edit for Decrypt<'_> {
             return Err(no_fragment(mdat));
         }
         let tracks = encrypted_tracks(&moov)?;
-        decrypt_media_data(&moov, &tracks, self.find_key, mdat, source, write)?;
+        if self.marks.len() != tracks.len() {
+            self.marks = tracks.iter().map(EncryptedTrack::marks).collect();
+        }
+        let proofs =
+            decrypt_media_data(&moov, (&tracks, &mut self.marks), self.find_key, mdat, source, write)?;
+        self.proofs.merge(&proofs);
         self.tables = Some(moov);
         Ok(())
     }

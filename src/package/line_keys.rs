@@ -42,14 +42,19 @@ impl LineKeys<'_> {
         })
     }
 
-    /// The key and IV of a segment with sample encryption under these keys; `None` of a clear one. `sequence` is its
-    /// media sequence number.
+    /// The key and IV of a segment with sample encryption under these keys, and the id of the key if it is known; `None`
+    /// of a clear one. `sequence` is its media sequence number.
     ///
     /// # Errors
     /// [`Kind::Keys`](crate::base::Kind::Keys) when the key or its IV is not there.
-    pub fn sample_aes(&self, playlist: &str, keys: &[Key], sequence: u64) -> Result<Option<SampleAes>> {
+    pub fn sample_aes(
+        &self,
+        playlist: &str,
+        keys: &[Key],
+        sequence: u64,
+    ) -> Result<Option<(SampleAes, Option<Kid>)>> {
         self.first(playlist, (keys, SAMPLE_AES), |key, kid, value| {
-            Ok(SampleAes::new(&value, self.iv(key, kid, sequence)?))
+            Ok((SampleAes::new(&value, self.iv(key, kid, sequence)?), kid))
         })
     }
 

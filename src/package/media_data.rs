@@ -5,12 +5,14 @@ use std::iter::Peekable;
 use crate::base::bytes::Reader;
 use crate::base::env::Source;
 use crate::base::{Error, Result};
+use crate::codec::TrackMarks;
 use crate::isobmff::BoxNode;
 use crate::isobmff::file::BoxHeader;
 use crate::isobmff::samples::{Sample, samples};
 
 use super::auxiliary::AuxiliaryInformation;
-use super::sample_decryption::{EncryptedTrack, FindKey, Groups, SampleDecryption};
+use super::proofs::Proofs;
+use super::sample_decryption::{EncryptedTrack, FindKey, Groups, Proving, SampleDecryption};
 
 /// Bytes written at a time.
 const WRITE_BYTES: usize = 1 << 20;
@@ -44,15 +46,16 @@ struct TrackSamples<'a, I: Iterator> {
 /// The tracks are walked side by side in the order in which their samples lie, so that one sample is held.
 pub(super) fn decrypt_media_data(
     moov: &BoxNode,
-    tracks: &[EncryptedTrack],
+    (tracks, marks): (&[EncryptedTrack], &mut [TrackMarks]),
     find_key: &FindKey<'_>,
     mdat: &BoxHeader,
     source: &dyn Source,
     write: &mut dyn FnMut(&[u8]) -> Result<()>,
-) -> Result<()> {
+) -> Result<Proofs> {
+    let mut proofs: Vec<Proofs> = tracks.iter().map(|_| Proofs::default()).collect();
     let payload = mdat.position + mdat.header_length..mdat.end();
     let mut cursors = Vec::new();
-    for track in tracks {
+    for (track, (marks, proofs)) in tracks.iter().zip(marks.iter_mut().zip(&mut proofs)) {
         let Some(trak) = moov.all(b"trak").nth(track.trak) else { continue };
         let stbl = trak.require(&[b"mdia", b"minf", b"stbl"])?;
         let auxiliary = AuxiliaryInformation::find(&[stbl, trak], source, 0, chunk_sizes(stbl))?;
@@ -60,7 +63,14 @@ pub(super) fn decrypt_media_data(
         cursors.push(TrackSamples {
             track_id: track.track_id,
             samples: samples(source, moov, track.track_id, &[])?.peekable(),
-            decryption: SampleDecryption::new(track, find_key, auxiliary, groups, sample_count(stbl)),
+            decryption: SampleDecryption::new(
+                track,
+                find_key,
+                auxiliary,
+                groups,
+                sample_count(stbl),
+                Proving { marks, proofs },
+            ),
             number: 1,
         });
     }
@@ -75,7 +85,11 @@ pub(super) fn decrypt_media_data(
         cursor.advance()?;
     }
     out.copy_to(payload.end)?;
-    out.flush()
+    out.flush()?;
+    drop(cursors);
+    let mut all = Proofs::default();
+    proofs.iter().for_each(|proofs| all.merge(proofs));
+    Ok(all)
 }
 
 /// The track whose next sample lies first, when it lies before `end`.

@@ -13,6 +13,7 @@ mod media_data;
 mod offsets;
 mod packed_audio;
 mod plan;
+mod proofs;
 mod protect;
 mod rendition;
 mod resource;
@@ -29,6 +30,7 @@ mod ts_layout;
 mod ts_program;
 mod ts_segment;
 mod ts_table;
+mod whole_segment;
 
 pub use assignment::{Assignment, KeyPurpose, KeyRule, Preset, Substream};
 pub use cmaf::{Cmaf, WrittenSegment};
@@ -42,6 +44,7 @@ pub use packed_audio::{
     PackedAudioTotals, audio_description, decrypt_packed_audio, packed_audio_facts, protect_packed_audio,
 };
 pub use plan::{Intent, Plan, PlannedKey, key_request};
+pub use proofs::Proofs;
 pub use protect::{Protect, Totals};
 pub use rendition::{ProtectedRendition, random_access_fragments};
 pub use resource::{Changed, Edit, rewrite};
@@ -56,3 +59,4 @@ pub use track::{
 };
 pub use ts_program::{TsProgram, TsStream, signaling, signaling_fault};
 pub use ts_segment::{MAX_WAITING_BYTES, TsSegment, TsStreamTotals, decrypt_ts_segment, protect_ts_segment};
+pub use whole_segment::{SEGMENT_KINDS, SegmentHead, decrypt_whole_segment};

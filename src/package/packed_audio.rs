@@ -3,10 +3,10 @@
 
 use crate::base::env::{Sink, Source};
 use crate::base::{Error, Result};
-use crate::codec::{Elementary, StreamFacts};
+use crate::codec::{AudioFrame, Elementary, Evidence, StreamFacts, StreamMarks};
 use crate::hls::id3;
 use crate::presentation::{MAX_ID3_BYTES, SegmentKind, audio_position};
-use crate::protect::{Operation, SampleAes, audio_setup_information};
+use crate::protect::{Operation, SampleAes, audio_setup_information, encrypted_bytes};
 
 use super::offsets::OffsetMap;
 use super::protect::Totals;
@@ -15,7 +15,7 @@ use super::protect::Totals;
 const WINDOW_BYTES: usize = MAX_ID3_BYTES;
 
 /// What was protected of packed audio.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PackedAudioTotals {
     /// The codec.
     pub elementary: Elementary,
@@ -25,6 +25,8 @@ pub struct PackedAudioTotals {
     pub totals: Totals,
     /// Where its bytes went: the first tag changes its length.
     pub offsets: OffsetMap,
+    /// What is shown of the key by what was decrypted.
+    pub evidence: Evidence,
 }
 
 /// Encrypts the frames of a segment; its first ID3 tag gets the audio setup information.
@@ -104,9 +106,16 @@ fn rewrite(
     offsets.changed(0, 0);
     offsets.kept(position, tag_bytes);
     let mut totals = Totals::default();
+    let (mut marks, mut evidence) = (StreamMarks::new(elementary), Evidence::default());
+    let mut look = |frame: &AudioFrame, window: &[u8]| {
+        if operation == Operation::Decrypt {
+            let bytes = window.get(frame.range.clone()).unwrap_or_default();
+            marks.frame(bytes, encrypted_bytes(frame), &mut evidence);
+        }
+    };
     while position < source.len() {
         read_window(source, position, &mut window)?;
-        let whole = frames(&mut window, sample_aes, operation, elementary, &mut totals)
+        let whole = frames(&mut window, (sample_aes, operation), elementary, &mut totals, &mut look)
             .map_err(|e| e.at(format_args!("frames at byte {position}")))?;
         if whole == 0 {
             return Err(Error::input("the last frame is cut off").at_byte(position));
@@ -114,7 +123,7 @@ fn rewrite(
         sink.write(window.get(..whole).unwrap_or_default())?;
         position += whole as u64;
     }
-    Ok(PackedAudioTotals { elementary, facts, totals, offsets })
+    Ok(PackedAudioTotals { elementary, facts, totals, offsets, evidence })
 }
 
 /// Writes the first tag with its private frame added or removed; returns how long it was and is.
@@ -154,10 +163,10 @@ fn leading_tag(
 /// Runs over the whole frames and tags of a window; returns where the last of them ends.
 fn frames(
     window: &mut [u8],
-    sample_aes: &SampleAes,
-    operation: Operation,
+    (sample_aes, operation): (&SampleAes, Operation),
     elementary: Elementary,
     totals: &mut Totals,
+    look: &mut dyn FnMut(&AudioFrame, &[u8]),
 ) -> Result<usize> {
     let mut end = 0;
     while end < window.len() {
@@ -175,6 +184,7 @@ fn frames(
         }
         let Some(frame) = elementary.audio_frame(window, end)? else { break };
         totals.protected += sample_aes.audio_frame(operation, window, &frame)?;
+        look(&frame, window);
         totals.samples += 1;
         totals.bytes += frame.range.len() as u64;
         end = frame.range.end;

@@ -3,7 +3,7 @@
 
 use crate::base::env::{Sink, Source};
 use crate::base::{Error, Result};
-use crate::codec::{Elementary, StreamFacts};
+use crate::codec::{Elementary, Evidence, StreamFacts};
 use crate::presentation::SegmentKind;
 use crate::protect::{Operation, SampleAes};
 use crate::ts::Packets;
@@ -24,12 +24,14 @@ pub struct ElementaryStream {
 }
 
 /// A segment that was rewritten.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct SampleAesSegment {
     /// What was rewritten of each stream.
     pub totals: Vec<(Elementary, Totals)>,
     /// Where its bytes went.
     pub offsets: OffsetMap,
+    /// What each stream that was decrypted shows of the key.
+    pub evidence: Vec<(Elementary, Evidence)>,
 }
 
 /// The streams of a clear segment that would be encrypted.
@@ -67,15 +69,18 @@ pub fn sample_aes_segment(
                 Operation::Encrypt => protect_ts_segment(source, sink, sample_aes)?,
                 Operation::Decrypt => decrypt_ts_segment(source, sink, sample_aes)?,
             };
+            let evidence = segment.streams.iter().map(|s| (s.stream.elementary, s.evidence)).collect();
             let totals = segment.streams.into_iter().map(|s| (s.stream.elementary, s.totals)).collect();
-            Ok(SampleAesSegment { totals, offsets: segment.offsets })
+            Ok(SampleAesSegment { totals, offsets: segment.offsets, evidence })
         }
         SegmentKind::PackedAudio(_) | SegmentKind::MpegAudio => {
             let audio = match operation {
                 Operation::Encrypt => protect_packed_audio(source, sink, sample_aes)?,
                 Operation::Decrypt => decrypt_packed_audio(source, sink, sample_aes)?,
             };
-            Ok(SampleAesSegment { totals: vec![(audio.elementary, audio.totals)], offsets: audio.offsets })
+            let evidence = vec![(audio.elementary, audio.evidence)];
+            let totals = vec![(audio.elementary, audio.totals)];
+            Ok(SampleAesSegment { totals, offsets: audio.offsets, evidence })
         }
         kind => Err(not_for(source, kind)),
     }

@@ -1,11 +1,15 @@
 //! What protects each sample, and its removal — ISO/IEC 23001-7 §6, §7: defaults, groups, auxiliary information.
 
+use std::ops::Range;
+
 use crate::base::{Error, Kid, Result, Secret};
+use crate::codec::{Config, TrackMarks};
 use crate::isobmff::BoxNode;
-use crate::isobmff::boxes::{Sbgp, SbgpEntry, SencEntry, Sgpd, Tenc, seig_group};
+use crate::isobmff::boxes::{SampleEntry, Sbgp, SbgpEntry, SencEntry, Sgpd, Tenc, seig_group};
 use crate::protect::{FragmentDecryptor, Protected, Scheme};
 
 use super::auxiliary::{AuxiliaryInformation, Entry};
+use super::proofs::Proofs;
 
 /// Finds the key of a key id.
 pub type FindKey<'a> = dyn Fn(Kid) -> Option<Secret<16>> + Sync + 'a;
@@ -25,8 +29,26 @@ pub(super) struct EncryptedTrack {
     pub(super) trak: usize,
     /// For each sample entry what protects it, `None` when it is clear.
     pub(super) entries: Vec<Option<Protected>>,
+    /// Its sample entries as they are without protection.
+    pub(super) clear_entries: Vec<SampleEntry>,
     /// The groups that the track itself describes.
     pub(super) groups: Option<Sgpd>,
+}
+
+impl EncryptedTrack {
+    /// The marks of its samples.
+    pub(super) fn marks(&self) -> TrackMarks {
+        TrackMarks::new(self.clear_entries.iter().map(|entry| {
+            let boxes = entry.boxes.iter().map(|node| (node.kind, node.payload())).collect();
+            Config { entry: entry.format, boxes }
+        }))
+    }
+}
+
+/// What the samples of a track show of its keys, as they are deciphered.
+pub(super) struct Proving<'a> {
+    pub(super) marks: &'a mut TrackMarks,
+    pub(super) proofs: &'a mut Proofs,
 }
 
 /// Which group of type `seig` each sample is in.
@@ -75,6 +97,9 @@ pub(super) struct SampleDecryption<'a> {
     decryptors: Vec<(&'static Scheme, Tenc, FragmentDecryptor)>,
     /// What was found for the sample before: its description and group, and what protects it.
     known: Option<(Place, Option<Protection>)>,
+    proving: Proving<'a>,
+    /// The encrypted bytes of a sample.
+    encrypted: Vec<Range<usize>>,
 }
 
 impl<'a> SampleDecryption<'a> {
@@ -84,15 +109,29 @@ impl<'a> SampleDecryption<'a> {
         auxiliary: AuxiliaryInformation<'a>,
         groups: Groups,
         sample_count: u32,
+        proving: Proving<'a>,
     ) -> Self {
-        Self { track, find_key, auxiliary, groups, sample_count, decryptors: Vec::new(), known: None }
+        let (decryptors, encrypted) = (Vec::new(), Vec::new());
+        Self { track, find_key, auxiliary, groups, sample_count, decryptors, known: None, proving, encrypted }
     }
 
     /// Deciphers the next sample in place.
     pub(super) fn sample(&mut self, sample_description_index: u32, bytes: &mut [u8]) -> Result<()> {
+        let mut encrypted = std::mem::take(&mut self.encrypted);
+        encrypted.clear();
+        let mut kid = None;
         if let Some((scheme, tenc, entry)) = self.next(sample_description_index)? {
-            self.decryptor(scheme, tenc)?.decrypt(bytes, &entry)?;
+            kid = Some(tenc.default_kid);
+            let decryptor = self.decryptor(scheme, tenc)?;
+            decryptor.decrypt(bytes, &entry)?;
+            decryptor.encrypted(bytes.len(), &entry, &mut encrypted);
         }
+        // Clear samples have parameter sets and reference frames for others.
+        let (codec, evidence) = self.proving.marks.look(sample_description_index, bytes, &encrypted);
+        if kid.is_some() {
+            self.proving.proofs.add(kid, codec, &evidence);
+        }
+        self.encrypted = encrypted;
         Ok(())
     }
 

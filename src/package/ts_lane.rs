@@ -4,9 +4,9 @@
 use std::collections::VecDeque;
 
 use crate::base::{Error, Result};
-use crate::codec::Elementary;
 use crate::codec::byte_stream::last_start_code;
-use crate::protect::{Operation, SampleAes};
+use crate::codec::{Elementary, Evidence, StreamMarks};
+use crate::protect::{Operation, SampleAes, encrypted_bytes, look_at_nal_units};
 use crate::ts::{Packet, PesHeader};
 
 use super::protect::Totals;
@@ -48,6 +48,9 @@ pub(super) struct Lane {
     whole: VecDeque<Pes>,
     continuity_counter: Option<u8>,
     pub(super) totals: Totals,
+    marks: StreamMarks,
+    /// What is shown of the key by what was decrypted.
+    pub(super) evidence: Evidence,
 }
 
 impl Lane {
@@ -61,6 +64,8 @@ impl Lane {
             whole: VecDeque::new(),
             continuity_counter: None,
             totals: Totals::default(),
+            marks: StreamMarks::new(elementary),
+            evidence: Evidence::default(),
         }
     }
 
@@ -134,6 +139,9 @@ impl Lane {
             let protected;
             (rewritten, protected) = sample_aes.byte_stream(operation, &rewritten, &mut cuts)?;
             self.totals.protected += protected;
+            if operation == Operation::Decrypt {
+                look_at_nal_units(&rewritten, &self.marks, &mut self.evidence);
+            }
         }
         let mut from = 0;
         let mut before = 0;
@@ -154,6 +162,10 @@ impl Lane {
         let mut end = 0;
         while let Some(frame) = self.elementary.audio_frame(&self.stream, end)? {
             self.totals.protected += sample_aes.audio_frame(operation, &mut self.stream, &frame)?;
+            if operation == Operation::Decrypt {
+                let bytes = self.stream.get(frame.range.clone()).unwrap_or_default();
+                self.marks.frame(bytes, encrypted_bytes(&frame), &mut self.evidence);
+            }
             end = frame.range.end;
             self.totals.samples += 1;
         }

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 
 use crate::base::env::{Sink, Source};
 use crate::base::{Error, Result};
+use crate::codec::Evidence;
 use crate::protect::{Operation, SampleAes};
 use crate::ts::{PACKET_BYTES, PAT_PID, PROGRAM_MAP_TABLE, Packet, Packets};
 
@@ -33,6 +34,8 @@ pub struct TsStreamTotals {
     pub stream: TsStream,
     /// Its access units or frames.
     pub totals: Totals,
+    /// What is shown of the key by what was decrypted.
+    pub evidence: Evidence,
 }
 
 /// A segment that was rewritten.
@@ -83,7 +86,7 @@ fn rewrite(
     rewriter.finish()?;
     let streams = rewriter.lanes.iter().filter_map(|lane| {
         let stream = program.streams.iter().find(|stream| stream.pid == lane.pid)?;
-        Some(TsStreamTotals { stream: stream.clone(), totals: lane.totals })
+        Some(TsStreamTotals { stream: stream.clone(), totals: lane.totals, evidence: lane.evidence })
     });
     Ok(TsSegment { streams: streams.collect(), offsets: rewriter.offsets })
 }

@@ -102,6 +102,23 @@ impl Cipher {
     }
 }
 
+/// Appends the bytes of a range that a pattern enciphers. `stream` is true of a key stream, which without a pattern runs
+/// through a last block of less than 16 bytes as well.
+pub(super) fn enciphered(pattern: Pattern, range: Range<usize>, stream: bool, out: &mut Vec<Range<usize>>) {
+    if pattern.skip_byte_block == 0 {
+        let end = if stream { range.end } else { range.end - range.len() % BLOCK };
+        out.extend((range.start < end).then_some(range.start..end));
+        return;
+    }
+    let mut blocks = Blocks::new(pattern, &range);
+    while let Some(start) = blocks.next() {
+        match out.last_mut().filter(|last| last.end == start) {
+            Some(last) => last.end += BLOCK,
+            None => out.push(start..start + BLOCK),
+        }
+    }
+}
+
 /// The blocks of a range that a pattern enciphers: `crypt_byte_block` of them, then `skip_byte_block`
 /// clear ones, again and again; a last block of less than 16 bytes is clear (§9.6).
 #[derive(Clone, Copy, Debug, Default)]

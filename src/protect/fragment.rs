@@ -6,7 +6,7 @@ use crate::base::{Error, Kid, Result, Secret};
 use crate::codec::Ranges;
 use crate::isobmff::boxes::{SencEntry, SencSubsample, SencWriter, Tenc};
 
-use super::cipher::Cipher;
+use super::cipher::{Cipher, enciphered};
 use super::iv::{Fields, Iv, IvTrack, SampleIvs};
 use super::scheme::{IvRule, Mode, Pattern, Scheme};
 use super::subsample::{protected_ranges, subsamples};
@@ -244,19 +244,34 @@ impl FragmentDecryptor {
         if iv.is_empty() {
             return Err(Error::input("neither senc nor tenc has an IV").clause("ISO/IEC 23001-7 §9.1"));
         }
-        let whole = entry.subsamples.is_empty().then_some(0..sample.len());
-        let ranges = protected_ranges(0, &entry.subsamples).chain(whole);
-        let ranges = ranges.map(|range| self.scheme.enciphered(range));
-        let iv = zero_extended(iv);
-        let pattern = Pattern {
-            crypt_byte_block: self.tenc.default_crypt_byte_block,
-            skip_byte_block: self.tenc.default_skip_byte_block,
-        };
+        let ranges = self.ranges(sample.len(), entry);
+        let (iv, pattern) = (zero_extended(iv), self.pattern());
         match self.scheme.mode {
             Mode::Ctr => self.cipher.ctr_pattern(&iv, pattern, sample, ranges),
             Mode::Cbc => self.cipher.cbc_decrypt(&iv, pattern, self.scheme.chain, sample, ranges),
         }
         Ok(())
+    }
+
+    /// The bytes of a sample of this length that [`FragmentDecryptor::decrypt`] changes, in order.
+    pub fn encrypted(&self, length: usize, entry: &SencEntry, out: &mut Vec<Range<usize>>) {
+        out.clear();
+        for range in self.ranges(length, entry) {
+            enciphered(self.pattern(), range, self.scheme.mode == Mode::Ctr, out);
+        }
+    }
+
+    fn ranges<'a>(&'a self, length: usize, entry: &'a SencEntry) -> impl Iterator<Item = Range<usize>> + 'a {
+        let whole = entry.subsamples.is_empty().then_some(0..length);
+        let ranges = protected_ranges(0, &entry.subsamples).chain(whole);
+        ranges.map(|range| self.scheme.enciphered(range))
+    }
+
+    fn pattern(&self) -> Pattern {
+        Pattern {
+            crypt_byte_block: self.tenc.default_crypt_byte_block,
+            skip_byte_block: self.tenc.default_skip_byte_block,
+        }
     }
 }
 

@@ -18,7 +18,8 @@ pub use placement::{
     protection_box, refuse_protected, remove_pssh, seal, unprotect_moov, unprotect_traf,
 };
 pub use sample_aes::{
-    Operation, SIGNALING, SampleAes, Signaling, audio_setup_information, is_audio_setup_information,
+    Operation, SIGNALING, SampleAes, Signaling, audio_setup_information, encrypted_bytes,
+    is_audio_setup_information, look_at_nal_units,
 };
 pub use scheme::{Mode, Pattern, Scheme};
 pub use subsample::subsamples;

@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use crate::base::{Error, Result, Secret};
 use crate::codec::byte_stream::{escape, escapes_before, nal_units, unescape};
-use crate::codec::{AudioFrame, Elementary, TrackKind};
+use crate::codec::{AudioFrame, Elementary, Evidence, StreamMarks, TrackKind};
 
-use super::cipher::Cipher;
+use super::cipher::{Cipher, enciphered};
 use super::scheme::{Chain, Pattern};
 
 /// Bytes in an AES block.
@@ -147,6 +147,26 @@ impl SampleAes {
             self.run(operation, Pattern::NONE, stream, range);
         }
         Ok(length as u64)
+    }
+}
+
+/// The bytes of a frame of audio, counted from its first, that are encrypted.
+pub fn encrypted_bytes(frame: &AudioFrame) -> Range<usize> {
+    let start = (frame.header_bytes + AUDIO_LEADER).min(frame.range.len());
+    start..frame.range.len() - (frame.range.len() - start) % BLOCK
+}
+
+/// Looks for marks in the NAL units of a byte stream that was decrypted.
+pub fn look_at_nal_units(stream: &[u8], marks: &StreamMarks, evidence: &mut Evidence) {
+    let mut encrypted = Vec::new();
+    for range in nal_units(stream) {
+        let Some(unit @ [header, ..]) = stream.get(range) else { continue };
+        if matches!(header & 0x1f, SLICE | IDR_SLICE) && unit.len() > SHORT_NAL_UNIT {
+            encrypted.clear();
+            let range = NAL_UNIT_LEADER..unit.len().saturating_sub(1);
+            enciphered(NAL_UNIT_PATTERN, range, false, &mut encrypted);
+            marks.nal_unit(unit, &encrypted, evidence);
+        }
     }
 }
 

@@ -5,15 +5,16 @@ use std::fmt;
 
 use crate::base::env::Source;
 use crate::base::{Kid, Result};
-use crate::codec::Ranges;
+use crate::codec::{Ranges, TrackMarks};
 use crate::isobmff::boxes::{Sidx, Tfra};
 use crate::isobmff::file::BoxHeader;
-use crate::package::FindKey;
+use crate::package::{FindKey, Proofs};
 
 use super::coverage::MediaData;
 use super::findings::Findings;
 use super::init::Init;
 use super::iv::CounterBlocks;
+use super::proven::key_fits;
 use super::source::SourceTracks;
 
 /// Where a finding is.
@@ -60,6 +61,8 @@ pub(super) struct FileFacts {
     pub(super) protected_samples: u64,
     /// How many bytes of the protected samples of each track are enciphered.
     pub(super) enciphered: BTreeMap<u32, u64>,
+    /// What is shown of the keys.
+    pub(super) proofs: Proofs,
 }
 
 /// A file that is checked.
@@ -76,6 +79,8 @@ pub(super) struct FileCheck<'a, 's> {
     pub(super) clear: Option<&'a mut SourceTracks<'s>>,
     /// Parsers by track and sample description; `None` for a codec without.
     pub(super) parsers: HashMap<(u32, usize), Option<Box<dyn Ranges>>>,
+    /// Marks by track.
+    pub(super) marks: HashMap<u32, TrackMarks>,
     pub(super) facts: FileFacts,
     pub(super) media_data: MediaData,
 }
@@ -111,6 +116,7 @@ impl FileCheck<'_, '_> {
         for header in random_access {
             self.random_access(&header)?;
         }
+        key_fits(&self.facts.proofs, &self.name, self.findings);
         Ok(())
     }
 

@@ -20,6 +20,7 @@ mod iv;
 mod pieces;
 mod pieces_run;
 mod presentation;
+mod proven;
 mod pssh;
 mod rules;
 mod run;

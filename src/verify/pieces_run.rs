@@ -8,13 +8,13 @@ use rayon::prelude::*;
 
 use crate::base::env::Source;
 use crate::base::{Kind, Result};
-use crate::package::LineKeys;
+use crate::package::{LineKeys, Proofs};
 use crate::presentation::{self, Part, Resource, Role, SegmentKind};
 
 use super::findings::Findings;
 use super::pieces::{Piece, PiecePlaylist, Protection, identity};
 use super::presentation::Presentation;
-use super::run::{Clear, VerifyJob};
+use super::run::{Clear, NO_KEYS, VerifyJob};
 use super::stream_segment::StreamCheck;
 use super::whole_segment;
 
@@ -24,6 +24,7 @@ pub(super) struct Totals {
     pub(super) samples: u64,
     pub(super) protected_samples: u64,
     pub(super) findings: Findings,
+    pub(super) proofs: Proofs,
 }
 
 /// Where the bytes of a clear piece are.
@@ -79,15 +80,17 @@ pub(super) fn check(
     presentation.pieces.iter().try_for_each(|media| check.key_files(media, findings))?;
     let others = check.others(presentation, findings)?;
     let piece = |(media, piece): &(&PiecePlaylist<'_>, &Piece<'_>)| {
-        let mut findings = Findings::default();
-        let samples = check.piece(media, piece, &mut findings).map_err(|error| error.at(piece.resource))?;
+        let mut totals = Totals::default();
+        totals.samples = check.piece(media, piece, &mut totals).map_err(|error| error.at(piece.resource))?;
         let is_protected = media.protection != Protection::Never && !piece.resource.keys.is_empty();
-        Ok(Totals { samples, protected_samples: if is_protected { samples } else { 0 }, findings })
+        totals.protected_samples = if is_protected { totals.samples } else { 0 };
+        Ok(totals)
     };
     let totals = all.par_iter().map(piece).try_reduce(Totals::default, |mut totals, more| {
         totals.samples += more.samples;
         totals.protected_samples += more.protected_samples;
         totals.findings.merge(more.findings);
+        totals.proofs.merge(&more.proofs);
         Ok(totals)
     })?;
     let files = all.iter().map(|(_, piece)| &piece.resource.file).collect::<HashSet<_>>().len() as u64;
@@ -119,7 +122,8 @@ struct Check<'a> {
 
 impl Check<'_> {
     /// Checks one piece and returns how many samples it has.
-    fn piece(&self, playlist: &PiecePlaylist<'_>, piece: &Piece<'_>, findings: &mut Findings) -> Result<u64> {
+    fn piece(&self, playlist: &PiecePlaylist<'_>, piece: &Piece<'_>, totals: &mut Totals) -> Result<u64> {
+        let Totals { findings, proofs, .. } = totals;
         let (media, piece, holder) = (playlist.media, piece.resource, piece.inside);
         let (store, place) = (self.job.store, piece.to_string());
         let exists = store.exists(&piece.file);
@@ -159,7 +163,7 @@ impl Check<'_> {
                 let find = |found: &LineKeys<'_>| found.sample_aes(&media.name, keys, piece.sequence);
                 let key = if is_protected { self.key(findings, find)? } else { None };
                 let key = key.as_ref();
-                return StreamCheck { place: &place, is_protected, key, clear, findings }.run(&part);
+                return StreamCheck { place: &place, is_protected, key, clear, findings, proofs }.run(&part);
             }
             // Only the source tells what text or an image is to be.
             Protection::Never => {
@@ -235,7 +239,7 @@ impl Check<'_> {
     ) -> Result<Option<T>> {
         match find(&self.keys()) {
             Err(error) if error.kind() == Kind::Keys && self.job.find_key.is_none() => {
-                findings.unchecked("payload of protected samples: no keys were given");
+                findings.unchecked(NO_KEYS);
                 Ok(None)
             }
             // What is wrong with the line is among the findings.

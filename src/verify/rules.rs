@@ -220,6 +220,11 @@ pub const RULES: &[Rule] = &[
         "ISO/IEC 23001-7 §9.2, §9.3",
         "Under one key no counter block covers two different things.",
     ),
+    error(
+        "key-fits",
+        CENC,
+        "The key that is given is the one that samples were encrypted with, where the codec shows it.",
+    ),
     error("payload-parses", CENC, "A decrypted sample is what its codec says."),
     error(
         "payload-samples",

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::base::env::{Source, Store};
 use crate::base::{Kid, Result};
-use crate::package::{FindIv, FindKey};
+use crate::package::{FindIv, FindKey, Proofs};
 use crate::presentation::read_moov;
 
 use super::clear::{ClearSource, ClearTrack, match_tracks};
@@ -19,6 +19,7 @@ use super::init::Init;
 use super::iv::{CounterBlocks, Reuse};
 use super::pieces::{PiecePlaylist, Protection};
 use super::presentation::{Presentation, read};
+use super::proven::all_keys_fit;
 use super::pssh;
 use super::source::{ClearFile, SourceTracks};
 use super::{dash, hls, pieces_run};
@@ -65,6 +66,10 @@ pub struct Verification {
     pub(super) blocks: CounterBlocks,
 }
 
+/// What is said when there are no keys.
+pub(super) const NO_KEYS: &str =
+    "payload of protected samples: no keys were given; give them with --key-file or --cpix";
+
 /// Files that are read one behind the other.
 struct Unit {
     rendition: usize,
@@ -103,7 +108,7 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
     let (files, rotated) = (HashMap::new(), HashSet::new());
     let mut facts = Facts { inits: &inits, files, rotated, find_key: job.find_key };
     let names = presentation.renditions.iter().flat_map(|rendition| &rendition.files).collect::<Vec<_>>();
-    let mut blocks = CounterBlocks::default();
+    let (mut blocks, mut proofs) = (CounterBlocks::default(), Proofs::default());
     let mut enciphered: BTreeMap<(usize, u32), u64> = BTreeMap::new();
     for (unit, done) in units.iter().zip(done) {
         findings.merge(done.findings);
@@ -118,6 +123,7 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
             verification.files += 1;
             verification.samples += file.samples;
             verification.protected_samples += file.protected_samples;
+            proofs.merge(&file.proofs);
             let own = facts.keys(unit.rendition);
             let is_own = |kid: Kid| own.iter().any(|(known, _)| *known == kid);
             if file.fragments.iter().filter_map(|fragment| fragment.kid).any(|kid| !is_own(kid)) {
@@ -144,6 +150,8 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
     verification.samples += totals.samples;
     verification.protected_samples += totals.protected_samples;
     findings.merge(totals.findings);
+    proofs.merge(&totals.proofs);
+    all_keys_fit(&proofs, &mut findings);
     verification.findings = findings;
     (verification.media, verification.blocks) = (names.into_iter().cloned().collect(), blocks);
     Ok(verification)
@@ -151,11 +159,7 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
 
 fn say_unchecked(job: &VerifyJob<'_>, verification: &Verification, findings: &mut Findings) {
     if verification.protected_samples > 0 && job.find_key.is_none() {
-        findings.unchecked("payload of protected samples: no keys were given");
-    }
-    if job.against.is_none() {
-        findings
-            .unchecked("equality with the clear source: none was given, so that a wrong key need not show");
+        findings.unchecked(NO_KEYS);
     }
 }
 
@@ -343,6 +347,7 @@ fn run_unit(
             blocks: &mut done.blocks,
             clear: is_compared.then_some(&mut sources),
             parsers: HashMap::new(),
+            marks: HashMap::new(),
             facts: FileFacts::default(),
             media_data: MediaData::default(),
         };

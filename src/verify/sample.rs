@@ -4,7 +4,7 @@ use std::collections::hash_map::Entry as Slot;
 use std::ops::Range;
 
 use crate::base::{Error, Kind, Result};
-use crate::codec::Protection;
+use crate::codec::{Evidence, Protection, TrackMarks};
 use crate::isobmff::boxes::{SencEntry, Tenc};
 use crate::isobmff::samples::Sample;
 use crate::package::FindKey;
@@ -64,7 +64,8 @@ impl FileCheck<'_, '_> {
         self.source.read_at(sample.position, &mut bytes)?;
         let Some((protection, entry)) = protection else {
             self.parse(track, sample, &bytes, ranges).ok();
-            return self.compare(track, &bytes, &bytes, None, place);
+            self.look(track, sample, &bytes, &[]);
+            return self.compare(track, &bytes, &bytes, None, place).map(drop);
         };
         self.facts.protected_samples += 1;
         let enciphered = self.facts.enciphered.entry(track.track_id).or_default();
@@ -88,15 +89,40 @@ impl FileCheck<'_, '_> {
         *enciphered += runs.iter().map(blocks).sum::<usize>() as u64;
         self.counter_blocks(protection, entry, (&bytes, &runs), place);
         let encrypted = bytes.clone();
+        let mut shown = ("", Evidence::default());
         if let Some(decryptor) = &protection.decryptor {
             decryptor.decrypt(&mut bytes, entry)?;
+            let mut encrypted = Vec::new();
+            decryptor.encrypted(bytes.len(), entry, &mut encrypted);
+            shown = self.look(track, sample, &bytes, &encrypted);
         }
         if self.find_key.is_some() && protection.decryptor.is_none() {
             self.findings.unchecked(format!("{}: payload: no key for the key id 0", place.file));
         }
         self.check_ranges(track, sample, (protection, entry), &bytes, &runs, ranges, place)?;
         let has_key = protection.decryptor.is_some();
-        self.compare(track, &encrypted, if has_key { &bytes } else { &[] }, Some((protection, &runs)), place)
+        let decrypted = if has_key { bytes.as_slice() } else { &[] };
+        let is_equal = self.compare(track, &encrypted, decrypted, Some((protection, &runs)), place)?;
+        if is_equal && encrypted != bytes {
+            shown.1.prove();
+        }
+        if has_key {
+            self.facts.proofs.add(Some(protection.tenc.default_kid), shown.0, &shown.1);
+        }
+        Ok(())
+    }
+
+    /// What a deciphered sample shows of its key, and its codec.
+    fn look(
+        &mut self,
+        track: &InitTrack,
+        sample: &Sample,
+        bytes: &[u8],
+        encrypted: &[Range<usize>],
+    ) -> (&'static str, Evidence) {
+        let marks = self.marks.entry(track.track_id);
+        let marks = marks.or_insert_with(|| TrackMarks::new(track.entries.iter().map(Entry::config)));
+        marks.look(sample.sample_description_index, bytes, encrypted)
     }
 
     /// §9.3: a counter block is used once under a key, or for the same bytes again.
@@ -263,7 +289,8 @@ impl FileCheck<'_, '_> {
         }
     }
 
-    /// Holds the sample to the clear source, if there is one; `decrypted` is empty without a key.
+    /// Holds the sample to the clear source, if there is one; `decrypted` is empty without a key. Says whether it is the
+    /// same.
     fn compare(
         &mut self,
         track: &InitTrack,
@@ -271,8 +298,8 @@ impl FileCheck<'_, '_> {
         decrypted: &[u8],
         protection: Option<(&SampleProtection, &Vec<Range<usize>>)>,
         place: &Place<'_>,
-    ) -> Result<()> {
-        let Some(clear) = &mut self.clear else { return Ok(()) };
+    ) -> Result<bool> {
+        let Some(clear) = &mut self.clear else { return Ok(false) };
         let Some(source) = clear.next(track.track_id)? else {
             self.findings.check(
                 "payload-samples",
@@ -281,11 +308,11 @@ impl FileCheck<'_, '_> {
                 &"a sample",
                 &"the end of the source's track",
             );
-            return Ok(());
+            return Ok(false);
         };
         let same_size = source.len() == encrypted.len();
         if !self.findings.check("payload-samples", same_size, place, &encrypted.len(), &source.len()) {
-            return Ok(());
+            return Ok(false);
         }
         if let Some((protection, runs)) = protection {
             let tenc = &protection.tenc;
@@ -300,12 +327,12 @@ impl FileCheck<'_, '_> {
             }
         }
         if decrypted.is_empty() && !encrypted.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let differs = source.iter().zip(decrypted).position(|(left, right)| left != right);
         let found = format_args!("another byte {}", differs.unwrap_or_default()).to_string();
-        self.findings.check("payload-equal", differs.is_none(), place, &found, &"the bytes of the source");
-        Ok(())
+        let expected = "the bytes of the source";
+        Ok(self.findings.check("payload-equal", differs.is_none(), place, &found, &expected))
     }
 }
 

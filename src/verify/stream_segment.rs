@@ -2,28 +2,29 @@
 //! §4.4.4.4; Apple, MPEG-2 Stream Encryption Format for HTTP Live Streaming.
 
 use crate::base::env::Source;
-use crate::base::{Kind, Result, Secret};
-use crate::package::sample_aes_segment;
+use crate::base::{Kid, Kind, Result, Secret};
+use crate::package::{Proofs, sample_aes_segment};
 use crate::protect::{Operation, SampleAes};
 
 use super::elementary::Segment;
 use super::findings::{Findings, found_or_error};
+use super::proven::key_fits;
 
 /// Streams of less bytes may have nothing that is encrypted.
 const MAX_SHORT: usize = 4096;
-/// Why keys alone do not prove the payload.
-const UNPROVEN: &str = "payload of sample encryption: only the clear source (--against) shows another key";
 
 /// What a segment is checked with.
 pub(super) struct StreamCheck<'a> {
     pub(super) place: &'a str,
     /// Whether it stands under a key.
     pub(super) is_protected: bool,
-    /// What deciphers it, if that is known.
-    pub(super) key: Option<&'a SampleAes>,
+    /// What deciphers it, if that is known, and the id of the key.
+    pub(super) key: Option<&'a (SampleAes, Option<Kid>)>,
     /// What it must be then.
     pub(super) clear: Option<&'a dyn Source>,
     pub(super) findings: &'a mut Findings,
+    /// What is shown of the key.
+    pub(super) proofs: &'a mut Proofs,
 }
 
 impl StreamCheck<'_> {
@@ -84,19 +85,22 @@ impl StreamCheck<'_> {
     fn decrypt(&mut self, part: &dyn Source, segment: &Segment, source: Option<&Segment>) -> Result<()> {
         let any = SampleAes::new(&Secret::new([0; 16]), [0; 16]);
         let mut out = Vec::new();
-        let done = sample_aes_segment(part, &mut out, self.key.unwrap_or(&any), Operation::Decrypt);
+        let key = self.key.map_or(&any, |(key, _)| key);
+        let done = sample_aes_segment(part, &mut out, key, Operation::Decrypt);
         if let Err(error) = &done
             && error.kind() == Kind::Unsupported
         {
             self.findings.unchecked(format!("payload of {}: {error}", self.place));
             return Ok(());
         }
-        if found_or_error("stream-parse", done, self.place, self.findings)?.is_none() {
+        let Some(done) = found_or_error("stream-parse", done, self.place, self.findings)? else {
             return Ok(());
-        }
+        };
         self.never_clear(segment, source);
-        if self.key.is_none() {
-            return Ok(());
+        let Some((_, kid)) = self.key else { return Ok(()) };
+        let mut proofs = Proofs::default();
+        for (elementary, evidence) in &done.evidence {
+            proofs.add(*kid, elementary.name(), evidence);
         }
         let read = Segment::read(&out);
         let Some(deciphered) = found_or_error("payload-parses", read, self.place, self.findings)? else {
@@ -108,10 +112,11 @@ impl StreamCheck<'_> {
             let found = fault.as_deref().unwrap_or_default();
             self.findings.check("payload-parses", fault.is_none(), &place, &found, &"NAL units");
         }
-        if source.is_none() {
-            self.findings.unchecked(UNPROVEN);
+        if self.compare(&deciphered, source) {
+            done.evidence.iter().for_each(|(elementary, _)| proofs.prove(*kid, elementary.name()));
         }
-        self.compare(&deciphered, source);
+        key_fits(&proofs, &self.place, self.findings);
+        self.proofs.merge(&proofs);
         Ok(())
     }
 
@@ -127,29 +132,25 @@ impl StreamCheck<'_> {
         }
     }
 
-    /// The same streams of the same bytes; packets may differ.
-    fn compare(&mut self, segment: &Segment, source: Option<&Segment>) {
-        let Some(source) = source else { return };
+    /// The same streams of the same bytes; packets may differ. Says whether they are.
+    fn compare(&mut self, segment: &Segment, source: Option<&Segment>) -> bool {
+        let Some(source) = source else { return false };
         let lengths = |segment: &Segment| -> Vec<_> {
             segment.streams.iter().map(|stream| (stream.pid, stream.elementary, stream.data.len())).collect()
         };
         let (found, expected) = (lengths(segment), lengths(source));
-        let holds = found == expected;
+        let mut holds = found == expected;
         let texts = (format!("{found:?}"), format!("{expected:?}"));
         if !self.findings.check("payload-samples", holds, &self.place, &texts.0, &texts.1) {
-            return;
+            return false;
         }
         for (stream, clear) in segment.streams.iter().zip(&source.streams) {
             let differs = stream.data.iter().zip(&clear.data).position(|(left, right)| left != right);
             let place = format!("{}: PID {:#x}", self.place, stream.pid);
             let found = format!("another byte {} of the stream", differs.unwrap_or_default());
-            self.findings.check(
-                "payload-equal",
-                differs.is_none(),
-                &place,
-                &found,
-                &"the bytes of the source",
-            );
+            let expected = "the bytes of the source";
+            holds &= self.findings.check("payload-equal", differs.is_none(), &place, &found, &expected);
         }
+        holds
     }
 }

@@ -2,22 +2,15 @@
 
 use crate::base::env::{Sink, Source, Written};
 use crate::base::{Error, Kind, Result, Secret};
-use crate::package::copy;
+use crate::package::{SEGMENT_KINDS, SegmentHead, copy};
 use crate::presentation::SegmentKind;
 use crate::protect::Aes128;
-use crate::ts::{PACKET_BYTES, Packet, crc_32, sections};
+use crate::ts::PACKET_BYTES;
 
 use super::findings::Findings;
 
 /// Bytes in an AES block.
 const BLOCK: u64 = 16;
-/// Bytes of what is deciphered in which its kind is looked for, behind ID3 tags.
-const HEAD_BYTES: usize = (1 << 20) + 1024;
-/// The last of the `PID`s that are set aside for tables: ISO/IEC 13818-1 table 2-3, ETSI EN 300 468 table 1.
-const LAST_TABLE_PID: u16 = 0x1f;
-/// What a segment can be: §3.1.
-const KINDS: &str = "fragmented MP4, a transport stream, packed audio or WebVTT";
-
 /// Holds a segment to the rules; `key` is what deciphers it, if that is known, and `clear` is what it must be then.
 pub(super) fn check(
     part: &dyn Source,
@@ -83,32 +76,9 @@ fn plays(part: &dyn Source) -> Result<bool> {
     })
 }
 
-/// Whether bytes begin as a media segment does. A transport stream mostly begins with a table, whose CRC shows an IV
-/// that is another one in a single byte too.
-fn begins(head: &Vec<u8>) -> Result<bool> {
-    Ok(match SegmentKind::of(head)? {
-        SegmentKind::Unknown => false,
-        SegmentKind::Ts => head.first_chunk().is_none_or(is_whole_packet),
-        _ => true,
-    })
-}
-
-/// Whether a packet is one, and the sections in it fit their CRC: ISO/IEC 13818-1 §2.4.4, annex A.
-fn is_whole_packet(packet: &[u8; PACKET_BYTES]) -> bool {
-    let Ok(packet) = Packet::parse(packet) else { return false };
-    let is_table = packet.pid() <= LAST_TABLE_PID && packet.payload_unit_start();
-    let unit = packet.payload().filter(|_| is_table).unwrap_or_default();
-    // What goes on in the next packet is not looked at.
-    let Ok(Some(found)) = sections(unit) else { return true };
-    found.iter().all(|section| {
-        let has_crc = section.get(1).is_some_and(|flags| flags & 0x80 != 0);
-        !has_crc || crc_32(section) == 0
-    })
-}
-
 /// What a segment is when it is deciphered: its beginning, and whether it is the clear one.
 struct Payload<'a> {
-    head: Vec<u8>,
+    head: SegmentHead,
     length: u64,
     clear: Option<&'a dyn Source>,
     /// The first byte that is another one than in the clear segment.
@@ -118,14 +88,14 @@ struct Payload<'a> {
 
 impl<'a> Payload<'a> {
     fn of(clear: Option<&'a dyn Source>) -> Self {
-        Self { head: Vec::new(), length: 0, clear, differs: None, buffer: Vec::new() }
+        Self { head: SegmentHead::default(), length: 0, clear, differs: None, buffer: Vec::new() }
     }
 
     fn check(&self, place: &str, findings: &mut Findings) -> Result<()> {
         // Bytes that are those of the source need not be of a kind that is known.
         let is_equal = self.clear.is_some_and(|clear| clear.len() == self.length) && self.differs.is_none();
-        let holds = is_equal || begins(&self.head)?;
-        findings.check("whole-payload", holds, &place, &"something else", &KINDS);
+        let holds = is_equal || self.head.begins_a_segment()?;
+        findings.check("whole-payload", holds, &place, &"something else", &SEGMENT_KINDS);
         self.check_equal(place, findings);
         Ok(())
     }
@@ -143,8 +113,7 @@ impl<'a> Payload<'a> {
 
 impl Sink for Payload<'_> {
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        let room = HEAD_BYTES.saturating_sub(self.head.len()).min(bytes.len());
-        self.head.extend(bytes.get(..room).unwrap_or_default());
+        self.head.take(bytes);
         if let Some(clear) = self.clear.filter(|_| self.differs.is_none()) {
             let left = usize::try_from(clear.len().saturating_sub(self.length)).unwrap_or(usize::MAX);
             self.buffer.resize(left.min(bytes.len()), 0);

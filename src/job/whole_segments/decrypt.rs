@@ -6,9 +6,8 @@ use rayon::prelude::*;
 
 use crate::base::{Result, Secret};
 use crate::hls::{media, multivariant};
-use crate::package::{LineKeys, copy};
+use crate::package::{LineKeys, copy, decrypt_whole_segment};
 use crate::presentation::{MediaPlaylist, Multivariant, Presentation};
-use crate::protect::Aes128;
 
 use crate::job::env::Env;
 use crate::job::folder::write_manifest;
@@ -41,7 +40,7 @@ pub(in crate::job) fn decrypt(keys: &LineKeys<'_>, read: Presentation, env: &Env
             let source = store.open(name)?;
             let mut sink = env.output.create(name)?;
             let moved = write_parts(source.as_ref(), sink.as_mut(), parts, |key, part, sink| match key {
-                Some((key, iv)) => Aes128::new(key, *iv).decrypt(part, sink),
+                Some((key, iv)) => decrypt_whole_segment(part, sink, (key, *iv)),
                 None => copy(part, sink).map(|()| part.len()),
             });
             let moved = moved.map_err(|error| error.at(name.clone()))?;

@@ -1,0 +1,64 @@
+//! What deciphered samples show of their keys, key by key and codec by codec — ISO/IEC 23001-7 §9.
+
+use crate::base::{Error, Kid, Result};
+use crate::codec::{Evidence, Verdict};
+
+/// What is shown of each key by each codec.
+#[derive(Clone, Debug, Default)]
+pub struct Proofs(Vec<Proof>);
+
+#[derive(Clone, Debug)]
+struct Proof {
+    /// `None` of a key that a playlist names without an id.
+    kid: Option<Kid>,
+    codec: &'static str,
+    evidence: Evidence,
+}
+
+impl Proofs {
+    /// Adds what is shown of a key by samples of a codec.
+    pub fn add(&mut self, kid: Option<Kid>, codec: &'static str, evidence: &Evidence) {
+        match self.0.iter_mut().find(|proof| proof.kid == kid && proof.codec == codec) {
+            Some(known) => known.evidence.add(evidence),
+            None => self.0.push(Proof { kid, codec, evidence: *evidence }),
+        }
+    }
+
+    /// Adds that samples of a codec are known to be right.
+    pub fn prove(&mut self, kid: Option<Kid>, codec: &'static str) {
+        let mut evidence = Evidence::default();
+        evidence.prove();
+        self.add(kid, codec, &evidence);
+    }
+
+    /// Adds what is shown elsewhere.
+    pub fn merge(&mut self, other: &Self) {
+        other.0.iter().for_each(|proof| self.add(proof.kid, proof.codec, &proof.evidence));
+    }
+
+    /// What is said of each codec and key: which they are, the verdict, and why.
+    pub fn verdicts(&self) -> impl Iterator<Item = (String, Verdict, String)> + '_ {
+        self.0.iter().map(|Proof { kid, codec, evidence }| {
+            let key = kid.map_or_else(|| "the key of the playlist".to_owned(), |kid| format!("key {kid}"));
+            (format!("{codec} under {key}"), evidence.verdict(), evidence.describe())
+        })
+    }
+
+    /// Checks that no key is another than the one that samples were encrypted with.
+    ///
+    /// # Errors
+    /// [`Kind::Verification`](crate::base::Kind::Verification) when one is.
+    pub fn check(&self) -> Result<()> {
+        match self.verdicts().find(|(_, verdict, _)| *verdict == Verdict::Wrong) {
+            Some((what, _, why)) => Err(Error::verification(format!("{what}: not the right key: {why}"))
+                .hint("give the key that it was encrypted with, and the IV if that comes with the key")),
+            None => Ok(()),
+        }
+    }
+
+    /// The codecs and keys of which it cannot be told whether the key is right, and why.
+    pub fn open(&self) -> Vec<String> {
+        let open = self.verdicts().filter(|(_, verdict, _)| *verdict == Verdict::Open);
+        open.map(|(what, _, why)| format!("{what}: {why}")).collect()
+    }
+}
