@@ -17,8 +17,8 @@ use crate::codec::{Elementary, TrackKind};
 use crate::drm::System;
 use crate::hls::Key;
 use crate::package::{
-    Assignment, ElementaryStream, OffsetMap, Phase, Plan, Proofs, SampleAesSegment, Schedule, Substream, copy,
-    elementary_streams, sample_aes_segment,
+    Assignment, ElementaryStream, KeyOfLine, OffsetMap, Phase, Plan, Proofs, SampleAesSegment,
+    Schedule, Substream, copy, elementary_streams, sample_aes_segment,
 };
 use crate::presentation::Part;
 use crate::protect::{Operation, SampleAes};
@@ -41,10 +41,6 @@ pub(super) struct Streams {
     /// Segments that a second playlist names in another place of the presentation, or with other neighbors.
     shared: Vec<(String, Segment, Segment)>,
 }
-
-/// Finds what decrypts a segment of a playlist, and the id of the key.
-pub(super) type FindSampleAes<'a> =
-    dyn Fn(&str, &Segment) -> Result<Option<(SampleAes, Option<Kid>)>> + Sync + 'a;
 
 /// Gives the number of a group's substream, which it makes when the group is new.
 pub(super) type Number<'a> = dyn FnMut(&str, &dyn Fn(String) -> Substream) -> usize + 'a;
@@ -243,7 +239,7 @@ impl Streams {
     /// Decrypts every file with the keys that `find` gives for a segment of a playlist.
     pub(super) fn decrypt(
         &self,
-        find: &FindSampleAes<'_>,
+        find: &(dyn Fn(&str, &Segment) -> Result<Option<KeyOfLine>> + Sync),
         store: &dyn Store,
         env: &Env<'_>,
         done: &mut ProtectedPackage,

@@ -14,6 +14,9 @@ const IDENTITY: &str = "identity";
 /// Finds the IV that came with the key of this id: what sample encryption of streams begins with.
 pub type FindIv<'a> = dyn Fn(Kid) -> Option<[u8; 16]> + Sync + 'a;
 
+/// What decrypts sample encryption, and the id of the key if it is known.
+pub type KeyOfLine = (SampleAes, Option<Kid>);
+
 /// Where keys are found: by their ids, or in a file of 16 bytes that the URI names.
 pub struct LineKeys<'a> {
     /// Where such files are.
@@ -47,12 +50,7 @@ impl LineKeys<'_> {
     ///
     /// # Errors
     /// [`Kind::Keys`](crate::base::Kind::Keys) when the key or its IV is not there.
-    pub fn sample_aes(
-        &self,
-        playlist: &str,
-        keys: &[Key],
-        sequence: u64,
-    ) -> Result<Option<(SampleAes, Option<Kid>)>> {
+    pub fn sample_aes(&self, playlist: &str, keys: &[Key], sequence: u64) -> Result<Option<KeyOfLine>> {
         self.first(playlist, (keys, SAMPLE_AES), |key, kid, value| {
             Ok((SampleAes::new(&value, self.iv(key, kid, sequence)?), kid))
         })

@@ -38,7 +38,7 @@ pub use copy::copy;
 pub use coverage::{has_unread_bytes, unread_box};
 pub use decrypt::Decrypt;
 pub use edit_list::{EditList, Presented, presented};
-pub use line_keys::{FindIv, LineKeys};
+pub use line_keys::{FindIv, KeyOfLine, LineKeys};
 pub use offsets::OffsetMap;
 pub use packed_audio::{
     PackedAudioTotals, audio_description, decrypt_packed_audio, packed_audio_facts, protect_packed_audio,

@@ -104,7 +104,7 @@ impl Cipher {
 
 /// Appends the bytes of a range that a pattern enciphers. `stream` is true of a key stream, which without a pattern runs
 /// through a last block of less than 16 bytes as well.
-pub(super) fn enciphered(pattern: Pattern, range: Range<usize>, stream: bool, out: &mut Vec<Range<usize>>) {
+pub(super) fn patterned(pattern: Pattern, range: Range<usize>, stream: bool, out: &mut Vec<Range<usize>>) {
     if pattern.skip_byte_block == 0 {
         let end = if stream { range.end } else { range.end - range.len() % BLOCK };
         out.extend((range.start < end).then_some(range.start..end));

@@ -6,7 +6,7 @@ use crate::base::{Error, Kid, Result, Secret};
 use crate::codec::Ranges;
 use crate::isobmff::boxes::{SencEntry, SencSubsample, SencWriter, Tenc};
 
-use super::cipher::{Cipher, enciphered};
+use super::cipher::{Cipher, patterned};
 use super::iv::{Fields, Iv, IvTrack, SampleIvs};
 use super::scheme::{IvRule, Mode, Pattern, Scheme};
 use super::subsample::{protected_ranges, subsamples};
@@ -244,7 +244,7 @@ impl FragmentDecryptor {
         if iv.is_empty() {
             return Err(Error::input("neither senc nor tenc has an IV").clause("ISO/IEC 23001-7 §9.1"));
         }
-        let ranges = self.ranges(sample.len(), entry);
+        let ranges = enciphered(self.scheme, 0..sample.len(), &entry.subsamples);
         let (iv, pattern) = (zero_extended(iv), self.pattern());
         match self.scheme.mode {
             Mode::Ctr => self.cipher.ctr_pattern(&iv, pattern, sample, ranges),
@@ -256,15 +256,9 @@ impl FragmentDecryptor {
     /// The bytes of a sample of this length that [`FragmentDecryptor::decrypt`] changes, in order.
     pub fn encrypted(&self, length: usize, entry: &SencEntry, out: &mut Vec<Range<usize>>) {
         out.clear();
-        for range in self.ranges(length, entry) {
-            enciphered(self.pattern(), range, self.scheme.mode == Mode::Ctr, out);
+        for range in enciphered(self.scheme, 0..length, &entry.subsamples) {
+            patterned(self.pattern(), range, self.scheme.mode == Mode::Ctr, out);
         }
-    }
-
-    fn ranges<'a>(&'a self, length: usize, entry: &'a SencEntry) -> impl Iterator<Item = Range<usize>> + 'a {
-        let whole = entry.subsamples.is_empty().then_some(0..length);
-        let ranges = protected_ranges(0, &entry.subsamples).chain(whole);
-        ranges.map(|range| self.scheme.enciphered(range))
     }
 
     fn pattern(&self) -> Pattern {

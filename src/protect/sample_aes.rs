@@ -7,7 +7,7 @@ use crate::base::{Error, Result, Secret};
 use crate::codec::byte_stream::{escape, escapes_before, nal_units, unescape};
 use crate::codec::{AudioFrame, Elementary, Evidence, StreamMarks, TrackKind};
 
-use super::cipher::{Cipher, enciphered};
+use super::cipher::{Cipher, patterned};
 use super::scheme::{Chain, Pattern};
 
 /// Bytes in an AES block.
@@ -164,7 +164,7 @@ pub fn look_at_nal_units(stream: &[u8], marks: &StreamMarks, evidence: &mut Evid
         if matches!(header & 0x1f, SLICE | IDR_SLICE) && unit.len() > SHORT_NAL_UNIT {
             encrypted.clear();
             let range = NAL_UNIT_LEADER..unit.len().saturating_sub(1);
-            enciphered(NAL_UNIT_PATTERN, range, false, &mut encrypted);
+            patterned(NAL_UNIT_PATTERN, range, false, &mut encrypted);
             marks.nal_unit(unit, &encrypted, evidence);
         }
     }

@@ -58,3 +58,4 @@ mod verify;
 mod verify_hls;
 mod vp9_headers;
 mod whole_segments;
+mod wrong_keys;

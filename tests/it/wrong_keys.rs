@@ -1,0 +1,216 @@
+//! Another key than media was encrypted with: noticed where the codec shows it, and said where it does not.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use drm_pack::base::{Kid, Kind, Result, Secret};
+use drm_pack::job::{DecryptJob, Job, Report};
+use drm_pack::keys::DevKeys;
+use tempfile::TempDir;
+
+use crate::media::{root, shared};
+use crate::pack::{SEED, codec_files, decrypt_with, files, job, key, pack, packages};
+
+/// What became of a decryption.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// The key is said to be right.
+    Right,
+    /// It is said to be another one.
+    Wrong,
+    /// Nothing is said.
+    Open,
+}
+
+use Outcome::{Open, Right, Wrong};
+
+/// The right key but for one bit.
+fn other(kid: Kid) -> Secret<16> {
+    let mut value = *key(kid).expose();
+    value[15] ^= 1;
+    Secret::new(value)
+}
+
+fn decrypt(input: &Path, find_key: &(dyn Fn(Kid) -> Option<Secret<16>> + Sync)) -> Result<Report> {
+    let out = tempfile::tempdir().unwrap();
+    let job = DecryptJob {
+        inputs: vec![input.to_str().unwrap().to_owned()],
+        find_key,
+        find_iv: &|kid| DevKeys::new(SEED).iv(kid).ok(),
+        only: None,
+    };
+    decrypt_with(&job, out.path())
+}
+
+fn outcome(done: Result<Report>) -> Outcome {
+    match done {
+        Ok(report) if report.not_proven.is_empty() => Right,
+        Ok(_) => Open,
+        Err(error) => {
+            assert_eq!(error.kind(), Kind::Verification, "{error}");
+            Wrong
+        }
+    }
+}
+
+/// The manifest of a packed input.
+fn manifest(input: &Path, out: &Path) -> PathBuf {
+    let name = input.file_name().unwrap().to_str().unwrap();
+    let name = if name.ends_with("mpd") || name.ends_with("m3u8") { name } else { "manifest.mpd" };
+    out.join(name)
+}
+
+fn packed(job: &Job, input: &Path) -> (TempDir, PathBuf) {
+    let out = tempfile::tempdir().unwrap();
+    pack(job, out.path()).unwrap();
+    let manifest = manifest(input, out.path());
+    (out, manifest)
+}
+
+/// Of each codec, one second of which is at hand, what is said of the right key and of another one.
+#[test]
+fn another_key_is_noticed_where_the_codec_shows_it() {
+    let shown = BTreeMap::from([
+        ("av1", (Open, Open)),
+        ("hevc", (Open, Open)),
+        ("avc_interlaced", (Open, Open)),
+        ("vp9", (Open, Wrong)),
+        ("ac3", (Right, Wrong)),
+        ("eac3", (Right, Wrong)),
+        ("opus", (Right, Wrong)),
+        ("flac", (Right, Wrong)),
+        ("mp3", (Right, Wrong)),
+        ("audio", (Right, Wrong)),
+    ]);
+    let audio = root().join("fixtures/clip/mp4/audio.m4a");
+    let inputs = codec_files().into_iter().chain([audio]);
+    for input in inputs {
+        let name = input.file_stem().unwrap().to_str().unwrap().to_owned();
+        for scheme in ["cenc", "cbcs", "cens", "cbc1"] {
+            if name == "vp9" && scheme.starts_with("cbc") {
+                continue;
+            }
+            let mut job = job(&input, "widevine", scheme);
+            job.formats = Some(vec![drm_pack::job::Format::Dash]);
+            let (_out, manifest) = packed(&job, &input);
+            let right = outcome(decrypt(&manifest, &|kid| Some(key(kid))));
+            let wrong = outcome(decrypt(&manifest, &|kid| Some(other(kid))));
+            assert_eq!((right, wrong), shown[name.as_str()], "{name} {scheme}");
+        }
+    }
+}
+
+/// Packages of pictures and sound under one key, whole files, transport streams, and segments in AES-128.
+#[test]
+fn another_key_is_noticed_in_every_container_that_has_sound() {
+    let clip = root().join("fixtures/clip");
+    let packages = packages().into_iter().map(|(input, _)| (input, "widevine"));
+    let inputs = packages.chain(files().into_iter().map(|file| (file, "widevine")));
+    let cases: Vec<(PathBuf, &str, &str)> = inputs
+        .filter(|(input, _)| !input.ends_with("hls/v1/media.m3u8"))
+        .flat_map(|(input, drm)| [(input.clone(), drm, "cenc"), (input, drm, "cbcs")])
+        .chain([(clip.join("hls-ts/index.m3u8"), "fairplay", "cbcs")])
+        .collect();
+    for (input, drm, scheme) in cases {
+        let mut job = job(&input, drm, scheme);
+        if input.extension().is_some_and(|extension| extension == "mp4") {
+            job.formats = Some(vec![drm_pack::job::Format::Dash]);
+        }
+        let (_out, manifest) = packed(&job, &input);
+        let right = decrypt(&manifest, &|kid| Some(key(kid))).unwrap();
+        assert!(right.not_proven.iter().all(|what| what.starts_with("AVC ")), "{right:?}");
+        let wrong = decrypt(&manifest, &|kid| Some(other(kid)));
+        assert_eq!(outcome(wrong), Wrong, "{} {drm} {scheme}", input.display());
+    }
+}
+
+#[test]
+fn every_segment_in_aes_128_shows_another_key() {
+    let clip = root().join("fixtures/clip");
+    for input in ["hls-ts/index.m3u8", "hls/master.m3u8"] {
+        let input = clip.join(input);
+        let job = Job {
+            inputs: vec![input.to_str().unwrap().to_owned()],
+            drm: "simpleaes".into(),
+            key_uri: Some("https://keys.example.com/{kid}".into()),
+            ..Job::default()
+        };
+        let (_out, manifest) = packed(&job, &input);
+        assert_eq!(outcome(decrypt(&manifest, &|kid| Some(key(kid)))), Right);
+        assert_eq!(outcome(decrypt(&manifest, &|kid| Some(other(kid)))), Wrong);
+    }
+}
+
+/// A false alarm would be worse than silence: no media with its right key is ever called wrong.
+#[test]
+fn the_right_key_of_real_media_is_never_called_another() {
+    let Some(media) = shared() else { return };
+    for (name, drm) in [
+        ("dash/bbb_hevc_ac3_8s/manifest.mpd", "widevine"),
+        ("dash/testpic_2s/Manifest.mpd", "widevine"),
+        ("dash/testpic_2s_av1/Manifest.mpd", "widevine"),
+        ("mp4/bbb_prog_10s.mp4", "widevine"),
+        ("mp4/prog_8s.mp4", "widevine"),
+        ("mp4/opus.mp4", "widevine"),
+        ("hls/hls-ts-h264/prog_index.m3u8", "fairplay"),
+        ("hls/hls-ts-aac/playlist.m3u8", "fairplay"),
+        ("hls/hls-ts-muxed-aac-h264/playlist.m3u8", "fairplay"),
+        ("hls/hls-raw-aac/manifest.m3u8", "fairplay"),
+        ("hls/hls-multivideo/master.m3u8", "fairplay"),
+        ("hls/hls-mp4-muxed-aac-h264/hls.m3u8", "widevine"),
+    ] {
+        let input = media.join(name);
+        for scheme in ["cenc", "cbcs"] {
+            if drm == "fairplay" && scheme == "cenc" {
+                continue;
+            }
+            let mut job = job(&input, drm, scheme);
+            if input.extension().is_some_and(|extension| extension == "mp4") {
+                job.formats = Some(vec![drm_pack::job::Format::Dash]);
+            }
+            let (_out, manifest) = packed(&job, &input);
+            let right = decrypt(&manifest, &|kid| Some(key(kid))).unwrap();
+            let wrong = outcome(decrypt(&manifest, &|kid| Some(other(kid))));
+            assert_ne!(wrong, Right, "{name} {scheme}");
+            println!("{name} {scheme}: {:?}; another key: {wrong:?}", right.not_proven);
+        }
+    }
+}
+
+/// `verify` says of a key what `decrypt` says, and `--strict` takes no key unproven.
+#[test]
+fn verify_fails_with_another_key_and_says_what_is_not_proven() {
+    let input = root().join("fixtures/clip/dash/manifest.mpd");
+    let (out, _) = packed(&job(&input, "widevine", "cbcs"), &input);
+    let folder = tempfile::tempdir().unwrap();
+    let verify = |options: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_drm-pack"))
+            .arg("verify")
+            .arg(out.path())
+            .args(options)
+            .output()
+            .unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, text) = verify(&["--dev-keys", SEED]);
+    let last = text.lines().last().unwrap();
+    assert!(code == 0 && last.starts_with("passed, not proven: payload: AVC under key"), "{text}");
+    assert!(last.contains("--against"), "{text}");
+    assert_eq!(verify(&["--dev-keys", SEED, "--strict"]).0, 7);
+    let source = input.to_str().unwrap();
+    let (code, text) = verify(&["--dev-keys", SEED, "--strict", "--against", source]);
+    assert!(code == 0 && text.lines().last().unwrap().starts_with("passed: "), "{text}");
+    let kid = text_of_kid(&input, out.path());
+    let keys = folder.path().join("keys.txt");
+    fs::write(&keys, format!("{kid}:00112233445566778899aabbccddeeff\n")).unwrap();
+    let (code, text) = verify(&["--key-file", keys.to_str().unwrap()]);
+    assert!(code == 7 && text.contains("key-fits") && text.contains("AAC under key"), "{text}");
+}
+
+/// The key id of a packed MPD.
+fn text_of_kid(input: &Path, out: &Path) -> String {
+    let text = fs::read_to_string(manifest(input, out)).unwrap();
+    text.split("default_KID=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
+}
