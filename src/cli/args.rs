@@ -142,6 +142,10 @@ pub(super) struct JobArgs {
     /// Change keys after every N segments
     #[arg(long, value_name = "N")]
     pub(super) rotate_every: Option<u32>,
+    /// What to do when the signaling of the key server, or of --cpix, contradicts what is packed: error; warn, which
+    /// passes it on; replace, which writes our own
+    #[arg(long, value_enum, default_value = "error", value_name = "DO")]
+    pub(super) server_signaling: ServerSignalingArg,
     /// Most encrypted substreams that the vendor takes [default: 9 with --drmtoday]
     #[arg(long, value_name = "N")]
     pub(super) max_substreams: Option<usize>,
@@ -209,6 +213,13 @@ pub(super) enum PresetArg {
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug)]
+pub(super) enum ServerSignalingArg {
+    Error,
+    Warn,
+    Replace,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug)]
 pub(super) enum LayoutArg {
     Segments,
     SingleFile,
@@ -257,8 +268,9 @@ pub(super) struct KeyArgs {
     /// Private RSA key for an encrypted CPIX document, PKCS #8 as DER or PEM
     #[arg(long, value_name = "FILE", requires = "cpix")]
     pub(super) recipient_key: Vec<PathBuf>,
-    /// With --cpix: two usage rules for one track are an error, instead of a warning and the last one
-    #[arg(long, requires = "cpix")]
+    /// What else is warned of is an error: a key of zeros, one that is its key id, one under two key ids; with --cpix
+    /// two usage rules for one track, of which the last one would count
+    #[arg(long)]
     pub(super) strict: bool,
     /// POST a signed request to a Widevine Common Encryption key API
     #[arg(long, value_name = "URL")]

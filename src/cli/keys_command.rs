@@ -12,6 +12,7 @@ use crate::base::{Error, Result};
 use crate::cpix::{self, ContentKey, ContentKeyUsageRule, Document};
 use crate::io::HttpFiles;
 use crate::job::fetch_keys;
+use crate::keys::weaknesses;
 
 use super::args::{KeysArgs, KeysFormat};
 use super::check;
@@ -27,13 +28,15 @@ pub(super) fn run(args: &KeysArgs) -> Result<()> {
         return Err(Error::usage("keys are not written to a terminal").hint("give --out FILE, or a pipe"));
     }
     let (keys, limit) = key_server(&args.keys)?;
-    let job = job(&args.inputs, args.drm.as_deref().unwrap_or_default(), &args.job, limit)?;
+    let mut job = job(&args.inputs, args.drm.as_deref().unwrap_or_default(), &args.job, limit)?;
+    job.strict_keys = args.keys.strict;
     let http = Arc::new(http_client(&args.keys.http)?);
     let files = HttpFiles::new(Arc::clone(&http));
     let locate = locate_below(&files, args.job.root.as_deref());
     let document = fetch_keys(&job, &locate, keys.as_ref(), http.as_ref());
     key_warnings(keys.as_ref());
     let document = document?;
+    weaknesses(&document).iter().for_each(|weakness| note(&format!("warning: {weakness}")));
     let text = Zeroizing::new(written(&document, args.output_format)?);
     match &args.out {
         Some(path) => {

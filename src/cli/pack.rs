@@ -7,9 +7,9 @@ use crate::base::env::Store;
 use crate::base::{Error, Result, is_http, shown_input};
 use crate::io::{FileStore, HttpFiles, OutputDirectory, Overwrite};
 use crate::job::{Env, Format, Job, Journal, Layout, run as run_job};
-use crate::package::Preset;
+use crate::package::{Preset, ServerSignaling};
 
-use super::args::{JobArgs, LayoutArg, PackArgs, PresetArg};
+use super::args::{JobArgs, LayoutArg, PackArgs, PresetArg, ServerSignalingArg};
 use super::folder::presentations;
 use super::key_files::{KeyFiles, Remember};
 use super::keys::{http_client, key_server};
@@ -26,6 +26,7 @@ pub(super) fn run(args: &PackArgs) -> Result<()> {
         note(DEV_KEYS_WARNING);
     }
     let mut job = job(&args.inputs, &args.drm, &args.job, limit)?;
+    job.strict_keys = args.keys.strict;
     let overwrite = overwrite(args.overwrite);
     let key_file = args.write_key_file.as_deref();
     let key_file = key_file.map(|path| KeyFiles::at(path, overwrite, &mut job)).transpose()?;
@@ -148,5 +149,11 @@ pub(super) fn job(inputs: &[String], drm: &str, args: &JobArgs, limit: Option<us
         max_substreams: args.max_substreams.or(limit),
         clear_lead: args.clear_lead,
         rotate_every: args.rotate_every,
+        server_signaling: match args.server_signaling {
+            ServerSignalingArg::Error => ServerSignaling::Error,
+            ServerSignalingArg::Warn => ServerSignaling::Warn,
+            ServerSignalingArg::Replace => ServerSignaling::Replace,
+        },
+        strict_keys: false,
     })
 }

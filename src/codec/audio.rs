@@ -20,12 +20,22 @@ const AUDIO: Codec = Codec {
 };
 
 /// AC-3: ETSI TS 102 366 §F.3.
-pub(super) static AC_3: Codec =
-    Codec { name: "AC-3", sample_entries: &[FourCc(*b"ac-3")], marks: |_| Some(SYNCFRAME.open()), audio: dac3, ..AUDIO };
+pub(super) static AC_3: Codec = Codec {
+    name: "AC-3",
+    sample_entries: &[FourCc(*b"ac-3")],
+    marks: |_| Some(SYNCFRAME.open()),
+    audio: dac3,
+    ..AUDIO
+};
 
 /// Enhanced AC-3: ETSI TS 102 366 §F.5.
-pub(super) static E_AC_3: Codec =
-    Codec { name: "E-AC-3", sample_entries: &[FourCc(*b"ec-3")], marks: |_| Some(SYNCFRAME.open()), audio: dec3, ..AUDIO };
+pub(super) static E_AC_3: Codec = Codec {
+    name: "E-AC-3",
+    sample_entries: &[FourCc(*b"ec-3")],
+    marks: |_| Some(SYNCFRAME.open()),
+    audio: dec3,
+    ..AUDIO
+};
 
 /// Opus: Encapsulation of Opus in ISO Base Media File Format §4.3.
 pub(super) static OPUS: Codec = Codec {
@@ -37,8 +47,13 @@ pub(super) static OPUS: Codec = Codec {
 };
 
 /// FLAC: Encapsulation of FLAC in ISO Base Media File Format §3.3.
-pub(super) static FLAC: Codec =
-    Codec { name: "FLAC", sample_entries: &[FourCc(*b"fLaC")], marks: |_| Some(FLAC_FRAME.open()), audio: dfla, ..AUDIO };
+pub(super) static FLAC: Codec = Codec {
+    name: "FLAC",
+    sample_entries: &[FourCc(*b"fLaC")],
+    marks: |_| Some(FLAC_FRAME.open()),
+    audio: dfla,
+    ..AUDIO
+};
 
 /// Apple Lossless Audio Codec.
 pub(super) static ALAC: Codec = Codec {

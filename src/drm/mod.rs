@@ -10,6 +10,7 @@ mod fill;
 pub mod playready;
 mod protobuf;
 pub mod pssh;
+mod rules;
 mod system;
 pub mod template;
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub use crate::base::ManifestKind;
 pub use describe::{Fields, find_key_format, recognize, system_name};
 pub use fault::{Fault, FindValue};
 pub use pssh::Pssh;
+pub use rules::{BOX_RULES, KeyUse, TAG_RULES, box_faults, contradictions, descriptor_boxes, tag_faults};
 pub use system::{Signal, System};
 
 /// Every DRM system, in the order in which manifests list them.

@@ -126,6 +126,15 @@ impl System for PlayReady {
         faults
     }
 
+    fn descriptor_data(&self, element: &Element) -> Result<Option<Pssh>> {
+        if element.local_name() != "pro" {
+            return Ok(None);
+        }
+        let data = from_base64(element.text()?.trim())?;
+        headers(&data).map_err(|error| error.at("PlayReady object"))?;
+        Ok(Some(Pssh { system_id: SYSTEM_ID, kids: None, data }))
+    }
+
     fn key_uri_pssh(&self, key_format: &str, data: &[u8]) -> Result<Option<Pssh>> {
         if key_format != "com.microsoft.playready" {
             return Ok(None);

@@ -3,6 +3,7 @@
 use crate::base::{Kid, ManifestKind, Result, SystemId};
 use crate::cpix::{ContentKey, DrmSystem};
 use crate::protect::Scheme;
+use crate::xml::Element;
 
 use super::describe::{self, Fields};
 use super::fault::{Fault, FindValue};
@@ -100,6 +101,14 @@ pub trait System: Sync {
     /// What in a box of this system, for tracks of this scheme, is not as the system wants it.
     fn faults(&self, _pssh: &Pssh, _scheme: &Scheme, _find_key: &FindValue<'_>) -> Vec<Fault> {
         Vec::new()
+    }
+
+    /// The box that data in an element of a `ContentProtection` descriptor stands for; `None` of another element.
+    ///
+    /// # Errors
+    /// When the data cannot be read.
+    fn descriptor_data(&self, _element: &Element) -> Result<Option<Pssh>> {
+        Ok(None)
     }
 
     /// The box that the data of a key URI stands for; `None` when the key format is not that of this system.

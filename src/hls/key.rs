@@ -9,6 +9,8 @@ use crate::base::{Error, Kid, Result};
 
 /// `METHOD` of segments that are encrypted whole: §4.4.4.4.
 pub const AES_128: &str = "AES-128";
+/// The key format whose URI names the key itself, and whose IV is the media sequence number when none is given.
+pub const IDENTITY: &str = "identity";
 /// `METHOD` of sample encryption of streams, and of `cbcs` in fragmented MP4.
 pub const SAMPLE_AES: &str = "SAMPLE-AES";
 
@@ -69,7 +71,7 @@ impl Key {
             line,
             method: method.to_owned(),
             uri: uri.map(str::to_owned),
-            key_format: attributes.quoted_string("KEYFORMAT")?.unwrap_or("identity").to_owned(),
+            key_format: attributes.quoted_string("KEYFORMAT")?.unwrap_or(IDENTITY).to_owned(),
             key_format_versions: attributes.quoted_string("KEYFORMATVERSIONS")?.unwrap_or("1").to_owned(),
             key_id: attributes.hexadecimal_sequence("KEYID")?.map(|id| Kid::new(id.to_be_bytes())),
             attributes,

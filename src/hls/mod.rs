@@ -21,7 +21,7 @@ mod write_media;
 mod write_multivariant;
 
 pub use attributes::Attributes;
-pub use key::{AES_128, Key, KeysInForce, SAMPLE_AES};
+pub use key::{AES_128, IDENTITY, Key, KeysInForce, SAMPLE_AES};
 pub use line::{Line, LineEnding, LineKind, MAX_LINES, Playlist, PlaylistKind};
 pub use named::{Named, NamedKind, OtherUri, named, other_uris};
 pub use partial_segments::{PartialSegment, partial_segments};

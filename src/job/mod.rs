@@ -4,6 +4,7 @@ mod dash;
 mod decrypt;
 mod decrypt_files;
 mod env;
+mod exchange;
 mod files;
 mod folder;
 mod hls;

@@ -127,6 +127,7 @@ pub(super) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     env.check_job(job, |summary| files.iter().for_each(|file| file.summarize(summary)))?;
     let plan = plan(job, rules, &substreams, (&assignment, periods), env)?;
     report.key_rotation = KeyRotation::of(&plan);
+    report.warnings.extend(plan.warnings.iter().cloned());
     (env.observe)(Event::Step("encrypting"));
     (env.observe)(Event::Total(files.iter().map(|file| file.source.len()).sum()));
     let mut written = Vec::new();

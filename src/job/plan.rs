@@ -6,10 +6,11 @@ use crate::base::env::Http;
 use crate::base::{Kid, Result};
 use crate::cpix::{Document, DrmSystem};
 use crate::drm;
-use crate::keys::{KeyServer, SpekeVersion, check};
+use crate::keys::{KeyServer, SpekeVersion};
 use crate::package::{Assignment, Substream};
 
 use super::env::Locate;
+use super::exchange::exchange;
 use super::manifests::{Input, manifest_kinds};
 use super::mp4;
 use super::package::Expect;
@@ -161,7 +162,7 @@ pub fn fetch_keys(job: &Job, locate: &Locate<'_>, keys: &dyn KeyServer, http: &d
         let outline = outline(job, &rules, locate)?;
         rules.intent(job, &outline.assignment, outline.periods).request()
     };
-    check(&request, keys.exchange(http, request.clone())?)
+    Ok(exchange(job, &request, keys, http)?.0)
 }
 
 /// Reads the input as far as keys depend on it.

@@ -10,7 +10,7 @@ use crate::base::{Error, Result, shown_input};
 use crate::codec::TrackKind;
 use crate::drm::{self, ManifestKind, System};
 use crate::keys::Contract;
-use crate::package::{Assignment, Intent, KeyRule, Preset, Schedule};
+use crate::package::{Assignment, Intent, KeyRule, Preset, Schedule, ServerSignaling};
 use crate::protect::Scheme;
 use crate::protect::scheme::SCHEMES;
 
@@ -62,6 +62,10 @@ pub struct Job {
     pub clear_lead: f64,
     /// Keys change after so many segments.
     pub rotate_every: Option<u32>,
+    /// What becomes of a key server's signaling that contradicts what is packed.
+    pub server_signaling: ServerSignaling,
+    /// Whether keys that protect nothing are an error and no warning: zeros, key ids, one under two ids.
+    pub strict_keys: bool,
 }
 
 impl Default for Job {
@@ -85,6 +89,8 @@ impl Default for Job {
             max_substreams: None,
             clear_lead: 0.0,
             rotate_every: None,
+            server_signaling: ServerSignaling::default(),
+            strict_keys: false,
         }
     }
 }
@@ -169,6 +175,7 @@ impl Rules {
             skd_template: &job.skd_template,
             schedule: self.schedule,
             periods,
+            server_signaling: job.server_signaling,
         }
     }
 

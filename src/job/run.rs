@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use crate::base::Result;
-use crate::keys::check;
 use crate::package::{Assignment, Plan, Substream};
 
 use super::env::{Env, Event};
+use super::exchange::exchange;
 use super::files;
 use super::identity::Summary;
 use super::journal::Journal;
@@ -75,6 +75,7 @@ fn run_package(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     let mut report = manifests.protect(&package, &plan, (&done, store.as_ref()), env)?;
     report.outputs.splice(..0, std::mem::take(&mut done.outputs));
     report.key_rotation = KeyRotation::of(&plan);
+    report.warnings.extend(plan.warnings.iter().cloned());
     report.tracks = done.tracks;
     Ok(report)
 }
@@ -91,8 +92,10 @@ pub(super) fn plan(
     (env.observe)(Event::Step("exchanging keys"));
     let intent = rules.intent(job, assignment, periods);
     let request = intent.request();
-    let answer = env.keys.exchange(env.http, request.clone())?;
-    let plan = Plan::resolve(&intent, substreams, check(&request, answer)?)?;
+    let (answer, weaknesses) = exchange(job, &request, env.keys, env.http)?;
+    let mut plan = Plan::resolve(&intent, substreams, answer)?;
+    plan.warnings.extend(weaknesses);
+    plan.warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
     env.check_keys(|summary| summarize(&plan, substreams.len(), summary))?;
     Ok(plan)
 }

@@ -15,6 +15,7 @@ mod speke;
 mod speke_version;
 mod transport;
 mod vendors;
+mod weak;
 
 #[cfg(test)]
 mod scripted;
@@ -33,6 +34,7 @@ pub use request::{Wanted, request};
 pub use speke::Speke;
 pub use speke_version::SpekeVersion;
 pub use vendors::{VENDORS, Vendor, basic, bearer};
+pub use weak::weaknesses;
 
 use crate::base::Result;
 use crate::base::env::Http;

@@ -3,13 +3,10 @@
 use crate::base::env::Store;
 use crate::base::id::parse_16;
 use crate::base::{Error, Kid, Result, Secret};
-use crate::hls::{AES_128, Key, SAMPLE_AES};
+use crate::hls::{AES_128, IDENTITY, Key, SAMPLE_AES};
 use crate::protect::{Aes128, SampleAes};
 
 use super::sample_decryption::FindKey;
-
-/// The key format whose URI names the key itself, and whose IV is the media sequence number when none is given.
-const IDENTITY: &str = "identity";
 
 /// Finds the IV that came with the key of this id: what sample encryption of streams begins with.
 pub type FindIv<'a> = dyn Fn(Kid) -> Option<[u8; 16]> + Sync + 'a;

@@ -23,6 +23,7 @@ mod sample_decryption;
 mod sample_groups;
 mod schedule;
 mod segments;
+mod server_signaling;
 mod track;
 mod ts_clear;
 mod ts_lane;
@@ -53,10 +54,11 @@ pub use sample_decryption::FindKey;
 pub use sample_groups::SampleGroups;
 pub use schedule::{MAX_PERIODS, Phase, Schedule};
 pub use segments::{Boundaries, CmafSegment, MAX_CHUNK_BYTES, Segments};
+pub use server_signaling::ServerSignaling;
 pub use track::{
     CryptoPeriod, MediaTrack, PeriodKey, ProtectedTrack, UnknownVideo, clear_tracks, media_tracks,
     media_tracks_with,
 };
 pub use ts_program::{TsProgram, TsStream, signaling, signaling_fault};
 pub use ts_segment::{MAX_WAITING_BYTES, TsSegment, TsStreamTotals, decrypt_ts_segment, protect_ts_segment};
-pub use whole_segment::{SEGMENT_KINDS, SegmentHead, decrypt_whole_segment};
+pub use whole_segment::{Beginning, SEGMENT_KINDS, SegmentHead, decrypt_whole_segment};

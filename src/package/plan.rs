@@ -23,6 +23,7 @@ use crate::protect::{Iv, Pattern, SampleAes, Scheme, TrackProtection, constant_i
 
 use super::assignment::{Assignment, Substream};
 use super::schedule::Schedule;
+use super::server_signaling::{KeysOfAnswer, ServerSignaling, checked};
 
 /// What is decided before any key is fetched.
 pub struct Intent<'a> {
@@ -44,6 +45,8 @@ pub struct Intent<'a> {
     pub schedule: Schedule,
     /// How many crypto periods there are.
     pub periods: usize,
+    /// What becomes of a key server's signaling that contradicts what is packed.
+    pub server_signaling: ServerSignaling,
 }
 
 impl Intent<'_> {
@@ -127,6 +130,8 @@ pub struct Plan {
     /// For each crypto period the key of each substream.
     key_of: Vec<Vec<usize>>,
     patterns: Vec<Pattern>,
+    /// What the operator should know of the signaling.
+    pub warnings: Vec<String>,
 }
 
 /// A key and what is signaled about it.
@@ -163,6 +168,8 @@ impl Plan {
         let mut keys: Vec<PlannedKey> = Vec::new();
         let mut key_of = vec![intent.keys.key_of.clone(); intent.periods.max(1)];
         let purposes = intent.keys.keys.len().max(1);
+        let values = document.content_keys.iter().filter_map(|key| Some((key.kid, key.value.clone()?)));
+        let (values, mut warnings) = (values.collect(), Vec::new());
         for (index, mut key) in std::mem::take(&mut document.content_keys).into_iter().enumerate() {
             let purpose = index % purposes;
             // A key of a contract that no substream needs is not signaled.
@@ -186,7 +193,7 @@ impl Plan {
                 track: &track.id,
                 license_url: None,
             };
-            let systems = signaling(intent, &signal, &document)
+            let systems = signaling(intent, (&signal, &values), &document, &mut warnings)
                 .map_err(|error| error.at(format_args!("key {}", key.kid)))?;
             let known = keys.iter().find(|known| known.value.expose() == value.expose());
             let iv = match known {
@@ -202,7 +209,8 @@ impl Plan {
                 _ => Pattern::NONE,
             })
             .collect();
-        let plan = Self { scheme: intent.scheme, schedule: intent.schedule, keys, key_of, patterns };
+        let plan =
+            Self { scheme: intent.scheme, schedule: intent.schedule, keys, key_of, patterns, warnings };
         plan.check_uris()?;
         Ok(plan)
     }
@@ -361,17 +369,17 @@ fn vector(intent: &Intent<'_>, key: &ContentKey) -> Result<Option<[u8; 16]>> {
 /// What each system is told about a key: the key source's words first, the rest made here.
 fn signaling(
     intent: &Intent<'_>,
-    signal: &Signal<'_>,
+    (signal, keys): (&Signal<'_>, &KeysOfAnswer),
     document: &Document,
+    warnings: &mut Vec<String>,
 ) -> Result<Vec<(&'static dyn System, DrmSystem)>> {
-    intent
-        .systems
-        .iter()
-        .map(|system| {
-            let known = document.drm_system(system.system_id(), signal.key.kid).cloned();
-            let mut entry = known.unwrap_or_else(|| DrmSystem::new(system.system_id(), signal.key.kid));
-            system.signal(signal, &mut entry).map_err(|error| error.at(system.name()))?;
-            Ok((*system, entry))
-        })
-        .collect()
+    let mut systems = Vec::new();
+    for system in intent.systems {
+        let known = document.drm_system(system.system_id(), signal.key.kid).cloned();
+        let known = known.unwrap_or_else(|| DrmSystem::new(system.system_id(), signal.key.kid));
+        let mut entry = checked(intent, (signal, keys), (*system, known), warnings)?;
+        system.signal(signal, &mut entry).map_err(|error| error.at(system.name()))?;
+        systems.push((*system, entry));
+    }
+    Ok(systems)
 }

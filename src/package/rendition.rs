@@ -63,6 +63,7 @@ impl ProtectedRendition {
     ///     skd_template: "skd://{kid}",
     ///     schedule,
     ///     periods: schedule.periods(3)?,
+    ///     server_signaling: ServerSignaling::Error,
     /// };
     ///
     /// // Keys come from a key server, which fills this document. Keys and IVs must be kept: a plan of the

@@ -1,10 +1,12 @@
 //! A segment that is encrypted whole, deciphered, and what shows that its key and IV are right — RFC 8216bis §3.1,
 //! §4.4.4.4, §5.2.
 
+use memchr::memmem;
+
 use crate::base::env::{Sink, Source, Written};
 use crate::base::{Error, Kind, Result, Secret};
 use crate::protect::Aes128;
-use crate::ts::{PACKET_BYTES, Packet, crc_32, sections};
+use crate::ts::{PACKET_BYTES, Packet, SYNC_BYTE, crc_32, sections};
 
 use crate::presentation::SegmentKind;
 
@@ -12,29 +14,42 @@ use crate::presentation::SegmentKind;
 const HEAD_BYTES: usize = (1 << 20) + 1024;
 /// The last of the `PID`s that are set aside for tables: ISO/IEC 13818-1 table 2-3, ETSI EN 300 468 table 1.
 const LAST_TABLE_PID: u16 = 0x1f;
+/// Bytes behind the first block in which its kind is looked for when that block is garbled.
+const LOOKED_AT: usize = 4096;
 /// What a segment can be: §3.1.
 pub const SEGMENT_KINDS: &str = "fragmented MP4, a transport stream, packed audio or WebVTT";
 
-/// Deciphers a segment and returns how many bytes were written.
+/// How a segment begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// As a segment of HLS does.
+    Segment,
+    /// Its first block is not what the blocks behind it go on from: another IV garbles that one alone.
+    Garbled,
+    /// As nothing that is known.
+    Unknown,
+}
+
+/// Deciphers a segment and returns how many bytes were written, and how they begin.
 ///
 /// # Errors
-/// [`Kind::Verification`] when its padding or its beginning is not that of a segment, as with another key or IV.
+/// [`Kind::Verification`] when its padding or its beginning shows another key or IV.
 pub fn decrypt_whole_segment(
     part: &dyn Source,
     sink: &mut dyn Sink,
     (key, iv): (&Secret<16>, [u8; 16]),
-) -> Result<u64> {
+) -> Result<(u64, Beginning)> {
     let mut seen = Seen { head: SegmentHead::default(), sink };
+    let is_whole = !part.is_empty() && part.len().is_multiple_of(16);
     let written = Aes128::new(key, iv).decrypt(part, &mut seen).map_err(|error| match error.kind() {
-        // Another length than that of whole blocks has nothing to do with the key.
-        Kind::Input if part.len().is_multiple_of(16) => Error::verification(error.to_string()),
+        Kind::Input if is_whole => Error::verification(error.to_string()),
         _ => error,
     })?;
-    match seen.head.begins_a_segment()? {
-        true => Ok(written),
-        false => Err(Error::verification(format!("begins as no segment does: {SEGMENT_KINDS} expected"))
-            .clause("RFC 8216bis §3.1")
-            .hint("the IV or the key is another one than it was encrypted with")),
+    match seen.head.beginning()? {
+        Beginning::Garbled => Err(Error::verification("the first block is garbled, what follows is not")
+            .clause("RFC 8216bis §5.2")
+            .hint("the IV is another one than the segment was encrypted with")),
+        beginning => Ok((written, beginning)),
     }
 }
 
@@ -49,17 +64,32 @@ impl SegmentHead {
         self.0.extend(bytes.get(..room).unwrap_or_default());
     }
 
-    /// Whether the bytes begin as a media segment does. A transport stream mostly begins with a table, whose CRC shows
-    /// an IV that is another one in a single byte too.
+    /// How the bytes begin. A transport stream mostly begins with a table, whose CRC shows an IV that is another one in
+    /// a single byte too.
     ///
     /// # Errors
     /// When they cannot be read.
-    pub fn begins_a_segment(&self) -> Result<bool> {
-        Ok(match SegmentKind::of(&self.0)? {
+    pub fn beginning(&self) -> Result<Beginning> {
+        let begins = match SegmentKind::of(&self.0)? {
             SegmentKind::Unknown => false,
             SegmentKind::Ts => self.0.first_chunk().is_none_or(is_whole_packet),
             _ => true,
+        };
+        Ok(match begins {
+            true => Beginning::Segment,
+            false if self.goes_on_as_a_segment() => Beginning::Garbled,
+            false => Beginning::Unknown,
         })
+    }
+
+    /// Whether what stands behind the first block is part of a segment: packets, boxes inside others, cues.
+    fn goes_on_as_a_segment(&self) -> bool {
+        let behind =
+            self.0.get(..LOOKED_AT.min(self.0.len())).and_then(|head| head.get(16..)).unwrap_or_default();
+        let packets = self.0.iter().skip(PACKET_BYTES).step_by(PACKET_BYTES).take(8);
+        let are_packets = packets.len() >= 2 && packets.clone().all(|sync| *sync == SYNC_BYTE);
+        let inner: [&[u8]; 5] = [b"mvhd", b"mfhd", b"tfhd", b"sidx", b" --> "];
+        are_packets || inner.iter().any(|word| memmem::find(behind, word).is_some())
     }
 }
 

@@ -8,7 +8,7 @@ mod pes;
 mod psi;
 mod section;
 
-pub use packet::{PACKET_BYTES, Packet, Packets};
+pub use packet::{PACKET_BYTES, Packet, Packets, SYNC_BYTE};
 pub use pes::PesHeader;
 pub use psi::{Descriptors, PROGRAM_MAP_TABLE, Pat, Pmt, PmtStream, crc_32};
 pub use section::{SectionReader, section_payloads, sections};

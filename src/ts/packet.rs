@@ -6,7 +6,7 @@ use crate::base::{Error, Result};
 /// Bytes of a transport packet: §2.4.3.2.
 pub const PACKET_BYTES: usize = 188;
 /// The first byte of every packet.
-const SYNC_BYTE: u8 = 0x47;
+pub const SYNC_BYTE: u8 = 0x47;
 /// Packets read at a time.
 const PACKETS_AT_A_TIME: usize = 512;
 /// Bytes before the adaptation field or the payload.

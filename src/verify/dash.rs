@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::base::{Kid, Result, SystemId, from_base64};
-use crate::drm::{self, ManifestKind};
+use crate::base::{Kid, Result, SystemId};
+use crate::drm::{self, ManifestKind, Pssh};
 use crate::presentation::MpdTrack;
 use crate::xml::Element;
 
@@ -151,9 +151,8 @@ fn check_systems(
         let place = format!("{place}: ContentProtection {id}");
         let own = system.and_then(drm::System::pssh_system_id).unwrap_or(id);
         let mut boxes = Vec::new();
-        for pssh in element.named("pssh") {
-            let bytes = from_base64(pssh.text()?.trim()).unwrap_or_default();
-            let Some(parsed) = pssh::parse(&bytes, &place, findings) else { continue };
+        for read in drm::descriptor_boxes(system, element.elements()) {
+            let Some(parsed) = pssh::read(read, &place, findings) else { continue };
             let holds = parsed.system_id == own || parsed.system_id == id;
             findings.check("mpd-pssh", holds, &place, &parsed.system_id, &own);
             boxes.push(parsed);
@@ -161,7 +160,11 @@ fn check_systems(
         pssh::check(&boxes, &facts.keys(rendition), &place, facts.find_key, findings);
         let in_init: Vec<_> = facts.pssh(rendition).iter().filter(|pssh| pssh.system_id == own).collect();
         if !boxes.is_empty() && !in_init.is_empty() {
-            let holds = boxes.iter().all(|pssh| in_init.contains(&pssh));
+            // What stands without a box has no list of key ids.
+            let same = |known: &Pssh, pssh: &Pssh| {
+                known.data == pssh.data && (pssh.kids.is_none() || known.kids == pssh.kids)
+            };
+            let holds = boxes.iter().all(|pssh| in_init.iter().any(|known| same(known, pssh)));
             findings.check(
                 "pssh-agree",
                 holds,

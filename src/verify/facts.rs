@@ -4,14 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use crate::base::Kid;
-use crate::drm::pssh::Pssh;
+use crate::drm::{KeyUse, Pssh};
 use crate::package::FindKey;
 use crate::protect::Scheme;
 
 use super::file::FileFacts;
 use super::findings::Findings;
 use super::init::Init;
-use super::pssh::Key;
 
 /// What is known of the media, for the checks of manifests.
 pub(super) struct Facts<'a> {
@@ -52,7 +51,7 @@ impl Facts<'_> {
     }
 
     /// The keys of a rendition's `tenc` boxes.
-    pub(super) fn keys(&self, rendition: usize) -> Vec<Key> {
+    pub(super) fn keys(&self, rendition: usize) -> Vec<KeyUse<'static>> {
         self.init(rendition).map_or_else(Vec::new, |facts| facts.init.keys())
     }
 

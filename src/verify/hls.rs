@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Peekable;
 use std::slice::Iter;
 
-use crate::base::{Kid, Result, from_base64};
-use crate::drm;
+use crate::base::{Kid, Result};
+use crate::drm::{BOX_RULES, TAG_RULES, tag_faults};
 use crate::hls::{Key, Playlist, required_version};
 use crate::presentation::Resource;
 use crate::protect::Scheme;
@@ -172,35 +172,9 @@ fn check_match(
     findings: &mut Findings,
 ) {
     let place = format!("{name}: line {}", key.line + 1);
-    let method = scheme.hls_method.unwrap_or("a scheme that HLS can signal");
-    findings.check("hls-method", key.method == method, &place, &key.method, &method);
-    if let Some(found) = key.key_id {
-        findings.check("hls-key-id", found == kid, &place, &found, &kid);
-    }
-    let uri = key.uri.as_deref().unwrap_or_default();
-    let Some((_, data)) = uri.strip_prefix("data:").and_then(|data| data.split_once("base64,")) else {
-        return;
-    };
-    let Ok(bytes) = from_base64(data.trim()) else {
-        findings.check("hls-pssh", false, &place, &"a data URI that is not base64", &"base64");
-        return;
-    };
-    for system in drm::ALL {
-        let found = system.key_uri_pssh(&key.key_format, &bytes);
-        let text = found.as_ref().err().map(ToString::to_string).unwrap_or_default();
-        match found {
-            Ok(None) => {}
-            Ok(Some(found)) => {
-                let holds = Some(found.system_id) == system.pssh_system_id();
-                let expected = system.name();
-                findings.check("hls-pssh", holds, &place, &found.system_id, &expected);
-                pssh::check(&[found], &[(kid, scheme)], &place, facts.find_key, findings);
-            }
-            Err(_) => {
-                findings.check("hls-pssh", false, &place, &text, &system.name());
-            }
-        }
-    }
+    let find = |kid: Kid| facts.find_key.and_then(|find_key| find_key(kid));
+    let rules: Vec<_> = TAG_RULES.into_iter().chain(BOX_RULES).collect();
+    pssh::hold(&rules, tag_faults(key, (kid, scheme), &find), &place, findings);
 }
 
 /// §4.4.6.5: session keys and the keys of media playlists.

@@ -1,7 +1,7 @@
 //! What playlists name besides MP4 samples: segments encrypted whole, transport streams, packed audio, text —
 //! RFC 8216bis §3.1, §4.4.4, §5.2.
 
-use crate::hls::{AES_128, Key, SAMPLE_AES};
+use crate::hls::{AES_128, IDENTITY, Key, SAMPLE_AES};
 use crate::presentation::{Content, MediaPlaylist, Presentation, Resource};
 use crate::protect::Aes128;
 
@@ -39,7 +39,7 @@ pub(super) struct Piece<'r> {
 pub(super) fn identity(resource: &Resource) -> String {
     let of_sequence = Aes128::iv_of_media_sequence_number(resource.sequence);
     let key = |key: &Key| {
-        let iv = key.iv().unwrap_or_default().or_else(|| (key.key_format == "identity").then_some(of_sequence));
+        let iv = key.iv().unwrap_or_default().or_else(|| (key.key_format == IDENTITY).then_some(of_sequence));
         format!("{} {:?} {:?} {iv:?}\n", key.method, key.uri, key.key_id)
     };
     resource.keys.iter().map(key).collect()

@@ -2,7 +2,7 @@
 
 use crate::base::env::{Sink, Source, Written};
 use crate::base::{Error, Kind, Result, Secret};
-use crate::package::{SEGMENT_KINDS, SegmentHead, copy};
+use crate::package::{Beginning, SEGMENT_KINDS, SegmentHead, copy};
 use crate::presentation::SegmentKind;
 use crate::protect::Aes128;
 use crate::ts::PACKET_BYTES;
@@ -94,7 +94,7 @@ impl<'a> Payload<'a> {
     fn check(&self, place: &str, findings: &mut Findings) -> Result<()> {
         // Bytes that are those of the source need not be of a kind that is known.
         let is_equal = self.clear.is_some_and(|clear| clear.len() == self.length) && self.differs.is_none();
-        let holds = is_equal || self.head.begins_a_segment()?;
+        let holds = is_equal || self.head.beginning()? == Beginning::Segment;
         findings.check("whole-payload", holds, &place, &"something else", &SEGMENT_KINDS);
         self.check_equal(place, findings);
         Ok(())

@@ -7,7 +7,7 @@ use drm_pack::codec::TrackKind;
 use drm_pack::cpix;
 use drm_pack::drm::{self, ManifestKind};
 use drm_pack::keys::{AUDIO_PRESETS, Contract, SpekeVersion, VIDEO_PRESETS};
-use drm_pack::package::{Intent, KeyRule, Schedule, Substream};
+use drm_pack::package::{Intent, KeyRule, Schedule, ServerSignaling, Substream};
 use drm_pack::protect::Scheme;
 
 use crate::media::root;
@@ -45,6 +45,7 @@ fn request(video: &str, audio: &str) -> cpix::Document {
         skd_template: "skd://{kid}",
         schedule: Schedule::default(),
         periods: 1,
+        server_signaling: ServerSignaling::default(),
     };
     intent.request()
 }

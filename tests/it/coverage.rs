@@ -14,7 +14,9 @@ use drm_pack::isobmff::track::trexes;
 use drm_pack::isobmff::{BoxNode, parse_file, write_file};
 use drm_pack::job::Job;
 use drm_pack::keys::{DevKeys, KeyServer};
-use drm_pack::package::{Intent, KeyRule, Plan, Preset, ProtectedRendition, Schedule, Substream};
+use drm_pack::package::{
+    Intent, KeyRule, Plan, Preset, ProtectedRendition, Schedule, ServerSignaling, Substream,
+};
 use drm_pack::protect::Scheme;
 use tempfile::TempDir;
 
@@ -49,6 +51,7 @@ pub(crate) fn plan(scheme: &str, kinds: &[TrackKind]) -> Plan {
         skd_template: "skd://{kid}",
         schedule,
         periods: schedule.periods(1).unwrap(),
+        server_signaling: ServerSignaling::default(),
     };
     let answer = DevKeys::new(SEED).exchange(&HttpClient::new().unwrap(), intent.request()).unwrap();
     Plan::resolve(&intent, &substreams, answer).unwrap()

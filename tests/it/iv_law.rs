@@ -16,7 +16,7 @@ use drm_pack::isobmff::file::moov;
 use drm_pack::job::{Job, Layout};
 use drm_pack::keys::{DevKeys, KeyServer};
 use drm_pack::package::{
-    Intent, KeyRule, Plan, Preset, ProtectedRendition, Schedule, Substream, media_tracks,
+    Intent, KeyRule, Plan, Preset, ProtectedRendition, Schedule, ServerSignaling, Substream, media_tracks,
 };
 use drm_pack::protect::Scheme;
 
@@ -398,6 +398,7 @@ fn a_segment_is_the_same_in_every_window_and_alone() {
             skd_template: "",
             schedule: Schedule::default(),
             periods: 1,
+            server_signaling: ServerSignaling::default(),
         };
         let http = drm_pack::io::HttpClient::new().unwrap();
         let answer = OneKey(GIVEN[1]).exchange(&http, intent.request()).unwrap();

@@ -17,6 +17,7 @@ mod case;
 mod channels;
 mod clear_lead;
 mod contract;
+mod contradictions;
 mod coverage;
 mod cpix;
 mod dash_constructs;

@@ -14,7 +14,7 @@ use drm_pack::job::Job;
 use drm_pack::keys::{DevKeys, KeyServer};
 use drm_pack::package::{
     Boundaries, Cmaf, EditList, Intent, KeyRule, MediaTrack, Plan, Preset, ProtectedRendition,
-    ProtectedTrack, Schedule, Segments, Substream, media_tracks,
+    ProtectedTrack, Schedule, Segments, ServerSignaling, Substream, media_tracks,
 };
 use drm_pack::protect::Scheme;
 use proptest::prelude::*;
@@ -104,6 +104,7 @@ impl Wish {
             skd_template: "skd://{kid}",
             schedule,
             periods: schedule.periods(segments).unwrap(),
+            server_signaling: ServerSignaling::default(),
         };
         let http = HttpClient::new().unwrap();
         let answer = DevKeys::new(SEED).exchange(&http, intent.request()).unwrap();

@@ -20,7 +20,9 @@ use drm_pack::isobmff::track::{tracks, trexes};
 use drm_pack::isobmff::{BoxNode, parse_file};
 use drm_pack::job::{Job, Layout};
 use drm_pack::keys::{CpixFile, DevKeys, KeyFile, KeyServer, SpekeVersion, check};
-use drm_pack::package::{Changed, Edit, Intent, KeyRule, Preset, Schedule, Substream, rewrite};
+use drm_pack::package::{
+    Changed, Edit, Intent, KeyRule, Preset, Schedule, ServerSignaling, Substream, rewrite,
+};
 use drm_pack::protect::{FragmentDecryptor, Protected, Scheme, protected_entry};
 
 use crate::clear_lead::{check_decrypted, shape};
@@ -249,6 +251,7 @@ fn request() -> Document {
         skd_template: "skd://{kid}",
         schedule,
         periods: schedule.periods(6).unwrap(),
+        server_signaling: ServerSignaling::default(),
     };
     intent.request()
 }

@@ -480,6 +480,7 @@ fn errors() -> Vec<Variant> {
                 bytes[start] = 0x7f;
             })
         }),
+        ("key-fits", Segments, "cbcs", |f| edit_box(f, "a1/init.mp4", b"tenc", |tenc| tenc[40] ^= 1)),
         ("payload-equal", Segments, "cbcs", |f| {
             edit(f, SEGMENT, |bytes| {
                 let last = bytes.len() - 200;

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::base::{Result, Secret};
 use crate::hls::{media, multivariant};
-use crate::package::{LineKeys, copy, decrypt_whole_segment};
+use crate::package::{Beginning, LineKeys, copy, decrypt_whole_segment};
 use crate::presentation::{MediaPlaylist, Multivariant, Presentation};
 
 use crate::job::env::Env;
@@ -39,16 +39,24 @@ pub(in crate::job) fn decrypt(keys: &LineKeys<'_>, read: Presentation, env: &Env
         .map(|(name, parts)| {
             let source = store.open(name)?;
             let mut sink = env.output.create(name)?;
+            let mut is_known = true;
             let moved = write_parts(source.as_ref(), sink.as_mut(), parts, |key, part, sink| match key {
-                Some((key, iv)) => decrypt_whole_segment(part, sink, (key, *iv)),
+                Some((key, iv)) => {
+                    let (written, beginning) = decrypt_whole_segment(part, sink, (key, *iv))?;
+                    is_known &= beginning == Beginning::Segment;
+                    Ok(written)
+                }
                 None => copy(part, sink).map(|()| part.len()),
             });
             let moved = moved.map_err(|error| error.at(name.clone()))?;
-            Ok((name, OutputReport::new(name, &sink.commit()?), moved))
+            Ok((name, OutputReport::new(name, &sink.commit()?), moved, is_known))
         })
         .collect::<Result<_>>()?;
     let mut moved = Moved::new();
-    for (name, output, ranges) in done {
+    for (name, output, ranges, is_known) in done {
+        report.not_proven.extend((!is_known).then(|| {
+            format!("{name}: the padding fits, but it begins as no segment of HLS does; another IV garbles the first 16 bytes")
+        }));
         report.outputs.push(output);
         moved.extend(ranges.into_iter().map(|((start, end), to)| ((name.clone(), start, end), to)));
     }

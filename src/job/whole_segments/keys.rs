@@ -5,7 +5,6 @@ use crate::base::uri::folder_from;
 use crate::base::{Error, Kid, Result, Secret};
 use crate::cpix::Document;
 use crate::drm::template::{self, UriValues};
-use crate::keys::check;
 use crate::package::{Assignment, key_request};
 use crate::protect::{Aes128, constant_iv};
 
@@ -13,6 +12,8 @@ use super::package::{KeyUse, Package};
 use super::rules::{Maps, WholeRules};
 use crate::hls::AES_128;
 use crate::job::env::{Env, Event};
+use crate::job::exchange::exchange;
+use crate::job::rules::Job;
 
 /// What the request and the report call it.
 pub(in crate::job) const NAME: &str = "aes-128";
@@ -26,6 +27,8 @@ pub(super) struct Keys {
     pub(super) periods: usize,
     /// The playlist that the job was given: a relative key URI is relative to it.
     input: String,
+    /// What the operator should know of them.
+    pub(super) warnings: Vec<String>,
 }
 
 /// One key as players find it.
@@ -46,14 +49,15 @@ pub(super) fn request(rules: &WholeRules, assignment: &Assignment, periods: usiz
 impl Keys {
     /// Asks for the keys of a package.
     pub(super) fn exchange(
-        rules: &WholeRules,
+        (job, rules): (&Job, &WholeRules),
         package: &Package,
         (assignment, periods): (Assignment, usize),
         env: &Env<'_>,
     ) -> Result<Self> {
         (env.observe)(Event::Step("exchanging keys"));
         let request = request(rules, &assignment, periods);
-        let Document { content_keys, .. } = check(&request, env.keys.exchange(env.http, request.clone())?)?;
+        let (Document { content_keys, .. }, warnings) = exchange(job, &request, env.keys, env.http)?;
+        warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
         let mut keys = Vec::with_capacity(content_keys.len());
         for (number, key) in content_keys.into_iter().enumerate() {
             let track = assignment.keys.get(number % assignment.keys.len().max(1));
@@ -71,7 +75,7 @@ impl Keys {
         env.check_keys(|summary| {
             keys.iter().try_for_each(|key| summary.key(key.kid, &key.value, key.iv.as_ref()))
         })?;
-        Ok(Self { keys, key_of: assignment.key_of, periods, input: package.input.clone() })
+        Ok(Self { keys, key_of: assignment.key_of, periods, input: package.input.clone(), warnings })
     }
 
     fn find(&self, substream: usize, period: usize) -> Option<&ContentKey> {

@@ -32,12 +32,13 @@ pub(in crate::job) fn run(job: &Job, env: &Env<'_>) -> Result<Report> {
     (env.observe)(Event::Step("reading playlists"));
     let Read { store, package, assignment, periods, total } = Read::of(job, &rules, env.locate)?;
     env.check_job(job, |summary| package.summarize(summary))?;
-    let keys = Keys::exchange(&rules, &package, (assignment, periods), env)?;
+    let keys = Keys::exchange((job, &rules), &package, (assignment, periods), env)?;
     (env.observe)(Event::Step("encrypting"));
     total.into_iter().for_each(|total| (env.observe)(Event::Total(total)));
     let mut report = Report { drm: vec![job.drm.clone()], ..Report::default() };
     report.warnings.clone_from(&package.warnings);
     report.warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
+    report.warnings.extend(keys.warnings.iter().cloned());
     let moved = package.write_files(&keys, store.as_ref(), env, &mut report.outputs)?;
     (env.observe)(Event::Step("writing manifests"));
     report.tracks = package.tracks(&keys, &moved);

@@ -1,0 +1,192 @@
+//! The rules that the signaling of a key is held to, in packages and in the answers of key servers — ISO/IEC 23001-7 §8.1,
+//! §11.2, RFC 8216bis §4.4.4.4, vendor specifications.
+
+use crate::base::id::hex;
+use crate::base::{Kid, Result, from_base64};
+use crate::cpix::DrmSystem;
+use crate::hls::{self, Key, Playlist, media, multivariant};
+use crate::protect::Scheme;
+use crate::xml::{self, Element, Node};
+
+use super::fault::{Fault, FindValue};
+use super::pssh::Pssh;
+use super::system::{ManifestKind, Signal, System};
+use super::{ALL, find_key_format};
+
+/// A key and the scheme of the tracks under it.
+pub type KeyUse<'a> = (Kid, &'a Scheme);
+
+/// The rules of boxes, by their names in [`Fault`].
+pub const BOX_RULES: [&str; 7] =
+    ["pssh-data", "kid-byte-order", "pssh-kid", "pssh-scheme", "wrm-version", "wrm-algid", "wrm-checksum"];
+/// The rules of key tags besides those of the boxes in them.
+pub const TAG_RULES: [&str; 3] = ["hls-method", "hls-key-id", "hls-pssh"];
+
+/// What is wrong with the boxes of one system that stand together, for tracks under these keys.
+pub fn box_faults(
+    system: &dyn System,
+    boxes: &[&Pssh],
+    keys: &[KeyUse<'_>],
+    find_key: &FindValue<'_>,
+) -> Vec<Fault> {
+    let (mut faults, mut named) = (Vec::new(), Vec::new());
+    for pssh in boxes {
+        match system.kids(pssh) {
+            Ok(kids) => named.extend(kids),
+            Err(error) => faults.push(fault("pssh-data", error, "data of the system")),
+        }
+        if let Some((_, scheme)) = keys.first() {
+            faults.extend(system.faults(pssh, scheme, find_key));
+        }
+    }
+    // A list without any says nothing.
+    for (kid, _) in keys.iter().filter(|(kid, _)| !named.is_empty() && !named.contains(kid)) {
+        let swapped = Kid::new(kid.to_guid_le());
+        if named.contains(&swapped) {
+            faults.push(fault("kid-byte-order", swapped, kid));
+        } else {
+            let found: Vec<_> = named.iter().map(ToString::to_string).collect();
+            faults.push(fault("pssh-kid", found.join(", "), kid));
+        }
+    }
+    faults
+}
+
+/// What is wrong with a key tag, for media of this key and scheme.
+pub fn tag_faults(key: &Key, (kid, scheme): KeyUse<'_>, find_key: &FindValue<'_>) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let method = scheme.hls_method.unwrap_or("a scheme that HLS can signal");
+    if key.method != method {
+        faults.push(fault("hls-method", &key.method, format_args!("{method} for {}", scheme.name)));
+    }
+    if let Some(found) = key.key_id.filter(|found| *found != kid) {
+        faults.push(fault("hls-key-id", found, kid));
+    }
+    let uri = key.uri.as_deref().unwrap_or_default();
+    let Some((_, data)) = uri.strip_prefix("data:").and_then(|data| data.split_once("base64,")) else {
+        return faults;
+    };
+    let Ok(bytes) = from_base64(data.trim()) else {
+        faults.push(fault("hls-pssh", "a data URI that is not base64", "base64"));
+        return faults;
+    };
+    for system in ALL {
+        match system.key_uri_pssh(&key.key_format, &bytes) {
+            Ok(None) => {}
+            Ok(Some(found)) if Some(found.system_id) != system.pssh_system_id() => {
+                faults.push(fault("hls-pssh", found.system_id, system.name()));
+            }
+            Ok(Some(found)) => faults.extend(box_faults(*system, &[&found], &[(kid, scheme)], find_key)),
+            Err(error) => faults.push(fault("hls-pssh", error, system.name())),
+        }
+    }
+    faults
+}
+
+/// The boxes in elements of a `ContentProtection` descriptor, and the data of the system that stands there without a
+/// box.
+///
+/// # Errors
+/// Of each that cannot be read.
+pub fn descriptor_boxes<'a>(
+    system: Option<&'static dyn System>,
+    elements: impl Iterator<Item = &'a Element>,
+) -> Vec<Result<Pssh>> {
+    let boxes = elements.filter_map(|element| match element.local_name() {
+        "pssh" => Some(element.text().and_then(|text| Pssh::parse(&from_base64(text.trim())?))),
+        _ => system?.descriptor_data(element).transpose(),
+    });
+    boxes.collect()
+}
+
+/// Where a key server's answer says something about a key that contradicts what is packed, and what.
+pub fn contradictions(
+    system: &'static dyn System,
+    answer: &DrmSystem,
+    (signal, others): (&Signal<'_>, &[Kid]),
+    manifests: &[ManifestKind],
+    find_key: &FindValue<'_>,
+) -> Vec<(&'static str, Fault)> {
+    let key = (signal.key.kid, signal.scheme);
+    let mut found: Vec<(&'static str, Fault)> = Vec::new();
+    let mut add = |place, faults: Vec<Fault>| found.extend(faults.into_iter().map(|fault| (place, fault)));
+    let boxes_of = |boxes: &[Pssh]| {
+        let boxes: Vec<&Pssh> = boxes.iter().collect();
+        box_faults(system, &boxes, &[key], find_key)
+    };
+    let boxes = answer.pssh.as_deref().filter(|bytes| !bytes.is_empty()).map(Pssh::parse_all);
+    if let Some(Ok(boxes)) = boxes {
+        add("PSSH", boxes_of(&boxes));
+    }
+    if let Some(text) = answer.content_protection_data.as_deref()
+        && manifests.contains(&ManifestKind::Dash)
+        && let Ok(nodes) = xml::parse_fragment(text)
+    {
+        let elements = nodes.iter().filter_map(|node| match node {
+            Node::Element(element) => Some(element),
+            _ => None,
+        });
+        let (mut readable, mut faults) = (Vec::new(), Vec::new());
+        for read in descriptor_boxes(Some(system), elements) {
+            match read {
+                Ok(pssh) => readable.push(pssh),
+                Err(error) => faults.push(fault("pssh-box", error, "one whole box")),
+            }
+        }
+        faults.extend(boxes_of(&readable));
+        add("ContentProtectionData", faults);
+    }
+    if manifests.contains(&ManifestKind::Hls) && signal.scheme.hls_method.is_some() {
+        let hls = &answer.hls_signaling_data;
+        for (place, text) in [
+            ("HLSSignalingData of media playlists", &hls.media),
+            ("HLSSignalingData of the multivariant playlist", &hls.multivariant),
+        ] {
+            for key in text.as_deref().map(tags).unwrap_or_default() {
+                let mut faults = tag_faults(&key, (signal.key.kid, signal.scheme), find_key);
+                faults.extend(own_tag_faults(system, &key, signal, others));
+                add(place, faults);
+            }
+        }
+    }
+    found
+}
+
+/// The key tags in lines of a key server; what is none is found where playlists are written.
+fn tags(lines: &str) -> Vec<Key> {
+    let read = Playlist::parse(format!("#EXTM3U\n{lines}\n").as_bytes()).and_then(|playlist| {
+        let mut keys = media::keys(&playlist)?;
+        keys.extend(multivariant::session_keys(&playlist)?);
+        Ok(keys)
+    });
+    read.unwrap_or_default()
+}
+
+/// What is wrong with a key tag of a system, by what the job knows: its key format, the IV, and whose key its URI names.
+fn own_tag_faults(system: &'static dyn System, key: &Key, signal: &Signal<'_>, others: &[Kid]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let is_other = match find_key_format(&key.key_format) {
+        Some(found) => found.name() != system.name(),
+        None => key.key_format == hls::IDENTITY,
+    };
+    if is_other {
+        faults.push(fault("hls-key-format", &key.key_format, format_args!("that of {}", system.name())));
+    }
+    if let (Ok(Some(found)), Some(expected)) = (key.iv(), signal.key.explicit_iv)
+        && found != expected
+    {
+        faults.push(fault("hls-iv", format_args!("IV {}", hex(&found)), hex(&expected)));
+    }
+    let uri = key.uri.as_deref().unwrap_or_default().to_ascii_lowercase();
+    let names = |kid: &Kid| uri.contains(&kid.hex()) || uri.contains(&kid.to_string());
+    if let Some(other) = others.iter().find(|other| **other != signal.key.kid && names(other))
+        && !names(&signal.key.kid)
+    {
+        faults.push(fault("hls-key-uri", format_args!("a URI of key {other}"), signal.key.kid));
+    }
+    faults
+}
+
+fn fault(rule: &'static str, found: impl ToString, expected: impl ToString) -> Fault {
+    Fault { rule, found: found.to_string(), expected: expected.to_string() }
+}

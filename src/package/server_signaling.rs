@@ -1,0 +1,73 @@
+//! The words of a key source held to what is packed, before any of it is written — SPEKE 2.0, DASH-IF CPIX 2.3 §4.
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::{Error, Kid, Result, Secret};
+use crate::cpix::DrmSystem;
+use crate::drm::{Signal, System, contradictions};
+
+use super::plan::Intent;
+
+/// Most contradictions of one answer that are named.
+const MAX_NAMED: usize = 3;
+
+/// What becomes of signaling that contradicts what is packed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServerSignaling {
+    /// The job fails.
+    #[default]
+    Error,
+    /// It is passed on, with a warning.
+    Warn,
+    /// Our own stands in its place, with a warning.
+    Replace,
+}
+
+/// The keys of an answer, by their ids.
+pub(super) type KeysOfAnswer = Vec<(Kid, Secret<16>)>;
+
+/// What a key source says of a key to a system, as far as it is to be passed on; what contradicts what is packed is an
+/// error or goes into `warnings`.
+pub(super) fn checked(
+    intent: &Intent<'_>,
+    (signal, keys): (&Signal<'_>, &KeysOfAnswer),
+    (system, answer): (&'static dyn System, DrmSystem),
+    warnings: &mut Vec<String>,
+) -> Result<DrmSystem> {
+    let find_key = |kid| keys.iter().find(|(known, _)| *known == kid).map(|(_, value)| value.clone());
+    let others: Vec<Kid> = keys.iter().map(|(kid, _)| *kid).collect();
+    let found = contradictions(system, &answer, (signal, &others), intent.manifests, &find_key);
+    if found.is_empty() {
+        return Ok(answer);
+    }
+    let mut said: Vec<_> = found
+        .iter()
+        .take(MAX_NAMED)
+        .map(|(place, fault)| {
+            format!("{place}: {}: found {}, {} expected", fault.rule, fault.found, fault.expected)
+        })
+        .collect();
+    said.extend(
+        found.len().checked_sub(MAX_NAMED).filter(|more| *more > 0).map(|more| format!("{more} more")),
+    );
+    let said = said.join("; ");
+    let (name, kid) = (system.name(), signal.key.kid);
+    match intent.server_signaling {
+        ServerSignaling::Error => Err(Error::keys(format!("the key server's signaling contradicts what is packed: {said}"))
+            .hint("correct it at the key server, or go on with --server-signaling replace, or warn, which passes it on")
+            .at(name)),
+        ServerSignaling::Warn => {
+            warnings.push(format!(
+                "{name}, key {kid}: the key server's signaling contradicts what is packed and is passed on: {said}"
+            ));
+            Ok(answer)
+        }
+        ServerSignaling::Replace => {
+            warnings.push(format!(
+                "{name}, key {kid}: the key server's signaling contradicts what is packed and was replaced by our own: {said}"
+            ));
+            Ok(DrmSystem::new(answer.system_id, answer.kid))
+        }
+    }
+}
