@@ -2,7 +2,7 @@
 //! §11.2, RFC 8216bis §4.4.4.4, vendor specifications.
 
 use crate::base::id::hex;
-use crate::base::{Kid, Result, from_base64};
+use crate::base::{Kid, ManifestKind, Result, from_base64};
 use crate::cpix::DrmSystem;
 use crate::hls::{self, Key, Playlist, media, multivariant};
 use crate::protect::Scheme;
@@ -10,7 +10,7 @@ use crate::xml::{self, Element, Node};
 
 use super::fault::{Fault, FindValue};
 use super::pssh::Pssh;
-use super::system::{ManifestKind, Signal, System};
+use super::system::{Signal, System};
 use super::{ALL, find_key_format};
 
 /// A key and the scheme of the tracks under it.

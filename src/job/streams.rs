@@ -17,8 +17,8 @@ use crate::codec::{Elementary, TrackKind};
 use crate::drm::System;
 use crate::hls::Key;
 use crate::package::{
-    Assignment, ElementaryStream, KeyOfLine, OffsetMap, Phase, Plan, Proofs, SampleAesSegment,
-    Schedule, Substream, copy, elementary_streams, sample_aes_segment,
+    Assignment, ElementaryStream, KeyOfLine, OffsetMap, Phase, Plan, Proofs, SampleAesSegment, Schedule,
+    Substream, copy, elementary_streams, sample_aes_segment,
 };
 use crate::presentation::Part;
 use crate::protect::{Operation, SampleAes};

@@ -14,7 +14,8 @@ use crate::presentation::{self, Part, Resource, Role, SegmentKind};
 use super::findings::Findings;
 use super::pieces::{Piece, PiecePlaylist, Protection, identity};
 use super::presentation::Presentation;
-use super::run::{Clear, NO_KEYS, VerifyJob};
+use super::proven::NO_KEYS;
+use super::run::{Clear, VerifyJob};
 use super::stream_segment::StreamCheck;
 use super::whole_segment;
 

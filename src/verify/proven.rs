@@ -7,6 +7,10 @@ use crate::package::Proofs;
 
 use super::findings::Findings;
 
+/// What is said when there are no keys.
+pub(super) const NO_KEYS: &str =
+    "payload of protected samples: no keys were given; give them with --key-file or --cpix";
+
 /// Holds what one file shows of its keys to the rule that they are right.
 pub(super) fn key_fits(proofs: &Proofs, place: &dyn Display, findings: &mut Findings) {
     for (what, verdict, why) in proofs.verdicts() {

@@ -19,7 +19,7 @@ use super::init::Init;
 use super::iv::{CounterBlocks, Reuse};
 use super::pieces::{PiecePlaylist, Protection};
 use super::presentation::{Presentation, read};
-use super::proven::all_keys_fit;
+use super::proven::{NO_KEYS, all_keys_fit};
 use super::pssh;
 use super::source::{ClearFile, SourceTracks};
 use super::{dash, hls, pieces_run};
@@ -65,10 +65,6 @@ pub struct Verification {
     /// Which counter blocks were used.
     pub(super) blocks: CounterBlocks,
 }
-
-/// What is said when there are no keys.
-pub(super) const NO_KEYS: &str =
-    "payload of protected samples: no keys were given; give them with --key-file or --cpix";
 
 /// Files that are read one behind the other.
 struct Unit {
@@ -143,7 +139,9 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
         dash::check(manifest, &facts, &mut findings).map_err(|error| error.at(&manifest.document.name))?;
     }
     hls::check(&presentation, &facts, &mut findings)?;
-    say_unchecked(job, &verification, &mut findings);
+    if verification.protected_samples > 0 && job.find_key.is_none() {
+        findings.unchecked(NO_KEYS);
+    }
     let source = source.as_ref().map(ClearSource::manifests);
     let (files, totals) = pieces_run::check(job, &presentation, source, &mut findings)?;
     verification.files += files;
@@ -155,12 +153,6 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
     verification.findings = findings;
     (verification.media, verification.blocks) = (names.into_iter().cloned().collect(), blocks);
     Ok(verification)
-}
-
-fn say_unchecked(job: &VerifyJob<'_>, verification: &Verification, findings: &mut Findings) {
-    if verification.protected_samples > 0 && job.find_key.is_none() {
-        findings.unchecked(NO_KEYS);
-    }
 }
 
 /// Init segments; `None` for one that is missing or cannot be read, which is a finding.
