@@ -3,6 +3,7 @@
 //! Everything below `job` is pure; whoever runs a job passes these in.
 
 use sha2::{Digest, Sha256};
+use zeroize::Zeroize;
 
 use super::error::{Error, Result};
 use super::uri;
@@ -31,6 +32,23 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
+/// An address may carry a ticket, headers and body a password.
+impl Drop for Request {
+    fn drop(&mut self) {
+        self.url.zeroize();
+        self.headers.iter_mut().for_each(|(_, value)| value.zeroize());
+        self.body.zeroize();
+    }
+}
+
+/// The body may hold keys, a header the address of a ticket.
+impl Drop for Response {
+    fn drop(&mut self) {
+        self.headers.iter_mut().for_each(|(_, value)| value.zeroize());
+        self.body.zeroize();
+    }
+}
+
 impl Response {
     /// The first header of this name; names are compared without case (RFC 9110 §5.1).
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -43,11 +61,12 @@ pub trait Http: Sync {
     /// Sends one request and returns the whole answer, whatever its status.
     ///
     /// # Errors
-    /// [`Kind::Storage`](super::error::Kind::Storage) when no answer came.
+    /// [`Kind::Storage`](super::error::Kind::Storage) when no answer came and another try may get one; another kind
+    /// when none will.
     fn send(&self, request: &Request) -> Result<Response>;
 
-    /// Waits this many milliseconds before a retry.
-    fn wait(&self, milliseconds: u64);
+    /// Waits this many milliseconds before another try; `why` is for the operator.
+    fn wait(&self, milliseconds: u64, why: &str);
 }
 
 /// A place that holds named files; names are relative, with `/`.
@@ -59,7 +78,10 @@ pub trait Store: Sync {
     fn open(&self, name: &str) -> Result<Box<dyn Source>>;
 
     /// Whether a file of this name is there.
-    fn exists(&self, name: &str) -> bool;
+    ///
+    /// # Errors
+    /// When that cannot be found out: what is not known to be missing must not be left out.
+    fn exists(&self, name: &str) -> Result<bool>;
 
     /// The name of what a reference in a document of this store means. A name has no query; a store that needs it
     /// to open the file remembers it here.

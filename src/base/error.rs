@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 use std::fmt::{self, Write as _};
 
+use super::text::steers;
+
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -148,7 +150,7 @@ const MAX_PART_CHARACTERS: usize = 400;
 fn write_line(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     let mut characters = text.chars();
     for character in characters.by_ref().take(MAX_PART_CHARACTERS) {
-        f.write_char(if character.is_control() { ' ' } else { character })?;
+        f.write_char(if steers(character) { ' ' } else { character })?;
     }
     if characters.next().is_some() { f.write_char('…') } else { Ok(()) }
 }
@@ -201,8 +203,8 @@ mod tests {
 
     #[test]
     fn words_of_the_input_stay_on_one_line_of_bounded_length() {
-        let text = Error::input("x".repeat(5000)).at("a\nname\u{1b}[31m").to_string();
-        assert!(text.starts_with("a name [31m: xxx") && text.ends_with("x…"), "{text}");
-        assert_eq!(text.chars().count(), "a name [31m: ".len() + MAX_PART_CHARACTERS + 1);
+        let text = Error::input("x".repeat(5000)).at("a\nname\u{1b}[31m\u{9b}2J\u{202e}").to_string();
+        assert!(text.starts_with("a name [31m 2J : xxx") && text.ends_with("x…"), "{text}");
+        assert_eq!(text.chars().count(), "a name [31m 2J : ".len() + MAX_PART_CHARACTERS + 1);
     }
 }

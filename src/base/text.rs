@@ -52,6 +52,13 @@ pub fn redact_url(url: &str) -> String {
     text
 }
 
+/// Whether a character of somebody else's text would steer a terminal, or change the order in which the text around it
+/// is read: control characters, separators of lines, and the marks of Unicode Standard Annex 9.
+pub fn steers(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Whether an input is an address of HTTP and not a path: RFC 9110 §4.2.
 pub fn is_http(input: &str) -> bool {
     let scheme = input.split_once("://").map_or("", |(scheme, _)| scheme);

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args as ArgsGroup, Parser, Subcommand, ValueEnum};
 
+use super::address;
+
 /// DRM packaging and key exchange for adaptive streaming.
 #[derive(Parser, Debug)]
 #[command(name = "drm-pack", version, about, max_term_width = 100)]
@@ -63,10 +65,10 @@ impl Command {
 pub(super) struct PackArgs {
     /// One .mpd, one .m3u8, one of each over the same segments, a folder that holds them, or one or more MP4 files
     /// (progressive, fragmented, CMAF); each a path or an http(s) URL
-    #[arg(required = true, value_name = "INPUT")]
+    #[arg(required = true, value_name = "INPUT", value_parser = address::input)]
     pub(super) inputs: Vec<String>,
     /// Output folder; it appears when everything in it is whole
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = address::path())]
     pub(super) out: PathBuf,
     /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey; or simpleaes, AES-128 of whole segments
     #[arg(long, value_name = "LIST")]
@@ -74,9 +76,9 @@ pub(super) struct PackArgs {
     #[command(flatten)]
     pub(super) job: JobArgs,
     /// Write the 16-byte keys of --drm simpleaes here, {kid} replaced; its name is the key URI unless one is given
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = address::local)]
     pub(super) write_key_file: Option<String>,
-    /// Replace the output folder when the new one is whole
+    /// Replace the output folder when the new one is whole; it must hold nothing but a package
     #[arg(long)]
     pub(super) overwrite: bool,
     /// Keep what is finished if the job is interrupted, and go on with what the same call kept before
@@ -94,8 +96,11 @@ pub(super) struct PackArgs {
 pub(super) struct JobArgs {
     /// Folder of the whole presentation, when manifests name files beside or above their own folder; the output has
     /// the folders below it; a URL with inputs of a server [default: INPUT's folder]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = address::root())]
     pub(super) root: Option<PathBuf>,
+    /// Follow links inside the input's folder to files elsewhere: only where every link is trusted
+    #[arg(long)]
+    pub(super) follow_links: bool,
     /// Protection scheme: cenc, cbcs, cens or cbc1 [default: cbcs when fairplay is in the list, else cenc]
     #[arg(long, value_name = "S")]
     pub(super) scheme: Option<String>,
@@ -155,7 +160,7 @@ pub(super) struct JobArgs {
 pub(super) struct PlanArgs {
     /// One .mpd, one .m3u8, one of each over the same segments, a folder that holds them, or one or more MP4 files
     /// (progressive, fragmented, CMAF); each a path or an http(s) URL
-    #[arg(required = true, value_name = "INPUT")]
+    #[arg(required = true, value_name = "INPUT", value_parser = address::input)]
     pub(super) inputs: Vec<String>,
     /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey; or simpleaes, AES-128 of whole segments
     #[arg(long, value_name = "LIST")]
@@ -173,7 +178,7 @@ pub(super) struct PlanArgs {
 pub(super) struct KeysArgs {
     /// One .mpd, one .m3u8, one of each over the same segments, a folder that holds them, or one or more MP4 files
     /// (progressive, fragmented, CMAF); each a path or an http(s) URL
-    #[arg(required_unless_present = "check", value_name = "INPUT")]
+    #[arg(required_unless_present = "check", value_name = "INPUT", value_parser = address::input)]
     pub(super) inputs: Vec<String>,
     /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey; or simpleaes, AES-128 of whole segments
     #[arg(long, value_name = "LIST", required_unless_present = "check")]
@@ -181,7 +186,7 @@ pub(super) struct KeysArgs {
     #[command(flatten)]
     pub(super) job: JobArgs,
     /// File for the keys [default: standard output, unless it is a terminal]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = address::path())]
     pub(super) out: Option<PathBuf>,
     /// How the keys are written
     #[arg(long, value_enum, default_value = "cpix", value_name = "F")]
@@ -242,16 +247,16 @@ pub(super) struct KeyArgs {
     #[arg(long, value_name = "NAME", conflicts_with = "bearer_file")]
     pub(super) basic_user: Option<String>,
     /// File with the password of --basic-user [default: the variable DRM_PACK_BASIC_PASSWORD]
-    #[arg(long, value_name = "FILE", requires = "basic_user")]
+    #[arg(long, value_name = "FILE", requires = "basic_user", value_parser = address::path())]
     pub(super) basic_password_file: Option<PathBuf>,
     /// File with a token for Bearer authentication
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = address::path())]
     pub(super) bearer_file: Option<PathBuf>,
     /// Vendor whose limits and header names apply, such as axinom, ezdrm, pallycon
     #[arg(long, value_name = "NAME")]
     pub(super) vendor: Option<String>,
     /// File with the vendor's token, sent in the header that the vendor wants
-    #[arg(long, value_name = "FILE", requires = "vendor")]
+    #[arg(long, value_name = "FILE", requires = "vendor", value_parser = address::path())]
     pub(super) vendor_token_file: Option<PathBuf>,
     /// Sign in to castLabs DRMtoday and get a fresh ticket for each call
     #[arg(long)]
@@ -260,13 +265,13 @@ pub(super) struct KeyArgs {
     #[arg(long, requires = "drmtoday")]
     pub(super) generate: bool,
     /// Lines [LABEL=]KID:KEY[:IV] in hex, LABEL@PERIOD=… with --rotate-every, # comments; - is standard input
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = address::path())]
     pub(super) key_file: Option<PathBuf>,
     /// A CPIX document with keys, usage rules and signaling
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = address::path())]
     pub(super) cpix: Option<PathBuf>,
     /// Private RSA key for an encrypted CPIX document, PKCS #8 as DER or PEM
-    #[arg(long, value_name = "FILE", requires = "cpix")]
+    #[arg(long, value_name = "FILE", requires = "cpix", value_parser = address::path())]
     pub(super) recipient_key: Vec<PathBuf>,
     /// What else is warned of is an error: a key of zeros, one that is its key id, one under two key ids; with --cpix
     /// two usage rules for one track, of which the last one would count
@@ -279,7 +284,7 @@ pub(super) struct KeyArgs {
     #[arg(long, value_name = "NAME", requires = "widevine_key_url", requires = "signer_key_file")]
     pub(super) signer: Option<String>,
     /// Signer key: two lines of hex, AES-256 key and IV, or a private RSA key in PEM
-    #[arg(long, value_name = "FILE", requires = "signer")]
+    #[arg(long, value_name = "FILE", requires = "signer", value_parser = address::path())]
     pub(super) signer_key_file: Option<PathBuf>,
     /// Policy of the licenses for --widevine-key-url
     #[arg(long, value_name = "NAME", requires = "widevine_key_url", default_value = "")]
@@ -313,11 +318,14 @@ pub(super) struct HttpArgs {
     #[arg(long, value_name = "URL")]
     pub(super) proxy: Option<String>,
     /// Certificates in PEM to trust besides those of the platform
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = address::path())]
     pub(super) cacert: Option<PathBuf>,
     /// Certificate and private key of this client, in one PEM file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = address::path())]
     pub(super) client_cert: Option<PathBuf>,
+    /// Plain http to another machine's key server goes without a warning: what it carries can be read on the way
+    #[arg(long)]
+    pub(super) insecure_http: bool,
     /// Longest time for one exchange, or between bytes of an input, in seconds [default: 30]
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=600))]
     pub(super) timeout: Option<u64>,
@@ -337,7 +345,7 @@ pub(super) struct AccountArgs {
     #[arg(long, value_name = "NAME", env = "DRMTODAY_USER")]
     pub(super) user: Option<String>,
     /// File with the password [default: the variable DRMTODAY_PASSWORD]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = address::path())]
     pub(super) password_file: Option<PathBuf>,
     /// prod or staging
     #[arg(long, value_name = "NAME", default_value = "prod")]
@@ -368,28 +376,31 @@ pub(super) struct KeyUrlArgs {
 pub(super) struct DecryptArgs {
     /// One .mpd, one .m3u8, one of each over the same segments, a folder that holds them, or fragmented MP4 files;
     /// each a path or an http(s) URL
-    #[arg(required = true, value_name = "INPUT")]
+    #[arg(required = true, value_name = "INPUT", value_parser = address::input)]
     pub(super) inputs: Vec<String>,
     /// Output folder; it appears when everything in it is whole
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = address::path())]
     pub(super) out: PathBuf,
     /// Lines [LABEL=]KID:KEY[:IV] in hex, LABEL@PERIOD=… with --rotate-every, # comments; - is standard input
-    #[arg(long, value_name = "FILE", conflicts_with = "cpix", required_unless_present_any = ["cpix", "dev_keys"])]
+    #[arg(long, value_name = "FILE", conflicts_with = "cpix", required_unless_present_any = ["cpix", "dev_keys"], value_parser = address::path())]
     pub(super) key_file: Option<PathBuf>,
     /// Folder of the whole presentation, when manifests name files beside or above their own folder; the output has
     /// the folders below it; a URL with inputs of a server [default: INPUT's folder]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = address::root())]
     pub(super) root: Option<PathBuf>,
+    /// Follow links inside the input's folder to files elsewhere: only where every link is trusted
+    #[arg(long)]
+    pub(super) follow_links: bool,
     /// A CPIX document
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = address::path())]
     pub(super) cpix: Option<PathBuf>,
     /// Private RSA key for an encrypted CPIX document, PKCS #8 as DER or PEM
-    #[arg(long, value_name = "FILE", requires = "cpix")]
+    #[arg(long, value_name = "FILE", requires = "cpix", value_parser = address::path())]
     pub(super) recipient_key: Vec<PathBuf>,
     /// Keys and IVs derived offline from SEED, for tests and demonstrations only
     #[arg(long, value_name = "SEED", conflicts_with_all = ["key_file", "cpix"])]
     pub(super) dev_keys: Option<String>,
-    /// Replace the output folder when the new one is whole
+    /// Replace the output folder when the new one is whole; it must hold nothing but a package
     #[arg(long)]
     pub(super) overwrite: bool,
     /// Print the report as JSON
@@ -403,24 +414,27 @@ pub(super) struct DecryptArgs {
 pub(super) struct VerifyArgs {
     /// A folder with manifests, one .mpd or .m3u8, or MP4 files; segments follow their init segment. Of several folders
     /// each is a presentation, and what they encrypt under one key is held against each other
-    #[arg(required = true, value_name = "INPUT")]
+    #[arg(required = true, value_name = "INPUT", value_parser = address::input)]
     pub(super) inputs: Vec<String>,
     /// Folder of the whole presentation, when manifests name files beside or above their own folder [default: the
     /// folder that holds every INPUT]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = address::root())]
     pub(super) root: Option<PathBuf>,
+    /// Follow links inside the input's folder to files elsewhere: only where every link is trusted
+    #[arg(long)]
+    pub(super) follow_links: bool,
     /// The clear source, to compare the payload with: a manifest, a folder, or an MP4 file, once for each that was
     /// packed; an http(s) URL will do
-    #[arg(long, value_name = "INPUT")]
+    #[arg(long, value_name = "INPUT", value_parser = address::input)]
     pub(super) against: Vec<String>,
     /// Lines [LABEL=]KID:KEY[:IV] in hex, # comments; - is standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["cpix", "dev_keys"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["cpix", "dev_keys"], value_parser = address::path())]
     pub(super) key_file: Option<PathBuf>,
     /// A CPIX document
-    #[arg(long, value_name = "FILE", conflicts_with = "dev_keys")]
+    #[arg(long, value_name = "FILE", conflicts_with = "dev_keys", value_parser = address::path())]
     pub(super) cpix: Option<PathBuf>,
     /// Private RSA key for an encrypted CPIX document, PKCS #8 as DER or PEM
-    #[arg(long, value_name = "FILE", requires = "cpix")]
+    #[arg(long, value_name = "FILE", requires = "cpix", value_parser = address::path())]
     pub(super) recipient_key: Vec<PathBuf>,
     /// Keys derived offline from SEED, for tests and demonstrations only
     #[arg(long, value_name = "SEED")]
@@ -440,12 +454,13 @@ pub(super) enum CpixCommand {
     /// Say what breaks the schema and what refers to nothing
     Validate {
         /// The document; - is standard input
+        #[arg(value_parser = address::path())]
         file: PathBuf,
         /// Version to hold it to: 2.1, 2.2, 2.3, 2.4 [default: the one that it names]
         #[arg(long, value_name = "V")]
         version: Option<String>,
         /// Certificate of a signer, DER or PEM; every signature must be by one of them
-        #[arg(long, value_name = "CERT")]
+        #[arg(long, value_name = "CERT", value_parser = address::path())]
         trust: Vec<PathBuf>,
     },
     /// Write the document in another version; what is not concerned stays byte for byte
@@ -461,7 +476,7 @@ pub(super) enum CpixCommand {
         #[command(flatten)]
         file: CpixFileArgs,
         /// Certificate of a recipient, DER or PEM
-        #[arg(long, value_name = "CERT", required = true)]
+        #[arg(long, value_name = "CERT", required = true, value_parser = address::path())]
         recipient: Vec<PathBuf>,
     },
     /// Decrypt the content keys
@@ -469,12 +484,13 @@ pub(super) enum CpixCommand {
         #[command(flatten)]
         file: CpixFileArgs,
         /// Private RSA key of a recipient, PKCS #8 as DER or PEM
-        #[arg(long, value_name = "KEY", required = true)]
+        #[arg(long, value_name = "KEY", required = true, value_parser = address::path())]
         recipient_key: Vec<PathBuf>,
     },
     /// Say in words what is in the document; keys are not shown
     Explain {
         /// The document; - is standard input
+        #[arg(value_parser = address::path())]
         file: PathBuf,
     },
 }
@@ -482,6 +498,7 @@ pub(super) enum CpixCommand {
 #[derive(ArgsGroup, Debug)]
 pub(super) struct InspectArgs {
     /// A file of any format, told by its content; pssh as base64 or hex; - is standard input
+    #[arg(value_parser = address::local)]
     pub(super) file: String,
     /// Print as JSON, with the same names
     #[arg(long)]
@@ -490,16 +507,17 @@ pub(super) struct InspectArgs {
     #[arg(long, conflicts_with = "html")]
     pub(super) samples: bool,
     /// Draw the presentation of an MPD, a playlist or an MP4 file into one HTML file
-    #[arg(long, value_name = "OUT")]
+    #[arg(long, value_name = "OUT", value_parser = address::path())]
     pub(super) html: Option<PathBuf>,
 }
 
 #[derive(ArgsGroup, Debug)]
 pub(super) struct CpixFileArgs {
     /// The document; - is standard input
+    #[arg(value_parser = address::path())]
     pub(super) file: PathBuf,
     /// Write to this file, which only its owner can read [default: standard output]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = address::path())]
     pub(super) out: Option<PathBuf>,
 }
 
@@ -528,7 +546,7 @@ pub(super) struct KeyServerArgs {
     #[arg(long, value_name = "NAME", default_value = "demo::packager", env = "DRMTODAY_USER")]
     pub(super) user: String,
     /// Folder of presentations that the page of this server lists and plays
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = address::path())]
     pub(super) media: Option<PathBuf>,
     #[command(flatten)]
     pub(super) players: PlayersArgs,
@@ -539,7 +557,7 @@ pub(super) struct KeyServerArgs {
 #[derive(ArgsGroup, Debug)]
 pub(super) struct PlayersArgs {
     /// Folder that scripts/players filled [default: target/players of the project]
-    #[arg(long, value_name = "DIR", env = "DRM_PACK_PLAYERS")]
+    #[arg(long, value_name = "DIR", env = "DRM_PACK_PLAYERS", value_parser = address::path())]
     pub(super) players: Option<PathBuf>,
 }
 
@@ -561,6 +579,6 @@ pub(super) struct DemoArgs {
     #[command(flatten)]
     pub(super) players: PlayersArgs,
     /// Keep what the demo writes in this folder
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = address::path())]
     pub(super) out: Option<PathBuf>,
 }

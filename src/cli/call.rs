@@ -1,8 +1,10 @@
 //! The call as it was typed: read, or refused in one line like every other error.
 
+use std::error::Error as _;
+use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, Parser};
 
 use crate::base::Error;
@@ -13,14 +15,29 @@ use super::output;
 /// Reads the arguments of the process; help and version are printed and end it.
 pub(super) fn read() -> Result<Args, ExitCode> {
     Args::try_parse().map_err(|error| {
-        if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
             error.exit();
         }
-        let error =
-            Error::usage(one_line(&error.to_string())).hint(format!("{} --help says more", command()));
-        output::error(&error, std::env::args_os().any(|word| word == "--json"));
-        ExitCode::from(error.kind().exit_code())
+        if !error.use_stderr() {
+            return match error.print().and_then(|()| std::io::stdout().flush()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => output::failure(&output::output_failed(&error), false),
+            };
+        }
+        let error = match error.source().and_then(|source| source.downcast_ref::<Error>()) {
+            // The value is not repeated as it was given: it may hold a secret.
+            Some(refused) => Error::usage(refused.to_string()).at(argument(&error)),
+            None => {
+                Error::usage(one_line(&error.to_string())).hint(format!("{} --help says more", command()))
+            }
+        };
+        output::failure(&error, std::env::args_os().any(|word| word == "--json"))
     })
+}
+
+/// The argument whose value is refused.
+fn argument(error: &clap::Error) -> String {
+    error.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default()
 }
 
 /// What is wrong, without the usage behind it.

@@ -71,8 +71,8 @@ impl Http for Watched<'_> {
         answer
     }
 
-    fn wait(&self, milliseconds: u64) {
-        self.http.wait(milliseconds);
+    fn wait(&self, milliseconds: u64, why: &str) {
+        self.http.wait(milliseconds, why);
     }
 }
 
@@ -117,15 +117,19 @@ fn reach(http: &HttpClient, url: &str) -> Result<()> {
         &[(Phase::Dns, "name lookup"), (Phase::Connect, "connection"), (Phase::Tls, "TLS")];
     let phases = if origin.scheme() == "https" { phases } else { phases.get(..2).unwrap_or_default() };
     let failure = http.probe(origin.as_str());
+    let failed = failure.as_ref().map(|(phase, _)| match phase {
+        Phase::Certificate => Phase::Tls,
+        phase => *phase,
+    });
     for (phase, name) in phases {
-        if failure.as_ref().is_some_and(|(failed, _)| failed == phase) {
+        if failed == Some(*phase) {
             break;
         }
-        said(name, "ok", &host);
+        said(name, "ok", &host)?;
     }
-    let Some((phase, error)) = failure else { return Ok(()) };
-    let name = phases.iter().find(|(known, _)| *known == phase).map_or("answer", |(_, name)| name);
-    said(name, "FAILED", &host);
+    let Some((_, error)) = failure else { return Ok(()) };
+    let name = phases.iter().find(|(known, _)| Some(*known) == failed).map_or("answer", |(_, name)| name);
+    said(name, "FAILED", &host)?;
     Err(error.at(format_args!("connection test, {name}")))
 }
 
@@ -138,14 +142,14 @@ fn exchange(keys: &dyn KeyServer, http: &dyn Http, document: Document) -> Result
         steps.push((Step::Document, result.is_ok()));
     }
     for (step, is_well) in &steps {
-        said(step.name(), if *is_well { "ok" } else { "FAILED" }, "");
+        said(step.name(), if *is_well { "ok" } else { "FAILED" }, "")?;
     }
     let failed = steps.iter().find(|(_, is_well)| !is_well).map_or(Step::Document, |(step, _)| *step);
     result.map(|_| ()).map_err(|error| error.at(format_args!("connection test, {}", failed.name())))
 }
 
-fn said(step: &str, outcome: &str, detail: &str) {
-    line(format!("{step:12} {outcome:7} {detail}").trim_end());
+fn said(step: &str, outcome: &str, detail: &str) -> Result<()> {
+    line(format!("{step:12} {outcome:7} {detail}").trim_end())
 }
 
 /// A request for one key.
@@ -193,7 +197,7 @@ mod tests {
             Ok(Response { status: self.0, headers: Vec::new(), body: self.1.as_bytes().to_vec() })
         }
 
-        fn wait(&self, _milliseconds: u64) {}
+        fn wait(&self, _milliseconds: u64, _why: &str) {}
     }
 
     #[test]

@@ -34,8 +34,7 @@ pub(super) fn run(command: &CpixCommand) -> Result<()> {
         CpixCommand::Explain { file } => {
             let original = open(file)?;
             let document = original.document().map_err(|error| error.at(file.display()))?;
-            explain(&original, &document);
-            Ok(())
+            explain(&original, &document)
         }
     }
 }
@@ -63,7 +62,7 @@ fn edit(args: &CpixFileArgs, edit: impl FnOnce(&mut Original) -> Result<Vec<Stri
     }
     let bytes = original.to_bytes();
     match &args.out {
-        Some(path) => super::output::private_file(path, &bytes),
+        Some(path) => crate::io::write_secret_file(path, &bytes),
         None => super::output::bytes(&bytes),
     }
 }
@@ -72,15 +71,14 @@ fn validate(path: &Path, version: Option<&str>, trust: &[std::path::PathBuf]) ->
     let version = version.map(Version::find).transpose()?;
     let original = open(path)?;
     let findings = original.findings(version).map_err(|error| error.at(path.display()))?;
-    findings.iter().for_each(|finding| line(finding));
+    findings.iter().try_for_each(|finding| line(finding))?;
     if !trust.is_empty() {
         signatures(path, trust)?;
     } else if original.signatures() > 0 {
         note("note: the signatures are not verified: give --trust CERT");
     }
     if findings.is_empty() {
-        line("valid");
-        return Ok(());
+        return line("valid");
     }
     Err(Error::input(format!("{} findings", findings.len())).at(path.display()))
 }
@@ -90,30 +88,30 @@ fn signatures(path: &Path, trust: &[std::path::PathBuf]) -> Result<()> {
     let signed = crate::cpix::verify_signatures(&secret_bytes(path)?, &trusted)
         .map_err(|error| error.at(path.display()))?;
     for signed in signed {
-        line(&format!("{} is signed by {}", signed.element, signed.signer));
+        line(&format!("{} is signed by {}", signed.element, signed.signer))?;
     }
     Ok(())
 }
 
 /// What a document says, in words; never a key.
-fn explain(original: &Original, document: &Document) {
+fn explain(original: &Original, document: &Document) -> Result<()> {
     let or = |text: &Option<String>, other: &str| text.clone().unwrap_or_else(|| other.to_owned());
     line(&format!(
         "CPIX {} of content {}",
         or(&document.version, "without a version"),
         or(&document.content_id, "without an id")
-    ));
+    ))?;
     for recipient in recipients(document).unwrap_or_default() {
-        line(&format!("recipient: {}", recipient.subject()));
+        line(&format!("recipient: {}", recipient.subject()))?;
     }
     let encrypted = original.encrypted_keys();
-    line(&format!("{} content keys, {encrypted} encrypted", document.content_keys.len()));
+    line(&format!("{} content keys, {encrypted} encrypted", document.content_keys.len()))?;
     for key in &document.content_keys {
         let scheme = key.common_encryption_scheme.map(|scheme| format!(" for {scheme}")).unwrap_or_default();
         let iv = if key.explicit_iv.is_some() { ", with an IV" } else { "" };
         let root = key.depends_on_key.map(|root| format!(", under root key {root}")).unwrap_or_default();
         let value = if key.value.is_some() { ", in plain text" } else { "" };
-        line(&format!("key {}{scheme}{iv}{root}{value}", key.kid));
+        line(&format!("key {}{scheme}{iv}{root}{value}", key.kid))?;
         for system in document.drm_systems.iter().filter(|system| system.kid == key.kid) {
             let known = drm::ALL.iter().find(|known| known.system_id() == system.system_id);
             let name = known.map_or_else(|| system.system_id.to_string(), |known| known.name().to_owned());
@@ -130,19 +128,20 @@ fn explain(original: &Original, document: &Document) {
             line(&format!(
                 "  {name}: {}",
                 if said.is_empty() { "nothing".to_owned() } else { said.join(", ") }
-            ));
+            ))?;
         }
         for rule in document.usage_rules.iter().filter(|rule| rule.kid == key.kid) {
-            line(&format!("  for {}", rule_words(rule)));
+            line(&format!("  for {}", rule_words(rule)))?;
         }
     }
     for period in &document.periods {
         let index = period.index.map_or_else(|| or(&period.start, "open"), |index| index.to_string());
-        line(&format!("period {}: {index}", or(&period.id, "without an id")));
+        line(&format!("period {}: {index}", or(&period.id, "without an id")))?;
     }
     if original.signatures() > 0 {
-        line(&format!("{} signatures", original.signatures()));
+        line(&format!("{} signatures", original.signatures()))?;
     }
+    Ok(())
 }
 
 fn rule_words(rule: &crate::cpix::ContentKeyUsageRule) -> String {

@@ -1,10 +1,10 @@
 //! `drm-pack decrypt`: the inverse of `pack`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::Result;
-use crate::io::{FileStore, HttpFiles, OutputDirectory};
+use crate::io::{FileStore, OutputDirectory};
 use crate::job::{DecryptJob, Env, decrypt};
 use crate::keys::DevKeys;
 
@@ -14,7 +14,7 @@ use super::keys::http_client;
 use super::known_keys::KnownKeys;
 use super::output::{Progress, finish, note};
 use super::output_folder;
-use super::pack::{DEV_KEYS_WARNING, locate_below, overwrite};
+use super::pack::{DEV_KEYS_WARNING, Inputs, overwrite};
 
 pub(super) fn run(args: &DecryptArgs) -> Result<()> {
     let (key_file, cpix) = (args.key_file.as_deref(), args.cpix.as_deref());
@@ -26,19 +26,26 @@ pub(super) fn run(args: &DecryptArgs) -> Result<()> {
     let files = [&args.key_file, &args.cpix].into_iter().flatten().chain(&args.recipient_key);
     let files: Vec<_> = files.map(PathBuf::as_path).collect();
     output_folder::check(&args.out, &args.inputs, root, &files)?;
-    let output = OutputDirectory::begin(&args.out, overwrite(args.overwrite))?;
+    let inputs = presentations(&args.inputs, root)?;
+    // MP4 files have no manifest: what this very job writes anew is no loss.
+    let name = |path: &Path| path.file_name().map(std::ffi::OsStr::to_owned);
+    let written: Vec<_> = inputs.iter().map(|input| name(Path::new(input))).collect();
+    let is_written =
+        |path: &Path| path.parent().is_some_and(|folder| folder == args.out) && written.contains(&name(path));
+    let check = |out: &Path| output_folder::check_replaceable(out, &is_written);
+    let output = OutputDirectory::begin(&args.out, overwrite(args.overwrite, &check))?;
     let progress = Progress::new();
     let http = Arc::new(http_client(&args.http)?);
-    let files = HttpFiles::new(Arc::clone(&http));
+    let located = Inputs::new(&args.inputs, root, args.follow_links, &http);
     let report = decrypt(
         &DecryptJob {
-            inputs: presentations(&args.inputs, root)?,
+            inputs,
             find_key: &|kid| keys.as_ref()?.key(kid),
             find_iv: &|kid| keys.as_ref()?.iv(kid),
             only: keys.as_ref().and_then(KnownKeys::only),
         },
         &Env {
-            locate: &output_folder::apart(&args.out, root, locate_below(&files, root)),
+            locate: &output_folder::apart(&args.out, root, |input| located.locate(input)),
             output: &output.store() as &FileStore,
             keys: &DevKeys::new(""),
             http: http.as_ref(),
@@ -47,6 +54,5 @@ pub(super) fn run(args: &DecryptArgs) -> Result<()> {
         },
     )?;
     output.publish()?;
-    finish(&report, &args.out, args.json);
-    Ok(())
+    finish(&report, &args.out, args.json)
 }

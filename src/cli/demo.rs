@@ -9,6 +9,7 @@ use crate::base::env::{Http, Source, Store};
 use crate::base::id::hex;
 use crate::base::{Error, Kid, Result, Secret};
 use crate::cpix::Document;
+use crate::io::interrupt::{OnInterrupt, wait_for_signal};
 use crate::io::{FileStore, HttpClient, OutputDirectory, Overwrite};
 use crate::isobmff::file::moov;
 use crate::isobmff::samples::samples;
@@ -23,7 +24,6 @@ use super::args::DemoArgs;
 use super::key_files::Remember;
 use super::key_server::players;
 use super::output::{line, note, report as report_text};
-use super::pack::locate_file;
 
 /// The clip: two renditions of a picture and one of sound.
 const CLIP: [(&str, &[u8]); 3] = [
@@ -52,56 +52,56 @@ pub(super) fn run(args: &DemoArgs) -> Result<()> {
         sink.commit()?;
     }
 
-    line("1. The vendor. A development key server stands in for castLabs DRMtoday on this machine.");
+    line("1. The vendor. A development key server stands in for castLabs DRMtoday on this machine.")?;
     let (server, account) = vendor(args, &work.path)?;
-    line(&format!("   listening on {}", server.url()));
+    line(&format!("   listening on {}", server.url()))?;
 
     line(
         "\n2. Signing in. A login gives a ticket-granting ticket; each call needs a service ticket of its own.",
-    );
+    )?;
     let http = HttpClient::new()?;
     let vendor = DrmToday::new(account)?;
     let url = vendor.ticketed_url(&http, None)?;
-    line(&format!("   the key-request URL of this account is {}", crate::base::redact_url(&url)));
-    line("   (drm-pack key-url prints it; the ticket in it is good for one call)");
+    line(&format!("   the key-request URL of this account is {}", crate::base::redact_url(&url)))?;
+    line("   (drm-pack key-url prints it; the ticket in it is good for one call)")?;
 
     line(&format!(
         "\n3. Packing. {DRM}, cbcs, preset1: one key for each rendition, asked for over SPEKE 2.0."
-    ));
+    ))?;
     let keys = Remember::new(&vendor);
     let packed = work.path.join("packed");
     let report = pack(&clip, &packed, &Wanted::default(), &keys, &http)?;
     for text in report_text(&report, &packed).lines() {
-        line(&format!("   {text}"));
+        line(&format!("   {text}"))?;
     }
 
-    line("\n4. What players are told. Each rendition names its own key, once for each DRM system:");
+    line("\n4. What players are told. Each rendition names its own key, once for each DRM system:")?;
     for manifest in ["v1.m3u8", "manifest.mpd"] {
         show(&packed, manifest)?;
     }
 
-    line("\n5. Decrypting again, with the keys that the server gave.");
+    line("\n5. Decrypting again, with the keys that the server gave.")?;
     let decrypted = work.path.join("decrypted");
     let document = keys.into_document();
     decrypt_again(&packed.join("master.m3u8"), &decrypted, &document)?;
 
-    line("\n6. Comparing every sample with the source.");
+    line("\n6. Comparing every sample with the source.")?;
     for (track, (name, _)) in report.tracks.iter().zip(CLIP) {
         let source = payload(FileStore::new(&clip).open(name)?.as_ref())?;
         let there_and_back = payload(&chain(&FileStore::new(&decrypted), &track.id)?)?;
         let protected = payload(&chain(&FileStore::new(&packed), &track.id)?)?;
-        line(&format!("   {:3} source    {}", track.id, hex(&source)));
-        line(&format!("       encrypted {}", hex(&protected)));
-        line(&format!("       decrypted {}", hex(&there_and_back)));
+        line(&format!("   {:3} source    {}", track.id, hex(&source)))?;
+        line(&format!("       encrypted {}", hex(&protected)))?;
+        line(&format!("       decrypted {}", hex(&there_and_back)))?;
         if source != there_and_back || source == protected {
             return Err(
                 Error::verification("the decrypted payload differs from the source").at(track.id.clone())
             );
         }
     }
-    line("   equal: what was encrypted is what was given, sample for sample.");
+    line("   equal: what was encrypted is what was given, sample for sample.")?;
 
-    line("\n7. Verifying what was packed: boxes, key ids, IVs, slice headers, DRM data, manifests.");
+    line("\n7. Verifying what was packed: boxes, key ids, IVs, slice headers, DRM data, manifests.")?;
     hold_to_rules(&packed, &clip, &document)?;
     if args.serve {
         for (folder, drm, scheme, preset) in PRESENTATIONS {
@@ -110,21 +110,19 @@ pub(super) fn run(args: &DemoArgs) -> Result<()> {
         }
         serve(&server, &players(&args.players))?;
     }
-    work.finish();
-    Ok(())
+    work.finish()
 }
 
 /// Leaves the page up until the user interrupts it.
 fn serve(server: &Running, players: &Path) -> Result<()> {
-    line(&format!("\n8. Playing. Open {}/ and press Play; Ctrl-C ends it.", server.url()));
+    line(&format!("\n8. Playing. Open {}/ and press Play; Ctrl-C ends it.", server.url()))?;
     if !players.join("node_modules").is_dir() {
         line(
             "   No players are here yet: run scripts/players once (it needs npm), then load the page again.",
-        );
+        )?;
     }
-    let failed = |error: std::io::Error| Error::storage(error.to_string()).at("waiting for Ctrl-C");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    runtime.block_on(tokio::signal::ctrl_c()).map_err(failed)
+    wait_for_signal();
+    Ok(())
 }
 
 fn vendor(args: &DemoArgs, work: &Path) -> Result<(Running, Account)> {
@@ -142,7 +140,8 @@ fn vendor(args: &DemoArgs, work: &Path) -> Result<(Running, Account)> {
     settings.log = Box::new(|exchange| {
         // The page shows what it asks for.
         if exchange.path.starts_with("/cas/") || exchange.path.starts_with("/frontend/") {
-            line(&format!("   > {} {} {}", exchange.method, exchange.path, exchange.status));
+            // The next line of the demonstration fails as well.
+            let _ = line(&format!("   > {} {} {}", exchange.method, exchange.path, exchange.status));
         }
     });
     let (organization, cpix_config) = (settings.organization.clone(), settings.cpix_config.clone());
@@ -182,18 +181,24 @@ fn pack(clip: &Path, out: &Path, wanted: &Wanted, keys: &dyn KeyServer, http: &d
         segment_duration: 2.0,
         ..Job::default()
     };
-    let output = OutputDirectory::begin(out, Overwrite::Replace)?;
+    let output = OutputDirectory::begin(out, Overwrite::Refuse)?;
     let report = run_job(
         &job,
-        &Env { locate: &locate_file, output: &output.store(), keys, http, journal: None, observe: &|_| {} },
+        &Env { locate: &locate, output: &output.store(), keys, http, journal: None, observe: &|_| {} },
     )?;
     output.publish()?;
     Ok(report)
 }
 
+/// A file of the demonstration.
+fn locate(path: &str) -> Result<(Box<dyn Store>, String)> {
+    let (store, name) = FileStore::of_file(path)?;
+    Ok((Box::new(store), name))
+}
+
 fn decrypt_again(input: &Path, out: &Path, document: &Document) -> Result<()> {
     let find_key = |kid: Kid| -> Option<Secret<16>> { document.content_key(kid)?.value.clone() };
-    let output = OutputDirectory::begin(out, Overwrite::Replace)?;
+    let output = OutputDirectory::begin(out, Overwrite::Refuse)?;
     let report = decrypt(
         &DecryptJob {
             inputs: vec![input.to_string_lossy().into_owned()],
@@ -202,7 +207,7 @@ fn decrypt_again(input: &Path, out: &Path, document: &Document) -> Result<()> {
             only: None,
         },
         &Env {
-            locate: &locate_file,
+            locate: &locate,
             output: &output.store(),
             keys: &DevKeys::new(SEED),
             http: &HttpClient::new()?,
@@ -211,7 +216,7 @@ fn decrypt_again(input: &Path, out: &Path, document: &Document) -> Result<()> {
         },
     )?;
     output.publish()?;
-    line(&format!("   {} files, no key tags and no pssh left", report.outputs.len()));
+    line(&format!("   {} files, no key tags and no pssh left", report.outputs.len()))?;
     Ok(())
 }
 
@@ -235,7 +240,7 @@ fn hold_to_rules(packed: &Path, clip: &Path, document: &Document) -> Result<()> 
             .at(finding.place.clone()));
     }
     let rules = counts.len();
-    line(&format!("   {checks} checks by {rules} rules over {} samples, nothing found", found.samples));
+    line(&format!("   {checks} checks by {rules} rules over {} samples, nothing found", found.samples))?;
     Ok(())
 }
 
@@ -244,12 +249,12 @@ fn show(folder: &Path, manifest: &str) -> Result<()> {
     let path = folder.join(manifest);
     let text = std::fs::read_to_string(&path)
         .map_err(|error| Error::storage(error.to_string()).at(path.display()))?;
-    line(&format!("   {manifest}"));
+    line(&format!("   {manifest}"))?;
     let telling = |text: &&str| text.contains("EXT-X-KEY") || text.contains("<ContentProtection");
     for text in text.lines().filter(telling) {
         let text = text.trim();
         let short: String = text.chars().take(104).collect();
-        line(&format!("     {short}{}", if short.len() < text.len() { "…" } else { "" }));
+        line(&format!("     {short}{}", if short.len() < text.len() { "…" } else { "" }))?;
     }
     Ok(())
 }
@@ -274,7 +279,7 @@ fn payload(source: &dyn Source) -> Result<[u8; 32]> {
 fn chain(store: &FileStore, track: &str) -> Result<Vec<u8>> {
     let mut chain = whole(store, &format!("{track}/init.mp4"))?;
     let mut number = 1;
-    while store.exists(&format!("{track}/{number}.m4s")) {
+    while store.exists(&format!("{track}/{number}.m4s"))? {
         chain.extend(whole(store, &format!("{track}/{number}.m4s"))?);
         number += 1;
     }
@@ -292,6 +297,7 @@ fn whole(store: &FileStore, name: &str) -> Result<Vec<u8>> {
 struct Workplace {
     path: PathBuf,
     keep: bool,
+    _on_interrupt: Option<OnInterrupt>,
 }
 
 impl Workplace {
@@ -299,18 +305,30 @@ impl Workplace {
         let keep = out.is_some();
         let path =
             out.unwrap_or_else(|| std::env::temp_dir().join(format!("drm-pack-demo-{}", std::process::id())));
-        std::fs::create_dir_all(&path)
-            .map_err(|error| Error::storage(error.to_string()).at(path.display()))?;
-        Ok(Self { path, keep })
+        let failed = |error: std::io::Error| Error::storage(error.to_string()).at(path.display());
+        let at_end = path.clone();
+        let on_interrupt = (!keep).then(|| {
+            OnInterrupt::new(move || {
+                let _ = std::fs::remove_dir_all(&at_end);
+                None
+            })
+        });
+        std::fs::create_dir_all(&path).map_err(failed)?;
+        if std::fs::read_dir(&path).map_err(failed)?.next().is_some() {
+            return Err(Error::usage("the folder is not empty, and the demo writes many files")
+                .at(path.display())
+                .hint("name one that is not there yet"));
+        }
+        Ok(Self { path, keep, _on_interrupt: on_interrupt })
     }
 
-    fn finish(&self) {
+    fn finish(&self) -> Result<()> {
         if self.keep {
-            line(&format!("\nEverything is in {}", self.path.display()));
+            line(&format!("\nEverything is in {}", self.path.display()))
         } else {
             line(
                 "\nTry `drm-pack demo --out DIR` to keep the files, and `drm-pack key-server` for jobs of your own.",
-            );
+            )
         }
     }
 }

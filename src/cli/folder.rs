@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::{Error, ManifestKind, Result, is_http};
 use crate::io::FileStore;
-use crate::presentation::{is_multivariant, kind_of_name, may_be_manifest};
+use crate::presentation::{is_multivariant, kind_of_name, may_be_manifest, read_manifest};
 
 /// Extensions of MP4 files.
 const MP4: &[&str] = &["mp4", "m4v", "m4a", "cmfv", "cmfa"];
@@ -66,14 +66,19 @@ fn kind(path: &Path) -> Option<ManifestKind> {
 }
 
 fn lists_playlists(path: &Path) -> bool {
-    kind(path) == Some(ManifestKind::Hls) && fs::read_to_string(path).is_ok_and(|text| is_multivariant(&text))
+    kind(path) == Some(ManifestKind::Hls) && text(path).is_ok_and(|text| is_multivariant(&text))
 }
 
 fn is_manifest(path: &Path) -> bool {
     let name = path.to_string_lossy();
     // What cannot be read is refused where it is opened, by its name.
-    kind_of_name(&name).is_some()
-        && fs::read_to_string(path).map_or(true, |text| may_be_manifest(&name, &text))
+    kind_of_name(&name).is_some() && text(path).map_or(true, |text| may_be_manifest(&name, &text))
+}
+
+/// The text of a manifest; a pipe is none, and nobody waits for it.
+fn text(path: &Path) -> Result<String> {
+    let (store, name) = FileStore::of_file(&path.to_string_lossy())?;
+    String::from_utf8(read_manifest(&store, &name)?).map_err(|_| Error::input("not UTF-8").at(path.display()))
 }
 
 /// The manifests of a folder, multivariant playlists first as they name the others; else its MP4 files.

@@ -12,7 +12,7 @@ use crate::inspect::{Inspected, MAX_DOCUMENT_BYTES, Node, Samples, inspect, text
 use crate::io::FileStore;
 
 use super::args::InspectArgs;
-use super::output::{line, note};
+use super::output::{json, line, note};
 
 /// The result as JSON; there is something of the file whenever it could be opened and told.
 #[derive(Serialize)]
@@ -31,7 +31,7 @@ pub(super) fn run(args: &InspectArgs) -> Result<()> {
         Ok(error) => error,
         Err(error) => {
             if args.json {
-                print(None, None, Some(&error));
+                print(None, None, Some(&error))?;
             }
             return Err(error);
         }
@@ -47,9 +47,9 @@ fn tree(args: &InspectArgs) -> Result<Option<Error>> {
         inspect(source.as_ref(), samples).map_err(|error| error.at(place(&args.file)))?;
     let error = error.map(|error| error.at(place(&args.file)));
     if args.json {
-        print(Some(&node), None, error.as_ref());
+        print(Some(&node), None, error.as_ref())?;
     } else {
-        line(&text(&node));
+        line(&text(&node))?;
     }
     Ok(error)
 }
@@ -62,17 +62,16 @@ fn picture(args: &InspectArgs) -> Result<Option<Error>> {
     let page = presentation::page(&presentation)?;
     std::fs::write(path, page).map_err(|error| Error::storage(error.to_string()).at(path.display()))?;
     if args.json {
-        print(None, Some(&presentation), None);
+        print(None, Some(&presentation), None)?;
     }
     presentation.warnings.iter().for_each(|warning| note(&format!("warning: {warning}")));
     Ok(None)
 }
 
-fn print(file: Option<&Node>, presentation: Option<&Presentation>, error: Option<&Error>) {
+fn print(file: Option<&Node>, presentation: Option<&Presentation>, error: Option<&Error>) -> Result<()> {
     let error =
         error.map(|error| serde_json::json!({"kind": error.kind().name(), "message": error.to_string()}));
-    let output = Output { file, presentation, error };
-    line(&serde_json::to_string_pretty(&output).unwrap_or_default());
+    json(&Output { file, presentation, error })
 }
 
 /// A file, standard input, or the argument itself when it is base64 or hex and no file has its name.

@@ -10,11 +10,9 @@ use crate::base::env::Http;
 use crate::base::{Error, Result, Secret};
 use crate::cpix::{ContentKey, Document};
 use crate::drm::template::{self, UriValues};
-use crate::io::{OutputDirectory, Overwrite};
+use crate::io::{OutputDirectory, write_secret_file};
 use crate::job::{Job, Report};
 use crate::keys::KeyServer;
-
-use super::output::private_file;
 
 /// A key server whose last answer is kept.
 pub(super) struct Remember<'a> {
@@ -55,12 +53,12 @@ impl KeyServer for Remember<'_> {
 /// Where the keys of whole segments are written.
 pub(super) struct KeyFiles<'a> {
     template: &'a str,
-    overwrite: Overwrite,
+    replaces: bool,
 }
 
 impl<'a> KeyFiles<'a> {
     /// Files of this path, `{kid}` replaced. Players find a key by the file's name unless the job says how.
-    pub(super) fn at(template: &'a str, overwrite: Overwrite, job: &mut Job) -> Result<Self> {
+    pub(super) fn at(template: &'a str, replaces: bool, job: &mut Job) -> Result<Self> {
         template::check(template)?;
         let name = Path::new(template).file_name().and_then(|name| name.to_str());
         let name = name.ok_or_else(|| Error::usage(format!("{template} names no file")))?;
@@ -68,12 +66,32 @@ impl<'a> KeyFiles<'a> {
             return Err(Error::usage("{track} or {iv} in the path of a key file").hint("use {kid}"));
         }
         job.key_uri.get_or_insert_with(|| name.to_owned());
-        Ok(Self { template, overwrite })
+        Ok(Self { template, replaces })
+    }
+
+    /// Whether a file that is there may be one of these, of another run: 16 bytes at such a path.
+    pub(super) fn may_have_written(&self, path: &Path) -> bool {
+        let template = Path::new(self.template);
+        let name = |path: &'_ Path| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+        let (Some(pattern), Some(name)) = (name(template), name(path)) else { return false };
+        // The words in braces stand for anything.
+        let fixed = pattern.split(['{', '}']).step_by(2);
+        let mut rest = Some(name.as_str());
+        for (index, part) in fixed.enumerate() {
+            rest = rest.and_then(|rest| match index {
+                0 => rest.strip_prefix(part),
+                _ => rest.find(part).and_then(|at| rest.get(at + part.len()..)),
+            });
+        }
+        let folder =
+            |path: &Path| path.parent().map(|folder| folder.join(".")).and_then(|f| f.canonicalize().ok());
+        let is_key = fs::symlink_metadata(path).is_ok_and(|there| there.is_file() && there.len() == 16);
+        rest.is_some() && is_key && folder(path).is_some() && folder(path) == folder(template)
     }
 
     /// A file that is there must hold one of the keys that may be written to it.
     fn check(&self, document: &Document) -> Result<()> {
-        if self.overwrite == Overwrite::Replace {
+        if self.replaces {
             return Ok(());
         }
         let files = self.files(document, |key| key.value.is_some())?;
@@ -94,7 +112,12 @@ impl<'a> KeyFiles<'a> {
     }
 
     /// Writes each key that the job used; only its owner may read it.
-    pub(super) fn write(&self, document: &Document, report: &Report, output: &OutputDirectory) -> Result<()> {
+    pub(super) fn write(
+        &self,
+        document: &Document,
+        report: &Report,
+        output: &OutputDirectory<'_>,
+    ) -> Result<()> {
         let used: HashSet<_> = report.tracks.iter().flat_map(|track| track.kids.iter().cloned()).collect();
         let files = self.files(document, |key| used.contains(&key.kid.to_string()))?;
         for (index, (path, key)) in files.iter().enumerate() {
@@ -105,7 +128,7 @@ impl<'a> KeyFiles<'a> {
             let folder = place.parent().unwrap_or_else(|| Path::new(""));
             fs::create_dir_all(folder)
                 .map_err(|error| Error::storage(error.to_string()).at(folder.display()))?;
-            private_file(&place, key.expose())?;
+            write_secret_file(&place, key.expose())?;
         }
         Ok(())
     }

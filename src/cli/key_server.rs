@@ -40,22 +40,22 @@ pub(super) fn run(args: &KeyServerArgs) -> Result<()> {
         if error.kind() == crate::base::Kind::Storage { error.hint("give another --listen") } else { error }
     })?;
     let url = server.url();
-    line("# development key server: its keys are derived from a seed and are no secret");
+    line("# development key server: its keys are derived from a seed and are no secret")?;
     if args.fault != Fault::None {
-        line("# it does something wrong on purpose: see --fault");
+        line("# it does something wrong on purpose: see --fault")?;
     }
-    line(&format!("export DRMTODAY_AUTH_URL={url} DRMTODAY_FRONTEND_URL={url}"));
-    line(&format!("export DRMTODAY_ORG={organization} DRMTODAY_CPIX_CONFIG={config}"));
-    line(&format!("export DRMTODAY_USER={}", quoted(&args.user)));
+    line(&format!("export DRMTODAY_AUTH_URL={url} DRMTODAY_FRONTEND_URL={url}"))?;
+    line(&format!("export DRMTODAY_ORG={organization} DRMTODAY_CPIX_CONFIG={config}"))?;
+    line(&format!("export DRMTODAY_USER={}", quoted(&args.user)))?;
     match given {
         // The operator's own password is not repeated.
-        Some(_) => line("# DRMTODAY_PASSWORD as it is set here"),
-        None => line(&format!("export DRMTODAY_PASSWORD={password}")),
+        Some(_) => line("# DRMTODAY_PASSWORD as it is set here")?,
+        None => line(&format!("export DRMTODAY_PASSWORD={password}"))?,
     }
-    line("# then: drm-pack pack INPUT --out DIR --drm widevine+playready+clearkey --drmtoday");
+    line("# then: drm-pack pack INPUT --out DIR --drm widevine+playready+clearkey --drmtoday")?;
     match &args.media {
-        Some(_) => line(&format!("# player page: {url}/")),
-        None => line("# --media DIR adds a page that plays what was packed"),
+        Some(_) => line(&format!("# player page: {url}/"))?,
+        None => line("# --media DIR adds a page that plays what was packed")?,
     }
     if args.allow_public && !server.address().ip().is_loopback() {
         note("warning: other machines reach this server, and its keys are no secret");

@@ -7,7 +7,7 @@ use crate::keys::DrmToday;
 
 use super::args::KeyUrlArgs;
 use super::keys::{account, http_client};
-use super::output::line;
+use super::output::{json, line};
 
 pub(super) fn run(args: &KeyUrlArgs) -> Result<()> {
     let server = DrmToday::new(account(&args.account)?)?;
@@ -15,13 +15,10 @@ pub(super) fn run(args: &KeyUrlArgs) -> Result<()> {
     if args.json {
         let service = server.service_url(args.asset.as_deref())?;
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
-        line(
-            &serde_json::json!({"url": url, "service": service, "fetched_at": rfc3339(seconds)}).to_string(),
-        );
+        json(&serde_json::json!({"url": url, "service": service, "fetched_at": rfc3339(seconds)}))
     } else {
-        line(&url);
+        line(&url)
     }
-    Ok(())
 }
 
 /// Seconds since 1970 as RFC 3339 in UTC: the day count is turned into a date of the Gregorian calendar, by

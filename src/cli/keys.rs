@@ -19,6 +19,7 @@ use crate::keys::{
 
 use super::args::{AccountArgs, HttpArgs, KeyArgs};
 use super::cpix::recipient_keys;
+use super::output::note;
 
 /// Most substreams that DRMtoday takes.
 const DRMTODAY_SUBSTREAMS: usize = 9;
@@ -111,11 +112,13 @@ pub(super) fn http_client(args: &HttpArgs) -> Result<HttpClient> {
         None => None,
     };
     let ca_certificates = args.cacert.as_deref().map(secret_text).transpose()?;
-    HttpClient::with(&HttpOptions {
+    HttpClient::with(HttpOptions {
         proxy,
         ca_certificates: ca_certificates.map(|text| text.as_bytes().to_vec()),
         client_identity: args.client_cert.as_deref().map(text).transpose()?,
         timeout: args.timeout.map(Duration::from_secs),
+        insecure_http: args.insecure_http,
+        notice: Some(Box::new(note)),
     })
 }
 
@@ -203,8 +206,13 @@ pub(super) fn secret_text(path: &Path) -> Result<Zeroizing<String>> {
 /// A file of secrets, wiped when it is no longer needed; `-` is standard input.
 pub(super) fn secret_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
     let failed = |error: std::io::Error| {
-        let kind = if error.kind() == std::io::ErrorKind::NotFound { Error::usage } else { Error::storage };
-        kind(error.to_string()).at(path.display())
+        // What names no file may be the secret itself, typed in its place.
+        if std::fs::symlink_metadata(path).is_err() && path != Path::new("-") {
+            return Error::usage("no such file; it is not repeated here, as it may be the secret itself")
+                .at("a file of keys or secrets")
+                .hint("give the name of a file that holds it");
+        }
+        Error::storage(error.to_string()).at(path.display())
     };
     let mut bytes = Zeroizing::new(Vec::new());
     if path == Path::new("-") {

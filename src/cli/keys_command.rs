@@ -1,8 +1,6 @@
 //! `drm-pack keys`: fetches the keys that `pack` would use, and writes them for this or another program.
 
-use std::fs::OpenOptions;
-use std::io::{IsTerminal, Write};
-use std::path::Path;
+use std::io::IsTerminal;
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
@@ -10,15 +8,15 @@ use zeroize::Zeroizing;
 use crate::base::id::hex;
 use crate::base::{Error, Result};
 use crate::cpix::{self, ContentKey, ContentKeyUsageRule, Document};
-use crate::io::HttpFiles;
+use crate::io::write_secret_file;
 use crate::job::fetch_keys;
 use crate::keys::weaknesses;
 
 use super::args::{KeysArgs, KeysFormat};
 use super::check;
 use super::keys::{http_client, key_server};
-use super::output::{key_warnings, note};
-use super::pack::{job, locate_below};
+use super::output::{bytes, key_warnings, note};
+use super::pack::{Inputs, job};
 
 pub(super) fn run(args: &KeysArgs) -> Result<()> {
     if args.check {
@@ -31,36 +29,21 @@ pub(super) fn run(args: &KeysArgs) -> Result<()> {
     let mut job = job(&args.inputs, args.drm.as_deref().unwrap_or_default(), &args.job, limit)?;
     job.strict_keys = args.keys.strict;
     let http = Arc::new(http_client(&args.keys.http)?);
-    let files = HttpFiles::new(Arc::clone(&http));
-    let locate = locate_below(&files, args.job.root.as_deref());
-    let document = fetch_keys(&job, &locate, keys.as_ref(), http.as_ref());
+    let inputs = Inputs::of(&args.inputs, &args.job, &http);
+    let document = fetch_keys(&job, &|input| inputs.locate(input), keys.as_ref(), http.as_ref());
     key_warnings(keys.as_ref());
     let document = document?;
     weaknesses(&document).iter().for_each(|weakness| note(&format!("warning: {weakness}")));
     let text = Zeroizing::new(written(&document, args.output_format)?);
     match &args.out {
-        Some(path) => {
-            write_secret(path, &text).map_err(|error| Error::storage(error.to_string()).at(path.display()))?
-        }
-        None => {
-            // A closed pipe is no reason to fail.
-            let _ = std::io::stdout().lock().write_all(&text);
-        }
+        Some(path) => write_secret_file(path, &text)?,
+        None => bytes(&text)?,
     }
     document.content_keys.iter().for_each(|key| {
         let rule = rule_of(&document, key);
         note(&format!("key {} {}", key.kid, rule.and_then(track_type).unwrap_or_default()));
     });
     Ok(())
-}
-
-/// A file that only its owner reads.
-fn write_secret(path: &Path, text: &[u8]) -> std::io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)?.write_all(text)
 }
 
 /// The keys in this form.

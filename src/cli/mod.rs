@@ -1,5 +1,6 @@
 //! The command: arguments become a job, a report becomes text; nothing else is done here.
 
+mod address;
 mod args;
 mod call;
 mod check;
@@ -34,13 +35,11 @@ pub fn main() -> ExitCode {
         Ok(args) => args,
         Err(code) => return code,
     };
+    crate::io::interrupt::clean_up_on_signals(output::note);
     let json = args.command.wants_json();
     match run(args.command) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            output::error(&error, json);
-            ExitCode::from(error.kind().exit_code())
-        }
+        Err(error) => output::failure(&error, json),
     }
 }
 
@@ -58,9 +57,6 @@ fn run(command: Command) -> Result<()> {
         Command::KeyServer(args) => key_server::run(&args),
         #[cfg(feature = "server")]
         Command::Demo(args) => demo::run(&args),
-        Command::Completions { shell } => {
-            output::completions(shell);
-            Ok(())
-        }
+        Command::Completions { shell } => output::completions(shell),
     }
 }

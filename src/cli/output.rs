@@ -1,57 +1,76 @@
 //! What users see: progress on standard error, results on standard output, errors in one line.
 
-use std::io::{IsTerminal, Write};
-use std::path::Path;
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::process::ExitCode;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::CommandFactory;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, steers};
 use crate::job::{Event, KeyRotation, Report};
 use crate::keys::KeyServer;
 
 use super::args::Args;
 
-/// Writes a line to standard output. A closed pipe is no reason to fail.
-pub(super) fn line(text: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
+/// The exit code when nobody reads the output any more: that of a program that SIGPIPE ends, as shells count it.
+const BROKEN_PIPE: u8 = 128 + 13;
+/// Whether nobody reads standard output any more, as behind `| head`.
+static READER_IS_GONE: AtomicBool = AtomicBool::new(false);
+/// The bar on the terminal, while there is one: what is said meanwhile stands above it.
+static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Writes lines to standard output. Nothing in them steers a terminal: names and texts are of any origin.
+pub(super) fn line(text: &str) -> Result<()> {
+    bytes(format!("{}\n", printable(text)).as_bytes())
+}
+
+/// Writes a value as JSON to standard output, with the escapes of RFC 8259 §7 for what would steer a terminal.
+pub(super) fn json(value: &impl serde::Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Error::storage(error.to_string()))?;
+    let mut escaped = String::with_capacity(text.len() + 1);
+    for character in text.chars() {
+        match character {
+            '\n' => escaped.push('\n'),
+            steering if steers(steering) => escaped.push_str(&format!("\\u{:04x}", u32::from(steering))),
+            other => escaped.push(other),
+        }
+    }
+    escaped.push('\n');
+    bytes(escaped.as_bytes())
 }
 
 /// Writes bytes to standard output.
 pub(super) fn bytes(bytes: &[u8]) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| Error::storage(error.to_string()))
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| output_failed(&error))
 }
 
-/// Writes a file that only its owner can read; it appears when it is whole.
-pub(super) fn private_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    let failed = |error: std::io::Error| Error::storage(error.to_string()).at(path.display());
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    let beside = path.with_file_name(name);
-    // What a job left that was cut off.
-    let _ = std::fs::remove_file(&beside);
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&beside).map_err(failed)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
-    let written = written.and_then(|()| std::fs::rename(&beside, path));
-    // Its name is to be on the disk as well.
-    let folder =
-        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    let written = written.and_then(|()| std::fs::File::open(folder)?.sync_all());
-    written.map_err(|error| {
-        let _ = std::fs::remove_file(&beside);
-        failed(error)
-    })
+/// The error for what standard output did not take.
+pub(super) fn output_failed(error: &std::io::Error) -> Error {
+    if error.kind() == ErrorKind::BrokenPipe {
+        READER_IS_GONE.store(true, Ordering::Relaxed);
+    }
+    Error::storage(error.to_string()).at("standard output")
 }
 
-/// Writes a line to standard error.
+/// Lines of which nothing steers a terminal.
+fn printable(text: &str) -> String {
+    let printable =
+        |c: char| if steers(c) && c != '\n' && c != '\t' { char::REPLACEMENT_CHARACTER } else { c };
+    text.chars().map(printable).collect()
+}
+
+/// Writes a line to standard error. When that cannot be written there is nobody to tell.
 pub(super) fn note(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let write = || {
+        let _ = writeln!(std::io::stderr().lock(), "{}", printable(text));
+    };
+    match BAR.lock().ok().as_deref() {
+        Some(Some(bar)) => bar.suspend(write),
+        _ => write(),
+    }
 }
 
 /// What the key source wants the user to know, on standard error.
@@ -59,39 +78,45 @@ pub(super) fn key_warnings(keys: &dyn KeyServer) {
     keys.warnings().iter().for_each(|warning| note(&format!("warning: {warning}")));
 }
 
-/// One line on standard error; with `--json` an object on standard output as well.
-pub(super) fn error(error: &Error, json: bool) {
-    if json {
+/// Ends the command with an error: one line on standard error, with `--json` an object on standard output as well. That
+/// the reader of standard output went away is no error to tell, as for other programs, but no success.
+pub(super) fn failure(error: &Error, as_json: bool) -> ExitCode {
+    if READER_IS_GONE.load(Ordering::Relaxed) {
+        return ExitCode::from(BROKEN_PIPE);
+    }
+    if as_json {
         let message = error.to_string();
-        line(&serde_json::json!({"error": {"kind": error.kind().name(), "message": message}}).to_string());
+        // What is wrong stands on standard error as well.
+        let _ = json(&serde_json::json!({"error": {"kind": error.kind().name(), "message": message}}));
     }
     note(&format!("drm-pack: {error}"));
+    ExitCode::from(error.kind().exit_code())
 }
 
 /// Completions for a shell.
-pub(super) fn completions(shell: clap_complete::Shell) {
-    clap_complete::generate(shell, &mut Args::command(), "drm-pack", &mut std::io::stdout().lock());
+pub(super) fn completions(shell: clap_complete::Shell) -> Result<()> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "drm-pack", &mut text);
+    bytes(&text)
 }
 
 /// Shows progress on a terminal: the step at hand, and a bar while media is read and written.
 pub(super) struct Progress {
-    bar: Mutex<Option<ProgressBar>>,
     is_terminal: bool,
 }
 
 impl Progress {
     pub(super) fn new() -> Self {
-        Self { bar: Mutex::new(None), is_terminal: std::io::stderr().is_terminal() }
+        Self { is_terminal: std::io::stderr().is_terminal() }
     }
 
     /// Takes an event of a job.
     pub(super) fn observe(&self, event: Event<'_>) {
-        let Ok(mut bar) = self.bar.lock() else { return };
+        if let Event::Warning(text) = event {
+            return note(&format!("warning: {text}"));
+        }
+        let Ok(mut bar) = BAR.lock() else { return };
         match event {
-            Event::Warning(text) => match &*bar {
-                Some(bar) => bar.suspend(|| note(&format!("warning: {text}"))),
-                None => note(&format!("warning: {text}")),
-            },
             Event::Total(bytes) if self.is_terminal => {
                 let style = ProgressStyle::with_template("{msg:12} {bar:40} {bytes}/{total_bytes} {eta}");
                 let new = ProgressBar::new(bytes).with_message("encrypting");
@@ -102,7 +127,7 @@ impl Progress {
                     bar.inc(bytes);
                 }
             }
-            Event::Step(_) | Event::Total(_) => {
+            Event::Step(_) | Event::Total(_) | Event::Warning(_) => {
                 if let Some(bar) = bar.take() {
                     bar.finish_and_clear();
                 }
@@ -164,10 +189,6 @@ fn seconds(milliseconds: u64) -> String {
 }
 
 /// Prints a report in the form that was asked for.
-pub(super) fn finish(result: &Report, out: &std::path::Path, json: bool) {
-    if json {
-        line(&serde_json::to_string_pretty(result).unwrap_or_default());
-    } else {
-        line(&report(result, out));
-    }
+pub(super) fn finish(result: &Report, out: &std::path::Path, as_json: bool) -> Result<()> {
+    if as_json { json(result) } else { line(&report(result, out)) }
 }

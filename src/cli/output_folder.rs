@@ -1,10 +1,14 @@
-//! The folder of `--out`: it may be replaced as a whole, so nothing that the job reads may lie in it.
+//! The folder of `--out`: it is replaced as a whole, so nothing that the job reads and nothing that is no output may lie
+//! in it.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::base::env::{Sink, Source, Store};
 use crate::base::{Error, Result, is_http};
+use crate::io::FileStore;
 use crate::io::output::holds;
+use crate::job::named_files;
 
 /// Checks that no input, file of keys or folder that is worked in would be lost.
 pub(super) fn check(out: &Path, inputs: &[String], root: Option<&Path>, files: &[&Path]) -> Result<()> {
@@ -23,6 +27,44 @@ pub(super) fn check(out: &Path, inputs: &[String], root: Option<&Path>, files: &
         ))
         .at(out.display())
         .hint("choose another --out; one inside the input's folder will do"));
+    }
+    Ok(())
+}
+
+/// Checks that a folder holds nothing but a package: manifests, what they name, and what `is_side_file` knows. Folders
+/// without files are of no account.
+pub(super) fn check_replaceable(out: &Path, is_side_file: &dyn Fn(&Path) -> bool) -> Result<()> {
+    let mut files = Vec::new();
+    list(out, "", &mut files).map_err(|error| Error::storage(error.to_string()).at(out.display()))?;
+    files.sort();
+    let kept = "--overwrite replaces a folder that holds nothing but a package";
+    let named = named_files(&FileStore::new(out), &files).map_err(|error| {
+        Error::usage(format!("{kept}, and what this one holds cannot be told: {error}"))
+            .at(out.display())
+            .hint("choose another --out, or remove the folder")
+    })?;
+    let is_foreign = |file: &&String| !named.contains(*file) && !is_side_file(&out.join(file));
+    match files.iter().find(is_foreign) {
+        Some(file) => Err(Error::usage(format!("no manifest of the folder names this file: {kept}"))
+            .at(out.join(file).display())
+            .hint("move the file away, or choose another --out")),
+        None => Ok(()),
+    }
+}
+
+/// All that is no folder, by names with `/`.
+fn list(folder: &Path, prefix: &str, files: &mut Vec<String>) -> std::io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        match entry.file_type()?.is_dir() {
+            true => list(&entry.path(), &format!("{name}/"), files)?,
+            false => files.push(name),
+        }
     }
     Ok(())
 }
@@ -69,7 +111,7 @@ impl Store for Apart {
         self.store.open(name)
     }
 
-    fn exists(&self, name: &str) -> bool {
+    fn exists(&self, name: &str) -> Result<bool> {
         self.store.exists(name)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::base::env::Store;
 use crate::base::{Error, Result, is_http, shown_input};
-use crate::io::{FileStore, HttpFiles, OutputDirectory, Overwrite};
+use crate::io::{FileStore, HttpClient, HttpFiles, Links, OutputDirectory, Overwrite};
 use crate::job::{Env, Format, Job, Journal, Layout, run as run_job};
 use crate::package::{Preset, ServerSignaling};
 
@@ -27,9 +27,8 @@ pub(super) fn run(args: &PackArgs) -> Result<()> {
     }
     let mut job = job(&args.inputs, &args.drm, &args.job, limit)?;
     job.strict_keys = args.keys.strict;
-    let overwrite = overwrite(args.overwrite);
     let key_file = args.write_key_file.as_deref();
-    let key_file = key_file.map(|path| KeyFiles::at(path, overwrite, &mut job)).transpose()?;
+    let key_file = key_file.map(|path| KeyFiles::at(path, args.overwrite, &mut job)).transpose()?;
     if job.resource_id.is_none() && (args.keys.drmtoday || args.keys.key_server_url.is_some()) {
         note(
             "warning: no --resource-id: the input's name serves, and titles of one name would share their keys",
@@ -38,17 +37,19 @@ pub(super) fn run(args: &PackArgs) -> Result<()> {
     let root = args.job.root.as_deref();
     output_folder::check(&args.out, &args.inputs, root, &args.keys.files())?;
     let begin = if args.resume { OutputDirectory::resume } else { OutputDirectory::begin };
-    let output = begin(&args.out, overwrite)?;
+    let is_key = |path: &Path| key_file.as_ref().is_some_and(|files| files.may_have_written(path));
+    let check = |out: &Path| output_folder::check_replaceable(out, &is_key);
+    let output = begin(&args.out, overwrite(args.overwrite, &check))?;
     let notes = output.journal();
     let journal = notes.as_ref().map(|notes| Journal::open(notes)).transpose()?;
     let progress = Progress::new();
     let http = Arc::new(http_client(&args.keys.http)?);
-    let files = HttpFiles::new(Arc::clone(&http));
+    let inputs = Inputs::of(&args.inputs, &args.job, &http);
     let keys = Remember::new(keys.as_ref()).checked_by(key_file.as_ref());
     let report = run_job(
         &job,
         &Env {
-            locate: &output_folder::apart(&args.out, root, locate_below(&files, root)),
+            locate: &output_folder::apart(&args.out, root, |input| inputs.locate(input)),
             output: &output.store(),
             keys: &keys,
             http: http.as_ref(),
@@ -63,49 +64,64 @@ pub(super) fn run(args: &PackArgs) -> Result<()> {
         files.write(&keys.into_document(), &report, &output)?;
     }
     output.publish()?;
-    finish(&report, &args.out, args.json);
-    Ok(())
+    finish(&report, &args.out, args.json)
 }
 
-pub(super) fn overwrite(overwrite: bool) -> Overwrite {
-    if overwrite { Overwrite::Replace } else { Overwrite::Refuse }
+pub(super) fn overwrite(overwrite: bool, check: &dyn Fn(&Path) -> Result<()>) -> Overwrite<'_> {
+    if overwrite { Overwrite::ReplaceIf(check) } else { Overwrite::Refuse }
 }
 
-/// The folder and name of an input, which may be one of these files of HTTP servers.
-pub(super) fn locate(files: &HttpFiles, input: &str) -> Result<(Box<dyn Store>, String)> {
-    if is_http(input) {
-        let (store, name) = files.locate(input)?;
-        return Ok((Box::new(store), name));
+/// Where inputs are: folders and servers.
+pub(super) struct Inputs<'a> {
+    files: HttpFiles,
+    /// The folder of the whole presentation, if one is given.
+    pub(super) root: Option<&'a Path>,
+    pub(super) links: Links,
+    /// As the user named them: those may be links.
+    pub(super) given: &'a [String],
+}
+
+impl<'a> Inputs<'a> {
+    /// The inputs of a job.
+    pub(super) fn of(given: &'a [String], args: &'a JobArgs, http: &Arc<HttpClient>) -> Self {
+        Self::new(given, args.root.as_deref(), args.follow_links, http)
     }
-    locate_file(input)
-}
 
-/// The folder and name of an input that is a path.
-pub(super) fn locate_file(path: &str) -> Result<(Box<dyn Store>, String)> {
-    let (store, name) = FileStore::of_file(path)?;
-    Ok((Box::new(store), name))
-}
+    pub(super) fn new(
+        given: &'a [String],
+        root: Option<&'a Path>,
+        follow_links: bool,
+        http: &Arc<HttpClient>,
+    ) -> Self {
+        let links = if follow_links { Links::Anywhere } else { Links::Inside };
+        Self { files: HttpFiles::new(Arc::clone(http)), root, links, given }
+    }
 
-/// The same below the folder of the whole presentation, if one is given.
-pub(super) fn locate_below<'a>(
-    files: &'a HttpFiles,
-    root: Option<&'a Path>,
-) -> impl Fn(&str) -> Result<(Box<dyn Store>, String)> + Sync + 'a {
-    move |input| match root {
-        Some(root) if is_http(input) => {
-            let root = root.to_str().filter(|root| is_http(root));
-            let root = root.ok_or_else(|| {
-                Error::usage("--root names a folder, a URL expected as the input is one")
-                    .at(shown_input(input))
-            })?;
-            let (store, name) = files.locate_below(Some(root), input)?;
-            Ok((Box::new(store), name))
+    /// Others, reached in the same way.
+    pub(super) fn others<'b>(&self, given: &'b [String], root: Option<&'b Path>) -> Inputs<'b> {
+        Inputs { files: self.files.clone(), root, links: self.links, given }
+    }
+
+    /// The folder of an input, or that of the whole presentation, and the input's name in it.
+    pub(super) fn locate(&self, input: &str) -> Result<(Box<dyn Store>, String)> {
+        if is_http(input) {
+            let (store, name) = self.files.locate_below(self.root_url(input)?, input)?;
+            return Ok((Box::new(store), name));
         }
-        Some(root) => {
-            let (store, name) = FileStore::of_file_below(root, input)?;
-            Ok((Box::new(store), name))
-        }
-        None => locate(files, input),
+        let ((store, name), is_given) = match self.root {
+            Some(root) => (FileStore::of_file_below(root, input)?, false),
+            None => (FileStore::of_file(input)?, self.given.iter().any(|given| given == input)),
+        };
+        Ok((Box::new(store.with_links(self.links, is_given.then(|| name.clone()))), name))
+    }
+
+    fn root_url(&self, input: &str) -> Result<Option<&str>> {
+        let Some(root) = self.root else { return Ok(None) };
+        let root = root.to_str().filter(|root| is_http(root));
+        let none = || {
+            Error::usage("--root names a folder, a URL expected as the input is one").at(shown_input(input))
+        };
+        root.ok_or_else(none).map(Some)
     }
 }
 

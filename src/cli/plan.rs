@@ -4,27 +4,24 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::base::Result;
-use crate::io::HttpFiles;
 use crate::job::{PlanReport, plan};
 use crate::keys::SpekeVersion;
 
 use super::args::PlanArgs;
 use super::keys::{http_client, substream_limit};
-use super::output::{line, note};
-use super::pack::{job, locate_below};
+use super::output::{json, line, note};
+use super::pack::{Inputs, job};
 
 pub(super) fn run(args: &PlanArgs) -> Result<()> {
     let version = SpekeVersion::find(&args.keys.speke)?;
     let job = job(&args.inputs, &args.drm, &args.job, substream_limit(&args.keys)?)?;
-    let files = HttpFiles::new(Arc::new(http_client(&args.keys.http)?));
-    let report = plan(&job, &locate_below(&files, args.job.root.as_deref()), version)?;
+    let inputs = Inputs::of(&args.inputs, &args.job, &Arc::new(http_client(&args.keys.http)?));
+    let report = plan(&job, &|input| inputs.locate(input), version)?;
     if args.json {
-        line(&serde_json::to_string_pretty(&report).unwrap_or_default());
-        return Ok(());
+        return json(&report);
     }
     report.warnings.iter().for_each(|warning| note(&format!("warning: {warning}")));
-    line(&text(&report));
-    Ok(())
+    line(&text(&report))
 }
 
 /// The plan as people read it.

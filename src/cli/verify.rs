@@ -6,25 +6,26 @@ use std::sync::Arc;
 
 use crate::base::env::Store;
 use crate::base::{Error, Result, is_http, shown_input};
-use crate::io::{FileStore, HttpFiles};
+use crate::io::FileStore;
 use crate::verify::{Clear, Verification, VerifyJob, verify, verify_all};
 
 use super::args::VerifyArgs;
 use super::folder::presentation_files_below;
 use super::keys::http_client;
 use super::known_keys::KnownKeys;
-use super::output::line;
-use super::pack::locate;
+use super::output::{json, line};
+use super::pack::Inputs;
 
 pub(super) fn run(args: &VerifyArgs) -> Result<()> {
     let (key_file, cpix) = (args.key_file.as_deref(), args.cpix.as_deref());
     let keys = KnownKeys::of(key_file, cpix, &args.recipient_key, args.dev_keys.as_deref())?;
     let find_key = |kid| keys.as_ref()?.key(kid);
     let find_iv = |kid| keys.as_ref()?.iv(kid);
-    let files = HttpFiles::new(Arc::new(http_client(&args.http)?));
+    let http = Arc::new(http_client(&args.http)?);
+    let given = Inputs::new(&args.inputs, args.root.as_deref(), args.follow_links, &http);
     let named: Vec<Named> = presentations(&args.inputs)
         .iter()
-        .map(|inputs| Named::of(inputs, args, &files))
+        .map(|inputs| Named::of(&given.others(inputs, given.root), &args.against))
         .collect::<Result<_>>()?;
     let mut jobs = Vec::new();
     for Named { folder, store, names, against } in &named {
@@ -46,7 +47,11 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
         jobs => verify_all(jobs)?,
     };
     let folders = named.iter().map(|named| named.folder.as_str());
-    line(&if args.json { json(&results, folders) } else { text(&results, folders) });
+    if args.json {
+        json(&value(&results, folders))?
+    } else {
+        line(&text(&results, folders))?
+    }
     let failed = results.iter().map(|result| &result.findings).filter(|findings| !findings.passed());
     let (mut found, mut rules) = (0, BTreeSet::new());
     for findings in failed {
@@ -83,25 +88,21 @@ struct Named {
 }
 
 impl Named {
-    fn of(input: &[String], args: &VerifyArgs, files: &HttpFiles) -> Result<Self> {
-        let (root, names) = inputs(input, args.root.as_deref())?;
-        let against = Some(&args.against).filter(|sources| !sources.is_empty());
-        let against = against.map(|sources| clear(files, sources, &names)).transpose()?;
-        Ok(Self { folder: root.to_string_lossy().into_owned(), store: FileStore::new(&root), names, against })
+    fn of(given: &Inputs<'_>, against: &[String]) -> Result<Self> {
+        let (root, store, names) = inputs(given)?;
+        let against = Some(against).filter(|sources| !sources.is_empty());
+        let against = against.map(|sources| clear(&given.others(sources, None), &names)).transpose()?;
+        Ok(Self { folder: root.to_string_lossy().into_owned(), store, names, against })
     }
 }
 
 /// Where the clear source is, and its names there. It may have its folders where the protected manifests of these
 /// names have them.
-fn clear(
-    files: &HttpFiles,
-    sources: &[String],
-    protected: &[String],
-) -> Result<(Box<dyn Store>, Vec<String>)> {
-    if let [source] = sources
+fn clear(sources: &Inputs<'_>, protected: &[String]) -> Result<(Box<dyn Store>, Vec<String>)> {
+    if let [source] = sources.given
         && is_http(source)
     {
-        let (store, name) = locate(files, source)?;
+        let (store, name) = sources.locate(source)?;
         return Ok((store, vec![name]));
     }
     let root_of = |source: &String| {
@@ -111,16 +112,16 @@ fn clear(
         };
         protected.iter().filter(|name| name.contains('/')).find_map(strip)
     };
-    let root = sources.first().and_then(root_of);
-    let (root, names) = inputs(sources, root.as_deref())?;
-    Ok((Box::new(FileStore::new(root)), names))
+    let root = sources.given.first().and_then(root_of);
+    let (_, store, names) = inputs(&sources.others(sources.given, root.as_deref()))?;
+    Ok((Box::new(store), names))
 }
 
 /// The folder that holds all inputs, or the one that is given, and their names in it; a folder stands for the
 /// manifests in it.
-fn inputs(inputs: &[String], root: Option<&Path>) -> Result<(PathBuf, Vec<String>)> {
-    let (mut paths, mut folders) = (Vec::new(), Vec::new());
-    for input in inputs {
+fn inputs(inputs: &Inputs<'_>) -> Result<(PathBuf, FileStore, Vec<String>)> {
+    let (mut paths, mut folders, mut files) = (Vec::new(), Vec::new(), Vec::new());
+    for input in inputs.given {
         if is_http(input) {
             return Err(Error::usage("a URL, a path expected").at(shown_input(input)));
         }
@@ -131,20 +132,26 @@ fn inputs(inputs: &[String], root: Option<&Path>) -> Result<(PathBuf, Vec<String
         } else {
             folders.push(path.parent().map(Path::to_owned).unwrap_or_default());
             paths.push(path.to_owned());
+            files.push(path);
         }
     }
-    if let Some(root) = root {
+    if let Some(root) = inputs.root {
         let name = |path: &PathBuf| Ok(FileStore::of_file_below(root, &path.to_string_lossy())?.1);
-        return Ok((root.to_owned(), paths.iter().map(name).collect::<Result<_>>()?));
+        let names = paths.iter().map(name).collect::<Result<_>>()?;
+        return Ok((root.to_owned(), FileStore::new(root).with_links(inputs.links, []), names));
     }
     let mut root = folders.first().cloned().unwrap_or_default();
     while !paths.iter().all(|path| path.starts_with(&root)) {
         root = root.parent().map(Path::to_owned).unwrap_or_default();
     }
-    let names = paths.iter().map(|path| path.strip_prefix(&root).unwrap_or(path));
-    let names = names.map(|name| name.to_string_lossy().replace('\\', "/")).collect();
+    let name = |path: &Path| {
+        path.strip_prefix(&root).unwrap_or(path).to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/")
+    };
+    let names = paths.iter().map(|path| name(path)).collect();
+    let given: Vec<_> = files.into_iter().map(name).collect();
     let root = if root.as_os_str().is_empty() { PathBuf::from(".") } else { root };
-    Ok((root, names))
+    let store = FileStore::new(&root).with_links(inputs.links, given);
+    Ok((root, store, names))
 }
 
 fn text<'a>(results: &[Verification], folders: impl Iterator<Item = &'a str>) -> String {
@@ -199,12 +206,12 @@ fn verdict(result: &Verification) -> String {
     }
 }
 
-fn json<'a>(results: &[Verification], folders: impl Iterator<Item = &'a str>) -> String {
-    let value = match results {
-        [one] => json_of(one),
+fn value<'a>(results: &[Verification], folders: impl Iterator<Item = &'a str>) -> serde_json::Value {
+    match results {
+        [one] => value_of(one),
         all => {
             let each = all.iter().zip(folders).map(|(one, folder)| {
-                let mut value = json_of(one);
+                let mut value = value_of(one);
                 value.as_object_mut().map(|value| value.insert("folder".into(), folder.into()));
                 value
             });
@@ -213,11 +220,10 @@ fn json<'a>(results: &[Verification], folders: impl Iterator<Item = &'a str>) ->
                 "presentations": each.collect::<Vec<_>>(),
             })
         }
-    };
-    serde_json::to_string_pretty(&value).unwrap_or_default()
+    }
 }
 
-fn json_of(result: &Verification) -> serde_json::Value {
+fn value_of(result: &Verification) -> serde_json::Value {
     let findings = &result.findings;
     serde_json::json!({
         "passed": findings.passed(),

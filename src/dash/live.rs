@@ -10,6 +10,19 @@ const MAX_GONE: u64 = 10_000;
 /// behind the last one.
 const MAX_MISSING: u64 = 100;
 
+/// Which of these files is the last one that is there: the number of segments may be computed too high, §5.3.9.5.
+///
+/// # Errors
+/// When that cannot be found out.
+pub fn last_there(store: &dyn Store, references: &[Reference]) -> Result<Option<usize>> {
+    for (index, reference) in references.iter().enumerate().rev() {
+        if store.exists(&reference.name)? {
+            return Ok(Some(index));
+        }
+    }
+    Ok(None)
+}
+
 /// A presentation that goes on.
 #[derive(Clone, Copy)]
 pub(super) struct Live<'a> {
@@ -54,7 +67,7 @@ impl Live<'_> {
             let reference = name(number, time)?;
             // A template without a number has one segment; that is an error of its own.
             let is_last = found.last() == Some(&reference);
-            if self.store.exists(&reference.name) {
+            if self.store.exists(&reference.name)? {
                 found.push(reference);
                 missing = 0;
             } else {

@@ -16,6 +16,7 @@ pub mod write;
 pub use addressing::{Count, Location, MAX_SEGMENTS, Media, Reference};
 pub use byte_ranges::{RangeMap, Visit};
 pub use content_protection::Protected;
+pub use live::last_there;
 pub use mpd::{ContentType, Mpd, Place, Representation};
 
 #[cfg(test)]

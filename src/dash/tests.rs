@@ -38,8 +38,8 @@ impl Store for Names<'_> {
         Err(Error::input(name))
     }
 
-    fn exists(&self, name: &str) -> bool {
-        self.0.contains(&name)
+    fn exists(&self, name: &str) -> Result<bool, Error> {
+        Ok(self.0.contains(&name))
     }
 
     fn create(&self, name: &str) -> Result<Box<dyn Sink>, Error> {

@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::io::{BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,6 +9,9 @@ use sha2::{Digest, Sha256};
 
 use crate::base::env::{Sink, Source, Store, Written};
 use crate::base::{Error, Result};
+
+use super::interrupt::gate;
+use super::system;
 
 /// Small writes are gathered to this many bytes.
 const WRITE_BUFFER_BYTES: usize = 64 << 10;
@@ -19,6 +21,17 @@ const WRITE_BUFFER_BYTES: usize = 64 << 10;
 pub struct FileStore {
     root: PathBuf,
     durability: Durability,
+    /// `None`: links lead anywhere. Else they stay in the folder, but for the files of these names.
+    given: Option<Vec<String>>,
+}
+
+/// Where links inside a folder may lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// Anywhere: whoever made the folder is trusted.
+    Anywhere,
+    /// To files of the folder: it may come from somebody who wants to see other files.
+    Inside,
 }
 
 /// When the bytes of a file are on the disk, so that a loss of power leaves no name without them.
@@ -34,12 +47,12 @@ enum Durability {
 impl FileStore {
     /// The files below `root`; an empty path is the working directory.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), durability: Durability::Commit }
+        Self { root: root.into(), durability: Durability::Commit, given: None }
     }
 
     /// The files of a folder that has its name only when all of them are on the disk.
     pub(super) fn unpublished(root: PathBuf) -> Self {
-        Self { root, durability: Durability::Publish }
+        Self { root, durability: Durability::Publish, given: None }
     }
 
     /// The store of the folder that holds the file `path`, and the file's name in it.
@@ -70,6 +83,50 @@ impl FileStore {
         Ok((Self::new(folder), name))
     }
 
+    /// The same folder, of which no link leads elsewhere: it is an error to open one that does. The files of the
+    /// names that are `given` are where whoever gave them says, and may be links.
+    #[must_use]
+    pub fn with_links(self, links: Links, given: impl IntoIterator<Item = String>) -> Self {
+        let given = match links {
+            Links::Anywhere => None,
+            Links::Inside => Some(given.into_iter().collect()),
+        };
+        Self { given, ..self }
+    }
+
+    /// Opens a file for reading, without waiting for anything.
+    fn file(&self, name: &str, path: &Path) -> Result<File> {
+        let failed = |error: std::io::Error| unreadable(&error).at(path.display());
+        let is_free = self.given.as_ref().is_none_or(|given| given.iter().any(|given| given == name));
+        // A device may act on being opened.
+        if !fs::metadata(path).map_err(failed)?.is_file() {
+            return Err(no_file().at(path.display()));
+        }
+        if is_free {
+            return system::open(path).map_err(failed);
+        }
+        let root = if self.root.as_os_str().is_empty() { Path::new(".") } else { &self.root };
+        if let Some(file) = system::open_below(root, Path::new(name)).map_err(failed)? {
+            return Ok(file);
+        }
+        let (root, whole) = (root.canonicalize().map_err(failed)?, path.canonicalize().map_err(failed)?);
+        if !whole.starts_with(&root) {
+            return Err(self.leads_out(name, &root));
+        }
+        system::open_no_link(&whole).map_err(failed)
+    }
+
+    /// The error for a link that leads out of the folder, which is `root` without links.
+    fn leads_out(&self, name: &str, root: &Path) -> Error {
+        let parts = name.match_indices('/').map(|(at, _)| at).chain([name.len()]);
+        let parts = parts.filter_map(|end| name.get(..end));
+        let is_out = |part: &&str| self.path(part).canonicalize().is_ok_and(|whole| !whole.starts_with(root));
+        let link = parts.into_iter().find(is_out).unwrap_or(name);
+        Error::input("a link that leads out of the input's folder")
+            .at(self.path(link).display())
+            .hint("put the file there, or say --follow-links if every link of this input is trusted")
+    }
+
     /// Where a file of this name is, or would be.
     pub fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
@@ -79,24 +136,24 @@ impl FileStore {
 impl Store for FileStore {
     fn open(&self, name: &str) -> Result<Box<dyn Source>> {
         let path = self.path(name);
-        let unreadable = |error: std::io::Error| {
-            let error = match error.kind() {
-                ErrorKind::NotFound => Error::input("the file is missing"),
-                _ => Error::storage(error.to_string()),
-            };
-            error.at(path.display())
-        };
-        let file = File::open(&path).map_err(unreadable)?;
-        let metadata = file.metadata().map_err(unreadable)?;
+        let file = self.file(name, &path)?;
+        let metadata = file.metadata().map_err(|error| unreadable(&error).at(path.display()))?;
         if !metadata.is_file() {
-            return Err(Error::input("not a file").at(path.display()));
+            return Err(no_file().at(path.display()));
         }
         let modified = metadata.modified().ok();
         Ok(Box::new(FileSource { length: metadata.len(), modified, file, path }))
     }
 
-    fn exists(&self, name: &str) -> bool {
-        self.path(name).is_file()
+    fn exists(&self, name: &str) -> Result<bool> {
+        let path = self.path(name);
+        match fs::metadata(&path) {
+            Ok(there) if there.is_file() || there.is_dir() => Ok(there.is_file()),
+            // A pipe or a device: what it would be is not to be passed over.
+            Ok(_) => Err(no_file().at(path.display())),
+            Err(error) if is_missing(&error) => Ok(false),
+            Err(error) => Err(unreadable(&error).at(path.display())),
+        }
     }
 
     fn create(&self, name: &str) -> Result<Box<dyn Sink>> {
@@ -107,6 +164,8 @@ impl Store for FileStore {
             Durability::Publish => path.clone(),
         };
         let open = || File::options().read(true).write(true).create(true).truncate(true).open(&partial);
+        // What a signal cleans up must not be made anew.
+        let _held = gate();
         let file = match (open(), path.parent()) {
             (Err(error), Some(folder)) if error.kind() == ErrorKind::NotFound => {
                 fs::create_dir_all(folder).and_then(|()| open())
@@ -124,6 +183,19 @@ impl Store for FileStore {
             durability: self.durability,
         }))
     }
+}
+
+/// Whether there is nothing of this name, and nothing can be.
+fn is_missing(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename)
+}
+
+fn unreadable(error: &std::io::Error) -> Error {
+    if is_missing(error) { Error::input("the file is missing") } else { Error::storage(error.to_string()) }
+}
+
+fn no_file() -> Error {
+    Error::input("not a file, but a folder, a pipe or a device")
 }
 
 struct FileSource {
@@ -144,7 +216,7 @@ impl Source for FileSource {
     }
 
     fn read_at(&self, position: u64, buffer: &mut [u8]) -> Result<()> {
-        self.file.read_exact_at(buffer, position).map_err(|error| {
+        system::read_exact_at(&self.file, buffer, position).map_err(|error| {
             let error = match error.kind() {
                 ErrorKind::UnexpectedEof => Error::input(format!(
                     "{} bytes at byte {position}, the file has {}",
@@ -205,6 +277,7 @@ impl FileSink {
             self.file.get_ref().sync_data()?;
         }
         if let Some(partial) = self.partial.as_ref().filter(|partial| **partial != self.path) {
+            let _held = gate();
             fs::rename(partial, &self.path)?;
         }
         self.partial = None;
@@ -229,7 +302,8 @@ impl Sink for FileSink {
 
     fn patch(&mut self, position: u64, bytes: &[u8]) -> Result<()> {
         self.patches = Patches::Some;
-        let written = self.file.flush().and_then(|()| self.file.get_ref().write_all_at(bytes, position));
+        let written =
+            self.file.flush().and_then(|()| system::write_all_at(self.file.get_ref(), bytes, position));
         written.map_err(|error| self.failed(&error))
     }
 
@@ -250,6 +324,7 @@ impl Drop for FileSink {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Kind;
 
     #[test]
     fn a_file_is_seen_when_it_is_committed() {
@@ -257,7 +332,7 @@ mod tests {
         let store = FileStore::new(folder.path());
         let mut sink = store.create("a/b.mp4").unwrap();
         sink.write(b"0123456789").unwrap();
-        assert!(!store.exists("a/b.mp4"));
+        assert!(!store.exists("a/b.mp4").unwrap());
         sink.patch(2, b"xy").unwrap();
         let written = sink.commit().unwrap();
         assert_eq!(written.bytes, 10);
@@ -267,5 +342,64 @@ mod tests {
         assert_eq!(&bytes, b"1xy4");
         drop(store.create("c").unwrap());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_stay_in_the_folder_unless_they_are_free() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let (inside, outside) = (folder.path().join("in"), folder.path().join("out"));
+        for (path, text) in [("in/a/1", "one"), ("out/2", "two"), ("out/b/3", "three")] {
+            fs::create_dir_all(folder.path().join(path).parent().unwrap()).unwrap();
+            fs::write(folder.path().join(path), text).unwrap();
+        }
+        symlink("a/1", inside.join("near")).unwrap();
+        symlink(inside.join("a/1"), inside.join("whole")).unwrap();
+        symlink("../in/a/1", inside.join("round")).unwrap();
+        symlink(outside.join("2"), inside.join("file")).unwrap();
+        symlink("../../out/2", inside.join("a/far")).unwrap();
+        symlink(outside.join("b"), inside.join("b")).unwrap();
+        symlink("loop", inside.join("loop")).unwrap();
+        symlink(&inside, folder.path().join("link")).unwrap();
+        let read = |store: &FileStore, name: &str| store.open(name).map(|source| source.len());
+        for root in [inside.clone(), folder.path().join("link")] {
+            let store = FileStore::new(&root).with_links(Links::Inside, []);
+            for name in ["a/1", "near", "whole", "round"] {
+                assert_eq!(read(&store, name).unwrap(), 3, "{name}");
+            }
+            for (name, link) in [("file", "file"), ("a/far", "a/far"), ("b/3", "b")] {
+                let error = read(&store, name).unwrap_err().to_string();
+                let says = format!("{}: a link that leads out", root.join(link).display());
+                assert!(error.starts_with(&says), "{error}");
+                assert_eq!(read(&FileStore::new(&root), name).unwrap() / 3, 1);
+            }
+            assert_eq!(read(&store, "loop").unwrap_err().kind(), Kind::Storage);
+            assert_eq!(read(&store, "gone").unwrap_err().kind(), Kind::Input);
+            let given = FileStore::new(&root).with_links(Links::Inside, ["file".to_owned()]);
+            assert_eq!(read(&given, "file").unwrap(), 3);
+            assert!(read(&given, "a/far").is_err());
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_there_and_cannot_be_read_is_no_missing_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FileStore::new(folder.path());
+        let pipe = rustix::fs::CWD;
+        rustix::fs::mkfifoat(pipe, folder.path().join("pipe"), rustix::fs::Mode::RUSR).unwrap();
+        fs::create_dir(folder.path().join("folder")).unwrap();
+        std::os::unix::fs::symlink("loop", folder.path().join("loop")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", folder.path().join("device")).unwrap();
+        for name in ["gone", "gone/1", "folder", &"x".repeat(300)] {
+            assert!(!store.exists(name).unwrap(), "{name}");
+        }
+        for name in ["pipe", "device", "folder"] {
+            let error = store.open(name).err().unwrap().to_string();
+            assert!(error.ends_with("not a file, but a folder, a pipe or a device"), "{error}");
+        }
+        assert!(store.exists("pipe").is_err() && store.exists("device").is_err());
+        assert_eq!(store.exists("loop").unwrap_err().kind(), Kind::Storage);
     }
 }

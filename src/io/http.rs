@@ -1,11 +1,12 @@
 //! HTTP client — RFC 9110, over TLS with the platform's certificates.
 
-use std::error::Error as StdError;
+use std::collections::HashSet;
 use std::io::Read as _;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use reqwest::blocking::{Client, ClientBuilder, Response as Answer};
+use reqwest::blocking::{Client, Response as Answer};
 use reqwest::header::HeaderName;
 use reqwest::{Certificate, Identity, Method, Proxy, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
@@ -14,11 +15,18 @@ use url::Host;
 use crate::base::env::{Http, Request, Response};
 use crate::base::{Error, Result};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+use super::http_fault::{CONNECT_TIMEOUT, Phase, broken_off, root_cause, transport};
+
 /// For one whole exchange; key servers answer within a second or two.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest body: that of the largest CPIX document that is read.
 const MAX_BODY_BYTES: u64 = 8 << 20;
+
+/// Waits of so many milliseconds and more are told.
+const LONG_WAIT: u64 = 1_000;
+
+/// Who is told what happens between requests.
+pub type Notice = Box<dyn Fn(&str) + Send + Sync>;
 
 /// How servers are reached.
 #[derive(Default)]
@@ -31,58 +39,57 @@ pub struct HttpOptions {
     pub client_identity: Option<SecretString>,
     /// Longest time for one whole exchange.
     pub timeout: Option<Duration>,
+    /// Whether plain http to other hosts goes without a warning.
+    pub insecure_http: bool,
+    /// Who is told of waits and of plain http.
+    pub notice: Option<Notice>,
 }
 
-/// Sends requests and waits; redirects are not followed.
+/// Sends requests and waits; redirects are not followed. A job that asks nobody has no use for certificates, threads
+/// and descriptors: they come with the first request.
 pub struct HttpClient {
-    client: Client,
+    client: OnceLock<Client>,
     /// For loopback addresses, which no proxy reaches.
-    direct: Client,
-    timeout: Duration,
-}
-
-/// The step of an exchange that went wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// The request itself.
-    Request,
-    /// The host name.
-    Dns,
-    /// The connection.
-    Connect,
-    /// The TLS session.
-    Tls,
-    /// The answer.
-    Answer,
+    direct: OnceLock<Client>,
+    proxy: Option<Proxy>,
+    certificates: Vec<Certificate>,
+    identity: Option<Identity>,
+    pub(super) timeout: Duration,
+    insecure_http: bool,
+    notice: Option<Notice>,
+    /// Hosts that were warned of.
+    warned: Mutex<HashSet<String>>,
 }
 
 impl HttpClient {
     /// A client with the proxy of the environment.
     ///
     /// # Errors
-    /// [`Kind::Storage`](crate::base::Kind::Storage) when TLS cannot be set up.
+    /// None so far: as [`HttpClient::with`].
     pub fn new() -> Result<Self> {
-        Self::with(&HttpOptions::default())
+        Self::with(HttpOptions::default())
     }
 
     /// A client with these options.
     ///
     /// # Errors
-    /// [`Kind::Usage`](crate::base::Kind::Usage) when proxy or certificates cannot be read,
-    /// [`Kind::Storage`](crate::base::Kind::Storage) when TLS cannot be set up.
-    pub fn with(options: &HttpOptions) -> Result<Self> {
-        let client = match &options.proxy {
-            // The text of the error would repeat the user information of the proxy.
-            Some(proxy) => builder(options)?.proxy(
-                Proxy::all(proxy.expose_secret())
-                    .map_err(|_| Error::usage("the proxy is not an address that can be used"))?,
-            ),
-            None => builder(options)?,
-        };
+    /// [`Kind::Usage`](crate::base::Kind::Usage) when proxy or certificates cannot be read.
+    pub fn with(options: HttpOptions) -> Result<Self> {
+        // The text of the error would repeat the user information of the proxy.
+        let proxy = options.proxy.as_ref().map(|proxy| {
+            Proxy::all(proxy.expose_secret())
+                .map_err(|_| Error::usage("the proxy is not an address that can be used"))
+        });
         Ok(Self {
-            client: build(client)?,
-            direct: build(builder(options)?.no_proxy())?,
+            client: OnceLock::new(),
+            direct: OnceLock::new(),
+            proxy: proxy.transpose()?,
+            certificates: options.ca_certificates.as_deref().map_or(Ok(Vec::new()), certificates)?,
+            identity: options.client_identity.as_ref().map(identity).transpose()?,
             timeout: options.timeout.unwrap_or(TOTAL_TIMEOUT),
+            insecure_http: options.insecure_http,
+            notice: options.notice,
+            warned: Mutex::default(),
         })
     }
 
@@ -99,7 +106,10 @@ impl HttpClient {
         let host = url.host_str().unwrap_or("no host").to_owned();
         let method = Method::from_bytes(request.method.as_bytes())
             .map_err(|_| wrong(Error::usage(format!("HTTP method {:?}", request.method))))?;
-        let mut builder = self.client_for(&url).request(method, url);
+        self.warn_of_plain(&url);
+        // Of the request, not of the client: that one begins anew with each byte.
+        let client = self.client_for(&url).map_err(wrong)?;
+        let mut builder = client.request(method, url).timeout(self.timeout);
         for (name, value) in &request.headers {
             builder = builder.header(name, value);
         }
@@ -112,17 +122,65 @@ impl HttpClient {
         })
     }
 
+    /// What goes to a key server, and what comes from it, is a secret.
+    fn warn_of_plain(&self, url: &Url) {
+        let host = url.host_str().unwrap_or_default();
+        if url.scheme() != "http" || is_loopback(url) || self.insecure_http {
+            return;
+        }
+        if self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(host.to_owned()) {
+            self.say(&format!(
+                "warning: plain http to {host} is not encrypted: keys, passwords and tickets can be read on the way; \
+                 use https, or say --insecure-http"
+            ));
+        }
+    }
+
+    fn say(&self, text: &str) {
+        if let Some(notice) = &self.notice {
+            notice(text);
+        }
+    }
+
     /// Asks for a file. The body is still to be read, each time it stalls within the time of the options.
     pub(super) fn get(&self, url: &Url, headers: &[(HeaderName, String)]) -> Result<Answer, (Phase, Error)> {
-        let mut builder = self.client_for(url).get(url.clone());
+        let client = self.client_for(url).map_err(|error| (Phase::Request, error))?;
+        let mut builder = client.get(url.clone());
         for (name, value) in headers {
             builder = builder.header(name, value);
         }
         builder.send().map_err(|error| transport(error, self.timeout))
     }
 
-    fn client_for(&self, url: &Url) -> &Client {
-        if is_loopback(url) { &self.direct } else { &self.client }
+    fn client_for(&self, url: &Url) -> Result<&Client> {
+        let (made, proxy) = match is_loopback(url) {
+            true => (&self.direct, None),
+            false => (&self.client, self.proxy.as_ref()),
+        };
+        if let Some(client) = made.get() {
+            return Ok(client);
+        }
+        let mut builder = Client::builder()
+            .redirect(redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT.min(self.timeout))
+            .timeout(self.timeout)
+            .user_agent(concat!("drm-pack/", env!("CARGO_PKG_VERSION")));
+        if !self.certificates.is_empty() {
+            builder = builder.tls_certs_merge(self.certificates.iter().cloned());
+        }
+        if let Some(identity) = &self.identity {
+            builder = builder.identity(identity.clone());
+        }
+        if let Some(proxy) = proxy {
+            builder = builder.proxy(proxy.clone());
+        } else if is_loopback(url) {
+            builder = builder.no_proxy();
+        }
+        let client = builder.build().map_err(|error| {
+            Error::storage(format!("HTTP client: {}", root_cause(&error.without_url())))
+                .hint("see how many files and threads a process may have")
+        })?;
+        Ok(made.get_or_init(|| client))
     }
 }
 
@@ -136,104 +194,56 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-fn builder(options: &HttpOptions) -> Result<ClientBuilder> {
-    let mut builder = Client::builder()
-        .redirect(redirect::Policy::none())
-        .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(options.timeout.unwrap_or(TOTAL_TIMEOUT))
-        .user_agent(concat!("drm-pack/", env!("CARGO_PKG_VERSION")));
-    if let Some(pem) = &options.ca_certificates {
-        let certificates = Certificate::from_pem_bundle(pem)
-            .ok()
-            .filter(|certificates| !certificates.is_empty())
-            .ok_or_else(|| Error::usage("the CA file has no certificate in PEM").clause("RFC 7468 §5"))?;
-        builder = builder.tls_certs_merge(certificates);
-    }
-    if let Some(pem) = &options.client_identity {
-        let identity = Identity::from_pem(pem.expose_secret().as_bytes()).map_err(|_| {
-            Error::usage("the client certificate file has no certificate with its private key in PEM")
-                .clause("RFC 7468 §5, §10")
-        })?;
-        builder = builder.identity(identity);
-    }
-    Ok(builder)
+fn certificates(pem: &[u8]) -> Result<Vec<Certificate>> {
+    let found = Certificate::from_pem_bundle(pem).ok().filter(|found| !found.is_empty());
+    found.ok_or_else(|| Error::usage("the CA file has no certificate in PEM").clause("RFC 7468 §5"))
 }
 
-fn build(builder: ClientBuilder) -> Result<Client> {
-    builder
-        .build()
-        .map_err(|error| Error::storage(format!("HTTP client: {}", root_cause(&error.without_url()))))
+fn identity(pem: &SecretString) -> Result<Identity> {
+    Identity::from_pem(pem.expose_secret().as_bytes()).map_err(|_| {
+        Error::usage("the client certificate file has no certificate with its private key in PEM")
+            .clause("RFC 7468 §5, §10")
+    })
 }
 
 impl Http for HttpClient {
     fn send(&self, request: &Request) -> Result<Response> {
-        let answer = self.answer(request).map_err(|(_, error)| error)?;
+        let lasting = |(phase, error): (Phase, Error)| match phase {
+            // The next try would end in the same way, or last as long again.
+            Phase::Certificate | Phase::Late => Error::keys(error.to_string()),
+            _ => error,
+        };
+        let answer = self.answer(request).map_err(lasting)?;
         let host = answer.url().host_str().unwrap_or("no host").to_owned();
-        read(answer).map_err(|error| error.at(host))
+        self.read(answer).map_err(|fault| lasting(fault).at(host))
     }
 
-    fn wait(&self, milliseconds: u64) {
+    fn wait(&self, milliseconds: u64, why: &str) {
+        if milliseconds >= LONG_WAIT {
+            self.say(&format!("{why}; trying again in {} s", milliseconds.div_ceil(1_000)));
+        }
         thread::sleep(Duration::from_millis(milliseconds));
     }
 }
 
-fn read(answer: Answer) -> Result<Response> {
-    let status = answer.status().as_u16();
-    let header = |(name, value): (&HeaderName, &reqwest::header::HeaderValue)| {
-        (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-    };
-    let headers = answer.headers().iter().map(header).collect();
-    let mut body = Vec::new();
-    answer
-        .take(MAX_BODY_BYTES + 1)
-        .read_to_end(&mut body)
-        .map_err(|error| Error::storage(format!("the answer broke off: {}", root_cause(&error))))?;
-    if body.len() as u64 > MAX_BODY_BYTES {
-        return Err(Error::storage(format!("the answer is longer than {MAX_BODY_BYTES} bytes")));
+impl HttpClient {
+    fn read(&self, answer: Answer) -> Result<Response, (Phase, Error)> {
+        let status = answer.status().as_u16();
+        let header = |(name, value): (&HeaderName, &reqwest::header::HeaderValue)| {
+            (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        };
+        let headers = answer.headers().iter().map(header).collect();
+        let mut body = Vec::new();
+        let read = answer.take(MAX_BODY_BYTES + 1).read_to_end(&mut body);
+        if let Err(error) = read {
+            return Err(broken_off(&error, self.timeout));
+        }
+        if body.len() as u64 > MAX_BODY_BYTES {
+            let error = Error::storage(format!("the answer is longer than {MAX_BODY_BYTES} bytes"));
+            return Err((Phase::Answer, error));
+        }
+        Ok(Response { status, headers, body })
     }
-    Ok(Response { status, headers, body })
-}
-
-/// What went wrong before an answer came, with the step in words.
-fn transport(error: reqwest::Error, timeout: Duration) -> (Phase, Error) {
-    let error = error.without_url();
-    let cause = root_cause(&error);
-    let is_tls = chain(&error).any(|part| {
-        let text = part.to_string().to_lowercase();
-        ["certificate", "tls", "handshake", "corrupt message", "fatal alert"]
-            .iter()
-            .any(|word| text.contains(word))
-    });
-    let (phase, text, hint) = if error.is_dns() {
-        let text = format!("the host name was not resolved: {cause}");
-        (Phase::Dns, text, "check the host name and DNS")
-    } else if error.is_timeout() && error.is_connect() {
-        let text = format!("no connection within {} s", CONNECT_TIMEOUT.as_secs());
-        (Phase::Connect, text, "check that a firewall permits it")
-    } else if error.is_timeout() {
-        let text = format!("no whole answer within {} s", timeout.as_secs());
-        (Phase::Answer, text, "try again, or give it more time with --timeout")
-    } else if is_tls {
-        let text = format!("no TLS session: {cause}");
-        (Phase::Tls, text, "check the server's certificate, or name its CA with --cacert")
-    } else if error.is_builder() {
-        let error = Error::usage(format!("the request cannot be sent: {cause}"));
-        return (Phase::Request, error.hint("check URL and headers"));
-    } else if error.is_connect() {
-        (Phase::Connect, format!("no connection: {cause}"), "check host, port and proxy")
-    } else {
-        return (Phase::Answer, Error::storage(format!("the exchange broke off: {cause}")));
-    };
-    (phase, Error::storage(text).hint(hint))
-}
-
-fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |&error| error.source())
-}
-
-/// The innermost cause: the outer ones only say that a request was being sent.
-pub(super) fn root_cause(error: &(dyn StdError + 'static)) -> String {
-    chain(error).last().map_or_else(String::new, ToString::to_string)
 }
 
 #[cfg(test)]
@@ -299,7 +309,7 @@ mod tests {
             timeout: Some(Duration::from_secs(5)),
             ..HttpOptions::default()
         };
-        assert_eq!(HttpClient::with(&options).unwrap().send(&request(address)).unwrap().status, 204);
+        assert_eq!(HttpClient::with(options).unwrap().send(&request(address)).unwrap().status, 204);
         server.join().unwrap();
         for (url, expected) in [
             ("http://localhost/", true),
@@ -321,7 +331,7 @@ mod tests {
             HttpOptions { client_identity: marked(), ..HttpOptions::default() },
             HttpOptions { ca_certificates: Some(b"marked".to_vec()), ..HttpOptions::default() },
         ] {
-            let error = HttpClient::with(&options).err().unwrap();
+            let error = HttpClient::with(options).err().unwrap();
             assert_eq!(error.kind(), Kind::Usage);
             assert!(!format!("{error:?}").contains("marked"), "{error}");
         }

@@ -2,8 +2,7 @@
 
 use std::io::Read as _;
 use std::ops::Range;
-use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::blocking::Response as Answer;
 use reqwest::header::{
@@ -12,9 +11,11 @@ use reqwest::header::{
 };
 use reqwest::{StatusCode, Url, Version as HttpVersion};
 
+use crate::base::env::Http;
 use crate::base::{Error, Result, shown_input};
 
-use super::http::{HttpClient, Phase, root_cause};
+use super::http::HttpClient;
+use super::http_fault::{Phase, root_cause};
 
 /// Largest file that is read whole, from a server that serves no parts, in bytes.
 pub(super) const MAX_WHOLE_BYTES: u64 = 8 << 20;
@@ -23,6 +24,8 @@ const WAITS: &[Duration] = &[Duration::from_millis(500), Duration::from_secs(2)]
 /// Longest wait that a server may ask for, in seconds.
 const MAX_RETRY_AFTER: u64 = 60;
 const MAX_REDIRECTS: usize = 5;
+/// Fewest bytes a second, on an average, at which a part may come beyond the time of one exchange.
+const SLOWEST: u64 = 16 << 10;
 
 /// What tells one state of a file from another: RFC 9110 §8.8.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +42,15 @@ pub(super) struct Part {
     /// Which bytes they are; `None` is all of them, although a part was asked for.
     pub(super) range: Option<Range<u64>>,
     pub(super) version: Version,
+    body: Body,
+}
+
+/// Bytes that are still to be read, and by when.
+struct Body {
     answer: Answer,
+    begun: Instant,
+    timeout: Duration,
+    count: u64,
 }
 
 /// Why there are no bytes.
@@ -87,7 +98,11 @@ impl Version {
 }
 
 /// Does what may fail in passing, a few times.
-pub(super) fn with_retries<T>(address: &Url, mut attempt: impl FnMut() -> Result<T, Fault>) -> Result<T> {
+pub(super) fn with_retries<T>(
+    client: &HttpClient,
+    address: &Url,
+    mut attempt: impl FnMut() -> Result<T, Fault>,
+) -> Result<T> {
     let mut waits = WAITS.iter();
     loop {
         let (error, wait) = match attempt() {
@@ -95,8 +110,9 @@ pub(super) fn with_retries<T>(address: &Url, mut attempt: impl FnMut() -> Result
             Err(Fault::Lasting(error)) => (error, None),
             Err(Fault::Passing(error, asked)) => (error, waits.next().map(|wait| asked.unwrap_or(*wait))),
         };
-        let Some(wait) = wait else { return Err(error.at(shown_input(address.as_str()))) };
-        thread::sleep(wait);
+        let error = error.at(shown_input(address.as_str()));
+        let Some(wait) = wait else { return Err(error) };
+        client.wait(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), &error.to_string());
     }
 }
 
@@ -116,12 +132,12 @@ pub(super) fn get(
         ];
         headers.extend(known.and_then(Version::strong).map(|etag| (IF_RANGE, etag)));
         let answer = client.get(&url, &headers).map_err(|(phase, error)| match phase {
-            Phase::Request | Phase::Tls => Fault::Lasting(error),
-            Phase::Dns | Phase::Connect | Phase::Answer => Fault::Passing(error, None),
+            Phase::Request | Phase::Tls | Phase::Certificate => Fault::Lasting(error),
+            Phase::Dns | Phase::Connect | Phase::Answer | Phase::Late => Fault::Passing(error, None),
         })?;
         match answer.status().as_u16() {
             301 | 302 | 303 | 307 | 308 => url = redirected(&answer, &url)?,
-            _ => return part(answer, url, range, known),
+            _ => return part((answer, client.timeout), url, range, known),
         }
     }
     Err(Fault::lasting(format!("more than {MAX_REDIRECTS} redirects"), "RFC 9110 §15.4"))
@@ -144,7 +160,12 @@ fn redirected(answer: &Answer, url: &Url) -> Result<Url, Fault> {
     Ok(to)
 }
 
-fn part(answer: Answer, url: Url, range: &Range<u64>, known: Option<&Version>) -> Result<Part, Fault> {
+fn part(
+    (answer, timeout): (Answer, Duration),
+    url: Url,
+    range: &Range<u64>,
+    known: Option<&Version>,
+) -> Result<Part, Fault> {
     let coding = header(&answer, CONTENT_ENCODING).filter(|coding| !coding.eq_ignore_ascii_case("identity"));
     let (found, length) = match answer.status() {
         StatusCode::PARTIAL_CONTENT => {
@@ -173,7 +194,8 @@ fn part(answer: Answer, url: Url, range: &Range<u64>, known: Option<&Version>) -
         let error = Error::storage("the file changed while it was read").clause("RFC 9110 §8.8");
         return Err(Fault::Lasting(error.hint("begin again when nobody writes it")));
     }
-    Ok(Part { url, range: found, version, answer })
+    let body = Body { answer, begun: Instant::now(), timeout, count: 0 };
+    Ok(Part { url, range: found, version, body })
 }
 
 /// Reads `bytes FIRST-LAST/LENGTH`: the bytes, and how long the file is.
@@ -218,14 +240,29 @@ fn header(answer: &Answer, name: HeaderName) -> Option<&str> {
     answer.headers().get(name)?.to_str().ok().map(str::trim)
 }
 
+/// Each read waits as long as one exchange may last: a server that sends a byte now and then is held to a rate.
+impl std::io::Read for Body {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.answer.read(buffer)?;
+        self.count = self.count.saturating_add(count as u64);
+        let allowed = self.timeout.saturating_add(Duration::from_secs(self.count / SLOWEST));
+        if count > 0 && self.begun.elapsed() > allowed {
+            let text =
+                format!("{} bytes in {} s, which is too slow", self.count, self.begun.elapsed().as_secs());
+            return Err(std::io::Error::new(std::io::ErrorKind::TimedOut, text));
+        }
+        Ok(count)
+    }
+}
+
 impl Part {
     /// Reads the bytes of the range to the beginning of `buffer`.
     pub(super) fn read(mut self, buffer: &mut [u8]) -> Result<usize, Fault> {
         let length = self.range.map_or(0, |range| range.end - range.start);
         let place = usize::try_from(length).ok().and_then(|length| buffer.get_mut(..length));
         let Some(place) = place.filter(|_| length > 0) else { return Ok(0) };
-        self.answer.read_exact(place).map_err(|error| Fault::broke_off(&error))?;
-        match self.answer.read(&mut [0]) {
+        self.body.read_exact(place).map_err(|error| Fault::broke_off(&error))?;
+        match self.body.read(&mut [0]) {
             Ok(0) => Ok(place.len()),
             Ok(_) => Err(Fault::lasting("more bytes than Content-Range says", "RFC 9110 §15.3.7")),
             Err(error) => Err(Fault::broke_off(&error)),
@@ -242,8 +279,8 @@ impl Part {
             let error = Error::unsupported(text).clause("RFC 9110 §14");
             Fault::Lasting(error.hint("serve it with byte ranges, or download it first"))
         };
-        let is_old = matches!(self.answer.version(), HttpVersion::HTTP_10 | HttpVersion::HTTP_11);
-        if length.is_none() && is_old && header(&self.answer, TRANSFER_ENCODING).is_none() {
+        let is_old = matches!(self.body.answer.version(), HttpVersion::HTTP_10 | HttpVersion::HTTP_11);
+        if length.is_none() && is_old && header(&self.body.answer, TRANSFER_ENCODING).is_none() {
             let text = "no Content-Length: the end of the file looks like a broken connection";
             return Err(Fault::lasting(text, "RFC 9112 §6.3, §8"));
         }
@@ -251,7 +288,7 @@ impl Part {
             return Err(too_long(length));
         }
         let mut bytes = Vec::new();
-        let read = self.answer.take(MAX_WHOLE_BYTES + 1).read_to_end(&mut bytes);
+        let read = self.body.take(MAX_WHOLE_BYTES + 1).read_to_end(&mut bytes);
         let count = read.map_err(|error| Fault::broke_off(&error))? as u64;
         match length.is_none_or(|length| length == count) {
             _ if count > MAX_WHOLE_BYTES => Err(too_long(count)),

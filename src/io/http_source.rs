@@ -50,7 +50,7 @@ impl Reader {
 
     /// What a server says of a file of which it sends next to nothing.
     pub(super) fn look(&self, address: &Url) -> Result<Version> {
-        with_retries(address, || {
+        with_retries(&self.client, address, || {
             let part = get(&self.client, address, &(0..1), None)?;
             let version = part.version.clone();
             // A body that is read to its end leaves the connection for the next request.
@@ -61,7 +61,7 @@ impl Reader {
 
     /// Opens a file and reads its beginning, which is often all of it.
     pub(super) fn open(self: &Arc<Self>, address: &Url, known: Option<&Version>) -> Result<HttpSource> {
-        with_retries(address, || {
+        with_retries(&self.client, address, || {
             let part = get(&self.client, address, &(0..LONGEST), known)?;
             let number = self.sources.fetch_add(1, Ordering::Relaxed);
             let (url, mut version) = (part.url.clone(), part.version.clone());
@@ -164,7 +164,7 @@ impl HttpSource {
     }
 
     fn fetch(&self, range: &Range<u64>, buffer: &mut [u8]) -> Result<usize> {
-        let count = with_retries(&self.url, || {
+        let count = with_retries(&self.reader.client, &self.url, || {
             get(&self.reader.client, &self.url, range, Some(&self.version))?.read(buffer)
         })?;
         if count == 0 {

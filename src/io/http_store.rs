@@ -26,8 +26,6 @@ pub struct HttpFiles {
 #[derive(Default)]
 struct Known {
     files: HashMap<String, File>,
-    /// Why it was not found out whether a file is there: [`Store::exists`] cannot say.
-    trouble: Option<Error>,
 }
 
 struct File {
@@ -152,9 +150,6 @@ impl HttpStore {
 
 impl Store for HttpStore {
     fn open(&self, name: &str) -> Result<Box<dyn Source>> {
-        if let Some(error) = self.known().trouble.take() {
-            return Err(error);
-        }
         let (address, version) = self.file(name);
         let source = self.files.reader.open(&address, version.as_ref())?;
         let base = Some(source.url.clone()).filter(|url| *url != address);
@@ -162,24 +157,19 @@ impl Store for HttpStore {
         Ok(Box::new(source))
     }
 
-    /// What cannot be found out is told by [`Store::open`], so that nothing is left out by mistake.
-    fn exists(&self, name: &str) -> bool {
+    fn exists(&self, name: &str) -> Result<bool> {
         let (address, version) = self.file(name);
-        if version.is_some() || self.known().trouble.is_some() {
-            return version.is_some();
+        if version.is_some() {
+            return Ok(true);
         }
         match self.files.reader.look(&address) {
             Ok(version) => {
                 self.learn(name, address, None, version);
-                true
+                Ok(true)
             }
-            Err(error) => {
-                // Nothing but a file that is missing is a fault of the input.
-                if error.kind() != Kind::Input {
-                    self.known().trouble = Some(error);
-                }
-                false
-            }
+            // Nothing but a file that is missing is a fault of the input.
+            Err(error) if error.kind() == Kind::Input => Ok(false),
+            Err(error) => Err(error),
         }
     }
 

@@ -4,18 +4,26 @@ pub mod file;
 #[cfg(feature = "cli")]
 pub mod http;
 #[cfg(feature = "cli")]
+mod http_fault;
+#[cfg(feature = "cli")]
 mod http_get;
 #[cfg(feature = "cli")]
 mod http_source;
 #[cfg(feature = "cli")]
 pub mod http_store;
+pub mod interrupt;
 pub mod output;
 pub mod random;
+mod secret_file;
+mod system;
 
-pub use file::FileStore;
+pub use file::{FileStore, Links};
 #[cfg(feature = "cli")]
-pub use http::{HttpClient, HttpOptions, Phase};
+pub use http::{HttpClient, HttpOptions, Notice};
+#[cfg(feature = "cli")]
+pub use http_fault::Phase;
 #[cfg(feature = "cli")]
 pub use http_store::{HttpFiles, HttpStore};
 pub use output::{OutputDirectory, Overwrite};
 pub use random::SystemRandom;
+pub use secret_file::write_secret_file;

@@ -1,22 +1,26 @@
 //! A folder of output: it appears whole or not at all, one job at a time writes it, and another may finish it.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::base::{Error, Result};
 
 use super::file::FileStore;
+use super::interrupt::{OnInterrupt, gate};
+use super::system;
 
 /// What to do with a folder that is there already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Overwrite {
+#[derive(Clone, Copy)]
+pub enum Overwrite<'a> {
     /// Refuse it unless it is empty.
     Refuse,
-    /// Replace it when the new one is whole.
+    /// Replace it when the new one is whole, whatever it holds.
     Replace,
+    /// The same if this finds nothing in it that would be lost: when the job begins, and when it ends.
+    ReplaceIf(&'a dyn Fn(&Path) -> Result<()>),
 }
 
 /// What becomes of a folder that a job could not finish.
@@ -29,30 +33,60 @@ enum Unfinished {
 }
 
 /// A folder that appears under its name only when it is whole.
-#[derive(Debug)]
-pub struct OutputDirectory {
+pub struct OutputDirectory<'a> {
     /// As it was asked for, for people.
     given: PathBuf,
     /// Where it appears: links are followed, so that a link stays and its target is replaced.
     path: PathBuf,
-    /// Where its files are until then.
+    /// Where what was there before is while the names change.
+    replaced: PathBuf,
+    overwrite: Overwrite<'a>,
+    traces: Traces,
+    /// Held until the partial folder is gone.
+    _lock: Lock,
+    _on_interrupt: OnInterrupt,
+}
+
+/// What is beside the output while it is not whole.
+#[derive(Clone)]
+struct Traces {
+    /// Where its files are until it has its name.
     partial: PathBuf,
     /// Where the notes are of what is finished of them.
     journal: PathBuf,
-    /// Where what was there before is while the names change.
-    replaced: PathBuf,
-    overwrite: Overwrite,
     unfinished: Unfinished,
-    /// Held until the partial folder is gone.
-    _lock: Lock,
 }
 
-impl OutputDirectory {
+impl Traces {
+    /// Whether there is something that a job can go on with.
+    fn has_notes(&self) -> bool {
+        self.unfinished == Unfinished::Kept && self.partial.is_dir() && self.journal.is_dir()
+    }
+
+    /// Removes what no job can go on with; whether something stays.
+    fn remove(&self) -> bool {
+        // After `publish` there are notes at most; before it, what is there is not whole.
+        let stays = self.has_notes();
+        if !stays {
+            let _ = fs::remove_dir_all(&self.partial);
+            let _ = fs::remove_dir_all(&self.journal);
+        }
+        stays
+    }
+}
+
+impl fmt::Debug for OutputDirectory<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("OutputDirectory").field(&self.path).finish()
+    }
+}
+
+impl<'a> OutputDirectory<'a> {
     /// Begins a folder beside `path`. What a job left there that was cut off goes, or goes back.
     ///
     /// # Errors
     /// When `path` is not empty and must not be replaced, is a file, or another job writes it.
-    pub fn begin(path: &Path, overwrite: Overwrite) -> Result<Self> {
+    pub fn begin(path: &Path, overwrite: Overwrite<'a>) -> Result<Self> {
         Self::open(path, overwrite, Unfinished::Removed)
     }
 
@@ -60,11 +94,11 @@ impl OutputDirectory {
     ///
     /// # Errors
     /// As [`OutputDirectory::begin`].
-    pub fn resume(path: &Path, overwrite: Overwrite) -> Result<Self> {
+    pub fn resume(path: &Path, overwrite: Overwrite<'a>) -> Result<Self> {
         Self::open(path, overwrite, Unfinished::Kept)
     }
 
-    fn open(path: &Path, overwrite: Overwrite, unfinished: Unfinished) -> Result<Self> {
+    fn open(path: &Path, overwrite: Overwrite<'a>, unfinished: Unfinished) -> Result<Self> {
         let given = path;
         let failed = |error: io::Error| Error::storage(error.to_string()).at(given.display());
         let none = || Error::usage(format!("{} names no folder", given.display()));
@@ -78,16 +112,25 @@ impl OutputDirectory {
             path.with_file_name(hidden)
         };
         check_free(&path, given, overwrite)?;
+        let held = gate();
         path.parent().map_or(Ok(()), fs::create_dir_all).map_err(failed)?;
         let lock = Lock::take(beside(".lock")).map_err(failed)?.ok_or_else(|| {
             Error::usage("another job writes this folder")
                 .at(given.display())
                 .hint("wait for its end, or choose another --out")
         })?;
-        let (partial, journal, replaced) = (beside(".partial"), beside(".journal"), beside(".replaced"));
-        let given = given.to_owned();
-        let this = Self { given, path, partial, journal, replaced, overwrite, unfinished, _lock: lock };
+        let traces = Traces { partial: beside(".partial"), journal: beside(".journal"), unfinished };
+        let (at_end, lock_file) = (traces.clone(), lock.path.clone());
+        let on_interrupt = OnInterrupt::new(move || {
+            let stays = at_end.remove();
+            let _ = fs::remove_file(&lock_file);
+            stays.then(|| "stopped; what is finished is kept: the same call with --resume goes on".to_owned())
+        });
+        let (given, replaced) = (given.to_owned(), beside(".replaced"));
+        let this =
+            Self { given, path, replaced, overwrite, traces, _lock: lock, _on_interrupt: on_interrupt };
         this.make().map_err(failed)?;
+        drop(held);
         // What came back counts too.
         this.check_free()?;
         Ok(this)
@@ -100,20 +143,15 @@ impl OutputDirectory {
                 false => fs::rename(&self.replaced, &self.path)?,
             }
         }
-        if self.has_notes() {
+        if self.traces.has_notes() {
             return Ok(());
         }
-        for stale in [&self.partial, &self.journal] {
+        for stale in [&self.traces.partial, &self.traces.journal] {
             if stale.exists() {
                 fs::remove_dir_all(stale)?;
             }
         }
-        fs::create_dir(&self.partial)
-    }
-
-    /// Whether there is something that a job can go on with.
-    fn has_notes(&self) -> bool {
-        self.unfinished == Unfinished::Kept && self.partial.is_dir() && self.journal.is_dir()
+        fs::create_dir(&self.traces.partial)
     }
 
     fn check_free(&self) -> Result<()> {
@@ -122,13 +160,13 @@ impl OutputDirectory {
 
     /// The store to write to.
     pub fn store(&self) -> FileStore {
-        FileStore::unpublished(self.partial.clone())
+        FileStore::unpublished(self.traces.partial.clone())
     }
 
     /// The store of its notes, when it is kept unfinished.
     pub fn journal(&self) -> Option<FileStore> {
-        let is_kept = self.unfinished == Unfinished::Kept;
-        is_kept.then(|| FileStore::unpublished(self.journal.clone()))
+        let is_kept = self.traces.unfinished == Unfinished::Kept;
+        is_kept.then(|| FileStore::unpublished(self.traces.journal.clone()))
     }
 
     /// Where the file `path` is to be written: when it lies in this folder it appears with it.
@@ -137,7 +175,9 @@ impl OutputDirectory {
     /// [`Kind::Storage`](crate::base::Kind::Storage) when the path cannot be followed.
     pub fn place_of(&self, path: &Path) -> Result<PathBuf> {
         let whole = resolve(path).map_err(|error| Error::storage(error.to_string()).at(path.display()))?;
-        Ok(whole.strip_prefix(&self.path).map_or_else(|_| path.to_owned(), |rest| self.partial.join(rest)))
+        Ok(whole
+            .strip_prefix(&self.path)
+            .map_or_else(|_| path.to_owned(), |rest| self.traces.partial.join(rest)))
     }
 
     /// Gives the folder its name, once everything in it is on the disk.
@@ -146,16 +186,17 @@ impl OutputDirectory {
     /// [`Kind::Storage`](crate::base::Kind::Storage); what was there before is then still there.
     pub fn publish(self) -> Result<()> {
         self.check_free()?;
-        let published = sync_folder(&self.partial).and_then(|()| self.exchange());
+        let published = sync_folder(&self.traces.partial).and_then(|()| self.exchange());
         published.map_err(|error| Error::storage(error.to_string()).at(self.given.display()))
     }
 
     fn exchange(&self) -> io::Result<()> {
+        let _held = gate();
         let replaces = self.path.exists();
         if replaces {
             fs::rename(&self.path, &self.replaced)?;
         }
-        if let Err(error) = fs::rename(&self.partial, &self.path) {
+        if let Err(error) = fs::rename(&self.traces.partial, &self.path) {
             if replaces {
                 fs::rename(&self.replaced, &self.path)?;
             }
@@ -165,13 +206,9 @@ impl OutputDirectory {
     }
 }
 
-impl Drop for OutputDirectory {
+impl Drop for OutputDirectory<'_> {
     fn drop(&mut self) {
-        // After `publish` there are notes at most; before it, what is there is not whole.
-        if !self.has_notes() {
-            let _ = fs::remove_dir_all(&self.partial);
-            let _ = fs::remove_dir_all(&self.journal);
-        }
+        self.traces.remove();
     }
 }
 
@@ -181,7 +218,7 @@ pub fn holds(out: &Path, other: &Path) -> bool {
     resolve(out).is_ok_and(inside)
 }
 
-fn check_free(path: &Path, given: &Path, overwrite: Overwrite) -> Result<()> {
+fn check_free(path: &Path, given: &Path, overwrite: Overwrite<'_>) -> Result<()> {
     let entries = match fs::read_dir(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) if error.kind() == ErrorKind::NotADirectory => {
@@ -192,16 +229,17 @@ fn check_free(path: &Path, given: &Path, overwrite: Overwrite) -> Result<()> {
         entries => entries,
     };
     let taken = entries.map_or(true, |mut entries| entries.next().is_some());
-    if taken && overwrite == Overwrite::Refuse {
-        return Err(Error::usage("the output folder is there and not empty")
+    match overwrite {
+        Overwrite::Refuse if taken => Err(Error::usage("the output folder is there and not empty")
             .at(given.display())
-            .hint("choose another --out, or say --overwrite"));
+            .hint("choose another --out, or say --overwrite")),
+        Overwrite::ReplaceIf(check) if taken => check(given),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// The path without links; what is not there yet, the target of a link too, is taken as it is named.
-fn resolve(path: &Path) -> io::Result<PathBuf> {
+pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
     match path.canonicalize() {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         found => return found,
@@ -215,6 +253,11 @@ fn resolve(path: &Path) -> io::Result<PathBuf> {
         Ok(target) => resolve(&parent.join(target)),
         Err(_) => Ok(parent.join(name)),
     }
+}
+
+/// Brings the name of a file to the disk.
+pub(super) fn sync_folder_entry(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 /// Brings everything in a folder to the disk: one call for its whole file system costs a hundredth of one for each
@@ -254,7 +297,7 @@ impl Lock {
                 Err(TryLockError::Error(error)) => return Err(error),
             }
             // Its last holder may have removed the file since it was opened: then nobody else sees this lock.
-            let is_it = |there: fs::Metadata| Ok::<_, io::Error>(there.ino() == file.metadata()?.ino());
+            let is_it = |there: fs::Metadata| Ok::<_, io::Error>(system::is_same(&there, &file.metadata()?));
             if fs::metadata(&path).and_then(is_it).unwrap_or(false) {
                 return Ok(Some(Self { path, _file: file }));
             }
@@ -281,7 +324,7 @@ mod tests {
         let write = |overwrite| {
             let output = OutputDirectory::begin(&path, overwrite)?;
             output.store().create("x").and_then(Sink::commit)?;
-            assert_eq!(path.join("x").exists(), overwrite == Overwrite::Replace);
+            assert_eq!(path.join("x").exists(), matches!(overwrite, Overwrite::Replace));
             output.publish()
         };
         write(Overwrite::Refuse).unwrap();

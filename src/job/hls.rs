@@ -86,7 +86,7 @@ pub(super) fn other_files(
     let mut files = Vec::new();
     for OtherFile { line, tag, file } in others {
         let place = || format!("{name}: line {}: {tag} names {file}", line + 1);
-        if !store.exists(file) {
+        if !store.exists(file)? {
             warnings.push(format!("{}, which is not there", place()));
         } else if tag == SESSION_DATA {
             check_is_no_media(store, file)?;

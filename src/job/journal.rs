@@ -68,7 +68,7 @@ impl<'a> Journal<'a> {
     /// # Errors
     /// When the notes cannot be read: what is there beside them may be of any job.
     pub fn open(store: &'a dyn Store) -> Result<Self> {
-        let before = if store.exists(JOB) {
+        let before = if store.exists(JOB)? {
             let JobNote { identity } = serde_json::from_slice(&read_note(store, JOB)?).map_err(|error| {
                 Error::input(format!("the note of the interrupted job is damaged: {error}"))
                     .at(JOB)

@@ -5,13 +5,15 @@ use std::sync::{Mutex, PoisonError};
 
 use secrecy::{ExposeSecret, SecretString};
 use url::{Url, form_urlencoded};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
-use super::transport::{FORM, first_line, shown, status_text, with_retries};
+use super::transport::{FORM, Telling, with_retries};
 use crate::base::env::{Http, Request, Response};
 use crate::base::{Error, Result};
 use crate::cpix;
 
+/// The last part of the address where one signs in; a ticket-granting ticket follows it.
+const TICKETS: &str = "tickets";
 /// Longest service ticket in bytes.
 const MAX_TICKET: usize = 4_096;
 
@@ -68,13 +70,25 @@ impl Cas {
     /// # Errors
     /// [`Kind::Keys`](crate::base::Kind::Keys) when the server refuses the account or cannot be reached.
     pub(super) fn service_ticket(&self, http: &dyn Http, service: &str) -> Result<ServiceTicket> {
-        let response = self.ask_for_ticket(http, service)?;
-        if !matches!(response.1.status, 401 | 403 | 404) {
-            return read_service_ticket(response);
+        let (request, response) = self.ask_for_ticket(http, service)?;
+        if !matches!(response.status, 401 | 403 | 404) {
+            return read_service_ticket(&self.telling(&request), response);
         }
         // The ticket-granting ticket may have expired: sign in once more.
         self.forget();
-        read_service_ticket(self.ask_for_ticket(http, service)?)
+        let (request, response) = self.ask_for_ticket(http, service)?;
+        read_service_ticket(&self.telling(&request), response)
+    }
+
+    /// What may be told of a request to this server: the address may be a ticket-granting ticket.
+    fn telling<'a>(&self, request: &'a Request) -> Telling<'a> {
+        let granting = request.url.rsplit('/').next().filter(|last| *last != TICKETS);
+        self.hiding(Telling::of(request)).hiding(granting.unwrap_or_default())
+    }
+
+    /// The same of a request to a service, whose server may have the password from this one.
+    pub(super) fn hiding<'a>(&self, telling: Telling<'a>) -> Telling<'a> {
+        telling.hiding(self.password.expose_secret())
     }
 
     fn ask_for_ticket(&self, http: &dyn Http, service: &str) -> Result<(Request, Response)> {
@@ -84,39 +98,40 @@ impl Cas {
             None => self.log_in(http)?,
         };
         let request = form(granting.0.expose_secret(), &[("service", service)]);
-        let response = with_retries(http, || http.send(&request)).map_err(|error| {
-            // The address is the ticket-granting ticket.
-            let text = error.to_string().replace(granting.0.expose_secret(), "…");
-            Error::keys(text).at("service ticket").at(&self.auth_url)
-        })?;
+        let response = with_retries(http, || http.send(&request))
+            .map_err(|error| self.telling(&request).error(&error).at("service ticket").at(&self.auth_url))?;
         *self.signed_in.lock().unwrap_or_else(PoisonError::into_inner) = Some(granting);
         Ok((request, response))
     }
 
     fn log_in(&self, http: &dyn Http) -> Result<TicketGrantingTicket> {
-        let url = format!("{}/cas/v1/tickets", self.auth_url.as_str().trim_end_matches('/'));
+        let url = format!("{}/cas/v1/{TICKETS}", self.auth_url.as_str().trim_end_matches('/'));
         let password = self.password.expose_secret();
-        let mut request = form(&url, &[("username", &self.user), ("password", password)]);
+        let request = form(&url, &[("username", &self.user), ("password", password)]);
+        let telling = self.telling(&request);
         let result = with_retries(http, || http.send(&request)).and_then(|response| {
-            if response.status != 201 {
-                let hint = match response.status {
-                    401 | 403 => "check user and password; the user is an API account",
-                    423 => "ask the vendor to unlock the account",
-                    _ => "check the address of the sign-in server",
-                };
-                return Err(unexpected(&request, &response, "201 with a ticket").hint(hint));
+            if response.status == 201 {
+                return self.read_location(&response, &telling);
             }
-            self.read_location(&response)
+            let hint = match response.status {
+                401 | 403 => Some("check user and password; the user is an API account"),
+                423 => Some("ask the vendor to unlock the account"),
+                status => telling.refusal(status).1,
+            };
+            let words = (response.status == 401).then_some("user or password is wrong");
+            let error = unexpected(&telling, &response, words, "201 with a ticket");
+            Err(error.hint(hint.unwrap_or("check the address of the sign-in server")))
         });
-        let place = shown(&request);
-        request.body.zeroize();
-        result.map_err(|error| error.at("sign-in").at(place))
+        result.map_err(|error| error.at("sign-in").at(telling.place()))
     }
 
     /// The `Location` of the ticket, on the sign-in server only: elsewhere it would give the ticket away.
-    fn read_location(&self, response: &Response) -> Result<TicketGrantingTicket> {
+    fn read_location(&self, response: &Response, telling: &Telling<'_>) -> Result<TicketGrantingTicket> {
         let location = response.header("Location").filter(|location| !location.is_empty());
-        let location = location.ok_or_else(|| Error::keys("status 201 without a Location header"))?;
+        let location = location.ok_or_else(|| {
+            Error::keys("status 201 without a Location header, expected the address of a ticket there")
+                .hint("something in between answers, or leaves it out: check address and proxy of the sign-in server")
+        })?;
         let mut url =
             self.auth_url.join(location).map_err(|_| Error::keys("the Location header is not a URL"))?;
         if self.auth_url.scheme() == "https" && url.scheme() == "http" {
@@ -131,7 +146,7 @@ impl Cas {
         {
             return Err(Error::keys(format!(
                 "the Location header leads to {}, expected {}",
-                url.host_str().unwrap_or("no host"),
+                telling.text(url.host_str().unwrap_or("no host")),
                 self.auth_url.host_str().unwrap_or("no host")
             ))
             .hint("check the address of the sign-in server"));
@@ -150,12 +165,19 @@ fn form(url: &str, fields: &[(&str, &str)]) -> Request {
     }
 }
 
-fn read_service_ticket((request, response): (Request, Response)) -> Result<ServiceTicket> {
+fn read_service_ticket(telling: &Telling<'_>, mut response: Response) -> Result<ServiceTicket> {
     let place = |error: Error| error.at("service ticket");
     if response.status != 200 {
-        return Err(place(unexpected(&request, &response, "200 with a ticket")));
+        // Not who asks, but the ticket-granting ticket is refused.
+        let words =
+            matches!(response.status, 401 | 403 | 404).then_some("the sign-in is not known, or has ended");
+        let error = unexpected(telling, &response, words, "200 with a ticket");
+        return Err(place(match telling.refusal(response.status).1.filter(|_| words.is_none()) {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }));
     }
-    let body = Zeroizing::new(response.body);
+    let body = Zeroizing::new(std::mem::take(&mut response.body));
     let text = std::str::from_utf8(&body).map(str::trim).unwrap_or_default();
     let is_ticket = !text.is_empty()
         && text.len() <= MAX_TICKET
@@ -168,11 +190,12 @@ fn read_service_ticket((request, response): (Request, Response)) -> Result<Servi
 }
 
 /// The ticket-granting ticket is in the request's address, so the address is not told.
-fn unexpected(request: &Request, response: &Response, expected: &str) -> Error {
+fn unexpected(telling: &Telling<'_>, response: &Response, words: Option<&str>, expected: &str) -> Error {
     let status = response.status;
+    let words = words.unwrap_or_else(|| telling.refusal(status).0);
     let line = match cpix::not_xml(&response.body) {
         Some(found @ ("an HTML page" | "nothing")) => format!(", with {found} as body"),
-        _ => format!(": {:?}", first_line(request, &response.body)),
+        _ => format!(": {:?}", telling.line(&response.body)),
     };
-    Error::keys(format!("status {status}, {}, expected {expected}{line}", status_text(status)))
+    Error::keys(format!("status {status}, {words}, expected {expected}{line}"))
 }

@@ -7,7 +7,7 @@ use crate::base::env::{Http, Request, Response};
 use crate::base::{Error, Kid, Result, Secret, SystemId, base64, from_base64};
 use crate::cpix::{ContentKey, ContentKeyUsageRule, Document, DrmSystem};
 use crate::keys::request::refuse_periods;
-use crate::keys::transport::{first_line, shown, with_retries};
+use crate::keys::transport::{Telling, with_retries};
 use crate::keys::{CencSigner, KeyServer};
 
 /// Track types of pictures, and the most pixels of each.
@@ -176,17 +176,19 @@ impl CencApi {
         let body = serde_json::to_vec(&outer).map_err(|_| Error::keys("the request cannot be written"))?;
         let headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
         let request = Request { method: "POST", url: self.url.clone(), headers, body };
+        let telling = Telling::of(&request);
+        let at = |error: Error| error.at(telling.place());
         let mut waits = WAITS.iter();
         loop {
-            let response = with_retries(http, || http.send(&request))?;
-            let answer = answer(&request, &response).map_err(|error| error.at(shown(&request)))?;
+            let response = with_retries(http, || http.send(&request)).map_err(at)?;
+            let answer = answer(&telling, &response).map_err(at)?;
             match answer.status.as_str() {
                 "OK" => return Ok(answer),
                 TRY_AGAIN => match waits.next() {
-                    Some(wait) => http.wait(*wait),
-                    None => return Err(refused(TRY_AGAIN).at(shown(&request))),
+                    Some(wait) => http.wait(*wait, "the key server has an internal error"),
+                    None => return Err(at(refused(TRY_AGAIN))),
                 },
-                status => return Err(refused(status).at(shown(&request))),
+                status => return Err(at(refused(status))),
             }
         }
     }
@@ -239,10 +241,14 @@ fn content_key(wanted: &ContentKey, track: &AnsweredTrack) -> Result<ContentKey>
 }
 
 /// The answer is wrapped in `response`; errors are known to come bare, also with status 200.
-fn answer(request: &Request, response: &Response) -> Result<Answer> {
+fn answer(telling: &Telling<'_>, response: &Response) -> Result<Answer> {
     let wrong = |what: &str| {
-        Error::keys(format!("status {}, {what}: {:?}", response.status, first_line(request, &response.body)))
-            .hint("check that the URL is that of the key API")
+        let error =
+            Error::keys(format!("status {}, {what}: {:?}", response.status, telling.line(&response.body)));
+        error.hint(match response.status {
+            200 => "check that the URL is that of the key API",
+            status => telling.refusal(status).1.unwrap_or("check that the URL is that of the key API"),
+        })
     };
     let outer: Value = serde_json::from_slice(&response.body).map_err(|_| wrong("the answer is not JSON"))?;
     let inner = match outer.get("response").and_then(Value::as_str) {

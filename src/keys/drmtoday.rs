@@ -4,10 +4,11 @@ use std::fmt;
 
 use secrecy::SecretString;
 use url::Url;
+use zeroize::Zeroize;
 
 use super::cas::Cas;
 use super::request::refuse_periods;
-use super::transport::{shown, with_retries};
+use super::transport::{Telling, with_retries};
 use super::{generate, speke};
 use crate::base::env::{Http, Request, Response};
 use crate::base::{Error, Result};
@@ -166,7 +167,7 @@ impl DrmToday {
     fn process(&self, http: &dyn Http, document: &Document) -> Result<Document> {
         let mut request = speke::post(self.service.clone(), document, self.version)?;
         let response = self.call(http, &mut request, &self.service, "")?;
-        speke::answer(document, &request, response, self.version)
+        speke::answer(document, &self.telling(&request), response, self.version)
     }
 
     /// The answer is CPIX 2.3, whatever the version of SPEKE.
@@ -178,13 +179,17 @@ impl DrmToday {
         let mut request =
             Request { method: "GET", url: service.clone(), headers: Vec::new(), body: Vec::new() };
         let response = self.call(http, &mut request, &service, &query)?;
-        let place = shown(&request);
-        speke::read_answer(&request, response, SpekeVersion::V2_0)
+        let telling = self.telling(&request);
+        speke::read_answer(&telling, response, SpekeVersion::V2_0)
             .and_then(|answer| {
                 let answer = generate::assign(document, answer).and_then(|answer| check(document, answer));
-                answer.map_err(|error| speke::told(&request, &error))
+                answer.map_err(|error| telling.error(&error))
             })
-            .map_err(|error| error.at(place))
+            .map_err(|error| error.at(telling.place()))
+    }
+
+    fn telling<'a>(&self, request: &'a Request) -> Telling<'a> {
+        self.cas.hiding(Telling::of(request))
     }
 
     /// Sends with a fresh ticket each time; a ticket is bound to the address without its query.
@@ -192,6 +197,7 @@ impl DrmToday {
         let address = format!("{service}{query}");
         let mut call = || {
             with_retries(http, || {
+                request.url.zeroize();
                 request.url = self.cas.service_ticket(http, service)?.append_to(&address);
                 http.send(request)
             })
@@ -201,7 +207,7 @@ impl DrmToday {
             self.cas.forget();
             result = call();
         }
-        result.map_err(|error| error.at(shown(request)))
+        result.map_err(|error| error.at(self.telling(request).place()))
     }
 }
 

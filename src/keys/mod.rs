@@ -11,6 +11,7 @@ mod drmtoday;
 mod generate;
 mod raw;
 mod request;
+mod scrub;
 mod speke;
 mod speke_version;
 mod transport;

@@ -43,7 +43,7 @@ impl Http for Script {
         step.answer.ok_or_else(|| Error::storage(format!("{}: the connection broke", step.url)))
     }
 
-    fn wait(&self, milliseconds: u64) {
+    fn wait(&self, milliseconds: u64, _why: &str) {
         self.waits.lock().unwrap().push(milliseconds);
     }
 }

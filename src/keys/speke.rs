@@ -6,14 +6,11 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::transport::{first_line, scrubbed, shown, shown_url, status_text, with_retries};
+use super::transport::{Telling, shown_url, with_retries};
 use crate::base::env::{Http, Request, Response};
 use crate::base::{Error, Result};
 use crate::cpix::{self, Document};
 use crate::keys::{KeyServer, SpekeVersion, check};
-
-/// Longest error about an answer, in characters.
-const MAX_TOLD: usize = 600;
 
 /// The error texts of SPEKE 2.0 with what they mean for the one who packages; the more special first.
 const ERRORS: &[(&str, &str)] = &[
@@ -66,8 +63,9 @@ impl KeyServer for Speke {
         let mut request = post(self.url.expose_secret().to_owned(), &document, self.version)?;
         let headers = self.headers.iter();
         request.headers.extend(headers.map(|(name, value)| (name.clone(), value.expose_secret().to_owned())));
-        let response = with_retries(http, || http.send(&request)).map_err(|e| e.at(shown(&request)))?;
-        answer(&document, &request, response, self.version)
+        let telling = Telling::of(&request);
+        let response = with_retries(http, || http.send(&request)).map_err(|e| e.at(telling.place()))?;
+        answer(&document, &telling, response, self.version)
     }
 }
 
@@ -86,76 +84,78 @@ pub(super) fn post(url: String, document: &Document, version: SpekeVersion) -> R
     })
 }
 
-/// Reads and checks the answer to `request`.
+/// Reads and checks the answer to a request.
 ///
 /// # Errors
 /// [`Kind::Keys`](crate::base::Kind::Keys), with what the server said.
 pub(super) fn answer(
     document: &Document,
-    request: &Request,
+    telling: &Telling<'_>,
     response: Response,
     version: SpekeVersion,
 ) -> Result<Document> {
-    let found = read_answer(request, response, version);
+    let found = read_answer(telling, response, version);
     found
-        .and_then(|found| check(document, found).map_err(|error| told(request, &error)))
-        .map_err(|error| error.at(shown(request)))
+        .and_then(|found| check(document, found).map_err(|error| telling.error(&error)))
+        .map_err(|error| error.at(telling.place()))
 }
 
-/// An error that may repeat a part of the answer, without secrets.
-pub(super) fn told(request: &Request, error: &Error) -> Error {
-    Error::keys(scrubbed(request, &error.to_string()).chars().take(MAX_TOLD).collect::<String>())
-}
-
-/// Reads the answer to `request`, without regard to what was asked for.
+/// Reads the answer to a request, without regard to what was asked for.
 ///
 /// # Errors
 /// [`Kind::Keys`](crate::base::Kind::Keys), with what the server said.
-pub(super) fn read_answer(request: &Request, response: Response, version: SpekeVersion) -> Result<Document> {
+pub(super) fn read_answer(
+    telling: &Telling<'_>,
+    mut response: Response,
+    version: SpekeVersion,
+) -> Result<Document> {
     if response.status != 200 {
-        return Err(refusal(request, &response));
+        return Err(refusal(telling, &response));
     }
     if let Some(found) = response.header("X-Speke-Version")
         && found != version.name()
     {
-        return Err(Error::keys(format!("the answer is SPEKE {found:.20}, expected {}", version.name()))
+        let found: String = telling.text(found).chars().take(20).collect();
+        return Err(Error::keys(format!("the answer is SPEKE {found}, expected {}", version.name()))
             .clause("SPEKE 2.0, X-Speke-Version")
             .hint("name the server's version with --speke"));
     }
     if let Some(found) = cpix::not_xml(&response.body) {
-        let line = quoted(&first_line(request, &response.body));
+        let line = quoted(&telling.line(&response.body));
         let hint = meaning(&response.body)
             .unwrap_or("check that the URL is that of the key server, and that it is signed in");
         return Err(
             Error::keys(format!("status 200 with {found}, expected a CPIX document{line}")).hint(hint)
         );
     }
-    let body = Zeroizing::new(response.body);
+    let body = Zeroizing::new(std::mem::take(&mut response.body));
     // A document that breaks the rules of CPIX is here a fault of the server.
-    version.read(&body).map_err(|error| told(request, &error).at("the answer"))
+    version.read(&body).map_err(|error| telling.error(&error).at("the answer"))
 }
 
 /// The error for a status other than 200.
-fn refusal(request: &Request, response: &Response) -> Error {
+fn refusal(telling: &Telling<'_>, response: &Response) -> Error {
     let status = response.status;
-    let mut text = format!("status {status}, {}", status_text(status));
+    let (words, hint) = telling.refusal(status);
+    let mut text = format!("status {status}, {words}");
     if (300..400).contains(&status) {
-        let target = response.header("Location").map_or_else(|| "nowhere".to_owned(), shown_url);
+        let location = response.header("Location");
+        let target = location.map_or_else(|| "nowhere".to_owned(), |url| telling.text(&shown_url(url)));
         return Error::keys(format!("{text}, to {target}")).hint("give the final address");
     }
     if let Some(found @ ("an HTML page" | "nothing")) = cpix::not_xml(&response.body) {
         text.push_str(&format!(", with {found} as body"));
     } else {
-        text.push_str(&quoted(&first_line(request, &response.body)));
+        text.push_str(&quoted(&telling.line(&response.body)));
     }
     let error = Error::keys(text);
-    match (meaning(&response.body), status) {
-        (Some(meaning), _) => error.hint(meaning),
-        (None, 401 | 403) => {
-            error.hint("a ticket lasts only a short time, get a new URL and check the account's roles")
-        }
-        (None, 404) => error.hint("check organization and configuration in the URL"),
-        (None, _) => error,
+    let hint = match status {
+        404 => Some("check organization and configuration in the URL"),
+        _ => hint,
+    };
+    match meaning(&response.body).or(hint) {
+        Some(hint) => error.hint(hint),
+        None => error,
     }
 }
 
@@ -227,7 +227,7 @@ mod tests {
     fn three_tries_are_the_end() {
         let script = Script::new((0..3).map(|_| step(URL, "", answer(503, &[], "busy"))).collect());
         let error = exchange(&script).unwrap_err().to_string();
-        assert!(error.contains("status 503, a fault of the server: \"busy\""), "{error}");
+        assert!(error.contains("status 503, the server is not available now: \"busy\""), "{error}");
         let script = Script::new((0..3).map(|_| step(URL, "", None)).collect());
         let error = exchange(&script).unwrap_err();
         assert_eq!(error.kind(), Kind::Keys);

@@ -110,7 +110,7 @@ impl Http for Faulty {
         Self::bad(self.fault, request)
     }
 
-    fn wait(&self, _milliseconds: u64) {}
+    fn wait(&self, _milliseconds: u64, _why: &str) {}
 }
 
 fn speke(version: SpekeVersion) -> Speke {

@@ -1,11 +1,12 @@
-//! Requests to servers that keep secrets: retries, and what a message may tell — RFC 9110 §10, §15.
+//! Requests to servers that keep secrets: retries, and what a message may tell — RFC 9110 §10, §11, §15.
 
 use std::fmt::Write as _;
 
 use url::Url;
 
+use super::scrub::Scrubber;
 use crate::base::env::{Http, Request, Response};
-use crate::base::{Error, Kind, Result, redact_url};
+use crate::base::{Error, Kind, Result, from_base64, redact_url, steers};
 
 /// Waits before the second and the third try, in milliseconds.
 const WAITS: &[u64] = &[500, 2_000];
@@ -13,8 +14,17 @@ const WAITS: &[u64] = &[500, 2_000];
 const MAX_RETRY_AFTER: u64 = 60;
 /// Longest part of a body that a message repeats, in characters.
 const MAX_LINE: usize = 200;
+/// So much of a body is looked at for it, in bytes.
+const MAX_HEAD: usize = 16 << 10;
+/// Longest error about an answer, in characters.
+const MAX_TOLD: usize = 600;
 /// Shortest run of base64 or hex that is taken for a secret: 15 bytes in base64.
 const MIN_SECRET: usize = 20;
+/// Headers whose values are no secret.
+const PUBLIC_HEADERS: &[&str] = &["content-type", "x-speke-version", "accept"];
+
+/// Values in a query that are no secret, as messages are about them.
+const PUBLIC_QUERY: &[&str] = &["x-signaling-alg"];
 
 /// Sends until there is an answer that another try would not change: 429, 5xx and a missing answer are
 /// tried again, at most twice. `send` is called for each try, because a ticket serves only once.
@@ -25,15 +35,18 @@ pub(super) fn with_retries(http: &dyn Http, mut send: impl FnMut() -> Result<Res
     let mut waits = WAITS.iter();
     loop {
         let result = send();
-        let asked = match &result {
-            Ok(response) if response.status == 429 || response.status >= 500 => retry_after(response),
-            Err(error) if error.kind() == Kind::Storage => None,
+        let (asked, why) = match &result {
+            Ok(response) if response.status == 429 || response.status >= 500 => {
+                let words = status_text(response.status);
+                (retry_after(response), format!("the key server answers {}, {words}", response.status))
+            }
+            Err(error) if error.kind() == Kind::Storage => (None, error.to_string()),
             _ => return result,
         };
         let Some(wait) = waits.next() else {
             return result.map_err(|error| Error::keys(format!("no answer: {error}")));
         };
-        http.wait(asked.unwrap_or(*wait));
+        http.wait(asked.unwrap_or(*wait), &why);
     }
 }
 
@@ -41,11 +54,6 @@ pub(super) fn with_retries(http: &dyn Http, mut send: impl FnMut() -> Result<Res
 fn retry_after(response: &Response) -> Option<u64> {
     let seconds: u64 = response.header("Retry-After")?.parse().ok()?;
     Some(seconds.min(MAX_RETRY_AFTER) * 1_000)
-}
-
-/// Method and address of a request, without what may be secret.
-pub(super) fn shown(request: &Request) -> String {
-    format!("{} {}", request.method, shown_url(&request.url))
 }
 
 /// An address without user information, query values and tokens in its path.
@@ -59,52 +67,130 @@ pub(super) fn shown_url(url: &str) -> String {
     text
 }
 
-/// The first line of a body fit for a message: the secrets of the request and runs of characters that
-/// look like keys or tickets are left out.
-pub(super) fn first_line(request: &Request, body: &[u8]) -> String {
-    let head = body.get(..body.len().min(MAX_LINE * 16)).unwrap_or_default();
-    let text = String::from_utf8_lossy(head);
-    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    scrubbed(request, line).chars().take(MAX_LINE).collect()
+/// What messages may tell of a request and of what comes of it: nothing of what it says who asks by.
+pub(super) struct Telling<'a> {
+    request: &'a Request,
+    secrets: Scrubber,
 }
 
-/// A text that may repeat what a server said, without the secrets of the request and without runs of
-/// characters that look like keys or tickets.
-pub(super) fn scrubbed(request: &Request, text: &str) -> String {
-    let mut text = text.to_owned();
-    for secret in secrets(request) {
-        text = text.replace(&secret, "…");
+impl<'a> Telling<'a> {
+    /// Of a request with secrets in its query, its user information or its headers.
+    pub(super) fn of(request: &'a Request) -> Self {
+        let mut secrets = Scrubber::default();
+        if let Ok(url) = Url::parse(&request.url) {
+            let is_secret = |name: &str| !PUBLIC_QUERY.contains(&name);
+            url.query_pairs().filter(|(name, _)| is_secret(name)).for_each(|(_, value)| secrets.add(&value));
+            let password = url.password().unwrap_or_default();
+            secrets.add(password);
+            // As it is to be read, too.
+            secrets.add(&crate::base::uri::percent_decode(password).unwrap_or_default());
+        }
+        let is_public = |name: &str| PUBLIC_HEADERS.iter().any(|public| public.eq_ignore_ascii_case(name));
+        for (_, value) in request.headers.iter().filter(|(name, _)| !is_public(name)) {
+            let credentials = value.split_once(' ').filter(|(scheme, _)| is_scheme(scheme));
+            let Some((scheme, credentials)) = credentials else {
+                secrets.add(value);
+                continue;
+            };
+            secrets.add(credentials);
+            // RFC 7617 §2: the server knows what is in it, and may repeat that.
+            if scheme.eq_ignore_ascii_case("basic") {
+                let pair = zeroize::Zeroizing::new(from_base64(credentials).unwrap_or_default());
+                let pair = std::str::from_utf8(&pair).unwrap_or_default();
+                secrets.add(pair.split_once(':').map_or("", |(_, password)| password));
+            }
+        }
+        Self { request, secrets }
     }
+
+    /// And nothing of this secret, wherever it is sent.
+    pub(super) fn hiding(mut self, secret: &str) -> Self {
+        self.secrets.add(secret);
+        self
+    }
+
+    /// Method and address.
+    pub(super) fn place(&self) -> String {
+        format!("{} {}", self.request.method, self.secrets.text(&shown_url(&self.request.url)))
+    }
+
+    /// The first line of a body.
+    pub(super) fn line(&self, body: &[u8]) -> String {
+        let head = body.get(..body.len().min(MAX_HEAD)).unwrap_or_default();
+        // A secret may have more than one line.
+        let text = self.secrets.text(&String::from_utf8_lossy(head));
+        let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        words(line).chars().take(MAX_LINE).collect()
+    }
+
+    /// A text that may repeat what a server said, such as a header of its answer.
+    pub(super) fn text(&self, text: &str) -> String {
+        words(&self.secrets.text(text))
+    }
+
+    /// An error whose text may repeat a part of the answer.
+    pub(super) fn error(&self, error: &Error) -> Error {
+        Error::keys(self.text(&error.to_string()).chars().take(MAX_TOLD).collect::<String>())
+    }
+
+    /// The words for a status that is not the expected one, and what to do.
+    pub(super) fn refusal(&self, status: u16) -> (&'static str, Option<&'static str>) {
+        let (words, hint) = match status {
+            401 | 403 => self.who_asks(),
+            _ => return (status_text(status), status_hint(status)),
+        };
+        (if status == 401 { words } else { status_text(status) }, Some(hint))
+    }
+
+    /// What is wrong when the server does not know who asks, by how the request says it.
+    fn who_asks(&self) -> (&'static str, &'static str) {
+        let has = |name: &str, scheme: &str| {
+            self.request.headers.iter().any(|(found, value)| {
+                let is_scheme =
+                    value.split(' ').next().is_some_and(|found| found.eq_ignore_ascii_case(scheme));
+                found.eq_ignore_ascii_case(name) && (scheme.is_empty() || is_scheme)
+            })
+        };
+        let is_secret = |(name, _): &(String, String)| {
+            !PUBLIC_HEADERS.iter().any(|public| public.eq_ignore_ascii_case(name))
+        };
+        if redact_url(&self.request.url).contains("ticket=") {
+            (
+                "not signed in, or the ticket is used up",
+                "a ticket lasts only a short time, get a new URL and check the account's roles",
+            )
+        } else if has("Authorization", "basic")
+            || self.request.url.split('/').nth(2).is_some_and(|host| host.contains('@'))
+        {
+            ("user or password is wrong", "check --basic-user and its password, and what the account may do")
+        } else if has("Authorization", "bearer") {
+            ("the token is wrong or has expired", "check the token, and what its account may do")
+        } else if self.request.headers.iter().any(is_secret) {
+            (
+                "what the headers say of who asks is refused",
+                "check the values of --header or --vendor-token-file",
+            )
+        } else {
+            (
+                "the server wants to know who asks",
+                "give --basic-user, --bearer-file or --header, or the token in the URL, as the vendor says",
+            )
+        }
+    }
+}
+
+/// Whether a word is an authentication scheme, RFC 9110 §11.1, of those that are sent.
+fn is_scheme(word: &str) -> bool {
+    word.eq_ignore_ascii_case("basic") || word.eq_ignore_ascii_case("bearer")
+}
+
+/// A text on one line, without runs of characters that look like keys or tickets and what addresses may hide.
+fn words(text: &str) -> String {
     let words: Vec<_> = text
         .split_whitespace()
         .map(|word| if word.contains("://") { shown_url(word) } else { masked(word) })
         .collect();
-    words.join(" ").chars().filter(|c| !c.is_control()).collect()
-}
-
-/// Query values, the password, form values, tickets in the path and values of headers that authorize.
-fn secrets(request: &Request) -> Vec<String> {
-    const PUBLIC: &[&str] = &["content-type", "x-speke-version", "accept"];
-    let mut secrets = Vec::new();
-    let is_form = request.headers.iter().any(|(_, value)| value == FORM);
-    if let Ok(url) = Url::parse(&request.url) {
-        secrets.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
-        let pairs = url.query().unwrap_or_default().split('&');
-        secrets.extend(pairs.filter_map(|pair| Some(pair.split_once('=')?.1.to_owned())));
-        secrets.extend(url.password().map(str::to_owned));
-        // Forms go to the sign-in server, where the last segment of the path may be a ticket.
-        let last = url.path_segments().and_then(|mut segments| segments.next_back());
-        secrets.extend(last.filter(|segment| is_form && *segment != "tickets").map(str::to_owned));
-    }
-    if is_form {
-        secrets.extend(url::form_urlencoded::parse(&request.body).map(|(_, value)| value.into_owned()));
-    }
-    let headers = request.headers.iter().filter(|(name, _)| !PUBLIC.contains(&name.to_lowercase().as_str()));
-    secrets.extend(headers.flat_map(|(_, value)| value.split_whitespace().map(str::to_owned)));
-    // One or two characters are no secret, and leaving them out would hide the message.
-    secrets.retain(|secret| secret.len() > 2);
-    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    secrets
+    words.join(" ").chars().filter(|c| !steers(*c)).collect()
 }
 
 /// The media type of form bodies.
@@ -131,19 +217,31 @@ fn masked(text: &str) -> String {
 }
 
 /// Why a status is not the expected one, in words.
-pub(super) fn status_text(status: u16) -> &'static str {
+fn status_text(status: u16) -> &'static str {
     match status {
         300..=399 => "a redirect, which is not followed",
         400 => "the request was not understood",
-        401 => "not signed in, or the ticket is used up",
         403 => "not permitted",
         404 => "no such address",
+        407 => "the proxy wants to know who asks",
         415 => "the media type was refused",
         422 => "the request was refused",
         423 => "the account is locked",
         429 => "too many requests",
+        503 => "the server is not available now",
         500..=599 => "a fault of the server",
         _ => "not the expected status",
+    }
+}
+
+/// What to do about a status that says the same of every server.
+fn status_hint(status: u16) -> Option<&'static str> {
+    match status {
+        407 => Some("give user and password of the proxy with --proxy @FILE"),
+        429 => Some("wait before the next call, or ask the vendor for a higher limit"),
+        503 => Some("try again later"),
+        500..=599 => Some("try again later, and tell the vendor if it stays so"),
+        _ => None,
     }
 }
 
@@ -159,6 +257,7 @@ mod tests {
             headers: Vec::new(),
             body: Vec::new(),
         };
+        let telling = Telling::of(&request);
         for (body, line) in [
             ("", ""),
             (
@@ -170,9 +269,9 @@ mod tests {
             ("{\"k\":\"101112131415161718191a1b1c1d1e1f\"}", "{\"k\":\"…\"}"),
             ("see https://x/a?t=b", "see https://x/a?t=…"),
         ] {
-            assert_eq!(first_line(&request, body.as_bytes()), line);
+            assert_eq!(telling.line(body.as_bytes()), line);
         }
-        assert_eq!(first_line(&request, "é ".repeat(10_000).as_bytes()).chars().count(), MAX_LINE);
-        assert_eq!(shown(&request), "POST https://h/get/…?ticket=…");
+        assert_eq!(telling.line("é ".repeat(10_000).as_bytes()).chars().count(), MAX_LINE);
+        assert_eq!(telling.place(), "POST https://h/get/…?ticket=…");
     }
 }

@@ -97,9 +97,7 @@ impl LineKeys<'_> {
     /// When the file cannot be read.
     pub fn file_fault(&self, playlist: &str, key: &Key) -> Result<Option<String>> {
         let uri = key.uri.as_deref().unwrap_or_default();
-        let Some(file) = self.store.refer(playlist, uri).ok().filter(|file| self.store.exists(file)) else {
-            return Ok(None);
-        };
+        let Some(file) = self.named(playlist, uri)? else { return Ok(None) };
         let length = self.store.open(&file)?.len();
         let known = self.known(key);
         Ok(match (self.file(playlist, uri)?, known) {
@@ -135,11 +133,15 @@ impl LineKeys<'_> {
         })
     }
 
+    /// The file that the URI names, if there is one.
+    fn named(&self, playlist: &str, uri: &str) -> Result<Option<String>> {
+        let Ok(file) = self.store.refer(playlist, uri) else { return Ok(None) };
+        Ok(self.store.exists(&file)?.then_some(file))
+    }
+
     /// The file of 16 bytes that the URI names.
     fn file(&self, playlist: &str, uri: &str) -> Result<Option<Secret<16>>> {
-        let Some(file) = self.store.refer(playlist, uri).ok().filter(|file| self.store.exists(file)) else {
-            return Ok(None);
-        };
+        let Some(file) = self.named(playlist, uri)? else { return Ok(None) };
         let source = self.store.open(&file)?;
         if source.len() != 16 {
             return Ok(None);

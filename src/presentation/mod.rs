@@ -13,7 +13,9 @@ mod reader;
 mod resource;
 mod segment_kind;
 
-pub use manifest::{is_multivariant, kind_of_file, kind_of_name, may_be_manifest, read_manifest, read_whole};
+pub use manifest::{
+    is_multivariant, kind_of_content, kind_of_file, kind_of_name, may_be_manifest, read_manifest, read_whole,
+};
 pub use mislabeled::{check_init_is_no_media, check_is_no_media};
 pub use mpd::{MpdDocument, MpdTrack};
 pub use part::Part;

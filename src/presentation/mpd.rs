@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::base::Result;
 use crate::base::env::Store;
-use crate::dash::{Count, Media, Mpd, Reference, Representation};
+use crate::dash::{Count, Media, Mpd, Reference, Representation, last_there};
 
 use super::{Content, Resource, Role};
 
@@ -35,12 +35,12 @@ impl MpdDocument {
     pub(super) fn read(store: &dyn Store, name: &str, mpd: Mpd) -> Result<Self> {
         let representations = mpd.representations(name, store)?;
         let tracks = representations.into_iter().map(|representation| MpdTrack::new(store, representation));
-        Ok(Self { name: name.to_owned(), tracks: tracks.collect(), mpd })
+        Ok(Self { name: name.to_owned(), tracks: tracks.collect::<Result<_>>()?, mpd })
     }
 }
 
 impl MpdTrack {
-    fn new(store: &dyn Store, mut representation: Representation) -> Self {
+    fn new(store: &dyn Store, mut representation: Representation) -> Result<Self> {
         let (mut resources, mut implied) = (Vec::new(), None);
         let (mut index, mut is_one_file) = (None, false);
         // What is in the resources is not kept twice.
@@ -55,7 +55,7 @@ impl MpdTrack {
             }
             Media::Segments { mut references, count } => {
                 if count == Count::Implied {
-                    let last = references.iter().rposition(|reference| store.exists(&reference.name));
+                    let last = last_there(store, &references)?;
                     if let Some(there) = last.map(|last| last + 1).filter(|there| *there < references.len()) {
                         implied = Some(references.len());
                         references.truncate(there);
@@ -72,13 +72,13 @@ impl MpdTrack {
             resources.push(Resource { init, ..resource(Role::Segment, number, reference) });
         }
         resources.extend(index.map(|index| resource(Role::Index, 0, index)));
-        Self {
+        Ok(Self {
             content: Content::of_type(representation.kind),
             representation,
             resources,
             implied,
             is_one_file,
-        }
+        })
     }
 
     /// Whether its initialization segment tells what it carries: it does of pictures and sound, and of everything

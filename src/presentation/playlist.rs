@@ -143,7 +143,7 @@ impl MediaPlaylist {
     pub fn check_ranges(&self, store: &dyn Store, lengths: &mut FileLengths<'_>) -> Result<()> {
         for resource in &self.resources {
             let Some(range) = &resource.range else { continue };
-            if !resource.gap || store.exists(&resource.file) {
+            if !resource.gap || store.exists(&resource.file)? {
                 lengths.hold(&resource.file, range).map_err(|error| {
                     error.clause("RFC 8216bis §4.4.4.2").at(format_args!("line {}", resource.line + 1))
                 })?;

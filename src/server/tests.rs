@@ -143,7 +143,7 @@ impl Http for Impatient {
         self.0.send(request)
     }
 
-    fn wait(&self, _milliseconds: u64) {}
+    fn wait(&self, _milliseconds: u64, _why: &str) {}
 }
 
 #[test]

@@ -127,7 +127,7 @@ impl Check<'_> {
         let Totals { findings, proofs, .. } = totals;
         let (media, piece, holder) = (playlist.media, piece.resource, piece.inside);
         let (store, place) = (self.job.store, piece.to_string());
-        let exists = store.exists(&piece.file);
+        let exists = store.exists(&piece.file)?;
         if !findings.check("file-missing", exists, &place, &"no such file", &"a media segment") {
             return Ok(0);
         }
@@ -182,7 +182,7 @@ impl Check<'_> {
             if !known.insert(file) {
                 continue;
             }
-            if !store.exists(file) {
+            if !store.exists(file)? {
                 if other.must_exist {
                     findings.check(
                         "file-missing",
@@ -202,7 +202,9 @@ impl Check<'_> {
             }
             let source = store.open(file)?;
             check_is_no_media(source.as_ref(), file, findings)?;
-            if let Some((clear, _)) = self.against.as_ref().filter(|(clear, _)| clear.store.exists(file)) {
+            if let Some((clear, _)) = &self.against
+                && clear.store.exists(file)?
+            {
                 let clear = clear.store.open(file)?;
                 whole_segment::check_equal(source.as_ref(), clear.as_ref(), file, findings)?;
             }

@@ -164,7 +164,7 @@ fn inits(
     let mut inits = Vec::new();
     for rendition in &presentation.renditions {
         let name = &rendition.init.name;
-        let exists = job.store.exists(name);
+        let exists = job.store.exists(name)?;
         if !findings.check("file-missing", exists, name, &"no such file", &"an initialization segment") {
             inits.push(None);
             continue;
@@ -324,7 +324,7 @@ fn run_unit(
     }
     let names = rendition.files.get(unit.files.clone()).unwrap_or_default();
     for (number, name) in (unit.number..).zip(names) {
-        let exists = job.store.exists(name);
+        let exists = job.store.exists(name)?;
         if !done.findings.check("file-missing", exists, name, &"no such file", &"a media segment") {
             continue;
         }

@@ -39,7 +39,7 @@ impl Http for Nowhere {
         Err(Error::storage("no network"))
     }
 
-    fn wait(&self, _: u64) {}
+    fn wait(&self, _: u64, _: &str) {}
 }
 
 impl Source for File {
@@ -81,8 +81,8 @@ impl Store for Folder {
         Ok(Box::new(File(found.clone())))
     }
 
-    fn exists(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+    fn exists(&self, name: &str) -> Result<bool> {
+        Ok(self.0.contains_key(name))
     }
 
     fn create(&self, _: &str) -> Result<Box<dyn Sink>> {

@@ -55,7 +55,7 @@ impl Http for Recorder {
         Ok(answer)
     }
 
-    fn wait(&self, milliseconds: u64) {
+    fn wait(&self, milliseconds: u64, _why: &str) {
         self.waits.lock().unwrap().push(milliseconds);
     }
 }
@@ -479,8 +479,8 @@ impl Http for Mortal {
         answer
     }
 
-    fn wait(&self, milliseconds: u64) {
-        self.http.wait(milliseconds);
+    fn wait(&self, milliseconds: u64, why: &str) {
+        self.http.wait(milliseconds, why);
         let mut server = self.server.lock().unwrap();
         if let Some(settings) = self.reborn.filter(|_| server.is_none()) {
             let port = self.http.answers.lock().unwrap()[0].header("Location").unwrap().to_owned();

@@ -9,6 +9,7 @@
     reason = "a test may stop at once and say why"
 )]
 
+mod answers;
 mod av1_headers;
 mod bit_flips;
 mod both;

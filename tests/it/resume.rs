@@ -31,7 +31,7 @@ impl Store for Failing {
         self.store.open(name)
     }
 
-    fn exists(&self, name: &str) -> bool {
+    fn exists(&self, name: &str) -> Result<bool> {
         self.store.exists(name)
     }
 

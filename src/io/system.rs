@@ -1,0 +1,157 @@
+//! What differs between operating systems: reads at a position, opens that never wait, what is below a folder, the
+//! identity and the owner of files, signals. Nothing else names one of them.
+
+#[cfg(not(unix))]
+pub(super) use other::*;
+#[cfg(unix)]
+pub(super) use posix::*;
+
+#[cfg(unix)]
+mod posix {
+    use std::fs::{File, Metadata, OpenOptions};
+    use std::io;
+    use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+    use std::path::Path;
+
+    use rustix::fs::{Mode, OFlags};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+    pub(in super::super) fn read_exact_at(file: &File, buffer: &mut [u8], position: u64) -> io::Result<()> {
+        file.read_exact_at(buffer, position)
+    }
+
+    pub(in super::super) fn write_all_at(file: &File, bytes: &[u8], position: u64) -> io::Result<()> {
+        file.write_all_at(bytes, position)
+    }
+
+    /// Only the owner reads the file that is made.
+    pub(in super::super) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+        options.mode(0o600)
+    }
+
+    /// Whether two names are of one file.
+    pub(in super::super) fn is_same(one: &Metadata, other: &Metadata) -> bool {
+        (one.dev(), one.ino()) == (other.dev(), other.ino())
+    }
+
+    /// Without waiting: a pipe has no writer yet, and a device may not be ready.
+    const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+
+    /// Opens a file without waiting for anything.
+    pub(in super::super) fn open(path: &Path) -> io::Result<File> {
+        Ok(rustix::fs::open(path, READ, Mode::empty())?.into())
+    }
+
+    /// The same when the last name must be no link.
+    pub(in super::super) fn open_no_link(path: &Path) -> io::Result<File> {
+        Ok(rustix::fs::open(path, READ.union(OFlags::NOFOLLOW), Mode::empty())?.into())
+    }
+
+    /// Opens a file below a folder, in one call that no change of a name in between can lead elsewhere. `None` when
+    /// a link leads out, or may, or when the system has no such call.
+    #[cfg(target_os = "linux")]
+    pub(in super::super) fn open_below(folder: &Path, name: &Path) -> io::Result<Option<File>> {
+        use rustix::fs::{ResolveFlags, openat2};
+        use rustix::io::Errno;
+        let folder =
+            rustix::fs::open(folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        match openat2(&folder, name, READ, Mode::empty(), ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS)
+        {
+            Ok(file) => Ok(Some(file.into())),
+            Err(Errno::XDEV | Errno::NOSYS | Errno::PERM | Errno::AGAIN | Errno::LOOP) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(in super::super) fn open_below(_: &Path, _: &Path) -> io::Result<Option<File>> {
+        Ok(None)
+    }
+
+    /// Waits for signals that end a process, in a thread of its own, and hands each to `act`. Those that are ignored
+    /// stay so, as behind nohup and in the background of a script.
+    pub(in super::super) fn on_signals(act: impl Fn(i32) + Send + 'static) -> io::Result<()> {
+        let ignored = ignored_signals();
+        let wanted = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
+        let mut signals = signal_hook::iterator::Signals::new(wanted)?;
+        let wait = move || signals.forever().for_each(act);
+        std::thread::Builder::new().name("signals".to_owned()).spawn(wait).map(drop)
+    }
+
+    /// A mask of the signals that are ignored; where the system does not say there are none.
+    fn ignored_signals() -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+    }
+
+    /// Ends the process as the signal would have: shells tell a script that was interrupted by that.
+    pub(in super::super) fn die_of(signal: i32) {
+        let _ = signal_hook::low_level::emulate_default_handler(signal);
+    }
+
+    /// Whether it is the signal of a scheduler that wants its machine back.
+    pub(in super::super) fn is_termination(signal: i32) -> bool {
+        signal == SIGTERM
+    }
+}
+
+#[cfg(not(unix))]
+mod other {
+    use std::fs::{File, Metadata, OpenOptions};
+    use std::io::{self, Read, Seek, SeekFrom, Write};
+    use std::path::Path;
+    use std::sync::Mutex;
+
+    /// A file has one position: whoever moves it holds this.
+    static POSITION: Mutex<()> = Mutex::new(());
+
+    pub(in super::super) fn read_exact_at(
+        mut file: &File,
+        buffer: &mut [u8],
+        position: u64,
+    ) -> io::Result<()> {
+        let _held = POSITION.lock();
+        file.seek(SeekFrom::Start(position))?;
+        file.read_exact(buffer)
+    }
+
+    /// The position is that of before: what is written next is appended.
+    pub(in super::super) fn write_all_at(mut file: &File, bytes: &[u8], position: u64) -> io::Result<()> {
+        let _held = POSITION.lock();
+        let before = file.stream_position()?;
+        file.seek(SeekFrom::Start(position))?;
+        file.write_all(bytes)?;
+        file.seek(SeekFrom::Start(before)).map(drop)
+    }
+
+    pub(in super::super) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+        options
+    }
+
+    pub(in super::super) fn is_same(_: &Metadata, _: &Metadata) -> bool {
+        true
+    }
+
+    pub(in super::super) fn open(path: &Path) -> io::Result<File> {
+        File::open(path)
+    }
+
+    pub(in super::super) fn open_no_link(path: &Path) -> io::Result<File> {
+        File::open(path)
+    }
+
+    pub(in super::super) fn open_below(_: &Path, _: &Path) -> io::Result<Option<File>> {
+        Ok(None)
+    }
+
+    pub(in super::super) fn on_signals(_: impl Fn(i32) + Send + 'static) -> io::Result<()> {
+        Ok(())
+    }
+
+    pub(in super::super) fn die_of(_: i32) {}
+
+    pub(in super::super) fn is_termination(_: i32) -> bool {
+        false
+    }
+}
