@@ -24,7 +24,7 @@
 //! | 4 | [`inspect`] | what a file says, as a tree and as a picture | |
 //! | 5 | [`job`] | a run from input to report | |
 //! | 5 | [`verify`] | a protected presentation held to the rules of the standards | |
-//! | 5 | [`io`] | files, HTTP, randomness | |
+//! | 5 | [`io`] | files, HTTP, randomness, signals | |
 //! | 6 | `cli`, `server` | the command; the development key server | |
 //!
 //! # Invariants

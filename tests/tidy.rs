@@ -158,6 +158,9 @@ const CODEC_LITERALS: &[&str] = &[
     "\"stpp\"",
 ];
 const CODEC_HOMES: &[&str] = &["src/codec/"];
+/// What only some operating systems have, and where it is at home.
+const SYSTEM_WORDS: &[&str] = &["os::unix", "os::windows", "os::linux", "rustix", "signal_hook", "cfg(unix)"];
+const SYSTEM_HOMES: &[&str] = &["src/io/system.rs"];
 
 const FILE_LINES: usize = 400;
 const FILE_LINES_LIMIT: usize = 600;
@@ -535,6 +538,10 @@ fn codec_literals(source: &Source) -> Findings {
 }
 
 /// Nothing is left for later, and nothing knows where a developer's files are.
+fn system_words(source: &Source) -> Findings {
+    strays(source, SYSTEM_WORDS, SYSTEM_HOMES, str::to_owned)
+}
+
 fn leftovers(source: &Source) -> Findings {
     let marks =
         [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("to", "do!("), concat!("unimple", "mented!(")];
@@ -664,6 +671,11 @@ fn names_of_codecs_stay_home() {
 }
 
 #[test]
+fn what_some_systems_have_has_one_home() {
+    hold(system_words, &rust_files("src"));
+}
+
+#[test]
 fn nothing_is_left_for_later() {
     let mut sources = rust_files("src");
     sources.extend(rust_files("tests").into_iter().filter(|source| source.path != "tests/tidy.rs"));
@@ -776,6 +788,11 @@ fn a_name_away_from_home_is_found() {
     assert_eq!(found(scheme_literals, "src/protect/scheme.rs", text), []);
     assert_eq!(found(codec_literals, "src/isobmff/stsd.rs", "b\"avc1\"\n// b\"avc1\"\nb\"encv\""), [1]);
     assert_eq!(found(codec_literals, "src/codec/avc.rs", "b\"avc1\""), []);
+    assert_eq!(
+        found(system_words, "src/io/file.rs", "use std::os::unix::fs::FileExt;\n// rustix\nrustix::a()"),
+        [1, 3]
+    );
+    assert_eq!(found(system_words, "src/io/system.rs", "use std::os::unix::fs::FileExt;"), []);
 }
 
 #[test]

@@ -255,26 +255,16 @@ pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Brings the name of a file to the disk.
-pub(super) fn sync_folder_entry(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-}
-
-/// Brings everything in a folder to the disk: one call for its whole file system costs a hundredth of one for each
-/// of ten thousand files.
-#[cfg(target_os = "linux")]
+/// Brings everything in a folder to the disk.
 fn sync_folder(folder: &Path) -> io::Result<()> {
-    Ok(rustix::fs::syncfs(File::open(folder)?)?)
-}
-
-/// The same, file by file.
-#[cfg(not(target_os = "linux"))]
-fn sync_folder(folder: &Path) -> io::Result<()> {
+    if system::sync_file_system(folder)? {
+        return Ok(());
+    }
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() { sync_folder(&path)? } else { File::open(path)?.sync_all()? }
     }
-    File::open(folder)?.sync_all()
+    system::sync_names(folder)
 }
 
 /// A file that one process holds; the system lets go of it when the process dies, however it dies.

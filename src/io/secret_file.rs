@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::base::{Error, Result};
 
 use super::interrupt::{OnInterrupt, gate};
-use super::output::{resolve, sync_folder_entry};
+use super::output::resolve;
 use super::system;
 
 /// Writes a file of secrets. It has mode 600 from its first byte, and takes the place of what was there by its name
@@ -48,7 +48,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let _held = gate();
         fs::rename(&beside, path)?;
     }
-    sync_folder_entry(path)
+    path.parent().map_or(Ok(()), system::sync_names)
 }
 
 /// A file that goes unless it got its name.

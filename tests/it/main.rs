@@ -38,6 +38,8 @@ mod key_server;
 mod laws;
 mod media;
 mod output_folder;
+#[cfg(target_os = "linux")]
+mod outside;
 mod pack;
 mod per_segment;
 mod presentation;

@@ -188,3 +188,75 @@ fn keys_are_written_before_the_output_and_never_over_others() {
     let hidden = fs::read_dir(here).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(!hidden.into_iter().any(|name| name.to_str().unwrap().starts_with('.')));
 }
+
+#[test]
+fn a_file_that_no_manifest_names_is_never_lost() {
+    let folder = place();
+    let here = folder.path();
+    for (name, bytes) in tree(&root().join("fixtures/clip/dash")) {
+        let path = here.join("dash").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    let mp4 = root().join("fixtures/clip/mp4/audio.m4a");
+    let (mp4, keys) = (mp4.to_str().unwrap(), "--drm widevine --key-file par/keys");
+    let packs = [
+        format!("pack {mp4} --out o {keys}"),
+        format!("pack {mp4} --out o --layout single-file {keys}"),
+        format!("pack dash/manifest.mpd --out o {keys}"),
+        format!(
+            "pack par/clear/index.m3u8 --out o --drm simpleaes --key-file par/keys --write-key-file o/k/{{kid}}"
+        ),
+        format!("decrypt ready/master.m3u8 --out o --key-file par/keys"),
+        format!("decrypt single/a1.mp4 --out o --key-file par/keys"),
+    ];
+    succeeds(here, &format!("pack {mp4} --out ready {keys}"));
+    succeeds(here, &format!("pack {mp4} --out single --layout single-file {keys}"));
+    for call in &packs {
+        let again = format!("{call} --overwrite");
+        succeeds(here, call);
+        succeeds(here, &again);
+        let first = tree(&here.join("o")).into_keys().next().unwrap();
+        for foreign in ["notes.txt", "docs/thesis", ".hidden", "docs/notes.mpd", "a1/2.m4s.bak"] {
+            let path = here.join("o").join(foreign);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "precious").unwrap();
+            refused(here, &again, foreign.rsplit('/').next().unwrap());
+            fs::remove_file(&path).unwrap();
+        }
+        let link = here.join("o/link");
+        symlink(here.join("par"), &link).unwrap();
+        refused(here, &again, "o/link: no manifest of the folder names this file");
+        fs::remove_file(&link).unwrap();
+        // Folders without files are of no account.
+        fs::create_dir_all(here.join("o/empty/er")).unwrap();
+        succeeds(here, &again);
+        assert!(here.join("o").join(first).exists() && !here.join("o/empty").exists(), "{call}");
+        fs::remove_dir_all(here.join("o")).unwrap();
+    }
+    // Nor one that comes while the job works.
+    let check = |_: &Path| Err(drm_pack::base::Error::usage("somebody's file"));
+    fs::create_dir(here.join("o")).unwrap();
+    let output = OutputDirectory::begin(&here.join("o"), Overwrite::ReplaceIf(&check)).unwrap();
+    fs::write(here.join("o/mine"), "precious").unwrap();
+    assert!(output.publish().is_err() && here.join("o/mine").exists());
+}
+
+#[cfg(feature = "server")]
+#[test]
+fn the_demonstration_writes_to_a_folder_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    for place in ["packed/mine.txt", "clip/audio.m4a", "notes.txt"] {
+        let path = here.join("taken").join(place);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "precious").unwrap();
+        refused(here, "demo --out taken", "taken: the folder is not empty");
+        fs::remove_dir_all(here.join("taken")).unwrap();
+    }
+    fs::create_dir(here.join("empty")).unwrap();
+    for out in ["empty", "absent"] {
+        succeeds(here, &format!("demo --out {out}"));
+        assert!(here.join(out).join("packed/master.m3u8").is_file());
+    }
+}
