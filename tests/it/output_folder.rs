@@ -204,11 +204,10 @@ fn a_file_that_no_manifest_names_is_never_lost() {
         format!("pack {mp4} --out o {keys}"),
         format!("pack {mp4} --out o --layout single-file {keys}"),
         format!("pack dash/manifest.mpd --out o {keys}"),
-        format!(
-            "pack par/clear/index.m3u8 --out o --drm simpleaes --key-file par/keys --write-key-file o/k/{{kid}}"
-        ),
-        format!("decrypt ready/master.m3u8 --out o --key-file par/keys"),
-        format!("decrypt single/a1.mp4 --out o --key-file par/keys"),
+        "pack par/clear/index.m3u8 --out o --drm simpleaes --key-file par/keys --write-key-file o/k/{kid}"
+            .to_owned(),
+        "decrypt ready/master.m3u8 --out o --key-file par/keys".to_owned(),
+        "decrypt single/a1.mp4 --out o --key-file par/keys".to_owned(),
     ];
     succeeds(here, &format!("pack {mp4} --out ready {keys}"));
     succeeds(here, &format!("pack {mp4} --out single --layout single-file {keys}"));
