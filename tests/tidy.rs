@@ -537,11 +537,11 @@ fn codec_literals(source: &Source) -> Findings {
     strays(source, CODEC_LITERALS, CODEC_HOMES, str::to_owned)
 }
 
-/// Nothing is left for later, and nothing knows where a developer's files are.
 fn system_words(source: &Source) -> Findings {
     strays(source, SYSTEM_WORDS, SYSTEM_HOMES, str::to_owned)
 }
 
+/// Nothing is left for later, and nothing knows where a developer's files are.
 fn leftovers(source: &Source) -> Findings {
     let marks =
         [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("to", "do!("), concat!("unimple", "mented!(")];

@@ -256,12 +256,16 @@ fn what_storage_does_not_say_is_not_left_out() {
     for (fixture, manifest, is_live, name) in [
         ("dash", "manifest.mpd", false, "4.m4s"),
         ("dash", "manifest.mpd", true, "3.m4s"),
-        ("hls-byterange", "master.m3u8", false, ".mp4"),
+        ("hls", "master.m3u8", false, "data.json"),
     ] {
         let (folder, out) = (place(fixture), tempfile::tempdir().unwrap());
         let input = folder.path().join("in").join(manifest);
         if manifest.ends_with("mpd") {
             fs::write(&input, counted(&fs::read_to_string(&input).unwrap(), is_live)).unwrap();
+        } else {
+            let data = "#EXT-X-SESSION-DATA:DATA-ID=\"a\",URI=\"data.json\"\n";
+            fs::write(&input, fs::read_to_string(&input).unwrap() + data).unwrap();
+            fs::write(folder.path().join("in/data.json"), "{}").unwrap();
         }
         let pack = |name: &'static str| {
             let locate = |path: &str| -> Result<(Box<dyn Store>, String)> {

@@ -30,7 +30,7 @@ impl Store for Opened {
         self.store.open(name)
     }
 
-    fn exists(&self, name: &str) -> bool {
+    fn exists(&self, name: &str) -> Result<bool> {
         self.store.exists(name)
     }
 
