@@ -148,6 +148,11 @@ impl Element {
         Self { tag: name.to_owned(), end: None, children: Vec::new() }
     }
 
+    /// The same start tag with nothing in it.
+    pub(crate) fn emptied(&self) -> Self {
+        Self { tag: self.tag.clone(), end: self.end.clone(), children: Vec::new() }
+    }
+
     /// The same with an attribute more; the value is escaped.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {

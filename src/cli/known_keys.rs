@@ -1,9 +1,10 @@
 //! Keys that are at hand when a presentation is decrypted or verified: from a key file, a CPIX document or a seed.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::base::{Kid, Result, Secret};
-use crate::cpix::{self, Document};
+use crate::cpix::{self, ContentKey};
 use crate::keys::{DevKeys, KeyFile};
 
 use super::cpix::recipient_keys;
@@ -12,7 +13,7 @@ use super::keys::{secret_bytes, secret_text};
 /// Keys by their ids, and the IVs that come with them.
 pub(super) enum KnownKeys {
     File(KeyFile),
-    Document(Box<Document>),
+    Document(HashMap<Kid, ContentKey>),
     Seed(DevKeys),
 }
 
@@ -31,7 +32,8 @@ impl KnownKeys {
         if let Some(path) = cpix {
             let recipients = recipient_keys(recipient_key)?;
             let document = cpix::read_with(&secret_bytes(path)?, &recipients);
-            return Ok(Some(Self::Document(Box::new(document.map_err(|error| error.at(path.display()))?))));
+            let keys = document.map_err(|error| error.at(path.display()))?.content_keys;
+            return Ok(Some(Self::Document(keys.into_iter().map(|key| (key.kid, key)).collect())));
         }
         Ok(seed.map(|seed| Self::Seed(DevKeys::new(seed))))
     }
@@ -40,7 +42,7 @@ impl KnownKeys {
     pub(super) fn key(&self, kid: Kid) -> Option<Secret<16>> {
         match self {
             Self::File(file) => file.lookup(kid).cloned(),
-            Self::Document(document) => document.content_key(kid)?.value.clone(),
+            Self::Document(keys) => keys.get(&kid)?.value.clone(),
             Self::Seed(keys) => keys.key(kid).ok(),
         }
     }
@@ -49,7 +51,7 @@ impl KnownKeys {
     pub(super) fn iv(&self, kid: Kid) -> Option<[u8; 16]> {
         match self {
             Self::File(file) => file.iv(kid),
-            Self::Document(document) => document.content_key(kid)?.explicit_iv,
+            Self::Document(keys) => keys.get(&kid)?.explicit_iv,
             Self::Seed(keys) => keys.iv(kid).ok(),
         }
     }
@@ -58,10 +60,7 @@ impl KnownKeys {
     pub(super) fn only(&self) -> Option<Kid> {
         match self {
             Self::File(file) => file.only(),
-            Self::Document(document) => match document.content_keys.as_slice() {
-                [key] => Some(key.kid),
-                _ => None,
-            },
+            Self::Document(keys) => keys.keys().next().copied().filter(|_| keys.len() == 1),
             Self::Seed(_) => None,
         }
     }

@@ -1,5 +1,7 @@
 //! The CPIX document: content keys, DRM systems, usage rules — DASH-IF CPIX 2.3 §4.
 
+use std::collections::HashMap;
+
 use crate::base::{FourCc, Kid, Secret, SystemId};
 
 /// A CPIX document, the one home of keys and of what is signaled about them.
@@ -316,8 +318,63 @@ impl Document {
         self.periods.get(place)?.index.or_else(|| i64::try_from(place).ok())
     }
 
+    /// The same look-ups for whoever makes many: each takes the same time in a document of any size.
+    pub(crate) fn index(&self) -> Index<'_> {
+        let mut index = Index::default();
+        for key in &self.content_keys {
+            index.content_keys.entry(key.kid).or_insert(key);
+        }
+        for system in &self.drm_systems {
+            index.drm_systems.entry((system.system_id, system.kid)).or_insert(system);
+        }
+        for rule in &self.usage_rules {
+            index.usage_rules.entry(rule.kid).or_insert(rule);
+        }
+        for (place, period) in self.periods.iter().enumerate() {
+            let Some(id) = &period.id else { continue };
+            index.periods.entry(id).or_insert_with(|| period.index.or_else(|| i64::try_from(place).ok()));
+        }
+        index
+    }
+
     /// What this system is told about this key.
     pub fn drm_system(&self, system_id: SystemId, kid: Kid) -> Option<&DrmSystem> {
         self.drm_systems.iter().find(|system| system.system_id == system_id && system.kid == kid)
+    }
+}
+
+/// Parts of a document by what they are for; of several the first.
+#[derive(Default)]
+pub(crate) struct Index<'a> {
+    content_keys: HashMap<Kid, &'a ContentKey>,
+    drm_systems: HashMap<(SystemId, Kid), &'a DrmSystem>,
+    usage_rules: HashMap<Kid, &'a ContentKeyUsageRule>,
+    periods: HashMap<&'a str, Option<i64>>,
+}
+
+impl<'a> Index<'a> {
+    /// As [`Document::content_key`].
+    pub(crate) fn content_key(&self, kid: Kid) -> Option<&'a ContentKey> {
+        self.content_keys.get(&kid).copied()
+    }
+
+    /// As [`Document::drm_system`].
+    pub(crate) fn drm_system(&self, system_id: SystemId, kid: Kid) -> Option<&'a DrmSystem> {
+        self.drm_systems.get(&(system_id, kid)).copied()
+    }
+
+    /// The first usage rule of a key.
+    pub(crate) fn usage_rule(&self, kid: Kid) -> Option<&'a ContentKeyUsageRule> {
+        self.usage_rules.get(&kid).copied()
+    }
+
+    /// Whether there is a key period of this id.
+    pub(crate) fn has_period(&self, id: &str) -> bool {
+        self.periods.contains_key(id)
+    }
+
+    /// As [`Document::period_index`].
+    pub(crate) fn period_index(&self, rule: &ContentKeyUsageRule) -> Option<i64> {
+        self.periods.get(rule.key_period_filters.first()?.as_str()).copied().flatten()
     }
 }

@@ -14,6 +14,7 @@ mod version;
 mod write;
 mod write_usage;
 
+pub(crate) use document::Index;
 pub use document::{
     AudioFilter, BitrateFilter, ContentKey, ContentKeyPeriod, ContentKeyUsageRule, DeliveryData, Document,
     DrmSystem, HlsSignalingData, KEY_PERIOD_FILTER, UpdateHistoryItem, VideoFilter,

@@ -63,7 +63,8 @@ impl Original {
         let version = version.unwrap_or_else(|| Version::of(document.version.as_deref()));
         let mut found = Vec::new();
         schema::findings(self.tree.root(), version, &mut found);
-        let is_key = |kid| document.content_key(kid).is_some();
+        let index = document.index();
+        let is_key = |kid| index.content_key(kid).is_some();
         for rule in document.usage_rules.iter().filter(|rule| !is_key(rule.kid)) {
             found.push(format!("a usage rule is for key {}, which is not in the document", rule.kid));
         }
@@ -75,9 +76,8 @@ impl Original {
                 found.push(format!("dependsOnKey {root} is not in the document"));
             }
         }
-        let is_period = |id: &String| document.periods.iter().any(|period| period.id.as_ref() == Some(id));
         for id in document.usage_rules.iter().flat_map(|rule| &rule.key_period_filters) {
-            if !is_period(id) {
+            if !index.has_period(id) {
                 found.push(format!("no ContentKeyPeriod has the id {id:?} of a KeyPeriodFilter"));
             }
         }

@@ -1,5 +1,7 @@
 //! CPIX documents from bytes — DASH-IF CPIX 2.1 to 2.4, read without regard to prefix or child order.
 
+use std::collections::HashSet;
+
 use zeroize::Zeroizing;
 
 use super::document::{ContentKey, DeliveryData, Document, DrmSystem, HlsSignalingData};
@@ -105,8 +107,9 @@ fn read_root(root: &Element, encrypted: Encrypted<'_>) -> Result<Document> {
     document.usage_rules = list(root, "ContentKeyUsageRuleList", "ContentKeyUsageRule", usage_rule)?;
     document.update_history = list(root, "UpdateHistoryItemList", "UpdateHistoryItem", update_history_item)?;
     content_keys(&mut document, root, encrypted)?;
+    let mut known = HashSet::new();
     for system in list(root, "DRMSystemList", "DRMSystem", drm_system)? {
-        if document.drm_system(system.system_id, system.kid).is_some() {
+        if !known.insert((system.system_id, system.kid)) {
             return Err(Error::input(format!(
                 "two DRMSystem elements for system {} and key {}",
                 system.system_id, system.kid
@@ -120,6 +123,7 @@ fn read_root(root: &Element, encrypted: Encrypted<'_>) -> Result<Document> {
 
 fn content_keys(document: &mut Document, root: &Element, encrypted: Encrypted<'_>) -> Result<()> {
     let mut keys = None;
+    let mut known = HashSet::new();
     for element in items(root, "ContentKeyList", "ContentKey") {
         let place = |error: Error| error.at("ContentKey");
         let mut key = content_key(element).map_err(place)?;
@@ -131,7 +135,7 @@ fn content_keys(document: &mut Document, root: &Element, encrypted: Encrypted<'_
             let value = keys.content_key(key.kid, secret).map_err(|error| place(error.at(key.kid)))?;
             key.value = Some(value);
         }
-        if document.content_key(key.kid).is_some() {
+        if !known.insert(key.kid) {
             return Err(Error::input(format!("two ContentKey elements for {}", key.kid))
                 .clause("DASH-IF CPIX 2.3 §4"));
         }
@@ -182,7 +186,8 @@ fn content_key(element: &Element) -> Result<ContentKey> {
     let place = |error: Error| error.at(kid);
     let scheme = attribute(element, "commonEncryptionScheme")?
         .map(|name| {
-            <[u8; 4]>::try_from(name.as_bytes()).map(FourCc).map_err(|_| {
+            let scheme = <[u8; 4]>::try_from(name.as_bytes()).ok();
+            scheme.filter(|scheme| scheme.iter().all(u8::is_ascii_graphic)).map(FourCc).ok_or_else(|| {
                 Error::unsupported(format!("commonEncryptionScheme {name:?}, expected four characters"))
                     .clause("DASH-IF CPIX 2.3 §4")
             })

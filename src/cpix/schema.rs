@@ -1,5 +1,7 @@
 //! Which elements and attributes stand where — the schemas of DASH-IF CPIX 2.1 to 2.4.
 
+use std::collections::HashSet;
+
 use super::version::{SAYINGS, Version};
 use crate::xml::Element;
 
@@ -135,6 +137,7 @@ pub(super) fn findings(element: &Element, version: Version, found: &mut Vec<Stri
     let Some(rule) = RULES.iter().find(|rule| rule.element == name) else { return };
     attributes(element, rule, version, found);
     let mut last = 0;
+    let mut known = HashSet::new();
     for child in element
         .elements()
         .filter(|child| child.prefix() == element.prefix() || rule.children.contains(&child.local_name()))
@@ -152,7 +155,7 @@ pub(super) fn findings(element: &Element, version: Version, found: &mut Vec<Stri
         last = last.max(place);
         let several =
             SEVERAL.contains(&child_name) || (child_name == "DocumentKey" && version == Version::V2_4);
-        if !several && element.named(child_name).next().is_some_and(|first| !std::ptr::eq(first, child)) {
+        if !several && !known.insert(child_name) {
             found.push(format!("{name}/{child_name} stands there twice"));
         }
         if version.lacks(&format!("{name}/{child_name}")) {

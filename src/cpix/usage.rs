@@ -1,5 +1,7 @@
 //! Usage rules to tracks: which content key a track gets — DASH-IF CPIX 2.3 §4, SPEKE 2.0.
 
+use std::collections::HashSet;
+
 use super::document::{AudioFilter, BitrateFilter, ContentKeyUsageRule, Document, VideoFilter};
 use crate::base::{Error, Kid, Result};
 
@@ -79,10 +81,11 @@ pub fn resolve(document: &Document, tracks: &[Track], strictness: Strictness) ->
             .map_err(|error| error.at(format_args!("track {}", track.name)))?;
         kids.push(kid);
     }
+    let roots = document.content_keys.iter().filter_map(|leaf| leaf.depends_on_key);
+    let of_rules = document.usage_rules.iter().map(|rule| rule.kid);
+    let used: HashSet<Kid> = roots.chain(of_rules).chain(kids.iter().copied()).collect();
     for key in &document.content_keys {
-        let is_root = document.content_keys.iter().any(|leaf| leaf.depends_on_key == Some(key.kid));
-        let in_rule = document.usage_rules.iter().any(|rule| rule.kid == key.kid);
-        if !in_rule && !is_root && !kids.contains(&key.kid) {
+        if !used.contains(&key.kid) {
             warnings.push(format!("content key {} is in no usage rule", key.kid));
         }
     }

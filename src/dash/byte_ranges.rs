@@ -80,7 +80,7 @@ impl Mpd {
         let base = |level: super::mpd::Level<'_>| {
             Ok((level.place, level.base_url().map_err(|error| error.at(level.place))?))
         };
-        self.levels().into_iter().map(base).collect()
+        self.levels()?.into_iter().map(base).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! ContentProtection descriptors and their place — ISO/IEC 23009-1 §5.8.4.1, DASH-IF IOP content protection.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::mpd::{child, children, declaration, is_mpd};
 use super::switching::{self, Group, Ids};
@@ -15,6 +15,8 @@ const DASHIF: (&str, &str) = ("dashif", "https://dashif.org/CPS");
 /// The scheme of the descriptor that names the protection scheme: ISO/IEC 23009-1 §5.8.5.2.
 const MP4_PROTECTION: &str = "urn:mpeg:dash:mp4protection:2011";
 
+/// Most keys of one AdaptationSet: it becomes as many, and each names all others.
+const MAX_KEYS: usize = 100;
 /// What stands before `ContentProtection` in an AdaptationSet: Annex B, RepresentationBaseType.
 const BEFORE: &[&str] = &["FramePacking", "AudioChannelConfiguration"];
 
@@ -210,7 +212,7 @@ impl Mpd {
                 Error::input("has ContentProtection already, expected a clear presentation").at(place)
             );
         }
-        let places: Vec<Place> = self.levels().iter().map(|level| level.place).collect();
+        let places: Vec<Place> = self.levels()?.iter().map(|level| level.place).collect();
         let mut wanted = BTreeMap::new();
         for (place, entry) in entries {
             if places.binary_search(&place).is_err() || wanted.insert(place, entry).is_some() {
@@ -287,6 +289,7 @@ impl Edit<'_, '_> {
     fn adaptation_set(&mut self, at: (usize, usize), period: &Element, set: Element) -> Result<Vec<Element>> {
         let (p, a) = at;
         let mut groups: Vec<Group<'_>> = Vec::new();
+        let mut group_of = HashMap::new();
         let mut clear = None;
         for r in 0..children(&set, "Representation").count() {
             let place = Place { period: p, adaptation_set: a, representation: r };
@@ -294,7 +297,8 @@ impl Edit<'_, '_> {
                 clear = clear.or(Some(place));
                 continue;
             };
-            match groups.iter_mut().find(|group| group.protected.kid == entry.kid) {
+            let number = *group_of.entry(entry.kid).or_insert(groups.len());
+            match groups.get_mut(number) {
                 Some(group) if group.protected.descriptors == entry.descriptors => {
                     group.representations.push(r)
                 }
@@ -305,6 +309,14 @@ impl Edit<'_, '_> {
                 }
                 None => groups.push(Group { protected: entry, representations: vec![r] }),
             }
+        }
+        if groups.len() > MAX_KEYS {
+            return Err(Error::unsupported(format!(
+                "{} keys in one AdaptationSet, at most {MAX_KEYS}",
+                groups.len()
+            ))
+            .hint("share keys (preset0)")
+            .at(format_args!("Period[{}]/AdaptationSet[{}]", p + 1, a + 1)));
         }
         if groups.is_empty() {
             return Ok(vec![set]);

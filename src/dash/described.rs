@@ -5,10 +5,10 @@ use super::mpd::{Level, child, children};
 use crate::base::Result;
 use crate::xml::Element;
 
-impl<'a> Level<'a> {
+impl Level<'_> {
     /// What is carried, where the MPD tells.
-    pub(super) fn content_type(self) -> Result<Option<ContentType>> {
-        let of_component = match child(self.adaptation_set, "ContentComponent") {
+    pub(super) fn content_type(&self) -> Result<Option<ContentType>> {
+        let of_component = match child(&self.adaptation_set, "ContentComponent") {
             Some(component) => component.attribute("contentType")?,
             None => None,
         };
@@ -30,8 +30,8 @@ impl<'a> Level<'a> {
     }
 
     /// Whether a Role of §5.8.5.5 says so; `application/mp4` alone does not tell subtitles from metadata.
-    fn is_subtitle(self) -> Result<bool> {
-        for role in children(self.adaptation_set, "Role") {
+    fn is_subtitle(&self) -> Result<bool> {
+        for role in children(&self.adaptation_set, "Role") {
             let scheme = role.attribute("schemeIdUri")?.unwrap_or_default();
             let value = role.attribute("value")?.unwrap_or_default();
             if scheme == "urn:mpeg:dash:role:2011"
@@ -44,15 +44,15 @@ impl<'a> Level<'a> {
     }
 
     /// What Representation and AdaptationSet are labeled with.
-    pub(super) fn labels(self) -> Result<Vec<String>> {
-        let elements = [self.representation, self.adaptation_set];
+    pub(super) fn labels(&self) -> Result<Vec<String>> {
+        let elements = [self.representation, &self.adaptation_set];
         let labels = elements.into_iter().flat_map(|element| children(element, "Label"));
         labels.map(|label| Ok(label.text()?.trim().to_owned())).collect()
     }
 
     /// The descriptors of the Representation, or else those of its AdaptationSet.
-    pub(super) fn channel_configurations(self) -> Result<Vec<(String, String)>> {
-        let of = |element: &'a Element| -> Result<Vec<(String, String)>> {
+    pub(super) fn channel_configurations(&self) -> Result<Vec<(String, String)>> {
+        let of = |element: &Element| -> Result<Vec<(String, String)>> {
             let text = |descriptor: &Element, name: &str| -> Result<String> {
                 Ok(descriptor.attribute(name)?.unwrap_or_default().into_owned())
             };
@@ -60,6 +60,6 @@ impl<'a> Level<'a> {
             descriptors.map(|one| Ok((text(one, "schemeIdUri")?, text(one, "value")?))).collect()
         };
         let own = of(self.representation)?;
-        if own.is_empty() { of(self.adaptation_set) } else { Ok(own) }
+        if own.is_empty() { of(&self.adaptation_set) } else { Ok(own) }
     }
 }

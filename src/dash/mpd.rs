@@ -1,7 +1,9 @@
 //! MPD, Period, AdaptationSet and Representation as views of the element tree — ISO/IEC 23009-1 §5.3.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::addressing::{self, Location, Media, Reference};
@@ -15,6 +17,10 @@ use crate::xml::{Document, Element};
 /// The namespace of every edition's MPD.
 pub(super) const NAMESPACE: &str = "urn:mpeg:dash:schema:mpd:2011";
 const XLINK: &str = "http://www.w3.org/1999/xlink";
+/// Most attributes of one element: Representations look at those of the elements around them.
+const MAX_ATTRIBUTES: usize = 1000;
+/// Most descriptors, labels and addresses of one element that holds Representations, for the same reason.
+const MAX_PROPERTIES: usize = 256;
 
 /// A media presentation description; what is not edited is written back byte for byte.
 #[derive(Clone, Debug)]
@@ -91,13 +97,14 @@ pub struct Representation {
     pub media: Media,
 }
 
-/// A Representation element and the elements around it.
-#[derive(Clone, Copy)]
+/// A Representation element and what the elements around it say of it: those are shared by many, and are without
+/// the Periods, AdaptationSets and Representations that they hold.
+#[derive(Clone)]
 pub(super) struct Level<'a> {
     pub(super) place: Place,
-    pub(super) root: &'a Element,
-    pub(super) period: &'a Element,
-    pub(super) adaptation_set: &'a Element,
+    root: Rc<Element>,
+    period: Rc<Element>,
+    pub(super) adaptation_set: Rc<Element>,
     pub(super) representation: &'a Element,
 }
 
@@ -117,7 +124,7 @@ impl Mpd {
             ))
             .clause("ISO/IEC 23009-1 §5.3.1"));
         }
-        check(root, root.prefix(), &mut Vec::new())?;
+        check(root, root.prefix(), &mut Scope::new())?;
         Ok(Self { document })
     }
 
@@ -143,7 +150,7 @@ impl Mpd {
         let is_dynamic = root.attribute("type")?.is_some_and(|kind| kind == "dynamic");
         let live = is_dynamic.then_some(Live { store });
         let mut segments_left = addressing::MAX_SEGMENTS;
-        self.levels()
+        self.levels()?
             .into_iter()
             .map(|level| {
                 let duration = durations.get(level.place.period).copied().flatten();
@@ -171,24 +178,42 @@ impl Mpd {
         Ok(names)
     }
 
-    pub(super) fn levels(&self) -> Vec<Level<'_>> {
+    pub(super) fn levels(&self) -> Result<Vec<Level<'_>>> {
         let root = self.document.root();
+        let around = Rc::new(without(root, "Period")?);
         let mut levels = Vec::new();
         for (p, period) in children(root, "Period").enumerate() {
-            for (a, adaptation_set) in children(period, "AdaptationSet").enumerate() {
-                for (r, representation) in children(adaptation_set, "Representation").enumerate() {
-                    let place = Place { period: p, adaptation_set: a, representation: r };
-                    levels.push(Level { place, root, period, adaptation_set, representation });
+            let around_sets = Rc::new(without(period, "AdaptationSet")?);
+            for (a, set) in children(period, "AdaptationSet").enumerate() {
+                let adaptation_set = Rc::new(without(set, "Representation")?);
+                for (r, representation) in children(set, "Representation").enumerate() {
+                    levels.push(Level {
+                        place: Place { period: p, adaptation_set: a, representation: r },
+                        root: around.clone(),
+                        period: around_sets.clone(),
+                        adaptation_set: adaptation_set.clone(),
+                        representation,
+                    });
                 }
             }
         }
-        levels
+        Ok(levels)
     }
 }
 
-impl<'a> Level<'a> {
+/// An element without what it holds many of. What is left is read once for each Representation below it.
+fn without(element: &Element, many: &str) -> Result<Element> {
+    let others: Vec<_> = element.elements().filter(|child| child.local_name() != many).collect();
+    if others.len() > MAX_PROPERTIES {
+        return Err(Error::unsupported(format!("more than {MAX_PROPERTIES} elements that are no {many}"))
+            .at(element.name().to_owned()));
+    }
+    Ok(others.into_iter().fold(element.emptied(), |around, child| around.with_child(child.clone())))
+}
+
+impl Level<'_> {
     fn view(
-        self,
+        &self,
         (document, store): (&str, &dyn Store),
         (duration, live): (Option<Duration>, Option<Live<'_>>),
         left: &mut u64,
@@ -199,13 +224,13 @@ impl<'a> Level<'a> {
             .into_owned();
         let bandwidth = number(self.representation, "bandwidth")?;
         let inherited = |name: &str| -> Result<Option<u64>> {
-            Ok(number(self.representation, name)?.or(number(self.adaptation_set, name)?))
+            Ok(number(self.representation, name)?.or(number(&self.adaptation_set, name)?))
         };
         let text = |name: &str| -> Result<Option<String>> {
             Ok(self.attribute(name)?.map(|value| value.into_owned()))
         };
         let (initialization, media) = addressing::Addressing {
-            levels: [self.representation, self.adaptation_set, self.period],
+            levels: [self.representation, &self.adaptation_set, &self.period],
             document: Location { name: document, store },
             base: self.base_url()?,
             representation_id: &id,
@@ -234,15 +259,15 @@ impl<'a> Level<'a> {
     }
 
     /// An attribute of the Representation, or else of its AdaptationSet: §5.3.7.
-    pub(super) fn attribute(self, name: &str) -> Result<Option<Cow<'a, str>>> {
+    pub(super) fn attribute(&self, name: &str) -> Result<Option<Cow<'_, str>>> {
         let own = self.representation.attribute(name)?;
         if own.is_some() { Ok(own) } else { self.adaptation_set.attribute(name) }
     }
 
     /// The first relative `BaseURL` of each level, joined: §5.6.4. The others name the same data elsewhere.
-    pub(super) fn base_url(self) -> Result<String> {
+    pub(super) fn base_url(&self) -> Result<String> {
         let mut base = String::new();
-        for element in [self.root, self.period, self.adaptation_set, self.representation] {
+        for element in [&self.root, &self.period, &self.adaptation_set, self.representation] {
             base = relative_base(element, base)?;
         }
         Ok(base)
@@ -298,20 +323,29 @@ pub(super) fn number(element: &Element, name: &str) -> Result<Option<u64>> {
         })
 }
 
+/// Prefixes and the namespaces that they stand for, the innermost last.
+type Scope<'a> = HashMap<&'a str, Vec<Cow<'a, str>>>;
+
 /// Refuses what the views would pass over in silence: remote parts and MPD elements under a second prefix.
-fn check<'a>(element: &'a Element, prefix: &str, scope: &mut Vec<(&'a str, Cow<'a, str>)>) -> Result<()> {
-    let outer = scope.len();
+fn check<'a>(element: &'a Element, prefix: &str, scope: &mut Scope<'a>) -> Result<()> {
     let attributes = element.attributes().map_err(|error| error.at(element.name()))?;
-    for (name, value) in &attributes {
-        if let Some(declared) =
-            name.strip_prefix("xmlns").filter(|rest| rest.is_empty() || rest.starts_with(':'))
-        {
-            scope.push((declared.trim_start_matches(':'), value.clone()));
-        }
+    if attributes.len() > MAX_ATTRIBUTES {
+        return Err(Error::unsupported(format!(
+            "{} attributes, at most {MAX_ATTRIBUTES} are read of an element",
+            attributes.len()
+        ))
+        .at(element.name()));
     }
-    let bound = |prefix: &str| {
-        scope.iter().rev().find(|(name, _)| *name == prefix).map(|(_, uri)| uri.as_ref()).unwrap_or_default()
-    };
+    let declared = attributes.iter().filter_map(|(name, value)| {
+        let rest = name.strip_prefix("xmlns").filter(|rest| rest.is_empty() || rest.starts_with(':'))?;
+        Some((rest.trim_start_matches(':'), value.clone()))
+    });
+    let declared: Vec<(&'a str, Cow<'a, str>)> = declared.collect();
+    for (name, value) in &declared {
+        scope.entry(name).or_default().push(value.clone());
+    }
+    let bound =
+        |prefix: &str| scope.get(prefix).and_then(|uris| uris.last()).map(Cow::as_ref).unwrap_or_default();
     if let Some((name, value)) = attributes
         .iter()
         .find(|(name, _)| name.split_once(':').is_some_and(|(p, n)| n == "href" && bound(p) == XLINK))
@@ -331,7 +365,9 @@ fn check<'a>(element: &'a Element, prefix: &str, scope: &mut Vec<(&'a str, Cow<'
     for child in element.elements() {
         check(child, prefix, scope)?;
     }
-    scope.truncate(outer);
+    for (name, _) in declared {
+        scope.entry(name).or_default().pop();
+    }
     Ok(())
 }
 

@@ -25,6 +25,7 @@ const UP_TO_SUPPLEMENTAL: &[&str] = &[
 pub(super) struct Group<'a> {
     /// The first of them, whose descriptors serve all.
     pub(super) protected: &'a Protected,
+    /// In order.
     pub(super) representations: Vec<usize>,
 }
 
@@ -73,7 +74,7 @@ pub(super) fn split(set: Element, groups: &[Group<'_>], ids: &mut Ids) -> Result
         let mut r = 0;
         layout::remove(&mut copy, |child| {
             let is_representation = child.local_name() == "Representation" && is_mpd(set.prefix(), child);
-            let gone = is_representation && !group.representations.contains(&r);
+            let gone = is_representation && group.representations.binary_search(&r).is_err();
             r += usize::from(is_representation);
             gone
         });

@@ -20,9 +20,9 @@ fn element(element: &Element, around: Option<SystemId>, budget: &mut Budget) -> 
     let mut node = Node::new(element.name());
     match element.attributes() {
         Ok(attributes) => {
-            for (name, value) in attributes {
-                node.set(name, shown(&value));
-            }
+            // Names differ (XML 1.0 §3.1): none is looked for among those before it.
+            let fields = attributes.iter().map(|(name, value)| ((*name).to_owned(), shown(value).into()));
+            node.fields.extend(fields);
         }
         Err(error) => {
             node.set("error", error.to_string());

@@ -1,7 +1,9 @@
 //! Checks of a key server's answer — SPEKE 2.0, DASH-IF CPIX 2.3: what was asked for, and nothing else.
 
+use std::collections::{HashMap, HashSet};
+
 use crate::base::{Error, Kid, Result, SystemId};
-use crate::cpix::{ContentKey, ContentKeyUsageRule, Document, DrmSystem, KEY_PERIOD_FILTER};
+use crate::cpix::{ContentKey, ContentKeyUsageRule, Document, DrmSystem, Index, KEY_PERIOD_FILTER};
 use crate::xml::{self, Node};
 
 /// Bytes of a `pssh` box before its system id: size, type, version and flags — ISO/IEC 23001-7 §8.1.
@@ -26,22 +28,23 @@ const MAX_KIDS_SHOWN: usize = 4;
 /// IV differs from the request, or when signaling is not what its element is for.
 pub fn check(request: &Document, mut answer: Document) -> Result<Document> {
     answer.drop_empty();
-    let mut kids: Vec<(Kid, Kid)> = Vec::new();
+    let both = Both::of(request, &answer);
+    let (mut renamed, mut taken) = (HashMap::new(), HashSet::new());
     let mut content_keys = Vec::new();
     for (index, wanted) in request.content_keys.iter().enumerate() {
-        let kid = answered_kid(request, &answer, index, wanted.kid)?;
-        if kids.iter().any(|(_, taken)| *taken == kid) {
+        let kid = both.answered_kid(index, wanted.kid)?;
+        if !taken.insert(kid) {
             return Err(Error::keys(format!("the answer gives key {kid} for two requested keys")));
         }
-        kids.push((wanted.kid, kid));
-        let key = answer.content_key(kid).ok_or_else(|| wrong_kid(request, &answer, wanted.kid))?;
+        renamed.entry(wanted.kid).or_insert(kid);
+        let key = both.answered.content_key(kid).ok_or_else(|| both.wrong_kid(wanted.kid))?;
         content_keys.push(checked_key(wanted, key).map_err(|error| error.at(format_args!("key {kid}")))?);
     }
-    let renamed = |kid: Kid| kids.iter().find(|(old, _)| *old == kid).map_or(kid, |(_, new)| *new);
+    let renamed = |kid: Kid| renamed.get(&kid).copied().unwrap_or(kid);
     let drm_systems = request
         .drm_systems
         .iter()
-        .map(|wanted| answered_system(&answer, wanted, renamed(wanted.kid)))
+        .map(|wanted| answered_system(&both.answered, wanted, renamed(wanted.kid)))
         .collect::<Result<_>>()?;
     let usage_rules = request
         .usage_rules
@@ -59,71 +62,91 @@ pub fn check(request: &Document, mut answer: Document) -> Result<Document> {
     })
 }
 
-/// The id under which the answer has the requested key.
-fn answered_kid(request: &Document, answer: &Document, index: usize, wanted: Kid) -> Result<Kid> {
-    let wrong = || wrong_kid(request, answer, wanted);
-    let asked = request.usage_rules.iter().find(|rule| rule.kid == wanted);
-    let rule = asked.and_then(|asked| rule_of(request, answer, asked));
-    let kid = match rule {
-        Some(rule) => {
-            if let Some(filter) = rule.finer_filter().filter(|filter| !is_asked(asked, filter)) {
-                return Err(Error::keys(format!(
-                    "the usage rule of key {} has {filter}, which was not asked for",
-                    rule.kid
-                )));
-            }
-            rule.kid
-        }
-        None if answer.content_key(wanted).is_some() => wanted,
-        None if answer.usage_rules.is_empty() && answer.content_keys.len() == request.content_keys.len() => {
-            answer.content_keys.get(index).ok_or_else(wrong)?.kid
-        }
-        None => return Err(wrong()),
-    };
-    // A replaced id that is still there, or that belongs to another requested key, is no replacement.
-    let replaced = kid != wanted;
-    let ambiguous = answer.content_key(wanted).is_some() || request.content_key(kid).is_some();
-    if answer.content_key(kid).is_none() || (replaced && ambiguous) {
-        return Err(wrong());
-    }
-    Ok(kid)
-}
-
-fn track_type(request: &Document, kid: Kid) -> Option<&str> {
-    request.usage_rules.iter().find(|rule| rule.kid == kid)?.intended_track_type.as_deref()
-}
-
-/// The rule of an answer for the same track type and key period.
-fn rule_of<'a>(
-    request: &Document,
+/// A request and its answer, and what is looked up in them for each key.
+struct Both<'a> {
+    request: &'a Document,
     answer: &'a Document,
-    asked: &ContentKeyUsageRule,
-) -> Option<&'a ContentKeyUsageRule> {
-    let track_type = asked.intended_track_type.as_ref()?;
-    let period = request.period_index(asked);
-    answer.usage_rules.iter().find(|rule| {
-        rule.intended_track_type.as_ref().is_some_and(|found| found.eq_ignore_ascii_case(track_type))
-            && answer.period_index(rule) == period
-    })
+    requested: Index<'a>,
+    answered: Index<'a>,
+    /// The rules of the answer by track type, without case, and key period; of several the first.
+    rules: HashMap<(String, Option<i64>), &'a ContentKeyUsageRule>,
+}
+
+impl<'a> Both<'a> {
+    fn of(request: &'a Document, answer: &'a Document) -> Self {
+        let (requested, answered) = (request.index(), answer.index());
+        let mut rules = HashMap::new();
+        for rule in &answer.usage_rules {
+            if let Some(track_type) = &rule.intended_track_type {
+                let purpose = (track_type.to_ascii_lowercase(), answered.period_index(rule));
+                rules.entry(purpose).or_insert(rule);
+            }
+        }
+        Self { request, answer, requested, answered, rules }
+    }
+
+    /// The id under which the answer has the requested key.
+    fn answered_kid(&self, index: usize, wanted: Kid) -> Result<Kid> {
+        let (request, answer) = (self.request, self.answer);
+        let wrong = || self.wrong_kid(wanted);
+        let asked = self.requested.usage_rule(wanted);
+        let kid = match asked.and_then(|asked| self.rule_of(asked)) {
+            Some(rule) => {
+                if let Some(filter) = rule.finer_filter().filter(|filter| !is_asked(asked, filter)) {
+                    return Err(Error::keys(format!(
+                        "the usage rule of key {} has {filter}, which was not asked for",
+                        rule.kid
+                    )));
+                }
+                rule.kid
+            }
+            None if self.answered.content_key(wanted).is_some() => wanted,
+            None if answer.usage_rules.is_empty()
+                && answer.content_keys.len() == request.content_keys.len() =>
+            {
+                answer.content_keys.get(index).ok_or_else(wrong)?.kid
+            }
+            None => return Err(wrong()),
+        };
+        // A replaced id that is still there, or that belongs to another requested key, is no replacement.
+        let replaced = kid != wanted;
+        let ambiguous =
+            self.answered.content_key(wanted).is_some() || self.requested.content_key(kid).is_some();
+        if self.answered.content_key(kid).is_none() || (replaced && ambiguous) {
+            return Err(wrong());
+        }
+        Ok(kid)
+    }
+
+    /// The rule of the answer for the same track type and key period.
+    fn rule_of(&self, asked: &ContentKeyUsageRule) -> Option<&'a ContentKeyUsageRule> {
+        let track_type = asked.intended_track_type.as_ref()?.to_ascii_lowercase();
+        self.rules.get(&(track_type, self.requested.period_index(asked))).copied()
+    }
+
+    fn wrong_kid(&self, wanted: Kid) -> Error {
+        let rule = self.requested.usage_rule(wanted);
+        let purpose = rule
+            .and_then(|rule| rule.intended_track_type.as_deref())
+            .map_or_else(String::new, |track_type| format!(" for track type {track_type:?}"));
+        let others = &self.answer.content_keys;
+        if others.is_empty() {
+            return Error::keys(format!("the answer has no content key; asked for was {wanted}{purpose}"));
+        }
+        let shown: Vec<_> = others.iter().take(MAX_KIDS_SHOWN).map(|key| key.kid.to_string()).collect();
+        let more = if others.len() > MAX_KIDS_SHOWN { ", …" } else { "" };
+        Error::keys(format!(
+            "wrong KID: asked for {wanted}{purpose}, the answer has {}{more}",
+            shown.join(", ")
+        ))
+        .clause("SPEKE 2.0, ContentKey@kid")
+        .hint("let the key server keep the key ids of the request")
+    }
 }
 
 /// A filter for key periods is asked for when keys change.
 fn is_asked(asked: Option<&ContentKeyUsageRule>, filter: &str) -> bool {
     filter == KEY_PERIOD_FILTER && asked.is_some_and(|rule| !rule.key_period_filters.is_empty())
-}
-
-fn wrong_kid(request: &Document, answer: &Document, wanted: Kid) -> Error {
-    let purpose = track_type(request, wanted)
-        .map_or_else(String::new, |track_type| format!(" for track type {track_type:?}"));
-    if answer.content_keys.is_empty() {
-        return Error::keys(format!("the answer has no content key; asked for was {wanted}{purpose}"));
-    }
-    let others: Vec<_> = answer.content_keys.iter().map(|key| key.kid).collect();
-    let shown: Vec<_> = others.iter().take(MAX_KIDS_SHOWN).map(Kid::to_string).collect();
-    let more = if others.len() > MAX_KIDS_SHOWN { ", …" } else { "" };
-    Error::keys(format!("wrong KID: asked for {wanted}{purpose}, the answer has {}{more}", shown.join(", ")))
-        .clause("SPEKE 2.0, ContentKey@kid")
-        .hint("let the key server keep the key ids of the request")
 }
 
 fn checked_key(wanted: &ContentKey, found: &ContentKey) -> Result<ContentKey> {
@@ -152,7 +175,7 @@ fn checked_key(wanted: &ContentKey, found: &ContentKey) -> Result<ContentKey> {
     })
 }
 
-fn answered_system(answer: &Document, wanted: &DrmSystem, kid: Kid) -> Result<DrmSystem> {
+fn answered_system(answer: &Index<'_>, wanted: &DrmSystem, kid: Kid) -> Result<DrmSystem> {
     let system_id = wanted.system_id;
     if let Some(found) = answer.drm_system(system_id, kid) {
         let place = format!("DRMSystem {system_id}, key {kid}");

@@ -1,11 +1,12 @@
 //! Keys from a CPIX document: its usage rules decide which key a track gets — DASH-IF CPIX 2.3 §4.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use crate::base::env::Http;
 use crate::base::{Error, Kid, Result};
 use crate::cpix::usage::{Media, Strictness, Track, resolve};
-use crate::cpix::{ContentKey, ContentKeyUsageRule, Document};
+use crate::cpix::{ContentKey, ContentKeyPeriod, ContentKeyUsageRule, Document, DrmSystem, Index};
 use crate::keys::{KeyServer, check};
 
 /// The keys, rules and signaling of a document that is at hand.
@@ -24,13 +25,13 @@ impl CpixFile {
     }
 
     /// The key of this document that serves a requested one.
-    fn serves(&self, request: &Document, wanted: &ContentKey) -> Result<Kid> {
-        if self.document.content_key(wanted.kid).is_some() {
+    fn serves(&self, parts: &Parts<'_>, wanted: &ContentKey) -> Result<Kid> {
+        if parts.known.content_key(wanted.kid).is_some() {
             return Ok(wanted.kid);
         }
-        let rules = || request.usage_rules.iter().filter(|rule| rule.kid == wanted.kid);
-        let mut tracks: Vec<_> = rules().flat_map(|rule| tracks(rule, wanted)).collect();
-        if let Some(number) = rules().find_map(|rule| request.period_index(rule)) {
+        let rules = parts.rules(wanted.kid);
+        let mut tracks: Vec<_> = rules.iter().flat_map(|rule| tracks(rule, wanted)).collect();
+        if let Some(number) = rules.iter().find_map(|rule| parts.requested.period_index(rule)) {
             let period = self.period(number)?;
             tracks.iter_mut().for_each(|track| track.period = Some(period.clone()));
         }
@@ -74,33 +75,73 @@ impl CpixFile {
     }
 
     /// The answer to the request for one key.
-    fn answer(&self, request: &Document, wanted: &ContentKey) -> Result<Document> {
-        let kid = self.serves(request, wanted)?;
-        let rules = request.usage_rules.iter().filter(|rule| rule.kid == wanted.kid);
+    fn answer(&self, request: &Document, parts: &Parts<'_>, wanted: &ContentKey) -> Result<Document> {
+        let kid = self.serves(parts, wanted)?;
+        let rules = parts.rules(wanted.kid);
+        let periods = rules.iter().flat_map(|rule| &rule.key_period_filters);
         let asked = Document {
-            content_keys: vec![wanted.clone()],
-            drm_systems: request
-                .drm_systems
-                .iter()
-                .filter(|system| system.kid == wanted.kid)
-                .cloned()
+            content_id: request.content_id.clone(),
+            version: request.version.clone(),
+            periods: periods
+                .filter_map(|id| parts.periods.get(id.as_str()))
+                .map(|one| (*one).clone())
                 .collect(),
-            usage_rules: rules.clone().cloned().collect(),
-            ..request.clone()
+            content_keys: vec![wanted.clone()],
+            drm_systems: Parts::systems(&parts.wanted_systems, wanted.kid),
+            usage_rules: rules.iter().map(|rule| (*rule).clone()).collect(),
+            ..Document::default()
         };
         let answer = Document {
-            content_keys: self.document.content_key(kid).cloned().into_iter().collect(),
-            drm_systems: self
-                .document
-                .drm_systems
-                .iter()
-                .filter(|system| system.kid == kid)
-                .cloned()
-                .collect(),
-            usage_rules: rules.map(|rule| ContentKeyUsageRule { kid, ..rule.clone() }).collect(),
-            ..request.clone()
+            content_keys: parts.known.content_key(kid).cloned().into_iter().collect(),
+            drm_systems: Parts::systems(&parts.known_systems, kid),
+            usage_rules: rules.iter().map(|rule| ContentKeyUsageRule { kid, ..(*rule).clone() }).collect(),
+            ..asked.clone()
         };
         check(&asked, answer)
+    }
+}
+
+/// What is looked up for each key of a request, in it and in the document that answers it.
+struct Parts<'a> {
+    requested: Index<'a>,
+    known: Index<'a>,
+    rules: HashMap<Kid, Vec<&'a ContentKeyUsageRule>>,
+    periods: HashMap<&'a str, &'a ContentKeyPeriod>,
+    wanted_systems: HashMap<Kid, Vec<&'a DrmSystem>>,
+    known_systems: HashMap<Kid, Vec<&'a DrmSystem>>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(request: &'a Document, document: &'a Document) -> Self {
+        let mut rules: HashMap<_, Vec<_>> = HashMap::new();
+        for rule in &request.usage_rules {
+            rules.entry(rule.kid).or_default().push(rule);
+        }
+        let by_kid = |systems: &'a [DrmSystem]| {
+            let mut found: HashMap<_, Vec<_>> = HashMap::new();
+            for system in systems {
+                found.entry(system.kid).or_default().push(system);
+            }
+            found
+        };
+        let named = request.periods.iter().filter_map(|period| Some((period.id.as_deref()?, period)));
+        Self {
+            requested: request.index(),
+            known: document.index(),
+            rules,
+            periods: named.collect(),
+            wanted_systems: by_kid(&request.drm_systems),
+            known_systems: by_kid(&document.drm_systems),
+        }
+    }
+
+    /// The rules of a requested key.
+    fn rules(&self, kid: Kid) -> &[&'a ContentKeyUsageRule] {
+        self.rules.get(&kid).map_or(&[], Vec::as_slice)
+    }
+
+    fn systems(by_kid: &HashMap<Kid, Vec<&DrmSystem>>, kid: Kid) -> Vec<DrmSystem> {
+        by_kid.get(&kid).into_iter().flatten().map(|system| (*system).clone()).collect()
     }
 }
 
@@ -131,12 +172,14 @@ impl KeyServer for CpixFile {
             usage_rules: Vec::new(),
             ..request.clone()
         };
+        let parts = Parts::of(&request, &self.document);
+        let mut said = HashSet::new();
         for wanted in &request.content_keys {
-            let answer = self.answer(&request, wanted).map_err(|error| error.at("CPIX document"))?;
+            let answer = self.answer(&request, &parts, wanted).map_err(|error| error.at("CPIX document"))?;
             whole.content_keys.extend(answer.content_keys);
             // Several tracks may share a key: what is said about it is said once.
             for system in answer.drm_systems {
-                if whole.drm_system(system.system_id, system.kid).is_none() {
+                if said.insert((system.system_id, system.kid)) {
                     whole.drm_systems.push(system);
                 }
             }

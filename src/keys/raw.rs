@@ -3,16 +3,20 @@
 //! A schedule of keys that change has lines `LABEL@PERIOD=KID:KEY[:IV]`: periods count from 0, and periods
 //! that are not needed are passed over. Without labels the lines go by order, the keys of one period together.
 
+use std::collections::HashMap;
+
 use crate::base::env::Http;
 use crate::base::id::parse_16;
 use crate::base::{Error, Kid, Result, Secret};
-use crate::cpix::{ContentKey, Document};
+use crate::cpix::{ContentKey, Document, Index};
 use crate::keys::{KeyServer, check};
 
 /// The keys of a key file, in its order.
 #[derive(Debug)]
 pub struct KeyFile {
     entries: Vec<Entry>,
+    /// Which entry has a key id.
+    places: HashMap<Kid, usize>,
 }
 
 #[derive(Debug)]
@@ -32,6 +36,7 @@ impl KeyFile {
     /// [`Kind::Input`](crate::base::Kind::Input) with the number of the line, never its text.
     pub fn parse(text: &str) -> Result<Self> {
         let mut entries: Vec<Entry> = Vec::new();
+        let mut places = HashMap::new();
         for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
             let line = line.split('#').next().unwrap_or_default().trim();
             if line.is_empty() {
@@ -40,23 +45,25 @@ impl KeyFile {
             let number = index + 1;
             let place = |error: Error| error.at(format_args!("key file line {number}"));
             let entry = Entry::parse(number, line).map_err(place)?;
-            if let Some(former) = entries.iter().find(|former| former.kid == entry.kid) {
-                return Err(place(Error::input(format!(
-                    "key {} is on line {} already",
-                    entry.kid, former.line
-                ))));
+            if let Some(former) = places.insert(entry.kid, entries.len()) {
+                let line = entries.get(former).map_or(0, |former| former.line);
+                return Err(place(Error::input(format!("key {} is on line {line} already", entry.kid))));
             }
             entries.push(entry);
         }
         if entries.is_empty() {
             return Err(Error::input("the key file has no key, expected lines [LABEL=]KID:KEY[:IV]"));
         }
-        Ok(Self { entries })
+        Ok(Self { entries, places })
     }
 
     /// The key of this id.
     pub fn lookup(&self, kid: Kid) -> Option<&Secret<16>> {
-        self.entries.iter().find(|entry| entry.kid == kid).map(|entry| &entry.key)
+        self.entry(kid).map(|entry| &entry.key)
+    }
+
+    fn entry(&self, kid: Kid) -> Option<&Entry> {
+        self.entries.get(*self.places.get(&kid)?)
     }
 
     /// The id of the only key; `None` when there are several.
@@ -69,12 +76,13 @@ impl KeyFile {
 
     /// The IV that came with the key of this id.
     pub fn iv(&self, kid: Kid) -> Option<[u8; 16]> {
-        self.entries.iter().find(|entry| entry.kid == kid)?.iv
+        self.entry(kid)?.iv
     }
 
     /// The entry for each requested key: the only one, or by label, or by order.
     fn matched(&self, request: &Document) -> Result<Vec<&Entry>> {
-        let labels: Vec<_> = request.content_keys.iter().map(|key| label(request, key.kid)).collect();
+        let index = request.index();
+        let labels: Vec<_> = request.content_keys.iter().map(|key| label(&index, key.kid)).collect();
         let periods = request.periods.len();
         let entries: Vec<_> = self.entries.iter().filter(|entry| entry.is_of_first(periods)).collect();
         if entries.len() != labels.len() {
@@ -93,27 +101,31 @@ impl KeyFile {
             return Err(Error::keys("a key without a label, other lines have one")
                 .at(format_args!("key file line {}", entry.line)));
         }
+        // The first two entries of each label, without case.
+        let mut by_label: HashMap<String, (&Entry, Option<&Entry>)> = HashMap::new();
+        for entry in &entries {
+            let Some(label) = &entry.label else { continue };
+            let found = by_label.entry(label.to_ascii_lowercase()).or_insert((*entry, None));
+            if !std::ptr::eq(found.0, *entry) {
+                found.1.get_or_insert(*entry);
+            }
+        }
         labels
             .iter()
-            .map(|wanted| {
-                let mut found = entries.iter().copied().filter(|entry| {
-                    entry.label.as_ref().is_some_and(|label| label.eq_ignore_ascii_case(wanted))
-                });
-                match (found.next(), found.next()) {
-                    (Some(entry), None) => Ok(entry),
-                    (None, _) => Err(Error::keys(format!("the key file has no key labelled {wanted:?}"))),
-                    (_, Some(second)) => Err(Error::keys(format!("a second key labelled {wanted:?}"))
-                        .at(format_args!("key file line {}", second.line))),
-                }
+            .map(|wanted| match by_label.get(&wanted.to_ascii_lowercase()) {
+                Some((entry, None)) => Ok(*entry),
+                None => Err(Error::keys(format!("the key file has no key labelled {wanted:?}"))),
+                Some((_, Some(second))) => Err(Error::keys(format!("a second key labelled {wanted:?}"))
+                    .at(format_args!("key file line {}", second.line))),
             })
             .collect()
     }
 }
 
 /// The `intendedTrackType` of a key, its id when it has none.
-fn label(request: &Document, kid: Kid) -> String {
+fn label(request: &Index<'_>, kid: Kid) -> String {
     let id = request.content_key(kid).and_then(|key| key.id.clone());
-    let rule = request.usage_rules.iter().find(|rule| rule.kid == kid);
+    let rule = request.usage_rule(kid);
     let name = id.or_else(|| rule.and_then(|rule| rule.intended_track_type.clone()));
     let name = name.unwrap_or_else(|| kid.to_string());
     match rule.and_then(|rule| Some((request.period_index(rule)?, rule.key_period_filters.first()?))) {
@@ -172,10 +184,9 @@ impl KeyServer for KeyFile {
     fn exchange(&self, _http: &dyn Http, request: Document) -> Result<Document> {
         let entries = self.matched(&request)?;
         let mut answer = request.clone();
-        let renamed = |kid: Kid| {
-            let index = request.content_keys.iter().position(|key| key.kid == kid);
-            index.and_then(|index| entries.get(index)).map_or(kid, |entry| entry.kid)
-        };
+        let pairs = request.content_keys.iter().zip(&entries).rev();
+        let renamed: HashMap<Kid, Kid> = pairs.map(|(wanted, entry)| (wanted.kid, entry.kid)).collect();
+        let renamed = |kid: Kid| renamed.get(&kid).copied().unwrap_or(kid);
         answer.content_keys = request
             .content_keys
             .iter()

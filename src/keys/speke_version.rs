@@ -1,8 +1,10 @@
 //! The dialects of SPEKE — SPEKE 1.0, 2.0 and 2.1: what each writes into a request and reads from an answer.
 
+use std::collections::HashMap;
+
 use super::request::refuse_periods;
 use crate::base::base64;
-use crate::base::{Error, Result, from_base64};
+use crate::base::{Error, Kid, Result, SystemId, from_base64};
 use crate::cpix::{self, Document, DrmSystem};
 use crate::xml::{self, Element};
 
@@ -81,8 +83,11 @@ impl SpekeVersion {
         let mut document = cpix::read(body)?;
         if self == Self::V1 {
             let text = xml::Document::parse(body)?;
+            let systems = document.drm_systems.iter_mut();
+            let mut systems: HashMap<_, _> =
+                systems.map(|system| ((system.system_id, system.kid), system)).collect();
             for element in text.root().named("DRMSystemList").flat_map(|list| list.named("DRMSystem")) {
-                read_system_1(element, &mut document)?;
+                read_system_1(element, &mut systems)?;
             }
         }
         Ok(document)
@@ -134,7 +139,7 @@ fn system_1(system: &DrmSystem) -> Element {
 }
 
 /// Turns `URIExtXKey`, `KeyFormat` and `KeyFormatVersions` into the tag lines of both playlists.
-fn read_system_1(element: &Element, document: &mut Document) -> Result<()> {
+fn read_system_1(element: &Element, systems: &mut HashMap<(SystemId, Kid), &mut DrmSystem>) -> Result<()> {
     let place = |error: Error| error.at("DRMSystem");
     let value = |name: &str| part(element, name).map_err(|error| place(error.at(name.to_owned())));
     let (Some(uri), key_format, versions) =
@@ -142,16 +147,11 @@ fn read_system_1(element: &Element, document: &mut Document) -> Result<()> {
     else {
         return Ok(());
     };
-    let Some(system) = document.drm_systems.iter_mut().find(|system| {
-        let same = |name: &str, id: String| {
-            element
-                .attribute(name)
-                .is_ok_and(|found| found.is_some_and(|found| found.trim().eq_ignore_ascii_case(&id)))
-        };
-        same("kid", system.kid.to_string()) && same("systemId", system.system_id.to_string())
-    }) else {
-        return Ok(());
-    };
+    let id = |name: &str| element.attribute(name).ok().flatten();
+    let ids = id("systemId").zip(id("kid"));
+    let ids =
+        ids.and_then(|(id, kid)| Some((SystemId::parse(id.trim()).ok()?, Kid::parse(kid.trim()).ok()?)));
+    let Some(system) = ids.and_then(|ids| systems.get_mut(&ids)) else { return Ok(()) };
     if system.hls_signaling_data.media.as_deref().is_some_and(|line| !line.is_empty()) {
         return Ok(());
     }

@@ -60,7 +60,12 @@ impl OffsetMap {
         let after = self.entries.partition_point(|(start, ..)| *start <= old);
         match after.checked_sub(1).and_then(|index| self.entries.get(index)) {
             None => Ok(old),
-            Some((start, new, span)) if *start == old || *span == Span::Kept => Ok(new + (old - start)),
+            Some((start, new, span)) if *start == old || *span == Span::Kept => {
+                new.checked_add(old - start).ok_or_else(|| {
+                    Error::input(format!("byte range border {old} lies beyond every file"))
+                        .clause("RFC 8216bis §4.4.4.2, ISO/IEC 23009-1 §5.3.9.2")
+                })
+            }
             Some((start, ..)) => Err(Error::unsupported(format!(
                 "byte range border {old} lies inside what begins at byte {start} and changes its length"
             ))
@@ -92,5 +97,6 @@ mod tests {
         assert_eq!(map.range(24..180).unwrap(), 24..230);
         assert_eq!(map.range(100..300).unwrap(), 150..350);
         assert!(map.range(30..100).is_err());
+        assert!(map.range(300..u64::MAX).is_err());
     }
 }

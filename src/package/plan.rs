@@ -16,7 +16,7 @@ use std::collections::HashMap;
 
 use crate::base::{Error, FourCc, Kid, Result, Secret};
 use crate::codec::TrackKind;
-use crate::cpix::{ContentKey, ContentKeyPeriod, Document, DrmSystem};
+use crate::cpix::{ContentKey, ContentKeyPeriod, Document, DrmSystem, Index};
 use crate::drm::{ManifestKind, Signal, System};
 use crate::keys::{Wanted, request};
 use crate::protect::{Iv, Pattern, SampleAes, Scheme, TrackProtection, constant_iv};
@@ -170,7 +170,9 @@ impl Plan {
         let purposes = intent.keys.keys.len().max(1);
         let values = document.content_keys.iter().filter_map(|key| Some((key.kid, key.value.clone()?)));
         let (values, mut warnings) = (values.collect(), Vec::new());
-        for (index, mut key) in std::mem::take(&mut document.content_keys).into_iter().enumerate() {
+        let content_keys = std::mem::take(&mut document.content_keys);
+        let answered = document.index();
+        for (index, mut key) in content_keys.into_iter().enumerate() {
             let purpose = index % purposes;
             // A key of a contract that no substream needs is not signaled.
             let Some(track) = intent.keys.substreams_of(purpose, substreams).next() else { continue };
@@ -193,7 +195,7 @@ impl Plan {
                 track: &track.id,
                 license_url: None,
             };
-            let systems = signaling(intent, (&signal, &values), &document, &mut warnings)
+            let systems = signaling(intent, (&signal, &values), &answered, &mut warnings)
                 .map_err(|error| error.at(format_args!("key {}", key.kid)))?;
             let known = keys.iter().find(|known| known.value.expose() == value.expose());
             let iv = match known {
@@ -370,12 +372,12 @@ fn vector(intent: &Intent<'_>, key: &ContentKey) -> Result<Option<[u8; 16]>> {
 fn signaling(
     intent: &Intent<'_>,
     (signal, keys): (&Signal<'_>, &KeysOfAnswer),
-    document: &Document,
+    answered: &Index<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<(&'static dyn System, DrmSystem)>> {
     let mut systems = Vec::new();
     for system in intent.systems {
-        let known = document.drm_system(system.system_id(), signal.key.kid).cloned();
+        let known = answered.drm_system(system.system_id(), signal.key.kid).cloned();
         let known = known.unwrap_or_else(|| DrmSystem::new(system.system_id(), signal.key.kid));
         let mut entry = checked(intent, (signal, keys), (*system, known), warnings)?;
         system.signal(signal, &mut entry).map_err(|error| error.at(system.name()))?;

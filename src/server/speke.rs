@@ -1,6 +1,8 @@
 //! The key server's side of SPEKE 2.0 and 2.1: a CPIX request comes in and goes out filled.
 
-use crate::base::{Error, Result};
+use std::collections::{HashMap, HashSet};
+
+use crate::base::{Error, Kid, Result};
 use crate::cpix::{self, ContentKeyUsageRule, Document, DrmSystem};
 use crate::drm::{self, Signal};
 use crate::keys::DevKeys;
@@ -107,7 +109,8 @@ fn check_contract(document: &Document) -> Result<()> {
     if rules.iter().all(|rule| rule.video_filters.is_empty() && rule.audio_filters.is_empty()) {
         return Err(Error::keys("Missing CPIX encryption contract"));
     }
-    let has_index = |rule: &ContentKeyUsageRule| document.period_index(rule).is_some();
+    let index = document.index();
+    let has_index = |rule: &ContentKeyUsageRule| index.period_index(rule).is_some();
     let refused = |rule: &ContentKeyUsageRule| {
         let filter = rule.finer_filter()?;
         (filter != cpix::KEY_PERIOD_FILTER || !has_index(rule)).then(|| filter.to_owned())
@@ -117,27 +120,30 @@ fn check_contract(document: &Document) -> Result<()> {
     }
     let malformed =
         |what: String| Err(Error::keys(format!("Malformed encryption contract: {what}")).clause(CLAUSE));
+    let mut counts: HashMap<Kid, usize> = HashMap::new();
+    rules.iter().for_each(|rule| *counts.entry(rule.kid).or_default() += 1);
     for key in &document.content_keys {
-        let count = rules.iter().filter(|rule| rule.kid == key.kid).count();
+        let count = counts.get(&key.kid).copied().unwrap_or(0);
         if count != 1 {
             return malformed(format!("{count} usage rules for KID {}, expected 1", key.kid));
         }
+    }
+    let mut known = HashMap::new();
+    for rule in rules {
+        *known.entry((rule.intended_track_type.as_deref(), index.period_index(rule))).or_insert(0_usize) += 1;
     }
     for rule in rules {
         let Some(track_type) = rule.intended_track_type.as_ref().filter(|name| !name.is_empty()) else {
             return malformed(format!("no intendedTrackType for KID {}", rule.kid));
         };
-        let same = |other: &&ContentKeyUsageRule| {
-            other.intended_track_type.as_ref() == Some(track_type)
-                && document.period_index(other) == document.period_index(rule)
-        };
-        if rules.iter().filter(same).count() > 1 {
+        let purpose = (rule.intended_track_type.as_deref(), index.period_index(rule));
+        if known.get(&purpose).is_some_and(|count| *count > 1) {
             return malformed(format!("intendedTrackType {track_type:?} is there twice"));
         }
         if rule.video_filters.is_empty() && rule.audio_filters.is_empty() {
             return malformed(format!("no filter for intendedTrackType {track_type:?}"));
         }
-        if document.content_key(rule.kid).is_none() {
+        if index.content_key(rule.kid).is_none() {
             return malformed(format!("a usage rule for KID {}, which has no ContentKey", rule.kid));
         }
     }
@@ -145,6 +151,7 @@ fn check_contract(document: &Document) -> Result<()> {
 }
 
 fn check_systems(document: &Document, scheme: &Scheme) -> Result<()> {
+    let index = document.index();
     for entry in &document.drm_systems {
         let id = entry.system_id;
         let Some(system) = drm::find_id(id) else {
@@ -154,18 +161,15 @@ fn check_systems(document: &Document, scheme: &Scheme) -> Result<()> {
             let text = format!("ContentKey@commonEncryptionScheme non compatible with DRMSystem {id}");
             return Err(Error::keys(text));
         }
-        if document.content_key(entry.kid).is_none() {
+        if index.content_key(entry.kid).is_none() {
             return Err(Error::keys(format!(
                 "DRMSystem {id} for KID {}, which has no ContentKey",
                 entry.kid
             )));
         }
     }
-    match document
-        .content_keys
-        .iter()
-        .find(|key| document.drm_systems.iter().all(|entry| entry.kid != key.kid))
-    {
+    let served: HashSet<Kid> = document.drm_systems.iter().map(|entry| entry.kid).collect();
+    match document.content_keys.iter().find(|key| !served.contains(&key.kid)) {
         Some(key) => Err(Error::keys(format!("Missing DRMSystem for KID {}", key.kid))),
         None => Ok(()),
     }
@@ -177,10 +181,11 @@ pub(super) fn fill(keys: &DevKeys, document: &mut Document, scheme: &Scheme) -> 
         key.value = Some(keys.key(key.kid)?);
         key.explicit_iv = Some(key.explicit_iv.map_or_else(|| keys.iv(key.kid), Ok)?);
     }
-    let (keys, rules) = (&document.content_keys, &document.usage_rules);
-    for entry in &mut document.drm_systems {
-        let Some(key) = keys.iter().find(|key| key.kid == entry.kid) else { continue };
-        let rule = rules.iter().find(|rule| rule.kid == key.kid);
+    let mut systems = std::mem::take(&mut document.drm_systems);
+    let index = document.index();
+    for entry in &mut systems {
+        let Some(key) = index.content_key(entry.kid) else { continue };
+        let rule = index.usage_rule(key.kid);
         let signal = Signal {
             key,
             scheme,
@@ -191,6 +196,7 @@ pub(super) fn fill(keys: &DevKeys, document: &mut Document, scheme: &Scheme) -> 
         };
         fill_system(&signal, entry)?;
     }
+    document.drm_systems = systems;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The key server's side of SPEKE 1.0: empty elements are filled in place, everything else is echoed.
 
-use crate::base::{Error, Result, base64};
-use crate::cpix::{self, ContentKey, Document, DrmSystem};
+use crate::base::{Error, Kid, Result, SystemId, base64};
+use crate::cpix::{self, Document, Index};
 use crate::drm;
 use crate::hls::{self, Playlist};
 use crate::keys::DevKeys;
@@ -35,11 +35,12 @@ pub(super) fn answer(keys: &DevKeys, request: &[u8]) -> Result<Vec<u8>> {
     let scheme = check(&document)?;
     document.drm_systems.iter_mut().for_each(speke::ask_all);
     speke::fill(keys, &mut document, scheme)?;
+    let index = document.index();
     for list in tree.root_mut().elements_mut() {
         for element in list.elements_mut() {
             match element.local_name() {
-                "ContentKey" => fill_key(element, &document)?,
-                "DRMSystem" => fill_system(element, &document)?,
+                "ContentKey" => fill_key(element, &index)?,
+                "DRMSystem" => fill_system(element, &index)?,
                 _ => {}
             }
         }
@@ -58,11 +59,12 @@ fn check(document: &Document) -> Result<&'static Scheme> {
     if document.drm_systems.is_empty() {
         return Err(Error::keys("Missing CPIX/DRMSystemList"));
     }
+    let index = document.index();
     let mut systems = Vec::new();
     for entry in &document.drm_systems {
         let id = entry.system_id;
         systems.push(drm::find_id(id).ok_or_else(|| Error::keys(format!("Unsupported DRMSystem {id}")))?);
-        if document.content_key(entry.kid).is_none() {
+        if index.content_key(entry.kid).is_none() {
             return Err(Error::keys(format!(
                 "DRMSystem {id} for KID {}, which has no ContentKey",
                 entry.kid
@@ -75,10 +77,12 @@ fn check(document: &Document) -> Result<&'static Scheme> {
         .ok_or_else(|| Error::keys("no protection scheme suits all these DRM systems"))
 }
 
-fn fill_key(element: &mut Element, document: &Document) -> Result<()> {
-    let kid = element.attribute("kid")?.map(|kid| kid.into_owned()).unwrap_or_default();
-    let is_this = |key: &&ContentKey| key.kid.to_string().eq_ignore_ascii_case(kid.trim());
-    let Some(key) = document.content_keys.iter().find(is_this) else { return Ok(()) };
+fn kid(element: &Element) -> Result<Option<Kid>> {
+    Ok(element.attribute("kid")?.and_then(|kid| Kid::parse(kid.trim()).ok()))
+}
+
+fn fill_key(element: &mut Element, index: &Index<'_>) -> Result<()> {
+    let Some(key) = kid(element)?.and_then(|kid| index.content_key(kid)) else { return Ok(()) };
     let Some(value) = &key.value else { return Ok(()) };
     let value = Element::new("pskc:PlainValue").with_text(&base64(value.expose()));
     let secret = Element::new("pskc:Secret").with("xmlns:pskc", PSKC).with_child(value);
@@ -95,13 +99,10 @@ fn qualified(prefix: &str, name: &str) -> String {
     if prefix.is_empty() { name.to_owned() } else { format!("{prefix}:{name}") }
 }
 
-fn fill_system(element: &mut Element, document: &Document) -> Result<()> {
-    let attribute = |name: &str| -> Result<String> {
-        Ok(element.attribute(name)?.map(|value| value.trim().to_lowercase()).unwrap_or_default())
-    };
-    let (id, kid) = (attribute("systemId")?, attribute("kid")?);
-    let is_this = |system: &&DrmSystem| system.system_id.to_string() == id && system.kid.to_string() == kid;
-    let Some(system) = document.drm_systems.iter().find(is_this) else { return Ok(()) };
+fn fill_system(element: &mut Element, index: &Index<'_>) -> Result<()> {
+    let id = element.attribute("systemId")?.and_then(|id| SystemId::parse(id.trim()).ok());
+    let system = id.zip(kid(element)?).and_then(|(id, kid)| index.drm_system(id, kid));
+    let Some(system) = system else { return Ok(()) };
     let line = system.hls_signaling_data.media.clone().unwrap_or_default();
     let keys = hls::media::keys(&Playlist::parse(format!("#EXTM3U\n{line}\n").as_bytes())?)?;
     let key = keys.first();
