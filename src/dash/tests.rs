@@ -353,6 +353,7 @@ fn what_is_not_an_mpd_is_refused() {
     assert!(
         mpd(&format!("<MPD {NS}><x:Period xmlns:x=\"urn:x\"/><Period xmlns=\"urn:x\"/></MPD>"))
             .levels()
+            .unwrap()
             .is_empty()
     );
 }
@@ -631,7 +632,8 @@ fn exercise(bytes: &[u8]) {
     let Ok(mut mpd) = Mpd::parse(bytes) else { return };
     let _ = mpd.representations("m.mpd", &Names(&[]));
     let _ = mpd.map_byte_ranges(location(), &mut |_, range| Ok(range.start..range.end.saturating_add(7)));
-    let all: Vec<_> = mpd.levels().iter().map(|level| level.place).collect();
+    let Ok(levels) = mpd.levels() else { return };
+    let all: Vec<_> = levels.iter().map(|level| level.place).collect();
     let keys: Vec<_> =
         all.iter().map(|at| protected(*at, u8::try_from(at.representation % 2).unwrap())).collect();
     let _ = mpd.protect(&keys);

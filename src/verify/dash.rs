@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::base::{Kid, Result, SystemId};
+use crate::dash::Place;
 use crate::drm::{self, ManifestKind, Pssh};
 use crate::presentation::MpdTrack;
 use crate::xml::Element;
@@ -21,20 +22,21 @@ type Descriptor<'a> = (&'a Element, usize);
 /// Checks the descriptors and addresses of an MPD.
 pub(super) fn check(manifest: &DashManifest<'_>, facts: &Facts<'_>, findings: &mut Findings) -> Result<()> {
     let mut of_key: HashMap<Kid, (String, String)> = HashMap::new();
+    let descriptors = descriptors(manifest.document.mpd.root());
     for (media, rendition) in &manifest.representations {
         let representation = &media.representation;
         let place =
             format!("{}: {} (id {})", manifest.document.name, representation.place, representation.id);
         let rendition = *rendition;
         addresses(media, facts, &place, findings);
-        let descriptors = descriptors(manifest, media);
+        let descriptors = descriptors.get(&representation.place).map_or(&[][..], Vec::as_slice);
         let Some((scheme, kid)) = facts.protection(rendition) else {
             let found = format!("{} descriptors", descriptors.len());
             findings.check("mpd-clear", descriptors.is_empty(), &place, &found, &"none: the media is clear");
             continue;
         };
-        check_scheme(&descriptors, scheme.name, kid, facts.is_rotated(rendition), &place, findings)?;
-        check_systems(&descriptors, facts, rendition, &place, findings)?;
+        check_scheme(descriptors, scheme.name, kid, facts.is_rotated(rendition), &place, findings)?;
+        check_systems(descriptors, facts, rendition, &place, findings)?;
         let Some(kid) = kid else { continue };
         let mut texts: Vec<String> = descriptors.iter().map(|(element, _)| element.to_text()).collect();
         texts.iter_mut().for_each(|text| text.retain(|c| !c.is_ascii_whitespace()));
@@ -62,17 +64,22 @@ fn addresses(media: &MpdTrack, facts: &Facts<'_>, place: &str, findings: &mut Fi
     }
 }
 
-/// The descriptors that are for a Representation, the lowest first.
-fn descriptors<'a>(manifest: &'a DashManifest<'_>, media: &MpdTrack) -> Vec<Descriptor<'a>> {
-    let root = manifest.document.mpd.root();
-    let place = media.representation.place;
-    let period = named(root, "Period").nth(place.period);
-    let set = period.and_then(|period| named(period, "AdaptationSet").nth(place.adaptation_set));
-    let own = set.and_then(|set| named(set, "Representation").nth(place.representation));
-    let mut found = Vec::new();
-    for (distance, element) in [own, set, period, Some(root)].into_iter().enumerate() {
-        if let Some(element) = element {
-            found.extend(named(element, "ContentProtection").map(|descriptor| (descriptor, distance)));
+/// The descriptors that are for each Representation, the lowest first.
+fn descriptors(root: &Element) -> HashMap<Place, Vec<Descriptor<'_>>> {
+    let of = |element, distance| {
+        let own = named(element, "ContentProtection").map(move |descriptor| (descriptor, distance));
+        own.collect::<Vec<Descriptor<'_>>>()
+    };
+    let above = of(root, 3);
+    let mut found = HashMap::new();
+    for (period, element) in named(root, "Period").enumerate() {
+        let of_period = of(element, 2);
+        for (adaptation_set, element) in named(element, "AdaptationSet").enumerate() {
+            let of_set = of(element, 1);
+            for (representation, element) in named(element, "Representation").enumerate() {
+                let all = [of(element, 0), of_set.clone(), of_period.clone(), above.clone()].concat();
+                found.insert(Place { period, adaptation_set, representation }, all);
+            }
         }
     }
     found

@@ -74,8 +74,10 @@ impl Facts<'_> {
     ) -> Option<(&'static Scheme, Vec<Kid>)> {
         let (scheme, _) = self.protection(rendition)?;
         let fragments = &self.files.get(file)?.fragments;
-        let inside =
-            fragments.iter().filter(|fragment| range.is_none_or(|range| range.contains(&fragment.position)));
+        // Fragments are in the order of the file.
+        let behind = |position| fragments.partition_point(|fragment| fragment.position < position);
+        let inside = range.map_or(0..fragments.len(), |range| behind(range.start)..behind(range.end));
+        let inside = fragments.get(inside).unwrap_or_default().iter();
         let mut kids: Vec<Kid> = inside.filter_map(|fragment| fragment.kid).collect();
         kids.sort_unstable_by_key(|kid| *kid.bytes());
         kids.dedup();
