@@ -69,13 +69,27 @@ pub fn escape(nal_unit: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// How many bytes [`escape`] puts before the bytes of the first part of a NAL unit.
-pub fn escapes_before(part: &[u8]) -> usize {
-    let mut escaped = Vec::with_capacity(part.len());
-    escape(part, &mut escaped);
-    // What goes behind a last 0 is not before any byte of the part.
-    let behind = usize::from(part.last() == Some(&0));
-    escaped.len().saturating_sub(part.len() + behind)
+/// The bytes of a NAL unit before which [`escape`] puts an emulation_prevention_three_byte.
+pub fn escaped(nal_unit: &[u8]) -> impl Iterator<Item = usize> {
+    let mut zeros = 0;
+    nal_unit.iter().enumerate().filter_map(move |(at, byte)| {
+        let is_escaped = zeros == 2 && *byte <= 3;
+        if is_escaped {
+            zeros = 0;
+        }
+        zeros = if *byte == 0 { zeros + 1 } else { 0 };
+        is_escaped.then_some(at)
+    })
+}
+
+/// The bytes of a NAL unit that [`unescape`] leaves out.
+pub fn preventions(nal_unit: &[u8]) -> impl Iterator<Item = usize> {
+    let mut zeros = 0;
+    nal_unit.iter().enumerate().filter_map(move |(at, byte)| {
+        let is_prevention = zeros == 2 && *byte == 3;
+        zeros = if *byte == 0 { zeros + 1 } else { 0 };
+        is_prevention.then_some(at)
+    })
 }
 
 /// Where the last start code of a stream begins, behind its first byte.
@@ -122,7 +136,11 @@ mod tests {
             let mut escaped = Vec::new();
             escape(&unit, &mut escaped);
             prop_assert_eq!(start_code(&escaped, 0), None);
-            prop_assert_eq!(unescape(&escaped), unit);
+            prop_assert_eq!(unescape(&escaped), unit.clone());
+            let threes: Vec<_> = super::escaped(&unit).enumerate().map(|(before, at)| before + at).collect();
+            prop_assert!(threes.iter().all(|at| escaped[*at] == 3));
+            prop_assert_eq!(preventions(&escaped).collect::<Vec<_>>(), threes);
+            prop_assert_eq!(escaped.len() - unit.len(), super::escaped(&unit).count());
         }
 
         /// Byte by byte, as §7.3.1 and annex B are written.

@@ -1,5 +1,7 @@
 //! Multivariant playlists — RFC 8216bis §4.4.6.
 
+use std::collections::HashSet;
+
 use super::attributes::Attributes;
 use super::define::Variables;
 use super::key::{self, Key};
@@ -140,7 +142,8 @@ pub fn session_data(playlist: &Playlist) -> Result<Vec<OtherUri>> {
 /// When a line is no `EXT-X-SESSION-KEY` tag that encrypts.
 pub fn protect(playlist: &mut Playlist, session_key_lines: &[String]) -> Result<()> {
     let mut lines = key::checked_lines(session_key_lines, "EXT-X-SESSION-KEY")?;
-    lines.retain(|line| !playlist.lines().iter().any(|present| present.text().trim_ascii() == line));
+    let present: HashSet<&str> = playlist.lines().iter().map(|line| line.text().trim_ascii()).collect();
+    lines.retain(|line| !present.contains(line.as_str()));
     let first = playlist.lines().iter().position(|line| match line.kind() {
         LineKind::Tag { name, .. } => RENDITION_TAGS.contains(&name),
         LineKind::Uri(_) => true,

@@ -21,6 +21,8 @@ pub struct TrackFragment {
     pub decode_time_is_stated: bool,
 }
 
+/// Most track fragments of one fragment: each is looked for among all.
+const MAX_TRACK_FRAGMENTS: usize = 1024;
 /// Most bytes of one fragment that are held at once.
 pub const MAX_FRAGMENT_BYTES: u64 = 1 << 30;
 
@@ -32,6 +34,9 @@ pub fn track_fragments(moof: &BoxNode, moof_position: u64, trexes: &[Trex]) -> R
     let mut fragments = Vec::new();
     let mut end_of_previous = moof_position;
     for (index, traf) in moof.all(b"traf").enumerate() {
+        if index == MAX_TRACK_FRAGMENTS {
+            return Err(Error::unsupported(format!("more than {MAX_TRACK_FRAGMENTS} boxes traf")).at("moof"));
+        }
         let fragment = track_fragment(traf, moof_position, end_of_previous, trexes)
             .map_err(|error| error.at(format_args!("moof/traf {}", index + 1)))?;
         if let Some(last) = fragment.samples.last() {

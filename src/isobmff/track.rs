@@ -5,6 +5,9 @@ use crate::base::{Error, FourCc, Result};
 use super::BoxNode;
 use super::boxes::{Hdlr, Mdhd, SampleEntry, Tkhd, Trex};
 
+/// Most tracks of one file: each is looked for among all, and each fragment is read for each.
+const MAX_TRACKS: usize = 256;
+
 /// One track.
 #[derive(Clone, Debug)]
 pub struct Track {
@@ -28,7 +31,15 @@ pub struct Track {
 /// When a mandatory box is missing or cut off.
 pub fn tracks(moov: &BoxNode) -> Result<Vec<Track>> {
     let trexes = trexes(moov)?;
+    if moov.all(b"trak").count() > MAX_TRACKS {
+        return Err(too_many("trak"));
+    }
     moov.all(b"trak").map(|trak| Track::parse(trak, &trexes).map_err(|error| error.at("moov/trak"))).collect()
+}
+
+fn too_many(kind: &str) -> Error {
+    Error::unsupported(format!("more than {MAX_TRACKS} boxes {kind}: a file has at most so many tracks"))
+        .at("moov")
 }
 
 /// Reads every `trex` of `moov`.
@@ -36,11 +47,11 @@ pub fn tracks(moov: &BoxNode) -> Result<Vec<Track>> {
 /// # Errors
 /// When one is cut off.
 pub fn trexes(moov: &BoxNode) -> Result<Vec<Trex>> {
-    moov.find(&[b"mvex"])
-        .into_iter()
-        .flat_map(|mvex| mvex.all(b"trex"))
-        .map(|trex| Trex::parse(trex.payload()).map_err(|error| error.at("moov/mvex/trex")))
-        .collect()
+    let trexes = || moov.find(&[b"mvex"]).into_iter().flat_map(|mvex| mvex.all(b"trex"));
+    if trexes().count() > MAX_TRACKS {
+        return Err(too_many("trex"));
+    }
+    trexes().map(|trex| Trex::parse(trex.payload()).map_err(|error| error.at("moov/mvex/trex"))).collect()
 }
 
 impl Track {

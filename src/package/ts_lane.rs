@@ -11,6 +11,8 @@ use crate::ts::{Packet, PesHeader};
 
 use super::protect::Totals;
 
+const START_CODE_BYTES: usize = 3;
+
 /// The payloads between one `payload_unit_start_indicator` and the next.
 #[derive(Default)]
 pub(super) struct Unit {
@@ -44,6 +46,10 @@ pub(super) struct Lane {
     pub(super) open: Unit,
     /// The elementary stream from the first NAL unit or frame on that is not yet whole.
     stream: Vec<u8>,
+    /// How many zeros the stream begins with, as far as is known.
+    zeros: usize,
+    /// No start code but the first begins before this byte of the stream.
+    searched: usize,
     /// Whole PES packets that have bytes of it.
     whole: VecDeque<Pes>,
     continuity_counter: Option<u8>,
@@ -61,6 +67,8 @@ impl Lane {
             elementary,
             open: Unit::default(),
             stream: Vec::new(),
+            zeros: 0,
+            searched: 0,
             whole: VecDeque::new(),
             continuity_counter: None,
             totals: Totals::default(),
@@ -118,6 +126,13 @@ impl Lane {
         sample_aes: &SampleAes,
         operation: Operation,
     ) -> Result<Vec<Pes>> {
+        let end = match self.elementary {
+            Elementary::Avc => self.whole_nal_units(ends)?,
+            _ => self.audio(ends, sample_aes, operation)?,
+        };
+        if end == 0 && self.whole.front().is_some_and(|pes| pes.left > 0) {
+            return Ok(Vec::new());
+        }
         let mut left = 0;
         let mut cuts: Vec<usize> = self
             .whole
@@ -127,10 +142,7 @@ impl Lane {
                 left
             })
             .collect();
-        let end = match self.elementary {
-            Elementary::Avc => whole_nal_units(&self.stream, ends)?,
-            _ => self.audio(ends, sample_aes, operation)?,
-        };
+        (self.zeros, self.searched) = (0, 0);
         let behind = self.stream.split_off(end);
         let mut rewritten = std::mem::replace(&mut self.stream, behind);
         let lefts: Vec<usize> = cuts.iter().map(|cut| cut.saturating_sub(end)).collect();
@@ -155,6 +167,26 @@ impl Lane {
         let mut done: Vec<Pes> = self.whole.drain(..done).collect();
         done.iter_mut().for_each(|pes| PesHeader::write_length(&mut pes.rewritten));
         Ok(done)
+    }
+
+    /// Where the last NAL unit begins that may go on in the next PES packet; the end, when there is none.
+    fn whole_nal_units(&mut self, ends: Ends) -> Result<usize> {
+        let stream = &self.stream;
+        while stream.get(self.zeros) == Some(&0) {
+            self.zeros += 1;
+        }
+        if stream.len() > self.zeros && (self.zeros < 2 || stream.get(self.zeros) != Some(&1)) {
+            return Err(Error::unsupported("the segment begins inside a NAL unit, a start code expected")
+                .clause("RFC 8216bis §3.1.1")
+                .hint("cut segments where access units begin"));
+        }
+        if ends == Ends::Segment {
+            return Ok(stream.len());
+        }
+        // A start code has three bytes: its first may have been the last.
+        let from = self.searched.saturating_sub(START_CODE_BYTES);
+        self.searched = stream.len();
+        Ok(last_start_code(stream.get(from..).unwrap_or_default()).map_or(0, |position| from + position))
     }
 
     /// Rewrites the whole frames of the stream in place; returns where the last of them ends.
@@ -186,20 +218,6 @@ impl Lane {
             _ => false,
         }
     }
-}
-
-/// Where the last NAL unit begins that may go on in the next PES packet; the end, when there is none.
-fn whole_nal_units(stream: &[u8], ends: Ends) -> Result<usize> {
-    let zeros = stream.iter().take_while(|byte| **byte == 0).count();
-    if !stream.is_empty() && stream.len() > zeros && (zeros < 2 || stream.get(zeros) != Some(&1)) {
-        return Err(Error::unsupported("the segment begins inside a NAL unit, a start code expected")
-            .clause("RFC 8216bis §3.1.1")
-            .hint("cut segments where access units begin"));
-    }
-    Ok(match ends {
-        Ends::PesPacket => last_start_code(stream).unwrap_or(0),
-        Ends::Segment => stream.len(),
-    })
 }
 
 /// The header of a whole PES packet that can be rewritten.

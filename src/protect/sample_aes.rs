@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::base::{Error, Result, Secret};
-use crate::codec::byte_stream::{escape, escapes_before, nal_units, unescape};
+use crate::codec::byte_stream::{escape, escaped, nal_units, preventions, unescape};
 use crate::codec::{AudioFrame, Elementary, Evidence, StreamMarks, TrackKind};
 
 use super::cipher::{Cipher, patterned};
@@ -34,6 +34,22 @@ pub enum Operation {
     Encrypt,
     /// From protected to clear.
     Decrypt,
+}
+
+/// Moves each cut by the bytes that come or go before it, which are in order as the cuts are.
+fn follow<'a>(
+    cuts: impl Iterator<Item = &'a mut usize>,
+    threes: impl Iterator<Item = usize>,
+    place: impl Fn(usize, usize) -> usize,
+    begin: usize,
+) {
+    let (mut threes, mut before) = (threes.peekable(), 0);
+    for cut in cuts {
+        while threes.next_if(|at| *at < *cut - begin).is_some() {
+            before += 1;
+        }
+        *cut = place(*cut, before);
+    }
 }
 
 /// A key and the IV that every NAL unit and every frame of audio begins with.
@@ -102,23 +118,33 @@ impl SampleAes {
             out.extend(stream.get(copied..range.start).unwrap_or_default());
             copied = range.end;
             let start = out.len();
-            let (mut unit, place): (_, fn(&[u8]) -> usize) = match operation {
-                Operation::Encrypt => (unit.to_vec(), |part| part.len() + escapes_before(part)),
-                Operation::Decrypt => (unescape(unit), |part| unescape(part).len()),
+            let before = unit;
+            let mut unit = match operation {
+                Operation::Encrypt => unit.to_vec(),
+                Operation::Decrypt => unescape(unit),
             };
             self.nal_unit(operation, &mut unit);
             protected += unit.len() as u64;
-            let before = if operation == Operation::Encrypt {
-                &unit
-            } else {
-                stream.get(range.clone()).unwrap_or_default()
-            };
-            while let Some(cut) = cuts.next_if(|cut| **cut < range.end) {
-                *cut = start + place(before.get(..*cut - range.start).unwrap_or_default());
-            }
+            let cuts = std::iter::from_fn(|| cuts.next_if(|cut| **cut < range.end));
             match operation {
-                Operation::Encrypt => escape(&unit, &mut out),
-                Operation::Decrypt => out.extend(&unit),
+                Operation::Encrypt => {
+                    follow(
+                        cuts,
+                        escaped(&unit),
+                        |cut, threes| start + (cut - range.start) + threes,
+                        range.start,
+                    );
+                    escape(&unit, &mut out);
+                }
+                Operation::Decrypt => {
+                    follow(
+                        cuts,
+                        preventions(before),
+                        |cut, threes| start + (cut - range.start) - threes,
+                        range.start,
+                    );
+                    out.extend(&unit);
+                }
             }
         }
         for cut in cuts {

@@ -137,7 +137,9 @@ impl FileCheck<'_, '_> {
         let place = format!("{}: mfra at byte {}", self.name, header.position);
         for tfra in header.read_node(self.source)?.all(b"tfra") {
             for offset in Tfra::offsets(tfra.payload())? {
-                let holds = self.facts.fragments.iter().any(|fragment| fragment.position == offset);
+                // Fragments are in the order of the file.
+                let holds =
+                    self.facts.fragments.binary_search_by_key(&offset, |fragment| fragment.position).is_ok();
                 let found = format!("moof_offset {offset}");
                 self.findings.check("mfra-offset", holds, &place, &found, &"the position of a moof");
             }

@@ -255,10 +255,13 @@ impl FileCheck<'_, '_> {
     ) {
         let mut used = 0;
         for run in runs {
-            let unit = ranges.iter().position(|range| range.start <= run.start && run.end <= range.end);
+            // Ranges and runs are in order, and none meets another of its kind.
+            let unit = ranges.partition_point(|range| range.start <= run.start).checked_sub(1);
+            let unit = unit.filter(|unit| ranges.get(*unit).is_some_and(|range| run.end <= range.end));
             let text = format_args!("protected bytes {}..{}", run.start, run.end).to_string();
             let Some((index, unit)) = unit.and_then(|index| Some((index, ranges.get(index)?))) else {
-                let near = ranges.iter().find(|range| range.end > run.start).cloned().unwrap_or_default();
+                let near = ranges.get(ranges.partition_point(|range| range.end <= run.start));
+                let near = near.cloned().unwrap_or_default();
                 let expected = format!("from byte {} on", near.start);
                 self.findings.check("slice-start", false, place, &text, &expected);
                 continue;
@@ -280,7 +283,8 @@ impl FileCheck<'_, '_> {
             }
         }
         for range in ranges.iter().filter(|range| range.len() >= BLOCK) {
-            let met = runs.iter().any(|run| run.start < range.end && range.start < run.end);
+            let run = runs.get(runs.partition_point(|run| run.end <= range.start));
+            let met = run.is_some_and(|run| run.start < range.end);
             let rule = if align == Align::None { "slice-start" } else { "slice-clear" };
             if !met {
                 let found = format!("bytes {}..{} in the clear", range.start, range.end);
