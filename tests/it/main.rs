@@ -26,6 +26,7 @@ mod decrypt_segments;
 mod decrypt_styles;
 mod errors;
 mod full_sample;
+mod fuzz;
 mod hevc_slice_headers;
 mod hevc_stream;
 mod hls_constructs;
@@ -35,6 +36,7 @@ mod inspect;
 mod iv_law;
 #[cfg(feature = "server")]
 mod key_server;
+mod large_inputs;
 mod laws;
 mod media;
 mod output_folder;

@@ -69,6 +69,14 @@ fn escapes(length: usize) -> Vec<u8> {
     unit
 }
 
+/// Each PES packet is looked at once: with what came before it, these would take minutes.
+#[test]
+fn one_nal_unit_may_lie_in_thousands_of_pes_packets() {
+    let unit = escapes(1 << 20);
+    let units: Vec<_> = unit.chunks(150).map(|part| pes(0xe0, true, 0, part)).collect();
+    check_pictures("a unit in 7,000 PES packets", &units);
+}
+
 #[test]
 fn what_grows_gets_more_packets_and_another_length() {
     for (length, bounded, said) in [(30_000, true, true), (60_000, true, false), (90_000, false, false)] {

@@ -11,7 +11,8 @@ use drm_pack::drm::{Pssh, System, recognize};
 use drm_pack::inspect::{Samples, text};
 use drm_pack::job::Job;
 use drm_pack::keys::{
-    Account, CencSigner, CpixFile, DrmToday, Endpoint, KeyFile, KeyServer, Speke, SpekeVersion, Wanted, request,
+    Account, CencSigner, CpixFile, DrmToday, Endpoint, KeyFile, KeyServer, Speke, SpekeVersion, Wanted,
+    request,
 };
 
 use super::oracle::{mdats, no_clear_mp4};
@@ -55,7 +56,8 @@ pub(crate) fn cpix(data: &[u8]) -> Outcome {
 
 /// Packs a segment with keys of any source.
 fn with_keys(keys: &dyn KeyServer) -> Outcome {
-    let playlist = b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MAP:URI=\"init.mp4\"\n#EXTINF:2,\n1.m4s\n#EXT-X-ENDLIST\n";
+    let playlist =
+        b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MAP:URI=\"init.mp4\"\n#EXTINF:2,\n1.m4s\n#EXT-X-ENDLIST\n";
     let segment = fixture("clip/dash/2/5.m4s");
     let folder = Folder::of([
         ("index.m3u8", playlist.to_vec()),
@@ -99,10 +101,9 @@ pub(crate) fn asked() -> Document {
         audio: (byte == 2).then(AudioFilter::default),
     });
     let widevine = drm_pack::drm::widevine::Widevine.system_id();
-    let systems = wanted.each_ref().map(|wanted| DrmSystem {
-        pssh: Some(Vec::new()),
-        ..DrmSystem::new(widevine, wanted.kid)
-    });
+    let systems = wanted
+        .each_ref()
+        .map(|wanted| DrmSystem { pssh: Some(Vec::new()), ..DrmSystem::new(widevine, wanted.kid) });
     request("content", Some(FourCc(*b"cbcs")), &wanted, systems.to_vec())
 }
 

@@ -13,8 +13,7 @@ use super::{Outcome, refused};
 
 const SCHEMES: [&str; 4] = ["cenc", "cbcs", "cens", "cbc1"];
 /// A playlist of one segment, or two.
-const PLAYLIST: &str =
-    "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-PLAYLIST-TYPE:VOD\n";
+const PLAYLIST: &str = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-PLAYLIST-TYPE:VOD\n";
 
 fn is_set(options: u8, bit: u8) -> bool {
     options >> bit & 1 == 1
@@ -231,8 +230,20 @@ fn standing_in(name: &str) -> Option<Arc<Vec<u8>>> {
     });
     let audio = name.contains("audio") || name.starts_with(['2', 'a']);
     let stand_in = match name.rsplit('.').next()? {
-        "m4s" | "m4v" | "m4a" | "cmfv" | "cmfa" => if audio { "dash/2/5.m4s" } else { "dash/1/1.m4s" },
-        "mp4" if name.contains("init") => if audio { "dash/2/init.mp4" } else { "dash/1/init.mp4" },
+        "m4s" | "m4v" | "m4a" | "cmfv" | "cmfa" => {
+            if audio {
+                "dash/2/5.m4s"
+            } else {
+                "dash/1/1.m4s"
+            }
+        }
+        "mp4" if name.contains("init") => {
+            if audio {
+                "dash/2/init.mp4"
+            } else {
+                "dash/1/init.mp4"
+            }
+        }
         "mp4" => "whole.mp4",
         "ts" => "hls-ts/2.ts",
         "vtt" | "webvtt" => "text.vtt",

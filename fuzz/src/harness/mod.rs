@@ -47,7 +47,12 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "protected", shape: Shape::Boxes, run: media::protected, seeds: seeds::protected },
     Target { name: "ts", shape: Shape::Packets, run: media::ts, seeds: seeds::ts },
     Target { name: "aes128", shape: Shape::Packets, run: media::aes128, seeds: seeds::aes128 },
-    Target { name: "packed-audio", shape: Shape::Bytes, run: media::packed_audio, seeds: seeds::packed_audio },
+    Target {
+        name: "packed-audio",
+        shape: Shape::Bytes,
+        run: media::packed_audio,
+        seeds: seeds::packed_audio,
+    },
     Target { name: "playlist", shape: Shape::Text, run: media::playlist, seeds: seeds::playlist },
     Target { name: "mpd", shape: Shape::Text, run: media::mpd, seeds: seeds::mpd },
     Target { name: "cpix", shape: Shape::Text, run: documents::cpix, seeds: seeds::cpix },

@@ -6,19 +6,34 @@ use super::Shape;
 
 /// Types that are put in the place of others.
 const KINDS: &[&[u8; 4]] = &[
-    b"moov", b"moof", b"mdat", b"trak", b"traf", b"trun", b"tfhd", b"tfdt", b"senc", b"saiz", b"saio", b"sbgp",
-    b"sgpd", b"sidx", b"styp", b"emsg", b"free", b"uuid", b"pssh", b"tenc", b"sinf", b"frma", b"schm", b"schi",
-    b"stsd", b"stsz", b"stsc", b"stco", b"co64", b"stts", b"ctts", b"stss", b"elst", b"edts", b"mvex", b"trex",
-    b"avcC", b"hvcC", b"esds", b"encv", b"enca", b"avc1", b"mp4a", b"mfra", b"seig", b"cenc", b"cbcs", b"subs",
+    b"moov", b"moof", b"mdat", b"trak", b"traf", b"trun", b"tfhd", b"tfdt", b"senc", b"saiz", b"saio",
+    b"sbgp", b"sgpd", b"sidx", b"styp", b"emsg", b"free", b"uuid", b"pssh", b"tenc", b"sinf", b"frma",
+    b"schm", b"schi", b"stsd", b"stsz", b"stsc", b"stco", b"co64", b"stts", b"ctts", b"stss", b"elst",
+    b"edts", b"mvex", b"trex", b"avcC", b"hvcC", b"esds", b"encv", b"enca", b"avc1", b"mp4a", b"mfra",
+    b"seig", b"cenc", b"cbcs", b"subs",
 ];
 /// Boxes whose children are mutated, and the bytes before the first child.
 const CONTAINERS: &[(&[u8; 4], usize)] = &[
-    (b"moov", 0), (b"trak", 0), (b"mdia", 0), (b"minf", 0), (b"stbl", 0), (b"edts", 0), (b"mvex", 0),
-    (b"moof", 0), (b"traf", 0), (b"stsd", 8), (b"sinf", 0), (b"schi", 0), (b"avc1", 78), (b"encv", 78),
-    (b"mp4a", 28), (b"enca", 28), (b"hvc1", 78), (b"dinf", 0),
+    (b"moov", 0),
+    (b"trak", 0),
+    (b"mdia", 0),
+    (b"minf", 0),
+    (b"stbl", 0),
+    (b"edts", 0),
+    (b"mvex", 0),
+    (b"moof", 0),
+    (b"traf", 0),
+    (b"stsd", 8),
+    (b"sinf", 0),
+    (b"schi", 0),
+    (b"avc1", 78),
+    (b"encv", 78),
+    (b"mp4a", 28),
+    (b"enca", 28),
+    (b"hvc1", 78),
+    (b"dinf", 0),
 ];
-const EXTREMES: [u32; 12] =
-    [0, 1, 2, 7, 8, 15, 16, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_fff0, u32::MAX];
+const EXTREMES: [u32; 12] = [0, 1, 2, 7, 8, 15, 16, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_fff0, u32::MAX];
 
 /// SplitMix64: the same seed, the same mutations.
 pub(crate) struct Seeded(pub(crate) u64);
@@ -134,7 +149,8 @@ impl Seeded {
             }
             4 => {
                 // Elsewhere in the same parent.
-                let Some(other) = found.get(self.below(found.len())).filter(|other| other.parents == parents) else {
+                let Some(other) = found.get(self.below(found.len())).filter(|other| other.parents == parents)
+                else {
                     return;
                 };
                 let moved = bytes[range.clone()].to_vec();
@@ -157,7 +173,8 @@ impl Seeded {
                     }
                     1 => {
                         let near = u32::from_be_bytes([0, 0, 0, bytes.get(at).copied().unwrap_or(0)]);
-                        let value = near.wrapping_add(1).wrapping_sub(2 * (self.below(2) as u32)).to_be_bytes();
+                        let value =
+                            near.wrapping_add(1).wrapping_sub(2 * (self.below(2) as u32)).to_be_bytes();
                         if let Some(byte) = bytes.get_mut(at) {
                             *byte = value[3];
                         }
@@ -165,7 +182,12 @@ impl Seeded {
                     _ => {
                         let at = range.start + 8 + (at - range.start - 8) / 4 * 4;
                         let value = EXTREMES[self.below(EXTREMES.len())].to_be_bytes();
-                        bytes.iter_mut().take(range.end).skip(at).zip(value).for_each(|(byte, new)| *byte = new);
+                        bytes
+                            .iter_mut()
+                            .take(range.end)
+                            .skip(at)
+                            .zip(value)
+                            .for_each(|(byte, new)| *byte = new);
                     }
                 }
             }
@@ -231,7 +253,8 @@ impl Seeded {
             }
             3 => {
                 let Some(at) = bytes.iter().skip(borders[one]).position(u8::is_ascii_digit) else { return };
-                let numbers = ["0", "-1", "4294967296", "18446744073709551615", "1e400", "0.5", "99999999999999999999"];
+                let numbers =
+                    ["0", "-1", "4294967296", "18446744073709551615", "1e400", "0.5", "99999999999999999999"];
                 let at = borders[one] + at;
                 bytes.splice(at..=at, numbers[self.below(numbers.len())].bytes());
             }
@@ -278,7 +301,8 @@ fn replace(bytes: &mut Vec<u8>, range: Range<usize>, with: &[u8], parents: &[usi
     bytes.splice(range, with.iter().copied());
     for parent in parents {
         if let Some(size) = bytes.get_mut(*parent..parent + 4) {
-            let value = u32::from_be_bytes((&*size).try_into().unwrap()).wrapping_add(more).wrapping_sub(less);
+            let value =
+                u32::from_be_bytes((&*size).try_into().unwrap()).wrapping_add(more).wrapping_sub(less);
             size.copy_from_slice(&value.to_be_bytes());
         }
     }

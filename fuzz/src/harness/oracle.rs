@@ -135,7 +135,10 @@ fn clear_slices(name: &str, media: &[u8], runs: &[std::ops::Range<usize>], is_sl
         if is_slice(*first) {
             for run in runs {
                 let shared = run.end.min(unit.end).saturating_sub(run.start.max(unit.start));
-                assert!(shared <= MAX_SLICE_CLEAR, "clear segment: {name}, {shared} bytes of a slice at {at}");
+                assert!(
+                    shared <= MAX_SLICE_CLEAR,
+                    "clear segment: {name}, {shared} bytes of a slice at {at}"
+                );
             }
         }
         at = unit.end;

@@ -46,9 +46,8 @@ fn joined(parts: &[&str]) -> Vec<u8> {
 /// The first fragments of a file, so that seeds are small.
 fn first_fragments(file: &[u8], count: usize) -> Vec<u8> {
     let end = top_level(file).into_iter().filter(|(kind, _)| kind == b"mdat").nth(count - 1);
-    let end = end.map_or(file.len(), |(_, mdat)| {
-        mdat.as_ptr() as usize + mdat.len() - file.as_ptr() as usize
-    });
+    let end =
+        end.map_or(file.len(), |(_, mdat)| mdat.as_ptr() as usize + mdat.len() - file.as_ptr() as usize);
     file[..end].to_vec()
 }
 
@@ -69,9 +68,9 @@ pub(crate) fn fragmented() -> Seeds {
 
 pub(crate) fn mp4() -> Seeds {
     let codecs = ["av1", "hevc", "avc_interlaced", "vp9", "ac3", "eac3", "opus", "flac", "mp3"];
-    let codecs = codecs.iter().flat_map(|name| {
-        with_options(&[0, 33, 40], name, &fixture(&format!("clip/codecs/{name}.mp4")))
-    });
+    let codecs = codecs
+        .iter()
+        .flat_map(|name| with_options(&[0, 33, 40], name, &fixture(&format!("clip/codecs/{name}.mp4"))));
     let files = fragmented_files();
     let files = files.iter().flat_map(|(name, bytes)| with_options(&[0, 33, 44], name, bytes));
     codecs.chain(files).collect()
@@ -80,8 +79,10 @@ pub(crate) fn mp4() -> Seeds {
 pub(crate) fn protected() -> Seeds {
     let mut seeds = Vec::new();
     for (name, file) in fragmented_files() {
-        let begins = top_level(&file).into_iter().find(|(kind, _)| matches!(kind, b"moof" | b"styp" | b"sidx"));
-        let begins = begins.map_or(file.len(), |(_, payload)| payload.as_ptr() as usize - 8 - file.as_ptr() as usize);
+        let begins =
+            top_level(&file).into_iter().find(|(kind, _)| matches!(kind, b"moof" | b"styp" | b"sidx"));
+        let begins =
+            begins.map_or(file.len(), |(_, payload)| payload.as_ptr() as usize - 8 - file.as_ptr() as usize);
         for scheme in ["cenc", "cbcs"] {
             let playlist = b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MAP:URI=\"init.mp4\"\n#EXTINF:2,\n1.m4s\n#EXT-X-ENDLIST\n";
             let folder = Folder::of([
@@ -203,9 +204,8 @@ pub(crate) fn cpix() -> Seeds {
         };
         entries.filter(small).collect::<Vec<_>>()
     });
-    let shared = shared.filter_map(|path| {
-        Some((path.file_stem()?.to_string_lossy().into_owned(), fs::read(&path).ok()?))
-    });
+    let shared = shared
+        .filter_map(|path| Some((path.file_stem()?.to_string_lossy().into_owned(), fs::read(&path).ok()?)));
     let own = [("request".to_owned(), cpix::write(&asked())), ("answer".to_owned(), answered())];
     own.into_iter().chain(shared).flat_map(|(name, bytes)| with_options(&[0, 1], &name, &bytes)).collect()
 }

@@ -1,9 +1,9 @@
-//! A world in memory for jobs: files, keys of a seed, random bytes that repeat, no network.
+//! A world in memory for jobs: files, keys of a seed, no network.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use drm_pack::base::env::{Http, Random, Request, Response, Sink, Source, Store, Written};
+use drm_pack::base::env::{Http, Request, Response, Sink, Source, Store, Written};
 use drm_pack::base::{Error, Kid, Result, Secret};
 use drm_pack::job::{DecryptJob, Env, Job, Report, decrypt, run};
 use drm_pack::keys::{DevKeys, KeyServer};
@@ -112,16 +112,6 @@ impl Http for Nowhere {
     fn wait(&self, _: u64) {}
 }
 
-/// The same bytes each time, so that a run can be repeated.
-pub(crate) struct Repeated;
-
-impl Random for Repeated {
-    fn fill(&self, buffer: &mut [u8]) -> Result<()> {
-        buffer.iter_mut().zip(1_u8..).for_each(|(byte, value)| *byte = value.wrapping_mul(37));
-        Ok(())
-    }
-}
-
 pub(crate) fn key(kid: Kid) -> Option<Secret<16>> {
     DevKeys::new(SEED).key(kid).ok()
 }
@@ -136,18 +126,9 @@ fn in_env<T>(
     what: impl FnOnce(&Env<'_>) -> Result<T>,
 ) -> Result<(T, Files)> {
     let output = Folder::new(Files::new());
-    let locate = |name: &str| -> Result<(Box<dyn Store>, String)> {
-        Ok((Box::new(input.clone()), name.to_owned()))
-    };
-    let env = Env {
-        locate: &locate,
-        output: &output,
-        keys,
-        http: &Nowhere,
-        random: &Repeated,
-        journal: None,
-        observe: &|_| {},
-    };
+    let locate =
+        |name: &str| -> Result<(Box<dyn Store>, String)> { Ok((Box::new(input.clone()), name.to_owned())) };
+    let env = Env { locate: &locate, output: &output, keys, http: &Nowhere, journal: None, observe: &|_| {} };
     let done = what(&env)?;
     Ok((done, output.into_written()))
 }
