@@ -47,7 +47,22 @@ pub enum UnknownVideo {
 /// # Errors
 /// As [`media_tracks`].
 pub fn media_tracks_with(moov: &BoxNode, unknown: UnknownVideo) -> Result<Vec<MediaTrack>> {
+    refuse_auxiliary(moov)?;
     tracks(moov)?.into_iter().map(|track| MediaTrack::new(track, unknown)).collect()
+}
+
+/// Refuses what only protected samples have: beside ours it would be taken for ours.
+fn refuse_auxiliary(moov: &BoxNode) -> Result<()> {
+    let traks = || moov.all(b"trak");
+    let tables = traks().filter_map(|trak| trak.find(&[b"mdia", b"minf", b"stbl"]));
+    let mut boxes = [moov].into_iter().chain(traks()).chain(tables).flat_map(BoxNode::boxes);
+    match boxes.find(|node| node.is(b"senc") || node.is(b"saiz") || node.is(b"saio")) {
+        Some(node) => Err(Error::input(format!("box {}, where nothing is encrypted yet", node.kind))
+            .clause("ISO/IEC 23001-7 §7.1")
+            .at("moov")
+            .hint("give the clear input, or decrypt it first with drm-pack decrypt")),
+        None => Ok(()),
+    }
 }
 
 /// The ids of the tracks that are never protected: text and metadata.

@@ -15,6 +15,12 @@ const SCHEMES: [&str; 4] = ["cenc", "cbcs", "cens", "cbc1"];
 /// A playlist of one segment, or two.
 const PLAYLIST: &str = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-PLAYLIST-TYPE:VOD\n";
 
+/// Whether a word stands anywhere. Without `mvex` nothing says that fragments follow (ISO/IEC 14496-12 §8.8.1): what
+/// readers make of them differs, and such an input is not held to what `verify` makes of it.
+fn has(bytes: &[u8], word: &[u8; 4]) -> bool {
+    bytes.windows(4).any(|found| found == word)
+}
+
 fn is_set(options: u8, bit: u8) -> bool {
     options >> bit & 1 == 1
 }
@@ -71,7 +77,7 @@ pub(crate) fn fragmented(data: &[u8]) -> Outcome {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let manifest = if is_set(options, 2) { "index.mpd" } else { "index.m3u8" };
     let text = if is_set(options, 2) {
-        mpd_of(init.windows(4).any(|word| word == b"soun"), segments.len())
+        mpd_of(has(init, b"soun"), segments.len())
     } else {
         playlist_of(Some("init.mp4"), &names)
     };
@@ -91,6 +97,9 @@ pub(crate) fn fragmented(data: &[u8]) -> Outcome {
         Err(error) => return refused(&error),
     };
     no_clear_mp4(&segments.iter().flat_map(|file| mdats(file)).collect::<Vec<_>>(), &packed, scheme(options));
+    if !has(init, b"mvex") {
+        return Outcome::Taken;
+    }
     let packed = Folder::new(packed);
     let decrypted = comes_back((&folder, &[manifest]), (&packed, &[manifest]), &report);
     for name in names {
@@ -120,6 +129,9 @@ pub(crate) fn mp4(data: &[u8]) -> Outcome {
         Err(error) => return refused(&error),
     };
     no_clear_mp4(&mdats(file), &packed, scheme(options));
+    if has(file, b"moof") && !has(file, b"mvex") {
+        return Outcome::Taken;
+    }
     let manifests: Vec<_> =
         ["master.m3u8", "manifest.mpd"].into_iter().filter(|name| packed.contains_key(*name)).collect();
     comes_back((&folder, &["in.mp4"]), (&Folder::new(packed), &manifests), &report);
@@ -134,7 +146,7 @@ pub(crate) fn protected(data: &[u8]) -> Outcome {
     let playlist = playlist_of(Some("init.mp4"), &["1.m4s"]);
     let folder = Folder::of([
         ("index.m3u8", playlist),
-        ("index.mpd", mpd_of(init.windows(4).any(|word| word == b"soun"), 1)),
+        ("index.mpd", mpd_of(has(init, b"soun"), 1)),
         ("init.mp4", init.to_vec()),
         ("1.m4s", media.to_vec()),
         ("whole.mp4", file.to_vec()),
