@@ -57,7 +57,7 @@ fn refuse_auxiliary(moov: &BoxNode) -> Result<()> {
     let tables = traks().filter_map(|trak| trak.find(&[b"mdia", b"minf", b"stbl"]));
     let mut boxes = [moov].into_iter().chain(traks()).chain(tables).flat_map(BoxNode::boxes);
     match boxes.find(|node| node.is(b"senc") || node.is(b"saiz") || node.is(b"saio")) {
-        Some(node) => Err(Error::input(format!("box {}, where nothing is encrypted yet", node.kind))
+        Some(node) => Err(Error::input(format!("there is a box {}: the samples are encrypted already", node.kind))
             .clause("ISO/IEC 23001-7 §7.1")
             .at("moov")
             .hint("give the clear input, or decrypt it first with drm-pack decrypt")),

@@ -535,7 +535,7 @@ fn documents_made_to_exhaust_are_refused_at_once() {
     for (document, says) in [
         (deep, "nest deeper than 64"),
         (set(&entries), "more than 1000000 segments"),
-        (bases, "no track that can be protected"),
+        (bases, "more than 256 elements"),
         (set(missing), "i: the file is missing"),
         (format!("{head}{}</MPD>", " ".repeat(9 << 20)), "at most 8388608 are read"),
     ] {

@@ -172,11 +172,9 @@ impl Seeded {
                         }
                     }
                     1 => {
-                        let near = u32::from_be_bytes([0, 0, 0, bytes.get(at).copied().unwrap_or(0)]);
-                        let value =
-                            near.wrapping_add(1).wrapping_sub(2 * (self.below(2) as u32)).to_be_bytes();
+                        let one = if self.next() & 1 == 0 { 1 } else { u8::MAX };
                         if let Some(byte) = bytes.get_mut(at) {
-                            *byte = value[3];
+                            *byte = byte.wrapping_add(one);
                         }
                     }
                     _ => {
@@ -284,12 +282,13 @@ fn boxes(bytes: &[u8], within: Range<usize>, parents: &mut Vec<usize>, found: &m
         }
         let kind: &[u8; 4] = bytes[at + 4..at + 8].try_into().unwrap();
         found.push(Box { range: at..at + size, parents: parents.clone() });
-        if let Some((_, fields)) = CONTAINERS.iter().find(|(container, _)| *container == kind) {
-            if size >= 8 + fields && parents.len() < 12 {
-                parents.push(at);
-                boxes(bytes, at + 8 + fields..at + size, parents, found);
-                parents.pop();
-            }
+        if let Some((_, fields)) = CONTAINERS.iter().find(|(container, _)| *container == kind)
+            && size >= 8 + fields
+            && parents.len() < 12
+        {
+            parents.push(at);
+            boxes(bytes, at + 8 + fields..at + size, parents, found);
+            parents.pop();
         }
         at += size;
     }
@@ -297,7 +296,7 @@ fn boxes(bytes: &[u8], within: Range<usize>, parents: &mut Vec<usize>, found: &m
 
 /// Replaces bytes and mends the sizes of the boxes around them.
 fn replace(bytes: &mut Vec<u8>, range: Range<usize>, with: &[u8], parents: &[usize]) {
-    let (less, more) = (range.len() as u32, with.len() as u32);
+    let [less, more] = [range.len(), with.len()].map(|length| u32::try_from(length).unwrap());
     bytes.splice(range, with.iter().copied());
     for parent in parents {
         if let Some(size) = bytes.get_mut(*parent..parent + 4) {

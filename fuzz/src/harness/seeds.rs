@@ -211,7 +211,7 @@ pub(crate) fn cpix() -> Seeds {
 }
 
 pub(crate) fn answer() -> Seeds {
-    let ticket = b"201 https://auth.example/cas/v1/tickets/TGT-1\n\0200 \nST-1\0";
+    let ticket = b"201 https://auth.example/cas/v1/tickets/TGT-1\n\x00200 \nST-1\0";
     let cpix = [&b"200 \n"[..], &answered()].concat();
     let mut seeds = with_options(&[0, 1, 2], "speke", &cpix);
     seeds.extend(with_options(&[5, 9], "ticket", &[&ticket[..], &cpix].concat()));
