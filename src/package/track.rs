@@ -7,7 +7,7 @@ use crate::codec::{self, AudioFacts, CipherModes, Codec, Config, Protection, Ran
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::SampleEntry;
 use crate::isobmff::track::{Track, tracks};
-use crate::protect::{FragmentEncryptor, IvTrack, Mode, TrackProtection, protect_moov};
+use crate::protect::{FragmentEncryptor, IvTrack, Mode, TrackProtection, protect_moov, refuse_protected};
 
 use super::key_change::{keep_clear_entries, place_group, set_description};
 use super::plan::Plan;
@@ -55,14 +55,8 @@ pub fn media_tracks_with(moov: &BoxNode, unknown: UnknownVideo) -> Result<Vec<Me
 fn refuse_auxiliary(moov: &BoxNode) -> Result<()> {
     let traks = || moov.all(b"trak");
     let tables = traks().filter_map(|trak| trak.find(&[b"mdia", b"minf", b"stbl"]));
-    let mut boxes = [moov].into_iter().chain(traks()).chain(tables).flat_map(BoxNode::boxes);
-    match boxes.find(|node| node.is(b"senc") || node.is(b"saiz") || node.is(b"saio")) {
-        Some(node) => Err(Error::input(format!("there is a box {}: the samples are encrypted already", node.kind))
-            .clause("ISO/IEC 23001-7 §7.1")
-            .at("moov")
-            .hint("give the clear input, or decrypt it first with drm-pack decrypt")),
-        None => Ok(()),
-    }
+    let mut all = [moov].into_iter().chain(traks()).chain(tables);
+    all.try_for_each(|parent| refuse_protected(parent).map_err(|error| error.at("moov")))
 }
 
 /// The ids of the tracks that are never protected: text and metadata.
