@@ -2,7 +2,7 @@
 //!
 //! A live or just-in-time origin keeps one [`ProtectedRendition`] for each init segment and asks it for any
 //! segment at any time; many workers may each do a part. Nothing is carried from one segment to another: IVs
-//! depend on the vector, the track's number in the job and the segment's number. Video codecs whose sample
+//! follow from what is encrypted, so that a segment has the same bytes wherever it is asked for. Video codecs whose sample
 //! headers depend on those before them (AV1, VP9) are parsed from the first sample of the segment on, so a
 //! segment must begin with a random access point, as CMAF segments do.
 
@@ -36,8 +36,7 @@ pub struct ProtectedRendition {
 
 impl ProtectedRendition {
     /// The rendition of a clear init segment. `substreams` has the substream of each track in the order of
-    /// `moov`, `None` for one that stays clear; `first_track` is the number in the job of the first
-    /// protected track, and no other rendition under this plan has tracks of the same numbers.
+    /// `moov`, `None` for one that stays clear.
     ///
     /// ```
     /// use drm_pack::base::{Result, Secret};
