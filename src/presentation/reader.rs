@@ -164,3 +164,85 @@ impl Fault {
         Self { place: place.to_owned(), error }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::Role;
+    use super::*;
+    use crate::base::env::{Sink, Source};
+
+    /// Files in memory.
+    struct Files(BTreeMap<&'static str, &'static str>);
+
+    impl Store for Files {
+        fn open(&self, name: &str) -> Result<Box<dyn Source>> {
+            let text = self.0.get(name).ok_or_else(|| Error::input("the file is missing").at(name))?;
+            Ok(Box::new(text.as_bytes().to_vec()))
+        }
+
+        fn exists(&self, name: &str) -> bool {
+            self.0.contains_key(name)
+        }
+
+        fn create(&self, name: &str) -> Result<Box<dyn Sink>> {
+            Err(Error::storage(name))
+        }
+    }
+
+    const MASTER: &str = "#EXTM3U\n#EXT-X-DEFINE:NAME=\"f\",VALUE=\"a\"\n\
+        #EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"s\",NAME=\"s\",URI=\"both.m3u8\"\n\
+        #EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"s\",NAME=\"t\",URI=\"gone.m3u8\"\n\
+        #EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=1,URI=\"i.m3u8\"\n\
+        #EXT-X-IMAGE-STREAM-INF:BANDWIDTH=1,URI=\"images.m3u8\"\n#EXT-X-SOMETHING:URI=\"x.json\"\n\
+        #EXT-X-STREAM-INF:BANDWIDTH=1\nv.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=1\nboth.m3u8\n";
+    const V: &str = "#EXTM3U\n#EXT-X-DEFINE:IMPORT=\"f\"\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:5\n\
+        #EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"k\"\n#EXTINF:2,\n#EXT-X-BYTERANGE:100@0\n{$f}.ts\n\
+        #EXTINF:2,\n#EXT-X-GAP\nhttps://elsewhere.example/1.ts\n#EXTINF:2,\n#EXT-X-BYTERANGE:100@100\n{$f}.ts\n\
+        #EXT-X-PART:DURATION=1,URI=\"p\"\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"q\"\n";
+    const I: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-I-FRAMES-ONLY\n\
+        #EXT-X-MAP:URI=\"a.ts\",BYTERANGE=\"10@100\"\n#EXTINF:2,\n#EXT-X-BYTERANGE:20@110\na.ts\n";
+    const OTHER: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n0\n";
+
+    #[test]
+    fn everything_is_read_with_what_it_is_for_and_what_is_wrong_beside_it() {
+        let files =
+            [("m.m3u8", MASTER), ("v.m3u8", V), ("i.m3u8", I), ("both.m3u8", OTHER), ("images.m3u8", OTHER)];
+        let store = Files(files.into_iter().collect());
+        // A playlist that is given as well is what the multivariant one says.
+        let names = ["both.m3u8", "v.m3u8", "m.m3u8"].map(str::to_owned);
+        let mut read = Presentation::default();
+        let faults = read.add(&store, &names);
+        assert_eq!(faults.iter().map(|fault| fault.place.as_str()).collect::<Vec<_>>(), ["gone.m3u8"]);
+        assert!(Presentation::read(&store, &names).is_err());
+        let content = |name: &str| read.playlists.iter().find(|media| media.name == name).unwrap().content;
+        assert_eq!(["both.m3u8", "images.m3u8"].map(content), [Content::Media, Content::Images]);
+        assert_eq!(read.multivariants[0].others[0].file, "x.json");
+        let i_frames = read.playlists.last().unwrap();
+        assert_eq!(i_frames.name, "i.m3u8");
+        let roles: Vec<_> = i_frames.resources.iter().map(|resource| resource.role).collect();
+        assert_eq!(roles, [Role::Tables, Role::Segment]);
+        for resource in &i_frames.resources {
+            let holder = read.resource(resource.inside.unwrap()).unwrap();
+            assert_eq!((holder.bounds(), holder.sequence, holder.number), (Some((100, 200)), 7, 2));
+            assert!(resource.init.is_none());
+        }
+        let video = read.playlists.iter().find(|media| media.name == "v.m3u8").unwrap();
+        let found: Vec<_> = video
+            .resources
+            .iter()
+            .map(|one| (one.role, one.gap, one.file.as_str(), one.sequence, one.begins))
+            .collect();
+        let (segment, elsewhere) = (Role::Segment, "https://elsewhere.example/1.ts");
+        let expected = [
+            (segment, false, "a.ts", 5, 0.0),
+            (segment, true, elsewhere, 6, 2.0),
+            (segment, false, "a.ts", 7, 4.0),
+            (Role::Part, false, "p", 8, 6.0),
+            (Role::Hint, true, "q", 8, 6.0),
+        ];
+        assert_eq!(found, expected);
+        assert!(video.resources.iter().all(|resource| resource.keys.len() == 1));
+    }
+}
