@@ -33,7 +33,7 @@ pub fn kind_of_file(store: &dyn Store, name: &str) -> Result<Option<ManifestKind
 }
 
 /// The kind of manifest that begins with these bytes.
-fn kind_of_content(head: &[u8]) -> Option<ManifestKind> {
+pub fn kind_of_content(head: &[u8]) -> Option<ManifestKind> {
     let text = String::from_utf8_lossy(head);
     let text = text.trim_start_matches('\u{feff}').trim_start();
     if text.starts_with("#EXTM3U") {

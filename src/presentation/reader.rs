@@ -182,8 +182,8 @@ mod tests {
             Ok(Box::new(text.as_bytes().to_vec()))
         }
 
-        fn exists(&self, name: &str) -> bool {
-            self.0.contains_key(name)
+        fn exists(&self, name: &str) -> Result<bool> {
+            Ok(self.0.contains_key(name))
         }
 
         fn create(&self, name: &str) -> Result<Box<dyn Sink>> {

@@ -87,7 +87,7 @@ impl Http for Answers {
         self.0.lock().unwrap().pop_front().ok_or_else(|| Error::storage("no answer"))
     }
 
-    fn wait(&self, _: u64) {}
+    fn wait(&self, _: u64, _: &str) {}
 }
 
 /// The request whose answers are fuzzed.

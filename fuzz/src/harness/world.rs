@@ -91,8 +91,8 @@ impl Store for Folder {
         Ok(Box::new(File(found)))
     }
 
-    fn exists(&self, name: &str) -> bool {
-        self.find(name).is_some()
+    fn exists(&self, name: &str) -> Result<bool> {
+        Ok(self.find(name).is_some())
     }
 
     fn create(&self, name: &str) -> Result<Box<dyn Sink>> {
@@ -109,7 +109,7 @@ impl Http for Nowhere {
         Err(Error::storage("no network"))
     }
 
-    fn wait(&self, _: u64) {}
+    fn wait(&self, _: u64, _: &str) {}
 }
 
 pub(crate) fn key(kid: Kid) -> Option<Secret<16>> {
