@@ -2,12 +2,14 @@
 
 pub mod bits;
 pub mod bytes;
+pub mod duration;
 pub mod env;
 pub mod error;
 pub mod id;
 pub mod manifest;
 pub mod secret;
 mod text;
+pub mod time;
 pub mod uri;
 
 pub use error::{Error, Kind, Result};

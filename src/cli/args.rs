@@ -104,9 +104,10 @@ pub(super) struct JobArgs {
     /// Protection scheme: cenc, cbcs, cens or cbc1 [default: cbcs when fairplay is in the list, else cenc]
     #[arg(long, value_name = "S")]
     pub(super) scheme: Option<String>,
-    /// preset0: one key for all substreams; preset1: one key each
-    #[arg(long, value_enum, default_value = "preset0", value_name = "P")]
-    pub(super) preset: PresetArg,
+    /// preset0: one key for all substreams; preset1: one key each [default: preset0; with --cpix, --generate and labels in
+    /// a key file what the rules say]
+    #[arg(long, value_enum, value_name = "P")]
+    pub(super) preset: Option<PresetArg>,
     /// Keys for pictures by size: PRESET-VIDEO-1 to 8, SHARED, UNENCRYPTED; with --audio-preset
     #[arg(long, value_name = "P", requires = "audio_preset", conflicts_with = "preset")]
     pub(super) video_preset: Option<String>,
@@ -264,10 +265,11 @@ pub(super) struct KeyArgs {
     /// With --drmtoday: keys and key ids that the server makes for each stream type of its configuration
     #[arg(long, requires = "drmtoday")]
     pub(super) generate: bool,
-    /// Lines [LABEL=]KID:KEY[:IV] in hex, LABEL@PERIOD=… with --rotate-every, # comments; - is standard input
+    /// Lines [LABEL=]KID:KEY[:IV] in hex; labels are ids (v1,v2=) or classes (SD=, HD=, AUDIO=), LABEL@PERIOD= with
+    /// --rotate-every; # comments; - is standard input
     #[arg(long, value_name = "FILE", value_parser = address::path())]
     pub(super) key_file: Option<PathBuf>,
-    /// A CPIX document with keys, usage rules and signaling
+    /// A CPIX document with keys and signaling; its usage rules say which track has which key
     #[arg(long, value_name = "FILE", value_parser = address::path())]
     pub(super) cpix: Option<PathBuf>,
     /// Private RSA key for an encrypted CPIX document, PKCS #8 as DER or PEM
@@ -381,7 +383,8 @@ pub(super) struct DecryptArgs {
     /// Output folder; it appears when everything in it is whole
     #[arg(long, value_name = "DIR", value_parser = address::path())]
     pub(super) out: PathBuf,
-    /// Lines [LABEL=]KID:KEY[:IV] in hex, LABEL@PERIOD=… with --rotate-every, # comments; - is standard input
+    /// Lines [LABEL=]KID:KEY[:IV] in hex; labels are ids (v1,v2=) or classes (SD=, HD=, AUDIO=), LABEL@PERIOD= with
+    /// --rotate-every; # comments; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "cpix", required_unless_present_any = ["cpix", "dev_keys"], value_parser = address::path())]
     pub(super) key_file: Option<PathBuf>,
     /// Folder of the whole presentation, when manifests name files beside or above their own folder; the output has

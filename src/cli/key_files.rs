@@ -8,6 +8,7 @@ use std::sync::Mutex;
 
 use crate::base::env::Http;
 use crate::base::{Error, Result, Secret};
+use crate::cpix::usage::Strictness;
 use crate::cpix::{ContentKey, Document};
 use crate::drm::template::{self, UriValues};
 use crate::io::{OutputDirectory, write_secret_file};
@@ -38,6 +39,14 @@ impl<'a> Remember<'a> {
 }
 
 impl KeyServer for Remember<'_> {
+    fn rules(&self) -> Option<Strictness> {
+        self.server.rules()
+    }
+
+    fn at_hand(&self) -> Option<&Document> {
+        self.server.at_hand()
+    }
+
     fn exchange(&self, http: &dyn Http, request: Document) -> Result<Document> {
         let content_id = request.content_id.clone();
         let answer = self.server.exchange(http, request)?;

@@ -10,12 +10,11 @@ use crate::base::{Error, Result};
 use crate::cpix::{self, ContentKey, ContentKeyUsageRule, Document};
 use crate::io::write_secret_file;
 use crate::job::fetch_keys;
-use crate::keys::weaknesses;
 
 use super::args::{KeysArgs, KeysFormat};
 use super::check;
 use super::keys::{http_client, key_server};
-use super::output::{bytes, key_warnings, note};
+use super::output::{bytes, note};
 use super::pack::{Inputs, job};
 
 pub(super) fn run(args: &KeysArgs) -> Result<()> {
@@ -30,10 +29,8 @@ pub(super) fn run(args: &KeysArgs) -> Result<()> {
     job.strict_keys = args.keys.strict;
     let http = Arc::new(http_client(&args.keys.http)?);
     let inputs = Inputs::of(&args.inputs, &args.job, &http);
-    let document = fetch_keys(&job, &|input| inputs.locate(input), keys.as_ref(), http.as_ref());
-    key_warnings(keys.as_ref());
-    let document = document?;
-    weaknesses(&document).iter().for_each(|weakness| note(&format!("warning: {weakness}")));
+    let (document, warnings) = fetch_keys(&job, &|input| inputs.locate(input), keys.as_ref(), http.as_ref())?;
+    warnings.iter().for_each(|warning| note(&format!("warning: {warning}")));
     let text = Zeroizing::new(written(&document, args.output_format)?);
     match &args.out {
         Some(path) => write_secret_file(path, &text)?,

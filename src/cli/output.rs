@@ -10,7 +10,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::base::{Error, Result, steers};
 use crate::job::{Event, KeyRotation, Report};
-use crate::keys::KeyServer;
 
 use super::args::Args;
 
@@ -71,11 +70,6 @@ pub(super) fn note(text: &str) {
         Some(Some(bar)) => bar.suspend(write),
         _ => write(),
     }
-}
-
-/// What the key source wants the user to know, on standard error.
-pub(super) fn key_warnings(keys: &dyn KeyServer) {
-    keys.warnings().iter().for_each(|warning| note(&format!("warning: {warning}")));
 }
 
 /// Ends the command with an error: one line on standard error, with `--json` an object on standard output as well. That
@@ -154,7 +148,8 @@ pub(super) fn report(report: &Report, out: &std::path::Path) -> String {
         text.push_str(&format!("clear lead of {seconds} s\n"));
     }
     if let Some(KeyRotation { every, periods, mode }) = &report.key_rotation {
-        text.push_str(&format!("{periods} crypto periods of {every} segments, {mode}\n"));
+        let every = every.map(|every| format!(" of {every} segments")).unwrap_or_default();
+        text.push_str(&format!("{periods} crypto periods{every}, {mode}\n"));
     }
     let bytes: u64 = report.outputs.iter().map(|output| output.bytes).sum();
     text.push_str(&format!(

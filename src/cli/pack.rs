@@ -13,7 +13,7 @@ use super::args::{JobArgs, LayoutArg, PackArgs, PresetArg, ServerSignalingArg};
 use super::folder::presentations;
 use super::key_files::{KeyFiles, Remember};
 use super::keys::{http_client, key_server};
-use super::output::{Progress, finish, key_warnings, note};
+use super::output::{Progress, finish, note};
 use super::output_folder;
 
 /// What is said whenever keys come from a seed.
@@ -57,7 +57,6 @@ pub(super) fn run(args: &PackArgs) -> Result<()> {
             observe: &|event| progress.observe(event),
         },
     );
-    key_warnings(keys.server);
     let report = report?;
     // Before the output is there: with keys from a server, nobody might ever decrypt it otherwise.
     if let Some(files) = &key_file {
@@ -144,10 +143,10 @@ pub(super) fn job(inputs: &[String], drm: &str, args: &JobArgs, limit: Option<us
         inputs: presentations(inputs, args.root.as_deref())?,
         drm: drm.to_owned(),
         scheme: args.scheme.clone(),
-        preset: match args.preset {
+        preset: args.preset.map(|preset| match preset {
             PresetArg::Preset0 => Preset::Preset0,
             PresetArg::Preset1 => Preset::Preset1,
-        },
+        }),
         video_preset: args.video_preset.clone(),
         audio_preset: args.audio_preset.clone(),
         resource_id: args.resource_id.clone(),

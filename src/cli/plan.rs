@@ -8,7 +8,7 @@ use crate::job::{PlanReport, plan};
 use crate::keys::SpekeVersion;
 
 use super::args::PlanArgs;
-use super::keys::{http_client, substream_limit};
+use super::keys::{http_client, key_server, substream_limit};
 use super::output::{json, line, note};
 use super::pack::{Inputs, job};
 
@@ -16,7 +16,10 @@ pub(super) fn run(args: &PlanArgs) -> Result<()> {
     let version = SpekeVersion::find(&args.keys.speke)?;
     let job = job(&args.inputs, &args.drm, &args.job, substream_limit(&args.keys)?)?;
     let inputs = Inputs::of(&args.inputs, &args.job, &Arc::new(http_client(&args.keys.http)?));
-    let report = plan(&job, &|input| inputs.locate(input), version)?;
+    // Keys that are at hand are shown; nothing is asked of a server.
+    let keys = (args.keys.cpix.is_some() || args.keys.key_file.is_some()).then(|| key_server(&args.keys));
+    let keys = keys.transpose()?.map(|(keys, _)| keys);
+    let report = plan(&job, &|input| inputs.locate(input), version, keys.as_deref())?;
     if args.json {
         return json(&report);
     }
@@ -26,10 +29,12 @@ pub(super) fn run(args: &PlanArgs) -> Result<()> {
 
 /// The plan as people read it.
 fn text(report: &PlanReport) -> String {
-    let mut text = format!(
-        "content id {}\nkey ids are proposals: the key source may have others\n\n",
-        report.content_id
-    );
+    let proposals = if report.request.is_empty() {
+        ""
+    } else {
+        "key ids are proposals: the key source may have others\n"
+    };
+    let mut text = format!("content id {}\n{proposals}\n", report.content_id);
     for track in &report.tracks {
         let shape = match (track.width, track.height, track.channels) {
             (Some(width), Some(height), _) => format!("{width}x{height}"),
@@ -48,6 +53,8 @@ fn text(report: &PlanReport) -> String {
             let _ = writeln!(text, "  {:10} {}", signal.system, signal.places.join(", "));
         }
     }
-    let _ = write!(text, "\nrequest\n{}", report.request.trim_end());
+    if !report.request.is_empty() {
+        let _ = write!(text, "\nrequest\n{}", report.request.trim_end());
+    }
     text
 }

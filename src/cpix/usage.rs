@@ -1,8 +1,10 @@
 //! Usage rules to tracks: which content key a track gets — DASH-IF CPIX 2.3 §4, SPEKE 2.0.
 
 use std::collections::HashSet;
+use std::fmt::Display;
 
 use super::document::{AudioFilter, BitrateFilter, ContentKeyUsageRule, Document, VideoFilter};
+use super::track_types::{Class, Classes};
 use crate::base::{Error, Kid, Result};
 
 const CLAUSE: &str = "DASH-IF CPIX 2.3 §4, ContentKeyUsageRule";
@@ -74,34 +76,56 @@ pub struct Resolution {
 /// [`Kind::Keys`](crate::base::Kind::Keys), with the track and the rules, when there is no rule at all, when none
 /// matches a track, when several do (in [`Strictness::Cpix`]), and when the rule's key is not in the document.
 pub fn resolve(document: &Document, tracks: &[Track], strictness: Strictness) -> Result<Resolution> {
+    let rules = Rules { document, classes: Classes::of(&document.usage_rules), strictness };
     let mut warnings = Vec::new();
     let mut kids = Vec::new();
     for track in tracks {
-        let kid = resolve_one(document, track, strictness, &mut warnings)
+        let kid = rules
+            .resolve(track, &mut warnings)
             .map_err(|error| error.at(format_args!("track {}", track.name)))?;
         kids.push(kid);
     }
     let roots = document.content_keys.iter().filter_map(|leaf| leaf.depends_on_key);
-    let of_rules = document.usage_rules.iter().map(|rule| rule.kid);
-    let used: HashSet<Kid> = roots.chain(of_rules).chain(kids.iter().copied()).collect();
-    for key in &document.content_keys {
-        if !used.contains(&key.kid) {
-            warnings.push(format!("content key {} is in no usage rule", key.kid));
-        }
-    }
+    let named = document.usage_rules.iter().map(|rule| rule.kid);
+    let known: HashSet<Kid> = roots.chain(named).chain(kids.iter().copied()).collect();
+    let unknown = document.content_keys.iter().filter(|key| !known.contains(&key.kid));
+    warnings.extend(unknown.map(|key| format!("content key {} is in no usage rule", key.kid)));
     Ok(Resolution { kids, warnings })
 }
 
-fn resolve_one(
-    document: &Document,
-    track: &Track,
+/// The usage rules of a document.
+struct Rules<'a> {
+    document: &'a Document,
+    classes: Classes,
     strictness: Strictness,
-    warnings: &mut Vec<String>,
-) -> Result<Kid> {
-    let rules = &document.usage_rules;
-    if rules.is_empty() {
-        return match document.content_keys.as_slice() {
-            [only] if strictness == Strictness::Speke => {
+}
+
+impl Rules<'_> {
+    fn resolve(&self, track: &Track, warnings: &mut Vec<String>) -> Result<Kid> {
+        let rules = &self.document.usage_rules;
+        if rules.is_empty() {
+            return self.without_rules(track, warnings);
+        }
+        let matching: Vec<_> = rules.iter().filter(|rule| self.verdict(rule, track).is_ok()).collect();
+        let Some(last) = matching.last() else { return Err(self.no_match(track)) };
+        let kid = if matching.iter().all(|rule| rule.kid == last.kid) {
+            last.kid
+        } else {
+            self.one_of(&matching, track, warnings)?
+        };
+        if self.document.content_key(kid).is_none() {
+            let rule = matching.iter().rfind(|rule| rule.kid == kid).copied().unwrap_or(last);
+            return Err(Error::keys(format!(
+                "the document has no content key for usage rule {}",
+                named(rule)
+            )));
+        }
+        Ok(kid)
+    }
+
+    fn without_rules(&self, track: &Track, warnings: &mut Vec<String>) -> Result<Kid> {
+        match self.document.content_keys.as_slice() {
+            [only] if self.strictness == Strictness::Speke => {
                 warnings.push(format!(
                     "track {}: no usage rule in the document, its only key {} is used",
                     track.name, only.kid
@@ -109,31 +133,22 @@ fn resolve_one(
                 Ok(only.kid)
             }
             keys => Err(Error::keys(format!("no usage rule in the document, which has {} keys", keys.len()))
-                .clause(CLAUSE)),
-        };
+                .clause(CLAUSE)
+                .hint("add a ContentKeyUsageRule for each key, or give the keys by label in a key file")),
+        }
     }
-    let verdicts: Vec<_> =
-        rules.iter().map(|rule| (rule, verdict(document, rule, track, strictness))).collect();
-    let matching: Vec<_> =
-        verdicts.iter().filter(|(_, verdict)| verdict.is_ok()).map(|(rule, _)| *rule).collect();
-    let Some(last) = matching.last() else {
-        let reasons: Vec<_> = verdicts
-            .iter()
-            .take(MAX_RULES_SHOWN)
-            .map(|(rule, verdict)| format!("{} ({})", named(rule), verdict.as_ref().err().map_or("", |s| s)))
-            .collect();
-        return Err(Error::keys(format!(
-            "none of the {} usage rules matches {}: {}",
-            rules.len(),
-            facts(track),
-            reasons.join(", ")
-        ))
-        .clause(CLAUSE));
-    };
-    if matching.iter().any(|rule| rule.kid != last.kid) {
+
+    /// The key of one of several rules that match, with different keys. The type of a rule says what its filters
+    /// leave open; beyond that the last rule wins.
+    fn one_of(
+        &self,
+        matching: &[&ContentKeyUsageRule],
+        track: &Track,
+        warnings: &mut Vec<String>,
+    ) -> Result<Kid> {
         let names: Vec<_> = matching.iter().take(MAX_RULES_SHOWN).map(|rule| named(rule)).collect();
         let names = names.join(", ");
-        if strictness == Strictness::Cpix {
+        if self.strictness == Strictness::Cpix {
             return Err(Error::keys(format!(
                 "ambiguous: {} usage rules with different keys match {}: {names}",
                 matching.len(),
@@ -141,16 +156,110 @@ fn resolve_one(
             ))
             .clause(CLAUSE));
         }
+        let by_type: HashSet<Kid> = matching
+            .iter()
+            .filter(|rule| rule.intended_track_type.is_some() && self.track_type(rule, track).is_ok())
+            .map(|rule| rule.kid)
+            .collect();
+        if let (1, Some(kid)) = (by_type.len(), by_type.into_iter().next()) {
+            return Ok(kid);
+        }
         warnings.push(format!(
             "track {}: {} usage rules match ({names}); the last one wins",
             track.name,
             matching.len()
         ));
+        matching.last().map(|rule| rule.kid).ok_or_else(|| self.no_match(track))
     }
-    if document.content_key(last.kid).is_none() {
-        return Err(Error::keys(format!("the document has no content key for usage rule {}", named(last))));
+
+    /// No rule is for a track.
+    fn no_match(&self, track: &Track) -> Error {
+        let rules = &self.document.usage_rules;
+        let reasons: Vec<_> = rules
+            .iter()
+            .take(MAX_RULES_SHOWN)
+            .map(|rule| {
+                let reason = self.verdict(rule, track).err().unwrap_or_default();
+                format!("{} ({reason})", named(rule))
+            })
+            .collect();
+        Error::keys(format!(
+            "none of the {} usage rules matches {}: {}",
+            rules.len(),
+            facts(track),
+            reasons.join(", ")
+        ))
+        .clause(CLAUSE)
+        .hint("add a rule for the track to the document, or leave the track out")
     }
-    Ok(last.kid)
+
+    /// Filters of one type are alternatives; each type must be satisfied.
+    fn verdict(&self, rule: &ContentKeyUsageRule, track: &Track) -> Verdict {
+        if let Some(name) = rule.other_filters.first() {
+            return Err(format!("{name} is not known"));
+        }
+        period(self.document, rule, track)?;
+        if !rule.label_filters.is_empty()
+            && !rule.label_filters.iter().any(|label| track.labels.contains(label))
+        {
+            let labels = rule.label_filters.join(", ");
+            return Err(format!("has other labels: {labels}"));
+        }
+        self.media(rule, track)?;
+        let in_megabits = self.document.version.is_none();
+        any(&rule.bitrate_filters, |filter| bitrate(filter, track, in_megabits))
+    }
+
+    fn media(&self, rule: &ContentKeyUsageRule, track: &Track) -> Verdict {
+        let (has_video, has_audio) = (!rule.video_filters.is_empty(), !rule.audio_filters.is_empty());
+        if has_video && has_audio && self.strictness == Strictness::Cpix {
+            return Err("asks for video and audio at once".to_owned());
+        }
+        if !has_video && !has_audio {
+            // Labels and bit rates are filters too: the type says nothing that they leave open.
+            let has_filter = !rule.label_filters.is_empty() || !rule.bitrate_filters.is_empty();
+            return match self.strictness {
+                Strictness::Speke if !has_filter => self.track_type(rule, track),
+                Strictness::Speke => self.side(rule, track),
+                Strictness::Cpix => Ok(()),
+            };
+        }
+        match &track.media {
+            Media::Video { .. } if has_video => any(&rule.video_filters, |filter| video(filter, track)),
+            Media::Audio { channels } if has_audio => {
+                any(&rule.audio_filters, |filter| audio(filter, *channels))
+            }
+            _ if has_video && has_audio => Err("is for video or audio".to_owned()),
+            _ if has_video => Err("is for video".to_owned()),
+            _ => Err("is for audio".to_owned()),
+        }
+    }
+
+    /// Whether a track is of the class that a rule's type names; a type that is not known is a label.
+    fn track_type(&self, rule: &ContentKeyUsageRule, track: &Track) -> Verdict {
+        let Some(name) = &rule.intended_track_type else { return Ok(()) };
+        let (part, size, what) = match (self.classes.class(name), &track.media) {
+            (Some(Class::All), _) => return Ok(()),
+            (Some(Class::Video(part)), Media::Video { pixels, .. }) => (part, *pixels, "pixels"),
+            (Some(Class::Audio(part)), Media::Audio { channels }) => (part, *channels, "channels"),
+            (Some(_), _) => return Err("is for other tracks by its type".to_owned()),
+            (None, _) if track.labels.iter().any(|label| label.eq_ignore_ascii_case(name)) => return Ok(()),
+            (None, _) => return Err("has a type that is no class and no label of the track".to_owned()),
+        };
+        range(what, size, part.min, part.max)
+    }
+
+    /// Whether a rule is for pictures or sound as the track is, by its type if that says so.
+    fn side(&self, rule: &ContentKeyUsageRule, track: &Track) -> Verdict {
+        let class = rule.intended_track_type.as_ref().and_then(|name| self.classes.class(name));
+        match (class, &track.media) {
+            (Some(Class::Video(_)), Media::Audio { .. } | Media::Other)
+            | (Some(Class::Audio(_)), Media::Video { .. } | Media::Other) => {
+                Err("is for other tracks by its type".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A rule in messages.
@@ -180,26 +289,6 @@ fn facts(track: &Track) -> String {
 /// Why a rule does not match, in words.
 type Verdict = std::result::Result<(), String>;
 
-/// Filters of one type are alternatives; each type must be satisfied.
-fn verdict(
-    document: &Document,
-    rule: &ContentKeyUsageRule,
-    track: &Track,
-    strictness: Strictness,
-) -> Verdict {
-    if let Some(name) = rule.other_filters.first() {
-        return Err(format!("{name} is not known"));
-    }
-    period(document, rule, track)?;
-    if !rule.label_filters.is_empty() && !rule.label_filters.iter().any(|label| track.labels.contains(label))
-    {
-        return Err("has other labels".to_owned());
-    }
-    media(rule, track, strictness)?;
-    let in_megabits = document.version.is_none();
-    any(&rule.bitrate_filters, |filter| bitrate(filter, track, in_megabits))
-}
-
 /// Nothing is asked for, or one of the filters is satisfied; else the reason of the last.
 fn any<T>(filters: &[T], verdict: impl Fn(&T) -> Verdict) -> Verdict {
     let mut result = Ok(());
@@ -224,40 +313,6 @@ fn period(document: &Document, rule: &ContentKeyUsageRule, track: &Track) -> Ver
         Some(period) if rule.key_period_filters.contains(period) => Ok(()),
         Some(_) => Err("is for another key period".to_owned()),
         None => Err("is for one of several key periods".to_owned()),
-    }
-}
-
-fn media(rule: &ContentKeyUsageRule, track: &Track, strictness: Strictness) -> Verdict {
-    let (has_video, has_audio) = (!rule.video_filters.is_empty(), !rule.audio_filters.is_empty());
-    if has_video && has_audio && strictness == Strictness::Cpix {
-        return Err("asks for video and audio at once".to_owned());
-    }
-    if !has_video && !has_audio {
-        return match strictness {
-            Strictness::Speke => track_type(rule, track),
-            Strictness::Cpix => Ok(()),
-        };
-    }
-    match &track.media {
-        Media::Video { .. } if has_video => any(&rule.video_filters, |filter| video(filter, track)),
-        Media::Audio { channels } if has_audio => any(&rule.audio_filters, |filter| audio(filter, *channels)),
-        _ if has_video && has_audio => Err("is for video or audio".to_owned()),
-        _ if has_video => Err("is for video".to_owned()),
-        _ => Err("is for audio".to_owned()),
-    }
-}
-
-/// Without a filter, SPEKE goes by the name: those of sound say so, `ALL` is for all.
-fn track_type(rule: &ContentKeyUsageRule, track: &Track) -> Verdict {
-    let Some(name) = rule.intended_track_type.as_ref().map(|name| name.to_ascii_uppercase()) else {
-        return Ok(());
-    };
-    let for_audio = name.contains("AUDIO");
-    match &track.media {
-        _ if name == "ALL" => Ok(()),
-        Media::Audio { .. } if for_audio => Ok(()),
-        Media::Video { .. } if !for_audio => Ok(()),
-        _ => Err("is for other tracks by its name".to_owned()),
     }
 }
 
@@ -298,7 +353,12 @@ fn bitrate(filter: &BitrateFilter, track: &Track, in_megabits: bool) -> Verdict 
 }
 
 /// Both bounds are inclusive.
-fn range<T: PartialOrd + Copy>(name: &str, value: Option<T>, min: Option<T>, max: Option<T>) -> Verdict {
+fn range<T: PartialOrd + Copy + Display>(
+    name: &str,
+    value: Option<T>,
+    min: Option<T>,
+    max: Option<T>,
+) -> Verdict {
     if min.is_none() && max.is_none() {
         return Ok(());
     }
@@ -306,7 +366,16 @@ fn range<T: PartialOrd + Copy>(name: &str, value: Option<T>, min: Option<T>, max
     if min.is_none_or(|min| value >= min) && max.is_none_or(|max| value <= max) {
         Ok(())
     } else {
-        Err(format!("is for other numbers of {name}"))
+        Err(format!("is for other numbers of {name}: {}", bounds(min, max)))
+    }
+}
+
+fn bounds<T: Display>(min: Option<T>, max: Option<T>) -> String {
+    match (min, max) {
+        (Some(min), Some(max)) => format!("{min} to {max}"),
+        (Some(min), None) => format!("{min} and more"),
+        (None, Some(max)) => format!("up to {max}"),
+        (None, None) => "any".to_owned(),
     }
 }
 
@@ -466,7 +535,7 @@ mod tests {
         };
         let mut rules = document(vec![named("HD"), named("STEREO_AUDIO")]);
         rules.content_keys[0].depends_on_key = Some(kid(3));
-        let found = resolve(&rules, &[picture(1), stereo()], Strictness::Speke).unwrap();
+        let found = resolve(&rules, &[picture(921_600), stereo()], Strictness::Speke).unwrap();
         assert_eq!(found, Resolution { kids: vec![kid(1), kid(2)], warnings: Vec::new() });
         let mut lone = document(vec![]);
         lone.content_keys.truncate(1);
@@ -474,5 +543,42 @@ mod tests {
         assert!(one(&lone, stereo(), Strictness::Cpix).is_err());
         let missing = document(vec![pixels(9, None, None)]);
         assert!(one(&missing, picture(1), Strictness::Speke).unwrap_err().contains("no content key"));
+    }
+
+    #[test]
+    fn types_without_filters_are_classes_of_size() {
+        let named = |byte: u8, name: &str| ContentKeyUsageRule {
+            intended_track_type: Some(name.to_owned()),
+            ..ContentKeyUsageRule::new(kid(byte))
+        };
+        let mut list = vec![named(1, "SD"), named(2, "HD"), named(3, "AUDIO")];
+        for _ in 0..2 {
+            let rules = document(list.clone());
+            for (track, byte) in
+                [(picture(57_600), 1), (picture(921_600), 2), (picture(8_294_400), 2), (stereo(), 3)]
+            {
+                assert_eq!(one(&rules, track, Strictness::Speke).unwrap(), kid(byte));
+            }
+            list.reverse();
+        }
+        let lounge = document(vec![named(1, "LOUNGE"), named(3, "AUDIO")]);
+        let error = one(&lounge, picture(1), Strictness::Speke).unwrap_err();
+        assert!(error.contains("LOUNGE of key") && error.contains("no class and no label"), "{error}");
+        let labeled = Track { labels: vec!["lounge".to_owned()], ..picture(1) };
+        assert_eq!(one(&lounge, labeled, Strictness::Speke).unwrap(), kid(1));
+    }
+
+    #[test]
+    fn a_type_decides_where_filters_leave_two_keys() {
+        let typed = |byte: u8, name: &str| ContentKeyUsageRule {
+            intended_track_type: Some(name.to_owned()),
+            ..pixels(byte, None, None)
+        };
+        let rules = document(vec![typed(2, "HD"), typed(1, "SD")]);
+        for (track, byte) in [(picture(57_600), 1), (picture(921_600), 2)] {
+            let found = resolve(&rules, &[track], Strictness::Speke).unwrap();
+            assert_eq!(found.kids, [kid(byte)]);
+            assert!(found.warnings.iter().all(|warning| !warning.contains("wins")), "{:?}", found.warnings);
+        }
     }
 }

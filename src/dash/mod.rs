@@ -4,7 +4,6 @@ mod addressing;
 mod byte_ranges;
 pub mod content_protection;
 mod described;
-mod duration;
 mod elsewhere;
 mod layout;
 mod live;

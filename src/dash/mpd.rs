@@ -9,9 +9,9 @@ use std::time::Duration;
 use super::addressing::{self, Location, Media, Reference};
 
 use super::live::Live;
-use super::{duration, template};
+use super::template;
 use crate::base::env::Store;
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, duration};
 use crate::xml::{Document, Element};
 
 /// The namespace of every edition's MPD.
@@ -159,6 +159,15 @@ impl Mpd {
                     .map_err(|error| error.at(level.place))
             })
             .collect()
+    }
+
+    /// How long the presentation lasts: all Periods together, when each has a duration.
+    ///
+    /// # Errors
+    /// When a time or a duration is wrong.
+    pub fn duration(&self) -> Result<Option<Duration>> {
+        let durations = period_durations(self.document.root())?;
+        Ok(durations.into_iter().try_fold(Duration::ZERO, |sum, duration| sum.checked_add(duration?)))
     }
 
     /// The files that `InitializationSet` elements name, beside those that Representations have: §5.3.12.

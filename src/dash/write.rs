@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::mpd::NAMESPACE;
-use super::{ContentType, Mpd, duration, layout};
+use super::{ContentType, Mpd, layout};
+use crate::base::duration;
 use crate::xml::{Document, Element};
 
 const LIVE_PROFILES: &str = "urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019";

@@ -44,6 +44,7 @@ pub(super) fn read(
             .at(place))
         .hint("give the clear input, or decrypt it first with drm-pack decrypt"));
     }
+    package.lasts = package.lasts.max(mpd.duration().map_err(at)?);
     let (mut renditions, mut warnings) = (Vec::new(), Vec::new());
     for track in &tracks {
         let id = &track.representation.id;

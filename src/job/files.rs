@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+use std::time::Duration;
 
 use rayon::prelude::*;
 
@@ -145,15 +146,26 @@ fn prepare(package: &Package, plan: &Plan, store: &dyn Store) -> Result<Vec<Prep
             let mut protected = ProtectedRendition::of(moov, &rendition.tracks, plan, slots)?;
             let (before, first_segment) = rendition.before;
             protected.first_segment = first_segment;
-            let clear_lead = plan.schedule.clear_lead.saturating_sub(before);
-            protected.tracks.iter_mut().for_each(|track| track.schedule.clear_lead = clear_lead);
-            if let Some(first) = rendition.files.first().filter(|_| !clear_lead.is_zero()) {
+            for track in &mut protected.tracks {
+                if track.schedule.times.is_some() {
+                    track.late = ticks(before, track.timescale);
+                } else {
+                    track.schedule.clear_lead = plan.schedule.clear_lead.saturating_sub(before);
+                }
+            }
+            let needs_times = protected.tracks.iter().any(|track| track.schedule.needs_times());
+            if let Some(first) = rendition.files.first().filter(|_| needs_times) {
                 protected.beginning_with(store.open(first)?.as_ref()).map_err(|error| error.at(first))?;
             }
             let substreams = slots.iter().flatten().copied().collect();
             Ok(Prepared { protected, cuts: rendition.sorted_cuts(), substreams })
         })
         .collect()
+}
+
+fn ticks(time: Duration, timescale: u32) -> u64 {
+    let ticks = time.as_nanos().saturating_mul(timescale.into()) / Duration::from_secs(1).as_nanos();
+    u64::try_from(ticks).unwrap_or(u64::MAX)
 }
 
 fn file_jobs(package: &Package) -> Vec<FileJob<'_>> {

@@ -1,10 +1,10 @@
 //! A job: what to do as plain data, the environment it runs in, and what happened — the DRM step of a pipeline.
 
+mod choice;
 mod dash;
 mod decrypt;
 mod decrypt_files;
 mod env;
-mod exchange;
 mod files;
 mod folder;
 mod hls;
@@ -24,6 +24,7 @@ mod rules;
 mod run;
 mod stated;
 mod streams;
+mod weak_keys;
 mod whole_segments;
 
 pub use crate::package::FindIv;

@@ -1,6 +1,9 @@
 //! MP4 files: each track becomes a CMAF track — ISO/IEC 23000-19 §7.3.
 
-use crate::base::env::Source;
+use std::time::Duration;
+
+use crate::base::env;
+use crate::base::env::Http;
 use crate::base::{Error, Result, shown_input};
 use crate::codec::TrackKind;
 use crate::isobmff::BoxNode;
@@ -8,12 +11,14 @@ use crate::isobmff::boxes::Trex;
 use crate::isobmff::file::{BoxHeader, moov};
 use crate::isobmff::samples::{Sample, samples};
 use crate::isobmff::track::{trak, trexes};
+use crate::keys::KeyServer;
 use crate::package::{
     Boundaries, Cmaf, EditList, KeyRule, MediaTrack, Phase, Plan, ProtectedTrack, SampleGroups, Segments,
     Substream, UnknownVideo, WrittenSegment, media_tracks_with,
 };
 use crate::presentation::SegmentKind;
 
+use super::choice::{Choice, Source, periods_until};
 use super::env::{Env, Event, Locate};
 use super::identity::Summary;
 use super::mp4_files::{TrackFiles, WrittenFiles, write_segments, write_single_file};
@@ -22,13 +27,16 @@ use super::package::{substream, track_facts};
 use super::plan::Outline;
 use super::report::{KeyRotation, Report};
 use super::rules::{Job, Layout, Rules};
-use super::run::plan;
+use super::run::{plan, source};
 use super::stated::Stated;
+
+/// The least time: what ends so much behind a begin holds it.
+const NANOSECOND: Duration = Duration::from_nanos(1);
 
 /// An input file.
 struct Mp4File {
     name: String,
-    source: Box<dyn Source>,
+    source: Box<dyn env::Source>,
     moov: BoxNode,
     trexes: Vec<Trex>,
     tracks: Vec<MediaTrack>,
@@ -117,15 +125,15 @@ pub(super) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     (env.observe)(Event::Step("reading MP4 headers"));
     let files: Vec<_> = job.inputs.iter().map(|input| open(input, job, env.locate)).collect::<Result<_>>()?;
     let mut report = Report::default();
-    let (tracks, substreams) = output_tracks(&files, rules.keys, &mut report.warnings)?;
+    let (tracks, mut substreams) = output_tracks(&files, rules.keys, &mut report.warnings)?;
     report.warnings.extend(not_carried(&files, &tracks)?);
     report.warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
-    let boundaries = boundaries(&tracks, job.segment_duration)?;
-    let start = Start::of(&tracks);
-    let assignment = rules.keys.assign(&substreams)?;
-    let periods = periods(&tracks, &boundaries, rules)?;
+    let source = source(job, rules, (env.keys, env.http), &substreams, None)?;
+    let rules = &rules.timed(&source);
+    let Cut { boundaries, start, periods, choice } = Cut::of(job, rules, &source, &tracks, &mut substreams)?;
     env.check_job(job, |summary| files.iter().for_each(|file| file.summarize(summary)))?;
-    let plan = plan(job, rules, &substreams, (&assignment, periods), env)?;
+    let plan = plan(job, rules, &substreams, (&source, &choice, periods), env)?;
+    report.warnings.extend(choice.warnings);
     report.key_rotation = KeyRotation::of(&plan);
     report.warnings.extend(plan.warnings.iter().cloned());
     (env.observe)(Event::Step("encrypting"));
@@ -156,19 +164,78 @@ pub(super) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     Ok(report)
 }
 
+/// Where tracks are cut, and who has which key.
+struct Cut {
+    boundaries: Boundaries,
+    start: Start,
+    periods: usize,
+    choice: Choice,
+}
+
+impl Cut {
+    fn of(
+        job: &Job,
+        rules: &Rules,
+        source: &Source<'_>,
+        tracks: &[OutputTrack<'_>],
+        substreams: &mut [Substream],
+    ) -> Result<Self> {
+        if source.asks_for_rates() {
+            measure(tracks, substreams)?;
+        }
+        let boundaries = boundaries(tracks, (job.segment_duration, &source.changes()))?;
+        let start = Start::of(tracks);
+        let periods = periods(tracks, (&boundaries, start), rules)?;
+        let choice = source.choose(rules.key_rule(), substreams, periods, rules.schedule.rotates())?;
+        Ok(Self { boundaries, start, periods, choice })
+    }
+}
+
+/// Finds bit rates and frame rates: averages over all samples.
+fn measure(tracks: &[OutputTrack<'_>], substreams: &mut [Substream]) -> Result<()> {
+    for track in tracks {
+        let Some(substream) = track.substream.and_then(|number| substreams.get_mut(number)) else { continue };
+        let (mut samples, mut bytes, mut ticks) = (0_u64, 0_u64, 0_u64);
+        for sample in track.samples()? {
+            let sample = sample.map_err(|error| error.at(track.file.name.clone()))?;
+            samples = samples.saturating_add(1);
+            bytes = bytes.saturating_add(sample.size.into());
+            ticks = ticks.saturating_add(sample.duration.into());
+        }
+        #[expect(clippy::cast_precision_loss, reason = "numbers of less than 2^53")]
+        let per_second =
+            |count: u64| count as f64 * f64::from(track.media.track.timescale) / (ticks.max(1) as f64);
+        substream.frame_rate = (track.kind == TrackKind::Video).then(|| per_second(samples));
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "positive and saturating"
+        )]
+        let bitrate = per_second(bytes.saturating_mul(8)).round() as u64;
+        substream.bitrate = substream.bitrate.or(Some(bitrate));
+    }
+    Ok(())
+}
+
 /// What a job on MP4 files would protect.
-pub(super) fn outline(job: &Job, rules: &Rules, locate: &Locate<'_>) -> Result<Outline> {
+pub(super) fn outline<'a>(
+    job: &Job,
+    rules: &Rules,
+    locate: &Locate<'_>,
+    (keys, http): (&'a dyn KeyServer, &dyn Http),
+) -> Result<Outline<'a>> {
     let files: Vec<_> = job.inputs.iter().map(|input| open(input, job, locate)).collect::<Result<_>>()?;
     let mut warnings = Vec::new();
-    let (tracks, substreams) = output_tracks(&files, rules.keys, &mut warnings)?;
+    let (tracks, mut substreams) = output_tracks(&files, rules.keys, &mut warnings)?;
     warnings.extend(not_carried(&files, &tracks)?);
-    let periods = periods(&tracks, &boundaries(&tracks, job.segment_duration)?, rules)?;
+    let source = source(job, rules, (keys, http), &substreams, None)?;
+    let rules = &rules.timed(&source);
+    let Cut { periods, choice, .. } = Cut::of(job, rules, &source, &tracks, &mut substreams)?;
     let protected = tracks.iter().filter_map(|track| Some((track, substreams.get(track.substream?)?)));
     let facts = protected.map(|(track, substream)| track_facts(substream, track.media, &track.file.name));
     let tracks = facts.collect::<Result<_>>()?;
-    let assignment = rules.keys.assign(&substreams)?;
-    let rotates = rules.schedule.rotate_every.is_some();
-    Ok(Outline { tracks, substreams, assignment, periods, rotates, warnings })
+    let rotates = rules.schedule.rotates();
+    Ok(Outline { tracks, substreams, source, choice, periods, rotates, warnings })
 }
 
 fn open(input: &str, job: &Job, locate: &Locate<'_>) -> Result<Mp4File> {
@@ -184,7 +251,7 @@ fn open(input: &str, job: &Job, locate: &Locate<'_>) -> Result<Mp4File> {
 }
 
 /// What is wrong with a file that was to be MP4: that it is of another format, if it can be told.
-pub(super) fn other_format(source: &dyn Source, error: Error) -> Error {
+pub(super) fn other_format(source: &dyn env::Source, error: Error) -> Error {
     let found = match SegmentKind::of(source) {
         Ok(SegmentKind::Matroska) => {
             return Error::unsupported("Matroska or WebM, an MP4 file expected").hint("repackage it as MP4");
@@ -293,26 +360,53 @@ fn taken_whole(file: &Mp4File, media: &MediaTrack) -> String {
 }
 
 /// Every track is cut where the first video track can be cut; without one, on a grid.
-fn boundaries(tracks: &[OutputTrack<'_>], seconds: f64) -> Result<Boundaries> {
-    let Some(track) = tracks.iter().find(|track| track.kind == TrackKind::Video) else {
+fn boundaries(tracks: &[OutputTrack<'_>], (seconds, changes): (f64, &[Duration])) -> Result<Boundaries> {
+    let video = tracks.iter().find(|track| track.kind == TrackKind::Video);
+    // Sound alone is cut on a grid, unless keys change at times that are on none.
+    let first = tracks.iter().filter(|_| changes.len() > 1).min_by_key(|track| track.begins());
+    let Some(track) = video.or(first) else {
         let start = Start::of(tracks);
         return Ok(Boundaries::grid(start.ticks, start.timescale, seconds));
     };
-    let boundaries = Boundaries::of(track.samples()?, &track.edits, track.media.track.timescale, seconds);
+    let timescale = track.media.track.timescale;
+    let boundaries = Boundaries::of(track.samples()?, &track.edits, timescale, (seconds, changes));
     boundaries.map_err(|error| error.at(track.file.name.clone()))
 }
 
 /// How many crypto periods the longest track has.
-fn periods(tracks: &[OutputTrack<'_>], boundaries: &Boundaries, rules: &Rules) -> Result<usize> {
-    let mut most = 0;
-    let rotates = rules.schedule.rotate_every.is_some();
-    for track in tracks.iter().filter(|track| rotates && track.substream.is_some()) {
+fn periods(
+    tracks: &[OutputTrack<'_>],
+    (boundaries, start): (&Boundaries, Start),
+    rules: &Rules,
+) -> Result<usize> {
+    let (mut most, mut last) = (0, 0);
+    let schedule = &rules.schedule;
+    for track in tracks.iter().filter(|track| schedule.rotates() && track.substream.is_some()) {
+        let at = |error: Error| error.at(track.id.clone()).at(track.file.name.clone());
+        let timescale = track.media.track.timescale;
+        let late = track.begins().saturating_sub(start.ticks(timescale));
         for segment in track.segments(boundaries)? {
-            let segment = segment.map_err(|error| error.at(track.file.name.clone()))?;
+            let segment = segment.map_err(at)?;
             most = most.max(segment.interval.saturating_add(1));
+            let elapsed = segment.decode_time().saturating_sub(track.first.decode_time).saturating_add(late);
+            let phase = schedule.phase(segment.interval, elapsed, timescale);
+            if phase.has_no_key() {
+                let seconds = elapsed / u64::from(timescale.max(1));
+                return Err(at(Error::keys(format!(
+                    "no key period is for the segment {seconds} s after the begin"
+                ))
+                .clause("DASH-IF CPIX 2.3 §4, ContentKeyPeriod")
+                .hint("give periods that cover all of the presentation")));
+            }
+            if let Phase::Period(number) = phase {
+                last = last.max(number);
+            }
         }
     }
-    rules.schedule.periods(most)
+    match &schedule.times {
+        Some(times) => times.get(last).map_or(Ok(1), |last| periods_until(times, last.start + NANOSECOND)),
+        None => schedule.periods(most),
+    }
 }
 
 fn write_track(

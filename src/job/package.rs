@@ -14,6 +14,7 @@ use crate::package::{
 };
 use crate::presentation::{SegmentKind, read_moov};
 
+use super::choice::periods_until;
 use super::files::written_once;
 use super::identity::Summary;
 use super::report::TrackReport;
@@ -27,6 +28,10 @@ pub(super) struct Package {
     pub(super) renditions: Vec<Rendition>,
     /// Playlists of transport streams and packed audio.
     pub(super) streams: Streams,
+    /// The time of day at which the presentation begins, in nanoseconds since 1970, when a manifest says it.
+    pub(super) begins: Option<i128>,
+    /// How long the presentation lasts, when a manifest says it.
+    pub(super) lasts: Option<Duration>,
     /// Files that no DRM protects: text, images.
     pub(super) clear_files: Vec<String>,
     /// The rendition of each media file.
@@ -211,8 +216,17 @@ impl Package {
 
     /// How many crypto periods the presentation has.
     pub(super) fn periods(&self, schedule: &Schedule, store: &dyn Store) -> Result<usize> {
+        if let Some(times) = &schedule.times {
+            if let Some(late) = self.renditions.iter().find(|rendition| rendition.before.0 == Duration::MAX) {
+                return Err(Error::unsupported("key periods with times, in an MPD of several Periods")
+                    .clause("DASH-IF CPIX 2.3 §4, ContentKeyPeriod")
+                    .at(late.name.clone())
+                    .hint("give key periods an index, and --rotate-every"));
+            }
+            return periods_until(times, self.lasts.unwrap_or(Duration::MAX));
+        }
         let mut segments = 0;
-        for rendition in self.renditions.iter().filter(|_| schedule.rotate_every.is_some()) {
+        for rendition in self.renditions.iter().filter(|_| schedule.rotates()) {
             let count = rendition.segments(store).map_err(|error| error.at(rendition.name.clone()))?;
             segments = segments.max(rendition.before.1.saturating_add(count));
         }
@@ -317,10 +331,12 @@ pub(super) fn substream(id: String, kind: TrackKind, media: &MediaTrack, stated:
     let channels =
         if media.tells_channels() { media.channels() } else { stated.channels.or_else(|| media.channels()) };
     Substream {
-        id,
-        kind,
         pixels: media.pixels().filter(|_| is_video),
         channels: channels.map(u32::from).filter(|_| !is_video),
+        frame_rate: stated.frame_rate.filter(|_| is_video),
+        bitrate: stated.bandwidth,
+        labels: stated.labels.clone(),
+        ..Substream::new(id, kind)
     }
 }
 

@@ -2,20 +2,22 @@
 
 use serde::Serialize;
 
-use crate::base::env::Http;
-use crate::base::{Kid, Result};
+use crate::base::env::{Http, Request, Response};
+use crate::base::{Error, Kid, Result};
 use crate::cpix::{Document, DrmSystem};
 use crate::drm;
 use crate::keys::{KeyServer, SpekeVersion};
-use crate::package::{Assignment, Substream};
+use crate::package::{Substream, Wants};
 
+use super::choice::{Choice, Source, labelled};
 use super::env::Locate;
-use super::exchange::exchange;
 use super::manifests::{Input, manifest_kinds};
 use super::mp4;
 use super::package::Expect;
 use super::report::TrackReport;
 use super::rules::{Job, Rules, WHOLE_SEGMENTS};
+use super::run::source;
+use super::weak_keys::weak_keys;
 use super::whole_segments;
 
 /// What a job would do.
@@ -31,7 +33,7 @@ pub struct PlanReport {
     pub keys: Vec<PlannedKeyReport>,
     /// What the operator should know.
     pub warnings: Vec<String>,
-    /// The request document as it would be sent.
+    /// The request document as it would be sent; empty when the keys are at hand.
     pub request: String,
 }
 
@@ -56,7 +58,7 @@ pub struct PlannedTrack {
     /// Channels, for audio.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channels: Option<u16>,
-    /// The key id that would be proposed; the key server may replace it.
+    /// The key id: that of a document at hand, else one that would be proposed; the key server may replace it.
     pub kid: String,
     /// The protection scheme, or `sample-aes` and `aes-128` of what has none.
     pub scheme: String,
@@ -87,12 +89,13 @@ pub struct SignalReport {
     pub places: Vec<&'static str>,
 }
 
-/// What a job would protect.
-pub(super) struct Outline {
+/// What a job would protect, and who would have which key.
+pub(super) struct Outline<'a> {
     /// The facts of each substream.
     pub(super) tracks: Vec<TrackReport>,
     pub(super) substreams: Vec<Substream>,
-    pub(super) assignment: Assignment,
+    pub(super) source: Source<'a>,
+    pub(super) choice: Choice,
     /// How many crypto periods there are.
     pub(super) periods: usize,
     /// Whether keys change.
@@ -100,95 +103,171 @@ pub(super) struct Outline {
     pub(super) warnings: Vec<String>,
 }
 
+/// A key source that is not asked: keys are proposed.
+struct Unasked;
+
+impl KeyServer for Unasked {
+    fn exchange(&self, _http: &dyn Http, _request: Document) -> Result<Document> {
+        Err(Error::usage("a plan asks for no keys"))
+    }
+}
+
+impl Http for Unasked {
+    fn send(&self, _request: &Request) -> Result<Response> {
+        Err(Error::usage("a plan asks no server"))
+    }
+
+    fn wait(&self, _milliseconds: u64, _why: &str) {}
+}
+
 /// Says what a job would do. Manifests and headers of the input are read; nothing is fetched from a key
-/// server and nothing is written.
+/// server and nothing is written. Of `keys` only what is at hand counts: a document whose rules choose.
 ///
 /// # Errors
 /// As [`run`](crate::job::run) up to the exchange of keys.
-pub fn plan(job: &Job, locate: &Locate<'_>, version: SpekeVersion) -> Result<PlanReport> {
+pub fn plan(
+    job: &Job,
+    locate: &Locate<'_>,
+    version: SpekeVersion,
+    keys: Option<&dyn KeyServer>,
+) -> Result<PlanReport> {
+    let keys = keys.filter(|keys| keys.at_hand().is_some()).unwrap_or(&Unasked);
     if job.drm == WHOLE_SEGMENTS {
-        return plan_whole_segments(job, locate, version);
+        return plan_whole_segments(job, locate, version, keys);
     }
-    let rules = Rules::check(job, &manifest_kinds(&job.inputs)?)?;
-    let mut outline = outline(job, &rules, locate)?;
-    let document = rules.intent(job, &outline.assignment, outline.periods).request();
+    let rules = Rules::check(job, &manifest_kinds(&job.inputs)?, keys.at_hand())?;
+    let (mut outline, rules) = outline(job, &rules, locate, (keys, &Unasked))?;
+    let document = rules.intent(job, &outline.choice.assignment, outline.periods).request();
     outline.warnings.extend(rules.left_clear().into_iter().chain(rules.rotation_limits()));
-    report((&rules.content_id, rules.scheme.name), outline, &document, &signals, version)
+    report((&rules.content_id, rules.scheme.name), outline, document, &signals, version)
 }
 
-fn plan_whole_segments(job: &Job, locate: &Locate<'_>, version: SpekeVersion) -> Result<PlanReport> {
-    let (outline, document) = whole_segments::outline(job, locate)?;
+fn plan_whole_segments(
+    job: &Job,
+    locate: &Locate<'_>,
+    version: SpekeVersion,
+    keys: &dyn KeyServer,
+) -> Result<PlanReport> {
+    let (outline, document) = whole_segments::outline(job, locate, (keys, &Unasked))?;
     let content_id = document.content_id.clone().unwrap_or_default();
     let signals =
         |_: &Document, _| vec![SignalReport { system: WHOLE_SEGMENTS.to_owned(), places: vec!["EXT-X-KEY"] }];
-    report((&content_id, whole_segments::NAME), outline, &document, &signals, version)
+    report((&content_id, whole_segments::NAME), outline, document, &signals, version)
 }
 
 /// Says what is signaled about a key.
 type Signals<'a> = dyn Fn(&Document, Kid) -> Vec<SignalReport> + 'a;
 
+/// `request` is what would be asked for, unless a document is at hand.
 fn report(
     (content_id, scheme): (&str, &str),
-    outline: Outline,
-    document: &Document,
+    outline: Outline<'_>,
+    request: Document,
     signals: &Signals<'_>,
     version: SpekeVersion,
 ) -> Result<PlanReport> {
-    let request = String::from_utf8_lossy(&version.write(document)?).into_owned();
-    let kid_of = |number: usize| {
-        let key = outline.assignment.key_of.get(number).and_then(|key| document.content_keys.get(*key));
-        key.map_or_else(String::new, |key| key.kid.to_string())
+    let (keys, written) = match outline.source.document(&outline.choice) {
+        Some(document) => (chosen_keys(&outline, &document, signals), Vec::new()),
+        None => (planned_keys(&outline, &request, signals), version.write(&request)?),
+    };
+    let kid_of = |number: usize| match outline.choice.kid(0, number) {
+        Some(kid) => kid.to_string(),
+        None => {
+            let key = outline.choice.assignment.key_of.get(number);
+            let key = key.and_then(|key| request.content_keys.get(*key));
+            key.map_or_else(String::new, |key| key.kid.to_string())
+        }
     };
     let tracks = outline.tracks.iter().enumerate();
+    let tracks = tracks.map(|(number, track)| planned(track, kid_of(number), scheme)).collect();
+    let mut warnings = outline.warnings;
+    warnings.extend(outline.choice.warnings);
     Ok(PlanReport {
         content_id: content_id.to_owned(),
         scheme: scheme.to_owned(),
-        tracks: tracks.map(|(number, track)| planned(track, kid_of(number), scheme)).collect(),
-        keys: planned_keys(&outline, document, signals),
-        warnings: outline.warnings,
-        request,
+        tracks,
+        keys,
+        warnings,
+        request: String::from_utf8_lossy(&written).into_owned(),
     })
 }
 
-/// Fetches the keys that a job would use: what its key source answered, checked.
+/// Fetches the keys that a job would use: what its key source answered, checked. Gives what the user should know too.
 ///
 /// # Errors
 /// As [`run`](crate::job::run) up to the exchange of keys.
-pub fn fetch_keys(job: &Job, locate: &Locate<'_>, keys: &dyn KeyServer, http: &dyn Http) -> Result<Document> {
-    let request = if job.drm == WHOLE_SEGMENTS {
-        whole_segments::outline(job, locate)?.1
-    } else {
-        let rules = Rules::check(job, &manifest_kinds(&job.inputs)?)?;
-        let outline = outline(job, &rules, locate)?;
-        rules.intent(job, &outline.assignment, outline.periods).request()
-    };
-    Ok(exchange(job, &request, keys, http)?.0)
+pub fn fetch_keys(
+    job: &Job,
+    locate: &Locate<'_>,
+    keys: &dyn KeyServer,
+    http: &dyn Http,
+) -> Result<(Document, Vec<String>)> {
+    if job.drm == WHOLE_SEGMENTS {
+        return whole_segments::fetch_keys(job, locate, (keys, http));
+    }
+    let rules = Rules::check(job, &manifest_kinds(&job.inputs)?, keys.at_hand())?;
+    let (outline, rules) = outline(job, &rules, locate, (keys, http))?;
+    let intent = rules.intent(job, &outline.choice.assignment, outline.periods);
+    let periods = outline.periods;
+    outline.fetch(http, (&|| intent.request(), periods), &|kid| intent.wanted(kid), job)
 }
 
-/// Reads the input as far as keys depend on it.
-fn outline(job: &Job, rules: &Rules, locate: &Locate<'_>) -> Result<Outline> {
+impl Outline<'_> {
+    /// The keys as they come from their source.
+    pub(super) fn fetch(
+        &self,
+        http: &dyn Http,
+        asked: (&dyn Fn() -> Document, usize),
+        wanted: &Wants<'_>,
+        job: &Job,
+    ) -> Result<(Document, Vec<String>)> {
+        let keyed = self.source.keys(&self.choice, http, asked, wanted)?;
+        let weak_keys = weak_keys(job, &keyed.document)?;
+        let document = match self.source.document(&self.choice) {
+            Some(document) => document,
+            None => labelled(keyed.document, &self.substreams),
+        };
+        Ok((document, [self.choice.warnings.as_slice(), &weak_keys].concat()))
+    }
+}
+
+/// Reads the input as far as keys depend on it. Gives the rules with what the key source says of times.
+fn outline<'a>(
+    job: &Job,
+    rules: &Rules,
+    locate: &Locate<'_>,
+    (keys, http): (&'a dyn KeyServer, &dyn Http),
+) -> Result<(Outline<'a>, Rules)> {
     let outline = if manifest_kinds(&job.inputs)?.is_empty() {
-        mp4::outline(job, rules, locate)?
+        mp4::outline(job, rules, locate, (keys, http))?
     } else {
-        package_outline(job, rules, locate)?
+        package_outline(job, rules, locate, (keys, http))?
     };
-    let keys = outline.assignment.keys.len().saturating_mul(outline.periods);
-    rules.check_substreams(job, outline.substreams.len(), keys)?;
-    Ok(outline)
+    let count = outline.choice.assignment.keys.len().saturating_mul(outline.periods);
+    rules.check_substreams(job, outline.substreams.len(), count)?;
+    let rules = rules.timed(&outline.source);
+    Ok((outline, rules))
 }
 
-fn package_outline(job: &Job, rules: &Rules, locate: &Locate<'_>) -> Result<Outline> {
+fn package_outline<'a>(
+    job: &Job,
+    rules: &Rules,
+    locate: &Locate<'_>,
+    (keys, http): (&'a dyn KeyServer, &dyn Http),
+) -> Result<Outline<'a>> {
     let Input { store, mut package, manifests } = Input::read(&job.inputs, locate, Expect::Clear)?;
     let substreams = package.substreams(rules.keys);
-    let assignment = rules.keys.assign(&substreams)?;
-    package.check(rules, &assignment, store.as_ref())?;
-    manifests.check(&package, &assignment)?;
+    let source = source(job, rules, (keys, http), &substreams, package.begins)?;
+    let rules = rules.timed(&source);
+    let rotates = rules.schedule.rotates();
+    let periods = package.periods(&rules.schedule, store.as_ref())?;
+    let choice = source.choose(rules.key_rule(), &substreams, periods, rotates)?;
+    package.check(&rules, &choice.assignment, store.as_ref())?;
+    manifests.check(&package, &choice.assignment)?;
     let tracks =
         substreams.iter().enumerate().map(|(number, substream)| package.track_facts(number, substream));
     let tracks = tracks.collect::<Result<_>>()?;
-    let periods = package.periods(&rules.schedule, store.as_ref())?;
-    let rotates = rules.schedule.rotate_every.is_some();
-    Ok(Outline { tracks, substreams, assignment, periods, rotates, warnings: Vec::new() })
+    Ok(Outline { tracks, substreams, source, choice, periods, rotates, warnings: Vec::new() })
 }
 
 fn planned(track: &TrackReport, kid: String, scheme: &str) -> PlannedTrack {
@@ -197,22 +276,43 @@ fn planned(track: &TrackReport, kid: String, scheme: &str) -> PlannedTrack {
     PlannedTrack { id, kind, source, codec, width, height, channels, kid, scheme }
 }
 
-fn planned_keys(outline: &Outline, document: &Document, signals: &Signals<'_>) -> Vec<PlannedKeyReport> {
-    let purposes = outline.assignment.keys.iter().enumerate().cycle();
-    let count = outline.assignment.keys.len().max(1);
+fn planned_keys(outline: &Outline<'_>, document: &Document, signals: &Signals<'_>) -> Vec<PlannedKeyReport> {
+    let assignment = &outline.choice.assignment;
+    let purposes = assignment.keys.iter().enumerate().cycle();
+    let count = assignment.keys.len().max(1);
     let keys = document.content_keys.iter().enumerate().zip(purposes);
     keys.map(|((index, key), (number, purpose))| PlannedKeyReport {
         kid: key.kid.to_string(),
         track_type: purpose.track_type.clone(),
         period: outline.rotates.then_some(index / count),
-        tracks: outline
-            .assignment
-            .substreams_of(number, &outline.substreams)
-            .map(|track| track.id.clone())
-            .collect(),
+        tracks: assignment.substreams_of(number, &outline.substreams).map(|track| track.id.clone()).collect(),
         signaling: signals(document, key.kid),
     })
     .collect()
+}
+
+/// The keys of a document that its rules chose.
+fn chosen_keys(outline: &Outline<'_>, document: &Document, signals: &Signals<'_>) -> Vec<PlannedKeyReport> {
+    let mut reports = Vec::new();
+    for key in &document.content_keys {
+        let rule = document.usage_rules.iter().find(|rule| rule.kid == key.kid);
+        let in_period = |period: usize| {
+            let ids = (0..).zip(&outline.substreams);
+            ids.filter(move |(number, _)| outline.choice.kid(period, *number) == Some(key.kid))
+                .map(|(_, track)| track.id.clone())
+        };
+        let Some(first) = (0..outline.periods).find(|period| in_period(*period).next().is_some()) else {
+            continue;
+        };
+        reports.push(PlannedKeyReport {
+            kid: key.kid.to_string(),
+            track_type: rule.and_then(|rule| rule.intended_track_type.clone()).unwrap_or_default(),
+            period: outline.rotates.then_some(first),
+            tracks: in_period(first).collect(),
+            signaling: signals(document, key.kid),
+        });
+    }
+    reports
 }
 
 fn signals(document: &Document, kid: Kid) -> Vec<SignalReport> {

@@ -1,5 +1,7 @@
 //! What happened in a job, for people and for `--json`.
 
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
 
 use crate::base::env::Written;
@@ -39,8 +41,9 @@ pub struct Report {
 /// How keys change.
 #[derive(Clone, Debug, Serialize)]
 pub struct KeyRotation {
-    /// Segments in a crypto period.
-    pub every: u32,
+    /// Segments in a crypto period, unless periods have times.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every: Option<u32>,
     /// Crypto periods.
     pub periods: usize,
     /// Where readers find the new keys.
@@ -54,8 +57,11 @@ impl KeyRotation {
 
     /// The rotation of a plan; `None` when there is one key for all segments.
     pub(super) fn of(plan: &Plan) -> Option<Self> {
-        let every = plan.schedule.rotate_every?.get();
-        Some(Self { every, periods: plan.periods(), mode: Self::MODE })
+        if !plan.schedule.rotates() {
+            return None;
+        }
+        let every = plan.schedule.rotate_every.filter(|_| plan.schedule.times.is_none());
+        Some(Self { every: every.map(NonZeroU32::get), periods: plan.periods(), mode: Self::MODE })
     }
 }
 

@@ -8,11 +8,14 @@ use serde::{Deserialize, Serialize};
 use crate::base::id::parse_16;
 use crate::base::{Error, Result, shown_input};
 use crate::codec::TrackKind;
+use crate::cpix::Document;
 use crate::drm::{self, ManifestKind, System};
 use crate::keys::Contract;
 use crate::package::{Assignment, Intent, KeyRule, Preset, Schedule, ServerSignaling};
 use crate::protect::Scheme;
 use crate::protect::scheme::SCHEMES;
+
+use super::choice::Source;
 
 /// The word of `--drm` for whole segments in AES-128.
 pub(super) const WHOLE_SEGMENTS: &str = "simpleaes";
@@ -31,8 +34,8 @@ pub struct Job {
     pub drm: String,
     /// The protection scheme; by default the first that every system allows.
     pub scheme: Option<String>,
-    /// One key or one for each substream.
-    pub preset: Preset,
+    /// One key or one for each substream; by default one, and with a document of keys what its rules say.
+    pub preset: Option<Preset>,
     /// Keys for pictures by their size, `PRESET-VIDEO-1` to `8`, `SHARED` or `UNENCRYPTED`; instead of
     /// `preset`, together with `audio_preset`.
     pub video_preset: Option<String>,
@@ -74,7 +77,7 @@ impl Default for Job {
             inputs: Vec::new(),
             drm: String::new(),
             scheme: None,
-            preset: Preset::default(),
+            preset: None,
             video_preset: None,
             audio_preset: None,
             resource_id: None,
@@ -126,6 +129,7 @@ impl Format {
 }
 
 /// A job that keeps the rules.
+#[derive(Clone)]
 pub(super) struct Rules {
     pub(super) systems: Vec<&'static dyn System>,
     pub(super) scheme: &'static Scheme,
@@ -133,16 +137,19 @@ pub(super) struct Rules {
     pub(super) vector: Option<[u8; 16]>,
     pub(super) manifests: Vec<ManifestKind>,
     pub(super) keys: KeyRule,
+    /// Whether the operator named the rule for keys.
+    names_rule: bool,
     pub(super) layout: Layout,
     pub(super) schedule: Schedule,
 }
 
 impl Rules {
     /// Checks everything that can be known before the input is read. `package` has the kinds of manifest
-    /// that the inputs are, none for MP4 files.
-    pub(super) fn check(job: &Job, package: &[ManifestKind]) -> Result<Self> {
+    /// that the inputs are, none for MP4 files; `document` is one with keys that is at hand.
+    pub(super) fn check(job: &Job, package: &[ManifestKind], document: Option<&Document>) -> Result<Self> {
         let systems = systems(&job.drm)?;
-        let scheme = scheme(job.scheme.as_deref(), &systems)?;
+        let stated = document.map(stated_scheme).transpose()?.flatten();
+        let scheme = scheme((job.scheme.as_deref(), stated), &systems)?;
         let vector = vector(job)?;
         if job.key_uri.is_some() || job.encrypt_init {
             return Err(Error::usage(format!("--key-uri and --encrypt-init are for --drm {WHOLE_SEGMENTS}"))
@@ -158,9 +165,20 @@ impl Rules {
             return Err(Error::usage("--layout is for MP4 inputs").hint("a package keeps its own layout"));
         }
         let manifests = manifests(job.formats.as_deref(), package, &systems, scheme)?;
-        let (content_id, keys, schedule) = (content_id(job)?, key_rule(job)?, schedule(job)?);
+        let (content_id, keys, schedule) = (content_id(job, document)?, key_rule(job)?, schedule(job)?);
         let layout = job.layout.unwrap_or_default();
-        Ok(Self { systems, scheme, content_id, vector, manifests, keys, layout, schedule })
+        let names_rule = job.preset.is_some() || job.video_preset.is_some();
+        Ok(Self { systems, scheme, content_id, vector, manifests, keys, names_rule, layout, schedule })
+    }
+
+    /// The rule for keys, and whether the operator named it.
+    pub(super) fn key_rule(&self) -> (KeyRule, bool) {
+        (self.keys, self.names_rule)
+    }
+
+    /// The same with crypto periods that have times.
+    pub(super) fn timed(&self, source: &Source<'_>) -> Self {
+        Self { schedule: source.schedule(&self.schedule), ..self.clone() }
     }
 
     /// What is decided before any key is fetched.
@@ -173,7 +191,7 @@ impl Rules {
             manifests: &self.manifests,
             vector: self.vector,
             skd_template: &job.skd_template,
-            schedule: self.schedule,
+            schedule: self.schedule.clone(),
             periods,
             server_signaling: job.server_signaling,
         }
@@ -190,7 +208,7 @@ impl Rules {
 
     /// What the operator should know of players when keys change.
     pub(super) fn rotation_limits(&self) -> Vec<String> {
-        let systems = self.systems.iter().filter(|_| self.schedule.rotate_every.is_some());
+        let systems = self.systems.iter().filter(|_| self.schedule.rotates());
         let limits = systems.filter_map(|system| Some((system.name(), system.rotation_limit()?)));
         limits.map(|(name, limit)| format!("{name}: {limit}")).collect()
     }
@@ -249,21 +267,48 @@ pub(super) fn schedule(job: &Job) -> Result<Schedule> {
     }
     let none = || Error::usage("keys that change after 0 segments, expected 1 or more");
     let rotate_every = job.rotate_every.map(|n| NonZeroU32::new(n).ok_or_else(none)).transpose()?;
-    Ok(Schedule { clear_lead: Duration::from_secs_f64(job.clear_lead), rotate_every })
+    Ok(Schedule { clear_lead: Duration::from_secs_f64(job.clear_lead), rotate_every, times: None })
 }
 
 /// The preset, or the contract when one is named.
 fn key_rule(job: &Job) -> Result<KeyRule> {
     match (&job.video_preset, &job.audio_preset) {
-        (None, None) => Ok(KeyRule::Preset(job.preset)),
+        (None, None) => Ok(KeyRule::Preset(job.preset.unwrap_or_default())),
         (Some(video), Some(audio)) => Contract::find(video, audio).map(KeyRule::Contract),
         _ => Err(Error::usage("a video preset needs an audio preset, and the other way round")
             .hint("give both, UNENCRYPTED leaves a side clear")),
     }
 }
 
-fn scheme(asked: Option<&str>, systems: &[&'static dyn System]) -> Result<&'static Scheme> {
-    let Some(name) = asked else {
+/// The scheme that every content key of a document is for, when they state one.
+fn stated_scheme(document: &Document) -> Result<Option<&'static Scheme>> {
+    let mut stated = document.content_keys.iter().filter_map(|key| key.common_encryption_scheme);
+    let Some(first) = stated.next() else { return Ok(None) };
+    if let Some(other) = stated.find(|other| *other != first) {
+        return Err(Error::unsupported(format!(
+            "the document has keys for two schemes, {first} and {other}"
+        ))
+        .clause("DASH-IF CPIX 2.3 §4, ContentKey@commonEncryptionScheme"));
+    }
+    Scheme::find(&first.to_string()).map(Some)
+}
+
+/// The scheme that is asked for, else the one that a document states, else the first that suits all systems.
+fn scheme(
+    (asked, stated): (Option<&str>, Option<&'static Scheme>),
+    systems: &[&'static dyn System],
+) -> Result<&'static Scheme> {
+    if let (Some(asked), Some(stated)) = (asked, stated)
+        && asked != stated.name
+    {
+        return Err(Error::usage(format!(
+            "--scheme {asked}, the keys of the document are for {}",
+            stated.name
+        ))
+        .clause("DASH-IF CPIX 2.3 §4, ContentKey@commonEncryptionScheme")
+        .hint("leave out --scheme"));
+    }
+    let Some(name) = asked.or(stated.map(|stated| stated.name)) else {
         return SCHEMES
             .iter()
             .find(|scheme| systems.iter().all(|system| system.allows(scheme)))
@@ -271,8 +316,9 @@ fn scheme(asked: Option<&str>, systems: &[&'static dyn System]) -> Result<&'stat
     };
     let scheme = Scheme::find(name)?;
     match systems.iter().find(|system| !system.allows(scheme)) {
-        Some(system) => Err(Error::usage(format!("{} players do not decrypt {name}", system.name()))
-            .hint("leave out --scheme for one that suits every system in --drm")),
+        Some(system) => Err(Error::usage(format!("{} players do not decrypt {name}", system.name())).hint(
+            "leave out --scheme for one that suits every system in --drm, if the keys are not for this one alone",
+        )),
         None => Ok(scheme),
     }
 }
@@ -320,8 +366,21 @@ fn manifests(
     Ok(asked)
 }
 
-pub(super) fn content_id(job: &Job) -> Result<String> {
+/// The content id: what the operator says, else what a document states, else the input's name, cleaned.
+pub(super) fn content_id(job: &Job, document: Option<&Document>) -> Result<String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let stated = document.and_then(|document| document.content_id.clone()).filter(|id| !id.is_empty());
+    match (&job.resource_id, stated) {
+        (Some(asked), Some(stated)) if *asked != stated => {
+            return Err(Error::usage(format!(
+                "--resource-id {asked}, the document of keys is for the content id {stated}"
+            ))
+            .clause("DASH-IF CPIX 2.3 §4, CPIX@contentId")
+            .hint("leave out --resource-id, or give the document of this title"));
+        }
+        (_, Some(stated)) => return Ok(stated),
+        _ => {}
+    }
     if let Some(id) = &job.resource_id {
         if id.is_empty() || id.len() > MAX_RESOURCE_ID || !id.chars().all(allowed) {
             return Err(Error::usage(format!(

@@ -3,10 +3,12 @@
 use std::time::Instant;
 
 use crate::base::Result;
-use crate::package::{Assignment, Plan, Substream};
+use crate::base::env::Http;
+use crate::keys::KeyServer;
+use crate::package::{KeyRule, Plan, Preset, Substream};
 
+use super::choice::{Choice, Source};
 use super::env::{Env, Event};
-use super::exchange::exchange;
 use super::files;
 use super::identity::Summary;
 use super::journal::Journal;
@@ -15,6 +17,7 @@ use super::mp4;
 use super::package::Expect;
 use super::report::{KeyRotation, Report};
 use super::rules::{Job, Rules, WHOLE_SEGMENTS, no_segment_behind};
+use super::weak_keys::weak_keys;
 use super::whole_segments;
 
 /// Does a job: encrypts its inputs and writes or rewrites their manifests.
@@ -30,7 +33,7 @@ pub fn run(job: &Job, env: &Env<'_>) -> Result<Report> {
     }
     let start = Instant::now();
     let kinds = manifest_kinds(&job.inputs)?;
-    let rules = Rules::check(job, &kinds)?;
+    let rules = Rules::check(job, &kinds, env.keys.at_hand())?;
     let mut report =
         if kinds.is_empty() { mp4::run(job, &rules, env)? } else { run_package(job, &rules, env)? };
     for warning in rules.left_clear().into_iter().chain(rules.rotation_limits()) {
@@ -58,16 +61,18 @@ fn run_package(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     (env.observe)(Event::Step("reading manifests and init segments"));
     let Input { store, mut package, manifests } = Input::read(&job.inputs, env.locate, Expect::Clear)?;
     let substreams = package.substreams(rules.keys);
-    let assignment = rules.keys.assign(&substreams)?;
-    package.check(rules, &assignment, store.as_ref())?;
-    manifests.check(&package, &assignment)?;
+    let source = source(job, rules, (env.keys, env.http), &substreams, package.begins)?;
+    let rules = &rules.timed(&source);
     let periods = package.periods(&rules.schedule, store.as_ref())?;
+    let choice = source.choose(rules.key_rule(), &substreams, periods, rules.schedule.rotates())?;
+    package.check(rules, &choice.assignment, store.as_ref())?;
+    manifests.check(&package, &choice.assignment)?;
     let total = files::total(&package, store.as_ref())?;
     env.check_job(job, |summary| {
         manifests.summarize(summary);
         package.summarize(summary);
     })?;
-    let plan = plan(job, rules, &substreams, (&assignment, periods), env)?;
+    let plan = plan(job, rules, &substreams, (&source, &choice, periods), env)?;
     (env.observe)(Event::Step("encrypting"));
     total.into_iter().for_each(|total| (env.observe)(Event::Total(total)));
     let mut done = files::protect(&package, &substreams, &plan, store.as_ref(), env)?;
@@ -77,7 +82,20 @@ fn run_package(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     report.key_rotation = KeyRotation::of(&plan);
     report.warnings.extend(plan.warnings.iter().cloned());
     report.tracks = done.tracks;
+    report.warnings.extend(choice.warnings);
     Ok(report)
+}
+
+/// Asks a key source for what it has before anything is asked for by key.
+pub(super) fn source<'a>(
+    job: &Job,
+    rules: &Rules,
+    (keys, http): (&'a dyn KeyServer, &dyn Http),
+    substreams: &[Substream],
+    begins: Option<i128>,
+) -> Result<Source<'a>> {
+    let one = KeyRule::Preset(Preset::Preset0).assign(substreams)?;
+    Source::of(keys, http, &|| rules.intent(job, &one, 1).request(), begins)
 }
 
 /// Asks for keys and fixes what each substream gets.
@@ -85,16 +103,18 @@ pub(super) fn plan(
     job: &Job,
     rules: &Rules,
     substreams: &[Substream],
-    (assignment, periods): (&Assignment, usize),
+    (source, choice, periods): (&Source<'_>, &Choice, usize),
     env: &Env<'_>,
 ) -> Result<Plan> {
-    rules.check_substreams(job, substreams.len(), assignment.keys.len().saturating_mul(periods))?;
+    let keys = choice.assignment.keys.len().saturating_mul(periods);
+    rules.check_substreams(job, substreams.len(), keys)?;
+    choice.warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
     (env.observe)(Event::Step("exchanging keys"));
-    let intent = rules.intent(job, assignment, periods);
-    let request = intent.request();
-    let (answer, weaknesses) = exchange(job, &request, env.keys, env.http)?;
-    let mut plan = Plan::resolve(&intent, substreams, answer)?;
-    plan.warnings.extend(weaknesses);
+    let intent = rules.intent(job, &choice.assignment, periods);
+    let keyed = source.keys(choice, env.http, (&|| intent.request(), periods), &|kid| intent.wanted(kid))?;
+    let weak_keys = weak_keys(job, &keyed.document)?;
+    let mut plan = Plan::of(&intent, substreams, keyed)?;
+    plan.warnings.extend(weak_keys);
     plan.warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
     env.check_keys(|summary| summarize(&plan, substreams.len(), summary))?;
     Ok(plan)
@@ -102,6 +122,9 @@ pub(super) fn plan(
 
 /// What media depends on of a plan: manifests, with everything else that is signaled, are always written.
 fn summarize(plan: &Plan, substreams: usize, summary: &mut Summary) -> Result<()> {
+    for period in plan.schedule.times.iter().flat_map(|times| times.iter()) {
+        summary.add(format!("{period:?}").as_bytes());
+    }
     for period in 0..plan.periods() {
         for substream in 0..substreams {
             let key = plan.key_in(period, substream)?;

@@ -29,6 +29,7 @@ use super::journal::write_once;
 use super::package::Expect;
 use super::parts::{Parts, check_parts, write_parts};
 use super::report::TrackReport;
+use super::stated::Stated;
 
 /// What the report calls it.
 const SCHEME: &str = "sample-aes";
@@ -55,6 +56,8 @@ pub(super) struct StreamRendition {
     pub(super) substreams: Vec<Option<usize>>,
     /// How many segments there are.
     pub(super) segments: u32,
+    /// What the multivariant playlist says of it.
+    pub(super) stated: Stated,
 }
 
 /// One segment.
@@ -94,7 +97,8 @@ impl Streams {
             Expect::Protected => Vec::new(),
         };
         let substreams = vec![None; streams.len()];
-        self.renditions.push(StreamRendition { name: name.to_owned(), streams, substreams, segments: 0 });
+        let (name, stated) = (name.to_owned(), Stated::default());
+        self.renditions.push(StreamRendition { name, streams, substreams, segments: 0, stated });
         Ok(self.renditions.len() - 1)
     }
 
@@ -139,7 +143,7 @@ impl Streams {
             for (stream, slot) in rendition.streams.iter().zip(&mut rendition.substreams) {
                 if stream.elementary.kind() == kind {
                     let group = format!("{}/{kind:?}", rendition.name);
-                    *slot = Some(number(&group, &|id| substream(id, stream)));
+                    *slot = Some(number(&group, &|id| substream(id, stream, &rendition.stated)));
                 }
             }
         }
@@ -371,13 +375,16 @@ fn write_file(
     Ok(file)
 }
 
-fn substream(id: String, stream: &ElementaryStream) -> Substream {
+fn substream(id: String, stream: &ElementaryStream, stated: &Stated) -> Substream {
     let facts = stream.facts.as_ref();
+    let kind = stream.elementary.kind();
     Substream {
-        id,
-        kind: stream.elementary.kind(),
         pixels: facts.and_then(|facts| facts.picture).map(|(width, height)| width.saturating_mul(height)),
         channels: facts.and_then(|facts| facts.channels).map(u32::from),
+        frame_rate: stated.frame_rate.filter(|_| kind == TrackKind::Video),
+        bitrate: stated.bandwidth,
+        labels: stated.labels.clone(),
+        ..Substream::new(id, kind)
     }
 }
 

@@ -8,12 +8,13 @@ use zeroize::Zeroize;
 
 use super::cas::Cas;
 use super::request::refuse_periods;
+use super::speke;
 use super::transport::{Telling, with_retries};
-use super::{generate, speke};
 use crate::base::env::{Http, Request, Response};
 use crate::base::{Error, Result};
 use crate::cpix::Document;
-use crate::keys::{KeyServer, SpekeVersion, check};
+use crate::cpix::usage::Strictness;
+use crate::keys::{KeyServer, SpekeVersion};
 
 /// The servers of one environment.
 #[derive(Debug)]
@@ -161,6 +162,11 @@ impl KeyServer for DrmToday {
             Endpoint::Generate => self.generate(http, &document),
         }
     }
+
+    /// Generated keys are for the stream types of the ingest configuration.
+    fn rules(&self) -> Option<Strictness> {
+        (self.endpoint == Endpoint::Generate).then_some(Strictness::Speke)
+    }
 }
 
 impl DrmToday {
@@ -180,12 +186,7 @@ impl DrmToday {
             Request { method: "GET", url: service.clone(), headers: Vec::new(), body: Vec::new() };
         let response = self.call(http, &mut request, &service, &query)?;
         let telling = self.telling(&request);
-        speke::read_answer(&telling, response, SpekeVersion::V2_0)
-            .and_then(|answer| {
-                let answer = generate::assign(document, answer).and_then(|answer| check(document, answer));
-                answer.map_err(|error| telling.error(&error))
-            })
-            .map_err(|error| error.at(telling.place()))
+        speke::read_answer(&telling, response, SpekeVersion::V2_0).map_err(|error| error.at(telling.place()))
     }
 
     fn telling<'a>(&self, request: &'a Request) -> Telling<'a> {
@@ -410,6 +411,7 @@ mod tests {
             Step { method: "GET", ..step(&url, "", answer(200, &[], &response_to(&made))) },
         ]);
         let server = server().with_endpoint(Endpoint::Generate);
+        assert_eq!(server.rules(), Some(Strictness::Speke));
         let document = server.exchange(&script, request_for_two()).unwrap();
         assert!(script.is_done());
         let first: Vec<_> = document.content_keys.iter().map(|key| key.kid.bytes()[0]).collect();

@@ -8,7 +8,6 @@ mod contract;
 mod dev;
 mod document;
 mod drmtoday;
-mod generate;
 mod raw;
 mod request;
 mod scrub;
@@ -40,6 +39,7 @@ pub use weak::weaknesses;
 use crate::base::Result;
 use crate::base::env::Http;
 use crate::cpix::Document;
+use crate::cpix::usage::Strictness;
 
 /// A source of content keys.
 pub trait KeyServer: Sync {
@@ -52,8 +52,14 @@ pub trait KeyServer: Sync {
     /// [`Kind::Keys`](crate::base::Kind::Keys) when the keys cannot be had or the answer is wrong.
     fn exchange(&self, http: &dyn Http, request: Document) -> Result<Document>;
 
-    /// What the user should know about the exchanges so far, each thing once.
-    fn warnings(&self) -> Vec<String> {
-        Vec::new()
+    /// How the usage rules of the answer choose the key of each track, where the source has keys of its own and does
+    /// not answer what was asked for; `None` where it does.
+    fn rules(&self) -> Option<Strictness> {
+        None
+    }
+
+    /// The answer, when it is known without asking.
+    fn at_hand(&self) -> Option<&Document> {
+        None
     }
 }

@@ -1,5 +1,8 @@
 //! Key files: lines `[LABEL=]KID:KEY[:IV]` in hex, `#` comments.
 //!
+//! A label is the id of a track or several with commas between, as in `v1,v2=KID:KEY`, or a class such as `SD`, `HD`
+//! or `AUDIO`; then each track gets the key of the line that fits it. A single line with another label is for all.
+//!
 //! A schedule of keys that change has lines `LABEL@PERIOD=KID:KEY[:IV]`: periods count from 0, and periods
 //! that are not needed are passed over. Without labels the lines go by order, the keys of one period together.
 
@@ -8,8 +11,13 @@ use std::collections::HashMap;
 use crate::base::env::Http;
 use crate::base::id::parse_16;
 use crate::base::{Error, Kid, Result, Secret};
-use crate::cpix::{ContentKey, Document, Index};
+use crate::cpix::track_types::is_track_type;
+use crate::cpix::usage::Strictness;
+use crate::cpix::{ContentKey, ContentKeyPeriod, ContentKeyUsageRule, Document, Index};
 use crate::keys::{KeyServer, check};
+
+/// Most crypto periods that a file has keys for.
+const MAX_PERIODS: u32 = 1 << 16;
 
 /// The keys of a key file, in its order.
 #[derive(Debug)]
@@ -17,6 +25,8 @@ pub struct KeyFile {
     entries: Vec<Entry>,
     /// Which entry has a key id.
     places: HashMap<Kid, usize>,
+    /// The same as a document whose rules follow from the labels, when every line has one.
+    labelled: Option<Document>,
 }
 
 #[derive(Debug)]
@@ -54,7 +64,8 @@ impl KeyFile {
         if entries.is_empty() {
             return Err(Error::input("the key file has no key, expected lines [LABEL=]KID:KEY[:IV]"));
         }
-        Ok(Self { entries, places })
+        let labelled = labelled(&entries);
+        Ok(Self { entries, places, labelled })
     }
 
     /// The key of this id.
@@ -93,32 +104,73 @@ impl KeyFile {
                 labels.join(", ")
             )));
         }
-        let labelled = entries.iter().filter(|entry| entry.label.is_some()).count();
-        if labelled == 0 || labels.len() == 1 {
-            return Ok(entries);
-        }
-        if let Some(entry) = entries.iter().find(|entry| entry.label.is_none()) {
+        let is_mixed = entries.iter().any(|entry| entry.label.is_some());
+        if let Some(entry) = entries.iter().find(|entry| entry.label.is_none()).filter(|_| is_mixed) {
             return Err(Error::keys("a key without a label, other lines have one")
                 .at(format_args!("key file line {}", entry.line)));
         }
-        // The first two entries of each label, without case.
-        let mut by_label: HashMap<String, (&Entry, Option<&Entry>)> = HashMap::new();
-        for entry in &entries {
-            let Some(label) = &entry.label else { continue };
-            let found = by_label.entry(label.to_ascii_lowercase()).or_insert((*entry, None));
-            if !std::ptr::eq(found.0, *entry) {
-                found.1.get_or_insert(*entry);
+        Ok(entries)
+    }
+}
+
+/// The document of a file in which every line has a label. One line with a label that names no track is for all.
+fn labelled(entries: &[Entry]) -> Option<Document> {
+    let labels: Vec<_> = entries.iter().map(|entry| entry.label.as_deref()).collect::<Option<_>>()?;
+    if let [label] = labels.as_slice()
+        && !label_and_period(label).0.split(',').all(|name| is_track(name) || is_track_type(name.trim()))
+    {
+        return None;
+    }
+    let mut document = Document::default();
+    let periods: Vec<_> = labels.iter().map(|label| label_and_period(label).1).collect();
+    if let Some(last) = periods.iter().flatten().max() {
+        document.periods = (0..=*last).map(period).collect();
+    }
+    for ((entry, label), period) in entries.iter().zip(labels).zip(periods) {
+        document.content_keys.push(ContentKey {
+            explicit_iv: entry.iv,
+            value: Some(entry.key.clone()),
+            ..ContentKey::new(entry.kid)
+        });
+        for name in label_and_period(label).0.split(',').map(str::trim) {
+            let mut rule = ContentKeyUsageRule::new(entry.kid);
+            rule.key_period_filters.extend(period.map(period_id));
+            if is_track_type(name) {
+                rule.intended_track_type = Some(name.to_owned());
+            } else {
+                // Ids of tracks are written in small letters.
+                let name = if is_track(name) { name.to_ascii_lowercase() } else { name.to_owned() };
+                rule.label_filters.push(name);
             }
+            document.usage_rules.push(rule);
         }
-        labels
-            .iter()
-            .map(|wanted| match by_label.get(&wanted.to_ascii_lowercase()) {
-                Some((entry, None)) => Ok(*entry),
-                None => Err(Error::keys(format!("the key file has no key labelled {wanted:?}"))),
-                Some((_, Some(second))) => Err(Error::keys(format!("a second key labelled {wanted:?}"))
-                    .at(format_args!("key file line {}", second.line))),
-            })
-            .collect()
+    }
+    Some(document)
+}
+
+/// Whether a label is the id of a track, such as `v1`.
+fn is_track(name: &str) -> bool {
+    let mut letters = name.trim().chars();
+    letters.next().is_some_and(|letter| "vatVAT".contains(letter))
+        && !letters.as_str().is_empty()
+        && letters.all(|letter| letter.is_ascii_digit())
+}
+
+fn label_and_period(label: &str) -> (&str, Option<u32>) {
+    let period = label.rsplit_once('@').and_then(|(label, period)| Some((label, period.parse().ok()?)));
+    // A key file for more periods than a job may have is a mistake.
+    period.filter(|(_, period)| *period < MAX_PERIODS).map_or((label, None), |(label, n)| (label, Some(n)))
+}
+
+fn period_id(number: u32) -> String {
+    format!("p{number}")
+}
+
+fn period(number: u32) -> ContentKeyPeriod {
+    ContentKeyPeriod {
+        id: Some(period_id(number)),
+        index: Some(number.into()),
+        ..ContentKeyPeriod::default()
     }
 }
 
@@ -181,7 +233,18 @@ impl Entry {
 }
 
 impl KeyServer for KeyFile {
+    fn rules(&self) -> Option<Strictness> {
+        self.labelled.as_ref().map(|_| Strictness::Speke)
+    }
+
+    fn at_hand(&self) -> Option<&Document> {
+        self.labelled.as_ref()
+    }
+
     fn exchange(&self, _http: &dyn Http, request: Document) -> Result<Document> {
+        if let Some(document) = &self.labelled {
+            return Ok(document.clone());
+        }
         let entries = self.matched(&request)?;
         let mut answer = request.clone();
         let pairs = request.content_keys.iter().zip(&entries).rev();
@@ -252,8 +315,35 @@ mod tests {
     fn several_lines_go_by_label_or_by_order() {
         let ordered = format!("{A}:{KEY}\n{B}:{KEY}\n");
         assert_eq!(first_bytes(&exchange(&ordered, &["v1", "a1"]).unwrap()), [0xa0, 0xb0]);
-        let labelled = format!("A1={A}:{KEY}\nv1 = {B}:{KEY}\n");
-        assert_eq!(first_bytes(&exchange(&labelled, &["v1", "a1"]).unwrap()), [0xb0, 0xa0]);
+    }
+
+    #[test]
+    fn labels_are_rules() {
+        let rules = |text: &str| {
+            let file = KeyFile::parse(text).unwrap();
+            assert_eq!(file.rules().is_some(), file.at_hand().is_some());
+            let rules = file.at_hand().map(|document| document.usage_rules.clone()).unwrap_or_default();
+            let words = |rule: &ContentKeyUsageRule| {
+                let period = rule.key_period_filters.concat();
+                let name = rule.intended_track_type.clone().unwrap_or_else(|| rule.label_filters.concat());
+                format!("{:x} {name} {period}", rule.kid.bytes()[0])
+            };
+            rules.iter().map(words).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            rules(&format!("V1, v2={A}:{KEY}\nAUDIO = {B}:{KEY}\n")),
+            ["a0 v1 ", "a0 v2 ", "b0 AUDIO "]
+        );
+        assert_eq!(rules(&format!("all@0={A}:{KEY}\nall@1={B}:{KEY}")), ["a0 all p0", "b0 all p1"]);
+        assert_eq!(rules(&format!("HD={A}:{KEY}")), ["a0 HD "]);
+        for text in
+            [format!("x={A}:{KEY}"), format!("{A}:{KEY}\n{B}:{KEY}"), format!("v1={A}:{KEY}\n{B}:{KEY}")]
+        {
+            assert!(rules(&text).is_empty(), "{text}");
+        }
+        // A period without a key is one all the same.
+        let gap = KeyFile::parse(&format!("v1@0={A}:{KEY}\nv1@2={B}:{KEY}")).unwrap();
+        assert_eq!(gap.at_hand().unwrap().periods.len(), 3);
     }
 
     #[test]
@@ -278,8 +368,6 @@ mod tests {
             (format!("{A}:{KEY}"), vec!["v1", "a1"], "has 1 keys, wanted are 2: v1, a1"),
             (format!("{A}:{KEY}\n{B}:{KEY}"), vec!["v1"], "has 2 keys, wanted are 1: v1"),
             (format!("v1={A}:{KEY}\n{B}:{KEY}"), vec!["v1", "a1"], "line 2: a key without a label"),
-            (format!("v1={A}:{KEY}\nv2={B}:{KEY}"), vec!["v1", "a1"], "no key labelled \"a1\""),
-            (format!("v1={A}:{KEY}\nV1={B}:{KEY}"), vec!["v1", "a1"], "line 2: a second key labelled"),
         ] {
             let error = exchange(&file, &track_types).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");

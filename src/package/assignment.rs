@@ -16,7 +16,7 @@ pub enum Preset {
     Preset1,
 }
 
-/// One encrypted rendition: a track that gets a key.
+/// One encrypted rendition: a track that gets a key. What is `None` is not known.
 #[derive(Clone, Debug)]
 pub struct Substream {
     /// Its id in the report, such as `v1`.
@@ -27,6 +27,27 @@ pub struct Substream {
     pub pixels: Option<u32>,
     /// Channels of a sound.
     pub channels: Option<u32>,
+    /// Pictures in a second.
+    pub frame_rate: Option<f64>,
+    /// Bits in a second.
+    pub bitrate: Option<u64>,
+    /// What it is labeled with, besides its id.
+    pub labels: Vec<String>,
+}
+
+impl Substream {
+    /// A track of which nothing else is known.
+    pub fn new(id: impl Into<String>, kind: TrackKind) -> Self {
+        Self {
+            id: id.into(),
+            kind,
+            pixels: None,
+            channels: None,
+            frame_rate: None,
+            bitrate: None,
+            labels: Vec::new(),
+        }
+    }
 }
 
 /// The rule by which substreams get keys.

@@ -8,6 +8,7 @@ mod coverage;
 mod decrypt;
 mod edit_list;
 mod key_change;
+mod keyed;
 mod line_keys;
 mod media_data;
 mod offsets;
@@ -39,6 +40,7 @@ pub use copy::copy;
 pub use coverage::{has_unread_bytes, unread_box};
 pub use decrypt::Decrypt;
 pub use edit_list::{EditList, Presented, presented};
+pub use keyed::{Keyed, Wants, choose};
 pub use line_keys::{FindIv, KeyOfLine, LineKeys};
 pub use offsets::OffsetMap;
 pub use packed_audio::{
@@ -52,7 +54,7 @@ pub use resource::{Changed, Edit, rewrite};
 pub use sample_aes_segment::{ElementaryStream, SampleAesSegment, elementary_streams, sample_aes_segment};
 pub use sample_decryption::FindKey;
 pub use sample_groups::SampleGroups;
-pub use schedule::{MAX_PERIODS, Phase, Schedule};
+pub use schedule::{MAX_PERIODS, PeriodTime, Phase, Schedule};
 pub use segments::{Boundaries, CmafSegment, MAX_CHUNK_BYTES, Segments};
 pub use server_signaling::ServerSignaling;
 pub use track::{

@@ -22,6 +22,7 @@ use crate::keys::{Wanted, request};
 use crate::protect::{Iv, Pattern, SampleAes, Scheme, TrackProtection, constant_iv};
 
 use super::assignment::{Assignment, Substream};
+use super::keyed::Keyed;
 use super::schedule::Schedule;
 use super::server_signaling::{KeysOfAnswer, ServerSignaling, checked};
 
@@ -56,17 +57,27 @@ impl Intent<'_> {
     /// for the same keys and two schemes never share one. When keys change, periods have an index and every
     /// rule a filter for its own (SPEKE 2.0, key rotation); the keys of one period stand together.
     pub fn request(&self) -> Document {
-        let periods = if self.schedule.rotate_every.is_some() { self.periods } else { 0 };
+        let periods = if self.schedule.rotates() { self.periods } else { 0 };
         let scheme = (self.scheme.name, Some(self.scheme.fourcc));
         let mut document = key_request(self.content_id, scheme, self.keys, self.vector, periods);
-        for key in &document.content_keys {
-            for system in self.systems {
-                let mut entry = DrmSystem::new(system.system_id(), key.kid);
-                system.request(&mut entry, self.manifests);
-                document.drm_systems.push(entry);
-            }
-        }
+        let kids: Vec<Kid> = document.content_keys.iter().map(|key| key.kid).collect();
+        document.drm_systems = kids.into_iter().flat_map(|kid| self.wanted(kid).1).collect();
         document
+    }
+
+    /// What is asked for of a key, and what each system is to be told about it.
+    pub fn wanted(&self, kid: Kid) -> (ContentKey, Vec<DrmSystem>) {
+        let key = ContentKey {
+            explicit_iv: self.vector,
+            common_encryption_scheme: Some(self.scheme.fourcc),
+            ..ContentKey::new(kid)
+        };
+        let systems = self.systems.iter().map(|system| {
+            let mut entry = DrmSystem::new(system.system_id(), kid);
+            system.request(&mut entry, self.manifests);
+            entry
+        });
+        (key, systems.collect())
     }
 }
 
@@ -163,23 +174,32 @@ impl Plan {
     /// same answer gives the same plan on every machine.
     ///
     /// # Errors
+    /// As [`Plan::of`], and when the document is not the answer to what was asked.
+    pub fn resolve(intent: &Intent<'_>, substreams: &[Substream], document: Document) -> Result<Self> {
+        let keyed = Keyed::asked(&intent.request(), document, intent.keys, intent.periods)?;
+        Self::of(intent, substreams, keyed)
+    }
+
+    /// Combines keys, and who has them, with what was asked for.
+    ///
+    /// # Errors
     /// When a system needs the IV from the key source and there is none, or an IV differs from the one asked for.
-    pub fn resolve(intent: &Intent<'_>, substreams: &[Substream], mut document: Document) -> Result<Self> {
+    pub fn of(intent: &Intent<'_>, substreams: &[Substream], keyed: Keyed) -> Result<Self> {
+        let Keyed { mut document, kids } = keyed;
+        // The first track under each key names it. A key of a contract that no substream needs is not signaled.
+        let mut first: HashMap<Kid, &Substream> = HashMap::new();
+        for (kid, substream) in kids.iter().flat_map(|period| period.iter().zip(substreams)) {
+            first.entry(*kid).or_insert(substream);
+        }
         let mut keys: Vec<PlannedKey> = Vec::new();
-        let mut key_of = vec![intent.keys.key_of.clone(); intent.periods.max(1)];
-        let purposes = intent.keys.keys.len().max(1);
         let values = document.content_keys.iter().filter_map(|key| Some((key.kid, key.value.clone()?)));
         let (values, mut warnings) = (values.collect(), Vec::new());
         let content_keys = std::mem::take(&mut document.content_keys);
         let answered = document.index();
+        let mut numbers: HashMap<Kid, usize> = HashMap::new();
         for (index, mut key) in content_keys.into_iter().enumerate() {
-            let purpose = index % purposes;
-            // A key of a contract that no substream needs is not signaled.
-            let Some(track) = intent.keys.substreams_of(purpose, substreams).next() else { continue };
-            let number = keys.len();
-            let slots = key_of.get_mut(index / purposes).into_iter().flatten();
-            let wanted = intent.keys.key_of.iter().zip(slots).filter(|(key, _)| **key == purpose);
-            wanted.for_each(|(_, slot)| *slot = number);
+            let Some(track) = first.get(&key.kid) else { continue };
+            numbers.insert(key.kid, keys.len());
             let value = key.value.clone().ok_or_else(|| no_key(index))?;
             let vector = vector(intent, &key)?;
             let iv = Iv::of(intent.scheme, key.kid, &value, vector);
@@ -204,6 +224,11 @@ impl Plan {
             };
             keys.push(PlannedKey { kid: key.kid, value, vector, iv, systems });
         }
+        let number = |kid: &Kid| {
+            numbers.get(kid).copied().ok_or_else(|| Error::keys(format!("no key of the id {kid}")))
+        };
+        let key_of =
+            kids.iter().map(|period| period.iter().map(number).collect()).collect::<Result<Vec<Vec<_>>>>()?;
         let patterns = substreams
             .iter()
             .map(|substream| match substream.kind {
@@ -211,15 +236,15 @@ impl Plan {
                 _ => Pattern::NONE,
             })
             .collect();
-        let plan =
-            Self { scheme: intent.scheme, schedule: intent.schedule, keys, key_of, patterns, warnings };
+        let schedule = intent.schedule.clone();
+        let plan = Self { scheme: intent.scheme, schedule, keys, key_of, patterns, warnings };
         plan.check_uris()?;
         Ok(plan)
     }
 
     /// A player takes two keys with one address for one key: it would not ask again when keys change.
     fn check_uris(&self) -> Result<()> {
-        if self.schedule.rotate_every.is_none() {
+        if !self.schedule.rotates() {
             return Ok(());
         }
         let mut known: HashMap<&str, Kid> = HashMap::new();
@@ -310,9 +335,9 @@ impl Plan {
     }
 
     /// The keys of the first crypto period: all, when keys do not change.
-    pub fn first_keys(&self) -> &[PlannedKey] {
-        let count = self.keys.len() / self.periods().max(1);
-        self.keys.get(..count).unwrap_or_default()
+    pub fn first_keys(&self) -> impl Iterator<Item = &PlannedKey> {
+        let first = self.key_of.first().map(Vec::as_slice).unwrap_or_default();
+        self.keys.iter().enumerate().filter(|(number, _)| first.contains(number)).map(|(_, key)| key)
     }
 
     /// The whole `pssh` boxes for a file with these substreams, each once, in the order of the systems.

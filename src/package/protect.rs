@@ -150,10 +150,12 @@ impl<'a> Protect<'a> {
         if let Some((_, phase)) = progress.current.filter(|(known, _)| *known == segment) {
             return Ok(phase);
         }
-        if track.schedule.has_clear_lead() && !fragment.decode_time_is_stated {
-            return Err(Error::unsupported("a clear lead needs decode times, there is no tfdt")
-                .clause("ISO/IEC 14496-12 §8.8.12")
-                .at("traf"));
+        if track.schedule.needs_times() && !fragment.decode_time_is_stated {
+            return Err(Error::unsupported(
+                "a clear lead, or key periods with times, need decode times: there is no tfdt",
+            )
+            .clause("ISO/IEC 14496-12 §8.8.12")
+            .at("traf"));
         }
         let decode_time = fragment.samples.first().map_or(0, |sample| sample.decode_time);
         let phase = track.phase(segment.saturating_add(progress.first_segment), decode_time);

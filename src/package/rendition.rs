@@ -48,7 +48,7 @@ impl ProtectedRendition {
     ///
     /// # fn main() -> Result<()> {
     /// // What is packaged: one video rendition, whose key changes every second segment.
-    /// let video = Substream { id: "v1".into(), kind: TrackKind::Video, pixels: None, channels: None };
+    /// let video = Substream::new("v1", TrackKind::Video);
     /// let substreams = [video];
     /// let systems = drm::parse_list("widevine")?;
     /// let schedule = Schedule { rotate_every: std::num::NonZeroU32::new(2), ..Schedule::default() };
@@ -60,9 +60,9 @@ impl ProtectedRendition {
     ///     manifests: &[ManifestKind::Dash],
     ///     vector: None,
     ///     skd_template: "skd://{kid}",
-    ///     schedule,
     ///     periods: schedule.periods(3)?,
     ///     server_signaling: ServerSignaling::Error,
+    ///     schedule,
     /// };
     ///
     /// // Keys come from a key server, which fills this document. Keys and IVs must be kept: a plan of the

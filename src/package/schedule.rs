@@ -1,6 +1,7 @@
 //! Clear lead and crypto periods: when a track is clear and when its key changes — ISO/IEC 23001-7 §6.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,13 +15,27 @@ pub const MAX_PERIODS: u32 = 3600;
 /// begin where pictures do, and all tracks are to change together.
 const TOLERANCE: Duration = Duration::from_millis(100);
 
+/// The number of no period.
+pub(super) const NO_PERIOD: usize = usize::MAX;
+
 /// What segments are clear, and which of them share a key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schedule {
     /// Segments that begin before this time of the presentation are clear.
     pub clear_lead: Duration,
     /// How many segments a crypto period has; `None` is one period for all.
     pub rotate_every: Option<NonZeroU32>,
+    /// When each crypto period begins and ends, in order; instead of a number of segments.
+    pub times: Option<Arc<[PeriodTime]>>,
+}
+
+/// When a crypto period begins and ends: it covers the segments that begin in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeriodTime {
+    /// Its begin since that of the presentation.
+    pub start: Duration,
+    /// Its end; `None` when no other follows.
+    pub end: Option<Duration>,
 }
 
 /// What protects a segment.
@@ -32,10 +47,22 @@ pub enum Phase {
     Period(usize),
 }
 
+impl Phase {
+    /// Whether no key is for it: a segment begins when no crypto period is.
+    pub fn has_no_key(self) -> bool {
+        self == Self::Period(NO_PERIOD)
+    }
+}
+
 impl Schedule {
     /// Whether all segments are under one key.
     pub fn is_constant(&self) -> bool {
-        !self.has_clear_lead() && self.rotate_every.is_none()
+        !self.has_clear_lead() && !self.rotates()
+    }
+
+    /// Whether keys change.
+    pub fn rotates(&self) -> bool {
+        self.rotate_every.is_some() || self.times.is_some()
     }
 
     /// Whether the first segments are clear.
@@ -43,15 +70,31 @@ impl Schedule {
         !self.clear_lead.is_zero()
     }
 
-    /// What protects the segment of this number, from 0, that begins `elapsed` ticks after the first one.
+    /// What protects the segment of this number, from 0, that begins `elapsed` ticks after the first one. At a time
+    /// that no period has it is one that is not there, which no key is for.
     pub fn phase(&self, segment: u32, elapsed: u64, timescale: u32) -> Phase {
         let begins = u128::from(elapsed) * Duration::from_secs(1).as_nanos();
-        let lead = self.clear_lead.saturating_sub(TOLERANCE);
-        if begins < lead.as_nanos().saturating_mul(u128::from(timescale)) {
+        let is_before = |time: Duration| {
+            begins < time.saturating_sub(TOLERANCE).as_nanos().saturating_mul(u128::from(timescale))
+        };
+        if is_before(self.clear_lead) {
             return Phase::Clear;
         }
-        let period = self.rotate_every.map_or(0, |segments| segment / segments);
-        Phase::Period(usize::try_from(period).unwrap_or(usize::MAX))
+        let Some(times) = &self.times else {
+            let period = self.rotate_every.map_or(0, |segments| segment / segments);
+            return Phase::Period(usize::try_from(period).unwrap_or(usize::MAX));
+        };
+        let begun = times.partition_point(|period| !is_before(period.start));
+        let current = begun.checked_sub(1).and_then(|last| Some((last, times.get(last)?)));
+        match current {
+            Some((number, period)) if period.end.is_none_or(is_before) => Phase::Period(number),
+            _ => Phase::Period(NO_PERIOD),
+        }
+    }
+
+    /// Whether it depends on when a segment begins.
+    pub fn needs_times(&self) -> bool {
+        self.has_clear_lead() || self.times.is_some()
     }
 
     /// How many crypto periods so many segments have.
@@ -75,7 +118,11 @@ mod tests {
     use super::*;
 
     fn schedule(seconds: u64, every: u32) -> Schedule {
-        Schedule { clear_lead: Duration::from_secs(seconds), rotate_every: NonZeroU32::new(every) }
+        Schedule {
+            clear_lead: Duration::from_secs(seconds),
+            rotate_every: NonZeroU32::new(every),
+            times: None,
+        }
     }
 
     #[test]
@@ -97,5 +144,20 @@ mod tests {
         assert_eq!([0, 1, 3, 4, 7].map(|count| three.periods(count).unwrap()), [1, 1, 1, 2, 3]);
         assert_eq!(schedule(9, 0).periods(u32::MAX).unwrap(), 1);
         assert!(schedule(0, 1).periods(MAX_PERIODS + 1).is_err());
+    }
+
+    #[test]
+    fn the_period_in_which_a_segment_begins_covers_it() {
+        let period = |start, end: Option<u64>| PeriodTime {
+            start: Duration::from_secs(start),
+            end: end.map(Duration::from_secs),
+        };
+        let hours = [period(0, Some(10)), period(10, Some(20)), period(30, None)];
+        let timed = Schedule { times: Some(hours.into()), ..schedule(0, 1) };
+        for (elapsed, number) in
+            [(0, 0), (9800, 0), (9950, 1), (19_000, 1), (20_000, NO_PERIOD), (30_000, 2), (u64::MAX, 2)]
+        {
+            assert_eq!(timed.phase(7, elapsed, 1000), Phase::Period(number), "{elapsed}");
+        }
     }
 }

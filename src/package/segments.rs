@@ -1,6 +1,7 @@
 //! Segments and fragments of a CMAF track: where they are cut — ISO/IEC 23000-19 §7.3.2.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use crate::base::{Error, Result};
 use crate::isobmff::samples::Sample;
@@ -40,6 +41,11 @@ pub struct CmafSegment {
 }
 
 impl CmafSegment {
+    /// The decode time of its first sample, in ticks of the media.
+    pub fn decode_time(&self) -> u64 {
+        self.samples.first().map_or(0, |sample| sample.decode_time)
+    }
+
     /// The bytes of its samples.
     pub fn media_bytes(&self) -> u64 {
         self.samples.iter().map(|sample| u64::from(sample.size)).sum()
@@ -52,7 +58,8 @@ impl Boundaries {
         Self { origin, times: Vec::new(), timescale, duration: ticks(seconds, timescale) }
     }
 
-    /// A cut at the first random access point at least `seconds` after the cut before it.
+    /// A cut at the first random access point at least `seconds` after the cut before it, and at the first one at
+    /// each of `changes` after the first sample or behind it.
     ///
     /// # Errors
     /// When a sample cannot be read.
@@ -60,9 +67,10 @@ impl Boundaries {
         samples: impl Iterator<Item = Result<Sample>>,
         edits: &EditList,
         timescale: u32,
-        seconds: f64,
+        (seconds, changes): (f64, &[Duration]),
     ) -> Result<Self> {
         let duration = ticks(seconds, timescale);
+        let mut changes = changes.iter().map(|change| ticks(change.as_secs_f64(), timescale)).peekable();
         let mut times = Vec::new();
         let mut first = None;
         let mut start = 0;
@@ -72,7 +80,15 @@ impl Boundaries {
             if first.is_none() {
                 (first, start) = (Some(time), time);
             }
-            if sample.is_sync() && time.saturating_sub(start) >= duration && edits.may_cut(&sample) {
+            if !sample.is_sync() {
+                continue;
+            }
+            let elapsed = time.saturating_sub(first.unwrap_or(0));
+            let mut is_change = false;
+            while changes.next_if(|change| *change <= elapsed).is_some() {
+                is_change = time > start;
+            }
+            if (is_change || time.saturating_sub(start) >= duration) && edits.may_cut(&sample) {
                 times.push(time);
                 start = time;
             }

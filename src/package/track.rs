@@ -11,7 +11,7 @@ use crate::protect::{FragmentEncryptor, IvTrack, Mode, TrackProtection, protect_
 
 use super::key_change::{keep_clear_entries, place_group, set_description};
 use super::plan::Plan;
-use super::schedule::{Phase, Schedule};
+use super::schedule::{NO_PERIOD, Phase, Schedule};
 
 /// A track that has samples for a player.
 #[derive(Clone)]
@@ -223,7 +223,7 @@ impl ProtectedTrack {
     /// As [`ProtectedTrack::new`], and when the plan has no such substream.
     pub fn planned(media: &MediaTrack, plan: &Plan, substream: usize) -> Result<Self> {
         let mut track = Self::new(media, Arc::new(plan.protection(substream)?))?;
-        track.schedule = plan.schedule;
+        track.schedule = plan.schedule.clone();
         for period in 1..plan.periods() {
             track.later.push(CryptoPeriod {
                 protection: Arc::new(plan.protection_in(period, substream)?),
@@ -247,6 +247,11 @@ impl ProtectedTrack {
         match phase {
             Phase::Clear => Ok(None),
             Phase::Period(0) => Ok(Some((&self.protection, &[]))),
+            Phase::Period(NO_PERIOD) => Err(Error::keys("a segment begins when no key period is")
+                .clause("DASH-IF CPIX 2.3 §4, ContentKeyPeriod")
+                .hint(
+                    "give periods that cover all of the presentation: what no key is for is never left clear",
+                )),
             Phase::Period(number) => {
                 let later = self.later.get(number - 1).ok_or_else(|| {
                     Error::keys(format!(

@@ -1,29 +1,31 @@
 //! Keys of whole segments, and how a playlist names them — RFC 8216bis §4.4.4.4, §5.2.
 
+use std::collections::HashMap;
+
 use crate::base::id::hex;
 use crate::base::uri::folder_from;
 use crate::base::{Error, Kid, Result, Secret};
-use crate::cpix::Document;
+use crate::cpix::{self, Document, DrmSystem};
 use crate::drm::template::{self, UriValues};
-use crate::package::{Assignment, key_request};
+use crate::package::{Assignment, Keyed, key_request};
 use crate::protect::{Aes128, constant_iv};
 
 use super::package::{KeyUse, Package};
 use super::rules::{Maps, WholeRules};
 use crate::hls::AES_128;
+use crate::job::choice::{Choice, Source};
 use crate::job::env::{Env, Event};
-use crate::job::exchange::exchange;
 use crate::job::rules::Job;
+use crate::job::weak_keys::weak_keys;
 
 /// What the request and the report call it.
 pub(in crate::job) const NAME: &str = "aes-128";
 
 /// The keys of every crypto period and substream.
 pub(super) struct Keys {
-    /// In the order of the request: period by period.
-    keys: Vec<ContentKey>,
-    /// The key of each substream among those of a period.
-    key_of: Vec<usize>,
+    keys: HashMap<Kid, ContentKey>,
+    /// For each crypto period the key id of each substream.
+    kids: Vec<Vec<Kid>>,
     pub(super) periods: usize,
     /// The playlist that the job was given: a relative key URI is relative to it.
     input: String,
@@ -42,8 +44,13 @@ struct ContentKey {
 
 /// The document that asks for the keys of so many crypto periods.
 pub(super) fn request(rules: &WholeRules, assignment: &Assignment, periods: usize) -> Document {
-    let changing = if rules.schedule.rotate_every.is_some() { periods } else { 0 };
+    let changing = if rules.schedule.rotates() { periods } else { 0 };
     key_request(&rules.content_id, (NAME, None), assignment, rules.vector, changing)
+}
+
+/// What is asked for of a key: there is no scheme, and no system is told about it.
+pub(super) fn wanted(rules: &WholeRules, kid: Kid) -> (cpix::ContentKey, Vec<DrmSystem>) {
+    (cpix::ContentKey { explicit_iv: rules.vector, ..cpix::ContentKey::new(kid) }, Vec::new())
 }
 
 impl Keys {
@@ -51,17 +58,26 @@ impl Keys {
     pub(super) fn exchange(
         (job, rules): (&Job, &WholeRules),
         package: &Package,
-        (assignment, periods): (Assignment, usize),
+        (source, choice, periods): (&Source<'_>, &Choice, usize),
         env: &Env<'_>,
     ) -> Result<Self> {
+        choice.warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
         (env.observe)(Event::Step("exchanging keys"));
-        let request = request(rules, &assignment, periods);
-        let (Document { content_keys, .. }, warnings) = exchange(job, &request, env.keys, env.http)?;
+        let asked = || request(rules, &choice.assignment, periods);
+        let Keyed { document, kids } =
+            source.keys(choice, env.http, (&asked, periods), &|kid| wanted(rules, kid))?;
+        let warnings = weak_keys(job, &document)?;
         warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
-        let mut keys = Vec::with_capacity(content_keys.len());
-        for (number, key) in content_keys.into_iter().enumerate() {
-            let track = assignment.keys.get(number % assignment.keys.len().max(1));
-            let track = track.and_then(|key| key.id.as_deref()).unwrap_or("all");
+        let mut keys = HashMap::with_capacity(document.content_keys.len());
+        for key in document.content_keys {
+            let mut tracks = (0..)
+                .zip(&package.substreams)
+                .filter(|(number, _)| kids.iter().any(|period| period.get(*number) == Some(&key.kid)));
+            // A key of several tracks has none of their names.
+            let track = match (tracks.next(), tracks.next()) {
+                (Some((_, only)), None) if choice.assignment.keys.len() > 1 => only.id.as_str(),
+                _ => "all",
+            };
             let value = key.value.ok_or_else(|| Error::keys(format!("no value for key {}", key.kid)))?;
             let iv = key.explicit_iv.or(rules.vector).or_else(|| match rules.maps {
                 // An encrypted map must have its IV written: §4.4.4.4. Some players take one key tag for both.
@@ -70,17 +86,18 @@ impl Keys {
             });
             let values = UriValues { kid: key.kid, iv, content_id: &rules.content_id, track };
             let uri = template::expand(&rules.key_uri, &values)?;
-            keys.push(ContentKey { kid: key.kid, value, iv, uri });
+            keys.insert(key.kid, ContentKey { kid: key.kid, value, iv, uri });
         }
+        let keys = Self { keys, kids, periods, input: package.input.clone(), warnings };
         env.check_keys(|summary| {
-            keys.iter().try_for_each(|key| summary.key(key.kid, &key.value, key.iv.as_ref()))
+            let used = keys.kids.iter().flatten().filter_map(|kid| keys.keys.get(kid));
+            used.into_iter().try_for_each(|key| summary.key(key.kid, &key.value, key.iv.as_ref()))
         })?;
-        Ok(Self { keys, key_of: assignment.key_of, periods, input: package.input.clone(), warnings })
+        Ok(keys)
     }
 
     fn find(&self, substream: usize, period: usize) -> Option<&ContentKey> {
-        let of_period = self.keys.len() / self.periods.max(1);
-        self.keys.get(period * of_period + self.key_of.get(substream)?)
+        self.keys.get(self.kids.get(period)?.get(substream)?)
     }
 
     /// The key id of a substream in each period.

@@ -11,4 +11,4 @@ mod run;
 
 pub(super) use decrypt::decrypt;
 pub(super) use keys::NAME;
-pub(super) use run::{outline, run};
+pub(super) use run::{fetch_keys, outline, run};

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::Duration;
 
 use crate::base::env::Store;
 use crate::base::{Error, Result};
@@ -65,6 +66,7 @@ impl Reading<'_> {
         let substream = known.unwrap_or_else(|| package.substream(self.media.content));
         let (mut named, mut next) = (Vec::new(), 0);
         for resource in &self.media.resources {
+            package.lasts = package.lasts.max(resource.begins + resource.duration);
             let phase = self.rules.phase(next, resource.begins);
             let key = |sequence| match phase {
                 Phase::Clear => Use::Clear,
@@ -198,6 +200,8 @@ pub(super) struct Package {
     /// Playlists that stay as they are.
     pub(super) clear: Vec<(String, Playlist)>,
     pub(super) warnings: Vec<String>,
+    /// How long the longest playlist lasts, in seconds.
+    lasts: f64,
     /// What a second playlist says of a part.
     again: Vec<(String, Use, Use)>,
 }
@@ -285,7 +289,7 @@ impl Package {
         };
         let number = self.substreams.iter().filter(|known| known.kind == kind).count() + 1;
         let id = format!("{letter}{number}");
-        self.substreams.push(Substream { id, kind, pixels: None, channels: None });
+        self.substreams.push(Substream::new(id, kind));
         self.substreams.len() - 1
     }
 
@@ -329,6 +333,11 @@ impl Package {
                 .hint("share one key (preset0) that does not change, or copy the file"));
         }
         check_parts(&self.files, store)
+    }
+
+    /// How long the longest playlist lasts.
+    pub(super) fn lasts(&self) -> Duration {
+        Duration::try_from_secs_f64(self.lasts).unwrap_or(Duration::MAX)
     }
 
     /// How many segments the longest playlist has.

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::base::{Error, Result};
+use crate::cpix::Document;
 use crate::drm::{ManifestKind, template};
 use crate::job::rules::{Job, WHOLE_SEGMENTS, check_limit, content_id, schedule, vector};
-use crate::package::{Phase, Preset, Schedule};
+use crate::package::{KeyRule, Phase, Preset, Schedule};
 use crate::presentation::kind_of_name;
 
 /// Whether media initialization sections are encrypted as segments are.
@@ -21,7 +22,7 @@ pub(super) enum Maps {
 pub(super) struct WholeRules {
     pub(super) content_id: String,
     pub(super) vector: Option<[u8; 16]>,
-    pub(super) preset: Preset,
+    preset: Preset,
     pub(super) schedule: Schedule,
     pub(super) key_uri: String,
     pub(super) maps: Maps,
@@ -30,7 +31,7 @@ pub(super) struct WholeRules {
 
 impl WholeRules {
     /// Checks everything that can be known before the input is read.
-    pub(super) fn check(job: &Job) -> Result<Self> {
+    pub(super) fn check(job: &Job, document: Option<&Document>) -> Result<Self> {
         let refused = |what: &str| Error::usage(format!("--drm {WHOLE_SEGMENTS} with {what}"));
         let is_playlist = |input: &String| kind_of_name(input) == Some(ManifestKind::Hls);
         if job.inputs.len() != 1 || !job.inputs.iter().all(is_playlist) {
@@ -50,7 +51,7 @@ impl WholeRules {
         })?;
         template::check(&key_uri)?;
         Ok(Self {
-            content_id: content_id(job)?,
+            content_id: content_id(job, document)?,
             vector: vector(job)?,
             preset: job.preset,
             schedule: schedule(job)?,
@@ -58,6 +59,11 @@ impl WholeRules {
             maps: if job.encrypt_init { Maps::Encrypted } else { Maps::Clear },
             max_substreams: job.max_substreams,
         })
+    }
+
+    /// The rule for keys, and whether the operator named it.
+    pub(super) fn key_rule(&self) -> (KeyRule, bool) {
+        (KeyRule::Preset(self.preset), self.preset != Preset::Auto)
     }
 
     /// Checks what depends on the playlists, before any key is fetched.

@@ -1,21 +1,24 @@
 //! A job on whole segments: playlists read, keys exchanged, files and playlists written — RFC 8216bis §4.4.4.4, §5.2.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::time::Instant;
 
 use rayon::prelude::*;
 
-use crate::base::env::Store;
+use crate::base::env::{Http, Store};
 use crate::base::{Error, Result};
 use crate::codec::TrackKind;
 use crate::cpix::Document;
 use crate::hls::media;
 use crate::hls::whole_segments::protect;
-use crate::package::{Assignment, KeyRule, copy};
+use crate::keys::KeyServer;
+use crate::package::{Assignment, copy};
 
-use super::keys::{Keys, NAME, request};
+use super::keys::{Keys, NAME, request, wanted};
 use super::package::{Package, Rendition, Use};
 use super::rules::WholeRules;
+use crate::job::choice::{Choice, Source, periods_until};
 use crate::job::env::{Env, Event, Locate};
 use crate::job::folder::write_manifest;
 use crate::job::identity::Summary;
@@ -28,11 +31,12 @@ use crate::job::rules::Job;
 /// Encrypts every segment of an HLS package and names the keys in its playlists.
 pub(in crate::job) fn run(job: &Job, env: &Env<'_>) -> Result<Report> {
     let start = Instant::now();
-    let rules = WholeRules::check(job)?;
+    let rules = WholeRules::check(job, env.keys.at_hand())?;
     (env.observe)(Event::Step("reading playlists"));
-    let Read { store, package, assignment, periods, total } = Read::of(job, &rules, env.locate)?;
+    let read = Read::of(job, rules, env.locate, (env.keys, env.http))?;
+    let Read { rules, store, package, source, choice, periods, total } = read;
     env.check_job(job, |summary| package.summarize(summary))?;
-    let keys = Keys::exchange((job, &rules), &package, (assignment, periods), env)?;
+    let keys = Keys::exchange((job, &rules), &package, (&source, &choice, periods), env)?;
     (env.observe)(Event::Step("encrypting"));
     total.into_iter().for_each(|total| (env.observe)(Event::Total(total)));
     let mut report = Report { drm: vec![job.drm.clone()], ..Report::default() };
@@ -42,10 +46,12 @@ pub(in crate::job) fn run(job: &Job, env: &Env<'_>) -> Result<Report> {
     let moved = package.write_files(&keys, store.as_ref(), env, &mut report.outputs)?;
     (env.observe)(Event::Step("writing manifests"));
     report.tracks = package.tracks(&keys, &moved);
-    if let Some(every) = rules.schedule.rotate_every {
-        report.key_rotation =
-            Some(KeyRotation { every: every.get(), periods: keys.periods, mode: "EXT-X-KEY at each change" });
+    if rules.schedule.rotates() {
+        let every = rules.schedule.rotate_every.filter(|_| rules.schedule.times.is_none());
+        let (every, periods) = (every.map(NonZeroU32::get), keys.periods);
+        report.key_rotation = Some(KeyRotation { every, periods, mode: "EXT-X-KEY at each change" });
     }
+    report.warnings.extend(choice.warnings);
     report.clear_lead = rules.schedule.has_clear_lead().then_some(job.clear_lead);
     let manifests = package.write_playlists(&keys, (&moved, store.as_ref()), env)?;
     report.finished_before = env.journal.map(Journal::finished);
@@ -56,37 +62,77 @@ pub(in crate::job) fn run(job: &Job, env: &Env<'_>) -> Result<Report> {
 }
 
 /// A package that can be encrypted once there are keys.
-struct Read {
+struct Read<'a> {
+    /// With what the key source says of times.
+    rules: WholeRules,
     store: Box<dyn Store>,
     package: Package,
-    assignment: Assignment,
+    source: Source<'a>,
+    choice: Choice,
     periods: usize,
     /// Bytes of all files, if that is known.
     total: Option<u64>,
 }
 
-impl Read {
-    fn of(job: &Job, rules: &WholeRules, locate: &Locate<'_>) -> Result<Self> {
+impl<'a> Read<'a> {
+    fn of(
+        job: &Job,
+        mut rules: WholeRules,
+        locate: &Locate<'_>,
+        (keys, http): (&'a dyn KeyServer, &dyn Http),
+    ) -> Result<Self> {
         let (store, name) = locate(job.inputs.first().map_or("", String::as_str))?;
-        let package = Package::read(store.as_ref(), &name, rules)?;
-        let assignment = KeyRule::Preset(rules.preset).assign(&package.substreams)?;
-        let periods = rules.schedule.periods(package.longest())?;
-        rules.check_keys(package.substreams.len(), assignment.keys.len().saturating_mul(periods))?;
-        let total = package.check(&assignment, store.as_ref())?;
+        let source = Source::of(keys, http, &|| request(&rules, &Assignment::default(), 1), None)?;
+        rules.schedule = source.schedule(&rules.schedule);
+        let package = Package::read(store.as_ref(), &name, &rules)?;
+        let periods = match &rules.schedule.times {
+            Some(times) => periods_until(times, package.lasts())?,
+            None => rules.schedule.periods(package.longest())?,
+        };
+        let rotates = rules.schedule.rotates();
+        let choice = source.choose(rules.key_rule(), &package.substreams, periods, rotates)?;
+        let count = choice.assignment.keys.len().saturating_mul(periods);
+        rules.check_keys(package.substreams.len(), count)?;
+        let total = package.check(&choice.assignment, store.as_ref())?;
         package.check_lead(job.clear_lead)?;
-        Ok(Self { store, package, assignment, periods, total })
+        Ok(Self { rules, store, package, source, choice, periods, total })
     }
 }
 
 /// What a job would do, and how it would ask for its keys. Their address need not be known yet.
-pub(in crate::job) fn outline(job: &Job, locate: &Locate<'_>) -> Result<(Outline, Document)> {
+pub(in crate::job) fn outline<'a>(
+    job: &Job,
+    locate: &Locate<'_>,
+    keys: (&'a dyn KeyServer, &dyn Http),
+) -> Result<(Outline<'a>, Document)> {
+    let (outline, _, request) = outlined(job, locate, keys)?;
+    Ok((outline, request))
+}
+
+/// The keys that a job would use, and what the user should know.
+pub(in crate::job) fn fetch_keys(
+    job: &Job,
+    locate: &Locate<'_>,
+    (keys, http): (&dyn KeyServer, &dyn Http),
+) -> Result<(Document, Vec<String>)> {
+    let (outline, rules, request) = outlined(job, locate, (keys, http))?;
+    let periods = outline.periods;
+    outline.fetch(http, (&|| request.clone(), periods), &|kid| wanted(&rules, kid), job)
+}
+
+fn outlined<'a>(
+    job: &Job,
+    locate: &Locate<'_>,
+    (keys, http): (&'a dyn KeyServer, &dyn Http),
+) -> Result<(Outline<'a>, WholeRules, Document)> {
     let key_uri = job.key_uri.clone().or_else(|| Some("{kid}".to_owned()));
-    let rules = WholeRules::check(&Job { key_uri, ..job.clone() })?;
-    let Read { package, assignment, periods, .. } = Read::of(job, &rules, locate)?;
+    let rules = WholeRules::check(&Job { key_uri, ..job.clone() }, keys.at_hand())?;
+    let Read { rules, package, source, choice, periods, .. } = Read::of(job, rules, locate, (keys, http))?;
     let tracks = package.own_renditions().filter_map(|rendition| package.track_facts(rendition)).collect();
-    let (rotates, substreams) = (rules.schedule.rotate_every.is_some(), package.substreams);
-    let request = request(&rules, &assignment, periods);
-    Ok((Outline { tracks, substreams, assignment, periods, rotates, warnings: Vec::new() }, request))
+    let (rotates, substreams) = (rules.schedule.rotates(), package.substreams);
+    let request = request(&rules, &choice.assignment, periods);
+    let outline = Outline { tracks, substreams, source, choice, periods, rotates, warnings: Vec::new() };
+    Ok((outline, rules, request))
 }
 
 impl Package {

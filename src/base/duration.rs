@@ -1,14 +1,14 @@
-//! Durations of an MPD, `xs:duration` — XML Schema Part 2 §3.2.6.
+//! Durations in XML documents, `xs:duration` — XML Schema Part 2 §3.2.6.
 
 use std::time::Duration;
 
-use crate::base::{Error, Result};
+use super::error::{Error, Result};
 
 /// Reads `PT1H2M3.5S`, `P1DT2H` and the like; digits below a nanosecond are left out.
 ///
 /// # Errors
 /// When it is not a duration, or has years or months, whose length depends on a date.
-pub(super) fn parse(text: &str) -> Result<Duration> {
+pub fn parse(text: &str) -> Result<Duration> {
     let clause = "XML Schema Part 2 §3.2.6";
     let wrong =
         || Error::input(format!("duration {text:?}, expected a form such as PT1H2M3.5S")).clause(clause);
@@ -62,7 +62,7 @@ fn nanoseconds(fraction: &str) -> Option<u32> {
 }
 
 /// Writes a duration in seconds: `PT8.016S`.
-pub(super) fn write(duration: Duration) -> String {
+pub fn write(duration: Duration) -> String {
     let fraction = format!("{:09}", duration.subsec_nanos());
     let fraction = fraction.trim_end_matches('0');
     let point = if fraction.is_empty() { "" } else { "." };

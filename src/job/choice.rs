@@ -1,0 +1,247 @@
+//! Who has which key: rules of a document decide where a key source has them, presets ask for keys where it has none.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::env::Http;
+use crate::base::{Error, Kid, Result};
+use crate::cpix::Document;
+use crate::cpix::periods::{Order, TimedPeriod, order};
+use crate::cpix::usage::Strictness;
+use crate::keys::{Contract, KeyServer, check};
+use crate::package::{
+    Assignment, KeyRule, Keyed, MAX_PERIODS, PeriodTime, Preset, Schedule, Substream, Wants, choose,
+};
+
+/// A key source, and what it has before anything is asked for by key.
+pub(super) struct Source<'a> {
+    keys: &'a dyn KeyServer,
+    ruled: Option<Ruled>,
+}
+
+/// A document whose rules choose.
+struct Ruled {
+    document: Document,
+    strictness: Strictness,
+    order: Order,
+}
+
+/// Who has which key.
+pub(super) struct Choice {
+    pub(super) assignment: Assignment,
+    pub(super) warnings: Vec<String>,
+    /// For each crypto period the key id of each substream, where rules chose.
+    kids: Option<Vec<Vec<Kid>>>,
+}
+
+impl<'a> Source<'a> {
+    /// Asks a source for its document, if it has one whose rules choose; `request` is what it is asked for.
+    /// `begins` is the time of day at which the presentation begins, if that is known.
+    pub(super) fn of(
+        keys: &'a dyn KeyServer,
+        http: &dyn Http,
+        request: &dyn Fn() -> Document,
+        begins: Option<i128>,
+    ) -> Result<Self> {
+        let Some(strictness) = keys.rules() else { return Ok(Self { keys, ruled: None }) };
+        let document = match keys.at_hand() {
+            Some(document) => document.clone(),
+            None => keys.exchange(http, request())?,
+        };
+        let order = order(&document, begins)?;
+        Ok(Self { keys, ruled: Some(Ruled { document, strictness, order }) })
+    }
+
+    /// A schedule whose crypto periods are those of the document, when that gives them times.
+    pub(super) fn schedule(&self, schedule: &Schedule) -> Schedule {
+        let time = |period: &TimedPeriod| PeriodTime { start: period.start, end: period.end };
+        let times = self.timed().map(|periods| periods.iter().map(time).collect::<Arc<[_]>>());
+        Schedule { times, ..schedule.clone() }
+    }
+
+    fn timed(&self) -> Option<&[TimedPeriod]> {
+        match &self.ruled.as_ref()?.order {
+            Order::Timed(periods) => Some(periods),
+            Order::Counted(_) => None,
+        }
+    }
+
+    /// When keys change, since the presentation began.
+    pub(super) fn changes(&self) -> Vec<Duration> {
+        self.timed().unwrap_or_default().iter().map(|period| period.start).collect()
+    }
+
+    /// Whether rules ask for bit rates or frame rates, which take a look at all of the media.
+    pub(super) fn asks_for_rates(&self) -> bool {
+        self.ruled.as_ref().is_some_and(|ruled| {
+            let mut rules = ruled.document.usage_rules.iter();
+            rules.any(|rule| {
+                let mut pictures = rule.video_filters.iter();
+                !rule.bitrate_filters.is_empty()
+                    || pictures.any(|filter| filter.min_fps.is_some() || filter.max_fps.is_some())
+            })
+        })
+    }
+
+    /// The key of each substream in so many crypto periods: that of its rule, or one of those that `rule` asks for.
+    /// `asked` is whether the operator named the rule: then the document must not contradict it.
+    pub(super) fn choose(
+        &self,
+        (rule, asked): (KeyRule, bool),
+        substreams: &[Substream],
+        periods: usize,
+        rotates: bool,
+    ) -> Result<Choice> {
+        let Some(ruled) = &self.ruled else {
+            let assignment = rule.assign(substreams)?;
+            return Ok(Choice { assignment, warnings: Vec::new(), kids: None });
+        };
+        let periods = ruled.periods(periods, rotates)?;
+        let (kids, warnings) = choose(&ruled.document, ruled.strictness, substreams, &periods)?;
+        let assignment = Assignment::of(&kids, substreams);
+        if asked {
+            contradiction(rule, substreams, &assignment, &kids)?;
+        }
+        Ok(Choice { assignment, warnings, kids: Some(kids) })
+    }
+
+    /// The keys themselves: those of the document, or those that the source gives for the request.
+    pub(super) fn keys(
+        &self,
+        choice: &Choice,
+        http: &dyn Http,
+        (request, periods): (&dyn Fn() -> Document, usize),
+        wanted: &Wants<'_>,
+    ) -> Result<Keyed> {
+        match (&self.ruled, &choice.kids) {
+            (Some(ruled), Some(kids)) => Keyed::chosen(&ruled.document, kids.clone(), wanted),
+            _ => {
+                let request = request();
+                let answer = self.keys.exchange(http, request.clone())?;
+                Keyed::asked(&request, check(&request, answer)?, &choice.assignment, periods)
+            }
+        }
+    }
+
+    /// The document whose rules chose, with the keys that are used.
+    pub(super) fn document(&self, choice: &Choice) -> Option<Document> {
+        let ruled = self.ruled.as_ref()?;
+        let is_used = |kid: &Kid| choice.kids.iter().flatten().any(|period| period.contains(kid));
+        let mut document = ruled.document.clone();
+        document.content_keys.retain(|key| is_used(&key.kid));
+        document.drm_systems.retain(|system| is_used(&system.kid));
+        document.usage_rules.retain(|rule| is_used(&rule.kid));
+        Some(document)
+    }
+}
+
+impl Choice {
+    /// The key id of a substream in a crypto period, where rules chose it.
+    pub(super) fn kid(&self, period: usize, substream: usize) -> Option<Kid> {
+        self.kids.as_ref()?.get(period)?.get(substream).copied()
+    }
+}
+
+/// Rules of keys that one track has name it: nothing else may tell it from another.
+pub(super) fn labelled(mut document: Document, substreams: &[Substream]) -> Document {
+    for key in &document.content_keys {
+        let Some(id) = &key.id else { continue };
+        // The id of a key of one period ends with that of the period.
+        let is_of = |track: &&Substream| {
+            id.strip_prefix(track.id.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+        };
+        let Some(track) = substreams.iter().find(is_of) else { continue };
+        for rule in document.usage_rules.iter_mut().filter(|rule| rule.kid == key.kid) {
+            rule.label_filters = vec![track.id.clone()];
+        }
+    }
+    document
+}
+
+impl Ruled {
+    /// The key periods of so many crypto periods; `None` when the document has none.
+    fn periods(&self, periods: usize, rotates: bool) -> Result<Vec<Option<String>>> {
+        let clause = "DASH-IF CPIX 2.3 §4, ContentKeyPeriodList";
+        let ids: Vec<&String> = match &self.order {
+            Order::Counted(ids) => ids.iter().collect(),
+            Order::Timed(timed) => timed.iter().map(|period| &period.id).collect(),
+        };
+        if ids.len() > 1 && !rotates {
+            return Err(Error::keys(format!(
+                "the document has {} key periods without times, keys are to change when?",
+                ids.len()
+            ))
+            .clause(clause)
+            .hint("say after how many segments with --rotate-every"));
+        }
+        if ids.is_empty() && periods <= 1 {
+            return Ok(vec![None]);
+        }
+        let period = |number: usize| {
+            ids.get(number).map(|id| Some((*id).clone())).ok_or_else(|| {
+                Error::keys(format!(
+                    "no key for crypto period {number}: the document has {} periods",
+                    ids.len()
+                ))
+                .clause(clause)
+            })
+        };
+        (0..periods.max(1)).map(period).collect()
+    }
+}
+
+/// How many of some crypto periods begin before the end of a presentation.
+///
+/// # Errors
+/// When there are more than [`MAX_PERIODS`], or the last one ends before the presentation does.
+pub(super) fn periods_until(times: &[PeriodTime], end: Duration) -> Result<usize> {
+    let count = times.partition_point(|period| period.start < end).max(1);
+    if count > usize::try_from(MAX_PERIODS).unwrap_or(usize::MAX) {
+        return Err(Error::usage(format!("{count} crypto periods, at most {MAX_PERIODS} are done")));
+    }
+    Ok(count)
+}
+
+/// A preset that the operator named asks for what the document has, or it is an error that names both.
+fn contradiction(
+    rule: KeyRule,
+    substreams: &[Substream],
+    assignment: &Assignment,
+    kids: &[Vec<Kid>],
+) -> Result<()> {
+    let asked = rule.assign(substreams)?;
+    let pairs =
+        || (0..substreams.len()).flat_map(|one| (one + 1..substreams.len()).map(move |two| (one, two)));
+    let shares = |assignment: &Assignment, (one, two): (usize, usize)| {
+        assignment.key_of.get(one) == assignment.key_of.get(two)
+    };
+    let Some(pair) = pairs().find(|pair| shares(&asked, *pair) != shares(assignment, *pair)) else {
+        return Ok(());
+    };
+    let id = |number: usize| substreams.get(number).map_or("", |substream| substream.id.as_str());
+    let kid = |number: usize| kids.first().and_then(|first| first.get(number)).map(Kid::to_string);
+    let (one, two) = (id(pair.0), id(pair.1));
+    let (first, second) = (kid(pair.0).unwrap_or_default(), kid(pair.1).unwrap_or_default());
+    let name = named(rule);
+    Err(Error::usage(if shares(&asked, pair) {
+        format!(
+            "{name} puts {one} and {two} under one key, the rules of the document under {first} and {second}"
+        )
+    } else {
+        format!("{name} gives {one} and {two} a key each, the rules of the document give both {first}")
+    })
+    .clause("DASH-IF CPIX 2.3 §4, ContentKeyUsageRule")
+    .hint("leave the preset out: each track gets the key of its rule"))
+}
+
+fn named(rule: KeyRule) -> String {
+    match rule {
+        KeyRule::Preset(Preset::Preset0) => "--preset preset0".into(),
+        KeyRule::Preset(Preset::Preset1) => "--preset preset1".into(),
+        KeyRule::Contract(Contract::Shared) => "SHARED".into(),
+        KeyRule::Contract(Contract::Apart { video, audio }) => {
+            let names: Vec<_> = [video, audio].into_iter().flatten().map(|preset| preset.name).collect();
+            names.join(" with ")
+        }
+    }
+}
