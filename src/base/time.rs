@@ -19,7 +19,7 @@ pub fn parse(text: &str) -> Result<i128> {
 
 fn read(text: &str) -> Option<i128> {
     let (date, time) = text.split_once(['T', 't'])?;
-    let mut date = date.splitn(3, '-').map(|part| number(part, if part.len() > 2 { 4 } else { 2 }));
+    let mut date = date.splitn(3, '-').zip([4, 2, 2]).map(|(part, digits)| number(part, digits));
     let (year, month, day) = (date.next()??, date.next()??, date.next()??);
     let zone = time.find(['Z', 'z', '+', '-']).unwrap_or(time.len());
     let (time, zone) = (time.get(..zone)?, time.get(zone..)?);

@@ -176,7 +176,7 @@ fn pack(clip: &Path, out: &Path, wanted: &Wanted, keys: &dyn KeyServer, http: &d
         inputs: CLIP.iter().map(|(name, _)| clip.join(name).to_string_lossy().into_owned()).collect(),
         drm: wanted.drm.into(),
         scheme: wanted.scheme.map(str::to_owned),
-        preset: Some(wanted.preset),
+        preset: wanted.preset,
         resource_id: Some("demo-clip".into()),
         segment_duration: 2.0,
         ..Job::default()

@@ -143,10 +143,11 @@ pub(super) fn job(inputs: &[String], drm: &str, args: &JobArgs, limit: Option<us
         inputs: presentations(inputs, args.root.as_deref())?,
         drm: drm.to_owned(),
         scheme: args.scheme.clone(),
-        preset: args.preset.map(|preset| match preset {
-            PresetArg::Preset0 => Preset::Preset0,
-            PresetArg::Preset1 => Preset::Preset1,
-        }),
+        preset: match args.preset {
+            None => Preset::Auto,
+            Some(PresetArg::Preset0) => Preset::Preset0,
+            Some(PresetArg::Preset1) => Preset::Preset1,
+        },
         video_preset: args.video_preset.clone(),
         audio_preset: args.audio_preset.clone(),
         resource_id: args.resource_id.clone(),

@@ -236,7 +236,7 @@ fn contradiction(
 
 fn named(rule: KeyRule) -> String {
     match rule {
-        KeyRule::Preset(Preset::Preset0) => "--preset preset0".into(),
+        KeyRule::Preset(Preset::Auto | Preset::Preset0) => "--preset preset0".into(),
         KeyRule::Preset(Preset::Preset1) => "--preset preset1".into(),
         KeyRule::Contract(Contract::Shared) => "SHARED".into(),
         KeyRule::Contract(Contract::Apart { video, audio }) => {

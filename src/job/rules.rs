@@ -34,8 +34,8 @@ pub struct Job {
     pub drm: String,
     /// The protection scheme; by default the first that every system allows.
     pub scheme: Option<String>,
-    /// One key or one for each substream; by default one, and with a document of keys what its rules say.
-    pub preset: Option<Preset>,
+    /// One key or one for each substream; by default what the rules of a document say, if there are any.
+    pub preset: Preset,
     /// Keys for pictures by their size, `PRESET-VIDEO-1` to `8`, `SHARED` or `UNENCRYPTED`; instead of
     /// `preset`, together with `audio_preset`.
     pub video_preset: Option<String>,
@@ -77,7 +77,7 @@ impl Default for Job {
             inputs: Vec::new(),
             drm: String::new(),
             scheme: None,
-            preset: None,
+            preset: Preset::default(),
             video_preset: None,
             audio_preset: None,
             resource_id: None,
@@ -167,7 +167,7 @@ impl Rules {
         let manifests = manifests(job.formats.as_deref(), package, &systems, scheme)?;
         let (content_id, keys, schedule) = (content_id(job, document)?, key_rule(job)?, schedule(job)?);
         let layout = job.layout.unwrap_or_default();
-        let names_rule = job.preset.is_some() || job.video_preset.is_some();
+        let names_rule = job.preset != Preset::Auto || job.video_preset.is_some();
         Ok(Self { systems, scheme, content_id, vector, manifests, keys, names_rule, layout, schedule })
     }
 
@@ -273,7 +273,7 @@ pub(super) fn schedule(job: &Job) -> Result<Schedule> {
 /// The preset, or the contract when one is named.
 fn key_rule(job: &Job) -> Result<KeyRule> {
     match (&job.video_preset, &job.audio_preset) {
-        (None, None) => Ok(KeyRule::Preset(job.preset.unwrap_or_default())),
+        (None, None) => Ok(KeyRule::Preset(job.preset)),
         (Some(video), Some(audio)) => Contract::find(video, audio).map(KeyRule::Contract),
         _ => Err(Error::usage("a video preset needs an audio preset, and the other way round")
             .hint("give both, UNENCRYPTED leaves a side clear")),

@@ -186,7 +186,15 @@ impl DrmToday {
             Request { method: "GET", url: service.clone(), headers: Vec::new(), body: Vec::new() };
         let response = self.call(http, &mut request, &service, &query)?;
         let telling = self.telling(&request);
-        speke::read_answer(&telling, response, SpekeVersion::V2_0).map_err(|error| error.at(telling.place()))
+        let answer = speke::read_answer(&telling, response, SpekeVersion::V2_0);
+        let mut answer = answer.map_err(|error| error.at(telling.place()))?;
+        // Messages about rules say these words: a key or a ticket among them is no name.
+        for rule in &mut answer.usage_rules {
+            for word in rule.intended_track_type.iter_mut().chain(&mut rule.label_filters) {
+                *word = telling.text(word);
+            }
+        }
+        Ok(answer)
     }
 
     fn telling<'a>(&self, request: &'a Request) -> Telling<'a> {

@@ -9,8 +9,10 @@ use crate::keys::{Contract, Part, SidePreset};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {
-    /// One key for all substreams.
+    /// What the rules of a document of keys say; where there is none, one key for all substreams.
     #[default]
+    Auto,
+    /// One key for all substreams.
     Preset0,
     /// One key for each substream.
     Preset1,
@@ -100,7 +102,7 @@ impl KeyRule {
     /// When a contract bounds sizes and the size of a substream is not known.
     pub fn assign(self, substreams: &[Substream]) -> Result<Assignment> {
         match self {
-            Self::Preset(Preset::Preset0) | Self::Contract(Contract::Shared) => {
+            Self::Preset(Preset::Auto | Preset::Preset0) | Self::Contract(Contract::Shared) => {
                 Ok(Assignment { keys: vec![shared_key(substreams)], key_of: vec![0; substreams.len()] })
             }
             Self::Preset(Preset::Preset1) => Ok(Assignment {

@@ -11,8 +11,8 @@ use crate::base::{Error, Result};
 /// Most crypto periods of one job: a day of segments of 6 s in periods of four segments.
 pub const MAX_PERIODS: u32 = 3600;
 
-/// A segment that begins so little before the end of the clear lead begins at its end: frames of sound do not
-/// begin where pictures do, and all tracks are to change together.
+/// A segment that begins so little before the end of the clear lead, or before a crypto period, begins with it: frames
+/// of sound do not begin where pictures do, and all tracks are to change together. So much a tail may be behind.
 const TOLERANCE: Duration = Duration::from_millis(100);
 
 /// The number of no period.
@@ -74,20 +74,22 @@ impl Schedule {
     /// that no period has it is one that is not there, which no key is for.
     pub fn phase(&self, segment: u32, elapsed: u64, timescale: u32) -> Phase {
         let begins = u128::from(elapsed) * Duration::from_secs(1).as_nanos();
-        let is_before = |time: Duration| {
-            begins < time.saturating_sub(TOLERANCE).as_nanos().saturating_mul(u128::from(timescale))
-        };
-        if is_before(self.clear_lead) {
+        let is_before = |time: Duration| begins < time.as_nanos().saturating_mul(u128::from(timescale));
+        if is_before(self.clear_lead.saturating_sub(TOLERANCE)) {
             return Phase::Clear;
         }
         let Some(times) = &self.times else {
             let period = self.rotate_every.map_or(0, |segments| segment / segments);
             return Phase::Period(usize::try_from(period).unwrap_or(usize::MAX));
         };
-        let begun = times.partition_point(|period| !is_before(period.start));
+        let begun = times.partition_point(|period| !is_before(period.start.saturating_sub(TOLERANCE)));
         let current = begun.checked_sub(1).and_then(|last| Some((last, times.get(last)?)));
         match current {
-            Some((number, period)) if period.end.is_none_or(is_before) => Phase::Period(number),
+            Some((number, period))
+                if period.end.is_none_or(|end| is_before(end.saturating_add(TOLERANCE))) =>
+            {
+                Phase::Period(number)
+            }
             _ => Phase::Period(NO_PERIOD),
         }
     }
@@ -155,7 +157,7 @@ mod tests {
         let hours = [period(0, Some(10)), period(10, Some(20)), period(30, None)];
         let timed = Schedule { times: Some(hours.into()), ..schedule(0, 1) };
         for (elapsed, number) in
-            [(0, 0), (9800, 0), (9950, 1), (19_000, 1), (20_000, NO_PERIOD), (30_000, 2), (u64::MAX, 2)]
+            [(0, 0), (9800, 0), (9950, 1), (20_050, 1), (20_100, NO_PERIOD), (30_000, 2), (u64::MAX, 2)]
         {
             assert_eq!(timed.phase(7, elapsed, 1000), Phase::Period(number), "{elapsed}");
         }

@@ -70,7 +70,8 @@ impl Boundaries {
         (seconds, changes): (f64, &[Duration]),
     ) -> Result<Self> {
         let duration = ticks(seconds, timescale);
-        let mut changes = changes.iter().map(|change| ticks(change.as_secs_f64(), timescale)).peekable();
+        let changes = changes.iter().filter(|change| !change.is_zero());
+        let mut changes = changes.map(|change| ticks(change.as_secs_f64(), timescale)).peekable();
         let mut times = Vec::new();
         let mut first = None;
         let mut start = 0;

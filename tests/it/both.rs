@@ -162,10 +162,10 @@ fn manifests_that_are_not_one_presentation_are_refused() {
         let out = tempfile::tempdir().unwrap();
         let error = pack(&wish, out.path()).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
-        let error = plan(&wish, &locate, SpekeVersion::V2_0).unwrap_err().to_string();
+        let error = plan(&wish, &locate, SpekeVersion::V2_0, None).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
         assert!(tree(out.path()).is_empty());
     }
     let wish = wish(one.path(), &["manifest.mpd", "master.m3u8"]);
-    assert_eq!(plan(&wish, &locate, SpekeVersion::V2_0).unwrap().tracks.len(), 3);
+    assert_eq!(plan(&wish, &locate, SpekeVersion::V2_0, None).unwrap().tracks.len(), 3);
 }

@@ -14,7 +14,7 @@ const STEREO: &[u8] = &[0x11, 0x90, 0x56, 0xe5];
 const FIVE_ONE: &[u8] = &[0x11, 0xb0, 0x56, 0xe5];
 
 /// A copy of a folder of the clip, in which every file is changed.
-fn copied(folder: &str, to: &Path, change: &dyn Fn(&mut Vec<u8>)) -> PathBuf {
+pub(crate) fn copied(folder: &str, to: &Path, change: &dyn Fn(&mut Vec<u8>)) -> PathBuf {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(root().join("fixtures/clip").join(folder)).unwrap() {
         let path = entry.unwrap().path();

@@ -16,16 +16,12 @@ use crate::media::root;
 fn ladder() -> Vec<Substream> {
     let video = [(1024, 576), (1280, 720), (1920, 1080), (3840, 2160), (7680, 4320)];
     let video = video.into_iter().enumerate().map(|(index, (width, height))| Substream {
-        id: format!("v{}", index + 1),
-        kind: TrackKind::Video,
         pixels: Some(width * height),
-        channels: None,
+        ..Substream::new(format!("v{}", index + 1), TrackKind::Video)
     });
     let audio = [2, 6, 8].into_iter().enumerate().map(|(index, channels)| Substream {
-        id: format!("a{}", index + 1),
-        kind: TrackKind::Audio,
-        pixels: None,
         channels: Some(channels),
+        ..Substream::new(format!("a{}", index + 1), TrackKind::Audio)
     });
     video.chain(audio).collect()
 }

@@ -37,9 +37,8 @@ fn clip(name: &str) -> Vec<u8> {
 
 /// A plan for tracks of these kinds under one key of the tests.
 pub(crate) fn plan(scheme: &str, kinds: &[TrackKind]) -> Plan {
-    let substream =
-        |kind: &TrackKind| Substream { id: format!("{kind:?}"), kind: *kind, pixels: None, channels: None };
-    let substreams: Vec<_> = kinds.iter().map(substream).collect();
+    let substreams: Vec<_> =
+        kinds.iter().map(|kind| Substream::new(format!("{kind:?}"), *kind)).collect();
     let schedule = Schedule::default();
     let intent = Intent {
         content_id: "clip",
@@ -49,9 +48,9 @@ pub(crate) fn plan(scheme: &str, kinds: &[TrackKind]) -> Plan {
         manifests: &[ManifestKind::Dash],
         vector: None,
         skd_template: "skd://{kid}",
-        schedule,
         periods: schedule.periods(1).unwrap(),
         server_signaling: ServerSignaling::default(),
+        schedule,
     };
     let answer = DevKeys::new(SEED).exchange(&HttpClient::new().unwrap(), intent.request()).unwrap();
     Plan::resolve(&intent, &substreams, answer).unwrap()

@@ -48,6 +48,7 @@ mod presentation;
 mod resume;
 mod root;
 mod rotation;
+mod rules;
 #[cfg(feature = "server")]
 mod server;
 mod shapes;

@@ -93,6 +93,7 @@ impl Wish {
         let schedule = Schedule {
             clear_lead: std::time::Duration::from_secs_f64(self.clear_lead),
             rotate_every: self.rotate_every.and_then(std::num::NonZeroU32::new),
+            times: None,
         };
         let intent = Intent {
             content_id,
@@ -102,9 +103,9 @@ impl Wish {
             manifests: &[kind],
             vector: None,
             skd_template: "skd://{kid}",
-            schedule,
             periods: schedule.periods(segments).unwrap(),
             server_signaling: ServerSignaling::default(),
+            schedule,
         };
         let http = HttpClient::new().unwrap();
         let answer = DevKeys::new(SEED).exchange(&http, intent.request()).unwrap();
@@ -122,7 +123,7 @@ fn substreams(tracks: &[MediaTrack]) -> (Vec<Substream>, Vec<usize>) {
             count += 1;
             numbers[index] = found.len();
             let id = format!("{letter}{count}");
-            found.push(Substream { id, kind, pixels: None, channels: None });
+            found.push(Substream::new(id, kind));
         }
     }
     (found, numbers)
@@ -196,7 +197,8 @@ fn check_mp4(wish: &Wish) {
     let video = tracks.iter().find(|media| media.kind() == Some(TrackKind::Video)).unwrap();
     let edits =
         |media: &MediaTrack| EditList::of(&moov, media.track.track_id, media.track.timescale).unwrap();
-    let boundaries = Boundaries::of(samples(video), &edits(video), video.track.timescale, 2.0).unwrap();
+    let boundaries =
+        Boundaries::of(samples(video), &edits(video), video.track.timescale, (2.0, &[])).unwrap();
     let cut = |media: &MediaTrack| {
         let edits = edits(media);
         let segments = Segments::new(samples(media), &boundaries, &edits, media.track.timescale);

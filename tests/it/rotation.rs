@@ -5,12 +5,9 @@ use std::fs;
 use std::num::NonZeroU32;
 use std::path::Path;
 
-use drm_pack::base::{Kid, Result, Secret};
+use drm_pack::base::{Kid, Result};
 use drm_pack::codec::TrackKind;
-use drm_pack::cpix::usage::Strictness;
-use drm_pack::cpix::{
-    self, AudioFilter, ContentKey, ContentKeyPeriod, ContentKeyUsageRule, Document, VideoFilter,
-};
+use drm_pack::cpix::{self, Document};
 use drm_pack::drm::{self, ManifestKind};
 use drm_pack::io::HttpClient;
 use drm_pack::isobmff::boxes::{Sbgp, Senc, Sgpd};
@@ -19,7 +16,7 @@ use drm_pack::isobmff::fragment::TrackFragment;
 use drm_pack::isobmff::track::{tracks, trexes};
 use drm_pack::isobmff::{BoxNode, parse_file};
 use drm_pack::job::{Job, Layout};
-use drm_pack::keys::{CpixFile, DevKeys, KeyFile, KeyServer, SpekeVersion, check};
+use drm_pack::keys::{DevKeys, KeyFile, KeyServer, SpekeVersion, check};
 use drm_pack::package::{
     Changed, Edit, Intent, KeyRule, Preset, Schedule, ServerSignaling, Substream, rewrite,
 };
@@ -66,7 +63,7 @@ fn later_periods_have_a_group_and_pssh_in_each_fragment() {
         let job = Job { preset, ..rotating("dash/manifest.mpd", "widevine+playready", scheme, 2) };
         let report = pack(&job, out.path()).unwrap();
         let rotation = report.key_rotation.as_ref().unwrap();
-        assert_eq!((rotation.every, rotation.periods), (2, 3), "sound has a fifth segment");
+        assert_eq!((rotation.every, rotation.periods), (Some(2), 3), "sound has a fifth segment");
         for (folder, track) in ["0", "1", "2"].iter().zip(&report.tracks) {
             assert_eq!((track.kids.len(), &track.kid), (3, &track.kids[0]));
             for number in 1..=4_usize {
@@ -238,7 +235,8 @@ fn a_key_uri_that_is_the_same_for_all_periods_is_refused() {
 
 /// The request for two tracks with keys of their own in three periods.
 fn request() -> Document {
-    let substream = |id: &str, kind| Substream { id: id.into(), kind, pixels: Some(10), channels: Some(2) };
+    let substream =
+        |id: &str, kind| Substream { pixels: Some(10), channels: Some(2), ..Substream::new(id, kind) };
     let substreams = [substream("v1", TrackKind::Video), substream("a1", TrackKind::Audio)];
     let schedule = Schedule { rotate_every: NonZeroU32::new(2), ..Schedule::default() };
     let intent = Intent {
@@ -249,16 +247,11 @@ fn request() -> Document {
         manifests: &[ManifestKind::Dash],
         vector: None,
         skd_template: "skd://{kid}",
-        schedule,
         periods: schedule.periods(6).unwrap(),
         server_signaling: ServerSignaling::default(),
+        schedule,
     };
     intent.request()
-}
-
-/// A key id of one byte.
-fn kid(byte: u8) -> Kid {
-    Kid::new([byte; 16])
 }
 
 fn first_bytes(answer: &Document) -> Vec<u8> {
@@ -278,61 +271,17 @@ fn requests_have_a_rule_for_each_key_and_period() {
 }
 
 #[test]
-fn a_schedule_file_goes_by_label_and_period_or_by_order() {
+fn a_schedule_file_goes_by_order() {
     let http = HttpClient::new().unwrap();
-    let line = |label: &str, byte: u8| {
-        format!("{label}{}:{}\n", format!("{byte:02x}").repeat(16), format!("{:02x}", byte + 1).repeat(16))
+    let line = |byte: u8| {
+        format!("{}:{}\n", format!("{byte:02x}").repeat(16), format!("{:02x}", byte + 1).repeat(16))
     };
-    let labelled: String =
-        [("a1@1=", 4), ("v1@0=", 1), ("V1@1=", 3), ("a1@0=", 2), ("v1@2=", 5), ("a1@2=", 6)]
-            .map(|(label, byte)| line(label, byte))
-            .concat();
-    let later = labelled.clone() + &line("v1@3=", 7) + &line("a1@3=", 8);
-    let ordered: String = (1..=6).map(|byte| line("", byte)).collect();
-    for text in [&labelled, &later, &ordered] {
-        let answer = KeyFile::parse(text).unwrap().exchange(&http, request()).unwrap();
-        assert_eq!(first_bytes(&answer), [1, 2, 3, 4, 5, 6], "{text}");
-    }
+    let ordered: String = (1..=6).map(line).collect();
+    let answer = KeyFile::parse(&ordered).unwrap().exchange(&http, request()).unwrap();
+    assert_eq!(first_bytes(&answer), [1, 2, 3, 4, 5, 6]);
     let short = KeyFile::parse(&ordered[..ordered.len() / 2]).unwrap();
     let error = short.exchange(&http, request()).unwrap_err().to_string();
     assert!(error.contains("has 3 keys, wanted are 6: v1@0, a1@0, v1@1"), "{error}");
-}
-
-/// A document with a key for pictures and one for sound in each period of these indexes.
-fn document(indexes: &[i64]) -> Document {
-    let mut document = Document::default();
-    for (number, index) in (0..).zip(indexes) {
-        let period = ContentKeyPeriod {
-            id: Some(format!("period{index}")),
-            index: Some(*index),
-            ..ContentKeyPeriod::default()
-        };
-        for (offset, is_video) in [(1, true), (2, false)] {
-            let kid = kid(16 * number + offset);
-            let value = Some(Secret::new([9; 16]));
-            document.content_keys.push(ContentKey { value, ..ContentKey::new(kid) });
-            document.usage_rules.push(ContentKeyUsageRule {
-                key_period_filters: period.id.clone().into_iter().collect(),
-                video_filters: is_video.then(VideoFilter::default).into_iter().collect(),
-                audio_filters: (!is_video).then(AudioFilter::default).into_iter().collect(),
-                ..ContentKeyUsageRule::new(kid)
-            });
-        }
-        document.periods.push(period);
-    }
-    document
-}
-
-#[test]
-fn periods_of_a_document_are_taken_in_the_order_of_their_index() {
-    let http = HttpClient::new().unwrap();
-    let file = |indexes: &[i64]| CpixFile::new(document(indexes), Strictness::Cpix);
-    let answer = file(&[7, 8, 9, 10]).exchange(&http, request()).unwrap();
-    assert_eq!(first_bytes(&answer), [0x01, 0x02, 0x11, 0x12, 0x21, 0x22]);
-    let answer = file(&[9, 7, 8]).exchange(&http, request()).unwrap();
-    assert_eq!(first_bytes(&answer), [0x11, 0x12, 0x21, 0x22, 0x01, 0x02]);
-    let error = file(&[7, 8]).exchange(&http, request()).unwrap_err().to_string();
-    assert!(error.contains("no key for crypto period 2: the document has 2 periods"), "{error}");
 }
 
 #[cfg(feature = "server")]

@@ -201,7 +201,7 @@ fn a_file_of_two_playlists_is_written_once_under_one_key() {
 fn a_plan_names_the_keys_that_pack_would_ask_for() {
     let input = root().join("fixtures/clip/hls/master.m3u8");
     let wish = Job { key_uri: None, rotate_every: Some(2), preset: Preset::Preset1, ..job(&input) };
-    let planned = plan(&wish, &locate, SpekeVersion::find("2.0").unwrap()).unwrap();
+    let planned = plan(&wish, &locate, SpekeVersion::find("2.0").unwrap(), None).unwrap();
     let out = tempfile::tempdir().unwrap();
     let packed = pack(&Job { key_uri: Some("{kid}".into()), ..wish }, out.path()).unwrap();
     let kids = planned.keys.iter().map(|key| &key.kid).collect::<BTreeSet<_>>();
