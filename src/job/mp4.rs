@@ -129,7 +129,7 @@ pub(super) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     report.warnings.extend(not_carried(&files, &tracks)?);
     report.warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
     let source = source(job, rules, (env.keys, env.http), &substreams, None)?;
-    let rules = &rules.timed(&source);
+    let rules = &rules.timed(&source, lasts(&tracks, &source)?);
     let Cut { boundaries, start, periods, choice } = Cut::of(job, rules, &source, &tracks, &mut substreams)?;
     env.check_job(job, |summary| files.iter().for_each(|file| file.summarize(summary)))?;
     let plan = plan(job, rules, &substreams, (&source, &choice, periods), env)?;
@@ -191,6 +191,28 @@ impl Cut {
     }
 }
 
+/// How long the presentation lasts, where key periods with times ask for it.
+fn lasts(tracks: &[OutputTrack<'_>], source: &Source<'_>) -> Result<Option<Duration>> {
+    if source.changes().is_empty() {
+        return Ok(None);
+    }
+    let start = Start::of(tracks);
+    let mut lasts = Duration::ZERO;
+    for track in tracks.iter().filter(|track| track.substream.is_some()) {
+        let mut end = track.first.decode_time;
+        for sample in track.samples()? {
+            let sample = sample.map_err(|error| error.at(track.file.name.clone()))?;
+            end = end.max(sample.decode_time.saturating_add(sample.duration.into()));
+        }
+        let timescale = track.media.track.timescale;
+        let late = track.begins().saturating_sub(start.ticks(timescale));
+        let elapsed = u128::from(end.saturating_sub(track.first.decode_time).saturating_add(late));
+        let nanoseconds = elapsed * Duration::from_secs(1).as_nanos() / u128::from(timescale.max(1));
+        lasts = lasts.max(Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX)));
+    }
+    Ok(Some(lasts))
+}
+
 /// Finds bit rates and frame rates: averages over all samples.
 fn measure(tracks: &[OutputTrack<'_>], substreams: &mut [Substream]) -> Result<()> {
     for track in tracks {
@@ -229,7 +251,7 @@ pub(super) fn outline<'a>(
     let (tracks, mut substreams) = output_tracks(&files, rules.keys, &mut warnings)?;
     warnings.extend(not_carried(&files, &tracks)?);
     let source = source(job, rules, (keys, http), &substreams, None)?;
-    let rules = &rules.timed(&source);
+    let rules = &rules.timed(&source, lasts(&tracks, &source)?);
     let Cut { periods, choice, .. } = Cut::of(job, rules, &source, &tracks, &mut substreams)?;
     let protected = tracks.iter().filter_map(|track| Some((track, substreams.get(track.substream?)?)));
     let facts = protected.map(|(track, substream)| track_facts(substream, track.media, &track.file.name));

@@ -245,7 +245,7 @@ fn outline<'a>(
     };
     let count = outline.choice.assignment.keys.len().saturating_mul(outline.periods);
     rules.check_substreams(job, outline.substreams.len(), count)?;
-    let rules = rules.timed(&outline.source);
+    let rules = rules.timed(&outline.source, None);
     Ok((outline, rules))
 }
 
@@ -258,7 +258,7 @@ fn package_outline<'a>(
     let Input { store, mut package, manifests } = Input::read(&job.inputs, locate, Expect::Clear)?;
     let substreams = package.substreams(rules.keys);
     let source = source(job, rules, (keys, http), &substreams, package.begins)?;
-    let rules = rules.timed(&source);
+    let rules = rules.timed(&source, package.lasts);
     let rotates = rules.schedule.rotates();
     let periods = package.periods(&rules.schedule, store.as_ref())?;
     let choice = source.choose(rules.key_rule(), &substreams, periods, rotates)?;

@@ -176,9 +176,10 @@ impl Rules {
         (self.keys, self.names_rule)
     }
 
-    /// The same with crypto periods that have times.
-    pub(super) fn timed(&self, source: &Source<'_>) -> Self {
-        Self { schedule: source.schedule(&self.schedule), ..self.clone() }
+    /// The same with crypto periods that have times; `lasts` is how long the presentation does, if that is known.
+    pub(super) fn timed(&self, source: &Source<'_>, lasts: Option<Duration>) -> Self {
+        let schedule = source.schedule(&self.schedule).lasting(lasts.unwrap_or(Duration::MAX));
+        Self { schedule, ..self.clone() }
     }
 
     /// What is decided before any key is fetched.

@@ -62,7 +62,7 @@ fn run_package(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     let Input { store, mut package, manifests } = Input::read(&job.inputs, env.locate, Expect::Clear)?;
     let substreams = package.substreams(rules.keys);
     let source = source(job, rules, (env.keys, env.http), &substreams, package.begins)?;
-    let rules = &rules.timed(&source);
+    let rules = &rules.timed(&source, package.lasts);
     let periods = package.periods(&rules.schedule, store.as_ref())?;
     let choice = source.choose(rules.key_rule(), &substreams, periods, rules.schedule.rotates())?;
     package.check(rules, &choice.assignment, store.as_ref())?;

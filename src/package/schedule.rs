@@ -12,7 +12,7 @@ use crate::base::{Error, Result};
 pub const MAX_PERIODS: u32 = 3600;
 
 /// A segment that begins so little before the end of the clear lead, or before a crypto period, begins with it: frames
-/// of sound do not begin where pictures do, and all tracks are to change together. So much a tail may be behind.
+/// of sound do not begin where pictures do, and all tracks are to change together.
 const TOLERANCE: Duration = Duration::from_millis(100);
 
 /// The number of no period.
@@ -85,11 +85,7 @@ impl Schedule {
         let begun = times.partition_point(|period| !is_before(period.start.saturating_sub(TOLERANCE)));
         let current = begun.checked_sub(1).and_then(|last| Some((last, times.get(last)?)));
         match current {
-            Some((number, period))
-                if period.end.is_none_or(|end| is_before(end.saturating_add(TOLERANCE))) =>
-            {
-                Phase::Period(number)
-            }
+            Some((number, period)) if period.end.is_none_or(is_before) => Phase::Period(number),
             _ => Phase::Period(NO_PERIOD),
         }
     }
@@ -97,6 +93,18 @@ impl Schedule {
     /// Whether it depends on when a segment begins.
     pub fn needs_times(&self) -> bool {
         self.has_clear_lead() || self.times.is_some()
+    }
+
+    /// The same for a presentation that lasts so long: the last crypto period ends with it when it ends a little before,
+    /// as it does where frames of sound go on behind the pictures.
+    #[must_use]
+    pub fn lasting(mut self, lasts: Duration) -> Self {
+        let mut times = self.times.take().map(|times| times.to_vec());
+        if let Some(last) = times.iter_mut().flatten().next_back() {
+            last.end = last.end.filter(|end| lasts > end.saturating_add(TOLERANCE));
+        }
+        self.times = times.map(Arc::from);
+        self
     }
 
     /// How many crypto periods so many segments have.
@@ -157,9 +165,14 @@ mod tests {
         let hours = [period(0, Some(10)), period(10, Some(20)), period(30, None)];
         let timed = Schedule { times: Some(hours.into()), ..schedule(0, 1) };
         for (elapsed, number) in
-            [(0, 0), (9800, 0), (9950, 1), (20_050, 1), (20_100, NO_PERIOD), (30_000, 2), (u64::MAX, 2)]
+            [(0, 0), (9800, 0), (9950, 1), (19_950, 1), (20_000, NO_PERIOD), (30_000, 2), (u64::MAX, 2)]
         {
             assert_eq!(timed.phase(7, elapsed, 1000), Phase::Period(number), "{elapsed}");
+        }
+        let two = Schedule { times: Some(hours.iter().copied().take(2).collect()), ..timed };
+        for (lasts, number) in [(20_050, 1), (20_200, NO_PERIOD)] {
+            let lasting = two.clone().lasting(Duration::from_millis(lasts));
+            assert_eq!(lasting.phase(9, 20_010, 1000), Phase::Period(number));
         }
     }
 }
