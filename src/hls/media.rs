@@ -213,7 +213,7 @@ pub fn protect(playlist: &mut Playlist, key_lines: &[String]) -> Result<()> {
 /// Puts each segment under keys of its own: the finished `EXT-X-KEY` tags of a run of segments and the line
 /// of the URI of its first segment, in order. A run without tags is clear.
 ///
-/// Media initialization sections of sample encryption are clear, so that a map is not stated again behind new
+/// Tags with `METHOD=NONE` are removed. Media initialization sections of sample encryption are clear, so that a map is not stated again behind new
 /// keys: §4.4.4.4.
 ///
 /// # Errors
@@ -229,18 +229,22 @@ pub fn protect_runs(playlist: &mut Playlist, runs: &[(usize, Vec<String>)]) -> R
             .clause("RFC 8216bis §4.4.4.4")
             .hint("a clear lead counts the time of the media: end it where another EXT-X-MAP begins, or leave it out"));
     }
-    if let Some(key) = keys(playlist)?.iter().find(|key| key.encrypts()) {
+    let present = keys(playlist)?;
+    if let Some(key) = present.iter().find(|key| key.encrypts()) {
         return Err(Error::input("the playlist has keys already, expected clear segments")
             .at("EXT-X-KEY")
             .at(place(key.line)));
     }
+    // Tags with METHOD=NONE would end the reach of ours: they go, and lines behind them move up.
+    let moved = |index: usize| index - present.partition_point(|key| key.line < index);
     let mut insertions = Vec::new();
     for (index, (line, lines)) in runs.iter().enumerate().skip(first) {
         let lines = key::checked_lines(lines, "EXT-X-KEY")?;
         let is_first = index == 0;
         let position = if is_first { key_position(playlist) } else { behind_segment_before(playlist, *line) };
-        insertions.push((position, lines));
+        insertions.push((moved(position), lines));
     }
+    playlist.remove_tags("EXT-X-KEY");
     playlist.insert_all(insertions);
     version::raise(playlist, 1)
 }

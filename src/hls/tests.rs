@@ -525,3 +525,20 @@ fn lines_inserted_in_many_places_are_those_inserted_one_by_one_from_the_end() {
         }
     }
 }
+
+#[test]
+fn tags_without_a_key_do_not_end_the_reach_of_runs() {
+    let none = "#EXT-X-KEY:METHOD=NONE\n";
+    let text = format!(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:2\n{none}#EXTINF:2,\n0\n#EXTINF:2,\n1\n{none}#EXTINF:2,\n2\n#EXTINF:2,\n3\n"
+    );
+    let mut playlist = Playlist::parse(text.as_bytes()).unwrap();
+    let key = |name: &str| vec![format!("#EXT-X-KEY:METHOD=AES-128,URI=\"{name}\"")];
+    media::protect_runs(&mut playlist, &[(4, Vec::new()), (6, key("a")), (11, key("b"))]).unwrap();
+    let out = String::from_utf8(playlist.to_bytes()).unwrap();
+    let expected = text
+        .replace(none, "")
+        .replace("#EXTINF:2,\n1", "#EXT-X-KEY:METHOD=AES-128,URI=\"a\"\n#EXTINF:2,\n1")
+        .replace("#EXTINF:2,\n3", "#EXT-X-KEY:METHOD=AES-128,URI=\"b\"\n#EXTINF:2,\n3");
+    assert_eq!(out, expected);
+}
