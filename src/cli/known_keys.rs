@@ -12,7 +12,7 @@ use super::keys::{secret_bytes, secret_text};
 
 /// Keys by their ids, and the IVs that come with them.
 pub(super) enum KnownKeys {
-    File(KeyFile),
+    File(Box<KeyFile>),
     Document(HashMap<Kid, ContentKey>),
     Seed(DevKeys),
 }
@@ -27,7 +27,7 @@ impl KnownKeys {
     ) -> Result<Option<Self>> {
         if let Some(path) = key_file {
             let file = KeyFile::parse(&secret_text(path)?).map_err(|error| error.at(path.display()))?;
-            return Ok(Some(Self::File(file)));
+            return Ok(Some(Self::File(Box::new(file))));
         }
         if let Some(path) = cpix {
             let recipients = recipient_keys(recipient_key)?;

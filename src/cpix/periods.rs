@@ -126,7 +126,7 @@ fn span(period: &ContentKeyPeriod) -> Result<Span<'_>> {
         (None, None) => return Err(at(Error::keys("it has no times"))),
     };
     let duration = period.duration.as_ref().map(length).transpose()?;
-    let end = end.or(duration.map(|duration| start.saturating_add(duration)));
+    let end = end.or_else(|| duration.map(|duration| start.saturating_add(duration)));
     if end.is_some_and(|end| end <= start) {
         return Err(at(Error::keys("it ends before it begins").clause(CLAUSE)));
     }

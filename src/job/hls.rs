@@ -109,7 +109,7 @@ pub(super) fn other_files(
 fn add_times(package: &mut Package, media: &MediaPlaylist) {
     let segments = || media.resources.iter().filter(|resource| resource.role == Role::Segment);
     let time = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
-    let lasts = segments().last().map_or(0.0, |last| last.begins + last.duration);
+    let lasts = segments().next_back().map_or(0.0, |last| last.begins + last.duration);
     package.lasts = package.lasts.max(Some(time(lasts)));
     let dated = media.playlist.tags("EXT-X-PROGRAM-DATE-TIME").next().filter(|_| package.begins.is_none());
     if let Some((line, value)) = dated

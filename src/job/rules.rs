@@ -309,7 +309,7 @@ fn scheme(
         .clause("DASH-IF CPIX 2.3 §4, ContentKey@commonEncryptionScheme")
         .hint("leave out --scheme"));
     }
-    let Some(name) = asked.or(stated.map(|stated| stated.name)) else {
+    let Some(name) = asked.or_else(|| stated.map(|stated| stated.name)) else {
         return SCHEMES
             .iter()
             .find(|scheme| systems.iter().all(|system| system.allows(scheme)))

@@ -37,8 +37,7 @@ fn clip(name: &str) -> Vec<u8> {
 
 /// A plan for tracks of these kinds under one key of the tests.
 pub(crate) fn plan(scheme: &str, kinds: &[TrackKind]) -> Plan {
-    let substreams: Vec<_> =
-        kinds.iter().map(|kind| Substream::new(format!("{kind:?}"), *kind)).collect();
+    let substreams: Vec<_> = kinds.iter().map(|kind| Substream::new(format!("{kind:?}"), *kind)).collect();
     let schedule = Schedule::default();
     let intent = Intent {
         content_id: "clip",

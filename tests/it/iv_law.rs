@@ -387,7 +387,7 @@ fn a_segment_is_the_same_in_every_window_and_alone() {
         ("audio", "init_2.mp4", drm_pack::codec::TrackKind::Audio),
     ] {
         let clip = root().join("fixtures/clip/hls").join(folder);
-        let substreams = [Substream { id: "x1".into(), kind, pixels: None, channels: None }];
+        let substreams = [Substream::new("x1", kind)];
         let intent = Intent {
             content_id: "channel",
             scheme: Scheme::find("cenc").unwrap(),

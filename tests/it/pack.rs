@@ -63,11 +63,6 @@ pub(crate) fn pack(job: &Job, out: &Path) -> Result<Report> {
     run(job, &env(&FileStore::new(out), &DevKeys::new(SEED), &HttpClient::new()?))
 }
 
-/// The same with keys of another source.
-pub(crate) fn pack_with(job: &Job, keys: &dyn KeyServer, out: &Path) -> Result<Report> {
-    run(job, &env(&FileStore::new(out), keys, &HttpClient::new()?))
-}
-
 /// The same with keys that come without IVs.
 pub(crate) fn pack_without_ivs(job: &Job, out: &Path) -> Result<Report> {
     pack_with(job, out, &WithoutIvs(DevKeys::new(SEED)))

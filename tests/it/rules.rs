@@ -72,7 +72,7 @@ fn file(document: Document) -> CpixFile {
 /// The first byte of the key id of each track: size or kind, and byte.
 fn kids_of(job: &Job, keys: &dyn KeyServer) -> Result<Vec<(String, u8)>> {
     let out = tempfile::tempdir().unwrap();
-    let report = pack_with(job, keys, out.path())?;
+    let report = pack_with(job, out.path(), keys)?;
     let shape = |width: Option<u16>| width.map_or_else(|| "sound".to_owned(), |width| width.to_string());
     let kid = |text: &str| Kid::parse(text).unwrap().bytes()[0];
     let mut found: Vec<_> = report.tracks.iter().map(|track| (shape(track.width), kid(&track.kid))).collect();
@@ -306,7 +306,7 @@ fn content_id_and_scheme_of_a_document_are_taken_and_not_contradicted() {
     }
     let out = tempfile::tempdir().unwrap();
     let free = Job { scheme: None, ..dash.clone() };
-    let report = pack_with(&free, &file(document.clone()), out.path()).unwrap();
+    let report = pack_with(&free, out.path(), &file(document.clone())).unwrap();
     assert!(report.tracks.iter().all(|track| track.scheme == "cbcs"));
     let other_scheme = kids_of(&dash, &file(document.clone())).unwrap_err().to_string();
     assert!(other_scheme.contains("--scheme cenc") && other_scheme.contains("cbcs"), "{other_scheme}");
@@ -408,7 +408,7 @@ proptest! {
             rotate_every,
             ..job(&clip("mp4/av.mp4"), "widevine", "cenc")
         };
-        pack_with(&job, &file(document), out.path()).unwrap();
+        pack_with(&job, out.path(), &file(document)).unwrap();
         for (track, timescale) in [("v1", 12_800), ("a1", 48_000)] {
             let folder = out.path().join(track);
             let found = segment_keys(&folder.join("init.mp4"), &numbered(&folder), timescale);
@@ -427,7 +427,7 @@ fn periods_of_a_package_go_by_their_times_too() {
         [("hls/v2/media.m3u8", "init_1.mp4", 0), ("dash/manifest.mpd", "0/init.mp4", 1)]
     {
         let out = tempfile::tempdir().unwrap();
-        pack_with(&job(&clip(input), "widevine", "cenc"), &file(document()), out.path()).unwrap();
+        pack_with(&job(&clip(input), "widevine", "cenc"), out.path(), &file(document())).unwrap();
         let init = out.path().join(init);
         let name = |number: i32| init.with_file_name(format!("{number}.m4s"));
         let segments: Vec<_> = (first..first + 4).map(name).collect();
@@ -444,10 +444,10 @@ fn periods_of_a_package_go_by_their_times_too() {
         |time: &str| text.replacen("#EXTINF", &format!("#EXT-X-PROGRAM-DATE-TIME:{time}\n#EXTINF"), 1);
     fs::write(&path, dated("2026-03-01T10:00:02Z")).unwrap();
     let out = tempfile::tempdir().unwrap();
-    let error = pack_with(&job(&path, "widevine", "cenc"), &file(document()), out.path()).unwrap_err();
+    let error = pack_with(&job(&path, "widevine", "cenc"), out.path(), &file(document())).unwrap_err();
     assert!(error.to_string().contains("when no key period is"), "{error}");
     fs::write(&path, dated("2026-03-02T10:00:00Z")).unwrap();
-    let error = pack_with(&job(&path, "widevine", "cenc"), &file(document()), out.path()).unwrap_err();
+    let error = pack_with(&job(&path, "widevine", "cenc"), out.path(), &file(document())).unwrap_err();
     assert!(error.to_string().contains("has ended"), "{error}");
 }
 
@@ -457,12 +457,12 @@ fn counted_periods_go_by_index_and_mixed_or_overlapping_ones_are_named() {
     let rotating = Job { rotate_every: Some(2), segment_duration: 2.0, ..clip.clone() };
     let document = periods(vec![indexed("third", 9), indexed("first", 7), indexed("second", 8)]);
     let out = tempfile::tempdir().unwrap();
-    let report = pack_with(&rotating, &file(document.clone()), out.path()).unwrap();
+    let report = pack_with(&rotating, out.path(), &file(document.clone())).unwrap();
     let kids: Vec<_> = report.tracks[0].kids.iter().map(|kid| Kid::parse(kid).unwrap().bytes()[0]).collect();
     assert_eq!(kids[..2], [2, 3]);
     let refused = |job: &Job, document: Document| {
         let out = tempfile::tempdir().unwrap();
-        let error = pack_with(job, &file(document), out.path()).unwrap_err();
+        let error = pack_with(job, out.path(), &file(document)).unwrap_err();
         assert_eq!(error.kind(), Kind::Keys, "{error}");
         assert!(fs::read_dir(out.path()).unwrap().next().is_none());
         error.to_string()
