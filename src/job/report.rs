@@ -123,9 +123,7 @@ impl TrackReport {
         ))
         .clause("ISO/IEC 23001-7 §9.5.2")
         .at(format_args!("{}: {}", self.source, self.id))
-        .hint(
-            "its slices or tiles are shorter than a block of 16 bytes: leave it out, or encode it otherwise",
-        ))
+        .hint("its slices or tiles are too short for the scheme: leave it out, or encode it otherwise"))
     }
 }
 

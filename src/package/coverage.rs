@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::base::env::Source;
 use crate::base::{Error, FourCc, Result};
 use crate::isobmff::BoxNode;
+use crate::isobmff::boxes::Piff;
 use crate::isobmff::file::BoxHeader;
 use crate::isobmff::fragment::TrackFragment;
 use crate::protect::refuse_protected;
@@ -72,8 +73,16 @@ fn check_named(unnamed: Range<u64>, fragments: &[TrackFragment]) -> Result<()> {
 pub(super) fn check_clear_input(source: &dyn Source, trak: &BoxNode) -> Result<()> {
     refuse_protected(trak)?;
     refuse_protected(trak.require(&[b"mdia", b"minf", b"stbl"])?)?;
+    check_clear_fragments(source)
+}
+
+/// No fragment says that its samples are encrypted already. What is no ISO media file has none.
+///
+/// # Errors
+/// When one does.
+pub fn check_clear_fragments(source: &dyn Source) -> Result<()> {
     let mut position = 0;
-    while let Some(header) = BoxHeader::read(source, position)? {
+    while let Ok(Some(header)) = BoxHeader::read(source, position) {
         if header.is(b"moof") {
             let moof = header.read_node(source)?;
             let checked = moof.all(b"traf").try_for_each(refuse_protected);
@@ -124,7 +133,8 @@ pub fn has_unread_bytes(header: &BoxHeader, source: &dyn Source) -> Result<bool>
 pub fn unread_box(moof: &BoxNode) -> Option<&BoxNode> {
     moof.boxes().iter().find_map(|node| {
         let is_padding = || node.payload().iter().all(|byte| *byte == 0);
-        if is_passed_on(node.kind, node.len() as u64) || is_padding() { unread_box(node) } else { Some(node) }
+        let is_known = is_passed_on(node.kind, node.len() as u64) || Piff::of(node).is_some();
+        if is_known || is_padding() { unread_box(node) } else { Some(node) }
     })
 }
 

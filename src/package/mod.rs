@@ -37,7 +37,7 @@ mod whole_segment;
 pub use assignment::{Assignment, KeyPurpose, KeyRule, Preset, Substream};
 pub use cmaf::{Cmaf, WrittenSegment};
 pub use copy::copy;
-pub use coverage::{has_unread_bytes, unread_box};
+pub use coverage::{check_clear_fragments, has_unread_bytes, unread_box};
 pub use decrypt::Decrypt;
 pub use edit_list::{EditList, Presented, presented};
 pub use keyed::{Keyed, Wants, choose};

@@ -386,6 +386,15 @@ fn segments_of_an_earlier_run_beside_a_clear_init_segment_are_refused() {
             let error = pack(&job(&half.path().join(manifest), "widevine", scheme), out.path()).unwrap_err();
             assert_eq!(error.kind(), Kind::Input, "{kind} {scheme}: {error}");
             assert!(error.to_string().contains("encrypted already"), "{kind} {scheme}: {error}");
+            if kind == "hls" {
+                let whole = Job {
+                    drm: "simpleaes".into(),
+                    scheme: None,
+                    key_uri: Some("https://keys.example/{kid}".into()),
+                    ..job(&half.path().join(manifest), "", "")
+                };
+                is_refused_as_encrypted(&pack(&whole, out.path()).unwrap_err());
+            }
         }
     }
 }

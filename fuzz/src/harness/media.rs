@@ -102,9 +102,11 @@ pub(crate) fn fragmented(data: &[u8]) -> Outcome {
     }
     let packed = Folder::new(packed);
     let decrypted = comes_back((&folder, &[manifest]), (&packed, &[manifest]), &report);
-    for name in names {
-        let (before, after) = (&folder.files[name], &decrypted[name]);
-        assert!(mdats(before) == mdats(after), "{name} does not come back");
+    if let Some(decrypted) = decrypted {
+        for name in names {
+            let (before, after) = (&folder.files[name], &decrypted[name]);
+            assert!(mdats(before) == mdats(after), "{name} does not come back");
+        }
     }
     Outcome::Taken
 }
@@ -222,7 +224,9 @@ pub(crate) fn aes128(data: &[u8]) -> Outcome {
     assert!(!media.is_empty() && output.len() == media.len() / 16 * 16 + 16, "{} bytes", output.len());
     assert!(clear_runs(media, output).is_empty(), "clear segment: {name}");
     let decrypted = comes_back((&folder, &["index.m3u8"]), (&Folder::new(packed), &["index.m3u8"]), &report);
-    assert!(decrypted[name].as_slice() == media, "{name} does not come back");
+    if let Some(decrypted) = decrypted {
+        assert!(decrypted[name].as_slice() == media, "{name} does not come back");
+    }
     Outcome::Taken
 }
 

@@ -17,7 +17,7 @@ const MAX_AUDIO_CLEAR: usize = 48;
 const LEAST_MEDIA: usize = 1024;
 
 /// Rules of `verify` whose breach comes from what the input was before it was packed.
-const OF_THE_INPUT: &[&str] = &["sidx-offset", "mfra-offset", "byte-range", "payload-parses"];
+const OF_THE_INPUT: &[&str] = &["sidx-offset", "mfra-offset", "byte-range", "payload-parses", "key-fits"];
 
 /// The payloads of the `mdat` boxes at top level: ISO/IEC 14496-12 §4.2.
 pub(crate) fn mdats(file: &[u8]) -> Vec<&[u8]> {
@@ -146,15 +146,18 @@ fn clear_slices(name: &str, media: &[u8], runs: &[std::ops::Range<usize>], is_sl
 }
 
 /// What was packed passes `verify` against its source, and `decrypt` takes it; returns what that wrote. An input
-/// whose faults packing leaves alone need not be one that `verify` can read.
+/// whose faults packing leaves alone need not be one that `verify` can read; media that was no stream of its codec
+/// before looks afterwards as under another key (`None`).
 pub(crate) fn comes_back(
     (input, names): (&Folder, &[&str]),
     (packed, manifests): (&Folder, &[&str]),
     report: &Report,
-) -> Files {
+) -> Option<Files> {
     assert!(!report.tracks.is_empty(), "packed without a protected track");
-    let refused = |error| panic!("decrypt refuses what was packed: {error}");
-    let decrypted = unpack(packed, manifests).unwrap_or_else(refused);
+    let decrypted = match unpack(packed, manifests) {
+        Err(error) if error.kind() == Kind::Verification => None,
+        result => Some(result.unwrap_or_else(|error| panic!("decrypt refuses what was packed: {error}"))),
+    };
     match prove(packed, manifests, Some((input, names))) {
         Ok(proof) => {
             for finding in proof.findings.listed() {

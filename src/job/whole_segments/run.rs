@@ -13,7 +13,7 @@ use crate::cpix::Document;
 use crate::hls::media;
 use crate::hls::whole_segments::protect;
 use crate::keys::KeyServer;
-use crate::package::{Assignment, copy};
+use crate::package::{Assignment, check_clear_fragments, copy};
 
 use super::keys::{Keys, NAME, request, wanted};
 use super::package::{Package, Rendition, Use};
@@ -176,7 +176,10 @@ impl Package {
                 let (output, moved) = write_once(env, name, source.as_ref(), |sink| {
                     let moved = write_parts(source.as_ref(), sink, parts, |usage, part, sink| match *usage {
                         Use::Clear => copy(part, sink).map(|()| part.len()),
-                        Use::Key(usage) => keys.cipher(usage)?.encrypt(part, sink),
+                        Use::Key(usage) => {
+                            check_clear_fragments(part)?;
+                            keys.cipher(usage)?.encrypt(part, sink)
+                        }
                     });
                     moved.map_err(|error| error.at(name.clone()))
                 })?;
