@@ -291,6 +291,17 @@ mod tests {
     }
 
     #[test]
+    fn a_client_that_asks_nobody_needs_nothing() {
+        let (address, server) = serve(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec());
+        let client = HttpClient::new().unwrap();
+        client.wait(1, "a test");
+        assert!(client.client.get().is_none() && client.direct.get().is_none());
+        client.send(&request(address)).unwrap();
+        assert!(client.client.get().is_none() && client.direct.get().is_some());
+        server.join().unwrap();
+    }
+
+    #[test]
     fn a_body_over_the_cap_is_refused() {
         let length = usize::try_from(MAX_BODY_BYTES).unwrap() + 1;
         let mut answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").into_bytes();
