@@ -1,4 +1,6 @@
 //! MPD, Period, AdaptationSet and Representation as views of the element tree — ISO/IEC 23009-1 §5.3.
+//!
+//! It is longer than 400 lines because it holds every edit of an MPD: they share the walk over its elements.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -1,4 +1,6 @@
 //! HLS packages: playlists read, their files named, keys signaled in them — RFC 8216bis.
+//!
+//! It is longer than 400 lines because it holds all that a job does with a playlist: read, check, protect.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,6 @@
 //! MP4 files: each track becomes a CMAF track — ISO/IEC 23000-19 §7.3.
+//!
+//! It is longer than 400 lines because it holds the run over MP4 files from tracks to segments, in the order of its steps.
 
 use std::time::Duration;
 

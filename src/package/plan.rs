@@ -11,6 +11,8 @@
 //!
 //! A clear lead has two sample entries, the protected one first, since readers configure decoders from the
 //! first; clear fragments name the second in `tfhd` and carry no auxiliary information.
+//!
+//! It is longer than 400 lines because it holds the plan and how it is resolved: both know the order of keys.
 
 use std::collections::HashMap;
 
