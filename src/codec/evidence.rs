@@ -93,12 +93,14 @@ impl Evidence {
     /// What was looked at, in words.
     pub fn describe(&self) -> String {
         match self {
-            Self { marks: 0, .. } => "nothing shows whether the key is right".to_owned(),
+            Self { marks: 0, .. } => "nothing in it shows whether the key is right".to_owned(),
             Self { missed: 0, marks, expected, .. } => {
-                format!("{marks} marks are there, of which another key misses {expected:.1}: too few")
+                format!(
+                    "all of {marks} marks fit, of which another key misses {expected:.1}: too few to tell"
+                )
             }
             Self { missed, marks, expected, .. } => {
-                format!("{missed} of {marks} marks are missed, with another key {expected:.1} would be")
+                format!("{missed} of {marks} marks do not fit, of which another key misses {expected:.1}")
             }
         }
     }

@@ -21,7 +21,9 @@ pub use crate::base::ManifestKind;
 pub use describe::{Fields, find_key_format, recognize, system_name};
 pub use fault::{Fault, FindValue};
 pub use pssh::Pssh;
-pub use rules::{BOX_RULES, KeyUse, TAG_RULES, box_faults, contradictions, descriptor_boxes, tag_faults};
+pub use rules::{
+    BOX_RULES, KeyUse, TAG_RULES, box_faults, contradictions, descriptor_boxes, is_refuted, tag_faults,
+};
 pub use system::{Signal, System};
 
 /// Every DRM system, in the order in which manifests list them.

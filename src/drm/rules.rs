@@ -5,7 +5,7 @@ use crate::base::id::hex;
 use crate::base::{Kid, ManifestKind, Result, from_base64};
 use crate::cpix::DrmSystem;
 use crate::hls::{self, Key, Playlist, media, multivariant};
-use crate::protect::Scheme;
+use crate::protect::{Mode, Scheme};
 use crate::xml::{self, Element, Node};
 
 use super::fault::{Fault, FindValue};
@@ -50,6 +50,17 @@ pub fn box_faults(
         }
     }
     faults
+}
+
+/// Whether the data of a system has a checksum of the key of this id, and it is that of another key.
+pub fn is_refuted(boxes: &[Pssh], (kid, scheme): KeyUse<'_>, find_key: &FindValue<'_>) -> bool {
+    let only = |other: Kid| find_key(other).filter(|_| other == kid);
+    // With block chaining there is to be no checksum, whatever it says.
+    let mut faults = boxes.iter().filter(|_| scheme.mode == Mode::Ctr).flat_map(|pssh| {
+        let system = ALL.iter().find(|system| system.pssh_system_id() == Some(pssh.system_id));
+        system.map_or_else(Vec::new, |system| system.faults(pssh, scheme, &only))
+    });
+    faults.any(|fault| fault.rule == "wrm-checksum")
 }
 
 /// What is wrong with a key tag, for media of this key and scheme.

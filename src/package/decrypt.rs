@@ -8,6 +8,7 @@
 use crate::base::env::Source;
 use crate::base::{Error, Result};
 use crate::codec::TrackMarks;
+use crate::drm::{Pssh, is_refuted};
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::{Sgpd, Trun};
 use crate::isobmff::file::{BoxHeader, moov as read_moov};
@@ -46,7 +47,7 @@ impl<'a> Decrypt<'a> {
     /// When a box is wrong or a scheme is not supported.
     pub fn with_init(moov: &BoxNode, source: &'a dyn Source, find_key: &'a FindKey<'a>) -> Result<Self> {
         let mut edit = Self::new(source, find_key);
-        edit.set_tracks(encrypted_tracks(moov)?);
+        edit.set_tracks(moov)?;
         Ok(edit)
     }
 
@@ -55,9 +56,18 @@ impl<'a> Decrypt<'a> {
         &self.proofs
     }
 
-    fn set_tracks(&mut self, tracks: Vec<EncryptedTrack>) {
+    fn set_tracks(&mut self, moov: &BoxNode) -> Result<()> {
+        let tracks = encrypted_tracks(moov)?;
         self.marks = tracks.iter().map(EncryptedTrack::marks).collect();
+        let boxes: Vec<_> = moov.all(b"pssh").filter_map(|node| Pssh::parse(&node.to_bytes()).ok()).collect();
+        for protected in tracks.iter().flat_map(|track| track.entries.iter().flatten()) {
+            let kid = protected.tenc.default_kid;
+            if is_refuted(&boxes, (kid, protected.scheme()?), &|kid| (self.find_key)(kid)) {
+                self.proofs.refute(kid);
+            }
+        }
         self.tracks = tracks;
+        Ok(())
     }
 
     /// Deciphers the samples of one `traf`; `track` is the place of its track among those that are encrypted.
@@ -136,7 +146,7 @@ fn encrypted_tracks(moov: &BoxNode) -> Result<Vec<EncryptedTrack>> {
 
 impl Edit for Decrypt<'_> {
     fn moov(&mut self, moov: &mut BoxNode) -> Result<()> {
-        self.set_tracks(encrypted_tracks(moov)?);
+        self.set_tracks(moov)?;
         let length = moov.len();
         if has_samples(moov) && self.tables.is_none() {
             self.tables = Some(moov.clone());

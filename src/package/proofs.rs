@@ -5,7 +5,11 @@ use crate::codec::{Evidence, Verdict};
 
 /// What is shown of each key by each codec.
 #[derive(Clone, Debug, Default)]
-pub struct Proofs(Vec<Proof>);
+pub struct Proofs {
+    shown: Vec<Proof>,
+    /// The keys whose values are others than those in the DRM data of the media.
+    refuted: Vec<Kid>,
+}
 
 #[derive(Clone, Debug)]
 struct Proof {
@@ -18,9 +22,9 @@ struct Proof {
 impl Proofs {
     /// Adds what is shown of a key by samples of a codec.
     pub fn add(&mut self, kid: Option<Kid>, codec: &'static str, evidence: &Evidence) {
-        match self.0.iter_mut().find(|proof| proof.kid == kid && proof.codec == codec) {
+        match self.shown.iter_mut().find(|proof| proof.kid == kid && proof.codec == codec) {
             Some(known) => known.evidence.add(evidence),
-            None => self.0.push(Proof { kid, codec, evidence: *evidence }),
+            None => self.shown.push(Proof { kid, codec, evidence: *evidence }),
         }
     }
 
@@ -33,25 +37,48 @@ impl Proofs {
 
     /// Adds what is shown elsewhere.
     pub fn merge(&mut self, other: &Self) {
-        other.0.iter().for_each(|proof| self.add(proof.kid, proof.codec, &proof.evidence));
+        other.shown.iter().for_each(|proof| self.add(proof.kid, proof.codec, &proof.evidence));
+        other.refuted.iter().for_each(|kid| self.refute(*kid));
+    }
+
+    /// Notes that the DRM data of the media has the checksum of another key.
+    pub fn refute(&mut self, kid: Kid) {
+        if !self.refuted.contains(&kid) {
+            self.refuted.push(kid);
+        }
     }
 
     /// What is said of each codec and key: which they are, the verdict, and why.
     pub fn verdicts(&self) -> impl Iterator<Item = (String, Verdict, String)> + '_ {
-        self.0.iter().map(|Proof { kid, codec, evidence }| {
+        self.shown.iter().map(|Proof { kid, codec, evidence }| {
             let key = kid.map_or_else(|| "the key of the playlist".to_owned(), |kid| format!("key {kid}"));
             (format!("{codec} under {key}"), evidence.verdict(), evidence.describe())
         })
     }
 
-    /// Checks that no key is another than the one that samples were encrypted with.
+    /// Checks that no key is another than the one that samples were encrypted with, by what some of them show.
     ///
     /// # Errors
     /// [`Kind::Verification`](crate::base::Kind::Verification) when one is.
     pub fn check(&self) -> Result<()> {
         match self.verdicts().find(|(_, verdict, _)| *verdict == Verdict::Wrong) {
-            Some((what, _, why)) => Err(Error::verification(format!("{what}: not the right key: {why}"))
-                .hint("give the key that it was encrypted with, and the IV if that comes with the key")),
+            Some((what, _, why)) => Err(not_the_key(&format!("{what}: {why}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// The same when all samples were seen: then a checksum counts where they say nothing.
+    ///
+    /// # Errors
+    /// As [`Proofs::check`].
+    pub fn check_all(&self) -> Result<()> {
+        self.check()?;
+        let is_proven = |kid: &Kid| {
+            let of_kid = self.shown.iter().filter(|proof| proof.kid == Some(*kid));
+            of_kid.into_iter().any(|proof| proof.evidence.verdict() == Verdict::Right)
+        };
+        match self.refuted.iter().find(|kid| !is_proven(kid)) {
+            Some(kid) => Err(not_the_key(&format!("key {kid}: the pssh has the checksum of another key"))),
             None => Ok(()),
         }
     }
@@ -61,4 +88,9 @@ impl Proofs {
         let open = self.verdicts().filter(|(_, verdict, _)| *verdict == Verdict::Open);
         open.map(|(what, _, why)| format!("{what}: {why}")).collect()
     }
+}
+
+fn not_the_key(why: &str) -> Error {
+    Error::verification(format!("not the right key: {why}"))
+        .hint("give the key that it was encrypted with, and the IV if that comes with the key")
 }

@@ -102,6 +102,23 @@ fn another_key_is_noticed_where_the_codec_shows_it() {
     }
 }
 
+/// What pictures do not show is shown by the checksum of a DRM system, where there is one.
+#[test]
+fn a_checksum_in_drm_data_shows_another_key() {
+    let input = root().join("fixtures/clip/codecs/hevc.mp4");
+    for (drm, scheme, expected) in [
+        ("widevine+playready", "cenc", Wrong),
+        ("widevine+playready", "cbcs", Open),
+        ("widevine", "cenc", Open),
+    ] {
+        let mut job = job(&input, drm, scheme);
+        job.formats = Some(vec![drm_pack::job::Format::Dash]);
+        let (_out, manifest) = packed(&job, &input);
+        assert_eq!(outcome(decrypt(&manifest, &|kid| Some(key(kid)))), Open, "{drm} {scheme}");
+        assert_eq!(outcome(decrypt(&manifest, &|kid| Some(other(kid)))), expected, "{drm} {scheme}");
+    }
+}
+
 /// Packages of pictures and sound under one key, whole files, transport streams, and segments in AES-128.
 #[test]
 fn another_key_is_noticed_in_every_container_that_has_sound() {
