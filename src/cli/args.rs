@@ -114,6 +114,10 @@ pub(super) struct JobArgs {
     /// Keys for sound by channels: PRESET-AUDIO-1 to 3, SHARED, UNENCRYPTED; with --video-preset
     #[arg(long, value_name = "P", requires = "video_preset", conflicts_with = "preset")]
     pub(super) audio_preset: Option<String>,
+    /// What is to be known of a track that usage rules of keys ask for: label=TEXT, bandwidth=BITS; ids are those that plan
+    /// prints
+    #[arg(long, value_name = "ID:KEY=VALUE,...")]
+    pub(super) track: Vec<String>,
     /// Content id: 1 to 128 of A-Z a-z 0-9 _ - [default: the input's name, cleaned]
     #[arg(long, value_name = "ID")]
     pub(super) resource_id: Option<String>,

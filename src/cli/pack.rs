@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::base::env::Store;
 use crate::base::{Error, Result, is_http, shown_input};
 use crate::io::{FileStore, HttpClient, HttpFiles, Links, OutputDirectory, Overwrite};
-use crate::job::{Env, Format, Job, Journal, Layout, run as run_job};
+use crate::job::{Env, Format, Job, Journal, Layout, TrackFacts, run as run_job};
 use crate::package::{Preset, ServerSignaling};
 
 use super::args::{JobArgs, LayoutArg, PackArgs, PresetArg, ServerSignalingArg};
@@ -171,5 +171,6 @@ pub(super) fn job(inputs: &[String], drm: &str, args: &JobArgs, limit: Option<us
             ServerSignalingArg::Replace => ServerSignaling::Replace,
         },
         strict_keys: false,
+        tracks: args.track.iter().map(|text| TrackFacts::parse(text)).collect::<Result<_>>()?,
     })
 }

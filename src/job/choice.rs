@@ -13,9 +13,14 @@ use crate::package::{
     Assignment, KeyRule, Keyed, MAX_PERIODS, PeriodTime, Preset, Schedule, Substream, Wants, choose,
 };
 
+use super::rules::Job;
+use super::track_facts::{self, TrackFacts};
+
 /// A key source, and what it has before anything is asked for by key.
 pub(super) struct Source<'a> {
     keys: &'a dyn KeyServer,
+    /// What the operator says of tracks.
+    facts: Vec<TrackFacts>,
     ruled: Option<Ruled>,
 }
 
@@ -38,18 +43,19 @@ impl<'a> Source<'a> {
     /// Asks a source for its document, if it has one whose rules choose; `request` is what it is asked for.
     /// `begins` is the time of day at which the presentation begins, if that is known.
     pub(super) fn of(
-        keys: &'a dyn KeyServer,
-        http: &dyn Http,
+        job: &Job,
+        (keys, http): (&'a dyn KeyServer, &dyn Http),
         request: &dyn Fn() -> Document,
         begins: Option<i128>,
     ) -> Result<Self> {
-        let Some(strictness) = keys.rules() else { return Ok(Self { keys, ruled: None }) };
+        let facts = job.tracks.clone();
+        let Some(strictness) = keys.rules() else { return Ok(Self { keys, facts, ruled: None }) };
         let document = match keys.at_hand() {
             Some(document) => document.clone(),
             None => keys.exchange(http, request())?,
         };
         let order = order(&document, begins)?;
-        Ok(Self { keys, ruled: Some(Ruled { document, strictness, order }) })
+        Ok(Self { keys, facts, ruled: Some(Ruled { document, strictness, order }) })
     }
 
     /// A schedule whose crypto periods are those of the document, when that gives them times.
@@ -92,15 +98,17 @@ impl<'a> Source<'a> {
         periods: usize,
         rotates: bool,
     ) -> Result<Choice> {
+        let mut substreams = substreams.to_vec();
+        track_facts::apply(&self.facts, &mut substreams)?;
         let Some(ruled) = &self.ruled else {
-            let assignment = rule.assign(substreams)?;
+            let assignment = rule.assign(&substreams)?;
             return Ok(Choice { assignment, warnings: Vec::new(), kids: None });
         };
         let periods = ruled.periods(periods, rotates)?;
-        let (kids, warnings) = choose(&ruled.document, ruled.strictness, substreams, &periods)?;
-        let assignment = Assignment::of(&kids, substreams);
+        let (kids, warnings) = choose(&ruled.document, ruled.strictness, &substreams, &periods)?;
+        let assignment = Assignment::of(&kids, &substreams);
         if asked {
-            contradiction(rule, substreams, &assignment, &kids)?;
+            contradiction(rule, &substreams, &assignment, &kids)?;
         }
         Ok(Choice { assignment, warnings, kids: Some(kids) })
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::env::Store;
-use crate::base::{Error, Result, time};
+use crate::base::{Error, Result};
 use crate::hls::multivariant::SESSION_DATA;
 use crate::hls::{Key, media, multivariant};
 use crate::package::{Phase, Plan, PlannedKey};
@@ -72,7 +72,7 @@ pub(super) fn read(
             let rendition = package.streams.renditions.get_mut(*index);
             rendition.into_iter().for_each(|rendition| rendition.stated.add(stated.clone()));
         }
-        add_times(package, media);
+        stated::add_times(package, media);
         media.check_ranges(store, &mut lengths).map_err(|error| error.at(media.name.clone()))?;
         let others = other_files(store, &media.name, &media.others, &mut warnings)?;
         others.into_iter().for_each(|file| package.clear_file(file));
@@ -105,22 +105,6 @@ pub(super) fn other_files(
         }
     }
     Ok(files)
-}
-
-/// Notes how long the presentation lasts, and when it begins by the first EXT-X-PROGRAM-DATE-TIME of any playlist.
-fn add_times(package: &mut Package, media: &MediaPlaylist) {
-    let segments = || media.resources.iter().filter(|resource| resource.role == Role::Segment);
-    let time = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
-    let lasts = segments().next_back().map_or(0.0, |last| last.begins + last.duration);
-    package.lasts = package.lasts.max(Some(time(lasts)));
-    let dated = media.playlist.tags("EXT-X-PROGRAM-DATE-TIME").next().filter(|_| package.begins.is_none());
-    if let Some((line, value)) = dated
-        && let Some(segment) = segments().find(|segment| segment.line > line)
-        && let Ok(dated) = time::parse(value)
-    {
-        let before = i128::try_from(time(segment.begins).as_nanos()).unwrap_or(i128::MAX);
-        package.begins = Some(dated.saturating_sub(before));
-    }
 }
 
 pub(super) fn refuse_keys(keys: &[Key], name: &str, expect: Expect) -> Result<()> {

@@ -12,6 +12,7 @@ mod identity;
 mod journal;
 mod manifests;
 mod mp4;
+mod mp4_cut;
 mod mp4_files;
 mod mp4_manifests;
 mod mp4_timed;
@@ -24,6 +25,7 @@ mod rules;
 mod run;
 mod stated;
 mod streams;
+mod track_facts;
 mod weak_keys;
 mod whole_segments;
 
@@ -36,3 +38,4 @@ pub use plan::{PlanReport, PlannedKeyReport, PlannedTrack, SignalReport, fetch_k
 pub use report::{KeyRotation, OutputReport, Report, TrackReport};
 pub use rules::{Format, Job, Layout};
 pub use run::run;
+pub use track_facts::TrackFacts;

@@ -3,7 +3,8 @@
 use crate::base::Result;
 use crate::package::{Presented, WrittenSegment, presented};
 
-use super::mp4::{OutputTrack, Start, WrittenTrack};
+use super::mp4::{OutputTrack, WrittenTrack};
+use super::mp4_cut::Start;
 use super::mp4_files::TrackFiles;
 
 /// A CMAF track and when its segments are presented.

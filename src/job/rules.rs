@@ -16,6 +16,7 @@ use crate::protect::Scheme;
 use crate::protect::scheme::SCHEMES;
 
 use super::choice::Source;
+use super::track_facts::TrackFacts;
 
 /// The word of `--drm` for whole segments in AES-128.
 pub(super) const WHOLE_SEGMENTS: &str = "simpleaes";
@@ -69,6 +70,8 @@ pub struct Job {
     pub server_signaling: ServerSignaling,
     /// Whether keys that protect nothing are an error and no warning: zeros, key ids, one under two ids.
     pub strict_keys: bool,
+    /// What the operator says of tracks.
+    pub tracks: Vec<TrackFacts>,
 }
 
 impl Default for Job {
@@ -94,6 +97,7 @@ impl Default for Job {
             rotate_every: None,
             server_signaling: ServerSignaling::default(),
             strict_keys: false,
+            tracks: Vec::new(),
         }
     }
 }

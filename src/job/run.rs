@@ -95,7 +95,7 @@ pub(super) fn source<'a>(
     begins: Option<i128>,
 ) -> Result<Source<'a>> {
     let one = KeyRule::Preset(Preset::Preset0).assign(substreams)?;
-    Source::of(keys, http, &|| rules.intent(job, &one, 1).request(), begins)
+    Source::of(job, (keys, http), &|| rules.intent(job, &one, 1).request(), begins)
 }
 
 /// Asks for keys and fixes what each substream gets.

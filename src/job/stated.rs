@@ -1,9 +1,14 @@
 //! What manifests say of renditions — RFC 8216bis §4.4.6, ISO/IEC 23009-1 §5.3.5.
 
+use std::time::Duration;
+
+use crate::base::time;
 use crate::codec::channels_of_descriptor;
 use crate::dash::Representation;
 use crate::hls::multivariant::RenditionKind;
-use crate::presentation::MediaPlaylist;
+use crate::presentation::{MediaPlaylist, Role};
+
+use super::package::Package;
 
 /// What a manifest says of a rendition, where its media says less.
 #[derive(Clone, Debug, Default)]
@@ -65,4 +70,20 @@ pub(super) fn of_playlist(media: &MediaPlaylist) -> Stated {
         });
     }
     all
+}
+
+/// Notes how long the presentation lasts, and when it begins by the first EXT-X-PROGRAM-DATE-TIME of any playlist.
+pub(super) fn add_times(package: &mut Package, media: &MediaPlaylist) {
+    let segments = || media.resources.iter().filter(|resource| resource.role == Role::Segment);
+    let after = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+    let lasts = segments().next_back().map_or(0.0, |last| last.begins + last.duration);
+    package.lasts = package.lasts.max(Some(after(lasts)));
+    let dated = media.playlist.tags("EXT-X-PROGRAM-DATE-TIME").next().filter(|_| package.begins.is_none());
+    if let Some((line, value)) = dated
+        && let Some(segment) = segments().find(|segment| segment.line > line)
+        && let Ok(dated) = time::parse(value)
+    {
+        let before = i128::try_from(after(segment.begins).as_nanos()).unwrap_or(i128::MAX);
+        package.begins = Some(dated.saturating_sub(before));
+    }
 }

@@ -62,8 +62,7 @@ impl Intent<'_> {
         let periods = if self.schedule.rotates() { self.periods } else { 0 };
         let scheme = (self.scheme.name, Some(self.scheme.fourcc));
         let mut document = key_request(self.content_id, scheme, self.keys, self.vector, periods);
-        let kids: Vec<Kid> = document.content_keys.iter().map(|key| key.kid).collect();
-        document.drm_systems = kids.into_iter().flat_map(|kid| self.wanted(kid).1).collect();
+        document.drm_systems = document.content_keys.iter().flat_map(|key| self.wanted(key.kid).1).collect();
         document
     }
 
@@ -226,9 +225,8 @@ impl Plan {
             };
             keys.push(PlannedKey { kid: key.kid, value, vector, iv, systems });
         }
-        let number = |kid: &Kid| {
-            numbers.get(kid).copied().ok_or_else(|| Error::keys(format!("no key of the id {kid}")))
-        };
+        let number =
+            |kid: &Kid| numbers.get(kid).copied().ok_or_else(|| Error::keys(format!("no key {kid}")));
         let key_of =
             kids.iter().map(|period| period.iter().map(number).collect()).collect::<Result<Vec<Vec<_>>>>()?;
         let patterns = substreams

@@ -82,7 +82,7 @@ impl<'a> Read<'a> {
         (keys, http): (&'a dyn KeyServer, &dyn Http),
     ) -> Result<Self> {
         let (store, name) = locate(job.inputs.first().map_or("", String::as_str))?;
-        let source = Source::of(keys, http, &|| request(&rules, &Assignment::default(), 1), None)?;
+        let source = Source::of(job, (keys, http), &|| request(&rules, &Assignment::default(), 1), None)?;
         rules.schedule = source.schedule(&rules.schedule);
         let package = Package::read(store.as_ref(), &name, &rules)?;
         let periods = match &rules.schedule.times {
