@@ -13,7 +13,7 @@ use drm_pack::cpix::{
 use drm_pack::io::HttpClient;
 use drm_pack::isobmff::boxes::{Sgpd, Tenc, Tfdt};
 use drm_pack::isobmff::{BoxNode, parse_file};
-use drm_pack::job::{Job, fetch_keys, plan};
+use drm_pack::job::{Job, TrackFacts, fetch_keys, plan};
 use drm_pack::keys::{CpixFile, DevKeys, KeyFile, KeyServer, SpekeVersion};
 use drm_pack::package::Preset;
 use proptest::prelude::*;
@@ -477,4 +477,26 @@ fn counted_periods_go_by_index_and_mixed_or_overlapping_ones_are_named() {
     assert!(text.contains("long") && text.contains("inside") && text.contains("overlap"), "{text}");
     let text = refused(&clip, periods(vec![timed("short", 0, 900)]));
     assert!(text.contains("no key period is for the segment"), "{text}");
+}
+
+#[test]
+fn what_the_operator_says_of_a_track_counts() {
+    let [dash, ..] = ladders();
+    let label = |byte, label: &str| ContentKeyUsageRule {
+        label_filters: vec![label.into()],
+        ..ContentKeyUsageRule::new(kid(byte))
+    };
+    let labels = document(vec![label(1, "main"), label(2, "extra"), sound(4)]);
+    let told = |facts: &[&str]| Job {
+        tracks: facts.iter().map(|text| TrackFacts::parse(text).unwrap()).collect(),
+        ..dash.clone()
+    };
+    let found = kids_of(&told(&["v1:label=main", "v2:label=extra"]), &file(labels.clone())).unwrap();
+    let mut bytes: Vec<_> = found.iter().map(|(_, byte)| *byte).collect();
+    bytes.sort_unstable();
+    assert_eq!(bytes, [1, 2, 4]);
+    let other = kids_of(&told(&["v2:label=main", "v1:label=extra"]), &file(labels.clone())).unwrap();
+    assert_ne!(found, other);
+    let unknown = kids_of(&told(&["v7:label=main"]), &file(labels)).unwrap_err().to_string();
+    assert!(unknown.contains("\"v7\"") && unknown.contains("v1, v2, a1"), "{unknown}");
 }
