@@ -12,6 +12,7 @@ use crate::keys::{Contract, KeyServer, check};
 use crate::package::{
     Assignment, KeyRule, Keyed, MAX_PERIODS, PeriodTime, Preset, Schedule, Substream, Wants, choose,
 };
+use crate::protect::Scheme;
 
 use super::rules::Job;
 use super::track_facts::{self, TrackFacts};
@@ -196,6 +197,19 @@ impl Ruled {
         };
         (0..periods.max(1)).map(period).collect()
     }
+}
+
+/// The scheme that every content key of a document is for, when they state one.
+pub(super) fn stated_scheme(document: &Document) -> Result<Option<&'static Scheme>> {
+    let mut stated = document.content_keys.iter().filter_map(|key| key.common_encryption_scheme);
+    let Some(first) = stated.next() else { return Ok(None) };
+    if let Some(other) = stated.find(|other| *other != first) {
+        return Err(Error::unsupported(format!(
+            "the document has keys for two schemes, {first} and {other}"
+        ))
+        .clause("DASH-IF CPIX 2.3 §4, ContentKey@commonEncryptionScheme"));
+    }
+    Scheme::find(&first.to_string()).map(Some)
 }
 
 /// How many of some crypto periods begin before the end of a presentation.

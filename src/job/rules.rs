@@ -15,7 +15,7 @@ use crate::package::{Assignment, Intent, KeyRule, Preset, Schedule, ServerSignal
 use crate::protect::Scheme;
 use crate::protect::scheme::SCHEMES;
 
-use super::choice::Source;
+use super::choice::{Source, stated_scheme};
 use super::track_facts::TrackFacts;
 
 /// The word of `--drm` for whole segments in AES-128.
@@ -283,19 +283,6 @@ fn key_rule(job: &Job) -> Result<KeyRule> {
         _ => Err(Error::usage("a video preset needs an audio preset, and the other way round")
             .hint("give both, UNENCRYPTED leaves a side clear")),
     }
-}
-
-/// The scheme that every content key of a document is for, when they state one.
-fn stated_scheme(document: &Document) -> Result<Option<&'static Scheme>> {
-    let mut stated = document.content_keys.iter().filter_map(|key| key.common_encryption_scheme);
-    let Some(first) = stated.next() else { return Ok(None) };
-    if let Some(other) = stated.find(|other| *other != first) {
-        return Err(Error::unsupported(format!(
-            "the document has keys for two schemes, {first} and {other}"
-        ))
-        .clause("DASH-IF CPIX 2.3 §4, ContentKey@commonEncryptionScheme"));
-    }
-    Scheme::find(&first.to_string()).map(Some)
 }
 
 /// The scheme that is asked for, else the one that a document states, else the first that suits all systems.
