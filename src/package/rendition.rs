@@ -43,7 +43,8 @@ impl ProtectedRendition {
     /// use drm_pack::codec::TrackKind;
     /// use drm_pack::drm::{self, ManifestKind};
     /// use drm_pack::isobmff::file::moov;
-    /// use drm_pack::package::{Intent, KeyRule, Plan, Preset, ProtectedRendition, Schedule, Substream};
+    /// use drm_pack::package::{Intent, KeyRule, Plan, Preset, ProtectedRendition, Schedule};
+    /// use drm_pack::package::{ServerSignaling, Substream};
     /// use drm_pack::protect::Scheme;
     ///
     /// # fn main() -> Result<()> {
