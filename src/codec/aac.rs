@@ -1,6 +1,6 @@
 //! MPEG audio in `mp4a` sample entries — ISO/IEC 14496-14 §6.7, ISO/IEC 14496-1 §7.2.6, ISO/IEC 14496-3 §1.6.
 
-use super::audio::{MPEG_AUDIO_FRAME, SYNCFRAME};
+use super::audio::{DTS_FRAME, MPEG_AUDIO_FRAME, SYNCFRAME};
 use super::audio_facts::AudioFacts;
 use super::raw_data_block::RawDataBlock;
 use super::{CipherModes, Codec, Config, Marks, Protection, TrackKind, audio_specific_config};
@@ -26,11 +26,13 @@ const DECODER_CONFIG_DESCR_TAG: u8 = 0x04;
 const DEC_SPECIFIC_INFO_TAG: u8 = 0x05;
 /// objectTypeIndication of ISO/IEC 14496-3 audio.
 const AUDIO_ISO_14496_3: u8 = 0x40;
-/// Those of MPEG audio, and of AC-3 as some writers put it here.
+/// Those of MPEG audio, and of AC-3 and DTS as some writers put them here.
 const MPEG_2_AUDIO: u8 = 0x69;
 const MPEG_1_AUDIO: u8 = 0x6b;
 const AC_3: u8 = 0xa5;
 const E_AC_3: u8 = 0xa6;
+const DTS: u8 = 0xa9;
+const DTS_EXPRESS: u8 = 0xac;
 
 /// RFC 6381 §3.3: `mp4a`, the objectTypeIndication in hex, and for 0x40 the audio object type in decimal.
 fn rfc6381(config: &Config<'_>) -> Result<String> {
@@ -68,6 +70,7 @@ fn marks(config: &Config<'_>) -> Option<Box<dyn Marks>> {
         }
         (MPEG_2_AUDIO | MPEG_1_AUDIO, _) => Some(MPEG_AUDIO_FRAME.open()),
         (AC_3 | E_AC_3, _) => Some(SYNCFRAME.open()),
+        (DTS..=DTS_EXPRESS, _) => Some(DTS_FRAME.open()),
         _ => None,
     }
 }

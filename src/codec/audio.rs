@@ -112,7 +112,7 @@ const ALAC_ELEMENT: FirstBytes = FirstBytes {
 
 /// Syncwords of the core, of its other word sizes, of extension substreams, and of DTS-UHD: ETSI TS 102 114 §5.3, §7.4,
 /// annex C, ETSI TS 103 491 §6.4.
-const DTS_FRAME: FirstBytes = FirstBytes {
+pub(super) const DTS_FRAME: FirstBytes = FirstBytes {
     bytes: 4,
     chance: 1e-8,
     has: |frame| {

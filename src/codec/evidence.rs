@@ -15,8 +15,8 @@
 const PROOF_BITS: f64 = 20.0;
 /// How many times more often random bytes miss a mark than media that is not quite as its standard says.
 const ODDITY: f64 = 64.0;
-/// Marks that may be missed above what is expected of random bytes, and what is expected counts this many times.
-const CHANCE_ALONE: (f64, f64) = (16.0, 2.0);
+/// Standard deviations by which random bytes may miss more marks than is expected of them.
+const CHANCE_ALONE: f64 = 4.0;
 
 /// What marks show.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -74,9 +74,10 @@ impl Evidence {
 
     /// What it is enough for.
     pub fn verdict(&self) -> Verdict {
-        let (more, times) = CHANCE_ALONE;
+        // Of rare events the deviation is the root of their number; one more may always come.
+        let most = self.expected + CHANCE_ALONE * self.expected.sqrt() + 1.0;
         #[expect(clippy::cast_precision_loss, reason = "a count of marks")]
-        let is_chance = self.missed as f64 <= self.expected * times + more;
+        let is_chance = self.missed as f64 <= most;
         match self.bits {
             bits if bits >= PROOF_BITS => Verdict::Right,
             bits if bits <= -PROOF_BITS && is_chance => Verdict::Wrong,
@@ -154,6 +155,10 @@ mod tests {
     fn what_is_missed_more_often_than_by_chance_says_nothing_of_the_key() {
         assert_eq!(verdict(5000, 255.0 / 256.0, 0.0, 1), Verdict::Open);
         assert_eq!(verdict(5000, 255.0 / 256.0, 0.9, 1), Verdict::Open);
+        // Four slices of a hundred that end with a zero are an encoder's way too.
+        let mut evidence = Evidence::default();
+        (0..100).for_each(|slice| evidence.mark(slice % 25 != 0, 255.0 / 256.0));
+        assert_eq!(evidence.verdict(), Verdict::Open);
     }
 
     #[test]
