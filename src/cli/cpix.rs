@@ -1,8 +1,9 @@
 //! `drm-pack cpix`: the workbench for CPIX documents.
 
+use std::collections::HashMap;
 use std::path::Path;
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Kid, Result};
 use crate::cpix::{Certificate, Document, Original, RecipientKey, Version, recipients};
 use crate::drm;
 use crate::io::SystemRandom;
@@ -104,6 +105,8 @@ fn explain(original: &Original, document: &Document) -> Result<()> {
     for recipient in recipients(document).unwrap_or_default() {
         line(&format!("recipient: {}", recipient.subject()))?;
     }
+    let systems = by_kid(&document.drm_systems, |system| system.kid);
+    let rules = by_kid(&document.usage_rules, |rule| rule.kid);
     let encrypted = original.encrypted_keys();
     line(&format!("{} content keys, {encrypted} encrypted", document.content_keys.len()))?;
     for key in &document.content_keys {
@@ -112,7 +115,7 @@ fn explain(original: &Original, document: &Document) -> Result<()> {
         let root = key.depends_on_key.map(|root| format!(", under root key {root}")).unwrap_or_default();
         let value = if key.value.is_some() { ", in plain text" } else { "" };
         line(&format!("key {}{scheme}{iv}{root}{value}", key.kid))?;
-        for system in document.drm_systems.iter().filter(|system| system.kid == key.kid) {
+        for system in systems.get(&key.kid).into_iter().flatten() {
             let known = drm::ALL.iter().find(|known| known.system_id() == system.system_id);
             let name = known.map_or_else(|| system.system_id.to_string(), |known| known.name().to_owned());
             let lines = &system.hls_signaling_data;
@@ -130,7 +133,7 @@ fn explain(original: &Original, document: &Document) -> Result<()> {
                 if said.is_empty() { "nothing".to_owned() } else { said.join(", ") }
             ))?;
         }
-        for rule in document.usage_rules.iter().filter(|rule| rule.kid == key.kid) {
+        for rule in rules.get(&key.kid).into_iter().flatten() {
             line(&format!("  for {}", rule_words(rule)))?;
         }
     }
@@ -142,6 +145,15 @@ fn explain(original: &Original, document: &Document) -> Result<()> {
         line(&format!("{} signatures", original.signatures()))?;
     }
     Ok(())
+}
+
+/// Found once for all keys: a day of rotation has tens of thousands.
+fn by_kid<T>(all: &[T], kid: impl Fn(&T) -> Kid) -> HashMap<Kid, Vec<&T>> {
+    let mut found: HashMap<_, Vec<_>> = HashMap::new();
+    for one in all {
+        found.entry(kid(one)).or_default().push(one);
+    }
+    found
 }
 
 fn rule_words(rule: &crate::cpix::ContentKeyUsageRule) -> String {
