@@ -105,10 +105,13 @@ pub(super) fn protect(
     let done: Vec<_> = jobs
         .par_iter()
         .map(|job| {
-            let prepared =
-                job.rendition.and_then(|index| prepared.get(index)).filter(|p| !p.substreams.is_empty());
-            let files =
-                job.rendition.and_then(|index| package.renditions.get(index)).map_or(0, |r| r.files.len());
+            let rendition = job.rendition.map(|index| {
+                let found = prepared.get(index).zip(package.renditions.get(index));
+                found.ok_or_else(|| Error::internal(format!("no rendition of number {index}")).at(job.name))
+            });
+            let rendition = rendition.transpose()?;
+            let files = rendition.map_or(0, |(_, rendition)| rendition.files.len());
+            let prepared = rendition.map(|(prepared, _)| prepared).filter(|p| !p.substreams.is_empty());
             let done = write_file(job, prepared, files, store, env).map_err(|error| error.at(job.name))?;
             plan.check_ivs().map(|()| done)
         })

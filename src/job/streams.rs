@@ -229,9 +229,11 @@ impl Streams {
     ) -> Result<()> {
         self.write(store, env, done, &|segment| {
             let phase = plan.schedule.phase(segment.number, segment.begins, 1000);
-            let substreams = self.renditions.get(segment.rendition).map(|r| r.substreams.as_slice());
-            let substream = substreams.unwrap_or_default().iter().flatten().next();
-            Ok(match (phase, substream) {
+            let rendition = self.renditions.get(segment.rendition);
+            let rendition = rendition
+                .ok_or_else(|| Error::internal(format!("no rendition of number {}", segment.rendition)))?;
+            // Streams that the rules leave clear have no substream.
+            Ok(match (phase, rendition.substreams.iter().flatten().next()) {
                 (Phase::Period(period), Some(substream)) => {
                     (phase, Some((plan.sample_aes(period, *substream)?, Operation::Encrypt, None)))
                 }

@@ -201,7 +201,7 @@ impl<'a> Protect<'a> {
         data_position: u64,
     ) -> Result<Option<Auxiliary>> {
         let (Some(track), Some(slot)) = (self.tracks.get(index), self.encryptors.get_mut(index)) else {
-            return Ok(None);
+            return Err(Error::internal(format!("no track of number {index} to protect")));
         };
         let description = description(fragment);
         let encryptor = match slot {
