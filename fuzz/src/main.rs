@@ -9,11 +9,14 @@ use std::panic;
 use std::path::Path;
 use std::process::exit;
 use std::sync::OnceLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use harness::mutate::Seeded;
 use harness::seeds::kept;
 use harness::{Outcome, TARGETS, Target};
+
+/// Inputs that take longer are kept: none needs a tenth of it on an idle machine.
+const SLOW: Duration = Duration::from_secs(1);
 
 static TARGET: OnceLock<&'static Target> = OnceLock::new();
 
@@ -58,6 +61,12 @@ fn mutate(target: &Target, count: u64) -> ! {
         let mut data = seeds[seeded.below(seeds.len())].1.clone();
         seeded.mutate_shaped(&mut data, target.shape);
         let start = Instant::now();
+        let keep = |data: &[u8]| {
+            if let Some(folder) = variable("DRM_PACK_FUZZ_FAILURES") {
+                fs::create_dir_all(&folder).unwrap();
+                fs::write(Path::new(&folder).join(format!("{}-{number}", target.name)), data).unwrap();
+            }
+        };
         match panic::catch_unwind(|| (target.run)(&data)) {
             Ok(Outcome::Taken) => taken += 1,
             Ok(Outcome::Refused) => {}
@@ -66,11 +75,12 @@ fn mutate(target: &Target, count: u64) -> ! {
                 let text = cause.downcast_ref::<String>().cloned();
                 let text = text.or_else(|| cause.downcast_ref::<&str>().map(|text| (*text).to_owned()));
                 println!("{} {number}: {}", target.name, text.unwrap_or_default());
-                if let Some(folder) = variable("DRM_PACK_FUZZ_FAILURES") {
-                    fs::create_dir_all(&folder).unwrap();
-                    fs::write(Path::new(&folder).join(format!("{}-{number}", target.name)), &data).unwrap();
-                }
+                keep(&data);
             }
+        }
+        if start.elapsed() > SLOW {
+            println!("{} {number}: took {} ms", target.name, start.elapsed().as_millis());
+            keep(&data);
         }
         slowest = slowest.max((start.elapsed().as_millis(), number));
     }

@@ -26,7 +26,26 @@ const MAX_TRACK_FRAGMENTS: usize = 1024;
 /// Most bytes of one fragment that are held at once.
 pub const MAX_FRAGMENT_BYTES: u64 = 1 << 30;
 
-/// Reads every `traf` of a `moof` that begins at `moof_position` in the file.
+fn no_trex(track_id: u32) -> Error {
+    Error::input(format!("the init segment has no trex of track {track_id}, one of each track expected"))
+        .clause("ISO/IEC 14496-12 §8.8.3")
+}
+
+/// Checks that an init segment says that fragments follow: without `mvex` players refuse them.
+///
+/// # Errors
+/// When it does not.
+pub fn check_extends(trexes: &[Trex]) -> Result<()> {
+    match trexes {
+        [] => Err(Error::input("fragments, but the init segment has no mvex with trex")
+            .clause("ISO/IEC 14496-12 §8.8.1")
+            .hint("its moov is that of another file: make the init segment again")),
+        _ => Ok(()),
+    }
+}
+
+/// Reads every `traf` of a `moof` that begins at `moof_position` in the file; without `trexes`, as far as it says
+/// everything itself.
 ///
 /// # Errors
 /// When a box is missing or cut off, or a position overflows.
@@ -49,7 +68,11 @@ pub fn track_fragments(moof: &BoxNode, moof_position: u64, trexes: &[Trex]) -> R
 
 fn track_fragment(traf: &BoxNode, moof: u64, end_of_previous: u64, trexes: &[Trex]) -> Result<TrackFragment> {
     let tfhd = Tfhd::parse(traf.require(&[b"tfhd"])?.payload()).map_err(|error| error.at("tfhd"))?;
-    let trex = trexes.iter().find(|trex| trex.track_id == tfhd.track_id).copied().unwrap_or_default();
+    let trex = trexes.iter().find(|trex| trex.track_id == tfhd.track_id).copied();
+    let trex = match trex {
+        None if !trexes.is_empty() => return Err(no_trex(tfhd.track_id)),
+        trex => trex.unwrap_or_default(),
+    };
     let stated = stated_decode_time(traf)?;
     // §8.8.7.1: base_data_offset, else moof, else the end of the data of the previous track fragment.
     let base = match tfhd.base_data_offset {

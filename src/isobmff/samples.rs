@@ -74,6 +74,15 @@ pub fn samples<'a>(
     Ok(table.chain(fragments))
 }
 
+/// Whether the sample table of a track has samples: that of a track whose samples all lie in fragments has none.
+///
+/// # Errors
+/// When its tables are missing or cut off.
+pub fn has_samples(trak: &BoxNode) -> Result<bool> {
+    let mut table = SampleTable::parse(trak.require(&[b"mdia", b"minf", b"stbl"])?)?;
+    table.next().transpose().map(|sample| sample.is_some())
+}
+
 /// A cursor over runs of `(count, value)`.
 #[derive(Clone, Debug)]
 struct Runs<'a> {

@@ -179,7 +179,7 @@ impl DashManifest {
         self.mpd
             .map_byte_ranges(Location { name: &name, store }, &mut |file, range| match done.offsets.get(file)
             {
-                Some(offsets) => offsets.range(range),
+                Some(offsets) => offsets.check_boxes(&range, false).and_then(|()| offsets.range(range)),
                 None => Ok(range),
             })
             .map_err(|error| error.at(name.clone()))?;

@@ -145,7 +145,11 @@ impl Reading<'_> {
         }
         for resource in self.media.present() {
             match resource.role {
-                Role::Part => self.part(resource, &mut inits, package)?,
+                Role::Part => {
+                    if let Some(rendition) = self.part(resource, &mut inits, package)? {
+                        add(&mut found.mp4, rendition);
+                    }
+                }
                 Role::Tables => drop(self.held(resource, package)?),
                 _ => {}
             }
@@ -215,16 +219,23 @@ impl Reading<'_> {
         }
     }
 
-    /// Adds a file that only partial segments name; others are byte ranges of what segments have.
-    fn part(&self, part: &Resource, inits: &mut HashMap<usize, usize>, package: &mut Package) -> Result<()> {
+    /// Adds a file that only partial segments name; others are byte ranges of what segments have. Returns its
+    /// rendition of fragmented MP4: a playlist that begins may have no segment yet.
+    fn part(
+        &self,
+        part: &Resource,
+        inits: &mut HashMap<usize, usize>,
+        package: &mut Package,
+    ) -> Result<Option<usize>> {
         if let Some(rendition) = self.rendition(part, inits, package)? {
-            return package.part_file(rendition, part.file.clone());
+            package.part_file(rendition, part.file.clone())?;
+            return Ok(Some(rendition));
         }
         if !self.media.content.is_media() {
-            return self.leave_clear(part, package);
+            return self.leave_clear(part, package).map(|()| None);
         }
         match self.held(part, package)? {
-            Some(_) => Ok(()),
+            Some(_) => Ok(None),
             None => Err(Error::unsupported("a partial segment that no media segment has")
                 .clause("RFC 8216bis §4.4.4.9")
                 .at(part.file.clone())
@@ -264,6 +275,20 @@ impl PackagedPlaylist {
         Ok(lines)
     }
 
+    /// Checks that byte ranges of MP4 files are whole boxes; that of an I-frame may end with the picture: §4.4.3.6.
+    fn check_boxes(&self, done: &ProtectedPackage) -> Result<()> {
+        let is_mp4 = |resource: &&Resource| resource.init.is_some() || resource.role == Role::Init;
+        for resource in self.media.present().filter(is_mp4) {
+            let (Some(range), Some(offsets)) = (&resource.range, done.offsets.get(&resource.file)) else {
+                continue;
+            };
+            let may_end_inside = self.media.is_i_frames && resource.role == Role::Segment;
+            let line = format!("line {}", resource.line + 1);
+            offsets.check_boxes(range, may_end_inside).map_err(|error| error.at(&resource.file).at(line))?;
+        }
+        Ok(())
+    }
+
     fn protect(&mut self, package: &Package, plan: &Plan, done: &ProtectedPackage) -> Result<()> {
         if !plan.schedule.is_constant() {
             return self.protect_runs(package, plan, done);
@@ -280,9 +305,11 @@ impl PackagedPlaylist {
             return Ok(());
         }
         let mut phases = Vec::new();
-        for segment in self.media.segments() {
-            let phase = done.phase(&segment.file, segment.range.as_ref().map(|range| range.end));
-            phases.extend(phase.map(|phase| (segment.line, phase)));
+        // Parts come before their segment, and the last ones before it is there.
+        let of_media = |resource: &&Resource| matches!(resource.role, Role::Segment | Role::Part);
+        for resource in self.media.present().filter(of_media) {
+            let phase = done.phase(&resource.file, resource.range.as_ref().map(|range| range.end));
+            phases.extend(phase.map(|phase| (resource.line, phase)));
         }
         let lines = |period| self.key_lines(package, plan, period);
         let runs = key_runs(phases, lines)?;
@@ -358,7 +385,9 @@ impl HlsManifests {
     ) -> Result<Vec<OutputReport>> {
         self.warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
         let mut outputs = Vec::new();
-        for PackagedPlaylist { media: MediaPlaylist { name, mut playlist, .. }, .. } in self.media {
+        for packaged in self.media {
+            packaged.check_boxes(done).map_err(|error| error.at(&packaged.media.name))?;
+            let MediaPlaylist { name, mut playlist, .. } = packaged.media;
             media::map_byte_ranges(&mut playlist, &mut |uri, range| match done
                 .offsets
                 .get(&store.refer(&name, uri)?)

@@ -63,4 +63,4 @@ pub use track::{
 };
 pub use ts_program::{TsProgram, TsStream, signaling, signaling_fault};
 pub use ts_segment::{MAX_WAITING_BYTES, TsSegment, TsStreamTotals, decrypt_ts_segment, protect_ts_segment};
-pub use whole_segment::{Beginning, SEGMENT_KINDS, SegmentHead, decrypt_whole_segment};
+pub use whole_segment::{Beginning, SEGMENT_KINDS, SegmentHead, check_begins, decrypt_whole_segment};

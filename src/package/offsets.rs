@@ -35,6 +35,11 @@ impl OffsetMap {
         }
     }
 
+    /// A box begins at these positions, and has the same bytes or as many; or the file ends.
+    pub(super) fn begins(&mut self, old: u64, new: u64) {
+        self.entries.push((old, new, Span::Kept));
+    }
+
     /// What became of a part of the file that began at `old` and was written at `new`. What lies behind it is
     /// left out, until the next part is added.
     ///
@@ -73,6 +78,22 @@ impl OffsetMap {
         }
     }
 
+    /// Checks that a range begins where a box does, and ends there too unless it may be the beginning of one. A file
+    /// that was copied whole is not looked at.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn check_boxes(&self, range: &Range<u64>, may_end_inside: bool) -> Result<()> {
+        let is_border =
+            |position: u64| self.entries.binary_search_by_key(&position, |(old, ..)| *old).is_ok();
+        if self.entries.is_empty() || is_border(range.start) && (may_end_inside || is_border(range.end)) {
+            return Ok(());
+        }
+        Err(Error::input(format!("bytes {}..{} are no whole boxes", range.start, range.end))
+            .clause("RFC 8216bis §3.1.2, ISO/IEC 23009-1 §6.3.4, ISO/IEC 14496-12 §8.16.3")
+            .hint("the file is not the one that was indexed, or the index is wrong: make them again"))
+    }
+
     /// The new place of an old range.
     ///
     /// # Errors
@@ -98,5 +119,9 @@ mod tests {
         assert_eq!(map.range(100..300).unwrap(), 150..350);
         assert!(map.range(30..100).is_err());
         assert!(map.range(300..u64::MAX).is_err());
+        map.begins(400, 450);
+        map.begins(500, 550);
+        assert!(map.check_boxes(&(400..500), false).is_ok() && map.check_boxes(&(400..450), true).is_ok());
+        assert!(map.check_boxes(&(400..450), false).is_err() && map.check_boxes(&(401..500), true).is_err());
     }
 }

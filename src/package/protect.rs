@@ -7,6 +7,7 @@ use crate::base::{Error, Result};
 use crate::isobmff::BoxNode;
 use crate::isobmff::file::BoxHeader;
 use crate::isobmff::fragment::TrackFragment;
+use crate::isobmff::samples::has_samples;
 use crate::protect::{Auxiliary, FragmentEncryptor, auxiliary, place_auxiliary, refuse_protected, seal};
 
 use super::coverage::{check_boxes, check_copied, check_covered};
@@ -233,17 +234,15 @@ fn description(fragment: &TrackFragment) -> u32 {
 
 impl Edit for Protect<'_> {
     fn moov(&mut self, moov: &mut BoxNode) -> Result<()> {
-        for track in self.tracks {
-            let has_samples = moov
-                .all(b"trak")
-                .filter_map(|trak| trak.find(&[b"mdia", b"minf", b"stbl"]))
-                .flat_map(|stbl| stbl.all(b"stsz").chain(stbl.all(b"stz2")))
-                .any(|sizes| sizes.payload().get(8..12).is_some_and(|count| count != [0; 4]));
-            if has_samples {
+        for trak in moov.all(b"trak") {
+            // A table that cannot be read is no empty one.
+            if has_samples(trak).map_err(|error| error.at("moov/trak"))? {
                 return Err(Error::unsupported("samples in moov: the file is not made of fragments alone")
                     .clause("ISO/IEC 23000-19 §7.3.1")
                     .hint("give the file itself instead of its manifest: it is cut into segments"));
             }
+        }
+        for track in self.tracks {
             track.protect_entries(moov, track.track_id)?;
         }
         moov.remove(|node| node.is(b"pssh"));

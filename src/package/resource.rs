@@ -6,7 +6,7 @@ use crate::base::{Error, Result};
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::{Sidx, Tfra, Trex};
 use crate::isobmff::file::BoxHeader;
-use crate::isobmff::fragment::{MAX_FRAGMENT_BYTES, TrackFragment, relocate, track_fragments};
+use crate::isobmff::fragment::{MAX_FRAGMENT_BYTES, TrackFragment, check_extends, relocate, track_fragments};
 
 use super::offsets::OffsetMap;
 
@@ -110,6 +110,7 @@ pub fn rewrite(
         offsets: OffsetMap::default(),
         indexes: Vec::new(),
         buffer: Vec::new(),
+        has_moov: false,
     };
     let (mut position, mut is_media) = (0, false);
     while let Some(header) = BoxHeader::read(source, position)? {
@@ -119,7 +120,7 @@ pub fn rewrite(
     if !is_media {
         return Err(no_media(source.len()));
     }
-    rewriter.offsets.kept(source.len(), rewriter.written);
+    rewriter.offsets.begins(source.len(), rewriter.written);
     rewriter.patch_indexes()?;
     Ok(rewriter.offsets)
 }
@@ -134,12 +135,18 @@ struct Rewriter<'a> {
     /// `sidx` boxes and where they were written, to be patched when all sizes are known.
     indexes: Vec<(BoxHeader, u64)>,
     buffer: Vec<u8>,
+    has_moov: bool,
 }
 
 impl Rewriter<'_> {
     /// Writes what stands at `header`; returns where to go on reading.
     fn rewrite_box(&mut self, header: &BoxHeader, edit: &mut dyn Edit) -> Result<u64> {
         match &header.kind.0 {
+            b"moov" if std::mem::replace(&mut self.has_moov, true) => {
+                return Err(Error::input("a second moov, one file has one")
+                    .clause("ISO/IEC 14496-12 §8.2.1")
+                    .at_byte(header.position));
+            }
             b"moov" => {
                 let mut moov = header.read_node(self.source)?;
                 self.trexes = crate::isobmff::track::trexes(&moov)?;
@@ -171,7 +178,7 @@ impl Rewriter<'_> {
     }
 
     fn copy(&mut self, header: &BoxHeader) -> Result<()> {
-        self.offsets.kept(header.position, self.written);
+        self.offsets.begins(header.position, self.written);
         let mut position = header.position;
         let mut buffer = std::mem::take(&mut self.buffer);
         while position < header.end() {
@@ -189,6 +196,7 @@ impl Rewriter<'_> {
     fn rewrite_fragment(&mut self, header: &BoxHeader, edit: &mut dyn Edit) -> Result<u64> {
         let at = |error: Error| error.at(format_args!("moof at byte {}", header.position));
         let mut moof = header.read_node(self.source)?;
+        check_extends(&self.trexes).map_err(at)?;
         let fragments = track_fragments(&moof, header.position, &self.trexes).map_err(at)?;
         let mut between = Vec::new();
         let mut position = header.end();
@@ -207,7 +215,7 @@ impl Rewriter<'_> {
             if fragments.iter().any(|fragment| fragment.samples.iter().any(|sample| sample.size > 0)) {
                 return Err(at(Error::input("no mdat follows").clause("ISO/IEC 14496-12 §8.8.4")));
             }
-            self.offsets.kept(header.position, self.written);
+            self.offsets.begins(header.position, self.written);
             self.write(&moof.to_bytes())?;
             return Ok(header.end());
         };
@@ -228,7 +236,7 @@ impl Rewriter<'_> {
             edit.copied(header, self.source)?;
             self.copy(header)?;
         }
-        self.offsets.kept(mdat.position, self.written);
+        self.offsets.begins(mdat.position, self.written);
         self.copy_header(&mdat)?;
         self.write(&data)?;
         self.buffer = data;
@@ -258,7 +266,7 @@ impl Rewriter<'_> {
     /// An `mdat` that belongs to no fragment: the tables of `moov` say what is in it, so it cannot move.
     fn rewrite_media_data(&mut self, header: &BoxHeader, edit: &mut dyn Edit) -> Result<()> {
         let start = self.written;
-        self.offsets.kept(header.position, start);
+        self.offsets.begins(header.position, start);
         self.copy_header(header)?;
         let (sink, written) = (&mut *self.sink, &mut self.written);
         edit.media_data(header, self.source, &mut |bytes| {
@@ -280,11 +288,13 @@ impl Rewriter<'_> {
         let offsets = self.offsets.clone();
         for tfra in mfra.all_mut(b"tfra") {
             let mut payload = tfra.payload().to_vec();
-            Tfra::map_offsets(&mut payload, &|position| offsets.position(position))
-                .map_err(|error| error.at("mfra/tfra"))?;
+            let moved = |position| {
+                offsets.check_boxes(&(position..position), false).and_then(|()| offsets.position(position))
+            };
+            Tfra::map_offsets(&mut payload, &moved).map_err(|error| error.at("mfra/tfra"))?;
             *tfra = BoxNode::data(b"tfra", payload);
         }
-        self.offsets.kept(header.position, self.written);
+        self.offsets.begins(header.position, self.written);
         self.write(&mfra.to_bytes())
     }
 
@@ -299,7 +309,9 @@ impl Rewriter<'_> {
             let ranges = sidx.ranges(header.end());
             let mut sizes = Vec::with_capacity(ranges.len());
             for range in &ranges {
-                let moved = self.offsets.range(range.clone()).map_err(|error| error.at("sidx"))?;
+                let moved =
+                    self.offsets.check_boxes(range, false).and_then(|()| self.offsets.range(range.clone()));
+                let moved = moved.map_err(|error| error.at("sidx"))?;
                 sizes.push(moved.end - moved.start);
             }
             let end = written_at + header.length;

@@ -64,33 +64,60 @@ impl SegmentHead {
         self.0.extend(bytes.get(..room).unwrap_or_default());
     }
 
-    /// How the bytes begin. A transport stream mostly begins with a table, whose CRC shows an IV that is another one in
-    /// a single byte too.
+    /// How the bytes begin.
     ///
     /// # Errors
     /// When they cannot be read.
     pub fn beginning(&self) -> Result<Beginning> {
-        let begins = match SegmentKind::of(&self.0)? {
+        Beginning::of(&self.0)
+    }
+}
+
+impl Beginning {
+    /// How a segment begins. A transport stream mostly begins with a table, whose CRC shows an IV that is another one in
+    /// a single byte too.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn of(segment: &dyn Source) -> Result<Self> {
+        let kind = SegmentKind::of(segment)?;
+        let mut head = vec![0; usize::try_from(segment.len()).unwrap_or(usize::MAX).min(LOOKED_AT)];
+        segment.read_at(0, &mut head)?;
+        let begins = match kind {
             SegmentKind::Unknown => false,
-            SegmentKind::Ts => self.0.first_chunk().is_none_or(is_whole_packet),
+            SegmentKind::Ts => head.first_chunk().is_none_or(is_whole_packet),
             _ => true,
         };
         Ok(match begins {
-            true => Beginning::Segment,
-            false if self.goes_on_as_a_segment() => Beginning::Garbled,
-            false => Beginning::Unknown,
+            true => Self::Segment,
+            false if goes_on_as_a_segment(&head) => Self::Garbled,
+            false => Self::Unknown,
         })
     }
+}
 
-    /// Whether what stands behind the first block is part of a segment: packets, boxes inside others, cues.
-    fn goes_on_as_a_segment(&self) -> bool {
-        let behind =
-            self.0.get(..LOOKED_AT.min(self.0.len())).and_then(|head| head.get(16..)).unwrap_or_default();
-        let packets = self.0.iter().skip(PACKET_BYTES).step_by(PACKET_BYTES).take(8);
-        let are_packets = packets.len() >= 2 && packets.clone().all(|sync| *sync == SYNC_BYTE);
-        let inner: [&[u8]; 5] = [b"mvhd", b"mfhd", b"tfhd", b"sidx", b" --> "];
-        are_packets || inner.iter().any(|word| memmem::find(behind, word).is_some())
+/// A segment that is to be encrypted whole does not begin as if it had been deciphered with another IV.
+///
+/// # Errors
+/// When it does, or cannot be read.
+pub fn check_begins(segment: &dyn Source) -> Result<()> {
+    match Beginning::of(segment)? {
+        Beginning::Segment | Beginning::Unknown => Ok(()),
+        Beginning::Garbled => {
+            Err(Error::input(format!("the first bytes are damaged: {SEGMENT_KINDS} expected"))
+                .clause("RFC 8216bis §3.1")
+                .hint("it was cut at the wrong byte, or decrypted with another IV: make it again"))
+        }
     }
+}
+
+/// Whether what stands behind the first block is part of a segment: packets, boxes inside others, cues.
+fn goes_on_as_a_segment(head: &[u8]) -> bool {
+    let behind = head.get(16..).unwrap_or_default();
+    let packets = head.iter().skip(PACKET_BYTES).step_by(PACKET_BYTES).take(8);
+    let are_packets = packets.len() >= 2 && packets.clone().all(|sync| *sync == SYNC_BYTE);
+    let inner: [&[u8]; 5] = [b"mvhd", b"mfhd", b"tfhd", b"sidx", b" --> "];
+    are_packets || inner.iter().any(|word| memmem::find(behind, word).is_some())
 }
 
 /// Whether a packet is one, and the sections in it fit their CRC: ISO/IEC 13818-1 §2.4.4, annex A.

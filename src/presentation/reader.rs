@@ -73,6 +73,7 @@ impl Presentation {
             }
         }
         self.place();
+        self.drop_named();
         faults
     }
 
@@ -150,6 +151,18 @@ impl Presentation {
         self.segments = SegmentIndex::of(&self.playlists);
         for media in &mut self.playlists {
             media.place(&self.segments);
+        }
+    }
+
+    /// What a tag that is known names as well is no other file.
+    fn drop_named(&mut self) {
+        let media = self.playlists.iter().flat_map(MediaPlaylist::present);
+        let media =
+            media.chain(self.mpds.iter().flat_map(|mpd| &mpd.tracks).flat_map(|track| &track.resources));
+        let named: HashSet<String> = media.map(|resource| resource.file.clone()).collect();
+        let multivariants = self.multivariants.iter_mut().map(|multivariant| &mut multivariant.others);
+        for others in self.playlists.iter_mut().map(|media| &mut media.others).chain(multivariants) {
+            others.retain(|other| !named.contains(&other.file));
         }
     }
 

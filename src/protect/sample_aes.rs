@@ -103,6 +103,10 @@ impl SampleAes {
         for range in nal_units(stream) {
             let Some(unit @ [header, ..]) = stream.get(range.clone()) else { continue };
             let nal_unit_type = header & 0x1f;
+            if operation == Operation::Encrypt && header & 0x80 != 0 {
+                return Err(Error::input("forbidden_zero_bit of a NAL unit is 1: the stream is damaged")
+                    .clause("ITU-T H.264 §7.4.1"));
+            }
             if operation == Operation::Encrypt && OTHER_SLICES.contains(&nal_unit_type) {
                 return Err(Error::unsupported(format!(
                     "nal_unit_type is {nal_unit_type}, a slice that would stay clear; {SLICE} or {IDR_SLICE} expected"

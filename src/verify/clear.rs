@@ -97,7 +97,7 @@ pub(super) fn match_tracks(
     findings: &mut Findings,
 ) -> Matches {
     let mut counts: HashMap<([u8; 4], bool), usize> = HashMap::new();
-    let mut matches = Vec::new();
+    let (mut matches, mut named_before) = (Vec::new(), HashMap::new());
     for (rendition, facts) in presentation.renditions.iter().zip(inits) {
         let mut found = Vec::new();
         for track in facts.iter().flat_map(|facts| &facts.init.tracks) {
@@ -107,9 +107,15 @@ pub(super) fn match_tracks(
             *count += 1;
             let is_of_kind =
                 |clear: &ClearTrack<'_>| clear.handler == kind && clear.are_parts == rendition.are_parts;
-            let named = clear.iter().position(|clear| {
+            let is_named = |clear: &ClearTrack<'_>| {
                 clear.init == rendition.init.name && clear.track_id == track.track_id && is_of_kind(clear)
-            });
+            };
+            // Manifests may give the range of the init segment in one place and leave it to be found in another.
+            let again =
+                named_before.entry((&rendition.init.name, track.track_id, rendition.are_parts)).or_insert(0);
+            let mut of_name = clear.iter().enumerate().filter(|(_, clear)| is_named(clear));
+            let named = of_name.clone().nth(*again).or_else(|| of_name.next()).map(|(index, _)| index);
+            *again += 1;
             let mut of_kind = clear.iter().enumerate().filter(|(_, clear)| is_of_kind(clear));
             let by_order = || of_kind.nth(number).map(|(index, _)| index);
             let matched = named.or_else(by_order);

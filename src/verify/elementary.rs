@@ -82,17 +82,15 @@ impl Stream {
         }
     }
 
-    /// What shows that it is no stream of NAL units: bytes that emulation prevention does not leave in one, or a set
-    /// forbidden_zero_bit (ITU-T H.264 §7.4.1).
+    /// What shows that it is no stream of NAL units: a set forbidden_zero_bit (ITU-T H.264 §7.4.1).
     pub(super) fn nal_fault(&self) -> Option<String> {
         if self.elementary != Some(Elementary::Avc) {
             return None;
         }
         nal_units(&self.data).find_map(|range| {
             let unit = self.data.get(range.clone()).unwrap_or_default();
-            let is_forbidden = unit.first().is_none_or(|header| header & 0x80 != 0);
-            let emulates = unit.windows(3).any(|window| matches!(window, [0, 0, 0 | 2]));
-            (is_forbidden || emulates).then(|| format!("bytes {}..{} of its stream", range.start, range.end))
+            let is_forbidden = unit.first().is_some_and(|header| header & 0x80 != 0);
+            is_forbidden.then(|| format!("bytes {}..{} of its stream", range.start, range.end))
         })
     }
 }

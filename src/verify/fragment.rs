@@ -4,7 +4,7 @@ use crate::base::{Kid, Result};
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::{Sbgp, Sgpd, Tenc, Tfhd, Trun, seig_group};
 use crate::isobmff::file::BoxHeader;
-use crate::isobmff::fragment::{TrackFragment, track_fragments};
+use crate::isobmff::fragment::{TrackFragment, check_extends, track_fragments};
 use crate::isobmff::samples::{Sample, samples};
 use crate::package::unread_box;
 use crate::protect::Scheme;
@@ -30,6 +30,7 @@ struct Groups {
 impl FileCheck<'_, '_> {
     /// Checks every track fragment of a `moof`.
     pub(super) fn fragment(&mut self, moof: &BoxNode, header: &BoxHeader) -> Result<()> {
+        check_extends(&self.init.trexes)?;
         let fragments = track_fragments(moof, header.position, &self.init.trexes)?;
         let unread = unread_box(moof).map(|node| format!("box {} of {} bytes", node.kind, node.len()));
         let place = format!("{}: moof at byte {}", self.name, header.position);

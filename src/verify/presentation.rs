@@ -8,8 +8,10 @@ use crate::base::{Error, Result};
 use crate::dash::Reference;
 use crate::hls::AES_128;
 use crate::isobmff::file::BoxHeader;
+use crate::isobmff::samples::has_samples;
 use crate::presentation::{
     self, Content, MediaPlaylist, MpdDocument, MpdTrack, Multivariant, Resource, Role, kind_of_file,
+    read_moov,
 };
 
 use super::findings::{Findings, found_or_error};
@@ -92,6 +94,12 @@ pub(super) fn read(
     Ok((read, files))
 }
 
+/// Whether a file has samples beside fragments; what cannot be read is looked at as media.
+fn has_sample_tables(store: &dyn Store, name: &str) -> bool {
+    read_moov(store, name, None)
+        .is_ok_and(|moov| moov.all(b"trak").any(|trak| has_samples(trak).unwrap_or(true)))
+}
+
 impl<'r> Presentation<'r> {
     /// Sorts what manifests name, and puts MP4 files together.
     ///
@@ -123,6 +131,8 @@ impl<'r> Presentation<'r> {
                 has_media |= header.is(b"mdat") || header.is(b"moof");
                 position = header.end();
             }
+            // Samples of sample tables may lie in any box: ISO/IEC 14496-12 §8.7.5.
+            has_media |= has_moov && has_sample_tables(store, name);
             found.file(name, has_moov, has_media)?;
         }
         if found.renditions.is_empty() && found.pieces.is_empty() && findings.passed() {

@@ -99,7 +99,7 @@ const DAMAGES: &[Damage] = &[
     ("no traf", "there is no traf", |moof, _| rename(moof, &[b"traf"], b"uraf")),
     ("no trun", "belong to no sample", |moof, _| rename(moof, &[b"traf", b"trun"], b"trum")),
     ("no tfhd", "box tfhd is missing", |moof, _| rename(moof, &[b"traf", b"tfhd"], b"tfhe")),
-    ("another track", "is not in the init segment", |moof, _| {
+    ("another track", "the init segment has no trex of track", |moof, _| {
         edit_payload(moof, &[b"traf", b"tfhd"], |tfhd| tfhd[7] ^= 8);
     }),
     ("one sample", "belong to no sample", |moof, _| {
@@ -283,7 +283,10 @@ fn saio_leads_to_senc_whatever_form_tfhd_has() {
     };
     for scheme in ["cenc", "cbcs"] {
         let check = |change: &dyn Fn(&mut BoxNode)| {
-            let segment = edit_fragment(&source, &|moof, _| change(moof));
+            let mut segment = edit_fragment(&source, &|moof, _| change(moof));
+            // The index has the lengths of before.
+            let sidx = segment.windows(4).position(|kind| kind == b"sidx").unwrap();
+            segment[sidx..sidx + 4].copy_from_slice(b"free");
             let done = rendition(&init, scheme).segment(&segment, 0).unwrap();
             let boxes = parse_file(&done).unwrap();
             let start = usize::try_from(position(&done)).unwrap();

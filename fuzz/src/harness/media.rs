@@ -15,8 +15,7 @@ const SCHEMES: [&str; 4] = ["cenc", "cbcs", "cens", "cbc1"];
 /// A playlist of one segment, or two.
 const PLAYLIST: &str = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-PLAYLIST-TYPE:VOD\n";
 
-/// Whether a word stands anywhere. Without `mvex` nothing says that fragments follow (ISO/IEC 14496-12 §8.8.1): what
-/// readers make of them differs, and such an input is not held to what `verify` makes of it.
+/// Whether a word stands anywhere.
 fn has(bytes: &[u8], word: &[u8; 4]) -> bool {
     bytes.windows(4).any(|found| found == word)
 }
@@ -97,9 +96,6 @@ pub(crate) fn fragmented(data: &[u8]) -> Outcome {
         Err(error) => return refused(&error),
     };
     no_clear_mp4(&segments.iter().flat_map(|file| mdats(file)).collect::<Vec<_>>(), &packed, scheme(options));
-    if !has(init, b"mvex") {
-        return Outcome::Taken;
-    }
     let packed = Folder::new(packed);
     let decrypted = comes_back((&folder, &[manifest]), (&packed, &[manifest]), &report);
     if let Some(decrypted) = decrypted {
@@ -131,9 +127,6 @@ pub(crate) fn mp4(data: &[u8]) -> Outcome {
         Err(error) => return refused(&error),
     };
     no_clear_mp4(&mdats(file), &packed, scheme(options));
-    if has(file, b"moof") && !has(file, b"mvex") {
-        return Outcome::Taken;
-    }
     let manifests: Vec<_> =
         ["master.m3u8", "manifest.mpd"].into_iter().filter(|name| packed.contains_key(*name)).collect();
     comes_back((&folder, &["in.mp4"]), (&Folder::new(packed), &manifests), &report);

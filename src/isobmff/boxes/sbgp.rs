@@ -54,13 +54,11 @@ impl Sbgp {
     /// # Errors
     /// When a box is cut off.
     pub fn of(parent: &BoxNode, grouping_type: FourCc) -> Result<Option<Self>> {
-        for node in parent.all(b"sbgp") {
-            let sbgp = Self::parse(node.payload()).map_err(|error| error.at("sbgp"))?;
-            if sbgp.grouping_type == grouping_type {
-                return Ok(Some(sbgp));
-            }
-        }
-        Ok(None)
+        // Groups of other types are not ours to read.
+        let mut of_type =
+            parent.all(b"sbgp").filter(|node| node.payload().get(4..8) == Some(&grouping_type.0[..]));
+        let found = of_type.next().map(|node| Self::parse(node.payload()));
+        found.transpose().map_err(|error| error.at("sbgp"))
     }
 
     /// The payload: version 0 unless there is a parameter.

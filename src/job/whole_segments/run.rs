@@ -13,7 +13,7 @@ use crate::cpix::Document;
 use crate::hls::media;
 use crate::hls::whole_segments::protect;
 use crate::keys::KeyServer;
-use crate::package::{Assignment, check_clear_fragments, copy};
+use crate::package::{Assignment, check_begins, check_clear_fragments, copy};
 
 use super::keys::{Keys, NAME, request, wanted};
 use super::package::{Package, Rendition, Use};
@@ -177,6 +177,8 @@ impl Package {
                     let moved = write_parts(source.as_ref(), sink, parts, |usage, part, sink| match *usage {
                         Use::Clear => copy(part, sink).map(|()| part.len()),
                         Use::Key(usage) => {
+                            check_begins(part)?;
+                            check_begins(part)?;
                             check_clear_fragments(part)?;
                             keys.cipher(usage)?.encrypt(part, sink)
                         }
