@@ -149,6 +149,10 @@ fn leading_tag(
             ))
             .hint("give the clear segments"));
         }
+        // Decrypting takes the tag out when ours was its only frame.
+        (Operation::Encrypt, None) if length == id3::HEADER_BYTES => {
+            return Err(at(Error::input("it has no frame").clause("ID3v2.4.0 §3").hint("leave the tag out")));
+        }
         (Operation::Encrypt, None) => {
             let information = audio_setup_information(elementary, &facts.setup_data)?;
             id3::with_private_frame(tag, id3::AUDIO_DESCRIPTION, &information).map_err(at)?

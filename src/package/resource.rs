@@ -211,17 +211,21 @@ impl Rewriter<'_> {
             position = next.end();
             between.push(next);
         };
-        let Some(mdat) = mdat else {
-            if fragments.iter().any(|fragment| fragment.samples.iter().any(|sample| sample.size > 0)) {
+        let mut data = match &mdat {
+            Some(mdat) => {
+                let data = self.read_media_data(mdat)?;
+                check_samples(&fragments, mdat.position + mdat.header_length..mdat.end()).map_err(at)?;
+                data
+            }
+            None if fragments
+                .iter()
+                .any(|fragment| fragment.samples.iter().any(|sample| sample.size > 0)) =>
+            {
                 return Err(at(Error::input("no mdat follows").clause("ISO/IEC 14496-12 §8.8.4")));
             }
-            self.offsets.begins(header.position, self.written);
-            self.write(&moof.to_bytes())?;
-            return Ok(header.end());
+            None => Vec::new(),
         };
-        let data_position = mdat.position + mdat.header_length;
-        let mut data = self.read_media_data(&mdat)?;
-        check_samples(&fragments, data_position..mdat.end()).map_err(at)?;
+        let data_position = mdat.map_or(position, |mdat| mdat.position + mdat.header_length);
         let changed = edit.fragment(&mut moof, &fragments, &mut data, data_position).map_err(at)?;
         let is_new = changed == Changed::Yes || self.written != header.position;
         let bytes = if is_new {
@@ -233,9 +237,9 @@ impl Rewriter<'_> {
         self.offsets.changed(header.position, self.written);
         self.write(&bytes)?;
         for header in &between {
-            edit.copied(header, self.source)?;
-            self.copy(header)?;
+            self.rewrite_box(header, edit)?;
         }
+        let Some(mdat) = mdat else { return Ok(position) };
         self.offsets.begins(mdat.position, self.written);
         self.copy_header(&mdat)?;
         self.write(&data)?;

@@ -1,5 +1,6 @@
 //! Tracks of the input and what protects them — ISO/IEC 14496-12 §8.3, ISO/IEC 23001-7.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::base::{Error, FourCc, Result};
@@ -48,7 +49,13 @@ pub enum UnknownVideo {
 /// As [`media_tracks`].
 pub fn media_tracks_with(moov: &BoxNode, unknown: UnknownVideo) -> Result<Vec<MediaTrack>> {
     refuse_auxiliary(moov)?;
-    tracks(moov)?.into_iter().map(|track| MediaTrack::new(track, unknown)).collect()
+    let (tracks, mut known) = (tracks(moov)?, HashSet::new());
+    if let Some(twice) = tracks.iter().find(|track| !known.insert(track.track_id)) {
+        return Err(Error::input(format!("two tracks with track_ID {}", twice.track_id))
+            .clause("ISO/IEC 14496-12 §8.3.2")
+            .at("moov/trak"));
+    }
+    tracks.into_iter().map(|track| MediaTrack::new(track, unknown)).collect()
 }
 
 /// Refuses what only protected samples have: beside ours it would be taken for ours.

@@ -101,8 +101,8 @@ struct Transport {
     /// Payloads from one `payload_unit_start_indicator` to the next, by `PID`.
     units: BTreeMap<u16, Vec<Vec<u8>>>,
     counters: BTreeMap<u16, u8>,
-    faults: Vec<String>,
-    counted: u64,
+    /// What is wrong with them, and how many were looked at.
+    counted: BTreeMap<u16, (Vec<String>, u64)>,
 }
 
 impl Transport {
@@ -133,10 +133,10 @@ impl Transport {
         let Some(before) = before.filter(|_| !packet.payload_unit_start() && !packet.discontinuity()) else {
             return;
         };
-        self.counted += 1;
+        let (faults, counted) = self.counted.entry(packet.pid()).or_default();
+        *counted += 1;
         if counter != (before + 1) & 0x0f {
-            self.faults
-                .push(format!("{counter} behind {before} at byte {position}, PID {:#x}", packet.pid()));
+            faults.push(format!("{counter} behind {before} at byte {position}, PID {:#x}", packet.pid()));
         }
     }
 
@@ -184,7 +184,15 @@ impl Transport {
                 stream.fault = stream.fault.or_else(|| signaling_fault(map, row, has_frames));
             }
         }
-        Ok(Segment { streams: streams.into_values().collect(), counters: (self.faults, self.counted) })
+        // What is no stream that is encrypted has the packets that it had.
+        let (mut faults, mut counted) = (Vec::new(), 0);
+        for (pid, (found, packets)) in self.counted {
+            if streams.get(&pid).is_some_and(|stream| stream.is_encrypted) {
+                faults.extend(found);
+                counted += packets;
+            }
+        }
+        Ok(Segment { streams: streams.into_values().collect(), counters: (faults, counted) })
     }
 
     /// The bytes of a stream, and how many PES packets they came in.

@@ -322,10 +322,10 @@ impl FileCheck<'_, '_> {
             let tenc = &protection.tenc;
             let pattern =
                 (usize::from(tenc.default_crypt_byte_block), usize::from(tenc.default_skip_byte_block));
-            let is_cbc = protection.scheme.mode == Mode::Cbc;
+            let to_the_end = protection.scheme.last_bytes == LastBytes::Enciphered;
             let least = runs.iter().map(|run| enciphered(run.len(), pattern)).max().unwrap_or(0);
             // A byte or two may be the same by chance; a block is not.
-            if least >= BLOCK || (!is_cbc && least >= 8) {
+            if least >= BLOCK || (to_the_end && least >= 8) {
                 let holds = runs.iter().any(|run| source.get(run.clone()) != encrypted.get(run.clone()));
                 self.findings.check("never-clear", holds, place, &"the bytes of the source", &"other bytes");
             }

@@ -1,6 +1,7 @@
 //! What a packed presentation must be, told by a reader of its own: no clear payload — ISO/IEC 23001-7 §9.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 
 use drm_pack::base::Kind;
 use drm_pack::job::Report;
@@ -11,8 +12,8 @@ use super::world::{Files, Folder, prove, unpack};
 const BLOCK: usize = 16;
 /// Longest clear run in a slice of AVC or HEVC: its header, and nine blocks of a pattern.
 const MAX_SLICE_CLEAR: usize = 1024;
-/// Longest clear run in audio in block chaining: the ends of two samples, and chance.
-const MAX_AUDIO_CLEAR: usize = 48;
+/// Most clear bytes of a sample of audio: less than a block at its end, and chance.
+const MAX_AUDIO_CLEAR: usize = 32;
 /// Media of fewer bytes may have nothing that rules protect.
 const LEAST_MEDIA: usize = 1024;
 
@@ -45,7 +46,7 @@ pub(crate) fn top_level(file: &[u8]) -> Vec<([u8; 4], &[u8])> {
 }
 
 /// The longest runs of a clear file that stand in an output, as ranges of the output.
-pub(crate) fn clear_runs(clear: &[u8], output: &[u8]) -> Vec<std::ops::Range<usize>> {
+pub(crate) fn clear_runs(clear: &[u8], output: &[u8]) -> Vec<Range<usize>> {
     let mut blocks: HashMap<&[u8], usize> = HashMap::new();
     for (number, block) in clear.chunks_exact(BLOCK).enumerate() {
         // A run of one byte says nothing.
@@ -105,15 +106,18 @@ pub(crate) fn no_clear_mp4(clear: &[&[u8]], packed: &Files, scheme: &str) {
             assert!(!track.original.is_empty(), "clear segment: {name} of a track that is not protected");
             continue;
         };
-        let runs: Vec<_> = clear.iter().flat_map(|clear| clear_runs(clear, &media)).collect();
-        let all: usize = runs.iter().map(|run| run.len()).sum();
-        let is_clear = media.len() >= LEAST_MEDIA && all + LEAST_MEDIA / 4 >= media.len();
-        assert!(!is_clear || scheme == "cbcs" || scheme == "cens", "clear segment: {name}, {all} bytes");
-        let longest = runs.iter().map(|run| run.len()).max().unwrap_or(0);
+        let runs = merged(clear.iter().flat_map(|clear| clear_runs(clear, &media)).collect());
+        let samples = samples(bytes, media.len());
+        wholly_clear(name, &samples, &runs, scheme);
         match &original {
             b"mp4a" | b"ac-3" | b"ec-3" | b"Opus" | b"fLaC" => {
-                let limit = if matches!(scheme, "cenc" | "cens") { 2 * BLOCK } else { MAX_AUDIO_CLEAR };
-                assert!(longest <= limit, "clear segment: {name}, {longest} bytes of audio");
+                let clear = samples.iter().map(|sample| (sample, shared(sample, &runs)));
+                for (sample, clear) in clear {
+                    assert!(
+                        clear <= MAX_AUDIO_CLEAR,
+                        "clear segment: {name}, {clear} bytes of audio at {sample:?}"
+                    );
+                }
             }
             b"avc1" | b"avc3" => clear_slices(name, &media, &runs, |first| matches!(first & 31, 1..=5)),
             b"hvc1" | b"hev1" => clear_slices(name, &media, &runs, |first| first >> 1 & 63 < 32),
@@ -122,8 +126,102 @@ pub(crate) fn no_clear_mp4(clear: &[&[u8]], packed: &Files, scheme: &str) {
     }
 }
 
+/// Where the samples of a file lie in its media, by its fragments; all of it is one where they do not say so.
+fn samples(file: &[u8], media: usize) -> Vec<Range<usize>> {
+    let children = |payload, wanted: [u8; 4]| {
+        top_level(payload).into_iter().filter(move |(kind, _)| *kind == wanted).map(|(_, payload)| payload)
+    };
+    let word = |bytes: &[u8], at: usize| -> Option<u32> {
+        bytes.get(at..at + 4).map(|word| u32::from_be_bytes(word.try_into().unwrap()))
+    };
+    let (mut found, mut end) = (Vec::new(), 0);
+    for traf in children(file, *b"moof").flat_map(|moof| children(moof, *b"traf")) {
+        let tfhd = children(traf, *b"tfhd").next().unwrap_or_default();
+        let flags = word(tfhd, 0).unwrap_or(0);
+        // §8.8.7: base_data_offset has eight bytes, the fields before default_sample_size four each.
+        let before = [(1, 8), (2, 4), (8, 4)].iter().filter(|(flag, _)| flags & flag != 0);
+        let at = 8 + before.map(|(_, length)| length).sum::<usize>();
+        let default = if flags & 0x10 != 0 { word(tfhd, at) } else { None };
+        for trun in children(traf, *b"trun") {
+            let (flags, count) = (word(trun, 0).unwrap_or(0), word(trun, 4).unwrap_or(0));
+            let start = 8 + 4 * ((flags & 1) + (flags >> 2 & 1)) as usize;
+            let fields = (flags >> 8 & 0xf).count_ones() as usize;
+            for number in 0..count as usize {
+                let at = start + 4 * (fields * number + (flags >> 8 & 1) as usize);
+                let size = if flags & 0x200 != 0 { word(trun, at) } else { default };
+                let Some(size) = size else { return vec![0..media] };
+                found.push(end..end + size as usize);
+                end += size as usize;
+            }
+        }
+    }
+    if end == media { found } else { vec![0..media] }
+}
+
+/// Runs of several sources, without what they share.
+fn merged(mut runs: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    runs.sort_by_key(|run| run.start);
+    let mut merged: Vec<Range<usize>> = Vec::new();
+    for run in runs {
+        match merged.last_mut().filter(|last| run.start <= last.end) {
+            Some(last) => last.end = last.end.max(run.end),
+            None => merged.push(run),
+        }
+    }
+    merged
+}
+
+/// Bytes of a range in runs.
+fn shared(range: &Range<usize>, runs: &[Range<usize>]) -> usize {
+    runs.iter().map(|run| run.end.min(range.end).saturating_sub(run.start.max(range.start))).sum()
+}
+
+/// Large samples are not clear as a whole. A pattern leaves nine of ten blocks.
+fn wholly_clear(name: &str, samples: &[Range<usize>], runs: &[Range<usize>], scheme: &str) {
+    let has_pattern = matches!(scheme, "cbcs" | "cens");
+    let least = if has_pattern { 512 } else { 128 };
+    let large: Vec<_> = samples.iter().filter(|sample| sample.len() >= least).collect();
+    let all: usize = large.iter().map(|sample| sample.len()).sum();
+    let clear: usize = large.iter().map(|sample| shared(sample, runs)).sum();
+    let left = if has_pattern { all / 64 } else { all / 16 };
+    assert!(all < LEAST_MEDIA || clear + left < all, "clear segment: {name}, {clear} of {all} bytes");
+}
+
+/// Payloads of the packets of a transport stream by `PID`, of those that carry PES packets of pictures or sound:
+/// ISO/IEC 13818-1 §2.4.3.2, table 2-22.
+fn elementary(file: &[u8]) -> BTreeMap<u16, Vec<u8>> {
+    let (mut found, mut media) = (BTreeMap::<u16, Vec<u8>>::new(), BTreeSet::new());
+    for packet in file.chunks_exact(188) {
+        let pid = u16::from_be_bytes([packet[1] & 0x1f, packet[2]]);
+        let field = if packet[3] & 0x20 != 0 { usize::from(packet[4]) + 1 } else { 0 };
+        let payload = if packet[3] & 0x10 != 0 { packet.get(4 + field..).unwrap_or_default() } else { &[] };
+        if packet[1] & 0x40 != 0 && matches!(payload, [0, 0, 1, 0xc0..=0xef, ..]) {
+            media.insert(pid);
+        }
+        found.entry(pid).or_default().extend(payload);
+    }
+    found.retain(|pid, _| media.contains(pid));
+    found
+}
+
+/// No stream of pictures or sound is clear as a whole.
+pub(crate) fn no_clear_ts(clear: &[u8], packed: &[u8]) {
+    let packed = elementary(packed);
+    for (pid, clear) in elementary(clear) {
+        let Some(packed) = packed.get(&pid).filter(|packed| packed.len() >= 2 * LEAST_MEDIA) else {
+            continue;
+        };
+        let same: usize = clear_runs(&clear, packed).iter().map(|run| run.len()).sum();
+        assert!(
+            same + packed.len() / 64 < packed.len(),
+            "clear segment: PID {pid:#x}, {same} of {} bytes",
+            packed.len()
+        );
+    }
+}
+
 /// Units behind lengths of four bytes, as encoders write them: ISO/IEC 14496-15 §5.3.3.
-fn clear_slices(name: &str, media: &[u8], runs: &[std::ops::Range<usize>], is_slice: impl Fn(u8) -> bool) {
+fn clear_slices(name: &str, media: &[u8], runs: &[Range<usize>], is_slice: impl Fn(u8) -> bool) {
     let mut at = 0;
     while let Some(length) = media.get(at..at + 4) {
         let length = u32::from_be_bytes(length.try_into().unwrap()) as usize;

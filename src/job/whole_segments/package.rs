@@ -260,8 +260,9 @@ impl Package {
 
     /// Checks that there is something to encrypt, and that no playlist is named as a segment.
     fn check_names(&self) -> Result<()> {
-        if self.renditions.iter().all(|rendition| rendition.segments == 0) {
-            return Err(Error::input("the input has no segment that can be encrypted"));
+        if self.renditions.iter().all(|rendition| rendition.segments().next().is_none()) {
+            return Err(Error::input("the input has no segment that can be encrypted")
+                .hint("segments marked EXT-X-GAP may be missing, and stay out"));
         }
         let playlists = self.renditions.iter().map(|rendition| &rendition.name);
         let mut playlists = playlists.chain(self.clear.iter().map(|(name, _)| name));

@@ -250,7 +250,7 @@ impl Package {
 
 impl Rendition {
     /// What its segments are, each a file or a range of one; maps are none.
-    fn segments(&self) -> impl Iterator<Item = &(String, Option<(u64, u64)>)> {
+    pub(super) fn segments(&self) -> impl Iterator<Item = &(String, Option<(u64, u64)>)> {
         self.named.iter().filter(|named| named.implied.is_some()).filter_map(|named| named.part.as_ref())
     }
 }
