@@ -260,7 +260,9 @@ impl Edit for Protect<'_> {
         data_position: u64,
     ) -> Result<Changed> {
         let mut auxiliaries = Vec::with_capacity(fragments.len());
-        let mut changed = Changed::No;
+        // What a packager before said of keys is not of ours.
+        let mut changed = if moof.find(&[b"pssh"]).is_some() { Changed::Yes } else { Changed::No };
+        moof.remove(|node| node.is(b"pssh"));
         check_covered(fragments, data_position..data_position + data.len() as u64)?;
         check_boxes(moof)?;
         moof.all(b"traf").try_for_each(refuse_protected)?;
@@ -268,6 +270,7 @@ impl Edit for Protect<'_> {
         for (number, fragment) in fragments.iter().enumerate() {
             let index = self.tracks.iter().position(|track| track.track_id == fragment.track_id);
             auxiliaries.push(match index {
+                Some(_) if fragment.samples.is_empty() => None,
                 Some(index) => {
                     changed = Changed::Yes;
                     self.describe(index, phase, moof, number, fragment)?;

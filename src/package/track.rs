@@ -94,9 +94,16 @@ impl MediaTrack {
         }
         let mut audio = AudioFacts::default();
         if let Some(codec) = codec {
-            for entry in
-                track.sample_entries.iter().filter(|entry| codec.sample_entries.contains(&entry.format))
-            {
+            let is_other = |other: &&SampleEntry| !codec.sample_entries.contains(&other.format);
+            if let Some(other) = track.sample_entries.iter().find(is_other) {
+                return Err(Error::unsupported(format!(
+                    "track {} has samples of {} and of {}: one key is for one codec",
+                    track.track_id, entry.format, other.format
+                ))
+                .at("moov/trak/stsd")
+                .hint("make a track of each"));
+            }
+            for entry in &track.sample_entries {
                 let facts = (codec.audio)(&config(entry)).map_err(|error| error.at("moov/trak/stsd"))?;
                 audio = if facts.channels > audio.channels { facts } else { audio };
             }

@@ -113,8 +113,7 @@ impl<'r> Presentation<'r> {
     ) -> Result<Self> {
         let mut found = Self { multivariants: &read.multivariants, ..Self::default() };
         for media in &read.playlists {
-            let sorted = found.media_playlist(read, media);
-            found_or_error("manifest", sorted, &media.name, findings)?;
+            found.media_playlist(read, media);
             found.others(&media.name, &media.others);
         }
         for multivariant in &read.multivariants {
@@ -189,31 +188,28 @@ impl<'r> Presentation<'r> {
         }
     }
 
-    fn media_playlist(
-        &mut self,
-        read: &'r presentation::Presentation,
-        media: &'r MediaPlaylist,
-    ) -> Result<()> {
+    fn media_playlist(&mut self, read: &'r presentation::Presentation, media: &'r MediaPlaylist) {
         let of_media = |resource: &&Resource| matches!(resource.role, Role::Segment | Role::Part);
         let (mut mapped, mut unmapped) = (0, 0);
         for resource in media.present().filter(of_media) {
             *(if resource.init.is_some() { &mut mapped } else { &mut unmapped }) += 1;
         }
         let is_whole = media.keys.iter().any(|key| key.method == AES_128);
-        let protection = match (is_whole, mapped, unmapped) {
-            (true, ..) => Protection::Whole,
-            (false, _, 0) => {
-                self.mp4_playlist(media);
-                return Ok(());
-            }
-            (false, 0, _) if !media.content.is_media() => Protection::Never,
-            (false, 0, _) => Protection::Samples,
-            (false, ..) => {
-                return Err(Error::unsupported("segments with and without EXT-X-MAP: they are not verified"));
-            }
+        let protection = match media.content.is_media() {
+            _ if is_whole => Protection::Whole,
+            true => Protection::Samples,
+            false => Protection::Never,
         };
-        self.pieces.push(PiecePlaylist { media, protection, pieces: pieces(read, media, protection) });
-        Ok(())
+        let is_mp4 = mapped > 0 && !is_whole;
+        if is_mp4 {
+            self.mp4_playlist(media);
+        }
+        if unmapped > 0 || !is_mp4 {
+            let mut pieces = pieces(read, media, protection);
+            let is_other = |resource: &Resource| resource.init.is_none() && resource.role != Role::Init;
+            pieces.retain(|piece| !is_mp4 || is_other(piece.resource));
+            self.pieces.push(PiecePlaylist { media, protection, pieces });
+        }
     }
 
     fn mp4_playlist(&mut self, media: &'r MediaPlaylist) {

@@ -158,6 +158,19 @@ impl Reading<'_> {
                 "partial segments without a segment: no line stands before which a key belongs",
             ));
         }
+        // A key goes behind the map of its segments.
+        let known: Vec<&Resource> = self.media.segments().collect();
+        let is_before_map = |part: &Resource| {
+            let segment = known.get(known.partition_point(|segment| segment.line < part.line));
+            segment.is_some_and(|segment| segment.init != part.init)
+        };
+        if let Some(part) = of_role(Role::Part).find(|part| is_before_map(part)) {
+            return Err(Error::input(format!(
+                "line {}: a part before the EXT-X-MAP of its segment",
+                part.line + 1
+            ))
+            .clause("RFC 8216bis §4.4.4.5"));
+        }
         if has_parts && !self.rules.schedule.is_constant() {
             return Err(refused("partial segments with keys that change")
                 .hint("leave out --clear-lead and --rotate-every, or the partial segments"));
