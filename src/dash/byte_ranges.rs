@@ -28,6 +28,11 @@ const RANGES: &[(&str, &str, &str)] = &[
 /// The elements that say where segments are.
 const INFORMATION: &[&str] = &["SegmentBase", "SegmentList", "SegmentTemplate"];
 
+/// Whether a child of segment information belongs there: a SegmentURL stands in a SegmentList alone.
+fn is_read(info: &str, part: &str) -> bool {
+    part != "SegmentURL" || info == "SegmentList"
+}
+
 impl Mpd {
     /// Rewrites every byte range that is signaled: `map` gets a file's name and a range of the file as it was
     /// and gives the range as it is now. Text whose numbers do not change is left as it stands.
@@ -87,7 +92,10 @@ impl Mpd {
 /// Shows the ranges of the segment information directly under `level`, which all of `bases` inherit.
 fn ranges(level: &Element, document: Location<'_>, bases: &[&str], visit: &mut Visit<'_>) -> Result<()> {
     for info in INFORMATION.iter().flat_map(|name| children(level, name)) {
-        let parts = info.elements().filter(|element| is_mpd(info.prefix(), element));
+        let is_part = |element: &&Element| {
+            is_mpd(info.prefix(), element) && is_read(info.local_name(), element.local_name())
+        };
+        let parts = info.elements().filter(is_part);
         for element in std::iter::once(info).chain(parts) {
             for (_, file, name) in RANGES.iter().filter(|(owner, ..)| *owner == element.local_name()) {
                 let at = |error: Error| error.at(format_args!("{}/@{name}", element.local_name()));
@@ -135,8 +143,11 @@ impl Edit<'_, '_> {
                 continue;
             }
             self.element(info, bases)?;
+            let name = info.local_name().to_owned();
             for part in info.elements_mut().filter(|element| is_mpd(self.prefix, element)) {
-                self.element(part, bases)?;
+                if is_read(&name, part.local_name()) {
+                    self.element(part, bases)?;
+                }
             }
         }
         Ok(())

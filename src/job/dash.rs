@@ -152,7 +152,7 @@ impl DashManifest {
             let Some(rendition) = package.renditions.get(*index) else { continue };
             let Some(substream) = rendition.substreams.iter().flatten().next() else { continue };
             let key = plan.key(*substream)?;
-            let descriptors = content_protection(plan, key)?;
+            let descriptors = content_protection(plan, key, done.rotates())?;
             protected.push(Protected { place: *place, kid: key.kid, descriptors });
         }
         self.mpd.protect(&protected).map_err(|error| error.at(self.name.clone()))?;
@@ -203,10 +203,9 @@ fn check_index(source: &dyn Source, range: &Range<u64>) -> Result<()> {
 
 /// The descriptors of a key, from what each system is told about it.
 ///
-/// Keys that change are in the media: there is no `default_KID`, which would be true of one period only, and
+/// Keys that changed are in the media: there is no `default_KID`, which would be true of one period only, and
 /// no `pssh`, which would win over that of the media (DASH-IF IOP 6, in-band key rotation).
-pub(super) fn content_protection(plan: &Plan, key: &PlannedKey) -> Result<Vec<Element>> {
-    let rotates = plan.periods() > 1;
+pub(super) fn content_protection(plan: &Plan, key: &PlannedKey, rotates: bool) -> Result<Vec<Element>> {
     let systems: Vec<_> = key
         .systems
         .iter()

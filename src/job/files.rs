@@ -31,6 +31,11 @@ pub(super) struct ProtectedPackage {
 }
 
 impl ProtectedPackage {
+    /// Whether a crypto period but the first protects anything.
+    pub(super) fn rotates(&self) -> bool {
+        self.phases.values().flatten().any(|(_, phase)| phase.is_later())
+    }
+
     /// What protects the bytes of a file up to `end`, by what precedes it there.
     pub(super) fn phase(&self, file: &str, end: Option<u64>) -> Option<Phase> {
         let phases = self.phases.get(file)?;

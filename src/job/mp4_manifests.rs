@@ -10,7 +10,7 @@ use crate::drm::ManifestKind;
 use crate::hls::media::Resource;
 use crate::hls::multivariant::{MultivariantPlaylist, NewRendition, RenditionType, Variant};
 use crate::hls::{Playlist, media, multivariant};
-use crate::package::{MediaTrack, Plan, WrittenSegment};
+use crate::package::{MediaTrack, Phase, Plan, WrittenSegment};
 
 use super::dash::content_protection;
 use super::env::{Env, Event};
@@ -294,6 +294,8 @@ fn mpd(tracks: &[Timed<'_>], plan: &Plan) -> Result<Vec<u8>> {
             None => sets.push((key, adaptation_set(written, language, representation), vec![written])),
         }
     }
+    let mut phases = tracks.iter().flat_map(|written| written.segments).filter_map(|segment| segment.phase);
+    let rotates = phases.any(Phase::is_later);
     let mut protected = Vec::new();
     for (adaptation_set, (.., members)) in sets.iter().enumerate() {
         for (representation, written) in members.iter().enumerate() {
@@ -302,7 +304,7 @@ fn mpd(tracks: &[Timed<'_>], plan: &Plan) -> Result<Vec<u8>> {
             protected.push(Protected {
                 place: Place { period: 0, adaptation_set, representation },
                 kid: key.kid,
-                descriptors: content_protection(plan, key)?,
+                descriptors: content_protection(plan, key, rotates)?,
             });
         }
     }

@@ -48,6 +48,11 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Whether it is a crypto period behind the first.
+    pub fn is_later(self) -> bool {
+        matches!(self, Self::Period(period) if period > 0)
+    }
+
     /// Whether no key is for it: a segment begins when no crypto period is.
     pub fn has_no_key(self) -> bool {
         self == Self::Period(NO_PERIOD)

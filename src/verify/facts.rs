@@ -1,6 +1,6 @@
 //! What was read of the media, for the checks of manifests — RFC 8216bis, ISO/IEC 23009-1.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::base::Kid;
@@ -16,8 +16,8 @@ use super::init::Init;
 pub(super) struct Facts<'a> {
     pub(super) inits: &'a [Option<InitFacts>],
     pub(super) files: HashMap<String, FileFacts>,
-    /// The renditions with fragments under another key than that of their `tenc`.
-    pub(super) rotated: HashSet<usize>,
+    /// Whether a fragment stands under another key than that of its `tenc`.
+    pub(super) rotated: bool,
     pub(super) find_key: Option<&'a FindKey<'a>>,
 }
 
@@ -41,13 +41,11 @@ impl Facts<'_> {
         Some((protection.scheme, Some(kid).filter(|kid| *kid.bytes() != [0; 16])))
     }
 
-    /// Whether fragments of a rendition have other keys than its `tenc`.
+    /// Whether keys change in the presentation, or fragments of a rendition have other keys than its `tenc`.
     pub(super) fn is_rotated(&self, rendition: usize) -> bool {
         let kid = self.protection(rendition).and_then(|(_, kid)| kid);
         let keys = self.keys(rendition);
-        self.rotated.contains(&rendition)
-            || keys.is_empty()
-            || kid.is_none_or(|kid| keys.iter().any(|(other, _)| *other != kid))
+        self.rotated || keys.is_empty() || kid.is_none_or(|kid| keys.iter().any(|(other, _)| *other != kid))
     }
 
     /// The keys of a rendition's `tenc` boxes.

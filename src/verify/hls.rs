@@ -25,7 +25,7 @@ pub(super) fn check(
     let mut systems = None;
     for playlist in &presentation.playlists {
         let (media, keys) = (playlist.media, &playlist.media.keys);
-        check_version(&media.name, &media.playlist, findings)?;
+        check_version(&media.name, (&media.playlist, keys), findings)?;
         for key in keys.iter().filter(|key| key.encrypts()) {
             check_key(key, &media.name, findings);
         }
@@ -34,13 +34,21 @@ pub(super) fn check(
     }
     all.extend(pieces::check(&presentation.pieces, findings)?);
     for multivariant in presentation.multivariants {
-        check_version(&multivariant.name, &multivariant.playlist, findings)?;
+        check_version(&multivariant.name, (&multivariant.playlist, &multivariant.session_keys), findings)?;
         session_keys(&multivariant.name, &multivariant.session_keys, &all, findings);
     }
     Ok(())
 }
 
-pub(super) fn check_version(name: &str, playlist: &Playlist, findings: &mut Findings) -> Result<()> {
+/// A playlist without a key is as it was before there were any.
+pub(super) fn check_version(
+    name: &str,
+    (playlist, keys): (&Playlist, &[Key]),
+    findings: &mut Findings,
+) -> Result<()> {
+    if !keys.iter().any(Key::encrypts) {
+        return Ok(());
+    }
     let stated =
         playlist.tags("EXT-X-VERSION").next().and_then(|(_, value)| value.trim().parse::<u64>().ok());
     let (stated, needed) = (stated.unwrap_or(1), required_version(playlist)?);

@@ -15,7 +15,7 @@ pub(super) fn check(playlists: &[PiecePlaylist<'_>], findings: &mut Findings) ->
     let (mut all, mut systems) = (Vec::new(), BTreeMap::new());
     for playlist in playlists.iter().filter(|playlist| playlist.protection != Protection::Never) {
         let (media, keys) = (playlist.media, &playlist.media.keys);
-        check_version(&media.name, &media.playlist, findings)?;
+        check_version(&media.name, (&media.playlist, &media.keys), findings)?;
         for key in keys.iter().filter(|key| key.encrypts()) {
             check_key(key, &media.name, findings);
             let (place, method) =

@@ -1,6 +1,6 @@
 //! A verification from names of files to findings — its order: manifests, init segments, media, manifests again.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -103,8 +103,7 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
         .map(|unit| run_unit(job, &presentation, &inits, unit, clear.as_deref(), matches.as_deref()))
         .collect::<Result<_>>()?;
     let mut verification = Verification::default();
-    let (files, rotated) = (HashMap::new(), HashSet::new());
-    let mut facts = Facts { inits: &inits, files, rotated, find_key: job.find_key };
+    let mut facts = Facts { inits: &inits, files: HashMap::new(), rotated: false, find_key: job.find_key };
     let names = presentation.renditions.iter().flat_map(|rendition| &rendition.files).collect::<Vec<_>>();
     let (mut blocks, mut proofs) = (CounterBlocks::default(), Proofs::default());
     let mut enciphered: BTreeMap<(usize, u32), u64> = BTreeMap::new();
@@ -124,9 +123,8 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
             proofs.merge(&file.proofs);
             let own = facts.keys(unit.rendition);
             let is_own = |kid: Kid| own.iter().any(|(known, _)| *known == kid);
-            if file.fragments.iter().filter_map(|fragment| fragment.kid).any(|kid| !is_own(kid)) {
-                facts.rotated.insert(unit.rendition);
-            }
+            facts.rotated |=
+                file.fragments.iter().filter_map(|fragment| fragment.kid).any(|kid| !is_own(kid));
             for (track, bytes) in &file.enciphered {
                 *enciphered.entry((unit.rendition, *track)).or_default() += bytes;
             }
