@@ -28,6 +28,7 @@ mod sample;
 mod source;
 mod stream_segment;
 mod together;
+mod unprotected;
 mod whole_segment;
 
 pub use findings::{Count, Finding, Findings};

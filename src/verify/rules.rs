@@ -236,6 +236,11 @@ pub const RULES: &[Rule] = &[
         CENC,
         "Decrypted samples, elementary streams and whole segments are those of the clear source.",
     ),
+    error(
+        "source-equal",
+        "ISO/IEC 23001-7 §4, RFC 8216bis §4",
+        "Without its protection a file of a package is that of its clear source.",
+    ),
     error("never-clear", CENC, "The protected bytes of a sample are not those of the clear source."),
     // Segments encrypted whole.
     error("whole-length", WHOLE, "A segment that is encrypted whole has a multiple of 16 bytes, and not 0."),

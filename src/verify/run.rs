@@ -22,7 +22,7 @@ use super::presentation::{Presentation, read};
 use super::proven::{NO_KEYS, all_keys_fit};
 use super::pssh;
 use super::source::{ClearFile, SourceTracks};
-use super::{dash, hls, pieces_run};
+use super::{dash, hls, pieces_run, unprotected};
 
 /// What `verify` is asked to do.
 pub struct VerifyJob<'a> {
@@ -143,6 +143,9 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
         findings.unchecked(NO_KEYS);
     }
     let source = source.as_ref().map(ClearSource::manifests);
+    if let Some(source) = source {
+        unprotected::check(job, &presentation, &inits, source, &mut findings)?;
+    }
     let (files, totals) = pieces_run::check(job, &presentation, source, &mut findings)?;
     verification.files += files;
     verification.samples += totals.samples;
