@@ -33,6 +33,8 @@ pub(super) struct Stream {
     /// What is missing of how that is said.
     pub(super) fault: Option<&'static str>,
     pub(super) data: Vec<u8>,
+    /// The headers of its PES packets, without the lengths that they state: ISO/IEC 13818-1 §2.4.3.7.
+    pub(super) headers: Vec<u8>,
     /// How many PES packets it came in.
     packets: u64,
 }
@@ -62,7 +64,7 @@ fn packed_audio(source: &dyn Source, elementary: Option<Elementary>) -> Result<S
     let fault = description.as_deref().filter(|description| !is_own(description));
     let fault = fault.map(|_| "audio setup information of another codec or length");
     let is_encrypted = description.is_some();
-    let stream = Stream { pid: 0, elementary, is_encrypted, fault, data, packets: 0 };
+    let stream = Stream { pid: 0, elementary, is_encrypted, fault, data, headers: Vec::new(), packets: 0 };
     Ok(Segment { streams: vec![stream], ..Segment::default() })
 }
 
@@ -93,6 +95,14 @@ impl Stream {
             is_forbidden.then(|| format!("bytes {}..{} of its stream", range.start, range.end))
         })
     }
+}
+
+/// The PES packets of a stream, put together.
+#[derive(Default)]
+struct Units {
+    data: Vec<u8>,
+    headers: Vec<u8>,
+    packets: u64,
 }
 
 /// A transport stream, packet by packet.
@@ -173,9 +183,18 @@ impl Transport {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(slot) => {
                     let data = self.data(pid, row.is_some());
-                    let (data, packets) = data.map_err(|error| error.at(format_args!("PID {pid:#x}")))?;
+                    let Units { data, headers, packets } =
+                        data.map_err(|error| error.at(format_args!("PID {pid:#x}")))?;
                     let elementary = row.map(|(row, _)| row.elementary);
-                    slot.insert(Stream { pid, elementary, is_encrypted: true, fault: None, data, packets })
+                    slot.insert(Stream {
+                        pid,
+                        elementary,
+                        is_encrypted: true,
+                        fault: None,
+                        data,
+                        headers,
+                        packets,
+                    })
                 }
             };
             stream.is_encrypted &= row.is_some_and(|(_, is_encrypted)| is_encrypted);
@@ -195,15 +214,17 @@ impl Transport {
         Ok(Segment { streams: streams.into_values().collect(), counters: (faults, counted) })
     }
 
-    /// The bytes of a stream, and how many PES packets they came in.
-    fn data(&self, pid: u16, is_pes: bool) -> Result<(Vec<u8>, u64)> {
-        let (mut data, mut packets) = (Vec::new(), 0);
+    /// The bytes of a stream, and the PES packets that they came in.
+    fn data(&self, pid: u16, is_pes: bool) -> Result<Units> {
+        let mut units = Units::default();
         for unit in self.units.get(&pid).into_iter().flatten() {
             let start = if is_pes { PesHeader::parse(unit)?.data_position } else { 0 };
-            let unit = unit.get(start..).unwrap_or_default();
-            packets += u64::from(!unit.is_empty());
-            data.extend(unit);
+            let (header, data) = unit.split_at_checked(start).unwrap_or((unit, &[]));
+            units.packets += u64::from(!data.is_empty());
+            units.data.extend(data);
+            let parts = [header.get(..4), header.get(6..)];
+            parts.into_iter().flatten().for_each(|part| units.headers.extend(part));
         }
-        Ok((data, packets))
+        Ok(units)
     }
 }

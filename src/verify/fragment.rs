@@ -73,7 +73,9 @@ impl FileCheck<'_, '_> {
         let default = trex.map_or(1, |trex| trex.default_sample_description_index.max(1));
         let is_stated = tfhd.sample_description_index.is_some();
         let index = tfhd.sample_description_index.unwrap_or(default);
-        self.check_description(track, index, is_stated, &place);
+        if !fragment.samples.is_empty() {
+            self.check_description(track, index, is_stated, &place);
+        }
         let groups = groups(self, track, traf, index, &fragment.samples, &place)?;
         let is_protected = groups.of_sample.iter().any(Option::is_some);
         self.facts.fragments.push(FragmentFact {

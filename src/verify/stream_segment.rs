@@ -150,6 +150,8 @@ impl StreamCheck<'_> {
             let found = format!("another byte {} of the stream", differs.unwrap_or_default());
             let expected = "the bytes of the source";
             holds &= self.findings.check("payload-equal", differs.is_none(), &place, &found, &expected);
+            let same = stream.headers == clear.headers;
+            self.findings.check("source-equal", same, &place, &"other headers of PES packets", &expected);
         }
         holds
     }
