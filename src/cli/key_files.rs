@@ -98,11 +98,8 @@ impl<'a> KeyFiles<'a> {
         rest.is_some() && is_key && folder(path).is_some() && folder(path) == folder(template)
     }
 
-    /// A file that is there must hold one of the keys that may be written to it.
+    /// A file that is there must hold one of the keys that may be written to it, or another key that may be replaced.
     fn check(&self, document: &Document) -> Result<()> {
-        if self.replaces {
-            return Ok(());
-        }
         let files = self.files(document, |key| key.value.is_some())?;
         for (path, _) in &files {
             let failed = |error: std::io::Error| Error::storage(error.to_string()).at(path.display());
@@ -110,8 +107,17 @@ impl<'a> KeyFiles<'a> {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 found => found.map_err(failed)?.len(),
             };
-            let found = if length == 16 { fs::read(path).map_err(failed)? } else { Vec::new() };
-            if !files.iter().any(|(other, key)| other == path && key.expose().as_slice() == found) {
+            if length != 16 {
+                return Err(Error::usage(format!(
+                    "the file is there already, with another content: {length} bytes, which are no key"
+                ))
+                .at(path.display())
+                .hint("choose another path"));
+            }
+            let found = fs::read(path).map_err(failed)?;
+            if !self.replaces
+                && !files.iter().any(|(other, key)| other == path && key.expose().as_slice() == found)
+            {
                 return Err(Error::usage("the key file is there already, with another content")
                     .at(path.display())
                     .hint("choose another path, or say --overwrite"));

@@ -116,6 +116,9 @@ impl Scrubber {
                 found.extend(self.find(&view, depth - 1));
             }
         }
+        for radix in [8, 10, 16] {
+            found.extend(self.seen(&view.numbers(radix)));
+        }
         for run in view.runs() {
             let bytes = view.bytes.get(run.clone()).unwrap_or_default();
             if decodings(bytes).any(|inner| !self.find(&View::of(&inner), depth - 1).is_empty()) {
@@ -270,6 +273,32 @@ impl View {
         })
     }
 
+    /// Lists of numbers, each a byte, as programs print arrays and languages escape characters; words between them are
+    /// no byte of a secret.
+    fn numbers(&self, radix: u32) -> Self {
+        let (mut view, mut at) = (Self::empty(), 0);
+        let is_part = |byte: &u8| byte.is_ascii_alphanumeric();
+        while let Some(start) = self.bytes.get(at..).and_then(|rest| rest.iter().position(is_part)) {
+            let start = at + start;
+            let rest = self.bytes.get(start..).unwrap_or_default();
+            at = start + rest.iter().position(|byte| !is_part(byte)).unwrap_or(rest.len());
+            let token = self.bytes.get(start..at).unwrap_or_default();
+            let digits = match token {
+                [b'0', b'x' | b'X', digits @ ..] | [b'u' | b'U' | b'x' | b'X', digits @ ..]
+                    if radix == 16 =>
+                {
+                    digits
+                }
+                digits => digits,
+            };
+            let byte = number(digits, radix).and_then(|number| u8::try_from(number).ok());
+            if let Some(place) = self.place(&(start..at)) {
+                view.push(byte.filter(|_| digits.len() <= 4).unwrap_or(0), place);
+            }
+        }
+        view
+    }
+
     /// Runs that may be base64 or hex, long enough to hold a secret.
     fn runs(&self) -> impl Iterator<Item = Range<usize>> + '_ {
         let in_run = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte);
@@ -379,6 +408,20 @@ mod tests {
         }
         let hex: String = PASSWORD.bytes().map(|byte| format!("{byte:02X}")).collect();
         assert_eq!(scrubbed(PASSWORD, &format!("0x{hex} 0x")), "… 0x");
+        let list = |separator: &str, write: &dyn Fn(u8) -> String| {
+            "S3cr3t&=+%".bytes().map(write).collect::<Vec<_>>().join(separator)
+        };
+        for text in [
+            list(", ", &|byte| byte.to_string()),
+            list(" ", &|byte| byte.to_string()),
+            list(":", &|byte| format!("{byte:02x}")),
+            list(", ", &|byte| format!("0x{byte:02X}")),
+            list("", &|byte| format!("\\{byte:03o}")),
+            list("", &|byte| format!("%u{byte:04x}")),
+        ] {
+            let left = scrubbed(PASSWORD, &format!("bytes [{text}] of 10"));
+            assert!(left.starts_with("bytes [") && left.ends_with("…] of 10") && left.len() < 25, "{left}");
+        }
         assert_eq!(scrubbed("abc", "an abc, ABC and ab"), "an …, … and ab");
         assert_eq!(scrubbed("пароль", "не пароль, \\u043f\\u0430\\u0440\\u043e\\u043b\\u044c"), "не …, …");
         assert_eq!(scrubbed("ab", "ab é"), "ab é");

@@ -92,6 +92,16 @@ impl MediaTrack {
             };
             return Err(error.at("moov/trak/stsd"));
         }
+        if codec.is_some_and(|codec| matches!(codec.protection, Protection::Never))
+            && matches!(&track.handler_type.0, b"vide" | b"soun")
+        {
+            return Err(Error::input(format!(
+                "track {} has the handler {} of video or audio and the sample entry {} of text: it would stay clear",
+                track.track_id, track.handler_type, entry.format
+            ))
+            .clause("ISO/IEC 14496-12 §8.4.3, §12.5")
+            .at("moov/trak/stsd"));
+        }
         let mut audio = AudioFacts::default();
         if let Some(codec) = codec {
             let is_other = |other: &&SampleEntry| !codec.sample_entries.contains(&other.format);

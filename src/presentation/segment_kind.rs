@@ -25,6 +25,8 @@ pub enum SegmentKind {
     WebVtt,
     /// Matroska or WebM: RFC 9559 §4.
     Matroska,
+    /// Media that no segment of HLS is, by its name.
+    Other(&'static str),
     /// Something else.
     Unknown,
 }
@@ -47,6 +49,7 @@ impl SegmentKind {
             Self::Fmp4 => Some("an ISO media file"),
             Self::PackedAudio(_) | Self::MpegAudio => Some("packed audio"),
             Self::Matroska => Some("a Matroska file"),
+            Self::Other(name) => Some(name),
             Self::WebVtt | Self::Unknown => None,
         }
     }
@@ -62,6 +65,13 @@ impl SegmentKind {
             [0xff, second, ..] if second & 0xe0 == 0xe0 => Self::MpegAudio,
             [_, _, _, _, b'f' | b's' | b'm' | b'e' | b'p', _, _, _, ..] if is_box(bytes) => Self::Fmp4,
             [0x1a, 0x45, 0xdf, 0xa3, ..] => Self::Matroska,
+            [b'f', b'L', b'a', b'C', ..] => Self::Other("a FLAC file"),
+            [b'O', b'g', b'g', b'S', ..] => Self::Other("an Ogg file"),
+            [b'F', b'L', b'V', 1, ..] => Self::Other("an FLV file"),
+            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', ..] => Self::Other("a WAV file"),
+            [0, 0, 0, 1, ..] | [0, 0, 1, 0x09 | 0x67 | 0xb3 | 0xba, ..] => {
+                Self::Other("an elementary stream of video")
+            }
             // A GIF picture begins with the sync byte too.
             [b'G', b'I', b'F', b'8', ..] => Self::Unknown,
             [0x47, ..] => Self::Ts,

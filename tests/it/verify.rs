@@ -545,6 +545,12 @@ fn errors() -> Vec<Variant> {
             edit_lines(f, PLAYLIST, |line| Some(line.replace("METHOD=SAMPLE-AES", "METHOD=SAMPLE-AES-CTR")));
         }),
         ("hls-iv", Segments, "cenc", |f| replace(f, PLAYLIST, ",KEYFORMAT=", ",IV=0x01,KEYFORMAT=")),
+        ("source-equal", Dash, "cbcs", |f| {
+            edit(f, SLICES, |bytes| {
+                let brand = position(bytes, b"styp") + 4;
+                bytes[brand] ^= 1;
+            });
+        }),
         ("hls-version", Segments, "cbcs", |f| replace(f, PLAYLIST, "VERSION:6", "VERSION:5")),
         ("hls-systems", Segments, "cbcs", |f| {
             edit_lines(f, PLAYLIST, |line| (!line.contains("charset=UTF-16")).then(|| line.to_owned()));
