@@ -33,6 +33,20 @@ pub fn protect(playlist: &mut Playlist, keys: &dyn Fn(usize) -> Option<String>) 
             }
         }
     }
+    // Maps behind the last segment are for parts of the next one, which are under the key of the segments.
+    let of_segments = in_force.clone();
+    let maps = Block::find(playlist, begin, playlist.lines().len()).maps;
+    let behind = maps.last().map(|map| map + 1);
+    for map in maps {
+        let wanted = keys(map);
+        if wanted != in_force {
+            insertions.push((map, tag(wanted.as_ref())?));
+            in_force = wanted;
+        }
+    }
+    if let Some(behind) = behind.filter(|_| in_force != of_segments) {
+        insertions.push((behind, tag(of_segments.as_ref())?));
+    }
     playlist.insert_all(insertions);
     version::raise(playlist, 1)
 }
@@ -104,6 +118,18 @@ mod tests {
             .replace("#EXT-X-MAP:URI=\"a\"\n", &format!("#EXT-X-MAP:URI=\"a\"\n{KEY}\n"))
             .replace("#EXT-X-MAP:URI=\"b\"\n", &format!("{none}\n#EXT-X-MAP:URI=\"b\"\n{KEY}\n"));
         assert_eq!(out, expected);
+    }
+
+    #[test]
+    fn a_clear_map_behind_the_last_segment_is_clear_too() {
+        let text = "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:4\n#EXT-X-MAP:URI=\"a\"\n#EXTINF:4,\n1\n\
+                    #EXT-X-MAP:URI=\"b\"\n#EXT-X-PART:DURATION=1,URI=\"p\"\n";
+        let expected =
+            text.replace("#EXT-X-MAP:URI=\"a\"\n", &format!("#EXT-X-MAP:URI=\"a\"\n{KEY}\n")).replace(
+                "#EXT-X-MAP:URI=\"b\"\n",
+                &format!("#EXT-X-KEY:METHOD=NONE\n#EXT-X-MAP:URI=\"b\"\n{KEY}\n"),
+            );
+        assert_eq!(protected(text, &clear_maps(text)), expected);
     }
 
     #[test]

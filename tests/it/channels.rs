@@ -104,3 +104,26 @@ fn a_manifest_counts_where_the_configuration_is_silent() {
     let found = sound(&dash.join("manifest.mpd"), &folder.path().join("wrong.out"));
     assert_eq!((found.channels, found.kid), (Some(2), expected().0));
 }
+
+/// The handler and the manifest say video or audio, the sample entry says text: it is not copied as text.
+#[test]
+fn media_under_a_text_entry_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for text in [b"stpp", b"wvtt", b"tx3g", b"c608"] {
+        for media in [b"avc1", b"mp4a"] {
+            let file = if media == b"avc1" { "av.mp4" } else { "audio.m4a" };
+            for (kind, manifest) in [("mp4", file), ("dash", "manifest.mpd"), ("hls", "master.m3u8")] {
+                let name = format!("{}-{}-{kind}", text.escape_ascii(), media.escape_ascii());
+                let input = copied(kind, &folder.path().join(&name), &|bytes| {
+                    let stsd = bytes.windows(4).position(|kind| kind == b"stsd").unwrap_or(bytes.len());
+                    if bytes.get(stsd + 16..stsd + 20) == Some(&media[..]) {
+                        bytes[stsd + 16..stsd + 20].copy_from_slice(text);
+                    }
+                });
+                let job = job(&input.join(manifest), "widevine", "cenc");
+                let error = pack(&job, &folder.path().join(format!("{name}.out"))).unwrap_err().to_string();
+                assert!(error.contains("it would stay clear"), "{name}: {error}");
+            }
+        }
+    }
+}

@@ -172,10 +172,17 @@ fn keys_are_written_before_the_output_and_never_over_others() {
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     // The same key again is no conflict; another is, before anything is written.
     succeeds(here, &pack("b", "deep/er/{kid}.key"));
-    fs::write(&path, "another").unwrap();
+    fs::write(&path, [0xbb; 16]).unwrap();
     refused(here, &pack("c", "deep/er/{kid}.key"), "another content");
     succeeds(here, &format!("{} --overwrite", pack("c", "deep/er/{kid}.key")));
     assert_eq!(fs::read(&path).unwrap(), key);
+    // What is no key is nobody's to replace: keys that the job reads, its media, a thesis.
+    for precious in ["par/keys", "par/clear/index.m3u8", "thesis"] {
+        fs::write(here.join("thesis"), "not yet printed").unwrap();
+        let before = fs::read(here.join(precious)).unwrap();
+        refused(here, &format!("{} --overwrite", pack("g", precious)), "which are no key");
+        assert_eq!(fs::read(here.join(precious)).unwrap(), before);
+    }
     // A key that cannot be written: nothing is published.
     let output = drm_pack(here, &pack("d", "par/other/{kid}.key"));
     assert_eq!(output.status.code(), Some(6), "{}", String::from_utf8_lossy(&output.stderr));

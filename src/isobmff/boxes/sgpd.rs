@@ -71,7 +71,9 @@ impl Sgpd {
     /// # Errors
     /// When the box is cut off.
     pub fn of(parent: &BoxNode) -> Result<Option<Self>> {
-        let found = parent.all(b"sgpd").map(|node| Self::parse(node.payload())).find_map(Result::transpose);
+        // Groups of other types are not ours to read.
+        let of_type = parent.all(b"sgpd").filter(|node| node.payload().get(4..8) == Some(&Self::SEIG.0));
+        let found = of_type.map(|node| Self::parse(node.payload())).find_map(Result::transpose);
         found.transpose().map_err(|error| error.at("sgpd"))
     }
 
