@@ -175,6 +175,10 @@ pub fn relocate(
     let growth = growth.ok_or_else(overflow)?;
     for (traf, fragment) in moof.all_mut(b"traf").zip(fragments) {
         for (trun, run) in traf.all_mut(b"trun").zip(&fragment.runs) {
+            // A run without samples begins nowhere.
+            if trun.payload().get(4..8) == Some(&[0; 4]) {
+                continue;
+            }
             let offset =
                 run.checked_sub(moof_position).filter(|offset| *offset >= old_length).ok_or_else(|| {
                     Error::unsupported(format!("sample data at byte {run} lies before the end of its moof"))
