@@ -204,7 +204,7 @@ fn lines(name: &str, playlist: &Playlist, clear: &Playlist, findings: &mut Findi
             findings.check("source-equal", true, &name, &"", &"");
             return;
         }
-        let (line, left) = left.unwrap_or((playlist.lines().len(), "the end".into()));
+        let (line, left) = left.unwrap_or_else(|| (playlist.lines().len(), "the end".into()));
         let right = right.map_or_else(|| "the end".to_owned(), |(_, text)| text);
         if left != right {
             let place = format!("{name}: line {}", line + 1);

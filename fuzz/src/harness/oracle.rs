@@ -134,6 +134,7 @@ fn samples(file: &[u8], media: usize) -> Vec<Range<usize>> {
     let word = |bytes: &[u8], at: usize| -> Option<u32> {
         bytes.get(at..at + 4).map(|word| u32::from_be_bytes(word.try_into().unwrap()))
     };
+    let whole = vec![Range { start: 0, end: media }];
     let (mut found, mut end) = (Vec::new(), 0);
     for traf in children(file, *b"moof").flat_map(|moof| children(moof, *b"traf")) {
         let tfhd = children(traf, *b"tfhd").next().unwrap_or_default();
@@ -149,13 +150,13 @@ fn samples(file: &[u8], media: usize) -> Vec<Range<usize>> {
             for number in 0..count as usize {
                 let at = start + 4 * (fields * number + (flags >> 8 & 1) as usize);
                 let size = if flags & 0x200 != 0 { word(trun, at) } else { default };
-                let Some(size) = size else { return vec![0..media] };
+                let Some(size) = size else { return whole };
                 found.push(end..end + size as usize);
                 end += size as usize;
             }
         }
     }
-    if end == media { found } else { vec![0..media] }
+    if end == media { found } else { whole }
 }
 
 /// Runs of several sources, without what they share.
