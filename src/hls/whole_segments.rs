@@ -33,19 +33,13 @@ pub fn protect(playlist: &mut Playlist, keys: &dyn Fn(usize) -> Option<String>) 
             }
         }
     }
-    // Maps behind the last segment are for parts of the next one, which are under the key of the segments.
-    let of_segments = in_force.clone();
-    let maps = Block::find(playlist, begin, playlist.lines().len()).maps;
-    let behind = maps.last().map(|map| map + 1);
-    for map in maps {
+    // Maps behind the last segment are for parts of the next ones, which are under the key of the segments.
+    for map in Block::find(playlist, begin, playlist.lines().len()).maps {
         let wanted = keys(map);
         if wanted != in_force {
             insertions.push((map, tag(wanted.as_ref())?));
-            in_force = wanted;
+            insertions.push((map + 1, tag(in_force.as_ref())?));
         }
-    }
-    if let Some(behind) = behind.filter(|_| in_force != of_segments) {
-        insertions.push((behind, tag(of_segments.as_ref())?));
     }
     playlist.insert_all(insertions);
     version::raise(playlist, 1)
