@@ -109,7 +109,7 @@ impl<'a> KeyFiles<'a> {
             };
             if length != 16 {
                 return Err(Error::usage(format!(
-                    "the file is there already, with another content: {length} bytes, which are no key"
+                    "the file is there already, with another content: {length} bytes, which are no key, 16 expected"
                 ))
                 .at(path.display())
                 .hint("choose another path"));

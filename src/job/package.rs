@@ -335,7 +335,7 @@ pub(super) fn substream(id: String, kind: TrackKind, media: &MediaTrack, stated:
         channels: channels.map(u32::from).filter(|_| !is_video),
         frame_rate: stated.frame_rate.filter(|_| is_video),
         bitrate: stated.bandwidth,
-        labels: stated.labels.clone(),
+        labels: stated.labels.iter().cloned().collect(),
         ..Substream::new(id, kind)
     }
 }

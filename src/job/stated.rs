@@ -1,5 +1,6 @@
 //! What manifests say of renditions — RFC 8216bis §4.4.6, ISO/IEC 23009-1 §5.3.5.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::base::time;
@@ -18,7 +19,7 @@ pub(super) struct Stated {
     pub(super) bandwidth: Option<u64>,
     /// Pictures in a second.
     pub(super) frame_rate: Option<f64>,
-    pub(super) labels: Vec<String>,
+    pub(super) labels: BTreeSet<String>,
 }
 
 impl Stated {
@@ -27,11 +28,7 @@ impl Stated {
         self.channels = self.channels.or(other.channels);
         self.bandwidth = self.bandwidth.max(other.bandwidth);
         self.frame_rate = self.frame_rate.or(other.frame_rate);
-        for label in other.labels {
-            if !self.labels.contains(&label) {
-                self.labels.push(label);
-            }
-        }
+        self.labels.extend(other.labels);
     }
 }
 
@@ -44,7 +41,7 @@ pub(super) fn of_representation(representation: &Representation) -> Stated {
         channels: configurations.filter_map(|(scheme, value)| channels_of_descriptor(scheme, value)).max(),
         bandwidth: representation.bandwidth,
         frame_rate: rate.map(|(pictures, seconds): (f64, f64)| pictures / seconds),
-        labels: representation.labels.clone(),
+        labels: representation.labels.iter().cloned().collect(),
     }
 }
 

@@ -385,7 +385,7 @@ fn substream(id: String, stream: &ElementaryStream, stated: &Stated) -> Substrea
         channels: facts.and_then(|facts| facts.channels).map(u32::from),
         frame_rate: stated.frame_rate.filter(|_| kind == TrackKind::Video),
         bitrate: stated.bandwidth,
-        labels: stated.labels.clone(),
+        labels: stated.labels.iter().cloned().collect(),
         ..Substream::new(id, kind)
     }
 }

@@ -178,7 +178,6 @@ impl Package {
                         Use::Clear => copy(part, sink).map(|()| part.len()),
                         Use::Key(usage) => {
                             check_begins(part)?;
-                            check_begins(part)?;
                             check_clear_fragments(part)?;
                             keys.cipher(usage)?.encrypt(part, sink)
                         }
