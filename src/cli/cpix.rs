@@ -57,6 +57,9 @@ pub(super) fn recipient_keys(paths: &[std::path::PathBuf]) -> Result<Vec<Recipie
 
 /// Edits a document and writes it to standard output or a file.
 fn edit(args: &CpixFileArgs, edit: impl FnOnce(&mut Original) -> Result<Vec<String>>) -> Result<()> {
+    if let Some(out) = &args.out {
+        super::output::check_is_not_read(out, [args.file.as_path()])?;
+    }
     let mut original = open(&args.file)?;
     for warning in edit(&mut original).map_err(|error| error.at(args.file.display()))? {
         note(&format!("warning: {warning}"));

@@ -12,7 +12,7 @@ use crate::inspect::{Inspected, MAX_DOCUMENT_BYTES, Node, Samples, inspect, text
 use crate::io::FileStore;
 
 use super::args::InspectArgs;
-use super::output::{json, line, note};
+use super::output::{check_is_not_read, json, line, note};
 
 /// The result as JSON; there is something of the file whenever it could be opened and told.
 #[derive(Serialize)]
@@ -57,6 +57,7 @@ fn tree(args: &InspectArgs) -> Result<Option<Error>> {
 /// Writes the picture.
 fn picture(args: &InspectArgs) -> Result<Option<Error>> {
     let Some(path) = &args.html else { return Ok(None) };
+    check_is_not_read(path, [Path::new(&args.file)])?;
     let (store, name) = FileStore::of_file(&args.file)?;
     let presentation = presentation::read(&store, &name).map_err(|error| error.at(&args.file))?;
     let page = presentation::page(&presentation)?;

@@ -1,6 +1,7 @@
 //! `drm-pack keys`: fetches the keys that `pack` would use, and writes them for this or another program.
 
 use std::io::IsTerminal;
+use std::path::Path;
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
@@ -14,7 +15,7 @@ use crate::job::fetch_keys;
 use super::args::{KeysArgs, KeysFormat};
 use super::check;
 use super::keys::{http_client, key_server};
-use super::output::{bytes, note};
+use super::output::{bytes, check_is_not_read, note};
 use super::pack::{Inputs, job};
 
 pub(super) fn run(args: &KeysArgs) -> Result<()> {
@@ -23,6 +24,9 @@ pub(super) fn run(args: &KeysArgs) -> Result<()> {
     }
     if args.out.is_none() && std::io::stdout().is_terminal() {
         return Err(Error::usage("keys are not written to a terminal").hint("give --out FILE, or a pipe"));
+    }
+    if let Some(out) = &args.out {
+        check_is_not_read(out, args.inputs.iter().map(Path::new).chain(args.keys.files()))?;
     }
     let (keys, limit) = key_server(&args.keys)?;
     let mut job = job(&args.inputs, args.drm.as_deref().unwrap_or_default(), &args.job, limit)?;

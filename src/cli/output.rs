@@ -1,6 +1,7 @@
 //! What users see: progress on standard error, results on standard output, errors in one line.
 
 use std::io::{ErrorKind, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,6 +45,17 @@ pub(super) fn json(value: &impl serde::Serialize) -> Result<()> {
 pub(super) fn bytes(bytes: &[u8]) -> Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| output_failed(&error))
+}
+
+/// Refuses to write a file that the same command reads.
+pub(super) fn check_is_not_read<'a>(out: &Path, read: impl IntoIterator<Item = &'a Path>) -> Result<()> {
+    let Ok(whole) = out.canonicalize() else { return Ok(()) };
+    let is_same = |path: &Path| path.canonicalize().is_ok_and(|path| path == whole);
+    match read.into_iter().any(is_same) {
+        true => Err(Error::usage(format!("{} is read by this command and would be replaced", out.display()))
+            .hint("give the output another name")),
+        false => Ok(()),
+    }
 }
 
 /// The error for what standard output did not take.

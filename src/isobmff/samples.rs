@@ -150,6 +150,7 @@ struct SampleTable<'a> {
 impl<'a> SampleTable<'a> {
     fn parse(stbl: &'a BoxNode) -> Result<Self> {
         let (sizes, sample_count) = sample_sizes(stbl)?;
+        check_count(sample_count, stbl.find(&[b"stts"]))?;
         let large = stbl.find(&[b"co64"]);
         let chunk_offsets = match large {
             Some(_) => entries(large, 8)?.0,
@@ -288,6 +289,22 @@ impl Iterator for SampleTable<'_> {
         }
         Some(sample)
     }
+}
+
+/// Sizes and durations are of as many samples: what either table left out would be missing from the output.
+fn check_count(sample_count: u32, stts: Option<&BoxNode>) -> Result<()> {
+    let mut runs = entries(stts, 8)?.0;
+    let mut timed: u64 = 0;
+    while let (Ok(count), Ok(_)) = (runs.u32(), runs.u32()) {
+        timed += u64::from(count);
+    }
+    if timed == u64::from(sample_count) {
+        return Ok(());
+    }
+    Err(Error::input(format!("{sample_count} samples have a size (stsz), {timed} a duration (stts)"))
+        .clause("ISO/IEC 14496-12 §8.6.1.2, §8.7.3")
+        .at("moov/trak/mdia/minf/stbl")
+        .hint("the tables are damaged: make the file again"))
 }
 
 fn durations_overflow() -> Error {

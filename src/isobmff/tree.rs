@@ -12,6 +12,8 @@ const CONTAINERS: &[(&[u8; 4], usize)] = &[
     (b"mdia", 0),
     (b"mfra", 0),
     (b"minf", 0),
+    (b"dinf", 0),
+    (b"dref", 8),
     (b"moof", 0),
     (b"moov", 0),
     (b"mvex", 0),

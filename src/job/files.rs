@@ -51,6 +51,8 @@ struct FileJob<'a> {
     rendition: Option<usize>,
     /// The number of the file among the media files of its rendition.
     number: usize,
+    /// Whether it is a segment or holds segments, and is no init segment alone.
+    is_media: bool,
 }
 
 /// A rendition ready to be protected.
@@ -183,13 +185,18 @@ fn file_jobs(package: &Package) -> Vec<FileJob<'_>> {
         let init = rendition.init.0.as_str();
         known.extend(rendition.files.iter().map(String::as_str));
         if known.insert(init) {
-            jobs.push(FileJob { name: init, rendition: Some(index), number: 0 });
+            jobs.push(FileJob { name: init, rendition: Some(index), number: 0, is_media: false });
         }
         for (number, name) in rendition.files.iter().enumerate() {
-            jobs.push(FileJob { name, rendition: Some(index), number });
+            jobs.push(FileJob { name, rendition: Some(index), number, is_media: true });
         }
     }
-    jobs.extend(package.clear_files.iter().map(|name| FileJob { name, rendition: None, number: 0 }));
+    jobs.extend(package.clear_files.iter().map(|name| FileJob {
+        name,
+        rendition: None,
+        number: 0,
+        is_media: false,
+    }));
     jobs
 }
 
@@ -223,6 +230,9 @@ fn write_file(
             protected.file(u32::try_from(job.number).unwrap_or(u32::MAX))
         };
         let offsets = rewrite(source.as_ref(), sink, &protected.trexes, &mut edit)?;
+        if job.is_media {
+            edit.check_segment()?;
+        }
         Ok((offsets, edit.totals().to_vec(), edit.phases().to_vec()))
     })?;
     (env.observe)(Event::Advance(source.len()));

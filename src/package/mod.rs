@@ -7,6 +7,7 @@ mod copy;
 mod coverage;
 mod decrypt;
 mod edit_list;
+mod elsewhere;
 mod key_change;
 mod keyed;
 mod line_keys;

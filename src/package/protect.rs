@@ -25,6 +25,8 @@ pub struct Protect<'a> {
     clear: &'a [u32],
     numbering: Numbering,
     totals: Vec<Totals>,
+    /// Samples met, of whichever track, clear ones included.
+    samples: u64,
     encryptors: Vec<Option<Encryptor<'a>>>,
     progress: Progress<'a>,
 }
@@ -97,6 +99,7 @@ impl<'a> Protect<'a> {
             pssh,
             numbering,
             totals: vec![Totals::default(); tracks.len()],
+            samples: 0,
             encryptors: tracks.iter().map(|_| None).collect(),
             progress: Progress::default(),
         }
@@ -165,6 +168,19 @@ impl<'a> Protect<'a> {
         }
         progress.current = Some((segment, phase));
         Ok(phase)
+    }
+
+    /// Holds what was read to be a segment, and not an init segment or an empty one.
+    ///
+    /// # Errors
+    /// When it had no samples.
+    pub fn check_segment(&self) -> Result<()> {
+        if self.samples > 0 {
+            return Ok(());
+        }
+        Err(Error::input("a segment without samples")
+            .clause("ISO/IEC 23000-19 §7.3.2.3")
+            .hint("the file was cut off, or is an init segment: make it again"))
     }
 
     /// What was protected of each track so far.
@@ -266,6 +282,7 @@ impl Edit for Protect<'_> {
         check_covered(fragments, data_position..data_position + data.len() as u64)?;
         check_boxes(moof)?;
         moof.all(b"traf").try_for_each(refuse_protected)?;
+        self.samples += fragments.iter().map(|fragment| fragment.samples.len() as u64).sum::<u64>();
         let phase = self.phase(fragments, data_position)?;
         for (number, fragment) in fragments.iter().enumerate() {
             let index = self.tracks.iter().position(|track| track.track_id == fragment.track_id);

@@ -146,16 +146,19 @@ impl ProtectedRendition {
     /// # Errors
     /// When a track is missing or protected already.
     pub fn init(&self, clear: &dyn Source) -> Result<Vec<u8>> {
-        self.segment(clear, 0)
+        let mut out = Vec::new();
+        rewrite(clear, &mut out, &self.trexes, &mut self.file(0))?;
+        Ok(out)
     }
 
     /// One segment, protected; `number` is that of the segment in the rendition, from 0.
     ///
     /// # Errors
-    /// When a sample cannot be parsed or a box is wrong.
+    /// When a sample cannot be parsed, a box is wrong, or there are no samples.
     pub fn segment(&self, clear: &dyn Source, number: u32) -> Result<Vec<u8>> {
-        let mut out = Vec::new();
-        rewrite(clear, &mut out, &self.trexes, &mut self.file(number))?;
+        let (mut out, mut edit) = (Vec::new(), self.file(number));
+        rewrite(clear, &mut out, &self.trexes, &mut edit)?;
+        edit.check_segment()?;
         Ok(out)
     }
 

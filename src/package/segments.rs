@@ -133,6 +133,8 @@ pub struct Segments<'a, I> {
     edits: &'a EditList,
     timescale: u32,
     next_sample: Option<Sample>,
+    /// The decode time of the sample before.
+    decode_time: u64,
     number: u32,
     sequence_number: u32,
     failed: bool,
@@ -147,6 +149,7 @@ impl<'a, I: Iterator<Item = Result<Sample>>> Segments<'a, I> {
             edits,
             timescale,
             next_sample: None,
+            decode_time: 0,
             number: 0,
             sequence_number: 1,
             failed: false,
@@ -160,9 +163,12 @@ impl<'a, I: Iterator<Item = Result<Sample>>> Segments<'a, I> {
         };
         let time = |sample: &Sample| self.edits.shifted(sample.decode_time);
         let (interval, end) = self.boundaries.around(time(&first), self.timescale);
+        self.decode_time = first.decode_time;
         samples.push(first);
         for sample in self.samples.by_ref() {
             let sample = sample?;
+            check_order(self.decode_time, &sample)?;
+            self.decode_time = sample.decode_time;
             if sample.is_sync() && u128::from(time(&sample)) >= end && self.edits.may_cut(&sample) {
                 self.next_sample = Some(sample);
                 break;
@@ -195,6 +201,20 @@ impl<I: Iterator<Item = Result<Sample>>> Iterator for Segments<'_, I> {
         self.failed = segment.is_err();
         segment.transpose()
     }
+}
+
+/// Fragments that stand twice or in another order would be played where they stand, and cut at the wrong places.
+fn check_order(before: u64, sample: &Sample) -> Result<()> {
+    if sample.decode_time >= before {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "a sample with decode time {}, the one before it has {before}",
+        sample.decode_time
+    ))
+    .clause("ISO/IEC 14496-12 §8.8.12")
+    .at_byte(sample.position)
+    .hint("fragments stand in the order of their decode times, each once"))
 }
 
 /// Fragments of at most [`MAX_CHUNK_BYTES`] of media data and one sample entry each, in which every sample is decoded

@@ -10,6 +10,7 @@ use crate::isobmff::boxes::SampleEntry;
 use crate::isobmff::track::{Track, tracks};
 use crate::protect::{FragmentEncryptor, IvTrack, Mode, TrackProtection, protect_moov, refuse_protected};
 
+use super::elsewhere::refuse_elsewhere;
 use super::key_change::{keep_clear_entries, place_group, set_description};
 use super::plan::Plan;
 use super::schedule::{NO_PERIOD, Phase, Schedule};
@@ -54,6 +55,9 @@ pub fn media_tracks_with(moov: &BoxNode, unknown: UnknownVideo) -> Result<Vec<Me
         return Err(Error::input(format!("two tracks with track_ID {}", twice.track_id))
             .clause("ISO/IEC 14496-12 §8.3.2")
             .at("moov/trak"));
+    }
+    for trak in moov.all(b"trak") {
+        refuse_elsewhere(trak).map_err(|error| error.at("moov/trak/mdia/minf"))?;
     }
     tracks.into_iter().map(|track| MediaTrack::new(track, unknown)).collect()
 }

@@ -116,6 +116,18 @@ fn start(source: &dyn Source, position: u64) -> Result<Vec<u8>> {
 mod tests {
     use super::*;
 
+    /// FLAC, Ogg, FLV, WAV, AVC behind start codes of four and of three bytes, MPEG-2 video, a program stream.
+    const OTHERS: [&[u8]; 8] = [
+        b"fLaC\0\0\0\x22",
+        b"OggS\0\x02",
+        b"FLV\x01\x05",
+        b"RIFF\x24\0\0\0WAVEfmt ",
+        &[0, 0, 0, 1, 0x67, 0x64],
+        &[0, 0, 1, 0x67, 0x64],
+        &[0, 0, 1, 0xb3],
+        &[0, 0, 1, 0xba],
+    ];
+
     fn kind(bytes: &[u8]) -> SegmentKind {
         SegmentKind::of(&bytes.to_vec()).unwrap()
     }
@@ -136,5 +148,8 @@ mod tests {
         assert_eq!(kind(b"<html>"), SegmentKind::Unknown);
         assert_eq!(kind(b"GIF89a"), SegmentKind::Unknown);
         assert_eq!(kind(&[0x1a, 0x45, 0xdf, 0xa3]), SegmentKind::Matroska);
+        for other in OTHERS {
+            assert!(matches!(kind(other), SegmentKind::Other(_)), "{}", other.escape_ascii());
+        }
     }
 }

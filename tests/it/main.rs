@@ -21,6 +21,7 @@ mod contract;
 mod contradictions;
 mod coverage;
 mod cpix;
+mod damaged_tables;
 mod dash_constructs;
 mod decrypt_segments;
 mod decrypt_styles;

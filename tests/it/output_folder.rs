@@ -97,6 +97,23 @@ fn media_below_the_manifest_are_not_replaced_either() {
 }
 
 #[test]
+fn a_file_that_is_read_is_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    fs::copy(root().join("fixtures/clip/mp4/audio.m4a"), here.join("a.m4a")).unwrap();
+    fs::write(here.join("keys"), format!("{}:{}", "1".repeat(32), "2".repeat(32))).unwrap();
+    symlink("a.m4a", here.join("link")).unwrap();
+    for out in ["a.m4a", "./link", "keys"] {
+        let keys = format!("keys a.m4a --drm widevine --key-file keys --out {out}");
+        refused(here, &keys, "is read by this command");
+    }
+    refused(here, "inspect a.m4a --html link", "is read by this command");
+    succeeds(here, "keys a.m4a --drm widevine --key-file keys --out doc.xml");
+    succeeds(here, "keys a.m4a --drm widevine --key-file keys --out doc.xml");
+    refused(here, "cpix convert doc.xml --to 2.3 --out doc.xml", "is read by this command");
+}
+
+#[test]
 fn a_file_is_no_output_folder() {
     let folder = place();
     for overwrite in ["", "--overwrite"] {

@@ -108,7 +108,15 @@ pub(crate) fn no_clear_mp4(clear: &[&[u8]], packed: &Files, scheme: &str) {
         };
         let runs = merged(clear.iter().flat_map(|clear| clear_runs(clear, &media)).collect());
         let samples = samples(bytes, media.len());
-        wholly_clear(name, &samples, &runs, scheme);
+        let is_slice: Option<fn(u8) -> bool> = match &original {
+            b"avc1" | b"avc3" => Some(|first| matches!(first & 31, 1..=5)),
+            b"hvc1" | b"hev1" => Some(|first| first >> 1 & 63 < 32),
+            _ => None,
+        };
+        // A picture without slices is clear, and advice of `verify`: nothing of it decodes.
+        let pictures =
+            samples.iter().filter(|sample| is_slice.is_none_or(|is| has_slice(&media, sample, is)));
+        wholly_clear(name, &pictures.cloned().collect::<Vec<_>>(), &runs, scheme);
         match &original {
             b"mp4a" | b"ac-3" | b"ec-3" | b"Opus" | b"fLaC" => {
                 let clear = samples.iter().map(|sample| (sample, shared(sample, &runs)));
@@ -119,9 +127,7 @@ pub(crate) fn no_clear_mp4(clear: &[&[u8]], packed: &Files, scheme: &str) {
                     );
                 }
             }
-            b"avc1" | b"avc3" => clear_slices(name, &media, &runs, |first| matches!(first & 31, 1..=5)),
-            b"hvc1" | b"hev1" => clear_slices(name, &media, &runs, |first| first >> 1 & 63 < 32),
-            _ => {}
+            _ => is_slice.into_iter().for_each(|is_slice| clear_slices(name, &media, &runs, is_slice)),
         }
     }
 }
@@ -219,6 +225,19 @@ pub(crate) fn no_clear_ts(clear: &[u8], packed: &[u8]) {
             packed.len()
         );
     }
+}
+
+/// Whether a sample has a slice; one that its lengths do not fill is taken to have.
+fn has_slice(media: &[u8], sample: &Range<usize>, is_slice: fn(u8) -> bool) -> bool {
+    let mut rest = media.get(sample.clone()).unwrap_or_default();
+    while let Some((length, units)) = rest.split_first_chunk::<4>() {
+        let length = u32::from_be_bytes(*length) as usize;
+        match units.split_at_checked(length) {
+            Some((unit, behind)) if unit.first().is_none_or(|first| !is_slice(*first)) => rest = behind,
+            _ => return true,
+        }
+    }
+    !rest.is_empty()
 }
 
 /// Units behind lengths of four bytes, as encoders write them: ISO/IEC 14496-15 §5.3.3.
