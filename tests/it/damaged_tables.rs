@@ -22,8 +22,7 @@ fn refused(file: &str, change: &dyn Fn(&mut Vec<u8>)) -> String {
     let input = folder.path().join(file);
     fs::write(&input, bytes).unwrap();
     let out = folder.path().join("out");
-    let error = pack(&job(&input, "widevine", "cenc"), &out).unwrap_err().to_string();
-    error
+    pack(&job(&input, "widevine", "cenc"), &out).unwrap_err().to_string()
 }
 
 #[test]
