@@ -253,8 +253,10 @@ fn statements(element: &Element, parent: &str, found: &mut BTreeSet<String>) -> 
         }
     }
     attributes.sort();
+    // Blanks between children are no statement: a child that packing adds brings its own.
     let text = element.text()?;
-    let statement = format!("{parent}/{name}{} {}", attributes.concat(), text.trim());
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let statement = format!("{parent}/{name}{} {text}", attributes.concat());
     found.insert(statement.trim_end().to_owned());
     for child in element.elements() {
         let switches =

@@ -363,6 +363,7 @@ const PLAYLIST: &str = "v1.m3u8";
 const MPD: &str = "manifest.mpd";
 
 /// Variants of which each breaks a rule that must not be broken.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn errors() -> Vec<Variant> {
     use Base::{ByteRange, Dash, Indexed, Segments};
     let mut variants: Vec<Variant> = vec![
@@ -680,6 +681,7 @@ fn errors_of_streams() -> Vec<Variant> {
 }
 
 /// Variants of which each breaks a rule that should not be broken: they are listed, and pass.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn advices() -> Vec<Variant> {
     use Base::{Dash, Segments};
     vec![
