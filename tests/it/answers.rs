@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::media::root;
+use crate::support::media::root;
 
 /// A server that answers each request with the text that its rule makes of path, headers and body.
 struct Server {

@@ -7,9 +7,9 @@ use std::path::Path;
 use drm_pack::base::{FourCc, Kid};
 use drm_pack::codec::{self, Config, Protection};
 
-use super::media::shared;
-use super::pack;
-use super::trace::{ffmpeg, ffmpeg_is_there};
+use crate::support::ffmpeg_trace::{ffmpeg, ffmpeg_is_there};
+use crate::support::media::shared;
+use crate::support::pack;
 
 /// What each clip is to exercise: source, encoder and its options.
 const CLIPS: &[(&str, &str, &str, &[&str])] = &[

@@ -16,7 +16,7 @@ use drm_pack::package::{
 use drm_pack::protect::protected_entry;
 
 use crate::coverage::plan;
-use crate::media::root;
+use crate::support::media::root;
 
 fn clip(name: &str) -> Vec<u8> {
     fs::read(root().join("fixtures/clip").join(name)).unwrap()

@@ -8,20 +8,9 @@ use drm_pack::job::{Job, plan};
 use drm_pack::keys::SpekeVersion;
 use drm_pack::package::Preset;
 
-use crate::media::root;
-use crate::pack::{job, locate, pack, unpack_all};
-use crate::whole_segments::{other_lines, tree};
-
-/// Copies a clip's folder.
-pub(crate) fn copied(name: &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for (name, bytes) in tree(&root().join("fixtures/clip").join(name)) {
-        let path = folder.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
-    }
-    folder
-}
+use crate::support::files::copied;
+use crate::support::files::{other_lines, tree};
+use crate::support::pack::{job, locate, pack, unpack_all};
 
 const HEAD: &str = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-PLAYLIST-TYPE:VOD\n";
 

@@ -13,7 +13,7 @@ use drm_pack::job::{DecryptJob, Env, Job, decrypt, run};
 use drm_pack::keys::DevKeys;
 use drm_pack::verify::{VerifyJob, verify};
 
-use crate::pack::{SEED, codec_files, files, job, key, packages};
+use crate::support::pack::{SEED, codec_files, files, job, key, packages};
 
 /// Mutations of each fixture.
 const MUTATIONS: u64 = 1000;
@@ -247,20 +247,21 @@ fn inside() {
     }
     for (path, drm) in packages().into_iter().take(4) {
         let out = tempfile::tempdir().unwrap();
-        crate::pack::pack(&job(&path, drm, "cenc"), out.path()).unwrap();
+        crate::support::pack::pack(&job(&path, drm, "cenc"), out.path()).unwrap();
         let name = path.file_name().unwrap().to_str().unwrap();
         mutated(&Folder::read(out.path()), name, &unpacks, &Job::default());
         mutated(&Folder::read(out.path()), name, &verifies, &Job::default());
     }
-    let ts = crate::media::root().join("fixtures/clip/hls-ts/index.m3u8");
+    let ts = crate::support::media::root().join("fixtures/clip/hls-ts/index.m3u8");
     let whole = Job { drm: "simpleaes".into(), key_uri: Some("{kid}".into()), ..Job::default() };
     mutated(&Folder::read(ts.parent().unwrap()), "index.m3u8", &packs, &whole);
     let out = tempfile::tempdir().unwrap();
-    crate::pack::pack(&Job { inputs: vec![ts.to_str().unwrap().to_owned()], ..whole }, out.path()).unwrap();
+    crate::support::pack::pack(&Job { inputs: vec![ts.to_str().unwrap().to_owned()], ..whole }, out.path())
+        .unwrap();
     mutated(&Folder::read(out.path()), "index.m3u8", &unpacks, &Job::default());
     mutated(&Folder::read(out.path()), "index.m3u8", &verifies, &Job::default());
     let out = tempfile::tempdir().unwrap();
-    crate::pack::pack(&job(&ts, "fairplay", "cbcs"), out.path()).unwrap();
+    crate::support::pack::pack(&job(&ts, "fairplay", "cbcs"), out.path()).unwrap();
     mutated(&Folder::read(out.path()), "index.m3u8", &verifies, &Job::default());
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();

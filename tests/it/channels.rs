@@ -2,33 +2,17 @@
 //! and whatever form it has.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use drm_pack::job::{Job, TrackReport};
 
-use crate::media::root;
-use crate::pack::{job, pack};
+use crate::support::files::changed_copy;
+use crate::support::media::root;
+use crate::support::pack::{job, pack};
 
 /// AudioSpecificConfig of the clip, AAC-LC at 48 kHz: with two channels, and with six.
 const STEREO: &[u8] = &[0x11, 0x90, 0x56, 0xe5];
 const FIVE_ONE: &[u8] = &[0x11, 0xb0, 0x56, 0xe5];
-
-/// A copy of a folder of the clip, in which every file is changed.
-pub(crate) fn copied(folder: &str, to: &Path, change: &dyn Fn(&mut Vec<u8>)) -> PathBuf {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(root().join("fixtures/clip").join(folder)).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        if path.is_dir() {
-            copied(&format!("{folder}/{name}"), &to.join(name), change);
-        } else {
-            let mut bytes = fs::read(&path).unwrap();
-            change(&mut bytes);
-            fs::write(to.join(name), bytes).unwrap();
-        }
-    }
-    to.to_owned()
-}
 
 fn replace(bytes: &mut Vec<u8>, from: &[u8], to: &[u8]) {
     while let Some(at) = bytes.windows(from.len()).position(|window| window == from) {
@@ -54,8 +38,8 @@ fn the_same_sound_has_the_key_of_its_channels_in_every_form() {
     let place = |name: &str| folder.path().join(name);
     let (stereo, six) = (place("stereo"), place("six"));
     for (kind, manifest) in [("mp4", "audio.m4a"), ("dash", "manifest.mpd"), ("hls", "master.m3u8")] {
-        copied(kind, &stereo.join(kind), &|_| {});
-        copied(kind, &six.join(kind), &|bytes| replace(bytes, STEREO, FIVE_ONE));
+        changed_copy(kind, &stereo.join(kind), &|_| {});
+        changed_copy(kind, &six.join(kind), &|bytes| replace(bytes, STEREO, FIVE_ONE));
         let [two, more] = [&stereo, &six]
             .map(|from| sound(&from.join(kind).join(manifest), &from.join(format!("{kind}.out"))));
         let (expected_two, expected_more) = expected();
@@ -94,13 +78,13 @@ fn a_manifest_counts_where_the_configuration_is_silent() {
         replace(bytes, &[0x17, 0x40, 0x15], &[0x17, 0x6b, 0x15]);
         replace(bytes, b"2011\" value=\"2\"", b"2011\" value=\"6\"");
     };
-    let dash = copied("dash", &folder.path().join("dash"), &silent);
+    let dash = changed_copy("dash", &folder.path().join("dash"), &silent);
     let found = sound(&dash.join("manifest.mpd"), &folder.path().join("out"));
     assert_eq!((found.codec.as_str(), found.channels), ("mp4a.6B", Some(6)));
     assert_eq!(found.kid, expected().1);
     // The configuration knows better than a manifest that is wrong.
     let wrong = |bytes: &mut Vec<u8>| replace(bytes, b"2011\" value=\"2\"", b"2011\" value=\"6\"");
-    let dash = copied("dash", &folder.path().join("wrong"), &wrong);
+    let dash = changed_copy("dash", &folder.path().join("wrong"), &wrong);
     let found = sound(&dash.join("manifest.mpd"), &folder.path().join("wrong.out"));
     assert_eq!((found.channels, found.kid), (Some(2), expected().0));
 }
@@ -114,7 +98,7 @@ fn media_under_a_text_entry_is_refused() {
             let file = if media == b"avc1" { "av.mp4" } else { "audio.m4a" };
             for (kind, manifest) in [("mp4", file), ("dash", "manifest.mpd"), ("hls", "master.m3u8")] {
                 let name = format!("{}-{}-{kind}", text.escape_ascii(), media.escape_ascii());
-                let input = copied(kind, &folder.path().join(&name), &|bytes| {
+                let input = changed_copy(kind, &folder.path().join(&name), &|bytes| {
                     let stsd = bytes.windows(4).position(|kind| kind == b"stsd").unwrap_or(bytes.len());
                     if bytes.get(stsd + 16..stsd + 20) == Some(&media[..]) {
                         bytes[stsd + 16..stsd + 20].copy_from_slice(text);

@@ -11,10 +11,10 @@ use drm_pack::isobmff::track::tracks;
 use drm_pack::job::{Job, Layout};
 use drm_pack::package::Preset;
 
-use crate::case::Case;
-use crate::media::root;
-use crate::pack::{job, key, pack, packages, unpack};
-use crate::trace::{ffmpeg, ffmpeg_is_there};
+use crate::support::case::Case;
+use crate::support::ffmpeg_trace::{ffmpeg, ffmpeg_is_there};
+use crate::support::media::root;
+use crate::support::pack::{job, key, pack, packages, unpack};
 
 fn media_data(path: &Path) -> Vec<u8> {
     let boxes = parse_file(&fs::read(path).unwrap()).unwrap();

@@ -10,7 +10,7 @@ use drm_pack::keys::{AUDIO_PRESETS, Contract, SpekeVersion, VIDEO_PRESETS};
 use drm_pack::package::{Intent, KeyRule, Schedule, ServerSignaling, Substream};
 use drm_pack::protect::Scheme;
 
-use crate::media::root;
+use crate::support::media::root;
 
 /// A ladder with a track of each size.
 fn ladder() -> Vec<Substream> {

@@ -13,8 +13,8 @@ use drm_pack::keys::{DevKeys, KeyServer};
 use drm_pack::package::ServerSignaling;
 use drm_pack::protect::Scheme;
 
-use crate::media::root;
-use crate::pack::{SEED, job, pack_with};
+use crate::support::media::root;
+use crate::support::pack::{SEED, job, pack_with};
 
 /// A key source that signals everything itself, as if the key had another id, value, scheme or IV.
 struct Signals {

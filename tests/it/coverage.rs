@@ -20,9 +20,9 @@ use drm_pack::package::{
 use drm_pack::protect::Scheme;
 use tempfile::TempDir;
 
-use crate::case::copy;
-use crate::media::root;
-use crate::pack::{SEED, job, pack};
+use crate::support::files::copy;
+use crate::support::media::root;
+use crate::support::pack::{SEED, job, pack};
 
 /// A copy of a folder of the clip.
 fn staged(kind: &str) -> TempDir {
@@ -380,7 +380,7 @@ fn segments_of_an_earlier_run_beside_a_clear_init_segment_are_refused() {
             let done = tempfile::tempdir().unwrap();
             pack(&job(&source.path().join(manifest), "widevine", scheme), done.path()).unwrap();
             let half = staged(kind);
-            for (name, bytes) in crate::whole_segments::tree(done.path()) {
+            for (name, bytes) in crate::support::files::tree(done.path()) {
                 if !name.contains("init") && !name.ends_with(".m3u8") && !name.ends_with(".mpd") {
                     fs::write(half.path().join(name), bytes).unwrap();
                 }

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use crate::channels::copied;
-use crate::pack::{job, pack};
+use crate::support::files::changed_copy;
+use crate::support::pack::{job, pack};
 
 fn place(bytes: &[u8], kind: &[u8; 4], number: usize) -> usize {
     bytes.windows(4).enumerate().filter(|(_, window)| window == kind).nth(number).unwrap().0
@@ -17,7 +17,7 @@ fn word(bytes: &[u8], at: usize) -> u32 {
 /// Packs a file of the clip after a change; returns the error.
 fn refused(file: &str, change: &dyn Fn(&mut Vec<u8>)) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let bytes = &mut fs::read(crate::media::root().join("fixtures/clip/mp4").join(file)).unwrap();
+    let bytes = &mut fs::read(crate::support::media::root().join("fixtures/clip/mp4").join(file)).unwrap();
     change(bytes);
     let input = folder.path().join(file);
     fs::write(&input, bytes).unwrap();
@@ -96,7 +96,7 @@ fn a_segment_has_samples() {
     for (kind, manifest) in [("dash", "manifest.mpd"), ("hls", "master.m3u8")] {
         for init in [false, true] {
             let folder = tempfile::tempdir().unwrap();
-            let input = copied(kind, &folder.path().join("in"), &|_| {});
+            let input = changed_copy(kind, &folder.path().join("in"), &|_| {});
             let (mut moov, mut segments) = (Vec::new(), Vec::new());
             files(&input, &mut |path| {
                 let bytes = fs::read(path).unwrap();

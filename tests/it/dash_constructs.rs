@@ -24,9 +24,9 @@ use drm_pack::xml::{Document, Element};
 use rayon::prelude::*;
 use tempfile::TempDir;
 
-use crate::case::Case;
-use crate::media::{assert_identical, shared};
-use crate::pack::{job, key, pack, pack_without_keys, unpack};
+use crate::support::case::Case;
+use crate::support::media::{assert_identical, shared};
+use crate::support::pack::{job, key, pack, pack_without_keys, unpack};
 
 const SCHEMES: [&str; 2] = ["cenc", "cbcs"];
 const PRESETS: [Preset; 2] = [Preset::Preset0, Preset::Preset1];

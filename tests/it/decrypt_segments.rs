@@ -8,8 +8,8 @@ use drm_pack::base::{Kind, Secret};
 use drm_pack::isobmff::parse_file;
 use drm_pack::protect::Aes128;
 
-use crate::media::root;
-use crate::pack::{job, pack, unpack_all};
+use crate::support::media::root;
+use crate::support::pack::{job, pack, unpack_all};
 
 fn media_data(path: &Path) -> Vec<u8> {
     let boxes = parse_file(&fs::read(path).unwrap()).unwrap();

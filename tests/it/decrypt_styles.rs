@@ -13,9 +13,9 @@ use drm_pack::isobmff::{BoxNode, parse_file, write_file};
 use drm_pack::package::{Decrypt, Phase, ProtectedTrack, media_tracks, rewrite};
 use drm_pack::protect::{Iv, Pattern, Scheme, TrackProtection, auxiliary, protect_moov};
 
-use crate::media::root;
-use crate::pack::{job, key, pack};
-use crate::trace::{ffmpeg, ffmpeg_is_there};
+use crate::support::ffmpeg_trace::{ffmpeg, ffmpeg_is_there};
+use crate::support::media::root;
+use crate::support::pack::{job, key, pack};
 
 const SCHEMES: [&str; 4] = ["cenc", "cbcs", "cens", "cbc1"];
 const MARKS: [&[u8; 4]; 9] =

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::case::Case;
-use crate::media::root;
-use crate::pack::{job, pack};
+use crate::support::case::Case;
+use crate::support::files::copy;
+use crate::support::media::root;
+use crate::support::pack::{job, pack};
 
 /// A folder with a copy of a fixture, to break.
 struct Broken {
@@ -56,19 +57,6 @@ impl Broken {
         let left: Vec<_> =
             fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, ["in"], "nothing is left behind");
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        if from.is_dir() {
-            copy(&from, &to);
-        } else {
-            fs::copy(from, to).unwrap();
-        }
     }
 }
 

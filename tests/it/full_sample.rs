@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use super::media::root;
-use super::pack::{job, pack, unpack};
+use crate::support::media::root;
+use crate::support::pack::{job, pack, unpack};
 
 #[test]
 fn pictures_of_an_unknown_codec_are_refused_unless_they_may_be_protected_whole() {

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::hevc_stream::Stream;
-use super::media::{media_files, root, shared};
-use super::trace::{AVC, HEVC, Syntax, compare, encode, ffmpeg, ffmpeg_is_there};
+use crate::support::ffmpeg_trace::{AVC, HEVC, Syntax, compare, encode, ffmpeg, ffmpeg_is_there};
+use crate::support::hevc_stream::Stream;
+use crate::support::media::{media_files, root, shared};
 
 /// What each clip is to exercise, and how x265 is told so.
 const CLIPS: &[(&str, &[&str])] = &[

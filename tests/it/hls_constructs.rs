@@ -13,10 +13,10 @@ use quick_m3u8::config::ParsingOptionsBuilder;
 use quick_m3u8::tag::KnownTag;
 use rayon::prelude::*;
 
-use crate::case::Case;
-use crate::pack::{job, pack, pack_without_keys, unpack};
 use crate::streams::elementary;
-use crate::whole_segments::tree;
+use crate::support::case::Case;
+use crate::support::files::tree;
+use crate::support::pack::{job, pack, pack_without_keys, unpack};
 
 /// What a case is packed for unless it says so itself.
 const DRM: &str = "widevine+playready+fairplay";
@@ -219,7 +219,7 @@ fn playlists_made_to_exhaust_end_at_once() {
     let head = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n";
     let fmp4 = format!("{head}#EXT-X-MAP:URI=\"init.mp4\"\n");
     let repeated = |text: &str, count: usize| format!("{fmp4}{}", text.repeat(count));
-    let clip = crate::media::root().join("fixtures/clip/hls/v2");
+    let clip = crate::support::media::root().join("fixtures/clip/hls/v2");
     for (playlist, says) in [
         (repeated("#EXTINF:2,\n0.m4s\n", 100_000), None),
         (repeated("#EXT-X-UNKNOWN:A=1\n", 100_000) + "#EXTINF:2,\n0.m4s\n", None),

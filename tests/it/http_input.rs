@@ -17,10 +17,10 @@ use drm_pack::job::{DecryptJob, Env, Job, Report, decrypt, run};
 use drm_pack::keys::DevKeys;
 use drm_pack::package::Preset;
 
-use crate::media::root;
-use crate::pack::{SEED, key};
 use crate::resume::attempt;
-use crate::whole_segments::tree;
+use crate::support::files::tree;
+use crate::support::media::root;
+use crate::support::pack::{SEED, key};
 
 /// What an origin answers.
 #[derive(Clone)]
@@ -345,7 +345,7 @@ fn a_report_names_inputs_without_what_may_be_secret() {
 
 #[test]
 fn a_segment_costs_one_request() {
-    let folder = crate::both::copied("hls");
+    let folder = crate::support::files::copied("hls");
     let path = folder.path().join("v1/media.m3u8");
     let text = fs::read_to_string(&path).unwrap();
     let head: String = text.split("#EXTINF").next().unwrap().to_owned();
@@ -599,7 +599,7 @@ fn large_files_need_ranges_and_keep_their_bytes() {
 #[test]
 fn references_that_would_be_one_file_or_lie_elsewhere_are_refused() {
     let media = |lines: &str| {
-        let folder = crate::both::copied("hls");
+        let folder = crate::support::files::copied("hls");
         let path = folder.path().join("v1/media.m3u8");
         let text = fs::read_to_string(&path).unwrap();
         let (head, rest) = text.split_once("0.m4s").unwrap();
@@ -623,7 +623,7 @@ fn references_that_would_be_one_file_or_lie_elsewhere_are_refused() {
 
 #[test]
 fn a_last_segment_that_cannot_be_looked_for_is_not_left_out() {
-    let folder = crate::both::copied("dash");
+    let folder = crate::support::files::copied("dash");
     let path = folder.path().join("manifest.mpd");
     // The number of segments follows from a duration that is one segment too long.
     let text = fs::read_to_string(&path).unwrap().replace("PT8.0S", "PT10.0S");

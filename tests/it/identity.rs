@@ -2,7 +2,7 @@
 
 use drm_pack::{dash, hls, isobmff};
 
-use crate::media::{assert_identical, media_files};
+use crate::support::media::{assert_identical, media_files};
 
 #[test]
 fn a_parsed_mpd_is_written_as_it_was_read() {

@@ -9,8 +9,8 @@ use drm_pack::inspect::{Inspected, Node, Samples, inspect, presentation, text};
 use drm_pack::io::FileStore;
 use drm_pack::keys::DevKeys;
 
-use crate::media::{media_files, root};
-use crate::pack::{job, key, pack};
+use crate::support::media::{media_files, root};
+use crate::support::pack::{job, key, pack};
 
 /// The box of 56 bytes: one key id and the scheme.
 const WIDEVINE: &str = "AAAAOHBzc2gAAAAA7e+LqXnWSs6jyCfc1R0h7QAAABgSEDEyMzQ1Njc4OTAxMjM0NTZI88aJmwY=";

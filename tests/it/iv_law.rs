@@ -20,10 +20,10 @@ use drm_pack::package::{
 };
 use drm_pack::protect::Scheme;
 
-use crate::both::copied;
-use crate::media::root;
-use crate::pack::{SEED, WithoutIvs, codec_files, files, job, pack_with, packages};
-use crate::whole_segments::tree;
+use crate::support::files::copied;
+use crate::support::files::tree;
+use crate::support::media::root;
+use crate::support::pack::{SEED, WithoutIvs, codec_files, files, job, pack_with, packages};
 
 /// One key for everything: every title, track and crypto period, under key ids of their own.
 struct OneKey(Option<[u8; 16]>);

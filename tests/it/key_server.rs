@@ -22,7 +22,7 @@ use drm_pack::server::{Fault, Running, Settings, start};
 use drm_pack::xml::{Node, parse_fragment};
 use secrecy::SecretString;
 
-use crate::media::root;
+use crate::support::media::root;
 
 const USER: &str = "acme::packager";
 const PASSWORD: &str = "p&=+% \"marked";

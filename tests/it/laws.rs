@@ -13,8 +13,8 @@ use drm_pack::isobmff::{BoxNode, parse_file};
 use drm_pack::package::{Changed, Edit, Preset, rewrite};
 use drm_pack::protect::protected_entry;
 
-use crate::media::media_files;
-use crate::pack::{codec_files, files, job, pack, packages, unpack};
+use crate::support::media::media_files;
+use crate::support::pack::{codec_files, files, job, pack, packages, unpack};
 
 const SCHEMES: [&str; 4] = ["cenc", "cbcs", "cens", "cbc1"];
 const PRESETS: [Preset; 2] = [Preset::Preset0, Preset::Preset1];

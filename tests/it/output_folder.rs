@@ -8,8 +8,8 @@ use std::process::{Command, Output};
 use drm_pack::base::env::{Sink, Store};
 use drm_pack::io::{OutputDirectory, Overwrite};
 
-use crate::media::root;
-use crate::whole_segments::tree;
+use crate::support::files::tree;
+use crate::support::media::root;
 
 /// A folder with a clear presentation in `par/clear`, and a file of keys and one of anything beside it.
 fn place() -> tempfile::TempDir {

@@ -17,8 +17,8 @@ use drm_pack::io::FileStore;
 use drm_pack::job::{Env, Job, run};
 use drm_pack::keys::DevKeys;
 
-use crate::media::root;
-use crate::whole_segments::tree;
+use crate::support::files::tree;
+use crate::support::media::root;
 
 const KID: &str = "00112233445566778899aabbccddeeff";
 const KEY: &str = "0f0e0d0c0b0a09080706050403020100";

@@ -19,8 +19,8 @@ use drm_pack::package::{
 use drm_pack::protect::Scheme;
 use proptest::prelude::*;
 
-use crate::media::root;
-use crate::pack::{SEED, job, pack};
+use crate::support::media::root;
+use crate::support::pack::{SEED, job, pack};
 
 /// A presentation: its manifest and, in the order of the job, init segment and media files of each rendition.
 /// A rendition of one file is cut at its fragments.

@@ -13,10 +13,10 @@ use drm_pack::job::Job;
 use drm_pack::package::Preset;
 use drm_pack::verify::{Clear, Verification, VerifyJob, verify};
 
-use crate::case::Case;
-use crate::media::root;
-use crate::pack::{SEED, codec_files, files, job, key, pack, packages};
-use crate::whole_segments::tree;
+use crate::support::case::Case;
+use crate::support::files::tree;
+use crate::support::media::root;
+use crate::support::pack::{SEED, codec_files, files, job, key, pack, packages};
 
 /// A folder that remembers what was opened.
 struct Opened {

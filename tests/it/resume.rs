@@ -14,10 +14,11 @@ use drm_pack::job::{Env, Job, Journal, Layout, Report, run};
 use drm_pack::keys::{DevKeys, KeyServer};
 use drm_pack::package::Preset;
 
-use crate::both::{copied, segments};
-use crate::media::root;
-use crate::pack::{SEED, WithoutIvs, job, locate};
-use crate::whole_segments::tree;
+use crate::both::segments;
+use crate::support::files::copied;
+use crate::support::files::tree;
+use crate::support::media::root;
+use crate::support::pack::{SEED, WithoutIvs, job, locate};
 
 /// A folder that takes so many files and fails then.
 struct Failing {

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::media::root;
-use crate::whole_segments::tree;
+use crate::support::files::tree;
+use crate::support::media::root;
 
 /// Media in one folder, playlists and an MPD each in another.
 fn presentation() -> tempfile::TempDir {

@@ -23,8 +23,8 @@ use drm_pack::package::{
 use drm_pack::protect::{FragmentDecryptor, Protected, Scheme, protected_entry};
 
 use crate::clear_lead::{check_decrypted, shape};
-use crate::media::root;
-use crate::pack::{job, key, pack, packages};
+use crate::support::media::root;
+use crate::support::pack::{job, key, pack, packages};
 
 fn rotating(input: &str, drm: &str, scheme: &str, every: u32) -> Job {
     Job { rotate_every: Some(every), ..job(&root().join("fixtures/clip").join(input), drm, scheme) }

@@ -18,8 +18,8 @@ use drm_pack::keys::{CpixFile, DevKeys, KeyFile, KeyServer, SpekeVersion};
 use drm_pack::package::Preset;
 use proptest::prelude::*;
 
-use crate::media::root;
-use crate::pack::{SEED, job, locate, pack_with};
+use crate::support::media::root;
+use crate::support::pack::{SEED, job, locate, pack_with};
 
 fn clip(name: &str) -> PathBuf {
     root().join("fixtures/clip").join(name)
@@ -222,7 +222,7 @@ fn bit_rates_are_those_of_the_manifest_or_of_the_samples() {
 #[test]
 fn labels_of_a_manifest_tell_tracks_apart() {
     let folder = tempfile::tempdir().unwrap();
-    crate::channels::copied("dash", folder.path(), &|_| {});
+    crate::support::files::changed_copy("dash", folder.path(), &|_| {});
     let path = folder.path().join("manifest.mpd");
     let manifest = fs::read_to_string(&path).unwrap();
     let mut names = ["main", "extra", "sound"].into_iter();
@@ -437,7 +437,7 @@ fn periods_of_a_package_go_by_their_times_too() {
     }
     // The time of day of the playlist is that of the periods, and what none covers is no one's.
     let folder = tempfile::tempdir().unwrap();
-    crate::channels::copied("hls", folder.path(), &|_| {});
+    crate::support::files::changed_copy("hls", folder.path(), &|_| {});
     let path = folder.path().join("v2/media.m3u8");
     let text = fs::read_to_string(&path).unwrap();
     let dated =

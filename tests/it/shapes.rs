@@ -16,9 +16,9 @@ use drm_pack::job::{Job, Layout, Report, TrackReport};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use super::media::root;
-use super::pack::{job, key, pack, unpack};
-use super::trace::{ffmpeg, ffmpeg_is_there};
+use crate::support::ffmpeg_trace::{ffmpeg, ffmpeg_is_there};
+use crate::support::media::root;
+use crate::support::pack::{job, key, pack, unpack};
 
 const SCHEMES: [&str; 2] = ["cenc", "cbcs"];
 const LAYOUTS: [Layout; 2] = [Layout::Segments, Layout::SingleFile];

@@ -1,6 +1,6 @@
 //! Where AVC slice data begins, ours against `FFmpeg`'s header trace — ITU-T H.264 §7.3.3.
 
-use super::trace::{AVC, compare, encode, ffmpeg_is_there};
+use crate::support::ffmpeg_trace::{AVC, compare, encode, ffmpeg_is_there};
 
 /// What each clip is to exercise, and how x264 is told so.
 const CLIPS: &[(&str, &[&str])] = &[

@@ -9,10 +9,10 @@ use std::process::Command;
 use drm_pack::job::Job;
 use drm_pack::package::Preset;
 
-use crate::media::{root, shared};
-use crate::pack::{job, pack, unpack};
-use crate::ts::demux;
-use crate::whole_segments::tree;
+use crate::support::files::tree;
+use crate::support::media::{root, shared};
+use crate::support::pack::{job, pack, unpack};
+use crate::support::ts::demux;
 
 /// What only FairPlay players play.
 fn wish(input: &Path) -> Job {

@@ -14,8 +14,8 @@ use drm_pack::job::{Job, Layout};
 use drm_pack::xml::{Document, Element};
 use proptest::prelude::*;
 
-use crate::media::root;
-use crate::pack::{job, pack, pack_without_keys};
+use crate::support::media::root;
+use crate::support::pack::{job, pack, pack_without_keys};
 
 /// What becomes of the times of one track.
 #[derive(Clone, Debug)]

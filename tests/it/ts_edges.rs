@@ -7,8 +7,9 @@ use drm_pack::package::{decrypt_packed_audio, decrypt_ts_segment};
 use drm_pack::protect::{Operation, SampleAes};
 use drm_pack::ts::{PACKET_BYTES, Packet};
 
-use crate::ts::{check_ts, counter_faults, demux, packets, refusal, run, sample_aes};
-use crate::ts_build::{AUDIO_PID, MAP_PID, Mux, VIDEO_PID, adts, av_map, nal_unit, pat, pes, pmt};
+use crate::support::ts::{counter_faults, demux, packets, refusal, run, sample_aes};
+use crate::support::ts_build::{AUDIO_PID, MAP_PID, Mux, VIDEO_PID, adts, av_map, nal_unit, pat, pes, pmt};
+use crate::ts::check_ts;
 
 /// Data of a `PID`.
 fn data(stream: &[u8], pid: u16) -> Vec<Vec<u8>> {

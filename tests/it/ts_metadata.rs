@@ -6,9 +6,10 @@ use std::fs;
 use drm_pack::codec::byte_stream::nal_units;
 use drm_pack::ts::{PACKET_BYTES, Packet, PesHeader};
 
-use crate::media::root;
-use crate::ts::{assert_ffmpeg_agrees, check_ts, demux, packets, run};
-use crate::ts_build::{AUDIO_PID, MAP_PID, Mux, Row, VIDEO_PID, adts, nal_unit, pat, pes, pmt};
+use crate::support::media::root;
+use crate::support::ts::{demux, packets, run};
+use crate::support::ts_build::{AUDIO_PID, MAP_PID, Mux, Row, VIDEO_PID, adts, nal_unit, pat, pes, pmt};
+use crate::ts::{assert_ffmpeg_agrees, check_ts};
 
 const CLOCK_PID: u16 = 0x1f0;
 const SPLICE_PID: u16 = 0x1f1;

@@ -3,10 +3,11 @@
 
 use drm_pack::ts::{NULL_PID, Packet, Pmt};
 
-use crate::ts::{check_ts, demux, packets, refusal, run};
-use crate::ts_build::{
+use crate::support::ts::{demux, packets, refusal, run};
+use crate::support::ts_build::{
     AUDIO_PID, MAP_PID, Mux, Row, VIDEO_PID, adts, av_map, filled, nal_unit, pat, pes, pmt, pmt_of,
 };
+use crate::ts::check_ts;
 
 /// A picture and a PES packet of sound.
 fn media(mux: &mut Mux) {

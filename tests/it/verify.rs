@@ -12,8 +12,8 @@ use drm_pack::job::Job;
 use drm_pack::package::Preset;
 use drm_pack::verify::{RULES, Severity, rule};
 
-use crate::media::{root, shared};
-use crate::pack::{SEED, files, job, pack, packages};
+use crate::support::media::{root, shared};
+use crate::support::pack::{SEED, files, job, pack, packages};
 
 /// Exit code and output of `drm-pack verify`.
 fn verify(inputs: &[&Path], options: &[&str]) -> (i32, String) {

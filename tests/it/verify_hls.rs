@@ -11,9 +11,9 @@ use drm_pack::keys::DevKeys;
 use drm_pack::package::Preset;
 use drm_pack::verify::{Clear, Verification, VerifyJob, verify};
 
-use crate::case::Case;
-use crate::media::{root, shared};
-use crate::pack::{SEED, job, pack, pack_without_ivs};
+use crate::support::case::Case;
+use crate::support::media::{root, shared};
+use crate::support::pack::{SEED, job, pack, pack_without_ivs};
 
 /// Verifies what was packed from an input, with the keys of a seed and against the input as asked.
 fn check(
@@ -245,7 +245,7 @@ fn the_key_may_be_the_file_that_the_uri_names() {
     let wish = Job { key_uri: Some("key.bin".into()), ..whole(&input) };
     let report = pack(&wish, out.path()).unwrap();
     let kid = drm_pack::base::Kid::parse(&report.tracks[0].kid).unwrap();
-    fs::write(out.path().join("key.bin"), crate::pack::key(kid).expose()).unwrap();
+    fs::write(out.path().join("key.bin"), crate::support::pack::key(kid).expose()).unwrap();
     let found = check(out.path(), &input, None, true).unwrap();
     assert!(found.findings.passed() && found.findings.not_checked().next().is_none());
     assert_eq!(found.findings.counts()["payload-equal"].checked, 3);

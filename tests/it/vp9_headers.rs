@@ -6,7 +6,7 @@ use std::path::Path;
 use drm_pack::base::FourCc;
 use drm_pack::codec::{self, Config, Protection};
 
-use super::trace::{ffmpeg, ffmpeg_is_there};
+use crate::support::ffmpeg_trace::{ffmpeg, ffmpeg_is_there};
 
 /// What each clip is to exercise: size, length and options of the encoder.
 const CLIPS: &[(&str, &str, &[&str])] = &[

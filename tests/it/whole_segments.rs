@@ -1,6 +1,6 @@
 //! Whole segments in AES-128: any container, any byte range, and back — RFC 8216bis §5.2.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -12,26 +12,9 @@ use drm_pack::keys::SpekeVersion;
 use drm_pack::package::Preset;
 use drm_pack::protect::Aes128;
 
-use crate::media::{root, shared};
-use crate::pack::{decrypt_with, key, locate, pack, pack_without_ivs, unpack};
-
-/// Every file below a folder.
-pub(crate) fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    fn walk(root: &Path, folder: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                walk(root, &path, found);
-            } else {
-                let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-                found.insert(name, fs::read(&path).unwrap());
-            }
-        }
-    }
-    let mut found = BTreeMap::new();
-    walk(folder, folder, &mut found);
-    found
-}
+use crate::support::files::{other_lines, tree};
+use crate::support::media::{root, shared};
+use crate::support::pack::{decrypt_with, key, locate, pack, pack_without_ivs, unpack};
 
 fn job(input: &Path) -> Job {
     Job {
@@ -71,14 +54,6 @@ fn inputs() -> Vec<std::path::PathBuf> {
         }
     }
     inputs
-}
-
-/// The lines of a playlist but for keys and the version.
-pub(crate) fn other_lines(playlist: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(playlist).into_owned();
-    let lines =
-        text.lines().filter(|line| !line.starts_with("#EXT-X-KEY") && !line.starts_with("#EXT-X-VERSION"));
-    lines.map(str::to_owned).collect()
 }
 
 #[test]
@@ -221,8 +196,10 @@ fn a_file_is_not_named_as_a_whole_and_in_ranges() {
 /// A client that widens the range as RFC 8216bis §6.3.6 has it finds the clear bytes.
 #[test]
 fn i_frames_inside_whole_segments_are_deciphered_from_a_wider_range() {
-    let case =
-        crate::case::Case::all("hls").into_iter().find(|case| case.name() == "whole-i-frames").unwrap();
+    let case = crate::support::case::Case::all("hls")
+        .into_iter()
+        .find(|case| case.name() == "whole-i-frames")
+        .unwrap();
     let (stage, out) = (case.stage(), tempfile::tempdir().unwrap());
     let report = pack_without_ivs(&job(&stage.path().join("master.m3u8")), out.path()).unwrap();
     let frames = fs::read_to_string(out.path().join("i.m3u8")).unwrap();

@@ -10,8 +10,8 @@ use drm_pack::job::{DecryptJob, Job, Report};
 use drm_pack::keys::DevKeys;
 use tempfile::TempDir;
 
-use crate::media::{root, shared};
-use crate::pack::{SEED, codec_files, decrypt_with, files, job, key, pack, packages};
+use crate::support::media::{root, shared};
+use crate::support::pack::{SEED, codec_files, decrypt_with, files, job, key, pack, packages};
 
 /// What became of a decryption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,15 +2,16 @@
 //! must come of it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use drm_pack::isobmff::{parse_file, write_file};
 use drm_pack::package::Preset;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::media::root;
-use crate::ts::demux;
+use super::files::copy;
+use crate::support::media::root;
+use crate::support::ts::demux;
 
 /// One folder with a `case.toml`.
 ///
@@ -95,20 +96,6 @@ impl Case {
             }
         }
         stage
-    }
-}
-
-/// Copies a folder.
-pub(crate) fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        if from.is_dir() {
-            copy(&from, &to);
-        } else {
-            fs::copy(from, to).unwrap();
-        }
     }
 }
 

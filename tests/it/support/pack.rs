@@ -9,7 +9,7 @@ use drm_pack::io::{FileStore, HttpClient};
 use drm_pack::job::{DecryptJob, Env, Job, Report, decrypt, run};
 use drm_pack::keys::{DevKeys, KeyServer};
 
-use crate::media::root;
+use crate::support::media::root;
 
 /// The seed of every test key.
 pub(crate) const SEED: &str = "laws";
