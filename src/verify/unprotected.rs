@@ -253,9 +253,13 @@ fn statements(element: &Element, parent: &str, found: &mut BTreeSet<String>) -> 
         }
     }
     attributes.sort();
-    // Blanks between children are no statement: a child that packing adds brings its own.
+    // No element of an MPD has text beside elements (ISO/IEC 23009-1 Annex B): dividing an AdaptationSet may join two, or part them.
     let text = element.text()?;
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = match element.elements().next() {
+        Some(_) if !text.trim().is_empty() => "text beside elements",
+        Some(_) => "",
+        None => text.trim(),
+    };
     let statement = format!("{parent}/{name}{} {text}", attributes.concat());
     found.insert(statement.trim_end().to_owned());
     for child in element.elements() {
