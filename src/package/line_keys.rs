@@ -2,7 +2,7 @@
 
 use crate::base::env::Store;
 use crate::base::id::parse_16;
-use crate::base::{Error, Kid, Result, Secret};
+use crate::base::{Error, Kid, Result, Secret, from_base64};
 use crate::hls::{AES_128, IDENTITY, Key, SAMPLE_AES};
 use crate::protect::{Aes128, SampleAes};
 
@@ -124,6 +124,9 @@ impl LineKeys<'_> {
         if let Some(value) = self.file(playlist, uri)? {
             return Ok((None, value));
         }
+        if let Some(value) = data(uri).filter(|_| key.key_format == IDENTITY) {
+            return Ok((None, Secret::new(value)));
+        }
         let named = key.key_id.or_else(|| kids(uri).next());
         let only = self.only.filter(|_| named.is_none());
         only.and_then(|kid| Some((Some(kid), (self.find_key)(kid)?))).ok_or_else(|| {
@@ -152,7 +155,15 @@ impl LineKeys<'_> {
     }
 }
 
-/// Everything in a URI that may be a key id: 32 hex digits, or those of a UUID.
+/// The 16 bytes that a `data:` URI holds: RFC 2397. To players they are the key; some packagers write its id there.
+fn data(uri: &str) -> Option<[u8; 16]> {
+    let scheme = uri.get(..5).filter(|scheme| scheme.eq_ignore_ascii_case("data:"))?;
+    let (media_type, data) = uri.get(scheme.len()..)?.split_once(',')?;
+    let is_base64 = media_type.rsplit(';').next().is_some_and(|last| last.eq_ignore_ascii_case("base64"));
+    is_base64.then(|| from_base64(data).ok()).flatten()?.try_into().ok()
+}
+
+/// Everything in a URI that may be a key id: 32 hex digits, or those of a UUID, or 16 bytes of data.
 fn kids(uri: &str) -> impl Iterator<Item = Kid> {
     let is_uuid = |text: &str| {
         let hyphens: Vec<usize> = text.match_indices('-').map(|(at, _)| at).collect();
@@ -160,7 +171,7 @@ fn kids(uri: &str) -> impl Iterator<Item = Kid> {
     };
     let uuids = (0..uri.len()).filter_map(move |at| uri.get(at..at + 36).filter(|text| is_uuid(text)));
     let plain = (0..uri.len()).filter_map(|at| uri.get(at..at + 32).filter(|text| !text.contains('-')));
-    uuids.chain(plain).filter_map(parse_16).map(Kid::new)
+    uuids.chain(plain).filter_map(parse_16).chain(data(uri)).map(Kid::new)
 }
 
 #[cfg(test)]
@@ -179,6 +190,11 @@ mod tests {
             "https://k/-01234567-89ab-cdef-0123-456789abcdef?x".to_owned(),
         ] {
             assert!(kids(&uri).any(|found| found == kid), "{uri}");
+        }
+        let uri = "data:text/plain;charset=UTF-8;base64,ASNFZ4mrze8BI0VniavN7w==";
+        assert!(kids(uri).any(|found| found == kid), "{uri}");
+        for uri in ["data:text/plain,0123456789abcdef", "data:;base64,ASNFZ4mr", "data:;base64,%"] {
+            assert_eq!(kids(uri).next(), None, "{uri}");
         }
         assert_eq!(kids("https://k/movie.key").next(), None);
         assert_eq!(kids("ä0123").next(), None);

@@ -269,3 +269,24 @@ fn an_address_without_a_key_id_means_the_only_key() {
     let clear = tree(input.parent().unwrap());
     assert!(tree(back.path()).iter().all(|(name, bytes)| name.ends_with(".m3u8") || clear[name] == *bytes));
 }
+
+/// The key itself, as RFC 8216bis has it of any URI, or its id, as some packagers write it.
+#[test]
+fn a_data_uri_holds_the_key_or_its_id() {
+    let input = root().join("fixtures/clip/hls-ts/index.m3u8");
+    let out = tempfile::tempdir().unwrap();
+    let kid = Kid::parse(&pack(&job(&input), out.path()).unwrap().tracks[0].kid).unwrap();
+    let (id, value) = (kid.bytes().to_vec(), key(kid).expose().to_vec());
+    for (bytes, is_id) in [(value, false), (id, true)] {
+        let (out, back) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let uri = format!("data:text/plain;base64,{}", drm_pack::base::base64(&bytes));
+        pack(&Job { key_uri: Some(uri), ..job(&input) }, out.path()).unwrap();
+        let inputs = vec![out.path().join("index.m3u8").to_str().unwrap().to_owned()];
+        let find_key = |id| (is_id && id == kid).then(|| key(id));
+        let job = DecryptJob { inputs, find_key: &find_key, find_iv: &|_| None, only: None };
+        decrypt_with(&job, back.path()).unwrap();
+        let clear = tree(input.parent().unwrap());
+        let back = tree(back.path());
+        assert!(back.iter().all(|(name, bytes)| name.ends_with(".m3u8") || clear[name] == *bytes));
+    }
+}
