@@ -110,10 +110,14 @@ impl Error {
         Self::new(Kind::Internal, message).hint("this is a bug in drm-pack: please report it with the input")
     }
 
-    /// Adds the place around what is already known: call it on the way up.
+    /// Adds the place around what is already known: call it on the way up. A place that was just added is not
+    /// repeated.
     #[must_use]
     pub fn at(mut self, place: impl fmt::Display) -> Self {
-        self.0.trail.push(place.to_string());
+        let place = place.to_string();
+        if self.0.trail.last() != Some(&place) {
+            self.0.trail.push(place);
+        }
         self
     }
 
