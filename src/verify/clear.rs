@@ -7,6 +7,7 @@ use crate::base::env::Store;
 use crate::base::{Error, Result};
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::Trex;
+use crate::isobmff::samples::samples;
 use crate::isobmff::track::{tracks, trexes};
 use crate::presentation::{self, read_moov};
 
@@ -70,12 +71,21 @@ fn clear_tracks<'a>(clear: &Clear<'a>, presentation: &Presentation<'_>) -> Resul
     for rendition in &presentation.renditions {
         let at = |error: Error| error.at(&rendition.init.name);
         let moov = Arc::new(read_moov(clear.store, &rendition.init.name, rendition.init.range.as_ref())?);
+        let trexes = trexes(&moov).map_err(at)?;
+        let is_one_file = rendition.files == [rendition.init.name.as_str()];
         for track in tracks(&moov).map_err(at)? {
+            // Of an MP4 file a track without samples is left out of the output.
+            if is_one_file {
+                let source = clear.store.open(&rendition.init.name)?;
+                if samples(source.as_ref(), &moov, track.track_id, &trexes).map_err(at)?.next().is_none() {
+                    continue;
+                }
+            }
             found.push(ClearTrack {
                 store: clear.store,
                 init: rendition.init.name.clone(),
                 files: rendition.files.clone(),
-                trexes: trexes(&moov).map_err(at)?,
+                trexes: trexes.clone(),
                 moov: Arc::clone(&moov),
                 track_id: track.track_id,
                 handler: track.handler_type.0,
