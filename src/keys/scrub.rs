@@ -4,14 +4,14 @@ use std::ops::Range;
 
 use zeroize::Zeroizing;
 
-use crate::base::from_base64;
+use crate::base::{from_base64, steers};
 
 /// So many bytes of a secret in a row give it away: a server may repeat a part of it.
 const PIECE: usize = 8;
 /// Fewer bytes are no secret, and leaving them out would hide the message.
 const SHORTEST: usize = 3;
 /// So many encodings inside one another are undone.
-const DEPTH: usize = 3;
+const DEPTH: usize = 5;
 /// Stands for what is not ASCII when a text may have lost its character encoding.
 const OTHER: u8 = 0xff;
 /// What stands in a message for what is left out.
@@ -85,8 +85,14 @@ impl Scrubber {
         self.pieces.dedup();
     }
 
-    /// The text without the secrets, or parts of them, whatever encodings they are in.
+    /// The text without the secrets, or parts of them, whatever encodings they are in, and without characters that
+    /// steer a terminal: without these, letters that were set apart by them would stand together.
     pub(super) fn text(&self, text: &str) -> String {
+        let shown = |c: char| match c {
+            '\r' | '\t' => Some(' '),
+            c => (!steers(c) || c == '\n').then_some(c),
+        };
+        let text = &Zeroizing::new(text.chars().filter_map(shown).collect::<String>());
         let mut found = self.find(&View::of(text.as_bytes()), DEPTH);
         found.sort_unstable_by_key(|range| range.start);
         let (mut out, mut end) = (String::new(), 0);
@@ -116,8 +122,11 @@ impl Scrubber {
                 found.extend(self.find(&view, depth - 1));
             }
         }
-        for radix in [8, 10, 16] {
-            found.extend(self.seen(&view.numbers(radix)));
+        for radix in [2, 8, 10, 16] {
+            let numbers = view.numbers(radix);
+            if numbers.bytes.iter().filter(|byte| **byte != 0).count() >= SHORTEST {
+                found.extend(self.find(&numbers, depth - 1));
+            }
         }
         for run in view.runs() {
             let bytes = view.bytes.get(run.clone()).unwrap_or_default();
@@ -289,11 +298,13 @@ impl View {
                 {
                     digits
                 }
+                [b'0', b'o' | b'O', digits @ ..] if radix == 8 => digits,
+                [b'0', b'b' | b'B', digits @ ..] if radix == 2 => digits,
                 digits => digits,
             };
             let byte = number(digits, radix).and_then(|number| u8::try_from(number).ok());
             if let Some(place) = self.place(&(start..at)) {
-                view.push(byte.filter(|_| digits.len() <= 4).unwrap_or(0), place);
+                view.push(byte.filter(|_| digits.len() <= 8).unwrap_or(0), place);
             }
         }
         view
@@ -376,6 +387,13 @@ mod tests {
     #[test]
     fn a_secret_goes_and_the_words_around_it_stay() {
         for (echo, left) in [
+            ("S\u{0}3\u{1}c\u{7}r\u{8}3\u{1b}t\u{7f}&\u{202e}=+% \"::ü/<Zz9", "…"),
+            (
+                "[85, 122, 78, 106, 99, 106, 78, 48, 74, 106, 48, 114, 74, 83, 65, 105, 79, 106, 114, 68, 118, 67, 56, 56, 87, 110, 111, 53]",
+                "[…]",
+            ),
+            ("%25252553%25252533%25252563%25252572%25252533%25252574%25252526%2525253D%2525252B%25252525", "…"),
+            ("0o123, 0o063, 0o143, 0o162, 0o63, 0o164, 0o46, 0o75, 0o53, 0o45", "…"),
             ("bad S3cr3t&=+% \"::ü/<Zz9 for me", "bad … for me"),
             ("S3cr3t%26%3D%2B%25%20%22%3A%3A%C3%BC%2F%3CZz9", "…"),
             ("a=S3cr3t%26%3d%2b%25+%22%3a%3a%c3%bc%2f%3CZz9&b=c", "a=…&b=c"),

@@ -1,12 +1,13 @@
 //! Requests to servers that keep secrets: retries, and what a message may tell — RFC 9110 §10, §11, §15.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use url::Url;
 
 use super::scrub::Scrubber;
 use crate::base::env::{Http, Request, Response};
-use crate::base::{Error, Kind, Result, from_base64, redact_url, steers};
+use crate::base::{Error, Kind, Result, from_base64, redact_url};
 
 /// Waits before the second and the third try, in milliseconds.
 const WAITS: &[u64] = &[500, 2_000];
@@ -20,6 +21,10 @@ const MAX_HEAD: usize = 16 << 10;
 const MAX_TOLD: usize = 600;
 /// Shortest run of base64 or hex that is taken for a secret: 15 bytes in base64.
 const MIN_SECRET: usize = 20;
+/// Numbers in a row that are left out: more than a time or the version of a program has.
+const MIN_LIST: usize = 8;
+/// Digits of a number in such a list: those of a UUID's last part are more.
+const MAX_NUMBER: usize = 10;
 /// Headers whose values are no secret.
 const PUBLIC_HEADERS: &[&str] = &["content-type", "x-speke-version", "accept"];
 
@@ -190,7 +195,41 @@ fn words(text: &str) -> String {
         .split_whitespace()
         .map(|word| if word.contains("://") { shown_url(word) } else { masked(word) })
         .collect();
-    words.join(" ").chars().filter(|c| !steers(*c)).collect()
+    without_lists(&words.join(" "))
+}
+
+/// The text without lists of numbers: nobody reads them, and they may be anything in any encoding.
+fn without_lists(text: &str) -> String {
+    let (mut lists, mut at, mut is_open): (Vec<(Range<usize>, usize)>, _, _) = (Vec::new(), 0, false);
+    while let Some(start) = text.get(at..).and_then(|rest| rest.find(|c: char| c.is_alphanumeric())) {
+        let start = at + start;
+        let rest = text.get(start..).unwrap_or_default();
+        at = start + rest.find(|c: char| !c.is_alphanumeric()).unwrap_or(rest.len());
+        let is_next = is_number(text.get(start..at).unwrap_or_default());
+        match lists.last_mut().filter(|_| is_open && is_next) {
+            Some((list, count)) => (list.end, *count) = (at, *count + 1),
+            None if is_next => lists.push((start..at, 1)),
+            None => {}
+        }
+        is_open = is_next;
+    }
+    let (mut out, mut copied) = (String::new(), 0);
+    for (list, _) in lists.into_iter().filter(|(_, count)| *count >= MIN_LIST) {
+        out.push_str(text.get(copied..list.start).unwrap_or_default());
+        out.push('…');
+        copied = list.end;
+    }
+    out + text.get(copied..).unwrap_or_default()
+}
+
+/// Whether a word is a number of a byte or a character, as programs write them: decimal, `0x5a`, `u005a`, `5a`.
+fn is_number(word: &str) -> bool {
+    let word = ["0x", "0X", "0o", "0O"].iter().find_map(|prefix| word.strip_prefix(prefix)).unwrap_or(word);
+    let digits = word.trim_start_matches(['x', 'X', 'u', 'U']);
+    let has_digit = digits.contains(|c: char| c.is_ascii_digit());
+    digits.len() <= MAX_NUMBER
+        && digits.chars().all(|c| c.is_ascii_hexdigit())
+        && (has_digit || digits.len() == 2)
 }
 
 /// The media type of form bodies.
@@ -268,6 +307,11 @@ mod tests {
             ("ticket a/b or a%2Fb, key EBESExQVFhcYGRobHB0eHw==.", "ticket … or …, key …."),
             ("{\"k\":\"101112131415161718191a1b1c1d1e1f\"}", "{\"k\":\"…\"}"),
             ("see https://x/a?t=b", "see https://x/a?t=…"),
+            ("bytes [87, 110, 69, 52, 100, 49, 65, 61] of it", "bytes […] of it"),
+            ("{\"0\": 90, \"1\": 113, \"2\": 56, \"3\": 119}", "{\"…}"),
+            ("0x5a 0x71 u0038 77 58 79 2f 2b", "…"),
+            ("at 2026-11-30T06:34:00.123Z, 3 of 4", "at 2026-11-30T06:34:00.123Z, 3 of 4"),
+            ("T\u{0}i\u{0}c\u{202e}k", "Tick"),
         ] {
             assert_eq!(telling.line(body.as_bytes()), line);
         }
