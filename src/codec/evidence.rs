@@ -78,8 +78,12 @@ impl Evidence {
         let most = self.expected + CHANCE_ALONE * self.expected.sqrt() + 1.0;
         #[expect(clippy::cast_precision_loss, reason = "a count of marks")]
         let is_chance = self.missed as f64 <= most;
+        // The right key misses some as well, but not those of a part that another key or IV garbled.
+        let odd = self.expected / ODDITY;
+        #[expect(clippy::cast_precision_loss, reason = "a count of marks")]
+        let is_odd = self.missed as f64 <= odd + CHANCE_ALONE * odd.sqrt() + 1.0;
         match self.bits {
-            bits if bits >= PROOF_BITS => Verdict::Right,
+            bits if bits >= PROOF_BITS && is_odd => Verdict::Right,
             bits if bits <= -PROOF_BITS && is_chance => Verdict::Wrong,
             _ => Verdict::Open,
         }

@@ -126,6 +126,18 @@ fn undeclared_prefixes(element: &Element, scope: &mut Vec<String>, found: &mut V
 }
 
 impl Mpd {
+    /// Whether a Representation or what it stands in has `ContentProtection`.
+    pub fn is_protected(&self, place: Place) -> bool {
+        let root = self.document.root();
+        let Some(period) = children(root, "Period").nth(place.period) else { return false };
+        let Some(set) = children(period, "AdaptationSet").nth(place.adaptation_set) else { return false };
+        let representation = children(set, "Representation").nth(place.representation);
+        [Some(period), Some(set), representation]
+            .into_iter()
+            .flatten()
+            .any(|element| child(element, "ContentProtection").is_some())
+    }
+
     /// The first Representation that some `ContentProtection`, its own or one around it, says is protected.
     pub fn has_content_protection(&self) -> Option<Place> {
         let root = self.document.root();

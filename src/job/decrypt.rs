@@ -12,6 +12,8 @@ use crate::hls::AES_128;
 use crate::isobmff::track::trexes;
 use crate::package::{Decrypt, FindIv, FindKey, LineKeys, copy, rewrite};
 
+use crate::presentation::{MpdTrack, Presentation, Role};
+
 use super::decrypt_files::decrypt_files;
 use super::env::{Env, Event};
 use super::files::ProtectedPackage;
@@ -64,16 +66,42 @@ fn decrypt_presentation(job: &DecryptJob<'_>, kinds: &[ManifestKind], env: &Env<
     if kinds == [ManifestKind::Hls] && keys.any(|key| key.method == AES_128) {
         return whole_segments::decrypt(&job.keys(store.as_ref()), read, env);
     }
+    let keyed = files_under_keys(&read);
     let Input { store, package, manifests } = Input::of(store, read, Expect::Protected)?;
-    let mut done = decrypt_package(&package, &job.keys(store.as_ref()), env)?;
+    let (mut done, untouched) = decrypt_package(&package, &job.keys(store.as_ref()), env)?;
     done.proofs.check_all()?;
     let mut report = manifests.unprotect((&done, store.as_ref()), env)?;
     report.not_proven = done.proofs.open();
+    let mut silent = untouched.into_iter().filter(|name| keyed.contains(name));
+    report.not_proven.extend(silent.next().map(|first| {
+        let more = silent.count();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!(
+            "{first}{more}: the manifest names keys for it, and none of its samples says that it is encrypted"
+        )
+    }));
     report.outputs.splice(..0, std::mem::take(&mut done.outputs));
     Ok(report)
 }
 
-fn decrypt_package(package: &Package, keys: &LineKeys<'_>, env: &Env<'_>) -> Result<ProtectedPackage> {
+/// The files of segments for which a manifest names keys.
+fn files_under_keys(read: &Presentation) -> HashSet<String> {
+    let of_playlists = read.playlists.iter().flat_map(|media| media.segments());
+    let of_playlists = of_playlists.filter(|segment| segment.init.is_some() && !segment.keys.is_empty());
+    let of_mpds = read.mpds.iter().flat_map(|document| {
+        let is_protected = |track: &&MpdTrack| document.mpd.is_protected(track.representation.place);
+        document.tracks.iter().filter(is_protected).flat_map(|track| &track.resources)
+    });
+    let of_mpds = of_mpds.filter(|resource| resource.role == Role::Segment);
+    of_playlists.chain(of_mpds).map(|resource| resource.file.clone()).collect()
+}
+
+/// Gives what was decrypted, and the files of renditions of which no sample was encrypted.
+fn decrypt_package(
+    package: &Package,
+    keys: &LineKeys<'_>,
+    env: &Env<'_>,
+) -> Result<(ProtectedPackage, Vec<String>)> {
     let store = keys.store;
     let mut jobs: Vec<(&str, Option<&Rendition>)> = Vec::new();
     let mut known = HashSet::new();
@@ -106,19 +134,25 @@ fn decrypt_package(package: &Package, keys: &LineKeys<'_>, env: &Env<'_>) -> Res
         .zip(jobs.par_iter())
         .map(|(done, (name, _))| done.map_err(|error: Error| error.at(name)))
         .collect::<Result<_>>()?;
-    let mut result = ProtectedPackage::default();
-    for ((name, _), (output, offsets)) in jobs.iter().zip(done) {
+    let (mut result, mut deciphered) = (ProtectedPackage::default(), HashSet::new());
+    for ((name, rendition), (output, offsets)) in jobs.iter().zip(done) {
         result.outputs.push(output);
         if let Some((offsets, proofs)) = offsets {
+            if !proofs.is_empty() {
+                deciphered.extend(rendition.map(|rendition| &rendition.init));
+            }
             result.proofs.merge(&proofs);
             result.offsets.insert((*name).to_owned(), offsets);
         }
     }
+    // A clear lead is of files without encrypted samples too.
+    let silent = package.renditions.iter().filter(|rendition| !deciphered.contains(&rendition.init));
+    let untouched = silent.flat_map(|rendition| rendition.files.clone()).collect();
     package.streams.decrypt(
         &|playlist, segment| keys.sample_aes(playlist, &segment.keys, segment.sequence),
         store,
         env,
         &mut result,
     )?;
-    Ok(result)
+    Ok((result, untouched))
 }

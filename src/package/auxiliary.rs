@@ -129,6 +129,16 @@ impl<'a> AuxiliaryInformation<'a> {
                     .clause("ISO/IEC 23001-7 §7.2")
                     .at("senc"))
             }
+            // IVs of samples that are said to be clear: decrypted, they would be as they were.
+            Form::Senc { reader, sample_count, .. } if reader.remaining() > 0 => {
+                Err(Error::input(format!(
+                    "{} bytes behind the entries of {sample_count} samples: IVs that tenc says samples do not have",
+                    reader.remaining()
+                ))
+                .clause("ISO/IEC 23001-7 §7.1, §7.2")
+                .at("senc")
+                .hint("tenc or senc is damaged: get the file again"))
+            }
             _ => Ok(()),
         }
     }

@@ -48,6 +48,11 @@ impl Proofs {
         }
     }
 
+    /// Whether no sample was deciphered.
+    pub fn is_empty(&self) -> bool {
+        self.shown.is_empty()
+    }
+
     /// What is said of each codec and key: which they are, the verdict, and why.
     pub fn verdicts(&self) -> impl Iterator<Item = (String, Verdict, String)> + '_ {
         self.shown.iter().map(|Proof { kid, codec, evidence }| {

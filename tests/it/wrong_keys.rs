@@ -231,3 +231,51 @@ fn text_of_kid(input: &Path, out: &Path) -> String {
     let text = fs::read_to_string(manifest(input, out)).unwrap();
     text.split("default_KID=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
 }
+
+/// Boxes that say that nothing is encrypted do not make ciphertext pass for clear, and a part that a wrong IV garbled
+/// does not pass for right.
+#[test]
+fn what_is_damaged_is_not_called_decrypted() {
+    let (input, right) = (root().join("fixtures/clip/hls/master.m3u8"), |kid| Some(key(kid)));
+    for scheme in ["cenc", "cbcs"] {
+        let changed = |file: &str, change: &dyn Fn(&mut Vec<u8>)| {
+            let out = tempfile::tempdir().unwrap();
+            pack(&job(&input, "widevine", scheme), out.path()).unwrap();
+            for entry in fs::read_dir(out.path().join("audio")).unwrap().map(|entry| entry.unwrap().path()) {
+                let name = entry.file_name().unwrap().to_str().unwrap().to_owned();
+                let mut bytes = fs::read(&entry).unwrap();
+                let is_init = bytes.windows(4).any(|kind| kind == b"tenc");
+                if name.ends_with(".m3u8") || (file == "init") != is_init {
+                    continue;
+                }
+                change(&mut bytes);
+                fs::write(&entry, bytes).unwrap();
+            }
+            decrypt(&out.path().join("audio/media.m3u8"), &right)
+        };
+        let place =
+            |bytes: &[u8], kind: &[u8; 4]| bytes.windows(4).position(|window| window == kind).unwrap();
+        // default_isProtected of tenc: ISO/IEC 23001-7 §8.2.2.
+        let clear = changed("init", &|bytes| {
+            let tenc = place(bytes, b"tenc");
+            assert_eq!(bytes[tenc + 10], 1);
+            bytes[tenc + 10] = 0;
+        });
+        // cbcs has its IV in tenc, and nothing in senc.
+        match clear {
+            Err(error) => assert!(error.to_string().contains("IVs that tenc says"), "{error}"),
+            Ok(report) => {
+                assert!(report.not_proven[0].contains("none of its samples"), "{:?}", report.not_proven)
+            }
+        }
+        if scheme == "cenc" {
+            let garbled = changed("segments", &|bytes| {
+                // The IVs of a third of the samples.
+                let senc = place(bytes, b"senc");
+                let count = u32::from_be_bytes(bytes[senc + 8..senc + 12].try_into().unwrap()) as usize;
+                (0..count).step_by(3).for_each(|sample| bytes[senc + 12 + 8 * sample] ^= 1);
+            });
+            assert_ne!(outcome(garbled), Right);
+        }
+    }
+}
