@@ -73,6 +73,12 @@ impl<'a> Packet<'a> {
         fourth >> 6
     }
 
+    /// `transport_priority`.
+    pub fn transport_priority(&self) -> bool {
+        let [_, second, ..] = *self.bytes;
+        second & 0x20 != 0
+    }
+
     /// `continuity_counter`: one more with each packet of the `PID` that has a payload.
     pub fn continuity_counter(&self) -> u8 {
         let [_, _, _, fourth, ..] = *self.bytes;
@@ -110,7 +116,7 @@ impl<'a> Packet<'a> {
     }
 
     /// The part of the adaptation field that is more than stuffing: flags and the fields they announce.
-    fn essential_field(&self) -> &'a [u8] {
+    pub fn essential_field(&self) -> &'a [u8] {
         let Some(field @ [flags, ..]) = self.adaptation_field() else { return &[] };
         if *flags == 0 {
             return &[];

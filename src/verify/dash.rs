@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use crate::base::{Kid, Result, SystemId};
 use crate::dash::Place;
-use crate::drm::{self, ManifestKind, Pssh};
+use crate::drm::{self, ManifestKind};
 use crate::presentation::MpdTrack;
 use crate::xml::Element;
 
+use super::agreement::Agreement;
 use super::facts::Facts;
 use super::findings::Findings;
 use super::presentation::DashManifest;
@@ -20,7 +21,12 @@ const MP4_PROTECTION: &str = "urn:mpeg:dash:mp4protection:2011";
 type Descriptor<'a> = (&'a Element, usize);
 
 /// Checks the descriptors and addresses of an MPD.
-pub(super) fn check(manifest: &DashManifest<'_>, facts: &Facts<'_>, findings: &mut Findings) -> Result<()> {
+pub(super) fn check(
+    manifest: &DashManifest<'_>,
+    facts: &Facts<'_>,
+    agreement: &mut Agreement,
+    findings: &mut Findings,
+) -> Result<()> {
     let mut of_key: HashMap<Kid, (String, String)> = HashMap::new();
     let descriptors = descriptors(manifest.document.mpd.root());
     for (media, rendition) in &manifest.representations {
@@ -36,7 +42,7 @@ pub(super) fn check(manifest: &DashManifest<'_>, facts: &Facts<'_>, findings: &m
             continue;
         };
         check_scheme(descriptors, scheme.name, kid, facts.is_rotated(rendition), &place, findings)?;
-        check_systems(descriptors, facts, rendition, &place, findings)?;
+        check_systems(descriptors, (facts, agreement), rendition, &place, findings)?;
         let Some(kid) = kid else { continue };
         let mut texts: Vec<String> = descriptors.iter().map(|(element, _)| element.to_text()).collect();
         texts.iter_mut().for_each(|text| text.retain(|c| !c.is_ascii_whitespace()));
@@ -140,7 +146,7 @@ fn check_scheme(
 
 fn check_systems(
     descriptors: &[Descriptor<'_>],
-    facts: &Facts<'_>,
+    (facts, agreement): (&Facts<'_>, &mut Agreement),
     rendition: usize,
     place: &str,
     findings: &mut Findings,
@@ -165,21 +171,8 @@ fn check_systems(
             boxes.push(parsed);
         }
         pssh::check(&boxes, &facts.keys(rendition), &place, facts.find_key, findings);
-        let in_init: Vec<_> = facts.pssh(rendition).iter().filter(|pssh| pssh.system_id == own).collect();
-        if !boxes.is_empty() && !in_init.is_empty() {
-            // What stands without a box has no list of key ids.
-            let same = |known: &Pssh, pssh: &Pssh| {
-                known.data == pssh.data && (pssh.kids.is_none() || known.kids == pssh.kids)
-            };
-            let holds = boxes.iter().all(|pssh| in_init.iter().any(|known| same(known, pssh)));
-            findings.check(
-                "pssh-agree",
-                holds,
-                &place,
-                &"another pssh",
-                &"that of the initialization segment",
-            );
-        }
+        let kids: Vec<Kid> = facts.keys(rendition).iter().map(|(kid, _)| *kid).collect();
+        agreement.boxes(&boxes, &kids, &place, findings);
     }
     Ok(())
 }

@@ -13,6 +13,8 @@ use crate::presentation::SegmentKind;
 use crate::protect::{SIGNALING, is_audio_setup_information};
 use crate::ts::{NULL_PID, PAT_PID, PROGRAM_MAP_TABLE, Packet, Packets, Pat, PesHeader, Pmt, SectionReader};
 
+use super::packets::PacketHeads;
+
 /// What a segment carries.
 #[derive(Default)]
 pub(super) struct Segment {
@@ -20,6 +22,11 @@ pub(super) struct Segment {
     pub(super) streams: Vec<Stream>,
     /// Packets whose `continuity_counter` does not follow, and how many were held to it.
     pub(super) counters: (Vec<String>, u64),
+    /// What its packets say besides.
+    pub(super) packets: PacketHeads,
+    /// The sections of its program map, without `version_number` and checksum; what other `PID`s carry.
+    pub(super) maps: Vec<Vec<u8>>,
+    pub(super) others: Vec<(u16, Vec<Vec<u8>>)>,
 }
 
 /// One elementary stream.
@@ -110,6 +117,7 @@ struct Units {
 struct Transport {
     /// Payloads from one `payload_unit_start_indicator` to the next, by `PID`.
     units: BTreeMap<u16, Vec<Vec<u8>>>,
+    packets: PacketHeads,
     counters: BTreeMap<u16, u8>,
     /// What is wrong with them, and how many were looked at.
     counted: BTreeMap<u16, (Vec<String>, u64)>,
@@ -123,6 +131,7 @@ impl Transport {
             if packet.pid() == NULL_PID {
                 continue;
             }
+            read.packets.add(&packet);
             let Some(payload) = packet.payload() else { continue };
             read.count(&packet, position);
             let units = read.units.entry(packet.pid()).or_default();
@@ -161,21 +170,24 @@ impl Transport {
         }
     }
 
-    fn maps(&self) -> Result<Vec<Pmt>> {
+    /// The `PID` of the program map, and the sections of it.
+    fn maps(&self) -> Result<(u16, Vec<Vec<u8>>)> {
         let missing = |what: &str| Error::input(format!("no program {what}")).clause("RFC 8216bis §3.1.1");
         let pat = self.tables(PAT_PID)?;
         let pat = Pat::parse(pat.first().ok_or_else(|| missing("association table"))?)?;
         let (_, pid) = pat.programs.first().ok_or_else(|| missing("in the association table"))?;
         let maps = self.tables(*pid)?;
-        let maps = maps.iter().filter(|section| section.first() == Some(&PROGRAM_MAP_TABLE));
-        let maps = maps.map(|section| Pmt::parse(section)).collect::<Result<Vec<_>>>()?;
-        if maps.is_empty() { Err(missing("map table")) } else { Ok(maps) }
+        let maps = maps.into_iter().filter(|section| section.first() == Some(&PROGRAM_MAP_TABLE));
+        let maps: Vec<Vec<u8>> = maps.collect();
+        if maps.is_empty() { Err(missing("map table")) } else { Ok((*pid, maps)) }
     }
 
     /// The streams of the program as every map in the segment has them: what one says to be clear is clear.
-    fn segment(self) -> Result<Segment> {
+    fn segment(mut self) -> Result<Segment> {
         let mut streams: BTreeMap<u16, Stream> = BTreeMap::new();
-        let maps = self.maps().map_err(|error| error.at("program tables"))?;
+        let (map_pid, sections) = self.maps().map_err(|error| error.at("program tables"))?;
+        let maps = sections.iter().map(|section| Pmt::parse(section)).collect::<Result<Vec<_>>>();
+        let maps = maps.map_err(|error| error.at("program tables"))?;
         for map in maps.iter().flat_map(|map| &map.streams) {
             let pid = map.pid();
             let row = signaling(map);
@@ -211,7 +223,16 @@ impl Transport {
                 counted += packets;
             }
         }
-        Ok(Segment { streams: streams.into_values().collect(), counters: (faults, counted) })
+        self.packets.join_units(map_pid);
+        let is_other = |pid: &u16| *pid != map_pid && !streams.contains_key(pid);
+        let others = self.units.into_iter().filter(|(pid, _)| is_other(pid)).collect();
+        Ok(Segment {
+            streams: streams.into_values().collect(),
+            counters: (faults, counted),
+            packets: self.packets,
+            maps: sections.iter().map(|section| without_version(section)).collect(),
+            others,
+        })
     }
 
     /// The bytes of a stream, and the PES packets that they came in.
@@ -227,4 +248,14 @@ impl Transport {
         }
         Ok(units)
     }
+}
+
+/// A section without `version_number`, which a packager may count up, and `CRC_32`, which was looked at: ISO/IEC
+/// 13818-1 §2.4.4.9.
+fn without_version(section: &[u8]) -> Vec<u8> {
+    let mut kept = section.get(..section.len().saturating_sub(4)).unwrap_or_default().to_vec();
+    if let Some(version) = kept.get_mut(5) {
+        *version &= 0xc1;
+    }
+    kept
 }

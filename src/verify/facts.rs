@@ -53,11 +53,6 @@ impl Facts<'_> {
         self.init(rendition).map_or_else(Vec::new, |facts| facts.init.keys())
     }
 
-    /// The `pssh` boxes of a rendition's init segment.
-    pub(super) fn pssh(&self, rendition: usize) -> &[Pssh] {
-        self.init(rendition).map_or(&[], |facts| &facts.pssh)
-    }
-
     /// The facts of a file.
     pub(super) fn file(&self, name: &str) -> Option<&FileFacts> {
         self.files.get(name)

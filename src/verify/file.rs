@@ -6,6 +6,7 @@ use std::fmt;
 use crate::base::env::Source;
 use crate::base::{Kid, Result};
 use crate::codec::{Ranges, TrackMarks};
+use crate::drm::Pssh;
 use crate::isobmff::boxes::{Sidx, Tfra};
 use crate::isobmff::file::BoxHeader;
 use crate::package::{FindKey, Proofs};
@@ -55,6 +56,8 @@ pub(super) struct FileFacts {
     pub(super) fragments: Vec<FragmentFact>,
     /// Where top-level boxes begin, in bytes.
     pub(super) boxes: BTreeSet<u64>,
+    /// The `pssh` boxes of fragments that are not those of the fragment before, and where its `moof` begins, in bytes.
+    pub(super) pssh: Vec<(u64, Vec<Pssh>)>,
     /// Where `sidx` boxes lie.
     pub(super) indexes: Vec<BoxHeader>,
     pub(super) samples: u64,

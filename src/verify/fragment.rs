@@ -49,7 +49,11 @@ impl FileCheck<'_, '_> {
                 .map_err(|error| error.at(format_args!("track {}", fragment.track_id)))?;
         }
         // Boxes here may be for keys to come: which ones they name is not held against the fragment.
-        pssh::check_boxes(moof, &[], &place, self.find_key, self.findings);
+        let boxes = pssh::check_boxes(moof, &[], &place, self.find_key, self.findings);
+        let is_new = self.facts.pssh.last().is_none_or(|(_, known)| *known != boxes);
+        if !boxes.is_empty() && is_new {
+            self.facts.pssh.push((header.position, boxes));
+        }
         Ok(())
     }
 

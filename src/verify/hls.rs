@@ -5,11 +5,12 @@ use std::iter::Peekable;
 use std::slice::Iter;
 
 use crate::base::{Kid, Result};
-use crate::drm::{BOX_RULES, TAG_RULES, tag_faults};
-use crate::hls::{Key, Playlist, required_version};
+use crate::drm::{self, BOX_RULES, TAG_RULES, tag_faults};
+use crate::hls::{IDENTITY, Key, Playlist, required_version};
 use crate::presentation::Resource;
 use crate::protect::Scheme;
 
+use super::agreement::Agreement;
 use super::facts::Facts;
 use super::findings::Findings;
 use super::presentation::{Mp4Playlist, Presentation};
@@ -19,6 +20,7 @@ use super::{hls_pieces as pieces, pssh};
 pub(super) fn check(
     presentation: &Presentation<'_>,
     facts: &Facts<'_>,
+    agreement: &mut Agreement,
     findings: &mut Findings,
 ) -> Result<()> {
     let mut all = Vec::new();
@@ -29,13 +31,16 @@ pub(super) fn check(
         for key in keys.iter().filter(|key| key.encrypts()) {
             check_key(key, &media.name, findings);
         }
-        segments(playlist, facts, &mut systems, findings)?;
+        segments(playlist, (facts, agreement), &mut systems, findings)?;
         all.extend(keys.iter().filter(|key| key.encrypts()).cloned());
     }
     all.extend(pieces::check(&presentation.pieces, findings)?);
+    let session = presentation.multivariants.iter().flat_map(|found| &found.session_keys);
+    agreement.playlists(&session.cloned().collect::<Vec<_>>(), findings);
+    let is_whole = is_whole(presentation);
     for multivariant in presentation.multivariants {
         check_version(&multivariant.name, (&multivariant.playlist, &multivariant.session_keys), findings)?;
-        session_keys(&multivariant.name, &multivariant.session_keys, &all, findings);
+        session_keys(&multivariant.name, &multivariant.session_keys, (&all, is_whole), findings);
     }
     Ok(())
 }
@@ -69,12 +74,23 @@ pub(super) fn check_key(key: &Key, name: &str, findings: &mut Findings) {
         let has_versions = key.attributes.raw("KEYFORMATVERSIONS").is_some();
         findings.check("hls-format-versions", has_versions, &place, &"no KEYFORMATVERSIONS", &"1");
     }
+    // No system that is known has another version.
+    if drm::find_key_format(&key.key_format).is_some() {
+        let holds = key.key_format_versions.split('/').any(|version| version == "1");
+        let found = format!("KEYFORMATVERSIONS {:?} of {}", key.key_format_versions, key.key_format);
+        findings.check("hls-format-known", holds, &place, &found, &"1 among them");
+    } else if key.key_format != IDENTITY {
+        findings.unchecked(format!(
+            "keys of KEYFORMAT {:?}, which is of no system that is known",
+            key.key_format
+        ));
+    }
 }
 
 /// Each segment against the keys in force.
 fn segments(
     playlist: &Mp4Playlist<'_>,
-    facts: &Facts<'_>,
+    (facts, agreement): (&Facts<'_>, &mut Agreement),
     systems: &mut Option<Systems>,
     findings: &mut Findings,
 ) -> Result<()> {
@@ -97,6 +113,7 @@ fn segments(
             for kid in &kids {
                 if checked.insert((key.line, *kid)) {
                     check_match(key, scheme, *kid, facts, &media.name, findings);
+                    agreement.key(key, *kid, &media.name, findings);
                 }
             }
         }
@@ -185,8 +202,15 @@ fn check_match(
     pssh::hold(&rules, tag_faults(key, (kid, scheme), &find), &place, findings);
 }
 
-/// §4.4.6.5: session keys and the keys of media playlists.
-fn session_keys(name: &str, session: &[Key], media: &[Key], findings: &mut Findings) {
+/// Whether all media playlists are there with all their segments: a live one may name keys no more, or not yet.
+fn is_whole(presentation: &Presentation<'_>) -> bool {
+    let mp4 = presentation.playlists.iter().map(|playlist| playlist.media);
+    let mut media = mp4.chain(presentation.pieces.iter().map(|playlist| playlist.media));
+    media.all(|media| media.playlist.tags("EXT-X-ENDLIST").next().is_some())
+}
+
+/// §4.4.6.5: session keys and the keys of media playlists, which are all there are or not.
+fn session_keys(name: &str, session: &[Key], (media, is_whole): (&[Key], bool), findings: &mut Findings) {
     let facts = |key: &Key| (key.method.clone(), key.key_format.clone(), key.key_format_versions.clone());
     let mut seen = BTreeSet::new();
     for key in session {
@@ -199,6 +223,15 @@ fn session_keys(name: &str, session: &[Key], media: &[Key], findings: &mut Findi
             key.key_id,
         ));
         findings.check("hls-session-key", once, &place, &"the same key again", &"each key once");
+        let is_same = |other: &&Key| {
+            let iv = key.iv().unwrap_or_default().is_none_or(|iv| other.iv().ok().flatten() == Some(iv));
+            iv && key.key_id.is_none_or(|kid| other.key_id == Some(kid))
+        };
+        let mut of_uri =
+            media.iter().filter(|other| other.uri == key.uri && other.key_format == key.key_format);
+        let holds = !is_whole || !key.encrypts() || of_uri.any(|other| is_same(&other));
+        let found = format!("a key of {} that no media playlist has", key.key_format);
+        findings.check("hls-session-key", holds, &place, &found, &"a key of a media playlist");
         for other in media.iter().filter(|other| other.uri == key.uri) {
             let (found, expected) = (format!("{:?}", facts(key)), format!("{:?}", facts(other)));
             findings.check("hls-session-key", found == expected, &place, &found, &expected);

@@ -4,6 +4,7 @@
 //! Structure is checked without keys; with keys samples are deciphered in memory, and with the clear source
 //! they are compared, one at a time. What could not be checked is said.
 
+mod agreement;
 mod auxiliary;
 mod clear;
 mod coverage;
@@ -17,6 +18,7 @@ mod hls;
 mod hls_pieces;
 mod init;
 mod iv;
+mod packets;
 mod pieces;
 mod pieces_run;
 mod presentation;

@@ -286,10 +286,10 @@ pub const RULES: &[Rule] = &[
         "ALGID is AESCTR in counter mode and AESCBC in block chaining, or absent.",
     ),
     error("wrm-checksum", "WRMHEADER 4.3", "CHECKSUM is not there with AESCBC, else it is that of the key."),
-    advice(
+    error(
         "pssh-agree",
-        "DASH-IF IOP content protection",
-        "The pssh of a system is the same in the manifest and in the initialization segment.",
+        "ISO/IEC 23001-7 §8.1, §11.2",
+        "The pssh of a system for the same keys is the same in all initialization segments, fragments and manifests.",
     ),
     // DASH.
     error("mpd-protection", MPD, "Protected media has a ContentProtection with the scheme."),
@@ -316,11 +316,17 @@ pub const RULES: &[Rule] = &[
     error("hls-version", "RFC 8216bis §8", "EXT-X-VERSION is what the tags need."),
     error("hls-systems", HLS_KEY, "Every protected segment is under keys of the same systems."),
     error("hls-key-id", HLS_KEY, "KEYID and the key ids of the URI are those of the segments."),
+    error("hls-format-known", HLS_KEY, "KEYFORMATVERSIONS of a system that is known has its version."),
+    error(
+        "hls-key-agree",
+        "RFC 8216bis §4.4.4.4, §4.4.6.5",
+        "Playlists give one key in one KEYFORMAT by one URI, or session keys have each URI.",
+    ),
     error("hls-pssh", HLS_KEY, "The data in a key's URI is that of its system."),
     error(
         "hls-session-key",
         "RFC 8216bis §4.4.6.5",
-        "A session key agrees with the keys of the same URI, and is there once.",
+        "A session key is that of a media playlist, agrees with the keys of the same URI, and is there once.",
     ),
     advice(
         "hls-session-absent",

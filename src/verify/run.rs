@@ -10,6 +10,7 @@ use crate::base::{Kid, Result};
 use crate::package::{FindIv, FindKey, Proofs};
 use crate::presentation::read_moov;
 
+use super::agreement::Agreement;
 use super::clear::{ClearSource, ClearTrack, match_tracks};
 use super::coverage::MediaData;
 use super::facts::{Facts, InitFacts};
@@ -135,10 +136,12 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
     if blocks.is_full() {
         findings.unchecked("counter blocks: there are more samples than are remembered");
     }
+    let mut agreement = Agreement::of_media(&facts, &mut findings);
     for manifest in &presentation.mpds {
-        dash::check(manifest, &facts, &mut findings).map_err(|error| error.at(&manifest.document.name))?;
+        dash::check(manifest, &facts, &mut agreement, &mut findings)
+            .map_err(|error| error.at(&manifest.document.name))?;
     }
-    hls::check(&presentation, &facts, &mut findings)?;
+    hls::check(&presentation, &facts, &mut agreement, &mut findings)?;
     if verification.protected_samples > 0 && job.find_key.is_none() {
         findings.unchecked(NO_KEYS);
     }

@@ -44,6 +44,14 @@ impl StreamCheck<'_> {
         let samples = segment.streams.iter().map(super::elementary::Stream::samples).sum();
         let source =
             self.clear.map(Segment::read).transpose().map_err(|error| error.at("the clear source"))?;
+        if let Some(source) = &source {
+            let fault = segment.packets.fault(&source.packets);
+            let (holds, found) = (fault.is_none(), fault.as_deref().unwrap_or_default());
+            self.findings.check("source-equal", holds, &self.place, &found, &"the packets of the source");
+            let holds = segment.others == source.others;
+            let found = "other tables or private streams";
+            self.findings.check("source-equal", holds, &self.place, &found, &"those of the source");
+        }
         if !self.is_protected {
             let holds = segment.streams.iter().all(|stream| !stream.is_encrypted);
             self.findings.check("hls-key-missing", holds, &self.place, &"encrypted streams", &"an EXT-X-KEY");
@@ -144,6 +152,9 @@ impl StreamCheck<'_> {
         if !self.findings.check("payload-samples", holds, &self.place, &texts.0, &texts.1) {
             return false;
         }
+        let same = segment.maps == source.maps;
+        let found = "another program map";
+        self.findings.check("source-equal", same, &self.place, &found, &"that of the source");
         for (stream, clear) in segment.streams.iter().zip(&source.streams) {
             let differs = stream.data.iter().zip(&clear.data).position(|(left, right)| left != right);
             let place = format!("{}: PID {:#x}", self.place, stream.pid);

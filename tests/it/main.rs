@@ -37,6 +37,7 @@ mod iv_law;
 mod key_server;
 mod large_inputs;
 mod laws;
+mod mutation_law;
 mod output_folder;
 #[cfg(target_os = "linux")]
 mod outside;

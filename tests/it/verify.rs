@@ -572,6 +572,23 @@ fn errors() -> Vec<Variant> {
             );
         }),
         ("hls-pssh", Segments, "cbcs", |f| replace(f, PLAYLIST, "base64,AAAA", "base64,AAAB")),
+        ("pssh-agree", Segments, "cbcs", |f| {
+            edit(f, INIT, |bytes| {
+                let content_id = position(bytes, &[0x22, 0x02, b'a', b'v']);
+                bytes[content_id + 2] = b'b';
+            })
+        }),
+        ("hls-key-agree", Segments, "cbcs", |f| {
+            let text = fs::read_to_string(f.join(PLAYLIST)).unwrap();
+            let key = text.lines().find(|line| line.contains("data:text/plain;base64")).unwrap();
+            let other = format!("{SEGMENT}\n{}\n", key.replace("text/plain", "text/Plain"));
+            replace(f, PLAYLIST, &format!("{SEGMENT}\n"), &other);
+        }),
+        ("hls-format-known", Segments, "cbcs", |f| {
+            edit_lines(f, PLAYLIST, |line| {
+                Some(line.replace("KEYFORMATVERSIONS=\"1\"", "KEYFORMATVERSIONS=\"3\""))
+            });
+        }),
         ("hls-session-key", Segments, "cbcs", |f| {
             replace(f, "master.m3u8", "SESSION-KEY:METHOD=SAMPLE-AES", "SESSION-KEY:METHOD=SAMPLE-AES-CTR");
         }),
@@ -768,12 +785,6 @@ fn advices() -> Vec<Variant> {
                 let other =
                     "<ContentProtection schemeIdUri=\"urn:uuid:94ce86fb-07ff-4f43-adb8-93d2fa968ca2\"/>";
                 Some(line.replace("<Representation", &format!("{other}<Representation")))
-            })
-        }),
-        ("pssh-agree", Segments, "cbcs", |f| {
-            edit(f, INIT, |bytes| {
-                let content_id = position(bytes, &[0x22, 0x02, b'a', b'v']);
-                bytes[content_id + 2] = b'b';
             })
         }),
         ("hls-format-versions", Segments, "cbcs", |f| {
