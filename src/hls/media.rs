@@ -193,28 +193,39 @@ pub fn protect(playlist: &mut Playlist, key_lines: &[String]) -> Result<()> {
     if lines.is_empty() {
         return Err(Error::usage("no EXT-X-KEY tag to protect the playlist with"));
     }
-    let found = keys(playlist)?;
-    if let Some(key) = found.iter().find(|key| key.encrypts()) {
-        let present = playlist.lines().iter().filter(|line| line.value("EXT-X-KEY").is_some());
-        let present: Vec<&str> = present.map(|line| line.text().trim_ascii()).collect();
-        if present == lines {
-            return version::raise(playlist, 1);
-        }
+    let present = playlist.lines().iter().filter(|line| line.value("EXT-X-KEY").is_some());
+    if present.map(|line| line.text().trim_ascii()).eq(lines.iter().map(String::as_str)) {
+        return version::raise(playlist, 1);
+    }
+    let position = key_position(playlist);
+    set_keys(playlist, vec![(position, lines)])
+}
+
+/// Puts `EXT-X-KEY` tags that are finished before these lines; none at a line is `METHOD=NONE`.
+pub(super) fn set_keys(playlist: &mut Playlist, tags: Vec<(usize, Vec<String>)>) -> Result<()> {
+    let present = keys(playlist)?;
+    if let Some(key) = present.iter().find(|key| key.encrypts()) {
         return Err(Error::input("the playlist has keys already, expected clear segments")
             .at("EXT-X-KEY")
             .at(place(key.line)));
     }
+    // Tags with METHOD=NONE would end the reach of ours: they go, and lines behind them move up.
+    let moved = |index: usize| index - present.partition_point(|key| key.line < index);
+    let tags = tags.into_iter().map(|(position, lines)| match lines.as_slice() {
+        [] => Ok((moved(position), vec!["#EXT-X-KEY:METHOD=NONE".to_owned()])),
+        lines => Ok((moved(position), key::checked_lines(lines, "EXT-X-KEY")?)),
+    });
+    let tags = tags.collect::<Result<_>>()?;
     playlist.remove_tags("EXT-X-KEY");
-    let index = key_position(playlist);
-    playlist.insert(index, lines);
+    playlist.insert_all(tags);
     version::raise(playlist, 1)
 }
 
 /// Puts each segment under keys of its own: the finished `EXT-X-KEY` tags of a run of segments and the line
 /// of the URI of its first segment, in order. A run without tags is clear.
 ///
-/// Tags with `METHOD=NONE` are removed. Media initialization sections of sample encryption are clear, so that a map is not stated again behind new
-/// keys: §4.4.4.4.
+/// Tags with `METHOD=NONE` are removed. Media initialization sections of sample encryption are clear, so that a map
+/// is not stated again behind new keys: §4.4.4.4.
 ///
 /// # Errors
 /// When no run has a key, a clear run follows one with keys, or as [`protect`].
@@ -229,24 +240,13 @@ pub fn protect_runs(playlist: &mut Playlist, runs: &[(usize, Vec<String>)]) -> R
             .clause("RFC 8216bis §4.4.4.4")
             .hint("a clear lead counts the time of the media: end it where another EXT-X-MAP begins, or leave it out"));
     }
-    let present = keys(playlist)?;
-    if let Some(key) = present.iter().find(|key| key.encrypts()) {
-        return Err(Error::input("the playlist has keys already, expected clear segments")
-            .at("EXT-X-KEY")
-            .at(place(key.line)));
-    }
-    // Tags with METHOD=NONE would end the reach of ours: they go, and lines behind them move up.
-    let moved = |index: usize| index - present.partition_point(|key| key.line < index);
-    let mut insertions = Vec::new();
-    for (index, (line, lines)) in runs.iter().enumerate().skip(first) {
-        let lines = key::checked_lines(lines, "EXT-X-KEY")?;
+    let place = |(index, (line, lines)): (usize, &(usize, Vec<String>))| {
         let is_first = index == 0;
         let position = if is_first { key_position(playlist) } else { behind_segment_before(playlist, *line) };
-        insertions.push((moved(position), lines));
-    }
-    playlist.remove_tags("EXT-X-KEY");
-    playlist.insert_all(insertions);
-    version::raise(playlist, 1)
+        (position, lines.clone())
+    };
+    let tags = runs.iter().enumerate().skip(first).map(place).collect();
+    set_keys(playlist, tags)
 }
 
 /// The line behind the URI before this one: tags of the segment come after it.

@@ -5,6 +5,7 @@
 //! back byte for byte: unknown tags, comments, blank lines, line endings. What is said about
 //! encryption arrives as finished tag lines.
 
+pub mod aes128;
 mod attributes;
 mod byte_range;
 mod define;
@@ -16,7 +17,6 @@ pub mod multivariant;
 mod named;
 mod partial_segments;
 mod version;
-pub mod whole_segments;
 mod write_media;
 mod write_multivariant;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::base::env::Store;
 use crate::base::{Error, Result};
 use crate::codec::TrackKind;
-use crate::hls::{Playlist, media};
+use crate::hls::Playlist;
 use crate::package::{Assignment, Phase, Substream};
 use crate::presentation::{
     Content, FileLengths, MediaPlaylist, Multivariant, OtherFile, Presentation, Resource, Role,
@@ -56,7 +56,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// Adds what the playlist names; its rendition has neither name nor lines yet, and one that stays clear is none.
+    /// Adds what the playlist names; one that stays clear is no rendition.
     fn add(&self, package: &mut Package, lengths: &mut FileLengths<'_>) -> Result<Option<Rendition>> {
         if !self.media.content.is_media() {
             return self.add_clear(package).map(|()| None);
@@ -72,7 +72,7 @@ impl Reading<'_> {
                 Phase::Clear => Use::Clear,
                 Phase::Period(period) => Use::Key(KeyUse { substream, period, sequence }),
             };
-            let (line, file, range) = (self.line(resource), resource.file.clone(), resource.range.clone());
+            let (line, file, range) = (resource.line, resource.file.clone(), resource.range.clone());
             match resource.role {
                 // A map is under the key in force where it is named, whatever comes later.
                 Role::Init | Role::Tables if !resource.gap => {
@@ -98,14 +98,9 @@ impl Reading<'_> {
             }
         }
         self.add_partial_segments(package, (substream, next))?;
-        let (name, playlist) = (String::new(), self.media.playlist.clone());
+        let (name, playlist) = (self.media.name.clone(), self.media.playlist.clone());
         let (segments, shares) = (next as usize, known.is_some());
         Ok(Some(Rendition { name, playlist, substream, named, segments, shares }))
-    }
-
-    /// The line of a resource when tags with `METHOD=NONE` are gone.
-    fn line(&self, resource: &Resource) -> usize {
-        resource.line - self.media.keys.partition_point(|key| key.line < resource.line)
     }
 
     fn add_clear(&self, package: &mut Package) -> Result<()> {
@@ -223,30 +218,21 @@ impl Package {
     /// Reads every playlist of a presentation.
     pub(super) fn read(store: &dyn Store, name: &str, rules: &WholeRules) -> Result<Self> {
         let mut package = Self { input: name.to_owned(), ..Self::default() };
-        let mut read = Presentation::read(store, &[name.to_owned()])?;
+        let read = Presentation::read(store, &[name.to_owned()])?;
         let mut lengths = FileLengths::new(store);
-        let mut renditions = Vec::new();
         for media in &read.playlists {
             let reading = Reading { store, read: &read, media, rules };
             refuse_keys(&media.keys, &media.name, Expect::Clear)?;
             let at = |error: Error| error.at(media.name.clone());
-            renditions.push(reading.add(&mut package, &mut lengths).map_err(at)?);
+            match reading.add(&mut package, &mut lengths).map_err(at)? {
+                Some(rendition) => package.renditions.push(rendition),
+                None => package.clear.push((media.name.clone(), media.playlist.clone())),
+            }
             package.others(store, &media.name, &media.others)?;
         }
         for Multivariant { name, session_keys, others, .. } in &read.multivariants {
             refuse_keys(session_keys, name, Expect::Clear)?;
             package.others(store, name, others)?;
-        }
-        for (media, rendition) in std::mem::take(&mut read.playlists).into_iter().zip(renditions) {
-            let MediaPlaylist { name, mut playlist, .. } = media;
-            match rendition {
-                Some(rendition) => {
-                    // Tags with METHOD=NONE would end the reach of ours.
-                    media::unprotect(&mut playlist);
-                    package.renditions.push(Rendition { name, playlist, ..rendition });
-                }
-                None => package.clear.push((name, playlist)),
-            }
         }
         package.clear.extend(read.multivariants.into_iter().map(|found| (found.name, found.playlist)));
         package.check_names()?;

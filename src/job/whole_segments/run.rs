@@ -10,8 +10,7 @@ use crate::base::env::{Http, Store};
 use crate::base::{Error, Result};
 use crate::codec::TrackKind;
 use crate::cpix::Document;
-use crate::hls::media;
-use crate::hls::whole_segments::protect;
+use crate::hls::{aes128, media};
 use crate::keys::KeyServer;
 use crate::package::{Assignment, check_begins, check_clear_fragments, copy};
 
@@ -237,7 +236,7 @@ impl Package {
                 Use::Key(usage) => Some((named.line, keys.line(usage, named.implied, name)?)),
             });
             let lines: HashMap<usize, String> = lines.collect();
-            protect(&mut playlist, &|line| lines.get(&line).cloned()).map_err(at)?;
+            aes128::protect(&mut playlist, &|line| lines.get(&line).cloned()).map_err(at)?;
             outputs.push(write_manifest(env, name, &playlist.to_bytes())?);
         }
         for (name, playlist) in self.clear {

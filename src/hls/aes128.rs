@@ -1,13 +1,8 @@
-//! Keys of whole segments in a media playlist — RFC 8216bis §4.4.4.4, §4.4.4.5.
+//! Keys of AES-128 in a media playlist — RFC 8216bis §4.4.4.4, §4.4.4.5.
 
-use super::key;
 use super::line::{LineKind, Playlist};
-use super::media::{self, SEGMENT_TAGS};
-use super::version;
+use super::media::{self, SEGMENT_TAGS, set_keys};
 use crate::base::Result;
-
-/// Lines to put before the line of this index.
-type Insertion = (usize, Vec<String>);
 
 /// Puts each segment and each media initialization section under a key: `keys` gives the finished `EXT-X-KEY` tag
 /// for the line of a URI or of an `EXT-X-MAP` tag, `None` when what it names is clear.
@@ -15,9 +10,9 @@ type Insertion = (usize, Vec<String>);
 /// A key is in force for every segment and map behind it until the next one, or until `METHOD=NONE`: §4.4.4.4.
 ///
 /// # Errors
-/// When a given line is no `EXT-X-KEY` tag that encrypts, or as [`media::segments`].
+/// When a given line is no `EXT-X-KEY` tag that encrypts, the playlist has keys already, or as [`media::segments`].
 pub fn protect(playlist: &mut Playlist, keys: &dyn Fn(usize) -> Option<String>) -> Result<()> {
-    let mut insertions: Vec<Insertion> = Vec::new();
+    let mut tags: Vec<(usize, Vec<String>)> = Vec::new();
     let mut in_force: Option<String> = None;
     let mut begin = 0;
     for segment in media::segments(playlist)? {
@@ -28,7 +23,7 @@ pub fn protect(playlist: &mut Playlist, keys: &dyn Fn(usize) -> Option<String>) 
         for (position, line) in maps.chain([(before_uri, segment.line)]) {
             let wanted = keys(line);
             if wanted != in_force {
-                insertions.push((position, tag(wanted.as_ref())?));
+                tags.push((position, wanted.iter().cloned().collect()));
                 in_force = wanted;
             }
         }
@@ -37,19 +32,11 @@ pub fn protect(playlist: &mut Playlist, keys: &dyn Fn(usize) -> Option<String>) 
     for map in Block::find(playlist, begin, playlist.lines().len()).maps {
         let wanted = keys(map);
         if wanted != in_force {
-            insertions.push((map, tag(wanted.as_ref())?));
-            insertions.push((map + 1, tag(in_force.as_ref())?));
+            tags.push((map, wanted.into_iter().collect()));
+            tags.push((map + 1, in_force.iter().cloned().collect()));
         }
     }
-    playlist.insert_all(insertions);
-    version::raise(playlist, 1)
-}
-
-fn tag(wanted: Option<&String>) -> Result<Vec<String>> {
-    match wanted {
-        Some(line) => key::checked_lines(std::slice::from_ref(line), "EXT-X-KEY"),
-        None => Ok(vec!["#EXT-X-KEY:METHOD=NONE".into()]),
-    }
+    set_keys(playlist, tags)
 }
 
 /// The tags of one segment.
