@@ -279,6 +279,10 @@ pub(super) struct KeyArgs {
     /// Private RSA key for an encrypted CPIX document, PKCS #8 as DER or PEM
     #[arg(long, value_name = "FILE", requires = "cpix", value_parser = address::path())]
     pub(super) recipient_key: Vec<PathBuf>,
+    /// Certificate of a signer of --cpix, DER or PEM: the content keys must be signed, and each signature by one of these
+    /// [default: each signature is held to the certificate in it]
+    #[arg(long, value_name = "CERT", requires = "cpix", value_parser = address::path())]
+    pub(super) trust: Vec<PathBuf>,
     /// What else is warned of is an error: a key of zeros, one that is its key id, one under two key ids; with --cpix
     /// two usage rules for one track, of which the last one would count
     #[arg(long)]
@@ -311,7 +315,8 @@ impl KeyArgs {
         let http = [&self.http.cacert, &self.http.client_cert];
         let secrets = [&self.basic_password_file, &self.bearer_file, &self.vendor_token_file, account];
         let keys = [&self.key_file, &self.cpix, &self.signer_key_file];
-        let files = keys.into_iter().chain(secrets).chain(http).flatten().chain(&self.recipient_key);
+        let files = keys.into_iter().chain(secrets).chain(http).flatten();
+        let files = files.chain(&self.recipient_key).chain(&self.trust);
         files.map(PathBuf::as_path).collect()
     }
 }

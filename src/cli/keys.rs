@@ -8,7 +8,6 @@ use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use crate::base::{Error, Result};
-use crate::cpix;
 use crate::cpix::usage::Strictness;
 use crate::drm;
 use crate::io::{HttpClient, HttpOptions};
@@ -18,7 +17,7 @@ use crate::keys::{
 };
 
 use super::args::{AccountArgs, HttpArgs, KeyArgs};
-use super::cpix::recipient_keys;
+use super::cpix::document;
 use super::output::note;
 
 /// Most substreams that DRMtoday takes.
@@ -57,9 +56,7 @@ pub(super) fn key_server(args: &KeyArgs) -> Result<(Box<dyn KeyServer>, Option<u
         return Ok((Box::new(file), None));
     }
     if let Some(path) = &args.cpix {
-        let keys = recipient_keys(&args.recipient_key)?;
-        let document =
-            cpix::read_with(&secret_bytes(path)?, &keys).map_err(|error| error.at(path.display()))?;
+        let document = document(path, &args.recipient_key, &args.trust)?;
         let strictness = if args.strict { Strictness::Cpix } else { Strictness::Speke };
         return Ok((Box::new(CpixFile::new(document, strictness)), None));
     }

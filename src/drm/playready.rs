@@ -67,13 +67,18 @@ impl System for PlayReady {
 
     fn request(&self, system: &mut DrmSystem, manifests: &[ManifestKind]) {
         fill::request_all(system, manifests);
+        // SPEKE 1.0 has an element of its own for it, which servers of that version expect beside the box.
+        system.smooth_streaming_protection_header_data.get_or_insert_default();
     }
 
     fn signal(&self, signal: &Signal<'_>, system: &mut DrmSystem) -> Result<()> {
         let kid = signal.key.kid;
         let value =
             signal.key.value.as_ref().ok_or_else(|| Error::keys(format!("key {kid} has no value")))?;
-        let data = object(&header(&[HeaderKey { kid, value }], signal.scheme.mode))?;
+        let data = match theirs(system) {
+            Some(text) => from_base64(text).map_err(|error| error.at("protection header"))?,
+            None => object(&header(&[HeaderKey { kid, value }], signal.scheme.mode))?,
+        };
         let boxes = fill::pssh(system, SYSTEM_ID, Pssh { system_id: SYSTEM_ID, kids: None, data })?;
         let object = &boxes.first.data;
         let pro = base64(object);
@@ -142,6 +147,13 @@ impl System for PlayReady {
         headers(data).map_err(|error| error.at("PlayReady object"))?;
         Ok(Some(Pssh { system_id: SYSTEM_ID, kids: None, data: data.to_vec() }))
     }
+}
+
+/// The object of a key server that gives no box around it.
+fn theirs(system: &DrmSystem) -> Option<&str> {
+    let text = system.smooth_streaming_protection_header_data.as_deref()?;
+    let has_box = system.pssh.as_ref().is_some_and(|bytes| !bytes.is_empty());
+    Some(text.trim()).filter(|text| !text.is_empty() && !has_box)
 }
 
 /// The elements and attributes of a header: a key id in written order and as its bytes stand in the header.
@@ -462,6 +474,17 @@ mod tests {
         assert_eq!(system.smooth_streaming_protection_header_data.unwrap(), pro);
         let data = system.content_protection_data.unwrap();
         assert!(data.contains(&format!("<mspr:pro xmlns:mspr=\"urn:microsoft:playready\">{pro}</mspr:pro>")));
+    }
+
+    #[test]
+    fn an_object_without_a_box_gets_one() {
+        let key = key();
+        let theirs = object("<WRMHEADER version=\"4.0.0.0\"><DATA/></WRMHEADER>").unwrap();
+        let mut system = DrmSystem::new(SYSTEM_ID, key.kid);
+        system.smooth_streaming_protection_header_data = Some(base64(&theirs));
+        PlayReady.signal(&signal(&key, "cenc"), &mut system).unwrap();
+        assert_eq!(Pssh::parse(&system.pssh.unwrap()).unwrap().data, theirs);
+        assert!(system.content_protection_data.unwrap().contains(&base64(&theirs)));
     }
 
     #[test]

@@ -64,7 +64,10 @@ impl SpekeVersion {
     /// # Errors
     /// [`Kind::Unsupported`](crate::base::Kind::Unsupported) when SPEKE 1.0 is to carry several keys.
     pub fn write(self, document: &Document) -> Result<Vec<u8>> {
-        let written = cpix::write(&Document { version: Some("2.3".to_owned()), ..document.clone() });
+        // SPEKE 2 asks for the object of Smooth manifests by itself, and none is written here.
+        let mut asked = Document { version: Some("2.3".to_owned()), ..document.clone() };
+        asked.drm_systems.iter_mut().for_each(|system| system.smooth_streaming_protection_header_data = None);
+        let written = cpix::write(&asked);
         match self {
             Self::V1 => write_1(document),
             Self::V2_0 => Ok(written),
@@ -125,33 +128,40 @@ fn write_1(document: &Document) -> Result<Vec<u8>> {
     Ok(xml::Document::new(root).to_bytes())
 }
 
-/// A system that has a box is told by its box; one that has none by the parts of its `EXT-X-KEY` tag.
+/// A system that has a box is told by its box, and by its protection header if it has one; one that has none by the parts of its `EXT-X-KEY` tag.
 fn system_1(system: &DrmSystem) -> Element {
     let element = Element::new("cpix:DRMSystem")
         .with("kid", &system.kid.to_string())
         .with("systemId", &system.system_id.to_string());
-    let children: &[&str] = match (&system.pssh, &system.hls_signaling_data.media) {
-        (Some(_), _) => &["cpix:PSSH"],
-        (None, Some(_)) => &["cpix:URIExtXKey", "speke:KeyFormat", "speke:KeyFormatVersions"],
-        (None, None) => &[],
+    let header = &system.smooth_streaming_protection_header_data;
+    let children: &[&str] = match (&system.pssh, header, &system.hls_signaling_data.media) {
+        (Some(_), Some(_), _) => &["speke:ProtectionHeader", "cpix:PSSH"],
+        (Some(_), None, _) => &["cpix:PSSH"],
+        (None, _, Some(_)) => &["cpix:URIExtXKey", "speke:KeyFormat", "speke:KeyFormatVersions"],
+        (None, _, None) => &[],
     };
     children.iter().fold(element, |element, name| element.with_child(Element::new(name)))
 }
 
-/// Turns `URIExtXKey`, `KeyFormat` and `KeyFormatVersions` into the tag lines of both playlists.
+/// Takes the protection header, and turns `URIExtXKey`, `KeyFormat` and `KeyFormatVersions` into the tag lines of both
+/// playlists.
 fn read_system_1(element: &Element, systems: &mut HashMap<(SystemId, Kid), &mut DrmSystem>) -> Result<()> {
     let place = |error: Error| error.at("DRMSystem");
     let value = |name: &str| part(element, name).map_err(|error| place(error.at(name.to_owned())));
-    let (Some(uri), key_format, versions) =
-        (value("URIExtXKey")?, value("KeyFormat")?, value("KeyFormatVersions")?)
-    else {
-        return Ok(());
-    };
     let id = |name: &str| element.attribute(name).ok().flatten();
     let ids = id("systemId").zip(id("kid"));
     let ids =
         ids.and_then(|(id, kid)| Some((SystemId::parse(id.trim()).ok()?, Kid::parse(kid.trim()).ok()?)));
     let Some(system) = ids.and_then(|ids| systems.get_mut(&ids)) else { return Ok(()) };
+    if let Some(header) = element.child("ProtectionHeader") {
+        let header = header.text().map_err(|error| place(error.at("ProtectionHeader")))?;
+        system.smooth_streaming_protection_header_data = Some(header.trim().to_owned());
+    }
+    let (Some(uri), key_format, versions) =
+        (value("URIExtXKey")?, value("KeyFormat")?, value("KeyFormatVersions")?)
+    else {
+        return Ok(());
+    };
     if system.hls_signaling_data.media.as_deref().is_some_and(|line| !line.is_empty()) {
         return Ok(());
     }
@@ -283,6 +293,20 @@ mod tests {
         assert_eq!(hls.media.as_deref().unwrap(), format!("#EXT-X-KEY:{attributes}"));
         assert_eq!(hls.multivariant.as_deref().unwrap(), format!("#EXT-X-SESSION-KEY:{attributes}"));
         assert_eq!(document.content_keys[0].explicit_iv, Some([0xa0; 16]));
+    }
+
+    #[test]
+    fn a_protection_header_goes_and_comes_beside_the_box() {
+        let mut request = one_key();
+        request.drm_systems[0].smooth_streaming_protection_header_data = Some(String::new());
+        let text = |version: SpekeVersion| String::from_utf8(version.write(&request).unwrap()).unwrap();
+        let asked = "<speke:ProtectionHeader/><cpix:PSSH/>";
+        assert!(text(SpekeVersion::V1).contains(asked), "{}", text(SpekeVersion::V1));
+        assert!(!text(SpekeVersion::V2_0).contains("Header"), "{}", text(SpekeVersion::V2_0));
+        let answer =
+            text(SpekeVersion::V1).replace(asked, "<speke:ProtectionHeader>AAAA</speke:ProtectionHeader>");
+        let answer = SpekeVersion::V1.read(answer.as_bytes()).unwrap();
+        assert_eq!(answer.drm_systems[0].smooth_streaming_protection_header_data.as_deref(), Some("AAAA"));
     }
 
     #[test]
