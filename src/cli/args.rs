@@ -137,6 +137,13 @@ pub(super) struct JobArgs {
     /// FairPlay URI; {kid} {kid_guid} {iv} {content_id} {track} are replaced
     #[arg(long, value_name = "T", default_value = "skd://{kid}")]
     pub(super) skd_template: String,
+    /// Where the licenses of a DRM system are, in the signaling that is our own: in an MPD, and in PlayReady's header;
+    /// once for each system
+    #[arg(long, value_name = "SYSTEM=URL")]
+    pub(super) la_url: Vec<String>,
+    /// Leave EXT-X-SESSION-KEY out of multivariant playlists
+    #[arg(long)]
+    pub(super) no_session_keys: bool,
     /// Address of the key of --drm simpleaes, the same words replaced; relative to INPUT
     #[arg(long, value_name = "T")]
     pub(super) key_uri: Option<String>,

@@ -47,6 +47,11 @@ impl System for FairPlay {
         true
     }
 
+    /// The key URI of its playlists is what players know.
+    fn signals_license_url(&self) -> bool {
+        false
+    }
+
     fn check_template(&self, skd_template: &str, keys: usize) -> Result<()> {
         template::check(skd_template)?;
         if keys > 1 && !template::is_per_key(skd_template)? {

@@ -89,6 +89,11 @@ pub(super) fn hls_attributes(
     )
 }
 
+/// Where the license is, in an MPD: DASH-IF IOP, content protection.
+pub(super) fn license_url(url: &str) -> String {
+    Element::new("dashif:Laurl").with("xmlns:dashif", "https://dashif.org/CPS").with_text(url).to_text()
+}
+
 fn cenc_pssh(pssh: &Pssh) -> Result<String> {
     let element = Element::new("cenc:pssh").with("xmlns:cenc", "urn:mpeg:cenc:2013");
     Ok(element.with_text(&base64(&pssh.write()?)).to_text())

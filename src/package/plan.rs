@@ -25,6 +25,7 @@ use crate::protect::{Iv, Pattern, SampleAes, Scheme, TrackProtection, constant_i
 
 use super::assignment::{Assignment, Substream};
 use super::keyed::Keyed;
+use super::license_url::{LicenseUrl, find_license_url};
 use super::schedule::Schedule;
 use super::server_signaling::{KeysOfAnswer, ServerSignaling, checked};
 
@@ -50,6 +51,10 @@ pub struct Intent<'a> {
     pub periods: usize,
     /// What becomes of a key server's signaling that contradicts what is packed.
     pub server_signaling: ServerSignaling,
+    /// Where the licenses of systems are, for our own signaling.
+    pub license_urls: &'a [LicenseUrl],
+    /// Whether the multivariant playlist names the keys.
+    pub session_keys: bool,
 }
 
 impl Intent<'_> {
@@ -405,7 +410,10 @@ fn signaling(
         let known = answered.drm_system(system.system_id(), signal.key.kid).cloned();
         let known = known.unwrap_or_else(|| DrmSystem::new(system.system_id(), signal.key.kid));
         let mut entry = checked(intent, (signal, keys), (*system, known), warnings)?;
-        system.signal(signal, &mut entry).map_err(|error| error.at(system.name()))?;
+        let license_url = find_license_url(intent.license_urls, *system, &entry, warnings);
+        let signal = Signal { license_url, ..*signal };
+        system.signal(&signal, &mut entry).map_err(|error| error.at(system.name()))?;
+        entry.hls_signaling_data.multivariant.take_if(|_| !intent.session_keys);
         systems.push((*system, entry));
     }
     Ok(systems)

@@ -49,6 +49,7 @@ mod rules;
 #[cfg(feature = "server")]
 mod server;
 mod shapes;
+mod signaling;
 mod signed;
 mod slice_headers;
 mod streams;

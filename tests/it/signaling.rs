@@ -1,0 +1,124 @@
+//! What manifests and boxes say of keys besides where they are: license addresses, session keys, what documents ask for.
+
+use std::fs;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use drm_pack::base::Result;
+use drm_pack::job::{Job, plan};
+use drm_pack::keys::SpekeVersion;
+use drm_pack::package::{LicenseUrl, Preset};
+use drm_pack::xml::{Document, Element};
+
+use crate::support::files::tree;
+use crate::support::media::root;
+use crate::support::pack::{job, locate, pack};
+
+fn clip(name: &str, drm: &str, scheme: &str) -> Job {
+    job(&root().join("fixtures/clip").join(name), drm, scheme)
+}
+
+fn read(folder: &Path, name: &str) -> String {
+    fs::read_to_string(folder.join(name)).unwrap()
+}
+
+/// Every element of this local name.
+fn all<'a>(element: &'a Element, name: &str) -> Vec<&'a Element> {
+    let own = (element.local_name() == name).then_some(element);
+    own.into_iter().chain(element.elements().flat_map(|child| all(child, name))).collect()
+}
+
+/// Every `ContentProtection` of a system in an MPD.
+fn descriptors(mpd: &Document, id: &str) -> Vec<Element> {
+    let scheme = format!("urn:uuid:{id}");
+    let is_of = |element: &&Element| element.attribute("schemeIdUri").unwrap().as_deref() == Some(&scheme);
+    let found: Vec<_> = all(mpd.root(), "ContentProtection").into_iter().filter(is_of).cloned().collect();
+    assert!(!found.is_empty(), "{id}");
+    found
+}
+
+fn mpd(folder: &Path) -> Document {
+    Document::parse(&fs::read(folder.join("manifest.mpd")).unwrap()).unwrap()
+}
+
+const WIDEVINE: &str = "edef8ba9-79d6-4ace-a3c8-27dcd51d21ed";
+const PLAYREADY: &str = "9a04f079-9840-4286-ab92-e65be0885f95";
+
+#[test]
+fn license_addresses_are_in_the_mpd_and_in_the_header_of_every_scheme() {
+    let urls = [("playready", "https://la.example/pr?a=1&b=2"), ("widevine", "https://la.example/wv")];
+    let urls = urls.map(|(system, url)| LicenseUrl::parse(&format!("{system}={url}")).unwrap());
+    for (input, scheme) in [("mp4/av.mp4", "cenc"), ("mp4/av.mp4", "cbcs"), ("dash/manifest.mpd", "cenc")] {
+        let out = tempfile::tempdir().unwrap();
+        let job = Job { license_urls: urls.to_vec(), ..clip(input, "widevine+playready", scheme) };
+        pack(&job, out.path()).unwrap();
+        for (id, LicenseUrl { url, .. }) in [PLAYREADY, WIDEVINE].iter().zip(&urls) {
+            for descriptor in descriptors(&mpd(out.path()), id) {
+                let found: Vec<_> =
+                    all(&descriptor, "Laurl").iter().map(|element| element.text().unwrap()).collect();
+                assert_eq!(found, [url.as_str()], "{scheme} {id}");
+            }
+        }
+        for descriptor in descriptors(&mpd(out.path()), PLAYREADY) {
+            let [older] = all(&descriptor, "laurl")[..] else { panic!("no ms:laurl") };
+            assert_eq!(older.attribute("licenseUrl").unwrap().as_deref(), Some(urls[0].url.as_str()));
+            let object = STANDARD.decode(all(&descriptor, "pro")[0].text().unwrap()).unwrap();
+            let header = Document::parse(&[&[0xff, 0xfe], &object[10..]].concat()).unwrap();
+            let data = header.root().child("DATA").unwrap();
+            assert_eq!(data.child("LA_URL").unwrap().text().unwrap(), urls[0].url);
+            // The same object is in the media.
+            let is_there = |bytes: &Vec<u8>| bytes.windows(object.len()).any(|window| window == object);
+            assert!(tree(out.path()).iter().any(|(name, bytes)| name.ends_with(".mp4") && is_there(bytes)));
+        }
+    }
+}
+
+#[test]
+fn license_addresses_that_have_no_place_are_refused() {
+    let refused = |drm: &str, texts: &[&str]| {
+        let urls: Result<Vec<_>> = texts.iter().map(|text| LicenseUrl::parse(text)).collect();
+        let out = tempfile::tempdir().unwrap();
+        let job = |license_urls| Job { license_urls, ..clip("hls/master.m3u8", drm, "cbcs") };
+        let error = urls.and_then(|urls| pack(&job(urls), out.path())).unwrap_err().to_string();
+        assert!(tree(out.path()).is_empty());
+        error
+    };
+    for (drm, texts, words) in [
+        ("widevine", &["widevine"][..], "expected SYSTEM=URL"),
+        ("widevine", &["widevine=skd://a?token=marked"], "expected an http or https address"),
+        ("widevine", &["playready=https://a"], "the DRM systems are widevine"),
+        ("widevine", &["widevine=https://a", "widevine=https://b"], "two license addresses"),
+        ("fairplay", &["fairplay=https://a"], "which has no place for one"),
+    ] {
+        let error = refused(drm, texts);
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[test]
+fn session_keys_are_left_out_on_request() {
+    for input in ["mp4/av.mp4", "hls/master.m3u8"] {
+        for no_session_keys in [false, true] {
+            let out = tempfile::tempdir().unwrap();
+            pack(&Job { no_session_keys, ..clip(input, "widevine", "cbcs") }, out.path()).unwrap();
+            let tags = |name: &str, tag: &str| read(out.path(), name).contains(tag);
+            assert_eq!(tags("master.m3u8", "#EXT-X-SESSION-KEY:"), !no_session_keys, "{input}");
+            let names: Vec<_> = tree(out.path()).into_keys().collect();
+            let media = names.iter().filter(|name| name.ends_with(".m3u8") && *name != "master.m3u8");
+            assert!(media.clone().count() > 0 && media.into_iter().all(|name| tags(name, "#EXT-X-KEY:")));
+        }
+    }
+}
+
+#[test]
+fn a_plan_advises_against_a_key_for_pictures_and_sound_where_clients_refuse_it() {
+    let advises = |drm: &str, preset| {
+        let job = Job { preset, ..clip("mp4/av.mp4", drm, "cenc") };
+        let plan = plan(&job, &locate, SpekeVersion::V2_0, None).unwrap();
+        plan.warnings.iter().any(|warning| warning.contains("SL3000"))
+    };
+    assert!(advises("widevine+playready", Preset::Preset0));
+    assert!(!advises("widevine+playready", Preset::Preset1));
+    assert!(!advises("widevine", Preset::Preset0));
+}
