@@ -44,7 +44,7 @@ fn open(path: &Path) -> Result<Original> {
     Original::parse(&secret_bytes(path)?).map_err(|error| error.at(path.display()))
 }
 
-fn certificate(path: &Path) -> Result<Certificate> {
+pub(super) fn certificate(path: &Path) -> Result<Certificate> {
     Certificate::parse(&secret_bytes(path)?).map_err(|error| error.at(path.display()))
 }
 

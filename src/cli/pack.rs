@@ -12,7 +12,7 @@ use crate::package::{LicenseUrl, Preset, ServerSignaling};
 use super::args::{JobArgs, LayoutArg, PackArgs, PresetArg, ServerSignalingArg};
 use super::folder::presentations;
 use super::key_files::{KeyFiles, Remember};
-use super::keys::{http_client, key_server};
+use super::keys::{apply_vendor, http_client, key_server};
 use super::output::{Progress, finish, note};
 use super::output_folder;
 
@@ -27,6 +27,7 @@ pub(super) fn run(args: &PackArgs) -> Result<()> {
     }
     let mut job = job(&args.inputs, &args.drm, &args.job, limit)?;
     job.strict_keys = args.keys.strict;
+    apply_vendor(&args.keys, &mut job)?;
     let key_file = args.write_key_file.as_deref();
     let key_file = key_file.map(|path| KeyFiles::at(path, args.overwrite, &mut job)).transpose()?;
     if job.resource_id.is_none() && (args.keys.drmtoday || args.keys.key_server_url.is_some()) {

@@ -5,12 +5,14 @@ use std::collections::HashMap;
 use super::request::refuse_periods;
 use crate::base::base64;
 use crate::base::{Error, Kid, Result, SystemId, from_base64};
-use crate::cpix::{self, Document, DrmSystem};
+use crate::cpix::{self, DeliveryData, Document, DrmSystem, RecipientKey};
 use crate::xml::{self, Element};
 
 const CPIX: &str = "urn:dashif:org:cpix";
 /// RFC 6030.
 const PSKC: &str = "urn:ietf:params:xml:ns:keyprov:pskc";
+/// XML Signature.
+const DS: &str = "http://www.w3.org/2000/09/xmldsig#";
 /// Elements that SPEKE 1.0 adds to `DRMSystem`.
 const SPEKE: &str = "urn:aws:amazon:com:speke";
 /// The CPIX version of SPEKE 2.0, as its root element states it.
@@ -81,9 +83,9 @@ impl SpekeVersion {
     /// Reads an answer in this dialect.
     ///
     /// # Errors
-    /// As [`cpix::read`], and when signaling of SPEKE 1.0 cannot be turned into tag lines.
-    pub(super) fn read(self, body: &[u8]) -> Result<Document> {
-        let mut document = cpix::read(body)?;
+    /// As [`cpix::read_with`], and when signaling of SPEKE 1.0 cannot be turned into tag lines.
+    pub(super) fn read(self, body: &[u8], recipients: &[RecipientKey]) -> Result<Document> {
+        let mut document = cpix::read_with(body, recipients)?;
         if self == Self::V1 {
             let text = xml::Document::parse(body)?;
             let systems = document.drm_systems.iter_mut();
@@ -122,10 +124,23 @@ fn write_1(document: &Document) -> Result<Vec<u8>> {
         .with("xmlns:cpix", CPIX)
         .with("xmlns:pskc", PSKC)
         .with("xmlns:speke", SPEKE)
-        .with("id", document.content_id.as_deref().unwrap_or_default())
-        .with_child(keys)
-        .with_child(systems);
+        .with("id", document.content_id.as_deref().unwrap_or_default());
+    let root = match document.delivery_data.as_slice() {
+        [] => root,
+        recipients => root.with("xmlns:ds", DS).with_child(delivery_1(recipients)),
+    };
+    let root = root.with_child(keys).with_child(systems);
     Ok(xml::Document::new(root).to_bytes())
+}
+
+/// For whom the content keys are to be encrypted.
+fn delivery_1(recipients: &[DeliveryData]) -> Element {
+    let data = recipients.iter().map(|data| {
+        let certificate = Element::new("ds:X509Certificate").with_text(&base64(&data.certificate));
+        let certificate = Element::new("ds:X509Data").with_child(certificate);
+        Element::new("cpix:DeliveryData").with_child(Element::new("cpix:DeliveryKey").with_child(certificate))
+    });
+    data.fold(Element::new("cpix:DeliveryDataList"), Element::with_child)
 }
 
 /// A system that has a box is told by its box, and by its protection header if it has one; one that has none by the parts of its `EXT-X-KEY` tag.
@@ -284,7 +299,7 @@ mod tests {
             base64(b"com.apple.streamingkeydelivery"),
             base64(b"1")
         );
-        let answer = SpekeVersion::V1.read(answer_1(&children).as_bytes()).unwrap();
+        let answer = SpekeVersion::V1.read(answer_1(&children).as_bytes(), &[]).unwrap();
         let document = check(&one_key(), answer).unwrap();
         let system = document.drm_system(SYSTEM, Kid::new([1; 16])).unwrap();
         let attributes = "METHOD=SAMPLE-AES,URI=\"skd://a?b\",KEYFORMAT=\"com.apple.streamingkeydelivery\",\
@@ -305,7 +320,7 @@ mod tests {
         assert!(!text(SpekeVersion::V2_0).contains("Header"), "{}", text(SpekeVersion::V2_0));
         let answer =
             text(SpekeVersion::V1).replace(asked, "<speke:ProtectionHeader>AAAA</speke:ProtectionHeader>");
-        let answer = SpekeVersion::V1.read(answer.as_bytes()).unwrap();
+        let answer = SpekeVersion::V1.read(answer.as_bytes(), &[]).unwrap();
         assert_eq!(answer.drm_systems[0].smooth_streaming_protection_header_data.as_deref(), Some("AAAA"));
     }
 
@@ -315,9 +330,9 @@ mod tests {
             ("<cpix:URIExtXKey>skd://a\"b</cpix:URIExtXKey>", "quotation mark"),
             ("<cpix:URIExtXKey>skd://a</cpix:URIExtXKey>", "without KeyFormat"),
         ] {
-            let error = SpekeVersion::V1.read(answer_1(children).as_bytes()).unwrap_err().to_string();
+            let error = SpekeVersion::V1.read(answer_1(children).as_bytes(), &[]).unwrap_err().to_string();
             assert!(error.contains(text), "{error}");
         }
-        assert!(SpekeVersion::V1.read(answer_1("").as_bytes()).is_ok());
+        assert!(SpekeVersion::V1.read(answer_1("").as_bytes(), &[]).is_ok());
     }
 }
