@@ -70,7 +70,8 @@ pub(super) struct PackArgs {
     /// Output folder; it appears when everything in it is whole
     #[arg(long, value_name = "DIR", value_parser = address::path())]
     pub(super) out: PathBuf,
-    /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey; or simpleaes, AES-128 of whole segments
+    /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey; wiseplay, marlin, irdeto, nagra, a system id, or
+    /// other, as the key source has them; or simpleaes, AES-128 of whole segments
     #[arg(long, value_name = "LIST")]
     pub(super) drm: String,
     #[command(flatten)]
@@ -174,7 +175,8 @@ pub(super) struct PlanArgs {
     /// (progressive, fragmented, CMAF); each a path or an http(s) URL
     #[arg(required = true, value_name = "INPUT", value_parser = address::input)]
     pub(super) inputs: Vec<String>,
-    /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey; or simpleaes, AES-128 of whole segments
+    /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey; wiseplay, marlin, irdeto, nagra, a system id, or
+    /// other, as the key source has them; or simpleaes, AES-128 of whole segments
     #[arg(long, value_name = "LIST")]
     pub(super) drm: String,
     #[command(flatten)]
@@ -192,7 +194,8 @@ pub(super) struct KeysArgs {
     /// (progressive, fragmented, CMAF); each a path or an http(s) URL
     #[arg(required_unless_present = "check", value_name = "INPUT", value_parser = address::input)]
     pub(super) inputs: Vec<String>,
-    /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey; or simpleaes, AES-128 of whole segments
+    /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey; wiseplay, marlin, irdeto, nagra, a system id, or
+    /// other, as the key source has them; or simpleaes, AES-128 of whole segments
     #[arg(long, value_name = "LIST", required_unless_present = "check")]
     pub(super) drm: Option<String>,
     #[command(flatten)]

@@ -15,7 +15,7 @@ const SYSTEM_ID: SystemId = SystemId::from_u128(0x94ce86fb_07ff_4f43_adb8_93d2fa
 pub struct FairPlay;
 
 impl System for FairPlay {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "fairplay"
     }
 

@@ -36,7 +36,7 @@ pub struct HeaderKey<'a> {
 }
 
 impl System for PlayReady {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "playready"
     }
 

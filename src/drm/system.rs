@@ -29,7 +29,7 @@ pub struct Signal<'a> {
 /// One DRM system.
 pub trait System: Sync {
     /// Its word in `--drm`.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
     /// Its registered system id, that of `DRMSystem` and of its `ContentProtection` descriptor.
     fn system_id(&self) -> SystemId;

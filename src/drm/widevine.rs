@@ -32,7 +32,7 @@ pub struct PsshData {
 }
 
 impl System for Widevine {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "widevine"
     }
 

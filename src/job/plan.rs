@@ -138,6 +138,8 @@ pub fn plan(
     let rules = Rules::check(job, &manifest_kinds(&job.inputs)?, keys.at_hand())?;
     let (mut outline, rules) = outline(job, &rules, locate, (keys, &Unasked))?;
     let document = rules.intent(job, &outline.choice.assignment, outline.periods).request();
+    let left_out = outline.source.left_out(&outline.choice, &rules.systems);
+    outline.warnings.extend(left_out);
     let shared = rules.shared_key_limits(&outline.choice.assignment, &outline.substreams);
     outline.warnings.extend(rules.left_clear().into_iter().chain(rules.rotation_limits()).chain(shared));
     let signals = |document: &Document, kid| signals(job, document, kid);
@@ -321,8 +323,7 @@ fn signals(job: &Job, document: &Document, kid: Kid) -> Vec<SignalReport> {
     let systems = document.drm_systems.iter().filter(|system| system.kid == kid);
     systems
         .map(|system| SignalReport {
-            system: drm::find_id(system.system_id)
-                .map_or_else(|| system.system_id.to_string(), |found| found.name().to_owned()),
+            system: drm::of_id(system.system_id).name().to_owned(),
             places: places(job, system),
         })
         .collect()

@@ -159,7 +159,7 @@ impl Rules {
     /// Checks everything that can be known before the input is read. `package` has the kinds of manifest
     /// that the inputs are, none for MP4 files; `document` is one with keys that is at hand.
     pub(super) fn check(job: &Job, package: &[ManifestKind], document: Option<&Document>) -> Result<Self> {
-        let systems = systems(&job.drm)?;
+        let systems = systems(&job.drm, document)?;
         let stated = document.map(stated_scheme).transpose()?.flatten();
         let scheme = scheme((job.scheme.as_deref(), stated), &systems)?;
         let vector = vector(job)?;
@@ -249,11 +249,12 @@ impl Rules {
 }
 
 /// The systems of a list; whole segments are no system, and have none beside them.
-fn systems(list: &str) -> Result<Vec<&'static dyn System>> {
+fn systems(list: &str, document: Option<&Document>) -> Result<Vec<&'static dyn System>> {
     if list.split(['+', ',']).any(|name| name.trim() == WHOLE_SEGMENTS) {
         return Err(Error::usage(format!("--drm {list}: {WHOLE_SEGMENTS} stands alone")));
     }
-    drm::parse_list(list).map_err(|error| error.hint(format!("or {WHOLE_SEGMENTS} alone, for AES-128")))
+    drm::parse_list_for(list, document)
+        .map_err(|error| error.hint(format!("or {WHOLE_SEGMENTS} alone, for AES-128")))
 }
 
 /// More substreams than the vendor takes are an error.

@@ -416,5 +416,12 @@ fn signaling(
         entry.hls_signaling_data.multivariant.take_if(|_| !intent.session_keys);
         systems.push((*system, entry));
     }
+    // Of a system that is passed on there may be no line, and a playlist without one says that its media is clear.
+    let has_line = systems.iter().any(|(_, entry)| entry.hls_signaling_data.media.is_some());
+    if intent.manifests.contains(&ManifestKind::Hls) && !has_line {
+        return Err(Error::keys("no DRM system has an EXT-X-KEY line, playlists need one")
+            .clause("RFC 8216bis §4.4.4.4")
+            .hint("add a system to --drm, leave HLS out, or let the key source send HLSSignalingData"));
+    }
     Ok(systems)
 }

@@ -5,15 +5,18 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use drm_pack::base::Result;
+use drm_pack::base::{Kid, Result, SystemId};
+use drm_pack::cpix::usage::Strictness;
+use drm_pack::cpix::{ContentKey, ContentKeyUsageRule, Document as KeyDocument, DrmSystem, HlsSignalingData};
+use drm_pack::drm::Pssh;
 use drm_pack::job::{Job, plan};
-use drm_pack::keys::SpekeVersion;
+use drm_pack::keys::{CpixFile, SpekeVersion};
 use drm_pack::package::{LicenseUrl, Preset};
 use drm_pack::xml::{Document, Element};
 
 use crate::support::files::tree;
 use crate::support::media::root;
-use crate::support::pack::{job, locate, pack};
+use crate::support::pack::{job, key, locate, pack, pack_with};
 
 fn clip(name: &str, drm: &str, scheme: &str) -> Job {
     job(&root().join("fixtures/clip").join(name), drm, scheme)
@@ -94,6 +97,102 @@ fn license_addresses_that_have_no_place_are_refused() {
         let error = refused(drm, texts);
         assert!(error.contains(words), "{error}");
     }
+}
+
+/// Systems of which nothing is known: one that has a word, and one that has an id alone.
+const OTHERS: [(&str, &str); 2] = [
+    ("wiseplay", "3d5e6d35-9b9a-41e8-b843-dd3c6e72c42c"),
+    ("0b0c0d0e-1111-2222-3333-444455556666", "0b0c0d0e-1111-2222-3333-444455556666"),
+];
+
+/// A document with a key for everything, and what it says of a system in every place.
+fn document_for(ids: &[&str]) -> KeyDocument {
+    let kid = Kid::new([7; 16]);
+    let key = ContentKey { value: Some(key(kid)), ..ContentKey::new(kid) };
+    let systems = ids.iter().map(|id| {
+        let pssh = Pssh { system_id: SystemId::parse(id).unwrap(), kids: None, data: b"anything".to_vec() };
+        let bytes = pssh.write().unwrap();
+        let line = format!("METHOD=SAMPLE-AES-CTR,URI=\"data:,{id}\",KEYFORMAT=\"urn:uuid:{id}\"");
+        DrmSystem {
+            content_protection_data: Some(format!("<x:y xmlns:x=\"urn:x\">{id}</x:y>")),
+            hls_signaling_data: HlsSignalingData {
+                media: Some(format!("#EXT-X-KEY:{line}")),
+                multivariant: Some(format!("#EXT-X-SESSION-KEY:{line}")),
+                ..HlsSignalingData::default()
+            },
+            pssh: Some(bytes),
+            ..DrmSystem::new(pssh.system_id, kid)
+        }
+    });
+    let drm_systems = systems.collect();
+    KeyDocument {
+        content_keys: vec![key],
+        drm_systems,
+        usage_rules: vec![ContentKeyUsageRule::new(kid)],
+        ..KeyDocument::default()
+    }
+}
+
+fn file(document: &KeyDocument) -> CpixFile {
+    CpixFile::new(document.clone(), Strictness::Speke)
+}
+
+#[test]
+fn what_a_document_says_of_a_system_that_nobody_knows_is_passed_on() {
+    for (word, id) in OTHERS {
+        for word in [word, id, "other"] {
+            let out = tempfile::tempdir().unwrap();
+            let document = document_for(&[id]);
+            let job = clip("mp4/av.mp4", &format!("widevine+{word}"), "cenc");
+            let report = pack_with(&job, out.path(), &file(&document)).unwrap();
+            assert!(!report.warnings.iter().any(|warning| warning.contains("not passed on")));
+            let pssh = document.drm_systems[0].pssh.clone().unwrap();
+            let inits: Vec<_> =
+                tree(out.path()).into_iter().filter(|(name, _)| name.ends_with("init.mp4")).collect();
+            assert!(inits.len() == 2);
+            for (name, bytes) in inits {
+                assert!(bytes.windows(pssh.len()).any(|window| window == pssh), "{name}");
+            }
+            for descriptor in descriptors(&mpd(out.path()), id) {
+                assert_eq!(all(&descriptor, "y")[0].text().unwrap(), id);
+            }
+            let has_line = |name: &str, tag: &str| {
+                read(out.path(), name).contains(&format!("{tag}:METHOD=SAMPLE-AES-CTR,URI=\"data:,{id}\""))
+            };
+            assert!(has_line("master.m3u8", "#EXT-X-SESSION-KEY"));
+            assert!(has_line("v1.m3u8", "#EXT-X-KEY") && has_line("a1.m3u8", "#EXT-X-KEY"));
+        }
+    }
+}
+
+#[test]
+fn what_is_not_passed_on_is_said_and_what_is_not_there_is_an_error() {
+    let out = || tempfile::tempdir().unwrap();
+    let (wise, other) = (OTHERS[0].1, OTHERS[1].1);
+    let both = document_for(&[wise, other]);
+    let job = |drm: &str| clip("mp4/av.mp4", drm, "cenc");
+    let report = pack_with(&job("widevine"), out().path(), &file(&both)).unwrap();
+    let said = format!("signaling for wiseplay, {other}, which is not passed on");
+    assert!(report.warnings.iter().any(|warning| warning.contains(&said)), "{:?}", report.warnings);
+    let plan = plan(&job("widevine"), &locate, SpekeVersion::V2_0, Some(&file(&both))).unwrap();
+    assert!(plan.warnings.iter().any(|warning| warning.contains(&said)), "{:?}", plan.warnings);
+    let refused = |drm: &str, document: &KeyDocument| {
+        pack_with(&job(drm), out().path(), &file(document)).unwrap_err().to_string()
+    };
+    let error = refused("widevine+marlin", &both);
+    assert!(error.contains("marlin: the key source says nothing of this system"), "{error}");
+    let error = refused("widevine+other", &document_for(&[]));
+    assert!(error.contains("the document of keys has no other system"), "{error}");
+    let error = pack(&job("widevine+other"), out().path()).unwrap_err().to_string();
+    assert!(error.contains("without a document of keys at hand"), "{error}");
+    let mut silent = document_for(&[wise]);
+    silent.drm_systems[0].hls_signaling_data = HlsSignalingData::default();
+    let error = refused("wiseplay", &silent);
+    assert!(error.contains("no DRM system has an EXT-X-KEY line"), "{error}");
+    let mut foreign = document_for(&[wise]);
+    foreign.drm_systems[0].pssh = both.drm_systems[1].pssh.clone();
+    let error = refused("widevine+wiseplay", &foreign);
+    assert!(error.contains(&format!("the PSSH is a box of system {other}, expected {wise}")), "{error}");
 }
 
 #[test]
