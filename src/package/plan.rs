@@ -16,12 +16,14 @@
 
 use std::collections::HashMap;
 
-use crate::base::{Error, FourCc, Kid, Result, Secret};
+use crate::base::{Error, FourCc, Kid, Result, Secret, from_base64};
 use crate::codec::TrackKind;
 use crate::cpix::{ContentKey, ContentKeyPeriod, Document, DrmSystem, Index};
 use crate::drm::{ManifestKind, Signal, System};
+use crate::hls::multivariant::Limits;
 use crate::keys::{Wanted, request};
 use crate::protect::{Iv, Pattern, SampleAes, Scheme, TrackProtection, constant_iv};
+use crate::xml::{self, Element, Node};
 
 use super::assignment::{Assignment, Substream};
 use super::keyed::Keyed;
@@ -161,12 +163,30 @@ pub struct PlannedKey {
     iv: Iv,
     /// Each DRM system and what it is told, in the order of the request.
     pub systems: Vec<(&'static dyn System, DrmSystem)>,
+    hdcp_level: Option<String>,
+    /// `OutputProtection` descriptors for an MPD.
+    pub output_protection: Vec<Element>,
 }
 
 impl PlannedKey {
     /// The key.
     pub(crate) fn value(&self) -> &Secret<16> {
         &self.value
+    }
+
+    /// What players must be able to do, as multivariant playlists say it: CPIX 2.4 `HDCPData`, `@allowedCPC`.
+    pub fn limits(&self) -> Limits {
+        let mut allowed: Vec<&str> = Vec::new();
+        for (_, data) in &self.systems {
+            let hls = &data.hls_signaling_data;
+            let all = [&hls.multivariant_allowed_cpc, &hls.media_allowed_cpc, &data.hls_allowed_cpc];
+            let first = all.into_iter().flatten().map(|text| text.trim()).find(|text| !text.is_empty());
+            allowed.extend(first.filter(|text| !allowed.contains(text)));
+        }
+        Limits {
+            hdcp_level: self.hdcp_level.clone(),
+            allowed_cpc: (!allowed.is_empty()).then(|| allowed.join(",")),
+        }
     }
 
     /// The IV that its source or the operator gave.
@@ -228,7 +248,12 @@ impl Plan {
                 Some(known) => iv.counted_with(&known.iv),
                 None => iv,
             };
-            keys.push(PlannedKey { kid: key.kid, value, vector, iv, systems });
+            let output_protection = output_protection(&key)
+                .map_err(|error| error.at("HDCPOutputProtectionData").at(format_args!("key {}", key.kid)))?;
+            let (kid, hdcp_level) = (key.kid, key.hls_hdcp_level.take());
+            let planned = PlannedKey { kid, value, vector, iv, systems, hdcp_level, output_protection };
+            planned.limits().check().map_err(|error| error.at(format_args!("key {kid}")))?;
+            keys.push(planned);
         }
         let number =
             |kid: &Kid| numbers.get(kid).copied().ok_or_else(|| Error::keys(format!("no key {kid}")));
@@ -372,6 +397,28 @@ impl Plan {
 
 fn no_key(substream: usize) -> Error {
     Error::keys(format!("no key for substream {}", substream + 1))
+}
+
+/// The descriptors for an MPD that come with a key: CPIX 2.4 §4, `HDCPData`.
+fn output_protection(key: &ContentKey) -> Result<Vec<Element>> {
+    let Some(text) = key.hdcp_output_protection_data.as_deref().filter(|text| !text.trim().is_empty()) else {
+        return Ok(Vec::new());
+    };
+    let wrong = |found: &str| {
+        Error::keys(format!("{found}, OutputProtection elements expected"))
+            .clause("DASH-IF CPIX 2.4 §4, HDCPData")
+    };
+    let text = String::from_utf8(from_base64(text)?).map_err(|_| wrong("bytes that are not UTF-8"))?;
+    let mut elements = Vec::new();
+    for node in xml::parse_fragment(text.trim_start_matches('\u{feff}'))? {
+        match node {
+            Node::Element(element) if element.local_name() == "OutputProtection" => elements.push(element),
+            Node::Element(_) => return Err(wrong("another element")),
+            Node::Raw(raw) if raw.trim().is_empty() || raw.starts_with('<') => {}
+            Node::Raw(_) => return Err(wrong("text")),
+        }
+    }
+    Ok(elements)
 }
 
 /// The 16-byte IV that came with a key, or that the operator fixed.

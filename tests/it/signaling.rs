@@ -196,6 +196,56 @@ fn what_is_not_passed_on_is_said_and_what_is_not_there_is_an_error() {
 }
 
 #[test]
+fn what_players_must_be_able_to_do_reaches_every_manifest() {
+    let protection =
+        "<OutputProtection schemeIdUri=\"urn:mpeg:dash:outputprotection:hdcp:2022\" value=\"2.2\"/>";
+    let mut document = document_for(&[WIDEVINE]);
+    document.content_keys[0].hls_hdcp_level = Some("TYPE-1".into());
+    document.content_keys[0].hdcp_output_protection_data = Some(STANDARD.encode(protection));
+    let system = &mut document.drm_systems[0];
+    (system.pssh, system.robustness) = (None, Some("HW_SECURE_ALL".into()));
+    system.hls_signaling_data = HlsSignalingData {
+        multivariant_allowed_cpc: Some("com.example:HIGH".into()),
+        ..HlsSignalingData::default()
+    };
+    for input in ["mp4/av.mp4", "hls/master.m3u8", "dash/manifest.mpd"] {
+        let out = tempfile::tempdir().unwrap();
+        pack_with(&clip(input, "widevine", "cenc"), out.path(), &file(&document)).unwrap();
+        if out.path().join("master.m3u8").exists() {
+            let text = read(out.path(), "master.m3u8");
+            let mut variants = text.lines().filter(|line| line.starts_with("#EXT-X-STREAM-INF")).peekable();
+            assert!(variants.peek().is_some());
+            let limits = |line: &str| {
+                line.contains(",HDCP-LEVEL=TYPE-1") && line.contains(",ALLOWED-CPC=\"com.example:HIGH\"")
+            };
+            assert!(variants.all(limits), "{text}");
+        }
+        if out.path().join("manifest.mpd").exists() {
+            let mpd = mpd(out.path());
+            for set in all(mpd.root(), "AdaptationSet") {
+                let names: Vec<_> = set.elements().map(Element::local_name).collect();
+                let at = |name| names.iter().rposition(|found| *found == name);
+                assert!(at("OutputProtection") > at("ContentProtection"), "{names:?}");
+            }
+            for descriptor in descriptors(&mpd, WIDEVINE) {
+                assert_eq!(descriptor.attribute("robustness").unwrap().as_deref(), Some("HW_SECURE_ALL"));
+            }
+        }
+    }
+    for (level, data, words) in [
+        ("TYPE-9", protection, "HDCP-LEVEL \"TYPE-9\""),
+        ("TYPE-1", "<Other/>", "another element, OutputProtection elements expected"),
+    ] {
+        document.content_keys[0].hls_hdcp_level = Some(level.into());
+        document.content_keys[0].hdcp_output_protection_data = Some(STANDARD.encode(data));
+        let out = tempfile::tempdir().unwrap();
+        let job = clip("mp4/av.mp4", "widevine", "cenc");
+        let error = pack_with(&job, out.path(), &file(&document)).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[test]
 fn session_keys_are_left_out_on_request() {
     for input in ["mp4/av.mp4", "hls/master.m3u8"] {
         for no_session_keys in [false, true] {
