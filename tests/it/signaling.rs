@@ -6,7 +6,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use drm_pack::base::{Kid, Result, SystemId};
-use drm_pack::cpix::usage::Strictness;
+use drm_pack::cpix::{self, usage::Strictness};
 use drm_pack::cpix::{ContentKey, ContentKeyUsageRule, Document as KeyDocument, DrmSystem, HlsSignalingData};
 use drm_pack::drm::Pssh;
 use drm_pack::job::{Job, plan};
@@ -211,6 +211,21 @@ fn what_players_must_be_able_to_do_reaches_every_manifest() {
     for input in ["mp4/av.mp4", "hls/master.m3u8", "dash/manifest.mpd"] {
         let out = tempfile::tempdir().unwrap();
         pack_with(&clip(input, "widevine", "cenc"), out.path(), &file(&document)).unwrap();
+        // They are none of what the source has, and nothing that it has not.
+        let folder = tempfile::tempdir().unwrap();
+        let keys = folder.path().join("keys.xml");
+        fs::write(&keys, cpix::write(&document)).unwrap();
+        let verify = std::process::Command::new(env!("CARGO_BIN_EXE_drm-pack"))
+            .arg("verify")
+            .arg(out.path())
+            .arg("--against")
+            .arg(root().join("fixtures/clip").join(input))
+            .arg("--cpix")
+            .arg(&keys)
+            .output()
+            .unwrap();
+        assert!(!String::from_utf8_lossy(&verify.stdout).contains("source-equal:"), "{verify:?}");
+        assert!(verify.status.code() != Some(2) && verify.status.code() != Some(3), "{verify:?}");
         if out.path().join("master.m3u8").exists() {
             let text = read(out.path(), "master.m3u8");
             let mut variants = text.lines().filter(|line| line.starts_with("#EXT-X-STREAM-INF")).peekable();
