@@ -70,7 +70,8 @@ pub(super) struct PackArgs {
     /// Output folder; it appears when everything in it is whole
     #[arg(long, value_name = "DIR", value_parser = address::path())]
     pub(super) out: PathBuf,
-    /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey; or simpleaes, AES-128 of whole segments
+    /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey; wiseplay, marlin, irdeto, nagra, a system id, or
+    /// other, as the key source has them; or simpleaes, AES-128 of whole segments
     #[arg(long, value_name = "LIST")]
     pub(super) drm: String,
     #[command(flatten)]
@@ -137,6 +138,13 @@ pub(super) struct JobArgs {
     /// FairPlay URI; {kid} {kid_guid} {iv} {content_id} {track} are replaced
     #[arg(long, value_name = "T", default_value = "skd://{kid}")]
     pub(super) skd_template: String,
+    /// Where the licenses of a DRM system are, in the signaling that is our own: in an MPD, and in PlayReady's header;
+    /// once for each system
+    #[arg(long, value_name = "SYSTEM=URL")]
+    pub(super) la_url: Vec<String>,
+    /// Leave EXT-X-SESSION-KEY out of multivariant playlists
+    #[arg(long)]
+    pub(super) no_session_keys: bool,
     /// Address of the key of --drm simpleaes, the same words replaced; relative to INPUT
     #[arg(long, value_name = "T")]
     pub(super) key_uri: Option<String>,
@@ -167,7 +175,8 @@ pub(super) struct PlanArgs {
     /// (progressive, fragmented, CMAF); each a path or an http(s) URL
     #[arg(required = true, value_name = "INPUT", value_parser = address::input)]
     pub(super) inputs: Vec<String>,
-    /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey; or simpleaes, AES-128 of whole segments
+    /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey; wiseplay, marlin, irdeto, nagra, a system id, or
+    /// other, as the key source has them; or simpleaes, AES-128 of whole segments
     #[arg(long, value_name = "LIST")]
     pub(super) drm: String,
     #[command(flatten)]
@@ -185,7 +194,8 @@ pub(super) struct KeysArgs {
     /// (progressive, fragmented, CMAF); each a path or an http(s) URL
     #[arg(required_unless_present = "check", value_name = "INPUT", value_parser = address::input)]
     pub(super) inputs: Vec<String>,
-    /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey; or simpleaes, AES-128 of whole segments
+    /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey; wiseplay, marlin, irdeto, nagra, a system id, or
+    /// other, as the key source has them; or simpleaes, AES-128 of whole segments
     #[arg(long, value_name = "LIST", required_unless_present = "check")]
     pub(super) drm: Option<String>,
     #[command(flatten)]
@@ -229,6 +239,20 @@ pub(super) enum ServerSignalingArg {
     Replace,
 }
 
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MethodArg {
+    #[value(name = "POST")]
+    Post,
+    #[value(name = "GET")]
+    Get,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug)]
+pub(super) enum RotationRequestsArg {
+    All,
+    Single,
+}
+
 #[derive(ValueEnum, Clone, Copy, Debug)]
 pub(super) enum LayoutArg {
     Segments,
@@ -239,9 +263,16 @@ pub(super) enum LayoutArg {
 #[derive(ArgsGroup, Debug)]
 #[command(next_help_heading = "Keys, from exactly one of")]
 pub(super) struct KeyArgs {
-    /// POST a SPEKE request there; the URL may carry ?ticket= [env: DRM_PACK_KEY_SERVER_URL]
+    /// POST a SPEKE request there; the URL may carry ?ticket=, and {content_id} is replaced; @FILE reads it
+    /// [env: DRM_PACK_KEY_SERVER_URL]
     #[arg(long, value_name = "URL")]
     pub(super) key_server_url: Option<String>,
+    /// How --key-server-url is asked: POST a request, or GET a CPIX document, whose usage rules then decide
+    #[arg(long, value_enum, value_name = "M", ignore_case = true, default_value = "POST")]
+    pub(super) method: MethodArg,
+    /// With --rotate-every: all key periods in one request to a key server, or a single one in each
+    #[arg(long, value_enum, value_name = "HOW", default_value = "all")]
+    pub(super) rotation_requests: RotationRequestsArg,
     /// SPEKE version of the request: 1, 2.0 or 2.1
     #[arg(long, value_name = "V", default_value = "2.0")]
     pub(super) speke: String,
@@ -257,7 +288,7 @@ pub(super) struct KeyArgs {
     /// File with a token for Bearer authentication
     #[arg(long, value_name = "FILE", value_parser = address::path())]
     pub(super) bearer_file: Option<PathBuf>,
-    /// Vendor whose limits and header names apply, such as axinom, ezdrm, pallycon
+    /// Vendor whose limits, header names and ways apply, such as axinom, ezdrm, pallycon (keys by size, CPIX/@id)
     #[arg(long, value_name = "NAME")]
     pub(super) vendor: Option<String>,
     /// File with the vendor's token, sent in the header that the vendor wants
@@ -276,9 +307,16 @@ pub(super) struct KeyArgs {
     /// A CPIX document with keys and signaling; its usage rules say which track has which key
     #[arg(long, value_name = "FILE", value_parser = address::path())]
     pub(super) cpix: Option<PathBuf>,
-    /// Private RSA key for an encrypted CPIX document, PKCS #8 as DER or PEM
-    #[arg(long, value_name = "FILE", requires = "cpix", value_parser = address::path())]
+    /// Private RSA key for an encrypted CPIX document, or for the answer of a key server; PKCS #8 as DER or PEM
+    #[arg(long, value_name = "FILE", value_parser = address::path())]
     pub(super) recipient_key: Vec<PathBuf>,
+    /// Certificate for which a key server encrypts the content keys, DER or PEM; with --recipient-key
+    #[arg(long, value_name = "CERT", requires = "recipient_key", value_parser = address::path())]
+    pub(super) recipient_certificate: Option<PathBuf>,
+    /// Certificate of a signer of --cpix, DER or PEM: the content keys must be signed, and each signature by one of these
+    /// [default: each signature is held to the certificate in it]
+    #[arg(long, value_name = "CERT", requires = "cpix", value_parser = address::path())]
+    pub(super) trust: Vec<PathBuf>,
     /// What else is warned of is an error: a key of zeros, one that is its key id, one under two key ids; with --cpix
     /// two usage rules for one track, of which the last one would count
     #[arg(long)]
@@ -310,8 +348,9 @@ impl KeyArgs {
         let account = &self.account.password_file;
         let http = [&self.http.cacert, &self.http.client_cert];
         let secrets = [&self.basic_password_file, &self.bearer_file, &self.vendor_token_file, account];
-        let keys = [&self.key_file, &self.cpix, &self.signer_key_file];
-        let files = keys.into_iter().chain(secrets).chain(http).flatten().chain(&self.recipient_key);
+        let keys = [&self.key_file, &self.cpix, &self.signer_key_file, &self.recipient_certificate];
+        let files = keys.into_iter().chain(secrets).chain(http).flatten();
+        let files = files.chain(&self.recipient_key).chain(&self.trust);
         files.map(PathBuf::as_path).collect()
     }
 }

@@ -1,10 +1,10 @@
 //! `drm-pack cpix`: the workbench for CPIX documents.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::base::{Error, Kid, Result};
-use crate::cpix::{Certificate, Document, Original, RecipientKey, Version, recipients};
+use crate::cpix::{Certificate, Document, Original, RecipientKey, Version, read_verified, recipients};
 use crate::drm;
 use crate::io::SystemRandom;
 
@@ -44,15 +44,23 @@ fn open(path: &Path) -> Result<Original> {
     Original::parse(&secret_bytes(path)?).map_err(|error| error.at(path.display()))
 }
 
-fn certificate(path: &Path) -> Result<Certificate> {
+pub(super) fn certificate(path: &Path) -> Result<Certificate> {
     Certificate::parse(&secret_bytes(path)?).map_err(|error| error.at(path.display()))
 }
 
 /// The private keys in these files.
-pub(super) fn recipient_keys(paths: &[std::path::PathBuf]) -> Result<Vec<RecipientKey>> {
+pub(super) fn recipient_keys(paths: &[PathBuf]) -> Result<Vec<RecipientKey>> {
     let key =
         |path: &Path| RecipientKey::parse(&secret_bytes(path)?).map_err(|error| error.at(path.display()));
     paths.iter().map(|path| key(path)).collect()
+}
+
+/// The document of keys in this file, as it was signed if it was; `trust` has certificates of which each signature must
+/// be by one.
+pub(super) fn document(path: &Path, recipient_key: &[PathBuf], trust: &[PathBuf]) -> Result<Document> {
+    let trusted: Vec<_> = trust.iter().map(|path| certificate(path)).collect::<Result<_>>()?;
+    let recipients = recipient_keys(recipient_key)?;
+    read_verified(&secret_bytes(path)?, &recipients, &trusted).map_err(|error| error.at(path.display()))
 }
 
 /// Edits a document and writes it to standard output or a file.
@@ -71,7 +79,7 @@ fn edit(args: &CpixFileArgs, edit: impl FnOnce(&mut Original) -> Result<Vec<Stri
     }
 }
 
-fn validate(path: &Path, version: Option<&str>, trust: &[std::path::PathBuf]) -> Result<()> {
+fn validate(path: &Path, version: Option<&str>, trust: &[PathBuf]) -> Result<()> {
     let version = version.map(Version::find).transpose()?;
     let original = open(path)?;
     let findings = original.findings(version).map_err(|error| error.at(path.display()))?;
@@ -87,7 +95,7 @@ fn validate(path: &Path, version: Option<&str>, trust: &[std::path::PathBuf]) ->
     Err(Error::input(format!("{} findings", findings.len())).at(path.display()))
 }
 
-fn signatures(path: &Path, trust: &[std::path::PathBuf]) -> Result<()> {
+fn signatures(path: &Path, trust: &[PathBuf]) -> Result<()> {
     let trusted: Vec<_> = trust.iter().map(|path| certificate(path)).collect::<Result<_>>()?;
     let signed = crate::cpix::verify_signatures(&secret_bytes(path)?, &trusted)
         .map_err(|error| error.at(path.display()))?;

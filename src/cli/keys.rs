@@ -2,23 +2,25 @@
 
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use crate::base::{Error, Result};
-use crate::cpix;
 use crate::cpix::usage::Strictness;
 use crate::drm;
 use crate::io::{HttpClient, HttpOptions};
+use crate::job::Job;
 use crate::keys::{
-    Account, CencApi, CencSigner, CpixFile, DevKeys, DrmToday, Endpoint, Environment, KeyFile, KeyServer,
-    Speke, SpekeVersion, Vendor, basic, bearer,
+    Account, CencApi, CencSigner, CpixFile, DevKeys, Dialect, DrmToday, Endpoint, Environment, KeyFile,
+    KeyServer, Method, OnePeriod, Recipient, Speke, SpekeVersion, Vendor, basic, bearer,
 };
+use crate::package::Preset;
 
-use super::args::{AccountArgs, HttpArgs, KeyArgs};
-use super::cpix::recipient_keys;
+use super::args::{AccountArgs, HttpArgs, KeyArgs, MethodArg, RotationRequestsArg};
+use super::cpix::{certificate, document, recipient_keys};
 use super::output::note;
 
 /// Most substreams that DRMtoday takes.
@@ -44,12 +46,12 @@ pub(super) fn key_server(args: &KeyArgs) -> Result<(Box<dyn KeyServer>, Option<u
                 .hint("give one of --key-server-url, --drmtoday, --key-file, --cpix, --widevine-key-url, --dev-keys"));
         }
     }
-    let version = SpekeVersion::find(&args.speke)?;
+    let dialect = dialect(args)?;
     if args.drmtoday {
-        let server = DrmToday::new(account(&args.account)?)?.with_version(version);
+        let server = DrmToday::new(account(&args.account)?)?.with_dialect(dialect);
         let endpoint = if args.generate { Endpoint::Generate } else { Endpoint::Process };
         let server = server.with_endpoint(endpoint);
-        return Ok((Box::new(server), Some(DRMTODAY_SUBSTREAMS)));
+        return Ok((by_period(args, Box::new(server)), Some(DRMTODAY_SUBSTREAMS)));
     }
     if let Some(path) = &args.key_file {
         let place = path.display().to_string();
@@ -57,9 +59,7 @@ pub(super) fn key_server(args: &KeyArgs) -> Result<(Box<dyn KeyServer>, Option<u
         return Ok((Box::new(file), None));
     }
     if let Some(path) = &args.cpix {
-        let keys = recipient_keys(&args.recipient_key)?;
-        let document =
-            cpix::read_with(&secret_bytes(path)?, &keys).map_err(|error| error.at(path.display()))?;
+        let document = document(path, &args.recipient_key, &args.trust)?;
         let strictness = if args.strict { Strictness::Cpix } else { Strictness::Speke };
         return Ok((Box::new(CpixFile::new(document, strictness)), None));
     }
@@ -70,8 +70,72 @@ pub(super) fn key_server(args: &KeyArgs) -> Result<(Box<dyn KeyServer>, Option<u
         return Ok((Box::new(cenc_api(args, url)?), None));
     }
     let url = key_server_url(args)?;
-    let server = Speke::new(url.trim(), headers(args)?, version)?;
-    Ok((Box::new(server), substream_limit(args)?))
+    let method = match args.method {
+        MethodArg::Post => Method::Post,
+        MethodArg::Get => Method::Get,
+    };
+    let server = Speke::new(url.trim(), headers(args)?, dialect)?.with_method(method);
+    Ok((by_period(args, Box::new(server)), substream_limit(args)?))
+}
+
+/// How requests are written, and for whom the answers are encrypted.
+fn dialect(args: &KeyArgs) -> Result<Dialect> {
+    let version = SpekeVersion::find(&args.speke)?;
+    let vendor = args.vendor.as_deref().map(Vendor::find).transpose()?;
+    let recipient = match &args.recipient_certificate {
+        Some(_) if !is_server(args) || args.generate || args.method == MethodArg::Get => {
+            return Err(Error::usage("--recipient-certificate is for requests of SPEKE")
+                .hint("an encrypted document at hand needs --recipient-key alone"));
+        }
+        Some(path) => {
+            Some(Arc::new(Recipient::new(certificate(path)?, recipient_keys(&args.recipient_key)?)?))
+        }
+        None if args.recipient_key.is_empty() || args.cpix.is_some() => None,
+        None => {
+            return Err(Error::usage("--recipient-key without --cpix or --recipient-certificate")
+                .hint("a key server encrypts for a certificate: give it with --recipient-certificate"));
+        }
+    };
+    Ok(Dialect { version, has_id: vendor.is_some_and(|vendor| vendor.has_id), recipient })
+}
+
+/// The server, asked for one key period at a time when the operator wants it so.
+fn by_period(args: &KeyArgs, server: Box<dyn KeyServer>) -> Box<dyn KeyServer> {
+    match args.rotation_requests {
+        RotationRequestsArg::All => server,
+        RotationRequestsArg::Single => Box::new(OnePeriod(server)),
+    }
+}
+
+/// What the vendor of these options has keys for, where the operator names no preset; SPEKE 1 carries one key.
+pub(super) fn apply_vendor(args: &KeyArgs, job: &mut Job) -> Result<()> {
+    let Some(presets) =
+        args.vendor.as_deref().map(Vendor::find).transpose()?.and_then(|vendor| vendor.presets)
+    else {
+        return Ok(());
+    };
+    let is_asked = is_server(args) && args.method == MethodArg::Post && !args.drmtoday;
+    let names_preset = job.preset != Preset::Auto || job.video_preset.is_some();
+    if is_asked
+        && !names_preset
+        && job.drm != "simpleaes"
+        && SpekeVersion::find(&args.speke)? != SpekeVersion::V1
+    {
+        let [video, audio] = presets.map(|preset| Some(preset.to_owned()));
+        (job.video_preset, job.audio_preset) = (video, audio);
+    }
+    Ok(())
+}
+
+/// Whether keys come from a server of SPEKE.
+fn is_server(args: &KeyArgs) -> bool {
+    let others = [
+        args.cpix.is_some(),
+        args.key_file.is_some(),
+        args.dev_keys.is_some(),
+        args.widevine_key_url.is_some(),
+    ];
+    !others.contains(&true)
 }
 
 /// The key API at `url`, with the signer of these options.
@@ -96,6 +160,10 @@ fn cenc_api(args: &KeyArgs, url: &str) -> Result<CencApi> {
 /// The address of the key server.
 pub(super) fn key_server_url(args: &KeyArgs) -> Result<String> {
     let url = args.key_server_url.clone().or_else(|| std::env::var("DRM_PACK_KEY_SERVER_URL").ok());
+    let url = match url.as_deref().and_then(|url| url.strip_prefix('@')) {
+        Some(path) => Some(secret_text(Path::new(path))?.trim().to_owned()),
+        None => url,
+    };
     url.filter(|url| !url.is_empty()).ok_or_else(|| {
         Error::usage("no source of keys").hint(
             "give one of --key-server-url (or DRM_PACK_KEY_SERVER_URL), --drmtoday, --key-file, --cpix, --widevine-key-url, --dev-keys",

@@ -14,7 +14,7 @@ use crate::job::fetch_keys;
 
 use super::args::{KeysArgs, KeysFormat};
 use super::check;
-use super::keys::{http_client, key_server};
+use super::keys::{apply_vendor, http_client, key_server};
 use super::output::{bytes, check_is_not_read, note};
 use super::pack::{Inputs, job};
 
@@ -31,6 +31,7 @@ pub(super) fn run(args: &KeysArgs) -> Result<()> {
     let (keys, limit) = key_server(&args.keys)?;
     let mut job = job(&args.inputs, args.drm.as_deref().unwrap_or_default(), &args.job, limit)?;
     job.strict_keys = args.keys.strict;
+    apply_vendor(&args.keys, &mut job)?;
     let http = Arc::new(http_client(&args.keys.http)?);
     let inputs = Inputs::of(&args.inputs, &args.job, &http);
     let (document, warnings) = fetch_keys(&job, &|input| inputs.locate(input), keys.as_ref(), http.as_ref())?;

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::base::{Kid, Result, Secret};
-use crate::cpix::{self, ContentKey};
+use crate::cpix::ContentKey;
 use crate::keys::{DevKeys, KeyFile};
 
-use super::cpix::recipient_keys;
-use super::keys::{secret_bytes, secret_text};
+use super::cpix::document;
+use super::keys::secret_text;
 
 /// Keys by their ids, and the IVs that come with them.
 pub(super) enum KnownKeys {
@@ -30,9 +30,7 @@ impl KnownKeys {
             return Ok(Some(Self::File(Box::new(file))));
         }
         if let Some(path) = cpix {
-            let recipients = recipient_keys(recipient_key)?;
-            let document = cpix::read_with(&secret_bytes(path)?, &recipients);
-            let keys = document.map_err(|error| error.at(path.display()))?.content_keys;
+            let keys = document(path, recipient_key, &[])?.content_keys;
             return Ok(Some(Self::Document(keys.into_iter().map(|key| (key.kid, key)).collect())));
         }
         Ok(seed.map(|seed| Self::Seed(DevKeys::new(seed))))

@@ -7,12 +7,12 @@ use crate::base::env::Store;
 use crate::base::{Error, Result, is_http, shown_input};
 use crate::io::{FileStore, HttpClient, HttpFiles, Links, OutputDirectory, Overwrite};
 use crate::job::{Env, Format, Job, Journal, Layout, TrackFacts, run as run_job};
-use crate::package::{Preset, ServerSignaling};
+use crate::package::{LicenseUrl, Preset, ServerSignaling};
 
 use super::args::{JobArgs, LayoutArg, PackArgs, PresetArg, ServerSignalingArg};
 use super::folder::presentations;
 use super::key_files::{KeyFiles, Remember};
-use super::keys::{http_client, key_server};
+use super::keys::{apply_vendor, http_client, key_server};
 use super::output::{Progress, finish, note};
 use super::output_folder;
 
@@ -27,6 +27,7 @@ pub(super) fn run(args: &PackArgs) -> Result<()> {
     }
     let mut job = job(&args.inputs, &args.drm, &args.job, limit)?;
     job.strict_keys = args.keys.strict;
+    apply_vendor(&args.keys, &mut job)?;
     let key_file = args.write_key_file.as_deref();
     let key_file = key_file.map(|path| KeyFiles::at(path, args.overwrite, &mut job)).transpose()?;
     if job.resource_id.is_none() && (args.keys.drmtoday || args.keys.key_server_url.is_some()) {
@@ -124,6 +125,15 @@ impl<'a> Inputs<'a> {
     }
 }
 
+/// The license addresses of these options; keys of whole segments have no licenses.
+fn license_urls(drm: &str, texts: &[String]) -> Result<Vec<LicenseUrl>> {
+    if drm == "simpleaes" && !texts.is_empty() {
+        return Err(Error::usage("--la-url with --drm simpleaes, whose players fetch the key itself")
+            .hint("give its address with --key-uri"));
+    }
+    texts.iter().map(|text| LicenseUrl::parse(text)).collect()
+}
+
 /// The job of these options.
 pub(super) fn job(inputs: &[String], drm: &str, args: &JobArgs, limit: Option<usize>) -> Result<Job> {
     let formats = args
@@ -171,6 +181,8 @@ pub(super) fn job(inputs: &[String], drm: &str, args: &JobArgs, limit: Option<us
             ServerSignalingArg::Replace => ServerSignaling::Replace,
         },
         strict_keys: false,
+        license_urls: license_urls(drm, &args.la_url)?,
+        no_session_keys: args.no_session_keys,
         tracks: args.track.iter().map(|text| TrackFacts::parse(text)).collect::<Result<_>>()?,
     })
 }

@@ -51,6 +51,13 @@ impl RecipientKey {
         Ok(Self { key })
     }
 
+    /// Whether it is the private key of a certificate.
+    pub fn is_of(&self, certificate: &Certificate) -> bool {
+        let sealed = certificate.seal(b"whose").ok();
+        let opened = sealed.and_then(|sealed| self.open(&sealed));
+        opened.is_some_and(|opened| opened.as_slice() == b"whose")
+    }
+
     /// Opens what was encrypted for this key; `None` when it is for another.
     pub(super) fn open(&self, cipher: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let mut output = Zeroizing::new(vec![0; self.key.min_output_size()]);

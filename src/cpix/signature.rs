@@ -7,8 +7,9 @@ use aws_lc_rs::signature::{
 };
 
 use super::c14n::Canonical;
-use super::read::{attribute, tree};
-use super::recipient::Certificate;
+use super::document::Document;
+use super::read::{Encrypted, attribute, tree, view};
+use super::recipient::{Certificate, RecipientKey};
 use crate::base::{Error, Result, from_base64};
 use crate::xml::Element;
 
@@ -30,6 +31,9 @@ const DIGESTS: [(&str, &digest::Algorithm); 3] = [
     ("http://www.w3.org/2000/09/xmldsig#sha1", &digest::SHA1_FOR_LEGACY_USE_ONLY),
 ];
 
+/// Elements whose signature covers the content keys: the whole document, or their list.
+const KEYS: [&str; 2] = ["CPIX", "ContentKeyList"];
+
 /// What one good signature covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signed {
@@ -47,7 +51,41 @@ pub struct Signed {
 /// [`Kind::Unsupported`](crate::base::Kind::Unsupported) for an algorithm of another kind.
 pub fn verify_signatures(bytes: &[u8], trusted: &[Certificate]) -> Result<Vec<Signed>> {
     let document = tree(bytes)?;
-    let root = document.root();
+    let signed = signatures(document.root(), Some(trusted))?;
+    if signed.is_empty() {
+        return Err(Error::input("the document has no signature").at("CPIX"));
+    }
+    Ok(signed)
+}
+
+/// Reads a document whose content keys may be encrypted for one of these recipients, as
+/// [`read_with`](super::read_with) does, and refuses it when it is not what was signed. Without trusted certificates a
+/// signature is held to the certificate that it has with it, and a document need have none; with them each must be by
+/// one of them, and the content keys must be signed.
+///
+/// # Errors
+/// As [`read_with`](super::read_with) and [`verify_signatures`].
+pub fn read_verified(bytes: &[u8], recipients: &[RecipientKey], trusted: &[Certificate]) -> Result<Document> {
+    let document = tree(bytes)?;
+    let trusted = Some(trusted).filter(|trusted| !trusted.is_empty());
+    let signed = signatures(document.root(), trusted)?;
+    let covers_keys = signed.iter().any(|signed| KEYS.contains(&signed.element.as_str()));
+    if trusted.is_some() && !covers_keys {
+        return Err(Error::input(
+            "no signature covers the content keys, one of those that are trusted expected",
+        )
+        .clause("DASH-IF CPIX 2.3 §4")
+        .at("CPIX")
+        .hint("ask for a document whose ContentKeyList is signed, or leave the trusted certificates out"));
+    }
+    view(&document, Encrypted::Open(recipients))
+}
+
+/// What the signatures of a document cover; `None` trusts the certificate that each has with it.
+fn signatures(root: &Element, trusted: Option<&[Certificate]>) -> Result<Vec<Signed>> {
+    if root.named("Signature").next().is_none() {
+        return Ok(Vec::new());
+    }
     // A second list beside the one that is signed would be believed as well.
     let lists: Vec<_> =
         root.elements().map(Element::local_name).filter(|name| name.ends_with("List")).collect();
@@ -59,13 +97,10 @@ pub fn verify_signatures(bytes: &[u8], trusted: &[Certificate]) -> Result<Vec<Si
         let place = |error: Error| error.at(format_args!("Signature {}", index + 1)).at("CPIX");
         signed.extend(verify(root, signature, trusted).map_err(place)?);
     }
-    if signed.is_empty() {
-        return Err(Error::input("the document has no signature").at("CPIX"));
-    }
     Ok(signed)
 }
 
-fn verify(root: &Element, signature: &Element, trusted: &[Certificate]) -> Result<Vec<Signed>> {
+fn verify(root: &Element, signature: &Element, trusted: Option<&[Certificate]>) -> Result<Vec<Signed>> {
     let info = needed(signature, "SignedInfo")?;
     let mut signed = Vec::new();
     let signer = signer(signature, trusted)?;
@@ -92,13 +127,18 @@ fn verify(root: &Element, signature: &Element, trusted: &[Certificate]) -> Resul
     Ok(signed)
 }
 
-/// The trusted certificate that the signature embeds.
-fn signer<'a>(signature: &Element, trusted: &'a [Certificate]) -> Result<&'a Certificate> {
+/// The certificate that the signature embeds: the first that is trusted.
+fn signer(signature: &Element, trusted: Option<&[Certificate]>) -> Result<Certificate> {
     let data = needed(needed(signature, "KeyInfo")?, "X509Data")?;
     for element in data.named("X509Certificate") {
         let der = from_base64(&element.text()?)?;
-        if let Some(found) = trusted.iter().find(|certificate| certificate.der() == der) {
-            return Ok(found);
+        match trusted {
+            None => return Certificate::parse(&der).map_err(|error| error.at("X509Certificate")),
+            Some(trusted) => {
+                if let Some(found) = trusted.iter().find(|certificate| certificate.der() == der) {
+                    return Ok(found.clone());
+                }
+            }
         }
     }
     Err(Error::input("the signer's certificate is none of those that are trusted")

@@ -27,6 +27,8 @@ pub struct SystemDescriptor<'a> {
     pub system_id: SystemId,
     /// `@value`; not written when empty.
     pub value: &'a str,
+    /// `@robustness`: ISO/IEC 23009-1:2022 §5.8.4.1.
+    pub robustness: Option<&'a str>,
     /// XML: the children of the descriptor.
     pub data: &'a str,
     /// Prefixes and namespaces that `data` may use without declaring them, besides `cenc` and `dashif`.
@@ -97,6 +99,9 @@ fn descriptor(system: &SystemDescriptor<'_>) -> Result<Element> {
     descriptor.set_attribute("schemeIdUri", &format!("urn:uuid:{}", system.system_id));
     if !system.value.is_empty() {
         descriptor.set_attribute("value", system.value);
+    }
+    if let Some(robustness) = system.robustness {
+        descriptor.set_attribute("robustness", robustness);
     }
     descriptor.children = children;
     Ok(descriptor)

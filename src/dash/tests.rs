@@ -84,16 +84,24 @@ fn protected(place: Place, key: u8) -> Protected {
         SystemDescriptor {
             system_id: SystemId::new([0xAB; 16]),
             value: "One",
+            robustness: None,
             data: "\n <cenc:pssh>AAAA</cenc:pssh>\n <one:pro>BBBB</one:pro>",
             namespaces: &[("one", "urn:one")],
         },
         SystemDescriptor {
             system_id: SystemId::new([0xCD; 16]),
             value: "",
+            robustness: None,
             data: "<c:pssh xmlns:c=\"urn:mpeg:cenc:2013\">CCCC</c:pssh>",
             namespaces: &[],
         },
-        SystemDescriptor { system_id: SystemId::new([0xEF; 16]), value: "", data: "", namespaces: &[] },
+        SystemDescriptor {
+            system_id: SystemId::new([0xEF; 16]),
+            value: "",
+            robustness: None,
+            data: "",
+            namespaces: &[],
+        },
     ];
     Protected { place, kid, descriptors: descriptors("cbcs", Some(kid), &systems).unwrap() }
 }
@@ -506,7 +514,13 @@ fn data_that_is_not_well_formed_is_refused() {
     for data in
         ["<cenc:pssh>", "<two:pro/>", "AAAA", "</fragment><fragment>", "<a two:b=\"\"/>", "<!DOCTYPE a>"]
     {
-        let system = SystemDescriptor { system_id: SystemId::new([1; 16]), value: "", data, namespaces: &[] };
+        let system = SystemDescriptor {
+            system_id: SystemId::new([1; 16]),
+            value: "",
+            robustness: None,
+            data,
+            namespaces: &[],
+        };
         let error = descriptors("cenc", Some(Kid::new([0; 16])), &[system]).unwrap_err();
         assert!(error.to_string().contains("01010101-0101"), "{error}");
     }

@@ -17,7 +17,7 @@ const COMMON_SYSTEM_ID: SystemId = SystemId::from_u128(0x1077efec_c0b2_4d02_ace3
 pub struct ClearKey;
 
 impl System for ClearKey {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "clearkey"
     }
 

@@ -15,7 +15,7 @@ const SYSTEM_ID: SystemId = SystemId::from_u128(0x94ce86fb_07ff_4f43_adb8_93d2fa
 pub struct FairPlay;
 
 impl System for FairPlay {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "fairplay"
     }
 
@@ -45,6 +45,11 @@ impl System for FairPlay {
 
     fn iv_from_key_source(&self) -> bool {
         true
+    }
+
+    /// The key URI of its playlists is what players know.
+    fn signals_license_url(&self) -> bool {
+        false
     }
 
     fn check_template(&self, skd_template: &str, keys: usize) -> Result<()> {

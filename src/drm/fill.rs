@@ -43,14 +43,25 @@ pub(super) fn pssh(system: &mut DrmSystem, system_id: SystemId, ours: Pssh) -> R
         system.pssh = Some(ours.write()?);
         return Ok(Boxes { elements: cenc_pssh(&ours)?, first: ours });
     };
+    let theirs = boxes(bytes, system_id)?;
+    let elements = theirs.iter().map(cenc_pssh).collect::<Result<_>>()?;
+    Ok(Boxes { first: theirs.into_iter().next().unwrap_or(ours), elements })
+}
+
+/// The boxes of a key server; all are of this system.
+fn boxes(bytes: &[u8], system_id: SystemId) -> Result<Vec<Pssh>> {
     let place = |error: Error| error.at(format_args!("DRMSystem {system_id}/PSSH"));
     let theirs = Pssh::parse_all(bytes).map_err(place)?;
     if let Some(other) = theirs.iter().find(|pssh| pssh.system_id != system_id) {
         let found = other.system_id;
         return Err(place(Error::keys(format!("box of the DRM system {found}, expected {system_id}"))));
     }
-    let elements = theirs.iter().map(cenc_pssh).collect::<Result<_>>()?;
-    Ok(Boxes { first: theirs.into_iter().next().unwrap_or(ours), elements })
+    Ok(theirs)
+}
+
+/// `cenc:pssh` elements of the boxes of a key server.
+pub(super) fn elements(bytes: &[u8], system_id: SystemId) -> Result<String> {
+    boxes(bytes, system_id)?.iter().map(cenc_pssh).collect()
 }
 
 /// Sets a text that is missing or empty.
@@ -87,6 +98,11 @@ pub(super) fn hls_attributes(
         "METHOD={method},URI=\"data:{media_type};base64,{data}\",{key_id}KEYFORMAT=\"{key_format}\",\
          KEYFORMATVERSIONS=\"1\""
     )
+}
+
+/// Where the license is, in an MPD: DASH-IF IOP, content protection.
+pub(super) fn license_url(url: &str) -> String {
+    Element::new("dashif:Laurl").with("xmlns:dashif", "https://dashif.org/CPS").with_text(url).to_text()
 }
 
 fn cenc_pssh(pssh: &Pssh) -> Result<String> {

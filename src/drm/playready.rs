@@ -36,7 +36,7 @@ pub struct HeaderKey<'a> {
 }
 
 impl System for PlayReady {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "playready"
     }
 
@@ -65,20 +65,40 @@ impl System for PlayReady {
         Some("some consoles and TVs do not follow keys that change in-band: test key changes on yours")
     }
 
+    fn shared_key_limit(&self) -> Option<&'static str> {
+        Some(
+            "pictures and sound share a key, which clients of security level SL3000 refuse for sound: give sound a key \
+             of its own with --preset preset1 or an audio preset",
+        )
+    }
+
     fn request(&self, system: &mut DrmSystem, manifests: &[ManifestKind]) {
         fill::request_all(system, manifests);
+        // SPEKE 1.0 has an element of its own for it, which servers of that version expect beside the box.
+        system.smooth_streaming_protection_header_data.get_or_insert_default();
     }
 
     fn signal(&self, signal: &Signal<'_>, system: &mut DrmSystem) -> Result<()> {
         let kid = signal.key.kid;
         let value =
             signal.key.value.as_ref().ok_or_else(|| Error::keys(format!("key {kid} has no value")))?;
-        let data = object(&header(&[HeaderKey { kid, value }], signal.scheme.mode))?;
+        let data = match theirs(system) {
+            Some(text) => from_base64(text).map_err(|error| error.at("protection header"))?,
+            None => {
+                let keys = [HeaderKey { kid, value }];
+                object(&header(&keys, signal.scheme.mode, signal.license_url))?
+            }
+        };
         let boxes = fill::pssh(system, SYSTEM_ID, Pssh { system_id: SYSTEM_ID, kids: None, data })?;
         let object = &boxes.first.data;
         let pro = base64(object);
         let element = Element::new("mspr:pro").with("xmlns:mspr", "urn:microsoft:playready").with_text(&pro);
-        let elements = boxes.elements + &element.to_text();
+        let license = signal.license_url.map(|url| {
+            // Older players read the second.
+            let element = Element::new("ms:laurl").with("xmlns:ms", "urn:microsoft").with("licenseUrl", url);
+            fill::license_url(url) + &element.to_text()
+        });
+        let elements = boxes.elements + &element.to_text() + &license.unwrap_or_default();
         fill::text(&mut system.content_protection_data, || elements);
         if let Some(method) = signal.scheme.hls_method {
             let key_format = "com.microsoft.playready";
@@ -142,6 +162,13 @@ impl System for PlayReady {
         headers(data).map_err(|error| error.at("PlayReady object"))?;
         Ok(Some(Pssh { system_id: SYSTEM_ID, kids: None, data: data.to_vec() }))
     }
+}
+
+/// The object of a key server that gives no box around it.
+fn theirs(system: &DrmSystem) -> Option<&str> {
+    let text = system.smooth_streaming_protection_header_data.as_deref()?;
+    let has_box = system.pssh.as_ref().is_some_and(|bytes| !bytes.is_empty());
+    Some(text.trim()).filter(|text| !text.is_empty() && !has_box)
 }
 
 /// The elements and attributes of a header: a key id in written order and as its bytes stand in the header.
@@ -230,13 +257,16 @@ fn named<'a>(element: &'a Element, name: &str, found: &mut Vec<&'a Element>) {
 }
 
 /// The oldest header version that can say it: 4.0 for one counter mode key, 4.2 for several, 4.3 for
-/// block chaining. Only the last has no checksums: with `AESCBC` they are forbidden.
-pub fn header(keys: &[HeaderKey<'_>], mode: Mode) -> String {
-    let (version, data) = match (keys, mode) {
+/// block chaining. Only the last has no checksums: with `AESCBC` they are forbidden. `LA_URL` is where the license is.
+pub fn header(keys: &[HeaderKey<'_>], mode: Mode, license_url: Option<&str>) -> String {
+    let (version, mut data) = match (keys, mode) {
         ([key], Mode::Ctr) => ("4.0.0.0", data_4_0(key)),
         (_, Mode::Ctr) => ("4.2.0.0", data_4_2(keys, Mode::Ctr)),
         (_, Mode::Cbc) => ("4.3.0.0", data_4_2(keys, Mode::Cbc)),
     };
+    if let Some(url) = license_url {
+        data = data.with_child(Element::new("LA_URL").with_text(url));
+    }
     Element::new("WRMHEADER").with("xmlns", NAMESPACE).with("version", version).with_child(data).to_text()
 }
 
@@ -370,7 +400,7 @@ mod tests {
     fn one_counter_mode_key_gets_header_4_0_with_its_checksum() {
         for ((kid, value), [_, _, text, checksum]) in pairs().iter().zip(VECTORS) {
             assert_eq!(
-                header(&[HeaderKey { kid: *kid, value }], Mode::Ctr),
+                header(&[HeaderKey { kid: *kid, value }], Mode::Ctr, None),
                 format!(
                     "<WRMHEADER xmlns=\"http://schemas.microsoft.com/DRM/2007/03/PlayReadyHeader\" \
                      version=\"4.0.0.0\"><DATA><PROTECTINFO><KEYLEN>16</KEYLEN><ALGID>AESCTR</ALGID>\
@@ -391,7 +421,7 @@ mod tests {
             })
             .collect();
         assert_eq!(
-            header(&keys, Mode::Ctr),
+            header(&keys, Mode::Ctr, None),
             format!(
                 "<WRMHEADER xmlns=\"http://schemas.microsoft.com/DRM/2007/03/PlayReadyHeader\" \
                  version=\"4.2.0.0\"><DATA><PROTECTINFO><KIDS>{kids}</KIDS></PROTECTINFO></DATA></WRMHEADER>"
@@ -404,7 +434,7 @@ mod tests {
         let pairs = pairs();
         let keys: Vec<_> = pairs.iter().map(|(kid, value)| HeaderKey { kid: *kid, value }).collect();
         for count in 1..=keys.len() {
-            let text = header(&keys[..count], Mode::Cbc);
+            let text = header(&keys[..count], Mode::Cbc, None);
             assert!(text.contains("version=\"4.3.0.0\""), "{text}");
             assert!(
                 text.contains("<KID ALGID=\"AESCBC\" VALUE=\"AAAAEAAQABAQABAAAAAAAQ==\"></KID>"),
@@ -420,7 +450,7 @@ mod tests {
         let keys: Vec<_> = pairs.iter().map(|(kid, value)| HeaderKey { kid: *kid, value }).collect();
         let wanted: Vec<Kid> = keys.iter().map(|key| key.kid).collect();
         for (count, mode) in [(1, Mode::Ctr), (3, Mode::Ctr), (1, Mode::Cbc), (3, Mode::Cbc)] {
-            let data = object(&header(&keys[..count], mode)).unwrap();
+            let data = object(&header(&keys[..count], mode, None)).unwrap();
             let pssh = Pssh { system_id: SYSTEM_ID, kids: None, data };
             assert_eq!(PlayReady.kids(&pssh).unwrap(), wanted[..count]);
         }
@@ -429,9 +459,12 @@ mod tests {
     #[test]
     fn truncated_and_mutated_objects_are_errors_or_read_calmly() {
         let key = key();
-        let data =
-            object(&header(&[HeaderKey { kid: key.kid, value: key.value.as_ref().unwrap() }], Mode::Ctr))
-                .unwrap();
+        let data = object(&header(
+            &[HeaderKey { kid: key.kid, value: key.value.as_ref().unwrap() }],
+            Mode::Ctr,
+            None,
+        ))
+        .unwrap();
         let kids =
             |data: &[u8]| PlayReady.kids(&Pssh { system_id: SYSTEM_ID, kids: None, data: data.to_vec() });
         for end in 0..data.len() {
@@ -462,6 +495,17 @@ mod tests {
         assert_eq!(system.smooth_streaming_protection_header_data.unwrap(), pro);
         let data = system.content_protection_data.unwrap();
         assert!(data.contains(&format!("<mspr:pro xmlns:mspr=\"urn:microsoft:playready\">{pro}</mspr:pro>")));
+    }
+
+    #[test]
+    fn an_object_without_a_box_gets_one() {
+        let key = key();
+        let theirs = object("<WRMHEADER version=\"4.0.0.0\"><DATA/></WRMHEADER>").unwrap();
+        let mut system = DrmSystem::new(SYSTEM_ID, key.kid);
+        system.smooth_streaming_protection_header_data = Some(base64(&theirs));
+        PlayReady.signal(&signal(&key, "cenc"), &mut system).unwrap();
+        assert_eq!(Pssh::parse(&system.pssh.unwrap()).unwrap().data, theirs);
+        assert!(system.content_protection_data.unwrap().contains(&base64(&theirs)));
     }
 
     #[test]

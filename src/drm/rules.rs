@@ -126,8 +126,16 @@ pub fn contradictions(
         box_faults(system, &boxes, &[key], find_key)
     };
     let boxes = answer.pssh.as_deref().filter(|bytes| !bytes.is_empty()).map(Pssh::parse_all);
-    if let Some(Ok(boxes)) = boxes {
-        add("PSSH", boxes_of(&boxes));
+    let header = answer.smooth_streaming_protection_header_data.as_deref();
+    match (boxes, header.filter(|text| !text.trim().is_empty())) {
+        (Some(Ok(boxes)), _) => add("PSSH", boxes_of(&boxes)),
+        // Where there is no box, one is made of it.
+        (None, Some(text)) => {
+            let element = Element::new("pro").with_text(text);
+            let (boxes, faults) = readable(system.descriptor_data(&element).transpose().into_iter());
+            add("the protection header", [faults, boxes_of(&boxes)].concat());
+        }
+        _ => {}
     }
     if let Some(text) = answer.content_protection_data.as_deref()
         && manifests.contains(&ManifestKind::Dash)
@@ -137,15 +145,8 @@ pub fn contradictions(
             Node::Element(element) => Some(element),
             _ => None,
         });
-        let (mut readable, mut faults) = (Vec::new(), Vec::new());
-        for read in descriptor_boxes(Some(system), elements) {
-            match read {
-                Ok(pssh) => readable.push(pssh),
-                Err(error) => faults.push(fault("pssh-box", error, "one whole box")),
-            }
-        }
-        faults.extend(boxes_of(&readable));
-        add("ContentProtectionData", faults);
+        let (boxes, faults) = readable(descriptor_boxes(Some(system), elements).into_iter());
+        add("ContentProtectionData", [faults, boxes_of(&boxes)].concat());
     }
     if manifests.contains(&ManifestKind::Hls) && signal.scheme.hls_method.is_some() {
         let hls = &answer.hls_signaling_data;
@@ -161,6 +162,18 @@ pub fn contradictions(
         }
     }
     found
+}
+
+/// The boxes that can be read, and a fault for each other.
+fn readable(all: impl Iterator<Item = Result<Pssh>>) -> (Vec<Pssh>, Vec<Fault>) {
+    let (mut boxes, mut faults) = (Vec::new(), Vec::new());
+    for read in all {
+        match read {
+            Ok(pssh) => boxes.push(pssh),
+            Err(error) => faults.push(fault("pssh-box", error, "one whole box")),
+        }
+    }
+    (boxes, faults)
 }
 
 /// The key tags in lines of a key server; what is none is found where playlists are written.

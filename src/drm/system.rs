@@ -22,14 +22,14 @@ pub struct Signal<'a> {
     pub skd_template: &'a str,
     /// The id of the first track under this key.
     pub track: &'a str,
-    /// Where the license is, for systems that say so in the manifest.
+    /// Where the license is; systems say so in the manifest, or in their data.
     pub license_url: Option<&'a str>,
 }
 
 /// One DRM system.
 pub trait System: Sync {
     /// Its word in `--drm`.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
     /// Its registered system id, that of `DRMSystem` and of its `ContentProtection` descriptor.
     fn system_id(&self) -> SystemId;
@@ -59,6 +59,16 @@ pub trait System: Sync {
     /// What its players are known not to do when keys change within a presentation.
     fn rotation_limit(&self) -> Option<&'static str> {
         None
+    }
+
+    /// What its players are known not to do when pictures and sound share a key.
+    fn shared_key_limit(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether its own signaling can say where licenses are.
+    fn signals_license_url(&self) -> bool {
+        true
     }
 
     /// Checks the key URI template before any key is fetched; `keys` is how many keys there will be.

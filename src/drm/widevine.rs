@@ -32,7 +32,7 @@ pub struct PsshData {
 }
 
 impl System for Widevine {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "widevine"
     }
 
@@ -75,7 +75,8 @@ impl System for Widevine {
         };
         let ours = Pssh { system_id: SYSTEM_ID, kids: None, data: data.encode_to_vec() };
         let boxes = fill::pssh(system, SYSTEM_ID, ours)?;
-        fill::text(&mut system.content_protection_data, || boxes.elements);
+        let license = signal.license_url.map(fill::license_url).unwrap_or_default();
+        fill::text(&mut system.content_protection_data, || boxes.elements + &license);
         let key_format = format!("urn:uuid:{SYSTEM_ID}");
         if let Some(method) = signal.scheme.hls_method {
             let object = boxes.first.write()?;

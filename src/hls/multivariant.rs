@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::attributes::Attributes;
 use super::define::Variables;
 use super::key::{self, Key};
-use super::line::{LineKind, Playlist, place};
+use super::line::{Line, LineKind, Playlist, place};
 use super::named::OtherUri;
 use super::version;
 use crate::base::{Error, Result};
@@ -152,6 +152,60 @@ pub fn protect(playlist: &mut Playlist, session_key_lines: &[String]) -> Result<
     let index = first.unwrap_or_else(|| playlist.lines().len());
     playlist.insert(index, lines);
     version::raise(playlist, 1)
+}
+
+/// What players must be able to do to play a variant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// `HDCP-LEVEL`.
+    pub hdcp_level: Option<String>,
+    /// `ALLOWED-CPC`: key formats, each with classes of robustness.
+    pub allowed_cpc: Option<String>,
+}
+
+/// What `HDCP-LEVEL` may be.
+const HDCP_LEVELS: [&str; 3] = ["NONE", "TYPE-0", "TYPE-1"];
+
+impl Limits {
+    /// Checks that they can stand in a playlist.
+    ///
+    /// # Errors
+    /// When `HDCP-LEVEL` is none that is known, or `ALLOWED-CPC` has a quotation mark or a line break.
+    pub fn check(&self) -> Result<()> {
+        if let Some(level) = self.hdcp_level.as_deref().filter(|level| !HDCP_LEVELS.contains(level)) {
+            return Err(Error::keys(format!(
+                "HDCP-LEVEL {level:?} of the key source, expected one of {}",
+                HDCP_LEVELS.join(", ")
+            ))
+            .clause("RFC 8216bis §4.4.6.2"));
+        }
+        let allowed = self.allowed_cpc.as_deref().unwrap_or_default();
+        Attributes::default().set_quoted_string("ALLOWED-CPC", allowed)
+    }
+}
+
+/// States the limits of each variant and I-frame rendition; `find` gives those of the playlist that its URI names.
+///
+/// # Errors
+/// When a tag is malformed, or a limit cannot stand in one.
+pub fn limit(playlist: &mut Playlist, find: &dyn Fn(&str) -> Result<Limits>) -> Result<()> {
+    for Rendition { line, uri, kind, .. } in renditions(playlist)? {
+        if !matches!(kind, RenditionKind::Variant | RenditionKind::IFrame) {
+            continue;
+        }
+        let Limits { hdcp_level, allowed_cpc } = find(&uri)?;
+        let Some(LineKind::Tag { value, .. }) = playlist.lines().get(line).map(Line::kind) else { continue };
+        let mut attributes = Attributes::parse(value)?;
+        if let Some(level) = &hdcp_level {
+            attributes.set_unquoted("HDCP-LEVEL", level)?;
+        }
+        if let Some(allowed) = &allowed_cpc {
+            attributes.set_quoted_string("ALLOWED-CPC", allowed)?;
+        }
+        let edited = attributes.as_str().to_owned();
+        playlist.set_value(line, &edited);
+    }
+    Ok(())
 }
 
 /// Removes every `EXT-X-SESSION-KEY` tag. The version stays.

@@ -8,6 +8,7 @@ use crate::base::{Error, Kid, Result};
 use crate::cpix::Document;
 use crate::cpix::periods::{Order, TimedPeriod, order};
 use crate::cpix::usage::Strictness;
+use crate::drm::{self, System};
 use crate::keys::{Contract, KeyServer, check};
 use crate::package::{
     Assignment, KeyRule, Keyed, MAX_PERIODS, PeriodTime, Preset, Schedule, Substream, Wants, choose,
@@ -130,6 +131,25 @@ impl<'a> Source<'a> {
                 Keyed::asked(&request, check(&request, answer)?, &choice.assignment, periods)
             }
         }
+    }
+
+    /// The systems of the keys in use that the document has signaling for and a job does not pass on.
+    pub(super) fn left_out(&self, choice: &Choice, systems: &[&'static dyn System]) -> Option<String> {
+        let document = self.document(choice)?;
+        let mut names: Vec<String> = Vec::new();
+        for found in &document.drm_systems {
+            let is_passed_on = systems.iter().any(|system| system.system_id() == found.system_id);
+            let name = drm::of_id(found.system_id).name().to_owned();
+            if !is_passed_on && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        (!names.is_empty()).then(|| {
+            format!(
+                "the document has signaling for {}, which is not passed on: --drm does not name it",
+                names.join(", ")
+            )
+        })
     }
 
     /// The document whose rules chose, with the keys that are used.

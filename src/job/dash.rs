@@ -213,9 +213,13 @@ pub(super) fn content_protection(plan: &Plan, key: &PlannedKey, rotates: bool) -
         .map(|(system, data)| SystemDescriptor {
             system_id: system.system_id(),
             value: system.dash_value(),
+            robustness: data.robustness.as_deref(),
             data: data.content_protection_data.as_deref().filter(|_| !rotates).unwrap_or_default(),
             namespaces: drm::NAMESPACES,
         })
         .collect();
-    descriptors(plan.scheme.name, (!rotates).then_some(key.kid), &systems)
+    let mut elements = descriptors(plan.scheme.name, (!rotates).then_some(key.kid), &systems)?;
+    // It stands behind ContentProtection: ISO/IEC 23009-1:2022 annex B, RepresentationBaseType.
+    elements.extend_from_slice(&key.output_protection);
+    Ok(elements)
 }

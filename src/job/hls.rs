@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::base::env::Store;
 use crate::base::{Error, Result};
-use crate::hls::multivariant::SESSION_DATA;
+use crate::hls::multivariant::{Limits, SESSION_DATA};
 use crate::hls::{Key, media, multivariant};
 use crate::package::{Phase, Plan, PlannedKey};
 use crate::presentation::{
@@ -275,6 +275,21 @@ impl PackagedPlaylist {
         Ok(lines)
     }
 
+    /// What players must be able to do to play it: that of the first key with any, since pictures come first.
+    fn limits(&self, package: &Package, plan: &Plan) -> Result<Limits> {
+        let renditions = self.renditions.mp4.iter().filter_map(|index| package.renditions.get(*index));
+        let streams =
+            self.renditions.streams.iter().filter_map(|index| package.streams.renditions.get(*index));
+        let substreams = renditions.map(|r| &r.substreams).chain(streams.map(|r| &r.substreams));
+        let mut limits = Limits::default();
+        for substream in substreams.flatten().flatten() {
+            let found = plan.key(*substream)?.limits();
+            limits.hdcp_level = limits.hdcp_level.or(found.hdcp_level);
+            limits.allowed_cpc = limits.allowed_cpc.or(found.allowed_cpc);
+        }
+        Ok(limits)
+    }
+
     /// Checks that byte ranges of MP4 files are whole boxes; that of an I-frame may end with the picture: §4.4.3.6.
     fn check_boxes(&self, done: &ProtectedPackage) -> Result<()> {
         let is_mp4 = |resource: &&Resource| resource.init.is_some() || resource.role == Role::Init;
@@ -355,6 +370,12 @@ impl HlsManifests {
             if !lines.is_empty() {
                 multivariant::protect(playlist, &lines).map_err(|error| error.at(name.clone()))?;
             }
+            let limits = |uri: &str| {
+                let file = store.refer(name, uri)?;
+                let packaged = self.media.iter().find(|packaged| packaged.media.name == file);
+                packaged.map_or_else(|| Ok(Limits::default()), |packaged| packaged.limits(package, plan))
+            };
+            multivariant::limit(playlist, &limits).map_err(|error| error.at(name.clone()))?;
         }
         self.write((done, store), env)
     }

@@ -8,7 +8,7 @@ use crate::dash::write::{NewAdaptationSet, NewAddressing, NewMpd, NewRepresentat
 use crate::dash::{ContentType, Place, Protected, write};
 use crate::drm::ManifestKind;
 use crate::hls::media::Resource;
-use crate::hls::multivariant::{MultivariantPlaylist, NewRendition, RenditionType, Variant};
+use crate::hls::multivariant::{Limits, MultivariantPlaylist, NewRendition, RenditionType, Variant};
 use crate::hls::{Playlist, media, multivariant};
 use crate::package::{MediaTrack, Phase, Plan, WrittenSegment};
 
@@ -142,7 +142,13 @@ fn write_hls(tracks: &[Timed<'_>], plan: &Plan, env: &Env<'_>, report: &mut Repo
         report.outputs.push(write_manifest(env, &name, &playlist.to_bytes())?);
         report.manifests.push(name);
     }
-    let playlist = multivariant::write(&multivariant_playlist(tracks, session_keys)?)?;
+    let mut playlist = multivariant::write(&multivariant_playlist(tracks, session_keys)?)?;
+    let limits = |uri: &str| {
+        let written = tracks.iter().find(|written| uri.strip_suffix(".m3u8") == Some(&written.track.id));
+        let substream = written.and_then(|written| written.track.substream);
+        substream.map_or_else(|| Ok(Limits::default()), |substream| Ok(plan.key(substream)?.limits()))
+    };
+    multivariant::limit(&mut playlist, &limits)?;
     report.outputs.push(write_manifest(env, MULTIVARIANT, &playlist.to_bytes())?);
     report.manifests.insert(0, MULTIVARIANT.into());
     Ok(())

@@ -138,7 +138,11 @@ pub fn plan(
     let rules = Rules::check(job, &manifest_kinds(&job.inputs)?, keys.at_hand())?;
     let (mut outline, rules) = outline(job, &rules, locate, (keys, &Unasked))?;
     let document = rules.intent(job, &outline.choice.assignment, outline.periods).request();
-    outline.warnings.extend(rules.left_clear().into_iter().chain(rules.rotation_limits()));
+    let left_out = outline.source.left_out(&outline.choice, &rules.systems);
+    outline.warnings.extend(left_out);
+    let shared = rules.shared_key_limits(&outline.choice.assignment, &outline.substreams);
+    outline.warnings.extend(rules.left_clear().into_iter().chain(rules.rotation_limits()).chain(shared));
+    let signals = |document: &Document, kid| signals(job, document, kid);
     report((&rules.content_id, rules.scheme.name), outline, document, &signals, version)
 }
 
@@ -315,24 +319,24 @@ fn chosen_keys(outline: &Outline<'_>, document: &Document, signals: &Signals<'_>
     reports
 }
 
-fn signals(document: &Document, kid: Kid) -> Vec<SignalReport> {
+fn signals(job: &Job, document: &Document, kid: Kid) -> Vec<SignalReport> {
     let systems = document.drm_systems.iter().filter(|system| system.kid == kid);
     systems
         .map(|system| SignalReport {
-            system: drm::find_id(system.system_id)
-                .map_or_else(|| system.system_id.to_string(), |found| found.name().to_owned()),
-            places: places(system),
+            system: drm::of_id(system.system_id).name().to_owned(),
+            places: places(job, system),
         })
         .collect()
 }
 
 /// Where a request asks for signaling.
-fn places(system: &DrmSystem) -> Vec<&'static str> {
+fn places(job: &Job, system: &DrmSystem) -> Vec<&'static str> {
+    let session_key = system.hls_signaling_data.multivariant.is_some() && !job.no_session_keys;
     [
         (system.pssh.is_some(), "pssh"),
         (system.content_protection_data.is_some(), "ContentProtection"),
         (system.hls_signaling_data.media.is_some(), "EXT-X-KEY"),
-        (system.hls_signaling_data.multivariant.is_some(), "EXT-X-SESSION-KEY"),
+        (session_key, "EXT-X-SESSION-KEY"),
     ]
     .into_iter()
     .filter_map(|(is_asked, place)| is_asked.then_some(place))

@@ -11,7 +11,9 @@ use crate::codec::TrackKind;
 use crate::cpix::Document;
 use crate::drm::{self, ManifestKind, System};
 use crate::keys::Contract;
-use crate::package::{Assignment, Intent, KeyRule, Preset, Schedule, ServerSignaling};
+use crate::package::{
+    Assignment, Intent, KeyRule, LicenseUrl, Preset, Schedule, ServerSignaling, Substream, check_license_urls,
+};
 use crate::protect::Scheme;
 use crate::protect::scheme::SCHEMES;
 
@@ -72,6 +74,10 @@ pub struct Job {
     pub strict_keys: bool,
     /// What the operator says of tracks.
     pub tracks: Vec<TrackFacts>,
+    /// Where the licenses of DRM systems are.
+    pub license_urls: Vec<LicenseUrl>,
+    /// Whether multivariant playlists name no keys: some players stumble over `EXT-X-SESSION-KEY`.
+    pub no_session_keys: bool,
 }
 
 impl Default for Job {
@@ -98,6 +104,8 @@ impl Default for Job {
             server_signaling: ServerSignaling::default(),
             strict_keys: false,
             tracks: Vec::new(),
+            license_urls: Vec::new(),
+            no_session_keys: false,
         }
     }
 }
@@ -151,7 +159,7 @@ impl Rules {
     /// Checks everything that can be known before the input is read. `package` has the kinds of manifest
     /// that the inputs are, none for MP4 files; `document` is one with keys that is at hand.
     pub(super) fn check(job: &Job, package: &[ManifestKind], document: Option<&Document>) -> Result<Self> {
-        let systems = systems(&job.drm)?;
+        let systems = systems(&job.drm, document)?;
         let stated = document.map(stated_scheme).transpose()?.flatten();
         let scheme = scheme((job.scheme.as_deref(), stated), &systems)?;
         let vector = vector(job)?;
@@ -171,6 +179,7 @@ impl Rules {
         let manifests = manifests(job.formats.as_deref(), package, &systems, scheme)?;
         let (content_id, keys, schedule) = (content_id(job, document)?, key_rule(job)?, schedule(job)?);
         let layout = job.layout.unwrap_or_default();
+        check_license_urls(&job.license_urls, &systems)?;
         let names_rule = job.preset != Preset::Auto || job.video_preset.is_some();
         Ok(Self { systems, scheme, content_id, vector, manifests, keys, names_rule, layout, schedule })
     }
@@ -199,6 +208,8 @@ impl Rules {
             schedule: self.schedule.clone(),
             periods,
             server_signaling: job.server_signaling,
+            license_urls: &job.license_urls,
+            session_keys: !job.no_session_keys,
         }
     }
 
@@ -218,6 +229,15 @@ impl Rules {
         limits.map(|(name, limit)| format!("{name}: {limit}")).collect()
     }
 
+    /// What the operator should know of keys that pictures and sound share.
+    pub(super) fn shared_key_limits(&self, keys: &Assignment, substreams: &[Substream]) -> Vec<String> {
+        let has = |key: usize, kind| keys.substreams_of(key, substreams).any(|track| track.kind == kind);
+        let is_shared = |key: usize| has(key, TrackKind::Video) && has(key, TrackKind::Audio);
+        let systems = self.systems.iter().filter(|_| (0..keys.keys.len()).any(is_shared));
+        let limits = systems.filter_map(|system| Some((system.name(), system.shared_key_limit()?)));
+        limits.map(|(name, limit)| format!("{name}: {limit}")).collect()
+    }
+
     /// Checks what depends on the substreams, before any key is fetched.
     pub(super) fn check_substreams(&self, job: &Job, substreams: usize, keys: usize) -> Result<()> {
         if substreams == 0 {
@@ -229,11 +249,12 @@ impl Rules {
 }
 
 /// The systems of a list; whole segments are no system, and have none beside them.
-fn systems(list: &str) -> Result<Vec<&'static dyn System>> {
+fn systems(list: &str, document: Option<&Document>) -> Result<Vec<&'static dyn System>> {
     if list.split(['+', ',']).any(|name| name.trim() == WHOLE_SEGMENTS) {
         return Err(Error::usage(format!("--drm {list}: {WHOLE_SEGMENTS} stands alone")));
     }
-    drm::parse_list(list).map_err(|error| error.hint(format!("or {WHOLE_SEGMENTS} alone, for AES-128")))
+    drm::parse_list_for(list, document)
+        .map_err(|error| error.hint(format!("or {WHOLE_SEGMENTS} alone, for AES-128")))
 }
 
 /// More substreams than the vendor takes are an error.

@@ -115,6 +115,7 @@ pub(super) fn plan(
     let weak_keys = weak_keys(job, &keyed.document)?;
     let mut plan = Plan::of(&intent, substreams, keyed)?;
     plan.warnings.extend(weak_keys);
+    plan.warnings.extend(source.left_out(choice, &rules.systems));
     plan.warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
     env.check_keys(|summary| summarize(&plan, substreams.len(), summary))?;
     Ok(plan)

@@ -170,6 +170,8 @@ fn checked_key(wanted: &ContentKey, found: &ContentKey) -> Result<ContentKey> {
         id: wanted.id.clone(),
         explicit_iv: found.explicit_iv.or(wanted.explicit_iv),
         common_encryption_scheme: found.common_encryption_scheme.or(wanted.common_encryption_scheme),
+        hls_hdcp_level: found.hls_hdcp_level.clone(),
+        hdcp_output_protection_data: found.hdcp_output_protection_data.clone(),
         value: found.value.clone(),
         ..ContentKey::new(found.kid)
     })

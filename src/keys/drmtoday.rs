@@ -14,7 +14,7 @@ use crate::base::env::{Http, Request, Response};
 use crate::base::{Error, Result};
 use crate::cpix::Document;
 use crate::cpix::usage::Strictness;
-use crate::keys::{KeyServer, SpekeVersion};
+use crate::keys::{Dialect, KeyServer, SpekeVersion};
 
 /// The servers of one environment.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ pub struct DrmToday {
     /// The process endpoint, without ticket.
     service: String,
     cas: Cas,
-    version: SpekeVersion,
+    dialect: Dialect,
     endpoint: Endpoint,
 }
 
@@ -116,15 +116,15 @@ impl DrmToday {
         Ok(Self {
             service,
             cas: Cas::new(auth_url, &account.user, account.password),
-            version: SpekeVersion::default(),
+            dialect: Dialect::default(),
             endpoint: Endpoint::default(),
         })
     }
 
-    /// The same account with requests in another version of SPEKE.
+    /// The same account with requests in another version or form of SPEKE.
     #[must_use]
-    pub fn with_version(self, version: SpekeVersion) -> Self {
-        Self { version, ..self }
+    pub fn with_dialect(self, dialect: impl Into<Dialect>) -> Self {
+        Self { dialect: dialect.into(), ..self }
     }
 
     /// The same account with keys from this endpoint.
@@ -171,9 +171,9 @@ impl KeyServer for DrmToday {
 
 impl DrmToday {
     fn process(&self, http: &dyn Http, document: &Document) -> Result<Document> {
-        let mut request = speke::post(self.service.clone(), document, self.version)?;
+        let mut request = speke::post(self.service.clone(), document, &self.dialect)?;
         let response = self.call(http, &mut request, &self.service, "")?;
-        speke::answer(document, &self.telling(&request), response, self.version)
+        speke::answer(document, &self.telling(&request), response, &self.dialect)
     }
 
     /// The answer is CPIX 2.3, whatever the version of SPEKE.
@@ -186,15 +186,8 @@ impl DrmToday {
             Request { method: "GET", url: service.clone(), headers: Vec::new(), body: Vec::new() };
         let response = self.call(http, &mut request, &service, &query)?;
         let telling = self.telling(&request);
-        let answer = speke::read_answer(&telling, response, SpekeVersion::V2_0);
-        let mut answer = answer.map_err(|error| error.at(telling.place()))?;
-        // Messages about rules say these words: a key or a ticket among them is no name.
-        for rule in &mut answer.usage_rules {
-            for word in rule.intended_track_type.iter_mut().chain(&mut rule.label_filters) {
-                *word = telling.text(word);
-            }
-        }
-        Ok(answer)
+        // The certificate goes with a request document, and there is none.
+        speke::own_document(&telling, response, &SpekeVersion::V2_0.into())
     }
 
     fn telling<'a>(&self, request: &'a Request) -> Telling<'a> {
@@ -237,7 +230,7 @@ fn server(what: &str, text: &str) -> Result<Url> {
 }
 
 /// One path segment, percent-encoded — RFC 3986 §3.3.
-fn segment(what: &str, text: &str) -> Result<String> {
+pub(super) fn segment(what: &str, text: &str) -> Result<String> {
     if text.is_empty() || text == "." || text == ".." {
         return Err(
             Error::usage(format!("{what} {text:?} cannot be part of an address")).clause("RFC 3986 §3.3")

@@ -6,11 +6,13 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::drmtoday::segment;
 use super::transport::{Telling, shown_url, with_retries};
 use crate::base::env::{Http, Request, Response};
 use crate::base::{Error, Result};
+use crate::cpix::usage::Strictness;
 use crate::cpix::{self, Document};
-use crate::keys::{KeyServer, SpekeVersion, check};
+use crate::keys::{Dialect, KeyServer, check};
 
 /// The error texts of SPEKE 2.0 with what they mean for the one who packages; the more special first.
 const ERRORS: &[(&str, &str)] = &[
@@ -30,25 +32,63 @@ const ERRORS: &[(&str, &str)] = &[
     ("MALFORMED_REQUEST", "this looks like the address of a license server, expected that of the key server"),
 ];
 
+/// What stands for the content id in an address.
+const CONTENT_ID: &str = "{content_id}";
+
 /// A SPEKE key server at one address.
 pub struct Speke {
     url: SecretString,
     headers: Vec<(String, SecretString)>,
-    version: SpekeVersion,
+    dialect: Dialect,
+    method: Method,
+}
+
+/// How a server is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Method {
+    /// A request document is posted.
+    #[default]
+    Post,
+    /// A document is fetched, whose usage rules choose: it has keys and key ids of the server's own.
+    Get,
 }
 
 impl Speke {
-    /// A key server at `url`, which may carry a ticket; `headers` go with every request.
+    /// A key server at `url`, which may carry a ticket, and `{content_id}` in the place of the content id; `headers` go
+    /// with every request.
     ///
     /// # Errors
     /// [`Kind::Usage`](crate::base::Kind::Usage) when it is not an `http` or `https` address.
-    pub fn new(url: &str, headers: Vec<(String, SecretString)>, version: SpekeVersion) -> Result<Self> {
+    pub fn new(url: &str, headers: Vec<(String, SecretString)>, dialect: impl Into<Dialect>) -> Result<Self> {
         let known =
             Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "https" | "http") && url.has_host());
         if !known {
             return Err(Error::usage("the key server URL is not an http or https address").clause("RFC 3986"));
         }
-        Ok(Self { url: SecretString::from(url), headers, version })
+        Ok(Self { url: SecretString::from(url), headers, dialect: dialect.into(), method: Method::default() })
+    }
+
+    /// The same server asked in this way.
+    #[must_use]
+    pub fn with_method(self, method: Method) -> Self {
+        Self { method, ..self }
+    }
+
+    /// The address for what is asked for.
+    fn url(&self, document: &Document) -> Result<String> {
+        let url = self.url.expose_secret();
+        if !url.contains(CONTENT_ID) {
+            return Ok(url.to_owned());
+        }
+        let content_id = segment("content id", document.content_id.as_deref().unwrap_or_default())?;
+        Ok(url.replace(CONTENT_ID, &content_id))
+    }
+
+    /// Sends a request with the headers of this server.
+    fn send(&self, http: &dyn Http, request: &mut Request) -> Result<Response> {
+        let headers = self.headers.iter();
+        request.headers.extend(headers.map(|(name, value)| (name.clone(), value.expose_secret().to_owned())));
+        with_retries(http, || http.send(request)).map_err(|error| error.at(Telling::of(request).place()))
     }
 }
 
@@ -60,12 +100,19 @@ impl fmt::Debug for Speke {
 
 impl KeyServer for Speke {
     fn exchange(&self, http: &dyn Http, document: Document) -> Result<Document> {
-        let mut request = post(self.url.expose_secret().to_owned(), &document, self.version)?;
-        let headers = self.headers.iter();
-        request.headers.extend(headers.map(|(name, value)| (name.clone(), value.expose_secret().to_owned())));
-        let telling = Telling::of(&request);
-        let response = with_retries(http, || http.send(&request)).map_err(|e| e.at(telling.place()))?;
-        answer(&document, &telling, response, self.version)
+        let url = self.url(&document)?;
+        if self.method == Method::Get {
+            let mut request = Request { method: "GET", url, headers: Vec::new(), body: Vec::new() };
+            let response = self.send(http, &mut request)?;
+            return own_document(&Telling::of(&request), response, &self.dialect);
+        }
+        let mut request = post(url, &document, &self.dialect)?;
+        let response = self.send(http, &mut request)?;
+        answer(&document, &Telling::of(&request), response, &self.dialect)
+    }
+
+    fn rules(&self) -> Option<Strictness> {
+        (self.method == Method::Get).then_some(Strictness::Speke)
     }
 }
 
@@ -73,14 +120,14 @@ impl KeyServer for Speke {
 ///
 /// # Errors
 /// When the version cannot carry it.
-pub(super) fn post(url: String, document: &Document, version: SpekeVersion) -> Result<Request> {
+pub(super) fn post(url: String, document: &Document, dialect: &Dialect) -> Result<Request> {
     let mut headers = vec![("Content-Type", "application/xml")];
-    headers.extend(version.header().map(|version| ("X-Speke-Version", version)));
+    headers.extend(dialect.version.header().map(|version| ("X-Speke-Version", version)));
     Ok(Request {
         method: "POST",
         url,
         headers: headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-        body: version.write(document)?,
+        body: dialect.write(document)?,
     })
 }
 
@@ -92,12 +139,28 @@ pub(super) fn answer(
     document: &Document,
     telling: &Telling<'_>,
     response: Response,
-    version: SpekeVersion,
+    dialect: &Dialect,
 ) -> Result<Document> {
-    let found = read_answer(telling, response, version);
+    let found = read_answer(telling, response, dialect);
     found
         .and_then(|found| check(document, found).map_err(|error| telling.error(&error)))
         .map_err(|error| error.at(telling.place()))
+}
+
+/// Reads a document that a server made without a request document.
+///
+/// # Errors
+/// As [`answer`].
+pub(super) fn own_document(telling: &Telling<'_>, response: Response, dialect: &Dialect) -> Result<Document> {
+    let found = read_answer(telling, response, dialect);
+    let mut document = found.map_err(|error| error.at(telling.place()))?;
+    // Messages about rules say these words: a key or a ticket among them is no name.
+    for rule in &mut document.usage_rules {
+        for word in rule.intended_track_type.iter_mut().chain(&mut rule.label_filters) {
+            *word = telling.text(word);
+        }
+    }
+    Ok(document)
 }
 
 /// Reads the answer to a request, without regard to what was asked for.
@@ -107,8 +170,9 @@ pub(super) fn answer(
 pub(super) fn read_answer(
     telling: &Telling<'_>,
     mut response: Response,
-    version: SpekeVersion,
+    dialect: &Dialect,
 ) -> Result<Document> {
+    let version = dialect.version;
     if response.status != 200 {
         return Err(refusal(telling, &response));
     }
@@ -130,7 +194,7 @@ pub(super) fn read_answer(
     }
     let body = Zeroizing::new(std::mem::take(&mut response.body));
     // A document that breaks the rules of CPIX is here a fault of the server.
-    version.read(&body).map_err(|error| telling.error(&error).at("the answer"))
+    dialect.read(&body).map_err(|error| telling.error(&error).at("the answer"))
 }
 
 /// The error for a status other than 200.
@@ -173,6 +237,7 @@ fn quoted(line: &str) -> String {
 mod tests {
     use super::*;
     use crate::base::Kind;
+    use crate::keys::SpekeVersion;
     use crate::keys::scripted::{Script, answer, request_for_two, response_to, step};
 
     const URL: &str = "https://me:pass-marked@keys.example/speke?ticket=ST-marked&x=1";

@@ -5,12 +5,14 @@ use std::collections::HashMap;
 use super::request::refuse_periods;
 use crate::base::base64;
 use crate::base::{Error, Kid, Result, SystemId, from_base64};
-use crate::cpix::{self, Document, DrmSystem};
+use crate::cpix::{self, DeliveryData, Document, DrmSystem, RecipientKey};
 use crate::xml::{self, Element};
 
 const CPIX: &str = "urn:dashif:org:cpix";
 /// RFC 6030.
 const PSKC: &str = "urn:ietf:params:xml:ns:keyprov:pskc";
+/// XML Signature.
+const DS: &str = "http://www.w3.org/2000/09/xmldsig#";
 /// Elements that SPEKE 1.0 adds to `DRMSystem`.
 const SPEKE: &str = "urn:aws:amazon:com:speke";
 /// The CPIX version of SPEKE 2.0, as its root element states it.
@@ -64,7 +66,10 @@ impl SpekeVersion {
     /// # Errors
     /// [`Kind::Unsupported`](crate::base::Kind::Unsupported) when SPEKE 1.0 is to carry several keys.
     pub fn write(self, document: &Document) -> Result<Vec<u8>> {
-        let written = cpix::write(&Document { version: Some("2.3".to_owned()), ..document.clone() });
+        // SPEKE 2 asks for the object of Smooth manifests by itself, and none is written here.
+        let mut asked = Document { version: Some("2.3".to_owned()), ..document.clone() };
+        asked.drm_systems.iter_mut().for_each(|system| system.smooth_streaming_protection_header_data = None);
+        let written = cpix::write(&asked);
         match self {
             Self::V1 => write_1(document),
             Self::V2_0 => Ok(written),
@@ -78,9 +83,9 @@ impl SpekeVersion {
     /// Reads an answer in this dialect.
     ///
     /// # Errors
-    /// As [`cpix::read`], and when signaling of SPEKE 1.0 cannot be turned into tag lines.
-    pub(super) fn read(self, body: &[u8]) -> Result<Document> {
-        let mut document = cpix::read(body)?;
+    /// As [`cpix::read_with`], and when signaling of SPEKE 1.0 cannot be turned into tag lines.
+    pub(super) fn read(self, body: &[u8], recipients: &[RecipientKey]) -> Result<Document> {
+        let mut document = cpix::read_with(body, recipients)?;
         if self == Self::V1 {
             let text = xml::Document::parse(body)?;
             let systems = document.drm_systems.iter_mut();
@@ -119,39 +124,59 @@ fn write_1(document: &Document) -> Result<Vec<u8>> {
         .with("xmlns:cpix", CPIX)
         .with("xmlns:pskc", PSKC)
         .with("xmlns:speke", SPEKE)
-        .with("id", document.content_id.as_deref().unwrap_or_default())
-        .with_child(keys)
-        .with_child(systems);
+        .with("id", document.content_id.as_deref().unwrap_or_default());
+    let root = match document.delivery_data.as_slice() {
+        [] => root,
+        recipients => root.with("xmlns:ds", DS).with_child(delivery_1(recipients)),
+    };
+    let root = root.with_child(keys).with_child(systems);
     Ok(xml::Document::new(root).to_bytes())
 }
 
-/// A system that has a box is told by its box; one that has none by the parts of its `EXT-X-KEY` tag.
+/// For whom the content keys are to be encrypted.
+fn delivery_1(recipients: &[DeliveryData]) -> Element {
+    let data = recipients.iter().map(|data| {
+        let certificate = Element::new("ds:X509Certificate").with_text(&base64(&data.certificate));
+        let certificate = Element::new("ds:X509Data").with_child(certificate);
+        Element::new("cpix:DeliveryData").with_child(Element::new("cpix:DeliveryKey").with_child(certificate))
+    });
+    data.fold(Element::new("cpix:DeliveryDataList"), Element::with_child)
+}
+
+/// A system that has a box is told by its box, and by its protection header if it has one; one that has none by the parts of its `EXT-X-KEY` tag.
 fn system_1(system: &DrmSystem) -> Element {
     let element = Element::new("cpix:DRMSystem")
         .with("kid", &system.kid.to_string())
         .with("systemId", &system.system_id.to_string());
-    let children: &[&str] = match (&system.pssh, &system.hls_signaling_data.media) {
-        (Some(_), _) => &["cpix:PSSH"],
-        (None, Some(_)) => &["cpix:URIExtXKey", "speke:KeyFormat", "speke:KeyFormatVersions"],
-        (None, None) => &[],
+    let header = &system.smooth_streaming_protection_header_data;
+    let children: &[&str] = match (&system.pssh, header, &system.hls_signaling_data.media) {
+        (Some(_), Some(_), _) => &["speke:ProtectionHeader", "cpix:PSSH"],
+        (Some(_), None, _) => &["cpix:PSSH"],
+        (None, _, Some(_)) => &["cpix:URIExtXKey", "speke:KeyFormat", "speke:KeyFormatVersions"],
+        (None, _, None) => &[],
     };
     children.iter().fold(element, |element, name| element.with_child(Element::new(name)))
 }
 
-/// Turns `URIExtXKey`, `KeyFormat` and `KeyFormatVersions` into the tag lines of both playlists.
+/// Takes the protection header, and turns `URIExtXKey`, `KeyFormat` and `KeyFormatVersions` into the tag lines of both
+/// playlists.
 fn read_system_1(element: &Element, systems: &mut HashMap<(SystemId, Kid), &mut DrmSystem>) -> Result<()> {
     let place = |error: Error| error.at("DRMSystem");
     let value = |name: &str| part(element, name).map_err(|error| place(error.at(name.to_owned())));
-    let (Some(uri), key_format, versions) =
-        (value("URIExtXKey")?, value("KeyFormat")?, value("KeyFormatVersions")?)
-    else {
-        return Ok(());
-    };
     let id = |name: &str| element.attribute(name).ok().flatten();
     let ids = id("systemId").zip(id("kid"));
     let ids =
         ids.and_then(|(id, kid)| Some((SystemId::parse(id.trim()).ok()?, Kid::parse(kid.trim()).ok()?)));
     let Some(system) = ids.and_then(|ids| systems.get_mut(&ids)) else { return Ok(()) };
+    if let Some(header) = element.child("ProtectionHeader") {
+        let header = header.text().map_err(|error| place(error.at("ProtectionHeader")))?;
+        system.smooth_streaming_protection_header_data = Some(header.trim().to_owned());
+    }
+    let (Some(uri), key_format, versions) =
+        (value("URIExtXKey")?, value("KeyFormat")?, value("KeyFormatVersions")?)
+    else {
+        return Ok(());
+    };
     if system.hls_signaling_data.media.as_deref().is_some_and(|line| !line.is_empty()) {
         return Ok(());
     }
@@ -274,7 +299,7 @@ mod tests {
             base64(b"com.apple.streamingkeydelivery"),
             base64(b"1")
         );
-        let answer = SpekeVersion::V1.read(answer_1(&children).as_bytes()).unwrap();
+        let answer = SpekeVersion::V1.read(answer_1(&children).as_bytes(), &[]).unwrap();
         let document = check(&one_key(), answer).unwrap();
         let system = document.drm_system(SYSTEM, Kid::new([1; 16])).unwrap();
         let attributes = "METHOD=SAMPLE-AES,URI=\"skd://a?b\",KEYFORMAT=\"com.apple.streamingkeydelivery\",\
@@ -286,14 +311,28 @@ mod tests {
     }
 
     #[test]
+    fn a_protection_header_goes_and_comes_beside_the_box() {
+        let mut request = one_key();
+        request.drm_systems[0].smooth_streaming_protection_header_data = Some(String::new());
+        let text = |version: SpekeVersion| String::from_utf8(version.write(&request).unwrap()).unwrap();
+        let asked = "<speke:ProtectionHeader/><cpix:PSSH/>";
+        assert!(text(SpekeVersion::V1).contains(asked), "{}", text(SpekeVersion::V1));
+        assert!(!text(SpekeVersion::V2_0).contains("Header"), "{}", text(SpekeVersion::V2_0));
+        let answer =
+            text(SpekeVersion::V1).replace(asked, "<speke:ProtectionHeader>AAAA</speke:ProtectionHeader>");
+        let answer = SpekeVersion::V1.read(answer.as_bytes(), &[]).unwrap();
+        assert_eq!(answer.drm_systems[0].smooth_streaming_protection_header_data.as_deref(), Some("AAAA"));
+    }
+
+    #[test]
     fn parts_that_no_tag_can_hold_are_refused() {
         for (children, text) in [
             ("<cpix:URIExtXKey>skd://a\"b</cpix:URIExtXKey>", "quotation mark"),
             ("<cpix:URIExtXKey>skd://a</cpix:URIExtXKey>", "without KeyFormat"),
         ] {
-            let error = SpekeVersion::V1.read(answer_1(children).as_bytes()).unwrap_err().to_string();
+            let error = SpekeVersion::V1.read(answer_1(children).as_bytes(), &[]).unwrap_err().to_string();
             assert!(error.contains(text), "{error}");
         }
-        assert!(SpekeVersion::V1.read(answer_1("").as_bytes()).is_ok());
+        assert!(SpekeVersion::V1.read(answer_1("").as_bytes(), &[]).is_ok());
     }
 }

@@ -14,17 +14,32 @@ pub struct Vendor {
     pub token_header: Option<&'static str>,
     /// Most encrypted substreams that it takes.
     pub max_substreams: Option<usize>,
+    /// Whether it reads the content id from `CPIX/@id` in every version.
+    pub has_id: bool,
+    /// The presets for pictures and sound whose keys it has, by their track types.
+    pub presets: Option<[&'static str; 2]>,
 }
+
+/// One of whom nothing is known.
+const PLAIN: Vendor =
+    Vendor { name: "", token_header: None, max_substreams: None, has_id: false, presets: None };
 
 /// The vendors. Those that want Basic authentication have no header of their own.
 pub const VENDORS: &[Vendor] = &[
-    Vendor { name: "axinom", token_header: None, max_substreams: None },
-    Vendor { name: "buydrm", token_header: None, max_substreams: None },
-    Vendor { name: "ezdrm", token_header: None, max_substreams: None },
-    Vendor { name: "pallycon", token_header: None, max_substreams: Some(5) },
-    Vendor { name: "sigmadrm", token_header: Some("x-access-token"), max_substreams: None },
-    Vendor { name: "verimatrix", token_header: Some("Authorization"), max_substreams: None },
-    Vendor { name: "vudrm", token_header: Some("API-KEY"), max_substreams: None },
+    Vendor { name: "axinom", ..PLAIN },
+    Vendor { name: "buydrm", ..PLAIN },
+    Vendor { name: "ezdrm", ..PLAIN },
+    // AUDIO, SD, HD, UHD1 and UHD2, as its public guide has them.
+    Vendor {
+        name: "pallycon",
+        max_substreams: Some(5),
+        has_id: true,
+        presets: Some(["PRESET-VIDEO-4", "PRESET-AUDIO-1"]),
+        ..PLAIN
+    },
+    Vendor { name: "sigmadrm", token_header: Some("x-access-token"), ..PLAIN },
+    Vendor { name: "verimatrix", token_header: Some("Authorization"), ..PLAIN },
+    Vendor { name: "vudrm", token_header: Some("API-KEY"), ..PLAIN },
 ];
 
 impl Vendor {

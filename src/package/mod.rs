@@ -10,6 +10,7 @@ mod edit_list;
 mod elsewhere;
 mod key_change;
 mod keyed;
+mod license_url;
 mod line_keys;
 mod media_data;
 mod offsets;
@@ -42,6 +43,7 @@ pub use coverage::{check_clear_fragments, has_unread_bytes, unread_box};
 pub use decrypt::Decrypt;
 pub use edit_list::{EditList, Presented, presented};
 pub use keyed::{Keyed, Wants, choose};
+pub use license_url::{LicenseUrl, check_license_urls};
 pub use line_keys::{FindIv, KeyOfLine, LineKeys};
 pub use offsets::OffsetMap;
 pub use packed_audio::{

@@ -16,15 +16,18 @@
 
 use std::collections::HashMap;
 
-use crate::base::{Error, FourCc, Kid, Result, Secret};
+use crate::base::{Error, FourCc, Kid, Result, Secret, from_base64};
 use crate::codec::TrackKind;
 use crate::cpix::{ContentKey, ContentKeyPeriod, Document, DrmSystem, Index};
 use crate::drm::{ManifestKind, Signal, System};
+use crate::hls::multivariant::Limits;
 use crate::keys::{Wanted, request};
 use crate::protect::{Iv, Pattern, SampleAes, Scheme, TrackProtection, constant_iv};
+use crate::xml::{self, Element, Node};
 
 use super::assignment::{Assignment, Substream};
 use super::keyed::Keyed;
+use super::license_url::{LicenseUrl, find_license_url};
 use super::schedule::Schedule;
 use super::server_signaling::{KeysOfAnswer, ServerSignaling, checked};
 
@@ -50,6 +53,10 @@ pub struct Intent<'a> {
     pub periods: usize,
     /// What becomes of a key server's signaling that contradicts what is packed.
     pub server_signaling: ServerSignaling,
+    /// Where the licenses of systems are, for our own signaling.
+    pub license_urls: &'a [LicenseUrl],
+    /// Whether the multivariant playlist names the keys.
+    pub session_keys: bool,
 }
 
 impl Intent<'_> {
@@ -156,12 +163,30 @@ pub struct PlannedKey {
     iv: Iv,
     /// Each DRM system and what it is told, in the order of the request.
     pub systems: Vec<(&'static dyn System, DrmSystem)>,
+    hdcp_level: Option<String>,
+    /// `OutputProtection` descriptors for an MPD.
+    pub output_protection: Vec<Element>,
 }
 
 impl PlannedKey {
     /// The key.
     pub(crate) fn value(&self) -> &Secret<16> {
         &self.value
+    }
+
+    /// What players must be able to do, as multivariant playlists say it: CPIX 2.4 `HDCPData`, `@allowedCPC`.
+    pub fn limits(&self) -> Limits {
+        let mut allowed: Vec<&str> = Vec::new();
+        for (_, data) in &self.systems {
+            let hls = &data.hls_signaling_data;
+            let all = [&hls.multivariant_allowed_cpc, &hls.media_allowed_cpc, &data.hls_allowed_cpc];
+            let first = all.into_iter().flatten().map(|text| text.trim()).find(|text| !text.is_empty());
+            allowed.extend(first.filter(|text| !allowed.contains(text)));
+        }
+        Limits {
+            hdcp_level: self.hdcp_level.clone(),
+            allowed_cpc: (!allowed.is_empty()).then(|| allowed.join(",")),
+        }
     }
 
     /// The IV that its source or the operator gave.
@@ -223,7 +248,12 @@ impl Plan {
                 Some(known) => iv.counted_with(&known.iv),
                 None => iv,
             };
-            keys.push(PlannedKey { kid: key.kid, value, vector, iv, systems });
+            let output_protection = output_protection(&key)
+                .map_err(|error| error.at("HDCPOutputProtectionData").at(format_args!("key {}", key.kid)))?;
+            let (kid, hdcp_level) = (key.kid, key.hls_hdcp_level.take());
+            let planned = PlannedKey { kid, value, vector, iv, systems, hdcp_level, output_protection };
+            planned.limits().check().map_err(|error| error.at(format_args!("key {kid}")))?;
+            keys.push(planned);
         }
         let number =
             |kid: &Kid| numbers.get(kid).copied().ok_or_else(|| Error::keys(format!("no key {kid}")));
@@ -369,6 +399,28 @@ fn no_key(substream: usize) -> Error {
     Error::keys(format!("no key for substream {}", substream + 1))
 }
 
+/// The descriptors for an MPD that come with a key: CPIX 2.4 §4, `HDCPData`.
+fn output_protection(key: &ContentKey) -> Result<Vec<Element>> {
+    let Some(text) = key.hdcp_output_protection_data.as_deref().filter(|text| !text.trim().is_empty()) else {
+        return Ok(Vec::new());
+    };
+    let wrong = |found: &str| {
+        Error::keys(format!("{found}, OutputProtection elements expected"))
+            .clause("DASH-IF CPIX 2.4 §4, HDCPData")
+    };
+    let text = String::from_utf8(from_base64(text)?).map_err(|_| wrong("bytes that are not UTF-8"))?;
+    let mut elements = Vec::new();
+    for node in xml::parse_fragment(text.trim_start_matches('\u{feff}'))? {
+        match node {
+            Node::Element(element) if element.local_name() == "OutputProtection" => elements.push(element),
+            Node::Element(_) => return Err(wrong("another element")),
+            Node::Raw(raw) if raw.trim().is_empty() || raw.starts_with('<') => {}
+            Node::Raw(_) => return Err(wrong("text")),
+        }
+    }
+    Ok(elements)
+}
+
 /// The 16-byte IV that came with a key, or that the operator fixed.
 fn vector(intent: &Intent<'_>, key: &ContentKey) -> Result<Option<[u8; 16]>> {
     if let (Some(theirs), Some(ours)) = (key.explicit_iv, intent.vector)
@@ -405,8 +457,18 @@ fn signaling(
         let known = answered.drm_system(system.system_id(), signal.key.kid).cloned();
         let known = known.unwrap_or_else(|| DrmSystem::new(system.system_id(), signal.key.kid));
         let mut entry = checked(intent, (signal, keys), (*system, known), warnings)?;
-        system.signal(signal, &mut entry).map_err(|error| error.at(system.name()))?;
+        let license_url = find_license_url(intent.license_urls, *system, &entry, warnings);
+        let signal = Signal { license_url, ..*signal };
+        system.signal(&signal, &mut entry).map_err(|error| error.at(system.name()))?;
+        entry.hls_signaling_data.multivariant.take_if(|_| !intent.session_keys);
         systems.push((*system, entry));
+    }
+    // Of a system that is passed on there may be no line, and a playlist without one says that its media is clear.
+    let has_line = systems.iter().any(|(_, entry)| entry.hls_signaling_data.media.is_some());
+    if intent.manifests.contains(&ManifestKind::Hls) && !has_line {
+        return Err(Error::keys("no DRM system has an EXT-X-KEY line, playlists need one")
+            .clause("RFC 8216bis §4.4.4.4")
+            .hint("add a system to --drm, leave HLS out, or let the key source send HLSSignalingData"));
     }
     Ok(systems)
 }

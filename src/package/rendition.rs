@@ -63,6 +63,8 @@ impl ProtectedRendition {
     ///     skd_template: "skd://{kid}",
     ///     periods: schedule.periods(3)?,
     ///     server_signaling: ServerSignaling::Error,
+    ///     license_urls: &[],
+    ///     session_keys: true,
     ///     schedule,
     /// };
     ///

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::base::env::{Sink, Source, Written};
 use crate::base::{Error, FourCc, Result};
-use crate::hls::{LineKind, Playlist};
+use crate::hls::{Attributes, LineKind, Playlist};
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::Trex;
 use crate::isobmff::fragment::TrackFragment;
@@ -216,7 +216,7 @@ fn lines(name: &str, playlist: &Playlist, clear: &Playlist, findings: &mut Findi
     }
 }
 
-/// The lines of a playlist without what packing writes: keys, the version that they need, where bytes lie now.
+/// The lines of a playlist without what packing writes: keys and their limits, the version that they need, where bytes lie now.
 fn said(playlist: &Playlist, with_parts: bool) -> impl Iterator<Item = (usize, String)> {
     playlist.lines().iter().enumerate().filter_map(move |(index, line)| match line.kind() {
         LineKind::Tag { name: "EXT-X-PART" | "EXT-X-PRELOAD-HINT", .. } if !with_parts => None,
@@ -228,8 +228,19 @@ fn said(playlist: &Playlist, with_parts: bool) -> impl Iterator<Item = (usize, S
             let attributes = value.split(',').filter(|attribute| !attribute.starts_with("BYTERANGE"));
             Some((index, format!("#{name}:{}", attributes.collect::<Vec<_>>().join(","))))
         }
+        LineKind::Tag { name: name @ ("EXT-X-STREAM-INF" | "EXT-X-I-FRAME-STREAM-INF"), value } => {
+            Some((index, format!("#{name}:{}", without_limits(value))))
+        }
         _ => Some((index, line.text().trim_end().to_owned())),
     })
+}
+
+/// The attributes of a variant without what keys want of players: RFC 8216bis §4.4.6.2.
+fn without_limits(value: &str) -> String {
+    let Ok(list) = Attributes::parse(value) else { return value.to_owned() };
+    let names = list.names().filter(|name| !matches!(*name, "HDCP-LEVEL" | "ALLOWED-CPC"));
+    let kept: Vec<_> = names.map(|name| format!("{name}={}", list.raw(name).unwrap_or_default())).collect();
+    kept.join(",")
 }
 
 /// What an MPD says, each statement once: packing may divide AdaptationSets and says the same in each.
@@ -267,7 +278,8 @@ fn statements(element: &Element, parent: &str, found: &mut BTreeSet<String>) -> 
     for child in element.elements() {
         let switches =
             child.attribute("schemeIdUri")?.is_some_and(|uri| uri.contains("adaptation-set-switching"));
-        if child.local_name() != "ContentProtection" && !switches {
+        let protects = matches!(child.local_name(), "ContentProtection" | "OutputProtection");
+        if !protects && !switches {
             statements(child, name, found)?;
         }
     }

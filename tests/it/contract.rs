@@ -42,6 +42,8 @@ fn request(video: &str, audio: &str) -> cpix::Document {
         schedule: Schedule::default(),
         periods: 1,
         server_signaling: ServerSignaling::default(),
+        license_urls: &[],
+        session_keys: true,
     };
     intent.request()
 }

@@ -49,6 +49,8 @@ pub(crate) fn plan(scheme: &str, kinds: &[TrackKind]) -> Plan {
         skd_template: "skd://{kid}",
         periods: schedule.periods(1).unwrap(),
         server_signaling: ServerSignaling::default(),
+        license_urls: &[],
+        session_keys: true,
         schedule,
     };
     let answer = DevKeys::new(SEED).exchange(&HttpClient::new().unwrap(), intent.request()).unwrap();

@@ -399,6 +399,8 @@ fn a_segment_is_the_same_in_every_window_and_alone() {
             schedule: Schedule::default(),
             periods: 1,
             server_signaling: ServerSignaling::default(),
+            license_urls: &[],
+            session_keys: true,
         };
         let http = drm_pack::io::HttpClient::new().unwrap();
         let answer = OneKey(GIVEN[1]).exchange(&http, intent.request()).unwrap();

@@ -338,9 +338,9 @@ fn check_fault(fault: Fault, preset: Preset, target: &Target) {
 fn earlier_and_later_versions_of_speke_give_keys_that_open_the_output() {
     type Choose = fn(DrmToday) -> DrmToday;
     let choices: &[(&str, Preset, Choose)] = &[
-        ("SPEKE 1.0", Preset::Preset0, |keys| keys.with_version(SpekeVersion::V1)),
-        ("SPEKE 2.1", Preset::Preset0, |keys| keys.with_version(SpekeVersion::V2_1)),
-        ("SPEKE 2.1", Preset::Preset1, |keys| keys.with_version(SpekeVersion::V2_1)),
+        ("SPEKE 1.0", Preset::Preset0, |keys| keys.with_dialect(SpekeVersion::V1)),
+        ("SPEKE 2.1", Preset::Preset0, |keys| keys.with_dialect(SpekeVersion::V2_1)),
+        ("SPEKE 2.1", Preset::Preset1, |keys| keys.with_dialect(SpekeVersion::V2_1)),
     ];
     for ((name, preset, choose), target) in
         choices.iter().flat_map(|choice| [&TARGETS[0], &TARGETS[2]].map(|target| (choice, target)))

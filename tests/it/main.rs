@@ -24,6 +24,7 @@ mod damaged_tables;
 mod dash_constructs;
 mod decrypt_segments;
 mod decrypt_styles;
+mod dialects;
 mod errors;
 mod full_sample;
 mod fuzz;
@@ -50,6 +51,8 @@ mod rules;
 #[cfg(feature = "server")]
 mod server;
 mod shapes;
+mod signaling;
+mod signed;
 mod slice_headers;
 mod streams;
 mod support;

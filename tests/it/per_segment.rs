@@ -105,6 +105,8 @@ impl Wish {
             skd_template: "skd://{kid}",
             periods: schedule.periods(segments).unwrap(),
             server_signaling: ServerSignaling::default(),
+            license_urls: &[],
+            session_keys: true,
             schedule,
         };
         let http = HttpClient::new().unwrap();

@@ -249,6 +249,8 @@ fn request() -> Document {
         skd_template: "skd://{kid}",
         periods: schedule.periods(6).unwrap(),
         server_signaling: ServerSignaling::default(),
+        license_urls: &[],
+        session_keys: true,
         schedule,
     };
     intent.request()

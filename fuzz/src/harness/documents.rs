@@ -134,7 +134,7 @@ pub(crate) fn answer(data: &[u8]) -> Outcome {
     };
     let server: Box<dyn KeyServer> = match options >> 2 & 3 {
         0 => Box::new(Speke::new("https://keys.example/speke", Vec::new(), version).expect("an address")),
-        1 => Box::new(DrmToday::new(account()).expect("an account").with_version(version)),
+        1 => Box::new(DrmToday::new(account()).expect("an account").with_dialect(version)),
         2 => Box::new(DrmToday::new(account()).expect("an account").with_endpoint(Endpoint::Generate)),
         _ => {
             let text = String::from_utf8_lossy(bytes);

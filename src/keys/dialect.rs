@@ -1,0 +1,83 @@
+//! How one server is spoken to: version, where it reads the content id, for whom it encrypts — SPEKE 2.0, content key
+//! encryption; DASH-IF CPIX 2.3 §4, DeliveryData.
+
+use std::sync::Arc;
+
+use super::SpekeVersion;
+use crate::base::{Error, Result};
+use crate::cpix::{Certificate, DeliveryData, Document, Original, RecipientKey};
+
+/// How requests are written and answers read.
+#[derive(Clone, Debug, Default)]
+pub struct Dialect {
+    /// The version of SPEKE.
+    pub version: SpekeVersion,
+    /// Whether `CPIX/@id` is the content id as well, as in SPEKE 1.0.
+    pub has_id: bool,
+    /// For whom content keys come encrypted.
+    pub recipient: Option<Arc<Recipient>>,
+}
+
+impl From<SpekeVersion> for Dialect {
+    fn from(version: SpekeVersion) -> Self {
+        Self { version, ..Self::default() }
+    }
+}
+
+impl Dialect {
+    /// The request document; it may hold the IV that the operator fixed, but no key.
+    ///
+    /// # Errors
+    /// When the version cannot carry it.
+    pub fn write(&self, document: &Document) -> Result<Vec<u8>> {
+        let mut document = document.clone();
+        document.id = document.content_id.clone().filter(|_| self.has_id);
+        if let Some(recipient) = &self.recipient {
+            let certificate = recipient.certificate.der().to_vec();
+            document.delivery_data = vec![DeliveryData { certificate, ..DeliveryData::default() }];
+        }
+        self.version.write(&document)
+    }
+
+    /// Reads an answer.
+    ///
+    /// # Errors
+    /// As [`read_with`](crate::cpix::read_with), and when keys come in plain text that were to be encrypted.
+    pub(super) fn read(&self, body: &[u8]) -> Result<Document> {
+        let Some(recipient) = &self.recipient else { return self.version.read(body, &[]) };
+        let document = self.version.read(body, &recipient.keys)?;
+        let clear = document.content_keys.len().saturating_sub(Original::parse(body)?.encrypted_keys());
+        if clear > 0 {
+            return Err(Error::keys(format!(
+                "{clear} content keys in plain text, encrypted ones expected for the certificate in the request"
+            ))
+            .clause("SPEKE 2.0, content key encryption")
+            .hint("let the key server encrypt, or leave the recipient's certificate out"));
+        }
+        Ok(document)
+    }
+}
+
+/// Who opens content keys that are encrypted: a certificate for the request, and private keys for the answer.
+#[derive(Debug)]
+pub struct Recipient {
+    certificate: Certificate,
+    keys: Vec<RecipientKey>,
+}
+
+impl Recipient {
+    /// The holder of this certificate.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`](crate::base::Kind::Usage) when none of the private keys is that of the certificate.
+    pub fn new(certificate: Certificate, keys: Vec<RecipientKey>) -> Result<Self> {
+        if keys.iter().any(|key| key.is_of(&certificate)) {
+            return Ok(Self { certificate, keys });
+        }
+        Err(Error::usage(format!(
+            "no private key is that of the recipient's certificate ({})",
+            certificate.subject()
+        ))
+        .hint("give the one that belongs to it with --recipient-key"))
+    }
+}
