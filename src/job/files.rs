@@ -36,6 +36,12 @@ impl ProtectedPackage {
         self.phases.values().flatten().any(|(_, phase)| phase.is_later())
     }
 
+    /// The first crypto period that protects anything.
+    pub(super) fn first_period(&self) -> usize {
+        let period = |phase: &Phase| if let Phase::Period(period) = phase { Some(*period) } else { None };
+        self.phases.values().flatten().filter_map(|(_, phase)| period(phase)).min().unwrap_or(0)
+    }
+
     /// What protects the bytes of a file up to `end`, by what precedes it there.
     pub(super) fn phase(&self, file: &str, end: Option<u64>) -> Option<Phase> {
         let phases = self.phases.get(file)?;

@@ -365,8 +365,9 @@ impl HlsManifests {
         if let Some(Multivariant { name, playlist, .. }) = &mut self.multivariant {
             let mut lines = Vec::new();
             // The keys of later periods are named where they begin: all of them at once would be as many
-            // license requests before the first picture.
-            plan.first_keys().for_each(|key| add_new(&mut lines, session_key_lines(key)));
+            // license requests before the first picture. A clear lead may be longer than the first period.
+            plan.keys_of_period(done.first_period())
+                .for_each(|key| add_new(&mut lines, session_key_lines(key)));
             if !lines.is_empty() {
                 multivariant::protect(playlist, &lines).map_err(|error| error.at(name.clone()))?;
             }

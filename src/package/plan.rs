@@ -364,10 +364,10 @@ impl Plan {
         &self.keys
     }
 
-    /// The keys of the first crypto period: all, when keys do not change.
-    pub fn first_keys(&self) -> impl Iterator<Item = &PlannedKey> {
-        let first = self.key_of.first().map(Vec::as_slice).unwrap_or_default();
-        self.keys.iter().enumerate().filter(|(number, _)| first.contains(number)).map(|(_, key)| key)
+    /// The keys of a crypto period: all, when keys do not change.
+    pub fn keys_of_period(&self, period: usize) -> impl Iterator<Item = &PlannedKey> {
+        let of_period = self.key_of.get(period).map(Vec::as_slice).unwrap_or_default();
+        self.keys.iter().enumerate().filter(|(number, _)| of_period.contains(number)).map(|(_, key)| key)
     }
 
     /// The whole `pssh` boxes for a file with these substreams, each once, in the order of the systems.
