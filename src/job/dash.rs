@@ -218,7 +218,7 @@ pub(super) fn content_protection(plan: &Plan, key: &PlannedKey, rotates: bool) -
             namespaces: drm::NAMESPACES,
         })
         .collect();
-    let mut elements = descriptors(plan.scheme.name, (!rotates).then_some(key.kid), &systems)?;
+    let mut elements = descriptors(plan.treatment.name(), (!rotates).then_some(key.kid), &systems)?;
     // It stands behind ContentProtection: ISO/IEC 23009-1:2022 annex B, RepresentationBaseType.
     elements.extend_from_slice(&key.output_protection);
     Ok(elements)

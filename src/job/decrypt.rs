@@ -14,13 +14,13 @@ use crate::package::{Decrypt, FindIv, FindKey, LineKeys, copy, rewrite};
 
 use crate::presentation::{MpdTrack, Presentation, Role};
 
+use super::aes128;
 use super::decrypt_files::decrypt_files;
 use super::env::{Env, Event};
 use super::files::ProtectedPackage;
 use super::manifests::{self, Input, manifest_kinds};
 use super::package::{Expect, Package, Rendition};
 use super::report::{OutputReport, Report};
-use super::whole_segments;
 
 /// What `decrypt` is asked to do.
 pub struct DecryptJob<'a> {
@@ -64,7 +64,7 @@ fn decrypt_presentation(job: &DecryptJob<'_>, kinds: &[ManifestKind], env: &Env<
     let (store, read) = manifests::read(&job.inputs, env.locate)?;
     let mut keys = read.playlists.iter().flat_map(|media| &media.keys);
     if kinds == [ManifestKind::Hls] && keys.any(|key| key.method == AES_128) {
-        return whole_segments::decrypt(&job.keys(store.as_ref()), read, env);
+        return aes128::decrypt(&job.keys(store.as_ref()), read, env);
     }
     let keyed = files_under_keys(&read);
     let Input { store, package, manifests } = Input::of(store, read, Expect::Protected)?;

@@ -1,5 +1,6 @@
 //! A job: what to do as plain data, the environment it runs in, and what happened — the DRM step of a pipeline.
 
+mod aes128;
 mod choice;
 mod dash;
 mod decrypt;
@@ -27,7 +28,6 @@ mod stated;
 mod streams;
 mod track_facts;
 mod weak_keys;
-mod whole_segments;
 
 pub use crate::package::FindIv;
 pub use decrypt::{DecryptJob, decrypt};

@@ -7,18 +7,18 @@ use crate::base::{Error, Kid, Result};
 use crate::cpix::{Document, DrmSystem};
 use crate::drm;
 use crate::keys::{KeyServer, SpekeVersion};
-use crate::package::{Substream, Wants};
+use crate::package::{Substream, Treatment, Wants};
 
+use super::aes128;
 use super::choice::{Choice, Source, labelled};
 use super::env::Locate;
 use super::manifests::{Input, manifest_kinds};
 use super::mp4;
 use super::package::Expect;
 use super::report::TrackReport;
-use super::rules::{Job, Rules, WHOLE_SEGMENTS};
+use super::rules::{Job, Rules};
 use super::run::source;
 use super::weak_keys::weak_keys;
-use super::whole_segments;
 
 /// What a job would do.
 #[derive(Clone, Debug, Serialize)]
@@ -132,9 +132,6 @@ pub fn plan(
     keys: Option<&dyn KeyServer>,
 ) -> Result<PlanReport> {
     let keys = keys.filter(|keys| keys.at_hand().is_some()).unwrap_or(&Unasked);
-    if job.drm == WHOLE_SEGMENTS {
-        return plan_whole_segments(job, locate, version, keys);
-    }
     let rules = Rules::check(job, &manifest_kinds(&job.inputs)?, keys.at_hand())?;
     let (mut outline, rules) = outline(job, &rules, locate, (keys, &Unasked))?;
     let document = rules.intent(job, &outline.choice.assignment, outline.periods).request();
@@ -142,21 +139,13 @@ pub fn plan(
     outline.warnings.extend(left_out);
     let shared = rules.shared_key_limits(&outline.choice.assignment, &outline.substreams);
     outline.warnings.extend(rules.left_clear().into_iter().chain(rules.rotation_limits()).chain(shared));
-    let signals = |document: &Document, kid| signals(job, document, kid);
-    report((&rules.content_id, rules.scheme.name), outline, document, &signals, version)
-}
-
-fn plan_whole_segments(
-    job: &Job,
-    locate: &Locate<'_>,
-    version: SpekeVersion,
-    keys: &dyn KeyServer,
-) -> Result<PlanReport> {
-    let (outline, document) = whole_segments::outline(job, locate, (keys, &Unasked))?;
-    let content_id = document.content_id.clone().unwrap_or_default();
-    let signals =
-        |_: &Document, _| vec![SignalReport { system: WHOLE_SEGMENTS.to_owned(), places: vec!["EXT-X-KEY"] }];
-    report((&content_id, whole_segments::NAME), outline, document, &signals, version)
+    let of_systems = |document: &Document, kid| signals(job, document, kid);
+    let aes128 = |_: &Document, _| vec![SignalReport { system: job.drm.clone(), places: vec!["EXT-X-KEY"] }];
+    let signals: &Signals<'_> = match rules.treatment {
+        Treatment::Samples(_) => &of_systems,
+        Treatment::Aes128 { .. } => &aes128,
+    };
+    report((&rules.content_id, rules.treatment.name()), outline, document, signals, version)
 }
 
 /// Says what is signaled about a key.
@@ -206,9 +195,6 @@ pub fn fetch_keys(
     keys: &dyn KeyServer,
     http: &dyn Http,
 ) -> Result<(Document, Vec<String>)> {
-    if job.drm == WHOLE_SEGMENTS {
-        return whole_segments::fetch_keys(job, locate, (keys, http));
-    }
     let rules = Rules::check(job, &manifest_kinds(&job.inputs)?, keys.at_hand())?;
     let (outline, rules) = outline(job, &rules, locate, (keys, http))?;
     let intent = rules.intent(job, &outline.choice.assignment, outline.periods);
@@ -242,10 +228,12 @@ fn outline<'a>(
     locate: &Locate<'_>,
     (keys, http): (&'a dyn KeyServer, &dyn Http),
 ) -> Result<(Outline<'a>, Rules)> {
-    let outline = if manifest_kinds(&job.inputs)?.is_empty() {
-        mp4::outline(job, rules, locate, (keys, http))?
-    } else {
-        package_outline(job, rules, locate, (keys, http))?
+    let outline = match rules.treatment {
+        Treatment::Aes128 { .. } => aes128::outline(job, rules, locate, (keys, http))?,
+        Treatment::Samples(_) if manifest_kinds(&job.inputs)?.is_empty() => {
+            mp4::outline(job, rules, locate, (keys, http))?
+        }
+        Treatment::Samples(_) => package_outline(job, rules, locate, (keys, http))?,
     };
     let count = outline.choice.assignment.keys.len().saturating_mul(outline.periods);
     rules.check_substreams(job, outline.substreams.len(), count)?;

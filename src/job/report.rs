@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::env::Written;
 use crate::base::id::hex;
 use crate::base::{Error, Result};
-use crate::package::Plan;
+use crate::package::{Plan, Treatment};
 
 /// The outcome of a job.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -60,8 +60,12 @@ impl KeyRotation {
         if !plan.schedule.rotates() {
             return None;
         }
+        let mode = match plan.treatment {
+            Treatment::Samples(_) => Self::MODE,
+            Treatment::Aes128 { .. } => "EXT-X-KEY at each change",
+        };
         let every = plan.schedule.rotate_every.filter(|_| plan.schedule.times.is_none());
-        Some(Self { every: every.map(NonZeroU32::get), periods: plan.periods(), mode: Self::MODE })
+        Some(Self { every: every.map(NonZeroU32::get), periods: plan.periods(), mode })
     }
 }
 
@@ -107,7 +111,7 @@ impl TrackReport {
         let kids = (0..plan.periods()).map(|period| Ok(plan.key_in(period, substream)?.kid.to_string()));
         let kids: Vec<_> = kids.collect::<Result<_>>()?;
         let kid = kids.first().cloned().unwrap_or_default();
-        let scheme = if self.scheme.is_empty() { plan.scheme.name.to_owned() } else { self.scheme };
+        let scheme = if self.scheme.is_empty() { plan.treatment.name().to_owned() } else { self.scheme };
         Ok(Self { kid, kids, scheme, ..self })
     }
 

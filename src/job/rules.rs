@@ -9,10 +9,11 @@ use crate::base::id::parse_16;
 use crate::base::{Error, Result, shown_input};
 use crate::codec::TrackKind;
 use crate::cpix::Document;
-use crate::drm::{self, ManifestKind, System};
+use crate::drm::{self, ManifestKind, System, template};
 use crate::keys::Contract;
 use crate::package::{
-    Assignment, Intent, KeyRule, LicenseUrl, Preset, Schedule, ServerSignaling, Substream, check_license_urls,
+    Assignment, Intent, KeyRule, LicenseUrl, Preset, Schedule, ServerSignaling, Substream, Treatment,
+    check_license_urls,
 };
 use crate::protect::Scheme;
 use crate::protect::scheme::SCHEMES;
@@ -20,8 +21,8 @@ use crate::protect::scheme::SCHEMES;
 use super::choice::{Source, stated_scheme};
 use super::track_facts::TrackFacts;
 
-/// The word of `--drm` for whole segments in AES-128.
-pub(super) const WHOLE_SEGMENTS: &str = "simpleaes";
+/// The word of `--drm` for AES-128 of whole segments.
+pub(super) const SIMPLEAES: &str = "simpleaes";
 /// Longest resource id, in characters.
 const MAX_RESOURCE_ID: usize = 128;
 /// Longest clear lead, in seconds: an hour.
@@ -144,7 +145,7 @@ impl Format {
 #[derive(Clone)]
 pub(super) struct Rules {
     pub(super) systems: Vec<&'static dyn System>,
-    pub(super) scheme: &'static Scheme,
+    pub(super) treatment: Treatment,
     pub(super) content_id: String,
     pub(super) vector: Option<[u8; 16]>,
     pub(super) manifests: Vec<ManifestKind>,
@@ -159,12 +160,15 @@ impl Rules {
     /// Checks everything that can be known before the input is read. `package` has the kinds of manifest
     /// that the inputs are, none for MP4 files; `document` is one with keys that is at hand.
     pub(super) fn check(job: &Job, package: &[ManifestKind], document: Option<&Document>) -> Result<Self> {
+        if job.drm == SIMPLEAES {
+            return Self::aes128(job, package, document);
+        }
         let systems = systems(&job.drm, document)?;
         let stated = document.map(stated_scheme).transpose()?.flatten();
         let scheme = scheme((job.scheme.as_deref(), stated), &systems)?;
         let vector = vector(job)?;
         if job.key_uri.is_some() || job.encrypt_init {
-            return Err(Error::usage(format!("--key-uri and --encrypt-init are for --drm {WHOLE_SEGMENTS}"))
+            return Err(Error::usage(format!("--key-uri and --encrypt-init are for --drm {SIMPLEAES}"))
                 .hint("the URIs of other systems have --skd-template"));
         }
         if !(job.segment_duration > 0.0 && job.segment_duration <= 3600.0) {
@@ -181,7 +185,45 @@ impl Rules {
         let layout = job.layout.unwrap_or_default();
         check_license_urls(&job.license_urls, &systems)?;
         let names_rule = job.preset != Preset::Auto || job.video_preset.is_some();
-        Ok(Self { systems, scheme, content_id, vector, manifests, keys, names_rule, layout, schedule })
+        let treatment = Treatment::Samples(scheme);
+        Ok(Self { systems, treatment, content_id, vector, manifests, keys, names_rule, layout, schedule })
+    }
+
+    /// The rules of AES-128, which only playlists can say: RFC 8216bis §4.4.4.4. A plan needs no address of keys.
+    fn aes128(job: &Job, package: &[ManifestKind], document: Option<&Document>) -> Result<Self> {
+        let refused = |what: &str| Error::usage(format!("--drm {SIMPLEAES} with {what}"));
+        if job.inputs.len() != 1 || package != [ManifestKind::Hls] {
+            return Err(refused("an input that is not one playlist")
+                .clause("RFC 8216bis §4.4.4.4")
+                .hint("whole segments are encrypted in HLS only: give the .m3u8 by its name"));
+        }
+        if job.scheme.is_some() || job.formats.is_some() || job.layout.is_some() {
+            return Err(refused("--scheme, --format or --layout").hint("it has none of these"));
+        }
+        if job.video_preset.is_some() || job.audio_preset.is_some() {
+            return Err(refused("a contract").hint("give --preset"));
+        }
+        let key_uri = job.key_uri.clone().unwrap_or_else(|| "{kid}".into());
+        template::check(&key_uri)?;
+        Ok(Self {
+            systems: Vec::new(),
+            treatment: Treatment::Aes128 { key_uri, encrypts_maps: job.encrypt_init },
+            content_id: content_id(job, document)?,
+            vector: vector(job)?,
+            manifests: package.to_vec(),
+            keys: key_rule(job)?,
+            names_rule: job.preset != Preset::Auto,
+            layout: Layout::default(),
+            schedule: schedule(job)?,
+        })
+    }
+
+    /// The words of `--drm` that are done.
+    pub(super) fn words(&self) -> Vec<String> {
+        match self.treatment {
+            Treatment::Samples(_) => self.systems.iter().map(|system| system.name().to_owned()).collect(),
+            Treatment::Aes128 { .. } => vec![SIMPLEAES.to_owned()],
+        }
     }
 
     /// The rule for keys, and whether the operator named it.
@@ -199,7 +241,7 @@ impl Rules {
     pub(super) fn intent<'a>(&'a self, job: &'a Job, keys: &'a Assignment, periods: usize) -> Intent<'a> {
         Intent {
             content_id: &self.content_id,
-            scheme: self.scheme,
+            treatment: self.treatment.clone(),
             keys,
             systems: &self.systems,
             manifests: &self.manifests,
@@ -244,21 +286,29 @@ impl Rules {
             return Err(Error::input("the input has no track that can be protected"));
         }
         check_limit(job.max_substreams, substreams)?;
+        if let Treatment::Aes128 { key_uri, .. } = &self.treatment
+            && keys > 1
+            && !template::is_per_key(key_uri)?
+        {
+            return Err(
+                Error::usage(format!("one key URI for {keys} keys")).hint("use {kid} in the template")
+            );
+        }
         self.systems.iter().try_for_each(|system| system.check_template(&job.skd_template, keys))
     }
 }
 
 /// The systems of a list; whole segments are no system, and have none beside them.
 fn systems(list: &str, document: Option<&Document>) -> Result<Vec<&'static dyn System>> {
-    if list.split(['+', ',']).any(|name| name.trim() == WHOLE_SEGMENTS) {
-        return Err(Error::usage(format!("--drm {list}: {WHOLE_SEGMENTS} stands alone")));
+    if list.split(['+', ',']).any(|name| name.trim() == SIMPLEAES) {
+        return Err(Error::usage(format!("--drm {list}: {SIMPLEAES} stands alone")));
     }
     drm::parse_list_for(list, document)
-        .map_err(|error| error.hint(format!("or {WHOLE_SEGMENTS} alone, for AES-128")))
+        .map_err(|error| error.hint(format!("or {SIMPLEAES} alone, for AES-128")))
 }
 
 /// More substreams than the vendor takes are an error.
-pub(super) fn check_limit(limit: Option<usize>, substreams: usize) -> Result<()> {
+fn check_limit(limit: Option<usize>, substreams: usize) -> Result<()> {
     match limit.filter(|limit| substreams > *limit) {
         Some(limit) => {
             Err(Error::usage(format!("{substreams} encrypted substreams, the key server takes {limit}"))
@@ -268,7 +318,7 @@ pub(super) fn check_limit(limit: Option<usize>, substreams: usize) -> Result<()>
     }
 }
 
-pub(super) fn vector(job: &Job) -> Result<Option<[u8; 16]>> {
+fn vector(job: &Job) -> Result<Option<[u8; 16]>> {
     let parse = |text: &str| {
         parse_16(text).filter(|_| text.len() == 32).ok_or_else(|| {
             Error::usage(format!("vector {text:?} has {} characters, expected 32 hex digits", text.len()))
@@ -284,7 +334,7 @@ pub(super) fn no_segment_behind(seconds: f64) -> Error {
 }
 
 /// Clear lead and crypto periods.
-pub(super) fn schedule(job: &Job) -> Result<Schedule> {
+fn schedule(job: &Job) -> Result<Schedule> {
     if !(0.0..=MAX_CLEAR_LEAD).contains(&job.clear_lead) {
         return Err(Error::usage(format!(
             "clear lead {}, expected 0 to {MAX_CLEAR_LEAD} seconds",
@@ -380,7 +430,7 @@ fn manifests(
 }
 
 /// The content id: what the operator says, else what a document states, else the input's name, cleaned.
-pub(super) fn content_id(job: &Job, document: Option<&Document>) -> Result<String> {
+fn content_id(job: &Job, document: Option<&Document>) -> Result<String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let stated = document.and_then(|document| document.content_id.clone()).filter(|id| !id.is_empty());
     match (&job.resource_id, stated) {

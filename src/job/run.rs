@@ -5,8 +5,9 @@ use std::time::Instant;
 use crate::base::Result;
 use crate::base::env::Http;
 use crate::keys::KeyServer;
-use crate::package::{KeyRule, Plan, Preset, Substream};
+use crate::package::{KeyRule, Plan, Preset, Substream, Treatment};
 
+use super::aes128;
 use super::choice::{Choice, Source};
 use super::env::{Env, Event};
 use super::files;
@@ -16,9 +17,8 @@ use super::manifests::{Input, manifest_kinds};
 use super::mp4;
 use super::package::Expect;
 use super::report::{KeyRotation, Report};
-use super::rules::{Job, Rules, WHOLE_SEGMENTS, no_segment_behind};
+use super::rules::{Job, Rules, no_segment_behind};
 use super::weak_keys::weak_keys;
-use super::whole_segments;
 
 /// Does a job: encrypts its inputs and writes or rewrites their manifests.
 ///
@@ -28,14 +28,14 @@ use super::whole_segments;
 /// # Errors
 /// Of every kind; the output store then holds no manifest.
 pub fn run(job: &Job, env: &Env<'_>) -> Result<Report> {
-    if job.drm == WHOLE_SEGMENTS {
-        return whole_segments::run(job, env);
-    }
     let start = Instant::now();
     let kinds = manifest_kinds(&job.inputs)?;
     let rules = Rules::check(job, &kinds, env.keys.at_hand())?;
-    let mut report =
-        if kinds.is_empty() { mp4::run(job, &rules, env)? } else { run_package(job, &rules, env)? };
+    let mut report = match rules.treatment {
+        Treatment::Aes128 { .. } => aes128::run(job, &rules, env)?,
+        Treatment::Samples(_) if kinds.is_empty() => mp4::run(job, &rules, env)?,
+        Treatment::Samples(_) => run_package(job, &rules, env)?,
+    };
     for warning in rules.left_clear().into_iter().chain(rules.rotation_limits()) {
         (env.observe)(Event::Warning(&warning));
         report.warnings.push(warning);
@@ -43,7 +43,7 @@ pub fn run(job: &Job, env: &Env<'_>) -> Result<Report> {
     report.finished_before = env.journal.map(Journal::finished);
     report.clear_lead = rules.schedule.has_clear_lead().then_some(job.clear_lead);
     check_protected(&report)?;
-    report.drm = rules.systems.iter().map(|system| system.name().to_owned()).collect();
+    report.drm = rules.words();
     report.elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)
 }

@@ -49,7 +49,7 @@ pub use offsets::OffsetMap;
 pub use packed_audio::{
     PackedAudioTotals, audio_description, decrypt_packed_audio, packed_audio_facts, protect_packed_audio,
 };
-pub use plan::{Intent, Plan, PlannedKey, key_request};
+pub use plan::{Intent, Plan, PlannedKey, Treatment};
 pub use proofs::Proofs;
 pub use protect::{Protect, Totals};
 pub use rendition::{ProtectedRendition, random_access_fragments};

@@ -19,10 +19,11 @@ use std::collections::HashMap;
 use crate::base::{Error, FourCc, Kid, Result, Secret, from_base64};
 use crate::codec::TrackKind;
 use crate::cpix::{ContentKey, ContentKeyPeriod, Document, DrmSystem, Index};
+use crate::drm::template::{self, UriValues};
 use crate::drm::{ManifestKind, Signal, System};
 use crate::hls::multivariant::Limits;
 use crate::keys::{Wanted, request};
-use crate::protect::{Iv, Pattern, SampleAes, Scheme, TrackProtection, constant_iv};
+use crate::protect::{Aes128, Iv, Pattern, SampleAes, Scheme, TrackProtection, constant_iv};
 use crate::xml::{self, Element, Node};
 
 use super::assignment::{Assignment, Substream};
@@ -31,12 +32,44 @@ use super::license_url::{LicenseUrl, find_license_url};
 use super::schedule::Schedule;
 use super::server_signaling::{KeysOfAnswer, ServerSignaling, checked};
 
+/// What becomes of tracks.
+#[derive(Clone, Debug)]
+pub enum Treatment {
+    /// Samples are encrypted in a scheme: Common Encryption, and SAMPLE-AES in elementary streams.
+    Samples(&'static Scheme),
+    /// Every segment is encrypted as a whole: AES-128 of RFC 8216bis §4.4.4.4.
+    Aes128 {
+        /// Template of the addresses of keys.
+        key_uri: String,
+        /// Whether media initialization sections are under the key of the segment behind them; else they are clear,
+        /// so that no key may be in force where one is named.
+        encrypts_maps: bool,
+    },
+}
+
+impl Treatment {
+    /// What requests, key ids and reports call it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Samples(scheme) => scheme.name,
+            Self::Aes128 { .. } => "aes-128",
+        }
+    }
+
+    fn fourcc(&self) -> Option<FourCc> {
+        match self {
+            Self::Samples(scheme) => Some(scheme.fourcc),
+            Self::Aes128 { .. } => None,
+        }
+    }
+}
+
 /// What is decided before any key is fetched.
 pub struct Intent<'a> {
     /// `CPIX/@contentId`.
     pub content_id: &'a str,
-    /// The scheme of every track.
-    pub scheme: &'static Scheme,
+    /// What becomes of every track.
+    pub treatment: Treatment,
     /// The keys that are wanted.
     pub keys: &'a Assignment,
     /// The DRM systems.
@@ -67,7 +100,7 @@ impl Intent<'_> {
     /// rule a filter for its own (SPEKE 2.0, key rotation); the keys of one period stand together.
     pub fn request(&self) -> Document {
         let periods = if self.schedule.rotates() { self.periods } else { 0 };
-        let scheme = (self.scheme.name, Some(self.scheme.fourcc));
+        let scheme = (self.treatment.name(), self.treatment.fourcc());
         let mut document = key_request(self.content_id, scheme, self.keys, self.vector, periods);
         document.drm_systems = document.content_keys.iter().flat_map(|key| self.wanted(key.kid).1).collect();
         document
@@ -77,7 +110,7 @@ impl Intent<'_> {
     pub fn wanted(&self, kid: Kid) -> (ContentKey, Vec<DrmSystem>) {
         let key = ContentKey {
             explicit_iv: self.vector,
-            common_encryption_scheme: Some(self.scheme.fourcc),
+            common_encryption_scheme: self.treatment.fourcc(),
             ..ContentKey::new(kid)
         };
         let systems = self.systems.iter().map(|system| {
@@ -89,9 +122,8 @@ impl Intent<'_> {
     }
 }
 
-/// Asks for the keys of an assignment: `scheme` is the name that key ids depend on, and the scheme itself unless
-/// whole segments are encrypted; `periods` is 0 when keys do not change.
-pub fn key_request(
+/// Asks for the keys of an assignment: `name` is what key ids depend on; `periods` is 0 when keys do not change.
+fn key_request(
     content_id: &str,
     (name, scheme): (&str, Option<FourCc>),
     keys: &Assignment,
@@ -141,8 +173,8 @@ fn period_id(period: usize) -> String {
 
 /// What protects each substream and what is signaled about each key.
 pub struct Plan {
-    /// The scheme of every track.
-    pub scheme: &'static Scheme,
+    /// What becomes of every track.
+    pub treatment: Treatment,
     /// Clear lead and crypto periods.
     pub schedule: Schedule,
     keys: Vec<PlannedKey>,
@@ -161,6 +193,8 @@ pub struct PlannedKey {
     /// What its source or the operator gave.
     vector: Option<[u8; 16]>,
     iv: Iv,
+    /// The address of a key of AES-128.
+    uri: Option<String>,
     /// Each DRM system and what it is told, in the order of the request.
     pub systems: Vec<(&'static dyn System, DrmSystem)>,
     hdcp_level: Option<String>,
@@ -187,6 +221,14 @@ impl PlannedKey {
             hdcp_level: self.hdcp_level.clone(),
             allowed_cpc: (!allowed.is_empty()).then(|| allowed.join(",")),
         }
+    }
+
+    /// The address of a key of AES-128.
+    ///
+    /// # Errors
+    /// When it has none: it was planned for another treatment.
+    pub(crate) fn uri(&self) -> Result<&str> {
+        self.uri.as_deref().ok_or_else(|| Error::internal(format!("no address of key {}", self.kid)))
     }
 
     /// The IV that its source or the operator gave.
@@ -227,22 +269,36 @@ impl Plan {
             let Some(track) = first.get(&key.kid) else { continue };
             numbers.insert(key.kid, keys.len());
             let value = key.value.clone().ok_or_else(|| no_key(index))?;
-            let vector = vector(intent, &key)?;
-            let iv = Iv::of(intent.scheme, key.kid, &value, vector);
-            key.explicit_iv = match &iv {
-                Iv::Constant(iv) => Some(*iv),
-                Iv::PerSample(_) => vector,
+            let mut vector = vector(intent, &key)?;
+            let (iv, uri, systems) = match &intent.treatment {
+                Treatment::Samples(scheme) => {
+                    let iv = Iv::of(scheme, key.kid, &value, vector);
+                    key.explicit_iv = match &iv {
+                        Iv::Constant(iv) => Some(*iv),
+                        Iv::PerSample(_) => vector,
+                    };
+                    let signal = Signal {
+                        key: &key,
+                        scheme,
+                        content_id: intent.content_id,
+                        skd_template: intent.skd_template,
+                        track: &track.id,
+                        license_url: None,
+                    };
+                    let systems = signaling(intent, (&signal, &values), &answered, &mut warnings)
+                        .map_err(|error| error.at(format_args!("key {}", key.kid)))?;
+                    (iv, None, systems)
+                }
+                Treatment::Aes128 { key_uri, encrypts_maps } => {
+                    let constant = vector.unwrap_or_else(|| constant_iv(key.kid, &value));
+                    // An encrypted map must have its IV written: RFC 8216bis §4.4.4.4. Some players take one key tag
+                    // for both. Everything else has the media sequence number by default.
+                    vector = vector.or_else(|| encrypts_maps.then_some(constant));
+                    let track = only_track(key.kid, &kids, (intent.keys, substreams));
+                    let values = UriValues { kid: key.kid, iv: vector, content_id: intent.content_id, track };
+                    (Iv::Constant(constant), Some(template::expand(key_uri, &values)?), Vec::new())
+                }
             };
-            let signal = Signal {
-                key: &key,
-                scheme: intent.scheme,
-                content_id: intent.content_id,
-                skd_template: intent.skd_template,
-                track: &track.id,
-                license_url: None,
-            };
-            let systems = signaling(intent, (&signal, &values), &answered, &mut warnings)
-                .map_err(|error| error.at(format_args!("key {}", key.kid)))?;
             let known = keys.iter().find(|known| known.value.expose() == value.expose());
             let iv = match known {
                 Some(known) => iv.counted_with(&known.iv),
@@ -251,7 +307,7 @@ impl Plan {
             let output_protection = output_protection(&key)
                 .map_err(|error| error.at("HDCPOutputProtectionData").at(format_args!("key {}", key.kid)))?;
             let (kid, hdcp_level) = (key.kid, key.hls_hdcp_level.take());
-            let planned = PlannedKey { kid, value, vector, iv, systems, hdcp_level, output_protection };
+            let planned = PlannedKey { kid, value, vector, iv, uri, systems, hdcp_level, output_protection };
             planned.limits().check().map_err(|error| error.at(format_args!("key {kid}")))?;
             keys.push(planned);
         }
@@ -261,13 +317,14 @@ impl Plan {
             kids.iter().map(|period| period.iter().map(number).collect()).collect::<Result<Vec<Vec<_>>>>()?;
         let patterns = substreams
             .iter()
-            .map(|substream| match substream.kind {
-                TrackKind::Video => intent.scheme.video,
+            .map(|substream| match (&intent.treatment, substream.kind) {
+                (Treatment::Samples(scheme), TrackKind::Video) => scheme.video,
                 _ => Pattern::NONE,
             })
             .collect();
         let schedule = intent.schedule.clone();
-        let plan = Self { scheme: intent.scheme, schedule, keys, key_of, patterns, warnings };
+        let treatment = intent.treatment.clone();
+        let plan = Self { treatment, schedule, keys, key_of, patterns, warnings };
         plan.check_uris()?;
         Ok(plan)
     }
@@ -309,7 +366,10 @@ impl Plan {
     pub fn protection_in(&self, period: usize, substream: usize) -> Result<TrackProtection> {
         let key = self.key_in(period, substream)?;
         let pattern = self.patterns.get(substream).copied().ok_or_else(|| no_key(substream))?;
-        Ok(TrackProtection::new(self.scheme, key.kid, &key.value, pattern, key.iv.clone()))
+        let Treatment::Samples(scheme) = self.treatment else {
+            return Err(Error::internal("no scheme for samples in a plan of AES-128"));
+        };
+        Ok(TrackProtection::new(scheme, key.kid, &key.value, pattern, key.iv.clone()))
     }
 
     /// What encrypts the elementary streams of a substream in a crypto period: the IV of a key is that of every
@@ -321,6 +381,19 @@ impl Plan {
         let key = self.key_in(period, substream)?;
         let iv = key.vector.unwrap_or_else(|| constant_iv(key.kid, &key.value));
         Ok(SampleAes::new(&key.value, iv))
+    }
+
+    /// What encrypts a file or a range of one in AES-128; the media sequence number is the IV unless the key has one:
+    /// RFC 8216bis §5.2.
+    ///
+    /// # Errors
+    /// As [`Plan::key_in`].
+    pub fn aes128(&self, period: usize, substream: usize, sequence: u64) -> Result<Aes128> {
+        let key = self.key_in(period, substream)?;
+        Ok(Aes128::new(
+            &key.value,
+            key.vector.unwrap_or_else(|| Aes128::iv_of_media_sequence_number(sequence)),
+        ))
     }
 
     /// The key of this substream; in the first crypto period when keys change.
@@ -419,6 +492,20 @@ fn output_protection(key: &ContentKey) -> Result<Vec<Element>> {
         }
     }
     Ok(elements)
+}
+
+/// What `{track}` of a key's address is: a key of several tracks has none of their names.
+fn only_track<'a>(
+    kid: Kid,
+    kids: &[Vec<Kid>],
+    (keys, substreams): (&Assignment, &'a [Substream]),
+) -> &'a str {
+    let has_key = |number: &usize| kids.iter().any(|period| period.get(*number) == Some(&kid));
+    let mut tracks = (0..).zip(substreams).filter(|(number, _)| has_key(number));
+    match (tracks.next(), tracks.next()) {
+        (Some((_, only)), None) if keys.keys.len() > 1 => &only.id,
+        _ => "all",
+    }
 }
 
 /// The 16-byte IV that came with a key, or that the operator fixed.

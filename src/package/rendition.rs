@@ -44,7 +44,7 @@ impl ProtectedRendition {
     /// use drm_pack::drm::{self, ManifestKind};
     /// use drm_pack::isobmff::file::moov;
     /// use drm_pack::package::{Intent, KeyRule, Plan, Preset, ProtectedRendition, Schedule};
-    /// use drm_pack::package::{ServerSignaling, Substream};
+    /// use drm_pack::package::{ServerSignaling, Substream, Treatment};
     /// use drm_pack::protect::Scheme;
     ///
     /// # fn main() -> Result<()> {
@@ -55,7 +55,7 @@ impl ProtectedRendition {
     /// let schedule = Schedule { rotate_every: std::num::NonZeroU32::new(2), ..Schedule::default() };
     /// let intent = Intent {
     ///     content_id: "channel-1",
-    ///     scheme: Scheme::find("cenc")?,
+    ///     treatment: Treatment::Samples(Scheme::find("cenc")?),
     ///     keys: &KeyRule::Preset(Preset::Preset0).assign(&substreams)?,
     ///     systems: &systems,
     ///     manifests: &[ManifestKind::Dash],

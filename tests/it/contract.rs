@@ -7,7 +7,7 @@ use drm_pack::codec::TrackKind;
 use drm_pack::cpix;
 use drm_pack::drm::{self, ManifestKind};
 use drm_pack::keys::{AUDIO_PRESETS, Contract, SpekeVersion, VIDEO_PRESETS};
-use drm_pack::package::{Intent, KeyRule, Schedule, ServerSignaling, Substream};
+use drm_pack::package::{Intent, KeyRule, Schedule, ServerSignaling, Substream, Treatment};
 use drm_pack::protect::Scheme;
 
 use crate::support::media::root;
@@ -33,7 +33,7 @@ fn request(video: &str, audio: &str) -> cpix::Document {
     let systems = drm::parse_list("fairplay").unwrap();
     let intent = Intent {
         content_id: "contract",
-        scheme: Scheme::find("cbcs").unwrap(),
+        treatment: Treatment::Samples(Scheme::find("cbcs").unwrap()),
         keys: &rule.assign(&substreams).unwrap(),
         systems: &systems,
         manifests: &[ManifestKind::Hls],

@@ -15,7 +15,7 @@ use drm_pack::isobmff::{BoxNode, parse_file, write_file};
 use drm_pack::job::Job;
 use drm_pack::keys::{DevKeys, KeyServer};
 use drm_pack::package::{
-    Intent, KeyRule, Plan, Preset, ProtectedRendition, Schedule, ServerSignaling, Substream,
+    Intent, KeyRule, Plan, Preset, ProtectedRendition, Schedule, ServerSignaling, Substream, Treatment,
 };
 use drm_pack::protect::Scheme;
 use tempfile::TempDir;
@@ -41,7 +41,7 @@ pub(crate) fn plan(scheme: &str, kinds: &[TrackKind]) -> Plan {
     let schedule = Schedule::default();
     let intent = Intent {
         content_id: "clip",
-        scheme: Scheme::find(scheme).unwrap(),
+        treatment: Treatment::Samples(Scheme::find(scheme).unwrap()),
         keys: &KeyRule::Preset(Preset::Preset0).assign(&substreams).unwrap(),
         systems: &drm::parse_list("widevine").unwrap(),
         manifests: &[ManifestKind::Dash],

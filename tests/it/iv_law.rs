@@ -16,7 +16,8 @@ use drm_pack::isobmff::file::moov;
 use drm_pack::job::{Job, Layout};
 use drm_pack::keys::{DevKeys, KeyServer};
 use drm_pack::package::{
-    Intent, KeyRule, Plan, Preset, ProtectedRendition, Schedule, ServerSignaling, Substream, media_tracks,
+    Intent, KeyRule, Plan, Preset, ProtectedRendition, Schedule, ServerSignaling, Substream, Treatment,
+    media_tracks,
 };
 use drm_pack::protect::Scheme;
 
@@ -390,7 +391,7 @@ fn a_segment_is_the_same_in_every_window_and_alone() {
         let substreams = [Substream::new("x1", kind)];
         let intent = Intent {
             content_id: "channel",
-            scheme: Scheme::find("cenc").unwrap(),
+            treatment: Treatment::Samples(Scheme::find("cenc").unwrap()),
             keys: &KeyRule::Preset(Preset::Preset0).assign(&substreams).unwrap(),
             systems: &drm::parse_list("widevine").unwrap(),
             manifests: &[ManifestKind::Hls],

@@ -14,7 +14,7 @@ use drm_pack::job::Job;
 use drm_pack::keys::{DevKeys, KeyServer};
 use drm_pack::package::{
     Boundaries, Cmaf, EditList, Intent, KeyRule, MediaTrack, Plan, Preset, ProtectedRendition,
-    ProtectedTrack, Schedule, Segments, ServerSignaling, Substream, media_tracks,
+    ProtectedTrack, Schedule, Segments, ServerSignaling, Substream, Treatment, media_tracks,
 };
 use drm_pack::protect::Scheme;
 use proptest::prelude::*;
@@ -97,7 +97,7 @@ impl Wish {
         };
         let intent = Intent {
             content_id,
-            scheme: Scheme::find(self.scheme).unwrap(),
+            treatment: Treatment::Samples(Scheme::find(self.scheme).unwrap()),
             keys: &KeyRule::Preset(self.preset).assign(substreams).unwrap(),
             systems: &drm::parse_list("widevine").unwrap(),
             manifests: &[kind],

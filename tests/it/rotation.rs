@@ -18,7 +18,7 @@ use drm_pack::isobmff::{BoxNode, parse_file};
 use drm_pack::job::{Job, Layout};
 use drm_pack::keys::{DevKeys, KeyFile, KeyServer, SpekeVersion, check};
 use drm_pack::package::{
-    Changed, Edit, Intent, KeyRule, Preset, Schedule, ServerSignaling, Substream, rewrite,
+    Changed, Edit, Intent, KeyRule, Preset, Schedule, ServerSignaling, Substream, Treatment, rewrite,
 };
 use drm_pack::protect::{FragmentDecryptor, Protected, Scheme, protected_entry};
 
@@ -241,7 +241,7 @@ fn request() -> Document {
     let schedule = Schedule { rotate_every: NonZeroU32::new(2), ..Schedule::default() };
     let intent = Intent {
         content_id: "channel",
-        scheme: Scheme::find("cbcs").unwrap(),
+        treatment: Treatment::Samples(Scheme::find("cbcs").unwrap()),
         keys: &KeyRule::Preset(Preset::Preset1).assign(&substreams).unwrap(),
         systems: &drm::parse_list("widevine").unwrap(),
         manifests: &[ManifestKind::Dash],

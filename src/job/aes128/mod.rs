@@ -6,9 +6,7 @@
 mod decrypt;
 mod keys;
 mod package;
-mod rules;
 mod run;
 
 pub(super) use decrypt::decrypt;
-pub(super) use keys::NAME;
-pub(super) use run::{fetch_keys, outline, run};
+pub(super) use run::{outline, run};

@@ -9,7 +9,7 @@ use crate::base::env::Store;
 use crate::base::{Error, Result};
 use crate::codec::TrackKind;
 use crate::hls::Playlist;
-use crate::package::{Assignment, Phase, Substream};
+use crate::package::{Assignment, Phase, Substream, Treatment};
 use crate::presentation::{
     Content, FileLengths, MediaPlaylist, Multivariant, OtherFile, Presentation, Resource, Role,
     check_init_is_no_media, check_is_no_media,
@@ -18,9 +18,7 @@ use crate::presentation::{
 use crate::job::hls::{other_files, refuse_keys};
 use crate::job::package::Expect;
 use crate::job::parts::{Parts, check_parts};
-use crate::job::rules::no_segment_behind;
-
-use super::rules::{Maps, WholeRules};
+use crate::job::rules::{Rules, no_segment_behind};
 
 /// A media playlist whose segments are encrypted.
 pub(super) struct Rendition {
@@ -52,7 +50,7 @@ struct Reading<'a> {
     store: &'a dyn Store,
     read: &'a Presentation,
     media: &'a MediaPlaylist,
-    rules: &'a WholeRules,
+    rules: &'a Rules,
 }
 
 impl Reading<'_> {
@@ -65,9 +63,10 @@ impl Reading<'_> {
         let known = self.known_substream(package, is_inside);
         let substream = known.unwrap_or_else(|| package.substream(self.media.content));
         let (mut named, mut next) = (Vec::new(), 0);
+        let encrypts_maps = matches!(self.rules.treatment, Treatment::Aes128 { encrypts_maps: true, .. });
         for resource in &self.media.resources {
             package.lasts = package.lasts.max(resource.begins + resource.duration);
-            let phase = self.rules.phase(next, resource.begins);
+            let phase = self.phase(next, resource.begins);
             let key = |sequence| match phase {
                 Phase::Clear => Use::Clear,
                 Phase::Period(period) => Use::Key(KeyUse { substream, period, sequence }),
@@ -76,7 +75,7 @@ impl Reading<'_> {
             match resource.role {
                 // A map is under the key in force where it is named, whatever comes later.
                 Role::Init | Role::Tables if !resource.gap => {
-                    let usage = if self.rules.maps == Maps::Encrypted { key(0) } else { Use::Clear };
+                    let usage = if encrypts_maps { key(0) } else { Use::Clear };
                     let part = package.part(file, range, usage)?;
                     named.push(Named { line, part: Some(part), usage, implied: None });
                 }
@@ -101,6 +100,13 @@ impl Reading<'_> {
         let (name, playlist) = (self.media.name.clone(), self.media.playlist.clone());
         let (segments, shares) = (next as usize, known.is_some());
         Ok(Some(Rendition { name, playlist, substream, named, segments, shares }))
+    }
+
+    /// What protects the segment of this number that begins after so many seconds.
+    fn phase(&self, number: u32, begins: f64) -> Phase {
+        let elapsed = Duration::try_from_secs_f64(begins).unwrap_or(Duration::MAX);
+        let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        self.rules.schedule.phase(number, milliseconds, 1000)
     }
 
     fn add_clear(&self, package: &mut Package) -> Result<()> {
@@ -216,7 +222,7 @@ pub(super) struct Package {
 
 impl Package {
     /// Reads every playlist of a presentation.
-    pub(super) fn read(store: &dyn Store, name: &str, rules: &WholeRules) -> Result<Self> {
+    pub(super) fn read(store: &dyn Store, name: &str, rules: &Rules) -> Result<Self> {
         let mut package = Self { input: name.to_owned(), ..Self::default() };
         let read = Presentation::read(store, &[name.to_owned()])?;
         let mut lengths = FileLengths::new(store);
