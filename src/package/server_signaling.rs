@@ -1,8 +1,10 @@
 //! The words of a key source held to what is packed, before any of it is written — SPEKE 2.0, DASH-IF CPIX 2.3 §4.
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
-use crate::base::{Error, Kid, Result, Secret};
+use crate::base::id::hex;
+use crate::base::{Error, Kid, Result, Secret, base64};
 use crate::cpix::DrmSystem;
 use crate::drm::{Signal, System, contradictions};
 
@@ -26,6 +28,17 @@ pub enum ServerSignaling {
 
 /// The keys of an answer, by their ids.
 pub(super) type KeysOfAnswer = Vec<(Kid, Secret<16>)>;
+
+/// A text that quotes an answer, without the keys in it.
+fn without_keys(mut text: String, keys: &KeysOfAnswer) -> String {
+    for (_, value) in keys {
+        let hex = hex(value.expose());
+        for form in [hex.to_uppercase(), hex, base64(value.expose())].map(Zeroizing::new) {
+            text = text.replace(form.as_str(), "…");
+        }
+    }
+    text
+}
 
 /// What a key source says of a key to a system, as far as it is to be passed on; what contradicts what is packed is an
 /// error or goes into `warnings`.
@@ -51,7 +64,7 @@ pub(super) fn checked(
     said.extend(
         found.len().checked_sub(MAX_NAMED).filter(|more| *more > 0).map(|more| format!("{more} more")),
     );
-    let said = said.join("; ");
+    let said = without_keys(said.join("; "), keys);
     let (name, kid) = (system.name(), signal.key.kid);
     match intent.server_signaling {
         ServerSignaling::Error => Err(Error::keys(format!("the key server's signaling contradicts what is packed: {said}"))
@@ -69,5 +82,18 @@ pub(super) fn checked(
             ));
             Ok(DrmSystem::new(answer.system_id, answer.kid))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_quotes_an_answer_has_no_key_in_it() {
+        let keys = vec![(Kid::new([1; 16]), Secret::new([0xab; 16]))];
+        let text = format!("found {0}, {0:?} or {1}", "ab".repeat(16), base64(&[0xab; 16]));
+        assert_eq!(without_keys(text.clone() + &"AB".repeat(16), &keys), "found …, \"…\" or ……");
+        assert_eq!(without_keys(text.clone(), &Vec::new()), text);
     }
 }
