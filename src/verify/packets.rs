@@ -24,12 +24,15 @@ struct Head {
 
 impl Head {
     fn of(packet: &Packet<'_>) -> Self {
+        // Of a field whose lengths do not add up, stuffing cannot be told from what it says.
+        let field = packet.essential_field();
+        let said = field.iter().rposition(|byte| *byte != 0xff).map_or(0, |last| last + 1);
         Self {
             starts_unit: packet.payload_unit_start(),
             priority: packet.transport_priority(),
             scrambling: packet.transport_scrambling_control(),
             counter: packet.continuity_counter(),
-            field: packet.essential_field().to_vec(),
+            field: field.get(..said).unwrap_or_default().to_vec(),
         }
     }
 
