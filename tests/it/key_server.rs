@@ -22,6 +22,7 @@ use drm_pack::server::{Fault, Running, Settings, start};
 use drm_pack::xml::{Node, parse_fragment};
 use secrecy::SecretString;
 
+use crate::support::files::tree as files;
 use crate::support::media::root;
 
 const USER: &str = "acme::packager";
@@ -152,24 +153,6 @@ fn within(
     };
     job(&Env { locate: &locate, output: &output.store(), keys, http, journal: None, observe: &|_| {} })?;
     output.publish()
-}
-
-/// Every file below a folder by its name in it.
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    fn walk(root: &Path, folder: &Path, out: &mut BTreeMap<String, Vec<u8>>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                walk(root, &path, out);
-            } else {
-                let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-                out.insert(name, fs::read(path).unwrap());
-            }
-        }
-    }
-    let mut out = BTreeMap::new();
-    walk(folder, folder, &mut out);
-    out
 }
 
 /// The payload of every `mdat` of a file.

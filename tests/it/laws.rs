@@ -1,6 +1,6 @@
 //! The laws of protection over whole jobs: inverse, coverage, footprint, agreement, calm.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,7 @@ use drm_pack::isobmff::{BoxNode, parse_file};
 use drm_pack::package::{Changed, Edit, Preset, rewrite};
 use drm_pack::protect::protected_entry;
 
+use crate::support::files::tree;
 use crate::support::media::media_files;
 use crate::support::pack::{codec_files, files, job, pack, packages, unpack};
 
@@ -48,24 +49,6 @@ fn packed(input: &Path, drm: &str, scheme: &str, preset: Preset) -> tempfile::Te
         .map_err(|error| format!("{} {scheme} {preset:?}: {error}", input.display()))
         .unwrap();
     out
-}
-
-/// Every file below a folder, by its path from there.
-fn tree(folder: &Path) -> HashMap<String, Vec<u8>> {
-    fn walk(root: &Path, folder: &Path, found: &mut HashMap<String, Vec<u8>>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                walk(root, &path, found);
-            } else {
-                let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-                found.insert(name, fs::read(&path).unwrap());
-            }
-        }
-    }
-    let mut found = HashMap::new();
-    walk(folder, folder, &mut found);
-    found
 }
 
 fn media_data(bytes: &[u8]) -> Vec<u8> {
