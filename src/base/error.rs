@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt::{self, Write as _};
 
-use super::text::steers;
+use super::text::{steers, without_keys};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -150,8 +150,9 @@ impl Error {
 /// Most characters of a place, message or hint that are shown: a damaged input names itself at any length.
 const MAX_PART_CHARACTERS: usize = 400;
 
-/// Writes words that may come from an input: on one line, and not without end.
+/// Writes words that may come from an input: on one line, not without end, and without keys.
 fn write_line(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    let text = &without_keys(text);
     let mut characters = text.chars();
     for character in characters.by_ref().take(MAX_PART_CHARACTERS) {
         f.write_char(if steers(character) { ' ' } else { character })?;

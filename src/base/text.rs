@@ -1,5 +1,7 @@
 //! Text forms of bytes and of URLs that hold secrets: RFC 4648 base64, RFC 3986 redaction.
 
+use std::borrow::Cow;
+
 use ::base64::Engine;
 use ::base64::alphabet::STANDARD;
 use ::base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -29,6 +31,27 @@ pub fn from_base64(text: &str) -> Result<Vec<u8>> {
     LAX.decode(stripped.as_bytes()).map_err(|_| {
         Error::input(format!("{} characters that are not base64", stripped.len())).clause("RFC 4648 §4")
     })
+}
+
+/// A text with a mark in the place of what may be 16 bytes in base64: a document may have a content key where something
+/// else belongs, and messages quote what they find.
+pub fn without_keys(text: &str) -> Cow<'_, str> {
+    const PADDING: &str = "==";
+    const DIGITS: usize = 22;
+    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_');
+    let (mut out, mut done) = (String::new(), 0);
+    for (end, _) in text.match_indices(PADDING) {
+        let before = text.as_bytes().get(done..end).unwrap_or_default();
+        if before.iter().rev().take_while(|byte| is_digit(byte)).count() >= DIGITS {
+            out.push_str(text.get(done..end - DIGITS).unwrap_or_default());
+            out.push('…');
+            done = end + PADDING.len();
+        }
+    }
+    match done {
+        0 => Cow::Borrowed(text),
+        _ => Cow::Owned(out + text.get(done..).unwrap_or_default()),
+    }
 }
 
 /// A URL fit for messages: user information and the value of every query parameter are left out.
@@ -86,6 +109,16 @@ mod tests {
         assert_eq!(base64(&[1, 2, 3, 4]), "AQIDBA==");
         let error = from_base64("secret!secret!").unwrap_err().to_string();
         assert!(!error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn sixteen_bytes_in_base64_are_no_word_for_messages() {
+        let key = base64(&[0x5a; 16]);
+        let text = format!("{key}: found {key:?} and =={key}=, </{key}>");
+        assert_eq!(without_keys(&text), "…: found \"…\" and ==…=, </…>");
+        for word in ["commonEncryptionScheme==", "a==b", "11111111-2222-3333-4444-555555555555", "==", ""] {
+            assert_eq!(without_keys(word).len(), if word.len() == 24 { 3 } else { word.len() }, "{word}");
+        }
     }
 
     #[test]

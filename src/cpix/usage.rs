@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use super::document::{AudioFilter, BitrateFilter, ContentKeyUsageRule, Document, VideoFilter};
 use super::track_types::{Class, Classes};
-use crate::base::{Error, Kid, Result};
+use crate::base::{Error, Kid, Result, without_keys};
 
 const CLAUSE: &str = "DASH-IF CPIX 2.3 §4, ContentKeyUsageRule";
 /// Before CPIX 2.3, which names its version, bit rates were in Mb/s; no track has fewer bits per second.
@@ -265,7 +265,7 @@ impl Rules<'_> {
 /// A rule in messages.
 fn named(rule: &ContentKeyUsageRule) -> String {
     match &rule.intended_track_type {
-        Some(track_type) => format!("{track_type} of key {}", rule.kid),
+        Some(track_type) => format!("{} of key {}", without_keys(track_type), rule.kid),
         None => format!("that of key {}", rule.kid),
     }
 }

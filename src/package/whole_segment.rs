@@ -14,16 +14,20 @@ use crate::presentation::SegmentKind;
 const HEAD_BYTES: usize = (1 << 20) + 1024;
 /// The last of the `PID`s that are set aside for tables: ISO/IEC 13818-1 table 2-3, ETSI EN 300 468 table 1.
 const LAST_TABLE_PID: u16 = 0x1f;
-/// Bytes behind the first block in which its kind is looked for when that block is garbled.
+/// Bytes in which the kind of a segment is looked for when its first block is garbled, and what proves that block.
 const LOOKED_AT: usize = 4096;
+/// `mfhd`, with which the payload of a `moof` begins, but for its fields: ISO/IEC 14496-12 §8.8.5.
+const MFHD: [u8; 8] = [0, 0, 0, 16, b'm', b'f', b'h', b'd'];
 /// What a segment can be: §3.1.
 pub const SEGMENT_KINDS: &str = "fragmented MP4, a transport stream, packed audio or WebVTT";
 
 /// How a segment begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beginning {
-    /// As a segment of HLS does.
+    /// As a segment of HLS does, and so that another IV would show.
     Segment,
+    /// As one does, but its first block has fields that may have any value: another IV need not show.
+    FirstBlockOpen,
     /// Its first block is not what the blocks behind it go on from: another IV garbles that one alone.
     Garbled,
     /// As nothing that is known.
@@ -83,17 +87,65 @@ impl Beginning {
         let kind = SegmentKind::of(segment)?;
         let mut head = vec![0; usize::try_from(segment.len()).unwrap_or(usize::MAX).min(LOOKED_AT)];
         segment.read_at(0, &mut head)?;
-        let begins = match kind {
-            SegmentKind::Unknown => false,
-            SegmentKind::Ts => head.first_chunk().is_none_or(is_whole_packet),
-            _ => true,
+        let (begins, is_shown) = match kind {
+            SegmentKind::Unknown => (false, false),
+            SegmentKind::Ts => ts_begins(&head),
+            SegmentKind::Fmp4 => fmp4_begins(&head),
+            SegmentKind::PackedAudio(_) | SegmentKind::MpegAudio => (true, is_audio_time_stamp(&head)),
+            SegmentKind::WebVtt => (true, is_web_vtt_time_stamp(&head)),
+            SegmentKind::Matroska | SegmentKind::Other(_) => (true, false),
         };
-        Ok(match begins {
-            true => Self::Segment,
-            false if goes_on_as_a_segment(&head) => Self::Garbled,
-            false => Self::Unknown,
+        Ok(match (begins, is_shown) {
+            (true, true) => Self::Segment,
+            (true, false) => Self::FirstBlockOpen,
+            (false, _) if goes_on_as_a_segment(&head) => Self::Garbled,
+            (false, _) => Self::Unknown,
         })
     }
+}
+
+/// Whether a transport stream begins as one, and with a section whose CRC holds all of the first block.
+fn ts_begins(head: &[u8]) -> (bool, bool) {
+    let Some(packet) = head.first_chunk() else { return (true, false) };
+    match table_fits(packet) {
+        Some(fits) => (fits, fits),
+        None => (Packet::parse(packet).is_ok(), false),
+    }
+}
+
+/// Whether fragmented MP4 begins as it should, and with a box whose first 16 bytes have one value alone: ISO/IEC 14496-12
+/// §4.3, §8.8.4, §8.16.3.
+fn fmp4_begins(head: &[u8]) -> (bool, bool) {
+    let at = |range: std::ops::Range<usize>| head.get(range).unwrap_or_default();
+    let number = |position: usize| at(position..position + 4).try_into().ok().map(u32::from_be_bytes);
+    let find = |name: &[u8]| memmem::find(head, name);
+    match at(4..8) {
+        b"moof" if at(8..16) == MFHD => (true, true),
+        // A fragment has one: where there is none it was garbled.
+        b"moof" => (find(b"mfhd").is_some() || find(b"tfhd").is_none(), false),
+        // minor_version is 0 in the segments of all that is known, and 512 in init segments of FFmpeg.
+        b"styp" => (true, number(12) == Some(0)),
+        b"ftyp" => (true, matches!(number(12), Some(0 | 512))),
+        // version and flags, reference_ID.
+        b"sidx" => {
+            let track = find(b"tfhd").and_then(|tfhd| number(tfhd + 8));
+            (true, matches!(number(8), Some(0 | 0x0100_0000)) && track.is_some() && number(12) == track)
+        }
+        _ => (true, false),
+    }
+}
+
+/// Whether packed audio begins with the tag of its time stamp: RFC 8216bis §3.1.3.
+fn is_audio_time_stamp(head: &[u8]) -> bool {
+    matches!(head, [b'I', b'D', b'3', 3 | 4, 0, 0, _, _, _, _, b'P', b'R', b'I', b'V', 0, 0, ..])
+}
+
+/// Whether WebVTT begins with the header of its time stamp: RFC 8216bis §3.1.4.
+fn is_web_vtt_time_stamp(head: &[u8]) -> bool {
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    [&b"WEBVTT\nX-TIMESTAMP"[..], b"WEBVTT\r\nX-TIMESTAMP", b"WEBVTT\rX-TIMESTAMP"]
+        .iter()
+        .any(|start| text.starts_with(start))
 }
 
 /// A segment that is to be encrypted whole does not begin as if it had been deciphered with another IV.
@@ -102,7 +154,7 @@ impl Beginning {
 /// When it does, or cannot be read.
 pub fn check_begins(segment: &dyn Source) -> Result<()> {
     match Beginning::of(segment)? {
-        Beginning::Segment | Beginning::Unknown => Ok(()),
+        Beginning::Segment | Beginning::FirstBlockOpen | Beginning::Unknown => Ok(()),
         Beginning::Garbled => {
             Err(Error::input(format!("the first bytes are damaged: {SEGMENT_KINDS} expected"))
                 .clause("RFC 8216bis §3.1")
@@ -120,17 +172,18 @@ fn goes_on_as_a_segment(head: &[u8]) -> bool {
     are_packets || inner.iter().any(|word| memmem::find(behind, word).is_some())
 }
 
-/// Whether a packet is one, and the sections in it fit their CRC: ISO/IEC 13818-1 §2.4.4, annex A.
-fn is_whole_packet(packet: &[u8; PACKET_BYTES]) -> bool {
-    let Ok(packet) = Packet::parse(packet) else { return false };
+/// Whether the sections that begin in a packet of a table fit their CRC; `None` when none does that has one: ISO/IEC
+/// 13818-1 §2.4.4, annex A.
+fn table_fits(packet: &[u8; PACKET_BYTES]) -> Option<bool> {
+    let packet = Packet::parse(packet).ok()?;
     let is_table = packet.pid() <= LAST_TABLE_PID && packet.payload_unit_start();
-    let unit = packet.payload().filter(|_| is_table).unwrap_or_default();
+    let unit = packet.payload().filter(|_| is_table)?;
     // What goes on in the next packet is not looked at.
-    let Ok(Some(found)) = sections(unit) else { return true };
-    found.iter().all(|section| {
-        let has_crc = section.get(1).is_some_and(|flags| flags & 0x80 != 0);
-        !has_crc || crc_32(section) == 0
-    })
+    let found = sections(unit).ok()??;
+    let mut checked =
+        found.iter().filter(|section| section.get(1).is_some_and(|flags| flags & 0x80 != 0)).peekable();
+    checked.peek()?;
+    Some(checked.all(|section| crc_32(section) == 0))
 }
 
 /// A sink whose beginning is looked at.

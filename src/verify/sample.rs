@@ -64,7 +64,7 @@ impl FileCheck<'_, '_> {
         self.source.read_at(sample.position, &mut bytes)?;
         let Some((protection, entry)) = protection else {
             self.parse(track, sample, &bytes, ranges).ok();
-            self.look(track, sample, &bytes, &[]);
+            self.look(track, sample, &bytes, (&[], false));
             return self.compare(track, &bytes, &bytes, None, place).map(drop);
         };
         self.facts.protected_samples += 1;
@@ -94,7 +94,7 @@ impl FileCheck<'_, '_> {
             decryptor.decrypt(&mut bytes, entry)?;
             let mut encrypted = Vec::new();
             decryptor.encrypted(bytes.len(), entry, &mut encrypted);
-            shown = self.look(track, sample, &bytes, &encrypted);
+            shown = self.look(track, sample, &bytes, (&encrypted, protection.scheme.mode != Mode::Ctr));
         }
         if self.find_key.is_some() && protection.decryptor.is_none() {
             self.findings.unchecked(format!("{}: payload: no key for the key id 0", place.file));
@@ -118,7 +118,7 @@ impl FileCheck<'_, '_> {
         track: &InitTrack,
         sample: &Sample,
         bytes: &[u8],
-        encrypted: &[Range<usize>],
+        encrypted: (&[Range<usize>], bool),
     ) -> (&'static str, Evidence) {
         let marks = self.marks.entry(track.track_id);
         let marks = marks.or_insert_with(|| TrackMarks::new(track.entries.iter().map(Entry::config)));
@@ -242,8 +242,14 @@ impl FileCheck<'_, '_> {
                 &"slices that lengths show",
             );
         }
-        let holds = !ranges.is_empty() || !parser.is_in_every_sample();
-        self.findings.check("sample-slices", holds, place, &"no slice: all of it is clear", &"a slice");
+        let holds = !ranges.is_empty() || !parser.is_due();
+        self.findings.check(
+            "sample-slices",
+            holds,
+            place,
+            &"no slice or tile: all of it is clear",
+            &"a slice or tile",
+        );
     }
 
     fn compare_ranges(

@@ -94,8 +94,12 @@ impl<'a> Payload<'a> {
     fn check(&self, place: &str, findings: &mut Findings) -> Result<()> {
         // Bytes that are those of the source need not be of a kind that is known.
         let is_equal = self.clear.is_some_and(|clear| clear.len() == self.length) && self.differs.is_none();
-        let holds = is_equal || self.head.beginning()? == Beginning::Segment;
+        let beginning = self.head.beginning()?;
+        let holds = is_equal || matches!(beginning, Beginning::Segment | Beginning::FirstBlockOpen);
         findings.check("whole-payload", holds, &place, &"something else", &SEGMENT_KINDS);
+        if beginning == Beginning::FirstBlockOpen && self.clear.is_none() {
+            findings.unchecked(format!("{place}: the first 16 bytes do not show whether the IV is right; give the clear source with --against"));
+        }
         self.check_equal(place, findings);
         Ok(())
     }

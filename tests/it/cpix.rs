@@ -439,3 +439,48 @@ fn the_command_encrypts_decrypts_and_explains_without_showing_a_key() {
     let (code, _, errors) = run(&["cpix", "decrypt", path, "--recipient-key", &vector("Cert2.key.der")]);
     assert!(code == 5 && errors.contains("none of the 1 DeliveryData"), "{errors}");
 }
+
+/// A content key that stands where something else belongs is quoted by no error and no warning.
+#[test]
+fn a_key_in_the_wrong_place_of_a_document_is_not_shown() {
+    const KEY: &str = "qqqqqqq7u7u7u8zMzMzM3Q==";
+    const KID: &str = "11111111-2222-3333-4444-555555555555";
+    let document = format!(
+        "<cpix:CPIX xmlns:cpix=\"urn:dashif:org:cpix\" xmlns:pskc=\"urn:ietf:params:xml:ns:keyprov:pskc\" \
+         contentId=\"title\" version=\"2.3\"><cpix:ContentKeyList><cpix:ContentKey kid=\"{KID}\" \
+         commonEncryptionScheme=\"cenc\" explicitIV=\"AAAAAAAAAAAAAAAAAAAAAQ==\"><cpix:Data><pskc:Secret>\
+         <pskc:PlainValue>{KEY}</pskc:PlainValue></pskc:Secret></cpix:Data></cpix:ContentKey>\
+         </cpix:ContentKeyList><cpix:DRMSystemList><cpix:DRMSystem kid=\"{KID}\" \
+         systemId=\"edef8ba9-79d6-4ace-a3c8-27dcd51d21ed\"><cpix:HLSSignalingData playlist=\"media\">I0VYVA==\
+         </cpix:HLSSignalingData></cpix:DRMSystem></cpix:DRMSystemList><cpix:ContentKeyPeriodList>\
+         <cpix:ContentKeyPeriod id=\"p\" index=\"1\"/></cpix:ContentKeyPeriodList><cpix:ContentKeyUsageRuleList>\
+         <cpix:ContentKeyUsageRule kid=\"{KID}\" intendedTrackType=\"HD\"><cpix:KeyPeriodFilter periodId=\"p\"/>\
+         <cpix:VideoFilter minPixels=\"1\"/></cpix:ContentKeyUsageRule></cpix:ContentKeyUsageRuleList></cpix:CPIX>"
+    );
+    assert!(cpix::read(document.as_bytes()).unwrap().content_keys[0].value.is_some());
+    let folder = tempfile::tempdir().unwrap();
+    let input = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/clip/mp4/video_360.mp4");
+    // Each value of an attribute, each name of an element, and each text between two tags.
+    let words: Vec<_> = document.split(['"', '<', '>', '/', ' ']).map(|word| (word, word.as_ptr())).collect();
+    for (word, start) in words {
+        let start = start as usize - document.as_ptr() as usize;
+        let mut changed = document.clone();
+        changed.replace_range(start..start + word.len(), KEY);
+        let path = folder.path().join("keys.xml");
+        std::fs::write(&path, &changed).unwrap();
+        for command in ["pack", "plan"] {
+            let output = Command::new(env!("CARGO_BIN_EXE_drm-pack"))
+                .arg(command)
+                .arg(&input)
+                .args(["--drm", "widevine", "--cpix"])
+                .arg(&path)
+                .args(if command == "pack" { ["--out", "out"] } else { ["--scheme", "cenc"] })
+                .current_dir(folder.path())
+                .output()
+                .unwrap();
+            std::fs::remove_dir_all(folder.path().join("out")).ok();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(!said.contains(KEY.trim_end_matches('=')), "{command}, {word:?}: {said}");
+        }
+    }
+}

@@ -55,7 +55,7 @@ pub(in crate::job) fn decrypt(keys: &LineKeys<'_>, read: Presentation, env: &Env
     let mut moved = Moved::new();
     for (name, output, ranges, is_known) in done {
         report.not_proven.extend((!is_known).then(|| {
-            format!("{name}: the padding fits, but it begins as no segment of HLS does; another IV garbles the first 16 bytes")
+            format!("{name}: the padding fits, but the first 16 bytes do not show whether the IV is right")
         }));
         report.outputs.push(output);
         moved.extend(ranges.into_iter().map(|((start, end), to)| ((name.clone(), start, end), to)));
