@@ -6,6 +6,9 @@ use std::ops::Range;
 use super::evidence::Evidence;
 use super::marks::{Marks, is_in};
 
+/// Finds what a CRC is 0 over.
+type Checked = fn(&[u8]) -> Option<&[u8]>;
+
 /// What the first bytes of a sample have.
 #[derive(Clone, Copy)]
 pub(super) struct FirstBytes {
@@ -16,7 +19,7 @@ pub(super) struct FirstBytes {
     /// Whether a sample has it.
     pub(super) has: fn(&[u8]) -> bool,
     /// The bytes of a sample that a CRC is 0 over.
-    pub(super) checked: Option<fn(&[u8]) -> Option<&[u8]>>,
+    pub(super) checked: Option<Checked>,
 }
 
 impl FirstBytes {
