@@ -447,7 +447,7 @@ fn checked_tag(tag: String) -> Result<String> {
     for attribute in Attributes::of(&tag) {
         let Attribute { name, .. } = attribute?;
         if !names.insert(name) {
-            return Err(Error::input(format!("attribute {name} stands twice")).clause("XML 1.0 §3.1"));
+            return Err(Error::input(format!("attribute {name:?} stands twice")).clause("XML 1.0 §3.1"));
         }
     }
     Ok(tag)
@@ -502,9 +502,7 @@ impl<'a> Iterator for Attributes<'a> {
         if attribute.is_none() {
             let rest = self.tag.get(self.position..).unwrap_or_default().trim().to_owned();
             self.position = self.tag.len();
-            return Some(Err(Error::input(format!("{rest:?} is not an attribute"))
-                .clause("XML 1.0 §3.1")
-                .at(self.tag)));
+            return Some(Err(Error::input(format!("{rest:?} is not an attribute")).clause("XML 1.0 §3.1")));
         }
         attribute.map(Ok)
     }

@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt::{self, Write as _};
 
-use super::text::{steers, without_keys};
+use super::text::{steers, without_keys, without_quotes};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -138,6 +138,16 @@ impl Error {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Leaves out what it quotes at length: of a document with keys, which may stand where something else belongs.
+    #[must_use]
+    pub fn without_quotes(mut self) -> Self {
+        let Inner { trail, message, hint, .. } = &mut *self.0;
+        for text in trail.iter_mut().chain([message]).chain(hint) {
+            *text = without_quotes(text);
+        }
         self
     }
 

@@ -75,6 +75,11 @@ impl Evidence {
         self.hides_iv = true;
     }
 
+    /// Notes that the IV is known to be right from elsewhere.
+    pub fn show_iv(&mut self) {
+        self.hides_iv = false;
+    }
+
     /// Adds what was found elsewhere under the same key.
     pub fn add(&mut self, other: &Self) {
         self.bits += other.bits;

@@ -53,12 +53,13 @@ impl TrackMarks {
         Self { kinds, of_entry }
     }
 
-    /// Looks at a deciphered sample, whose blocks may have been chained; says what it is and what it shows.
+    /// Looks at a deciphered sample, and whether the IV may be another one that garbles its first block alone; says what it
+    /// is and what it shows.
     pub fn look(
         &mut self,
         sample_description_index: u32,
         sample: &[u8],
-        (encrypted, is_chained): (&[Range<usize>], bool),
+        (encrypted, hides_iv): (&[Range<usize>], bool),
     ) -> (&'static str, Evidence) {
         let index = (sample_description_index as usize).saturating_sub(1);
         let kind = self.of_entry.get(index).and_then(|kind| self.kinds.get_mut(*kind));
@@ -66,7 +67,7 @@ impl TrackMarks {
         let mut evidence = Evidence::default();
         if let Some(marks) = marks {
             marks.look(sample, encrypted, &mut evidence);
-            if is_chained && !encrypted.is_empty() && !marks.reach_first_blocks() {
+            if hides_iv && !encrypted.is_empty() && !marks.reach_first_blocks() {
                 evidence.hide_iv();
             }
         }

@@ -315,9 +315,4 @@ impl Marks for RawDataBlock {
             Err(_) => evidence.mark(false, CHANCE),
         }
     }
-
-    /// A block is read to its end.
-    fn reach_first_blocks(&self) -> bool {
-        true
-    }
 }

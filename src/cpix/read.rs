@@ -56,16 +56,17 @@ pub(super) fn tree(bytes: &[u8]) -> Result<xml::Document> {
     if let Some(found) = not_xml(bytes) {
         return Err(not_cpix(found));
     }
-    let document = xml::Document::parse(bytes)?;
+    // What is quoted may be a key.
+    let document = xml::Document::parse(bytes).map_err(Error::without_quotes)?;
     if document.root().local_name() != "CPIX" {
-        return Err(not_cpix(&foreign_root(document.root())));
+        return Err(not_cpix(&foreign_root(document.root())).without_quotes());
     }
     Ok(document)
 }
 
 /// What a tree says.
 pub(super) fn view(tree: &xml::Document, encrypted: Encrypted<'_>) -> Result<Document> {
-    read_root(tree.root(), encrypted).map_err(|error| error.at("CPIX"))
+    read_root(tree.root(), encrypted).map_err(|error| error.without_quotes().at("CPIX"))
 }
 
 /// What bytes that cannot be XML of ours are, in words; `None` when they may be.

@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use super::document::{AudioFilter, BitrateFilter, ContentKeyUsageRule, Document, VideoFilter};
 use super::track_types::{Class, Classes};
-use crate::base::{Error, Kid, Result, without_keys};
+use crate::base::{Error, Kid, Result, short_word};
 
 const CLAUSE: &str = "DASH-IF CPIX 2.3 §4, ContentKeyUsageRule";
 /// Before CPIX 2.3, which names its version, bit rates were in Mb/s; no track has fewer bits per second.
@@ -202,7 +202,8 @@ impl Rules<'_> {
         if !rule.label_filters.is_empty()
             && !rule.label_filters.iter().any(|label| track.labels.contains(label))
         {
-            let labels = rule.label_filters.join(", ");
+            let labels =
+                rule.label_filters.iter().map(|label| short_word(label)).collect::<Vec<_>>().join(", ");
             return Err(format!("has other labels: {labels}"));
         }
         self.media(rule, track)?;
@@ -265,7 +266,7 @@ impl Rules<'_> {
 /// A rule in messages.
 fn named(rule: &ContentKeyUsageRule) -> String {
     match &rule.intended_track_type {
-        Some(track_type) => format!("{} of key {}", without_keys(track_type), rule.kid),
+        Some(track_type) => format!("{} of key {}", short_word(track_type), rule.kid),
         None => format!("that of key {}", rule.kid),
     }
 }

@@ -69,7 +69,7 @@ fn decrypt_presentation(job: &DecryptJob<'_>, kinds: &[ManifestKind], env: &Env<
     let keyed = files_under_keys(&read);
     let Input { store, package, manifests } = Input::of(store, read, Expect::Protected)?;
     let (mut done, untouched) = decrypt_package(&package, &job.keys(store.as_ref()), env)?;
-    done.proofs.check_all()?;
+    done.proofs.check_all(job.find_iv)?;
     let mut report = manifests.unprotect((&done, store.as_ref()), env)?;
     report.not_proven = done.proofs.open();
     let mut silent = untouched.into_iter().filter(|name| keyed.contains(name));

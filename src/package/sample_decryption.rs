@@ -6,7 +6,7 @@ use crate::base::{Error, Kid, Result, Secret};
 use crate::codec::{Config, TrackMarks};
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::{SampleEntry, Sbgp, SbgpEntry, SencEntry, Sgpd, Tenc, seig_group};
-use crate::protect::{FragmentDecryptor, Mode, Protected, Scheme};
+use crate::protect::{FragmentDecryptor, Protected, Scheme};
 
 use super::auxiliary::{AuxiliaryInformation, Entry};
 use super::proofs::Proofs;
@@ -119,19 +119,23 @@ impl<'a> SampleDecryption<'a> {
     pub(super) fn sample(&mut self, sample_description_index: u32, bytes: &mut [u8]) -> Result<()> {
         let mut encrypted = std::mem::take(&mut self.encrypted);
         encrypted.clear();
-        let (mut kid, mut is_chained) = (None, false);
+        let (mut kid, mut iv, mut hides_iv) = (None, None, false);
         if let Some((scheme, tenc, entry)) = self.next(sample_description_index)? {
             kid = Some(tenc.default_kid);
-            is_chained = scheme.mode != Mode::Ctr;
             let decryptor = self.decryptor(scheme, tenc)?;
             decryptor.decrypt(bytes, &entry)?;
             decryptor.encrypted(bytes.len(), &entry, &mut encrypted);
+            hides_iv = decryptor.hides_iv();
+            iv = decryptor.constant_iv();
         }
         // Clear samples have parameter sets and reference frames for others.
         let (codec, evidence) =
-            self.proving.marks.look(sample_description_index, bytes, (&encrypted, is_chained));
+            self.proving.marks.look(sample_description_index, bytes, (&encrypted, hides_iv));
         if kid.is_some() {
             self.proving.proofs.add(kid, codec, &evidence);
+        }
+        if let (true, Some(kid), Some(iv)) = (hides_iv, kid, iv) {
+            self.proving.proofs.note_iv(kid, iv);
         }
         self.encrypted = encrypted;
         Ok(())

@@ -8,13 +8,13 @@ use crate::base::{Error, Kind, Result, Secret};
 use crate::protect::Aes128;
 use crate::ts::{PACKET_BYTES, Packet, SYNC_BYTE, crc_32, sections};
 
-use crate::presentation::SegmentKind;
+use crate::presentation::{SegmentKind, is_box};
 
 /// Bytes of what is deciphered in which its kind is looked for, behind ID3 tags.
 const HEAD_BYTES: usize = (1 << 20) + 1024;
 /// The last of the `PID`s that are set aside for tables: ISO/IEC 13818-1 table 2-3, ETSI EN 300 468 table 1.
 const LAST_TABLE_PID: u16 = 0x1f;
-/// Bytes in which the kind of a segment is looked for when its first block is garbled, and what proves that block.
+/// Bytes of what is to be encrypted in which its kind is looked for when its first block is garbled.
 const LOOKED_AT: usize = 4096;
 /// `mfhd`, with which the payload of a `moof` begins, but for its fields: ISO/IEC 14496-12 §8.8.5.
 const MFHD: [u8; 8] = [0, 0, 0, 16, b'm', b'f', b'h', b'd'];
@@ -73,79 +73,95 @@ impl SegmentHead {
     /// # Errors
     /// When they cannot be read.
     pub fn beginning(&self) -> Result<Beginning> {
-        Beginning::of(&self.0)
+        Ok(Beginning::of(SegmentKind::of(&self.0)?, &self.0))
     }
 }
 
 impl Beginning {
-    /// How a segment begins. A transport stream mostly begins with a table, whose CRC shows an IV that is another one in
-    /// a single byte too.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn of(segment: &dyn Source) -> Result<Self> {
-        let kind = SegmentKind::of(segment)?;
-        let mut head = vec![0; usize::try_from(segment.len()).unwrap_or(usize::MAX).min(LOOKED_AT)];
-        segment.read_at(0, &mut head)?;
+    /// How a segment of this kind begins, which has these first bytes.
+    fn of(kind: SegmentKind, head: &[u8]) -> Self {
         let (begins, is_shown) = match kind {
             SegmentKind::Unknown => (false, false),
-            SegmentKind::Ts => ts_begins(&head),
-            SegmentKind::Fmp4 => fmp4_begins(&head),
-            SegmentKind::PackedAudio(_) | SegmentKind::MpegAudio => (true, is_audio_time_stamp(&head)),
-            SegmentKind::WebVtt => (true, is_web_vtt_time_stamp(&head)),
+            SegmentKind::Ts => ts_begins(head),
+            SegmentKind::Fmp4 => fmp4_begins(head),
+            SegmentKind::PackedAudio(_) | SegmentKind::MpegAudio => (true, is_audio_time_stamp(head)),
+            SegmentKind::WebVtt => (true, is_web_vtt_time_stamp(head)),
             SegmentKind::Matroska | SegmentKind::Other(_) => (true, false),
         };
-        Ok(match (begins, is_shown) {
+        match (begins, is_shown) {
             (true, true) => Self::Segment,
             (true, false) => Self::FirstBlockOpen,
-            (false, _) if goes_on_as_a_segment(&head) => Self::Garbled,
+            (false, _) if goes_on_as_a_segment(head) => Self::Garbled,
             (false, _) => Self::Unknown,
-        })
+        }
     }
 }
 
-/// Whether a transport stream begins as one, and with a section whose CRC holds all of the first block.
+/// Whether a transport stream begins as one, and with a section whose CRC holds the first block, in a packet whose header
+/// has one value alone: ISO/IEC 13818-1 §2.4.3.2, §2.4.3.3, table 2-31, ETSI EN 300 468 tables 1 and 2.
 fn ts_begins(head: &[u8]) -> (bool, bool) {
-    let Some(packet) = head.first_chunk() else { return (true, false) };
-    match table_fits(packet) {
-        Some(fits) => (fits, fits),
-        None => (Packet::parse(packet).is_ok(), false),
-    }
+    let Some((bytes, rest)) = head.split_first_chunk::<PACKET_BYTES>() else { return (true, false) };
+    let Ok(packet) = Packet::parse(bytes) else { return (false, false) };
+    let Some(fits) = table_fits(&packet) else { return (true, false) };
+    let [_, second, third, fourth, pointer_field, table_id, ..] = *bytes;
+    let pid: u16 = match table_id {
+        0x00 => 0x00,
+        0x01 => 0x01,
+        0x40 | 0x41 => 0x10,
+        0x42 | 0x46 => 0x11,
+        _ => return (fits, false),
+    };
+    let [high, low] = pid.to_be_bytes();
+    // Neither damaged nor scrambled nor of priority, the first of a unit, with a payload alone.
+    let is_plain = [second, third] == [0x40 | high, low] && fourth & 0xf0 == 0x10 && pointer_field == 0;
+    // The next packet of the PID counts on.
+    let packets = rest.as_chunks::<PACKET_BYTES>().0.iter();
+    let mut same = packets.filter(|[_, b, c, ..]| [b & 0x1f, *c] == [high, low]);
+    let counts_on = same.next().is_some_and(|[_, _, _, next, ..]| next & 0x0f == (fourth + 1) & 0x0f);
+    (fits, fits && is_plain && counts_on)
 }
 
 /// Whether fragmented MP4 begins as it should, and with a box whose first 16 bytes have one value alone: ISO/IEC 14496-12
-/// §4.3, §8.8.4, §8.16.3.
+/// §4.2, §4.3, §8.8.4, §8.16.3.
 fn fmp4_begins(head: &[u8]) -> (bool, bool) {
-    let at = |range: std::ops::Range<usize>| head.get(range).unwrap_or_default();
-    let number = |position: usize| at(position..position + 4).try_into().ok().map(u32::from_be_bytes);
+    let at = |start: usize, end: usize| head.get(start..end).unwrap_or_default();
+    let number = |position: usize| at(position, position + 4).try_into().ok().map(u32::from_be_bytes);
     let find = |name: &[u8]| memmem::find(head, name);
-    match at(4..8) {
-        b"moof" if at(8..16) == MFHD => (true, true),
+    let size = number(0).and_then(|size| usize::try_from(size).ok()).unwrap_or(usize::MAX);
+    // Behind it another box begins.
+    let is_size = is_box(at(size, size.saturating_add(8)));
+    let is_shown = match at(4, 8) {
+        b"moof" if at(8, 16) == MFHD => true,
         // A fragment has one: where there is none it was garbled.
-        b"moof" => (find(b"mfhd").is_some() || find(b"tfhd").is_none(), false),
-        // minor_version is 0 in the segments of all that is known, and 512 in init segments of FFmpeg.
-        b"styp" => (true, number(12) == Some(0)),
-        b"ftyp" => (true, matches!(number(12), Some(0 | 512))),
+        b"moof" if find(b"mfhd").is_none() && find(b"tfhd").is_some() => return (false, false),
+        // The brand is one of those that follow. minor_version is 0 in segments of all that is known, and 512 in the
+        // init segments of FFmpeg.
+        kind @ (b"styp" | b"ftyp") => {
+            let mut brands = at(16, size).as_chunks::<4>().0.iter();
+            let minor_version = number(12);
+            brands.any(|brand| brand == at(8, 12))
+                && (minor_version == Some(0) || kind == b"ftyp" && minor_version == Some(512))
+        }
         // version and flags, reference_ID.
         b"sidx" => {
             let track = find(b"tfhd").and_then(|tfhd| number(tfhd + 8));
-            (true, matches!(number(8), Some(0 | 0x0100_0000)) && track.is_some() && number(12) == track)
+            matches!(number(8), Some(0 | 0x0100_0000)) && track.is_some() && number(12) == track
         }
-        _ => (true, false),
-    }
+        _ => false,
+    };
+    (true, is_size && is_shown)
 }
 
 /// Whether packed audio begins with the tag of its time stamp: RFC 8216bis §3.1.3.
 fn is_audio_time_stamp(head: &[u8]) -> bool {
-    matches!(head, [b'I', b'D', b'3', 3 | 4, 0, 0, _, _, _, _, b'P', b'R', b'I', b'V', 0, 0, ..])
+    matches!(head, [b'I', b'D', b'3', 4, 0, 0, _, _, _, _, b'P', b'R', b'I', b'V', 0, 0, ..])
 }
 
 /// Whether WebVTT begins with the header of its time stamp: RFC 8216bis §3.1.4.
 fn is_web_vtt_time_stamp(head: &[u8]) -> bool {
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
-    [&b"WEBVTT\nX-TIMESTAMP"[..], b"WEBVTT\r\nX-TIMESTAMP", b"WEBVTT\rX-TIMESTAMP"]
-        .iter()
-        .any(|start| text.starts_with(start))
+    let starts = [&b"WEBVTT\nX-TIMESTAMP"[..], b"WEBVTT\r\nX-TIMESTAMP", b"WEBVTT\rX-TIMESTAMP"];
+    starts.iter().any(|start| text.starts_with(start))
 }
 
 /// A segment that is to be encrypted whole does not begin as if it had been deciphered with another IV.
@@ -153,7 +169,9 @@ fn is_web_vtt_time_stamp(head: &[u8]) -> bool {
 /// # Errors
 /// When it does, or cannot be read.
 pub fn check_begins(segment: &dyn Source) -> Result<()> {
-    match Beginning::of(segment)? {
+    let mut head = vec![0; usize::try_from(segment.len()).unwrap_or(usize::MAX).min(LOOKED_AT)];
+    segment.read_at(0, &mut head)?;
+    match Beginning::of(SegmentKind::of(segment)?, &head) {
         Beginning::Segment | Beginning::FirstBlockOpen | Beginning::Unknown => Ok(()),
         Beginning::Garbled => {
             Err(Error::input(format!("the first bytes are damaged: {SEGMENT_KINDS} expected"))
@@ -165,7 +183,7 @@ pub fn check_begins(segment: &dyn Source) -> Result<()> {
 
 /// Whether what stands behind the first block is part of a segment: packets, boxes inside others, cues.
 fn goes_on_as_a_segment(head: &[u8]) -> bool {
-    let behind = head.get(16..).unwrap_or_default();
+    let behind = head.get(16..head.len().min(LOOKED_AT)).unwrap_or_default();
     let packets = head.iter().skip(PACKET_BYTES).step_by(PACKET_BYTES).take(8);
     let are_packets = packets.len() >= 2 && packets.clone().all(|sync| *sync == SYNC_BYTE);
     let inner: [&[u8]; 5] = [b"mvhd", b"mfhd", b"tfhd", b"sidx", b" --> "];
@@ -174,14 +192,13 @@ fn goes_on_as_a_segment(head: &[u8]) -> bool {
 
 /// Whether the sections that begin in a packet of a table fit their CRC; `None` when none does that has one: ISO/IEC
 /// 13818-1 §2.4.4, annex A.
-fn table_fits(packet: &[u8; PACKET_BYTES]) -> Option<bool> {
-    let packet = Packet::parse(packet).ok()?;
+fn table_fits(packet: &Packet<'_>) -> Option<bool> {
     let is_table = packet.pid() <= LAST_TABLE_PID && packet.payload_unit_start();
     let unit = packet.payload().filter(|_| is_table)?;
     // What goes on in the next packet is not looked at.
     let found = sections(unit).ok()??;
-    let mut checked =
-        found.iter().filter(|section| section.get(1).is_some_and(|flags| flags & 0x80 != 0)).peekable();
+    let has_crc = |section: &&Vec<u8>| section.get(1).is_some_and(|flags| flags & 0x80 != 0);
+    let mut checked = found.iter().filter(has_crc).peekable();
     checked.peek()?;
     Some(checked.all(|section| crc_32(section) == 0))
 }

@@ -94,7 +94,7 @@ impl FileCheck<'_, '_> {
             decryptor.decrypt(&mut bytes, entry)?;
             let mut encrypted = Vec::new();
             decryptor.encrypted(bytes.len(), entry, &mut encrypted);
-            shown = self.look(track, sample, &bytes, (&encrypted, protection.scheme.mode != Mode::Ctr));
+            shown = self.look(track, sample, &bytes, (&encrypted, decryptor.hides_iv()));
         }
         if self.find_key.is_some() && protection.decryptor.is_none() {
             self.findings.unchecked(format!("{}: payload: no key for the key id 0", place.file));
@@ -106,8 +106,14 @@ impl FileCheck<'_, '_> {
         if is_equal && encrypted != bytes {
             shown.1.prove();
         }
-        if has_key {
-            self.facts.proofs.add(Some(protection.tenc.default_kid), shown.0, &shown.1);
+        if let Some(decryptor) = &protection.decryptor {
+            let kid = protection.tenc.default_kid;
+            self.facts.proofs.add(Some(kid), shown.0, &shown.1);
+            decryptor
+                .constant_iv()
+                .filter(|_| decryptor.hides_iv())
+                .into_iter()
+                .for_each(|iv| self.facts.proofs.note_iv(kid, iv));
         }
         Ok(())
     }
