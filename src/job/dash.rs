@@ -38,7 +38,7 @@ pub(super) fn read(
 ) -> Result<DashManifest> {
     let MpdDocument { name, mpd, tracks } = document;
     let at = |error: Error| error.at(name.clone());
-    if let Some(place) = mpd.has_content_protection().filter(|_| expect == Expect::Clear) {
+    if let Some(place) = mpd.has_content_protection().filter(|_| expect != Expect::Protected) {
         return Err(at(Error::input("has ContentProtection: the presentation is encrypted already")
             .clause("ISO/IEC 23009-1 §5.8.4.1")
             .at(place))
@@ -60,7 +60,7 @@ pub(super) fn read(
         renditions.extend(rendition.map(|rendition| (track.representation.place, rendition)));
     }
     let elsewhere = mpd.elsewhere().map_err(at)?;
-    warnings.extend(elsewhere.iter().filter(|_| expect == Expect::Clear).map(|address| {
+    warnings.extend(elsewhere.iter().filter(|_| expect != Expect::Protected).map(|address| {
         format!("the MPD goes on to name {address}: what is written here must be there, and nothing clear")
     }));
     let location = Location { name: &name, store };

@@ -28,6 +28,8 @@ pub(super) struct ProtectedPackage {
     pub(super) phases: HashMap<String, Vec<(u64, Phase)>>,
     /// What is shown of the keys by what was decrypted.
     pub(super) proofs: Proofs,
+    /// The files of which it cannot be told whether they were decrypted with the right IV, and why.
+    pub(super) not_proven: Vec<String>,
 }
 
 impl ProtectedPackage {

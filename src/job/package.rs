@@ -10,7 +10,7 @@ use crate::codec::TrackKind;
 use crate::isobmff::BoxNode;
 use crate::isobmff::track::trexes;
 use crate::package::{
-    Assignment, KeyRule, MediaTrack, Schedule, Substream, media_tracks, random_access_fragments,
+    Assignment, KeyRule, MediaTrack, Schedule, Substream, Treatment, media_tracks, random_access_fragments,
 };
 use crate::presentation::{SegmentKind, read_moov};
 
@@ -103,8 +103,18 @@ impl Rendition {
 /// Whether the package that is read is meant to be clear or encrypted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Expect {
-    Clear,
+    Clear {
+        /// Whether segments will be encrypted whole.
+        whole: bool,
+    },
     Protected,
+}
+
+impl Expect {
+    /// A clear package that is to be treated so.
+    pub(super) fn clear(treatment: &Treatment) -> Self {
+        Self::Clear { whole: matches!(treatment, Treatment::Aes128 { .. }) }
+    }
 }
 
 impl Package {
@@ -135,7 +145,7 @@ impl Package {
             return Ok(known);
         }
         let tracks = match expect {
-            Expect::Clear => media_tracks(&moov).map_err(at)?,
+            Expect::Clear { .. } => media_tracks(&moov).map_err(at)?,
             Expect::Protected => Vec::new(),
         };
         let groups = tracks
@@ -274,6 +284,7 @@ impl Package {
             }
             self.streams.number(kind, &mut number);
         }
+        self.streams.number_whole(&mut substreams);
         substreams
     }
 
@@ -299,7 +310,7 @@ impl Package {
                 .at(rendition.name.clone())
                 .hint("leave out --clear-lead and --rotate-every, or make the parts byte ranges of their segments"));
         }
-        self.streams.check(&rules.systems, (assignment, &rules.schedule), store)
+        self.streams.check(rules, assignment, store)
     }
 
     /// A rendition with pictures and sound in one file can be signaled with one key only.

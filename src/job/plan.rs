@@ -9,7 +9,6 @@ use crate::drm;
 use crate::keys::{KeyServer, SpekeVersion};
 use crate::package::{Substream, Treatment, Wants};
 
-use super::aes128;
 use super::choice::{Choice, Source, labelled};
 use super::env::Locate;
 use super::manifests::{Input, manifest_kinds};
@@ -228,12 +227,9 @@ fn outline<'a>(
     locate: &Locate<'_>,
     (keys, http): (&'a dyn KeyServer, &dyn Http),
 ) -> Result<(Outline<'a>, Rules)> {
-    let outline = match rules.treatment {
-        Treatment::Aes128 { .. } => aes128::outline(job, rules, locate, (keys, http))?,
-        Treatment::Samples(_) if manifest_kinds(&job.inputs)?.is_empty() => {
-            mp4::outline(job, rules, locate, (keys, http))?
-        }
-        Treatment::Samples(_) => package_outline(job, rules, locate, (keys, http))?,
+    let outline = match manifest_kinds(&job.inputs)?.is_empty() {
+        true => mp4::outline(job, rules, locate, (keys, http))?,
+        false => package_outline(job, rules, locate, (keys, http))?,
     };
     let count = outline.choice.assignment.keys.len().saturating_mul(outline.periods);
     rules.check_substreams(job, outline.substreams.len(), count)?;
@@ -247,7 +243,8 @@ fn package_outline<'a>(
     locate: &Locate<'_>,
     (keys, http): (&'a dyn KeyServer, &dyn Http),
 ) -> Result<Outline<'a>> {
-    let Input { store, mut package, manifests } = Input::read(&job.inputs, locate, Expect::Clear)?;
+    let Input { store, mut package, manifests } =
+        Input::read(&job.inputs, locate, Expect::clear(&rules.treatment))?;
     let substreams = package.substreams(rules.keys);
     let source = source(job, rules, (keys, http), &substreams, package.begins)?;
     let rules = rules.timed(&source, package.lasts);

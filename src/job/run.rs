@@ -5,9 +5,8 @@ use std::time::Instant;
 use crate::base::Result;
 use crate::base::env::Http;
 use crate::keys::KeyServer;
-use crate::package::{KeyRule, Plan, Preset, Substream, Treatment};
+use crate::package::{KeyRule, Plan, Preset, Substream};
 
-use super::aes128;
 use super::choice::{Choice, Source};
 use super::env::{Env, Event};
 use super::files;
@@ -31,10 +30,10 @@ pub fn run(job: &Job, env: &Env<'_>) -> Result<Report> {
     let start = Instant::now();
     let kinds = manifest_kinds(&job.inputs)?;
     let rules = Rules::check(job, &kinds, env.keys.at_hand())?;
-    let mut report = match rules.treatment {
-        Treatment::Aes128 { .. } => aes128::run(job, &rules, env)?,
-        Treatment::Samples(_) if kinds.is_empty() => mp4::run(job, &rules, env)?,
-        Treatment::Samples(_) => run_package(job, &rules, env)?,
+    rules.check_key_uri(job)?;
+    let mut report = match kinds.is_empty() {
+        true => mp4::run(job, &rules, env)?,
+        false => run_package(job, &rules, env)?,
     };
     for warning in rules.left_clear().into_iter().chain(rules.rotation_limits()) {
         (env.observe)(Event::Warning(&warning));
@@ -59,7 +58,8 @@ fn check_protected(report: &Report) -> Result<()> {
 
 fn run_package(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     (env.observe)(Event::Step("reading manifests and init segments"));
-    let Input { store, mut package, manifests } = Input::read(&job.inputs, env.locate, Expect::Clear)?;
+    let Input { store, mut package, manifests } =
+        Input::read(&job.inputs, env.locate, Expect::clear(&rules.treatment))?;
     let substreams = package.substreams(rules.keys);
     let source = source(job, rules, (env.keys, env.http), &substreams, package.begins)?;
     let rules = &rules.timed(&source, package.lasts);

@@ -56,6 +56,11 @@ impl Treatment {
         }
     }
 
+    /// Whether media initialization sections are encrypted.
+    pub fn encrypts_maps(&self) -> bool {
+        matches!(self, Self::Aes128 { encrypts_maps: true, .. })
+    }
+
     fn fourcc(&self) -> Option<FourCc> {
         match self {
             Self::Samples(scheme) => Some(scheme.fourcc),

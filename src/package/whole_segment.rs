@@ -10,6 +10,8 @@ use crate::ts::{PACKET_BYTES, Packet, SYNC_BYTE, crc_32, sections};
 
 use crate::presentation::SegmentKind;
 
+use super::coverage::check_clear_fragments;
+
 /// Bytes of what is deciphered in which its kind is looked for, behind ID3 tags.
 const HEAD_BYTES: usize = (1 << 20) + 1024;
 /// The last of the `PID`s that are set aside for tables: ISO/IEC 13818-1 table 2-3, ETSI EN 300 468 table 1.
@@ -28,6 +30,16 @@ pub enum Beginning {
     Garbled,
     /// As nothing that is known.
     Unknown,
+}
+
+/// Encrypts a segment and returns how many bytes were written.
+///
+/// # Errors
+/// When it begins as if it had been deciphered with another IV, or its fragments say that they are encrypted already.
+pub fn encrypt_whole_segment(part: &dyn Source, sink: &mut dyn Sink, aes128: &Aes128) -> Result<u64> {
+    check_begins(part)?;
+    check_clear_fragments(part)?;
+    aes128.encrypt(part, sink)
 }
 
 /// Deciphers a segment and returns how many bytes were written, and how they begin.
@@ -97,10 +109,7 @@ impl Beginning {
 }
 
 /// A segment that is to be encrypted whole does not begin as if it had been deciphered with another IV.
-///
-/// # Errors
-/// When it does, or cannot be read.
-pub fn check_begins(segment: &dyn Source) -> Result<()> {
+fn check_begins(segment: &dyn Source) -> Result<()> {
     match Beginning::of(segment)? {
         Beginning::Segment | Beginning::Unknown => Ok(()),
         Beginning::Garbled => {
