@@ -552,11 +552,13 @@ fn write_file(
 }
 
 fn substream(id: String, kind: TrackKind, facts: Option<&StreamFacts>, stated: &Stated) -> Substream {
-    let channels = facts.map_or(stated.channels, |facts| facts.channels.map(u16::from));
+    let (is_video, picture) = (kind == TrackKind::Video, facts.and_then(|facts| facts.picture));
+    let pixels = picture.map(|(width, height)| width.saturating_mul(height)).or(stated.pixels);
+    let channels = facts.and_then(|facts| facts.channels).map(u16::from).or(stated.channels);
     Substream {
-        pixels: facts.and_then(|facts| facts.picture).map(|(width, height)| width.saturating_mul(height)),
-        channels: channels.map(u32::from).filter(|_| kind == TrackKind::Audio),
-        frame_rate: stated.frame_rate.filter(|_| kind == TrackKind::Video),
+        pixels: pixels.filter(|_| is_video),
+        channels: channels.map(u32::from).filter(|_| !is_video),
+        frame_rate: stated.frame_rate.filter(|_| is_video),
         bitrate: stated.bandwidth,
         labels: stated.labels.iter().cloned().collect(),
         ..Substream::new(id, kind)
