@@ -129,9 +129,9 @@ impl DashManifest {
     pub(super) fn check(&self, package: &Package, assignment: &Assignment) -> Result<()> {
         let key = |(place, index): &(Place, usize)| {
             let substream = *package.renditions.get(*index)?.substreams.iter().flatten().next()?;
-            Some((*place, *assignment.key_of.get(substream)?))
+            Some(assignment.key_of(substream).map(|key| (*place, key)))
         };
-        let keys: Vec<_> = self.renditions.iter().filter_map(key).collect();
+        let keys: Vec<_> = self.renditions.iter().filter_map(key).collect::<Result<_>>()?;
         self.mpd.can_protect(&keys).map_err(|error| error.at(self.name.clone()))
     }
 

@@ -8,7 +8,9 @@ use rayon::prelude::*;
 
 use crate::base::env::Store;
 use crate::base::{Error, Result};
-use crate::package::{OffsetMap, Phase, Plan, Proofs, ProtectedRendition, Substream, Totals, copy, rewrite};
+use crate::package::{
+    OffsetMap, Period, Phase, Plan, Proofs, ProtectedRendition, Substream, Totals, TrackId, copy, rewrite,
+};
 
 use super::env::{Env, Event};
 use super::folder::total_length;
@@ -21,7 +23,8 @@ use super::report::{OutputReport, TrackReport};
 #[derive(Default)]
 pub(super) struct ProtectedPackage {
     pub(super) outputs: Vec<OutputReport>,
-    pub(super) tracks: Vec<TrackReport>,
+    /// The protected tracks in the order of their keys.
+    pub(super) tracks: Vec<(TrackId, TrackReport)>,
     /// Where the bytes of each media file went.
     pub(super) offsets: HashMap<String, OffsetMap>,
     /// What protected each media file, from which byte of the source on.
@@ -33,15 +36,25 @@ pub(super) struct ProtectedPackage {
 }
 
 impl ProtectedPackage {
+    /// Adds what was protected of a track.
+    pub(super) fn count(&mut self, id: TrackId, totals: &Totals) -> Result<()> {
+        let track = self.tracks.iter_mut().find(|(known, _)| *known == id);
+        let (_, track) = track.ok_or_else(|| Error::internal(format!("no report on track {id}")))?;
+        track.samples += totals.samples;
+        track.bytes += totals.bytes;
+        track.protected += totals.protected;
+        Ok(())
+    }
+
     /// Whether a crypto period but the first protects anything.
     pub(super) fn rotates(&self) -> bool {
         self.phases.values().flatten().any(|(_, phase)| phase.is_later())
     }
 
     /// The first crypto period that protects anything.
-    pub(super) fn first_period(&self) -> usize {
+    pub(super) fn first_period(&self) -> Period {
         let period = |phase: &Phase| if let Phase::Period(period) = phase { Some(*period) } else { None };
-        self.phases.values().flatten().filter_map(|(_, phase)| period(phase)).min().unwrap_or(0)
+        self.phases.values().flatten().filter_map(|(_, phase)| period(phase)).min().unwrap_or_default()
     }
 
     /// What protects the bytes of a file up to `end`, by what precedes it there.
@@ -68,8 +81,8 @@ struct Prepared {
     protected: ProtectedRendition,
     /// Where segments begin when one file has all.
     cuts: Vec<u64>,
-    /// The substream of each protected track.
-    substreams: Vec<usize>,
+    /// The id of each protected track.
+    ids: Vec<TrackId>,
 }
 
 /// A file is written once: it is protected as media of one rendition, as its init segment, or stays clear.
@@ -126,32 +139,28 @@ pub(super) fn protect(
             });
             let rendition = rendition.transpose()?;
             let files = rendition.map_or(0, |(_, rendition)| rendition.files.len());
-            let prepared = rendition.map(|(prepared, _)| prepared).filter(|p| !p.substreams.is_empty());
+            let prepared = rendition.map(|(prepared, _)| prepared).filter(|p| !p.ids.is_empty());
             let done = write_file(job, prepared, files, store, env).map_err(|error| error.at(job.name))?;
             plan.check_ivs().map(|()| done)
         })
         .collect::<Result<_>>()?;
     let mut tracks = Vec::new();
-    for (number, substream) in substreams.iter().enumerate() {
-        let facts = package.track_facts(number, substream)?;
-        tracks.push(facts.with_keys(plan, number)?);
+    for substream in substreams {
+        let facts = package.track_facts(substream)?;
+        tracks.push((substream.id, facts.with_keys(plan, substream.id)?));
     }
     let mut result = ProtectedPackage { tracks, ..ProtectedPackage::default() };
     for (job, Done { output, offsets, totals, phases }) in jobs.iter().zip(done) {
-        let numbers = job.rendition.and_then(|index| prepared.get(index)).map(|p| p.substreams.as_slice());
-        for (number, totals) in numbers.unwrap_or_default().iter().zip(totals) {
-            if let Some(report) = result.tracks.get_mut(*number) {
-                report.samples += totals.samples;
-                report.bytes += totals.bytes;
-                report.protected += totals.protected;
-            }
+        let ids = job.rendition.and_then(|index| prepared.get(index)).map(|p| p.ids.as_slice());
+        for (id, totals) in ids.unwrap_or_default().iter().zip(totals) {
+            result.count(*id, &totals)?;
         }
         result.outputs.push(output);
         result.offsets.insert(job.name.to_owned(), offsets);
         result.phases.insert(job.name.to_owned(), phases);
     }
     package.streams.protect(plan, store, env, &mut result)?;
-    result.tracks.iter().try_for_each(TrackReport::check)?;
+    result.tracks.iter().try_for_each(|(_, track)| track.check())?;
     Ok(result)
 }
 
@@ -175,8 +184,8 @@ fn prepare(package: &Package, plan: &Plan, store: &dyn Store) -> Result<Vec<Prep
             if let Some(first) = rendition.files.first().filter(|_| needs_times) {
                 protected.beginning_with(store.open(first)?.as_ref()).map_err(|error| error.at(first))?;
             }
-            let substreams = slots.iter().flatten().copied().collect();
-            Ok(Prepared { protected, cuts: rendition.sorted_cuts(), substreams })
+            let ids = slots.iter().flatten().copied().collect();
+            Ok(Prepared { protected, cuts: rendition.sorted_cuts(), ids })
         })
         .collect()
 }

@@ -13,7 +13,7 @@ use crate::base::{Error, Result};
 use crate::codec::TrackKind;
 use crate::hls::multivariant::{Limits, SESSION_DATA};
 use crate::hls::{AES_128, Key, aes128, media, multivariant};
-use crate::package::{Phase, Plan, PlannedKey};
+use crate::package::{Period, Phase, Plan, PlannedKey};
 use crate::presentation::{
     Content, FileLengths, MediaPlaylist, Multivariant, OtherFile, Presentation, Resource, Role,
     check_init_is_no_media, check_is_no_media, kind_of_file,
@@ -404,7 +404,7 @@ fn milliseconds(seconds: f64) -> u64 {
 
 impl PackagedPlaylist {
     /// The `EXT-X-KEY` lines of a crypto period; none when the playlist stays clear.
-    fn key_lines(&self, package: &Package, plan: &Plan, period: usize) -> Result<Vec<String>> {
+    fn key_lines(&self, package: &Package, plan: &Plan, period: Period) -> Result<Vec<String>> {
         let mut lines = Vec::new();
         let renditions = self.renditions.mp4.iter().filter_map(|index| package.renditions.get(*index));
         let streams =
@@ -480,7 +480,7 @@ impl PackagedPlaylist {
         if !plan.schedule.is_constant() {
             return self.protect_runs(package, plan, done);
         }
-        match self.key_lines(package, plan, 0)?.as_slice() {
+        match self.key_lines(package, plan, Period::FIRST)?.as_slice() {
             [] => Ok(()),
             lines => media::protect(&mut self.media.playlist, lines),
         }
@@ -488,7 +488,7 @@ impl PackagedPlaylist {
 
     /// Signals what became of each segment. One that may be missing (`EXT-X-GAP`) is like the one before.
     fn protect_runs(&mut self, package: &Package, plan: &Plan, done: &ProtectedPackage) -> Result<()> {
-        if self.key_lines(package, plan, 0)?.is_empty() {
+        if self.key_lines(package, plan, Period::FIRST)?.is_empty() {
             return Ok(());
         }
         let mut phases = Vec::new();
@@ -535,7 +535,7 @@ fn whole_key_line(
 /// The `EXT-X-KEY` lines of each run of segments in one phase, with the line of the run's first segment.
 pub(super) fn key_runs(
     phases: Vec<(usize, Phase)>,
-    lines: impl Fn(usize) -> Result<Vec<String>>,
+    lines: impl Fn(Period) -> Result<Vec<String>>,
 ) -> Result<Vec<(usize, Vec<String>)>> {
     let mut phases = phases;
     phases.dedup_by_key(|(_, phase)| *phase);

@@ -10,7 +10,8 @@ use crate::codec::TrackKind;
 use crate::isobmff::BoxNode;
 use crate::isobmff::track::trexes;
 use crate::package::{
-    Assignment, KeyRule, MediaTrack, Schedule, Substream, Treatment, media_tracks, random_access_fragments,
+    Assignment, KeyRule, MediaTrack, Schedule, Substream, TrackId, Treatment, media_tracks,
+    random_access_fragments,
 };
 use crate::presentation::{SegmentKind, read_moov};
 
@@ -51,7 +52,7 @@ pub(super) struct Rendition {
     /// The group of each track: tracks of one group are one substream.
     groups: Vec<Option<String>>,
     /// The substream of each track; `None` when it stays clear.
-    pub(super) substreams: Vec<Option<usize>>,
+    pub(super) substreams: Vec<Option<TrackId>>,
     /// Whether parts of segments are in files of their own.
     has_part_files: bool,
     /// Where segments begin in a file that holds all of them, in bytes, when the manifest says so.
@@ -263,14 +264,14 @@ impl Package {
     /// clear have none.
     pub(super) fn substreams(&mut self, rule: KeyRule) -> Vec<Substream> {
         let mut substreams = Vec::new();
-        let kinds = [(TrackKind::Video, 'v'), (TrackKind::Audio, 'a')];
-        for (kind, letter) in kinds.into_iter().filter(|(kind, _)| rule.protects(*kind)) {
-            let mut known: HashMap<String, usize> = HashMap::new();
-            let mut number = |group: &str, make: &dyn Fn(String) -> Substream| -> usize {
-                let next = known.len() + 1;
+        let kinds = [TrackKind::Video, TrackKind::Audio];
+        for kind in kinds.into_iter().filter(|kind| rule.protects(*kind)) {
+            let mut known: HashMap<String, TrackId> = HashMap::new();
+            let mut number = |group: &str, make: &dyn Fn(TrackId) -> Substream| -> TrackId {
+                let next = TrackId::new(kind, known.len() + 1);
                 *known.entry(group.to_owned()).or_insert_with(|| {
-                    substreams.push(make(format!("{letter}{next}")));
-                    substreams.len() - 1
+                    substreams.push(make(next));
+                    next
                 })
             };
             for rendition in &mut self.renditions {
@@ -278,7 +279,7 @@ impl Package {
                     rendition.tracks.iter().zip(&rendition.groups).zip(&mut rendition.substreams)
                 {
                     if let Some(group) = group.as_ref().filter(|_| media.kind() == Some(kind)) {
-                        *slot = Some(number(group, &|id| substream(id, kind, media, &rendition.stated)));
+                        *slot = Some(number(group, &|id| substream(id, media, &rendition.stated)));
                     }
                 }
             }
@@ -289,14 +290,15 @@ impl Package {
     }
 
     /// What the report says of a substream: its first track stands for it.
-    pub(super) fn track_facts(&self, number: usize, substream: &Substream) -> Result<TrackReport> {
+    pub(super) fn track_facts(&self, substream: &Substream) -> Result<TrackReport> {
         for rendition in &self.renditions {
             let mut slots = rendition.tracks.iter().zip(&rendition.substreams);
-            if let Some((media, _)) = slots.find(|(_, slot)| **slot == Some(number)) {
+            if let Some((media, _)) = slots.find(|(_, slot)| **slot == Some(substream.id)) {
                 return track_facts(substream, media, &rendition.name);
             }
         }
-        Ok(self.streams.track_facts(number, substream).unwrap_or_default())
+        let facts = self.streams.track_facts(substream);
+        facts.ok_or_else(|| Error::internal(format!("nothing is known of track {}", substream.id)))
     }
 
     /// Checks what depends on the substreams, before any key is fetched.
@@ -315,30 +317,30 @@ impl Package {
 
     /// A rendition with pictures and sound in one file can be signaled with one key only.
     fn check_muxed(&self, assignment: &Assignment) -> Result<()> {
-        let muxed = |(_, substreams): &(&String, &Vec<Option<usize>>)| {
-            let numbers = substreams.iter().flatten();
-            let mut keys: Vec<_> = numbers.filter_map(|number| assignment.key_of.get(*number)).collect();
-            keys.dedup();
-            keys.len() > 1
+        let keys = |ids: &[Option<TrackId>]| -> Result<usize> {
+            let keys = ids.iter().flatten().map(|id| assignment.key_of(*id));
+            Ok(keys.collect::<Result<HashSet<_>>>()?.len())
         };
         let streams =
             self.streams.renditions.iter().map(|rendition| (&rendition.name, &rendition.substreams));
         let renditions = self.renditions.iter().map(|rendition| (&rendition.name, &rendition.substreams));
-        match renditions.chain(streams).find(muxed) {
-            Some((name, _)) => Err(Error::unsupported(
-                "pictures and sound in one segment need two keys, a manifest can name one",
-            )
-            .clause("RFC 8216bis §4.4.4.4, DASH-IF IOP 6 §5")
-            .at(name.clone())
-            .hint("share one key (preset0), or package pictures and sound apart")),
-            None => Ok(()),
+        for (name, ids) in renditions.chain(streams) {
+            if keys(ids)? > 1 {
+                return Err(Error::unsupported(
+                    "pictures and sound in one segment need two keys, a manifest can name one",
+                )
+                .clause("RFC 8216bis §4.4.4.4, DASH-IF IOP 6 §5")
+                .at(name.clone())
+                .hint("share one key (preset0), or package pictures and sound apart"));
+            }
         }
+        Ok(())
     }
 }
 
 /// What a media track is as a substream.
-pub(super) fn substream(id: String, kind: TrackKind, media: &MediaTrack, stated: &Stated) -> Substream {
-    let is_video = kind == TrackKind::Video;
+pub(super) fn substream(id: TrackId, media: &MediaTrack, stated: &Stated) -> Substream {
+    let is_video = id.kind == TrackKind::Video;
     let channels =
         if media.tells_channels() { media.channels() } else { stated.channels.or_else(|| media.channels()) };
     Substream {
@@ -347,16 +349,16 @@ pub(super) fn substream(id: String, kind: TrackKind, media: &MediaTrack, stated:
         frame_rate: stated.frame_rate.filter(|_| is_video),
         bitrate: stated.bandwidth,
         labels: stated.labels.iter().cloned().collect(),
-        ..Substream::new(id, kind)
+        ..Substream::new(id)
     }
 }
 
 /// What the report says of a track before it has a key.
 pub(super) fn track_facts(substream: &Substream, media: &MediaTrack, source: &str) -> Result<TrackReport> {
     let entry = media.track.sample_entry()?;
-    let is_video = substream.kind == TrackKind::Video;
+    let is_video = substream.id.kind == TrackKind::Video;
     Ok(TrackReport {
-        id: substream.id.clone(),
+        id: substream.id.to_string(),
         kind: if is_video { "video" } else { "audio" }.into(),
         source: source.to_owned(),
         codec: media.rfc6381()?,

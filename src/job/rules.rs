@@ -284,9 +284,9 @@ impl Rules {
 
     /// What the operator should know of keys that pictures and sound share.
     pub(super) fn shared_key_limits(&self, keys: &Assignment, substreams: &[Substream]) -> Vec<String> {
-        let has = |key: usize, kind| keys.substreams_of(key, substreams).any(|track| track.kind == kind);
-        let is_shared = |key: usize| has(key, TrackKind::Video) && has(key, TrackKind::Audio);
-        let systems = self.systems.iter().filter(|_| (0..keys.keys.len()).any(is_shared));
+        let has = |key, kind| keys.substreams_of(key, substreams).any(|track| track.id.kind == kind);
+        let is_shared = |(key, _)| has(key, TrackKind::Video) && has(key, TrackKind::Audio);
+        let systems = self.systems.iter().filter(|_| keys.keys().any(is_shared));
         let limits = systems.filter_map(|system| Some((system.name(), system.shared_key_limit()?)));
         limits.map(|(name, limit)| format!("{name}: {limit}")).collect()
     }

@@ -17,7 +17,7 @@ use crate::codec::{Elementary, StreamFacts, TrackKind};
 use crate::hls::Key;
 use crate::package::{
     Assignment, Beginning, ElementaryStream, LineKeys, OffsetMap, Phase, Plan, Proofs, Schedule, Substream,
-    Totals, Treatment, copy, decrypt_whole_segment, elementary_streams, encrypt_whole_segment,
+    Totals, TrackId, Treatment, copy, decrypt_whole_segment, elementary_streams, encrypt_whole_segment,
     sample_aes_segment,
 };
 use crate::presentation::{Part, Role};
@@ -47,8 +47,8 @@ pub(super) struct Streams {
     shared: Vec<(String, Segment, Segment)>,
 }
 
-/// Gives the number of a group's substream, which it makes when the group is new.
-pub(super) type Number<'a> = dyn FnMut(&str, &dyn Fn(String) -> Substream) -> usize + 'a;
+/// Gives the id of a group's substream, which it makes when the group is new.
+pub(super) type Number<'a> = dyn FnMut(&str, &dyn Fn(TrackId) -> Substream) -> TrackId + 'a;
 
 /// A media playlist.
 pub(super) struct StreamRendition {
@@ -56,7 +56,7 @@ pub(super) struct StreamRendition {
     pub(super) name: String,
     carries: Carries,
     /// The substream of each stream, or of all that is encrypted whole.
-    pub(super) substreams: Vec<Option<usize>>,
+    pub(super) substreams: Vec<Option<TrackId>>,
     /// How many segments there are.
     pub(super) segments: u32,
     /// What the multivariant playlist says of it.
@@ -195,7 +195,7 @@ impl Streams {
     }
 
     /// The substream of a segment that is encrypted whole.
-    pub(super) fn substream_of(&self, segment: &Segment) -> Result<usize> {
+    pub(super) fn substream_of(&self, segment: &Segment) -> Result<TrackId> {
         let rendition = self.of(segment.rendition)?;
         let substream = rendition.substreams.first().copied().flatten();
         substream.ok_or_else(|| Error::internal("a playlist without a substream").at(rendition.name.clone()))
@@ -208,7 +208,7 @@ impl Streams {
             for (stream, slot) in streams.iter().zip(&mut rendition.substreams) {
                 if stream.elementary.kind() == kind {
                     let (group, facts) = (format!("{}/{kind:?}", rendition.name), stream.facts.as_ref());
-                    *slot = Some(number(&group, &|id| substream(id, kind, facts, &rendition.stated)));
+                    *slot = Some(number(&group, &|id| substream(id, facts, &rendition.stated)));
                 }
             }
         }
@@ -218,25 +218,25 @@ impl Streams {
     pub(super) fn number_whole(&mut self, substreams: &mut Vec<Substream>) {
         for rendition in &mut self.renditions {
             let Carries::Whole(kind) = rendition.carries else { continue };
-            let letter = if kind == TrackKind::Audio { 'a' } else { 'v' };
-            let number = substreams.iter().filter(|known| known.kind == kind).count() + 1;
-            rendition.substreams = vec![Some(substreams.len())];
-            substreams.push(substream(format!("{letter}{number}"), kind, None, &rendition.stated));
+            let number = substreams.iter().filter(|known| known.id.kind == kind).count() + 1;
+            let id = TrackId::new(kind, number);
+            rendition.substreams = vec![Some(id)];
+            substreams.push(substream(id, None, &rendition.stated));
         }
     }
 
     /// What the report says of a substream, when it is one of these.
-    pub(super) fn track_facts(&self, number: usize, substream: &Substream) -> Option<TrackReport> {
-        let rendition = self.renditions.iter().find(|r| r.substreams.contains(&Some(number)))?;
+    pub(super) fn track_facts(&self, substream: &Substream) -> Option<TrackReport> {
+        let rendition = self.renditions.iter().find(|r| r.substreams.contains(&Some(substream.id)))?;
         let known = TrackReport {
-            id: substream.id.clone(),
-            kind: if substream.kind == TrackKind::Video { "video" } else { "audio" }.into(),
+            id: substream.id.to_string(),
+            kind: if substream.id.kind == TrackKind::Video { "video" } else { "audio" }.into(),
             source: rendition.name.clone(),
             ..TrackReport::default()
         };
         let Carries::Streams(streams) = &rendition.carries else { return Some(known) };
         let mut slots = streams.iter().zip(&rendition.substreams);
-        let (stream, _) = slots.find(|(_, slot)| **slot == Some(number))?;
+        let (stream, _) = slots.find(|(_, slot)| **slot == Some(substream.id))?;
         let facts = stream.facts.clone().unwrap_or_default();
         let (width, height) = facts.picture.unzip();
         let pixels = |value: Option<u32>| value.and_then(|value| u16::try_from(value).ok());
@@ -282,9 +282,9 @@ impl Streams {
         for (file, first, second) in &self.shared {
             let key = |segment: &Segment| {
                 let phase = segment.phase(&rules.treatment, &rules.schedule);
-                let slots = self.of(segment.rendition)?.substreams.iter().flatten();
-                let keys = slots.filter_map(|number| assignment.key_of.get(*number));
-                Ok((phase != Phase::Clear).then_some((keys.min(), phase)))
+                let ids = self.of(segment.rendition)?.substreams.iter().flatten();
+                let keys = ids.map(|id| assignment.key_of(*id)).collect::<Result<Vec<_>>>()?;
+                Ok((phase != Phase::Clear).then_some((keys.into_iter().min(), phase)))
             };
             let (first, second) = (key(first)?, key(second)?);
             if first != second {
@@ -410,7 +410,7 @@ impl Streams {
             let mut phases = Vec::with_capacity(written.segments.len());
             for ((range, segment), (phase, totals)) in parts.iter().zip(written.segments) {
                 phases.push((range.map_or(0, |(start, _)| start), phase));
-                self.count(segment, &totals, &mut done.tracks)?;
+                self.count(segment, &totals, done)?;
             }
             done.not_proven.extend(written.is_unknown.then(|| {
                 format!("{name}: the padding fits, but it begins as no segment of HLS does; another IV garbles the first 16 bytes")
@@ -441,7 +441,7 @@ impl Streams {
         Ok(written)
     }
 
-    fn count(&self, segment: &Segment, totals: &[Rewritten], tracks: &mut [TrackReport]) -> Result<()> {
+    fn count(&self, segment: &Segment, totals: &[Rewritten], done: &mut ProtectedPackage) -> Result<()> {
         let rendition = self.of(segment.rendition)?;
         for (elementary, totals) in totals {
             let slot = match (&rendition.carries, elementary) {
@@ -450,11 +450,9 @@ impl Streams {
                 }
                 _ => Some(0),
             };
-            let number = slot.and_then(|slot| rendition.substreams.get(slot).copied().flatten());
-            if let Some(track) = number.and_then(|number| tracks.get_mut(number)) {
-                track.samples += totals.samples;
-                track.bytes += totals.bytes;
-                track.protected += totals.protected;
+            // Nothing is reported of tracks that are decrypted.
+            if let Some(id) = slot.and_then(|slot| rendition.substreams.get(slot).copied().flatten()) {
+                done.count(id, totals)?;
             }
         }
         Ok(())
@@ -551,8 +549,8 @@ fn write_file(
     Ok(file)
 }
 
-fn substream(id: String, kind: TrackKind, facts: Option<&StreamFacts>, stated: &Stated) -> Substream {
-    let (is_video, picture) = (kind == TrackKind::Video, facts.and_then(|facts| facts.picture));
+fn substream(id: TrackId, facts: Option<&StreamFacts>, stated: &Stated) -> Substream {
+    let (is_video, picture) = (id.kind == TrackKind::Video, facts.and_then(|facts| facts.picture));
     let pixels = picture.map(|(width, height)| width.saturating_mul(height)).or(stated.pixels);
     let channels = facts.and_then(|facts| facts.channels).map(u16::from).or(stated.channels);
     Substream {
@@ -561,7 +559,7 @@ fn substream(id: String, kind: TrackKind, facts: Option<&StreamFacts>, stated: &
         frame_rate: stated.frame_rate.filter(|_| is_video),
         bitrate: stated.bandwidth,
         labels: stated.labels.iter().cloned().collect(),
-        ..Substream::new(id, kind)
+        ..Substream::new(id)
     }
 }
 

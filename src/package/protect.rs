@@ -13,7 +13,7 @@ use crate::protect::{Auxiliary, FragmentEncryptor, auxiliary, place_auxiliary, r
 use super::coverage::{check_boxes, check_copied, check_covered};
 use super::key_change::place_pssh;
 use super::resource::{Changed, Edit};
-use super::schedule::Phase;
+use super::schedule::{Period, Phase};
 use super::track::ProtectedTrack;
 
 /// Protects the boxes and samples of some tracks of a file.
@@ -131,15 +131,15 @@ impl<'a> Protect<'a> {
             |fragment: &TrackFragment| self.tracks.iter().find(|track| track.track_id == fragment.track_id);
         let protected = fragments.iter().find_map(|fragment| Some((find(fragment)?, fragment)));
         let Some((track, fragment)) = protected else {
-            return Ok(self.progress.current.map_or(Phase::Period(0), |(_, phase)| phase));
+            return Ok(self.progress.current.map_or(Phase::Period(Period::FIRST), |(_, phase)| phase));
         };
         let progress = &mut self.progress;
         if track.schedule.is_constant() {
             // Other renditions of the presentation may have a clear lead: manifests ask of each where it ends.
             if progress.phases.is_empty() {
-                progress.phases.push((data_position, Phase::Period(0)));
+                progress.phases.push((data_position, Phase::Period(Period::FIRST)));
             }
-            return Ok(Phase::Period(0));
+            return Ok(Phase::Period(Period::FIRST));
         }
         let is_entry = fragment.samples.first().is_some_and(|sample| sample.is_sync());
         let segment = match (self.numbering, progress.current) {
