@@ -14,9 +14,9 @@ use crate::presentation::{MpdTrack, Presentation, Role};
 
 use super::decrypt_files::decrypt_files;
 use super::env::{Env, Event};
-use super::files::ProtectedPackage;
+use super::files::{ProtectedPackage, written_apart};
 use super::manifests::{self, Input, manifest_kinds};
-use super::package::{Expect, Package, Rendition};
+use super::package::{Expect, Package};
 use super::report::{OutputReport, Report};
 
 /// What `decrypt` is asked to do.
@@ -97,14 +97,8 @@ fn decrypt_package(
     env: &Env<'_>,
 ) -> Result<(ProtectedPackage, Vec<String>)> {
     let store = keys.store;
-    let mut jobs: Vec<(&str, Option<&Rendition>)> = Vec::new();
-    let mut known = HashSet::new();
-    for rendition in &package.renditions {
-        jobs.extend(
-            rendition.all_files().filter(|name| known.insert(*name)).map(|name| (name, Some(rendition))),
-        );
-    }
-    jobs.extend(package.clear_files.iter().map(|name| (name.as_str(), None)));
+    written_apart(package)?;
+    let jobs = package.files();
     let done: Vec<_> = jobs
         .par_iter()
         .map(|(name, rendition)| {
@@ -135,7 +129,7 @@ fn decrypt_package(
             deciphered.extend(rendition.map(|rendition| &rendition.init));
         }
         result.proofs.merge(&proofs);
-        result.offsets.insert((*name).to_owned(), offsets);
+        result.file(name, offsets, Vec::new());
     }
     // A clear lead is of files without encrypted samples too.
     let silent = package.renditions.iter().filter(|rendition| !deciphered.contains(&rendition.init));

@@ -13,7 +13,7 @@ use crate::base::{Error, Result};
 use crate::codec::TrackKind;
 use crate::hls::multivariant::{Limits, SESSION_DATA};
 use crate::hls::{AES_128, Key, aes128, media, multivariant};
-use crate::package::{Period, Phase, Plan, PlannedKey};
+use crate::package::{Period, Phase, Plan, PlannedKey, TrackId};
 use crate::presentation::{
     Content, FileLengths, MediaPlaylist, Multivariant, OtherFile, Presentation, Resource, Role,
     check_init_is_no_media, check_is_no_media, kind_of_file,
@@ -24,9 +24,10 @@ use super::env::{Env, Event};
 use super::files::ProtectedPackage;
 use super::folder::write_manifest;
 use super::identity::Summary;
-use super::package::{Expect, Package};
+use super::package::{Expect, Package, RenditionId};
 use super::report::OutputReport;
-use super::{stated, streams};
+use super::stated;
+use super::streams::{self, StreamId};
 
 /// The playlists of a package.
 pub(super) struct HlsManifests {
@@ -64,9 +65,9 @@ enum Place {
 #[derive(Default)]
 struct Renditions {
     /// Those of fragmented MP4.
-    mp4: Vec<usize>,
+    mp4: Vec<RenditionId>,
     /// Those without a media initialization section.
-    streams: Vec<usize>,
+    streams: Vec<StreamId>,
 }
 
 /// Takes everything that playlists name into the package.
@@ -102,11 +103,8 @@ pub(super) fn read(
         };
         let (renditions, whole) = taken.map_err(|error| error.at(media.name.clone()))?;
         let stated = stated::of_playlist(media);
-        renditions.mp4.iter().for_each(|rendition| package.stated(*rendition, stated.clone()));
-        for index in &renditions.streams {
-            let rendition = package.streams.renditions.get_mut(*index);
-            rendition.into_iter().for_each(|rendition| rendition.stated.add(stated.clone()));
-        }
+        renditions.mp4.iter().try_for_each(|id| package.stated(*id, stated.clone()))?;
+        renditions.streams.iter().try_for_each(|id| package.streams.stated(*id, stated.clone()))?;
         stated::add_times(package, media);
         media.check_ranges(&mut lengths).map_err(|error| error.at(media.name.clone()))?;
         let others = other_files(store, &media.name, &media.others, &mut warnings)?;
@@ -172,7 +170,7 @@ impl Reading<'_> {
                 package.file(rendition, segment.file.clone())?;
                 if !self.media.is_i_frames {
                     let start = segment.range.as_ref().map_or(0, |range| range.start);
-                    package.cut(rendition, start, (segment.begins, segment.number));
+                    package.cut(rendition, start, (segment.begins, segment.number))?;
                 }
                 add(&mut found.mp4, rendition);
             } else if self.media.content.is_media() {
@@ -200,9 +198,9 @@ impl Reading<'_> {
     fn rendition(
         &self,
         resource: &Resource,
-        inits: &mut HashMap<usize, usize>,
+        inits: &mut HashMap<usize, RenditionId>,
         package: &mut Package,
-    ) -> Result<Option<usize>> {
+    ) -> Result<Option<RenditionId>> {
         let (Some(index), Some(init)) = (resource.init, self.media.init_of(resource)) else {
             return Ok(None);
         };
@@ -218,7 +216,12 @@ impl Reading<'_> {
 
     /// The rendition of a segment without a media initialization section. One of I-frames lies in the segments of
     /// other playlists; every other is added to its rendition, which `before` is if there is one.
-    fn stream(&self, segment: &Resource, before: Option<usize>, package: &mut Package) -> Result<usize> {
+    fn stream(
+        &self,
+        segment: &Resource,
+        before: Option<StreamId>,
+        package: &mut Package,
+    ) -> Result<StreamId> {
         let is_i_frame = self.media.is_i_frames;
         let held = if is_i_frame { self.held(segment, package)? } else { None };
         if let Some(known) = held {
@@ -242,7 +245,7 @@ impl Reading<'_> {
     }
 
     /// The rendition of the segment that a resource lies inside of.
-    fn held(&self, resource: &Resource, package: &Package) -> Result<Option<usize>> {
+    fn held(&self, resource: &Resource, package: &Package) -> Result<Option<StreamId>> {
         if let Some(holder) = resource.inside.and_then(|id| self.read.resource(id)) {
             return Ok(package.streams.rendition_of(&holder.file, holder.bounds()));
         }
@@ -264,9 +267,9 @@ impl Reading<'_> {
     fn part(
         &self,
         part: &Resource,
-        inits: &mut HashMap<usize, usize>,
+        inits: &mut HashMap<usize, RenditionId>,
         package: &mut Package,
-    ) -> Result<Option<usize>> {
+    ) -> Result<Option<RenditionId>> {
         if let Some(rendition) = self.rendition(part, inits, package)? {
             package.part_file(rendition, part.file.clone())?;
             return Ok(Some(rendition));
@@ -391,7 +394,7 @@ impl Reading<'_> {
     }
 }
 
-fn add(renditions: &mut Vec<usize>, rendition: usize) {
+fn add<I: PartialEq>(renditions: &mut Vec<I>, rendition: I) {
     if !renditions.contains(&rendition) {
         renditions.push(rendition);
     }
@@ -403,28 +406,32 @@ fn milliseconds(seconds: f64) -> u64 {
 }
 
 impl PackagedPlaylist {
+    /// The tracks whose keys it names; none when it stays clear.
+    fn tracks(&self, package: &Package) -> Result<Vec<TrackId>> {
+        let mut ids = Vec::new();
+        for id in &self.renditions.mp4 {
+            ids.extend(package.of(*id)?.substreams.iter().flatten());
+        }
+        for id in &self.renditions.streams {
+            ids.extend(package.streams.of(*id)?.substreams.iter().flatten());
+        }
+        Ok(ids)
+    }
+
     /// The `EXT-X-KEY` lines of a crypto period; none when the playlist stays clear.
     fn key_lines(&self, package: &Package, plan: &Plan, period: Period) -> Result<Vec<String>> {
         let mut lines = Vec::new();
-        let renditions = self.renditions.mp4.iter().filter_map(|index| package.renditions.get(*index));
-        let streams =
-            self.renditions.streams.iter().filter_map(|index| package.streams.renditions.get(*index));
-        let substreams = renditions.map(|r| &r.substreams).chain(streams.map(|r| &r.substreams));
-        for substream in substreams.flatten().flatten() {
-            add_new(&mut lines, key_lines(plan.key_in(period, *substream)?));
+        for track in self.tracks(package)? {
+            add_new(&mut lines, key_lines(plan.key_in(period, track)?));
         }
         Ok(lines)
     }
 
     /// What players must be able to do to play it: that of the first key with any, since pictures come first.
     fn limits(&self, package: &Package, plan: &Plan) -> Result<Limits> {
-        let renditions = self.renditions.mp4.iter().filter_map(|index| package.renditions.get(*index));
-        let streams =
-            self.renditions.streams.iter().filter_map(|index| package.streams.renditions.get(*index));
-        let substreams = renditions.map(|r| &r.substreams).chain(streams.map(|r| &r.substreams));
         let mut limits = Limits::default();
-        for substream in substreams.flatten().flatten() {
-            let found = plan.key(*substream)?.limits();
+        for track in self.tracks(package)? {
+            let found = plan.key(track)?.limits();
             limits.hdcp_level = limits.hdcp_level.or(found.hdcp_level);
             limits.allowed_cpc = limits.allowed_cpc.or(found.allowed_cpc);
         }
@@ -448,9 +455,8 @@ impl PackagedPlaylist {
         }
         let is_mp4 = |resource: &&Resource| resource.init.is_some() || resource.role == Role::Init;
         for resource in self.media.present().filter(is_mp4) {
-            let (Some(range), Some(offsets)) = (&resource.range, done.offsets.get(&resource.file)) else {
-                continue;
-            };
+            let Some(range) = &resource.range else { continue };
+            let offsets = done.offsets(&resource.file)?;
             let may_end_inside = self.media.is_i_frames && resource.role == Role::Segment;
             let line = format!("line {}", resource.line + 1);
             offsets.check_boxes(range, may_end_inside).map_err(|error| error.at(&resource.file).at(line))?;
@@ -495,7 +501,7 @@ impl PackagedPlaylist {
         // Parts come before their segment, and the last ones before it is there.
         let of_media = |resource: &&Resource| matches!(resource.role, Role::Segment | Role::Part);
         for resource in self.media.present().filter(of_media) {
-            let phase = done.phase(&resource.file, resource.range.as_ref().map(|range| range.end));
+            let phase = done.phase(&resource.file, resource.range.as_ref().map(|range| range.end))?;
             phases.extend(phase.map(|phase| (resource.line, phase)));
         }
         let lines = |period| self.key_lines(package, plan, period);
@@ -574,7 +580,8 @@ impl HlsManifests {
             let limits = |uri: &str| {
                 let file = store.refer(name, uri)?;
                 let packaged = self.media.iter().find(|packaged| packaged.media.name == file);
-                packaged.map_or_else(|| Ok(Limits::default()), |packaged| packaged.limits(package, plan))
+                let packaged = packaged.ok_or_else(|| Error::internal(format!("{file} was not read")))?;
+                packaged.limits(package, plan)
             };
             multivariant::limit(playlist, &limits).map_err(|error| error.at(name.clone()))?;
         }
@@ -614,10 +621,10 @@ impl HlsManifests {
             media::map_byte_ranges(&mut playlist, &mut |uri, range| {
                 let file = store.refer(&name, uri)?;
                 let is_missing = missing.contains(&(file.clone(), range.start, range.end));
-                match done.offsets.get(&file) {
-                    Some(offsets) if !(is_missing && packaged.whole.is_some()) => offsets.range(range),
-                    _ if is_missing => Ok(range),
-                    _ => Err(Error::internal(format!("{file} was not written"))),
+                match done.offsets(&file) {
+                    Err(_) if is_missing => Ok(range),
+                    Ok(_) if is_missing && packaged.whole.is_some() => Ok(range),
+                    offsets => offsets?.range(range),
                 }
             })
             .map_err(|error| error.at(name.clone()))?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::Result;
+use crate::base::{Error, Result};
 use crate::codec::{self, TrackKind, configuration_of_channels};
 use crate::dash::write::{NewAdaptationSet, NewAddressing, NewMpd, NewRepresentation};
 use crate::dash::{ContentType, Place, Protected, write};
@@ -145,7 +145,8 @@ fn write_hls(tracks: &[Timed<'_>], plan: &Plan, env: &Env<'_>, report: &mut Repo
     let mut playlist = multivariant::write(&multivariant_playlist(tracks, session_keys)?)?;
     let limits = |uri: &str| {
         let written = tracks.iter().find(|written| uri == format!("{}.m3u8", written.track.id));
-        let substream = written.and_then(|written| written.track.substream);
+        let written = written.ok_or_else(|| Error::internal(format!("no track is that of {uri}")))?;
+        let substream = written.track.substream;
         substream.map_or_else(|| Ok(Limits::default()), |substream| Ok(plan.key(substream)?.limits()))
     };
     multivariant::limit(&mut playlist, &limits)?;

@@ -36,9 +36,13 @@ pub(super) struct Package {
     /// Files that no DRM protects: text, images.
     pub(super) clear_files: Vec<String>,
     /// The rendition of each media file.
-    rendition_of: HashMap<String, usize>,
+    rendition_of: HashMap<String, RenditionId>,
     known_clear: HashSet<String>,
 }
+
+/// Which of the renditions of a package it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RenditionId(usize);
 
 /// An init segment and the media files that need it.
 pub(super) struct Rendition {
@@ -128,9 +132,9 @@ impl Package {
         group: &str,
         init: (String, Option<Range<u64>>),
         expect: Expect,
-    ) -> Result<usize> {
+    ) -> Result<RenditionId> {
         if let Some(known) = self.renditions.iter().position(|rendition| rendition.init == init) {
-            return Ok(known);
+            return Ok(RenditionId(known));
         }
         let at = |error: Error| error.at(init.0.clone());
         let source = store.open(&init.0)?;
@@ -143,7 +147,7 @@ impl Package {
         // One manifest gives the range of the init segment in a file, another leaves it to be found.
         let same = |other: &Rendition| other.init.0 == init.0 && other.moov == moov;
         if let Some(known) = self.renditions.iter().position(same) {
-            return Ok(known);
+            return Ok(RenditionId(known));
         }
         let tracks = match expect {
             Expect::Clear { .. } => media_tracks(&moov).map_err(at)?,
@@ -166,63 +170,74 @@ impl Package {
             before: (Duration::ZERO, 0),
             stated: Stated::default(),
         });
-        Ok(self.renditions.len() - 1)
+        Ok(RenditionId(self.renditions.len() - 1))
+    }
+
+    /// The rendition that has been given this id.
+    pub(super) fn of(&self, id: RenditionId) -> Result<&Rendition> {
+        self.renditions.get(id.0).ok_or_else(|| no_rendition(id))
+    }
+
+    fn of_mut(&mut self, id: RenditionId) -> Result<&mut Rendition> {
+        self.renditions.get_mut(id.0).ok_or_else(|| no_rendition(id))
+    }
+
+    /// Every file but those of [`Streams`], each once, with its rendition; none of what stays clear.
+    pub(super) fn files(&self) -> Vec<(&str, Option<&Rendition>)> {
+        let mut known = HashSet::new();
+        let of_renditions = self
+            .renditions
+            .iter()
+            .flat_map(|rendition| rendition.all_files().map(move |name| (name, Some(rendition))));
+        let clear = self.clear_files.iter().map(|name| (name.as_str(), None));
+        of_renditions.filter(|(name, _)| known.insert(*name)).chain(clear).collect()
     }
 
     /// Adds what a manifest says of a rendition.
-    pub(super) fn stated(&mut self, rendition: usize, stated: Stated) {
-        if let Some(rendition) = self.renditions.get_mut(rendition) {
-            rendition.stated.add(stated);
-        }
-    }
-
-    /// Adds a media file to a rendition.
-    pub(super) fn file(&mut self, rendition: usize, name: String) -> Result<()> {
-        if let Some(index) = self.rendition_of.get(&name) {
-            return match self.renditions.get(*index).filter(|_| *index != rendition) {
-                None => Ok(()),
-                Some(other) => Err(Error::unsupported(format!(
-                    "the file belongs to two renditions with init segments of their own: {} is the other",
-                    other.name
-                ))
-                .at(name)),
-            };
-        }
-        self.rendition_of.insert(name.clone(), rendition);
-        if let Some(rendition) = self.renditions.get_mut(rendition) {
-            rendition.files.push(name);
-        }
+    pub(super) fn stated(&mut self, id: RenditionId, stated: Stated) -> Result<()> {
+        self.of_mut(id)?.stated.add(stated);
         Ok(())
     }
 
-    /// Adds a file that has a part of a segment; one that segments are in is known already.
-    pub(super) fn part_file(&mut self, rendition: usize, name: String) -> Result<()> {
-        let count = |package: &Self| package.renditions.get(rendition).map(|rendition| rendition.files.len());
-        let before = count(self);
-        self.file(rendition, name)?;
-        let is_new = before != count(self);
-        if let Some(rendition) = self.renditions.get_mut(rendition).filter(|_| is_new) {
-            rendition.has_part_files = true;
+    /// Adds a media file to a rendition, and says whether it is new.
+    pub(super) fn file(&mut self, id: RenditionId, name: String) -> Result<bool> {
+        match self.rendition_of.get(&name) {
+            Some(known) if *known == id => Ok(false),
+            Some(other) => Err(Error::unsupported(format!(
+                "the file belongs to two renditions with init segments of their own: {} is the other",
+                self.of(*other)?.name
+            ))
+            .at(name)),
+            None => {
+                self.rendition_of.insert(name.clone(), id);
+                self.of_mut(id)?.files.push(name);
+                Ok(true)
+            }
         }
+    }
+
+    /// Adds a file that has a part of a segment; one that segments are in is known already.
+    pub(super) fn part_file(&mut self, id: RenditionId, name: String) -> Result<()> {
+        let is_new = self.file(id, name)?;
+        self.of_mut(id)?.has_part_files |= is_new;
         Ok(())
     }
 
     /// Says that a segment of a rendition begins at this byte of its file, and what of the presentation
     /// comes before it: seconds and segments.
-    pub(super) fn cut(&mut self, rendition: usize, position: u64, before: (f64, u32)) {
-        if self.renditions.get(rendition).is_some_and(|rendition| rendition.cuts.is_empty()) {
-            self.begins_after(rendition, before);
+    pub(super) fn cut(&mut self, id: RenditionId, position: u64, before: (f64, u32)) -> Result<()> {
+        if self.of(id)?.cuts.is_empty() {
+            self.begins_after(id, before)?;
         }
-        if let Some(rendition) = self.renditions.get_mut(rendition) {
-            rendition.cuts.push(position);
-        }
+        self.of_mut(id)?.cuts.push(position);
+        Ok(())
     }
 
     /// Says what of the presentation comes before a rendition: seconds and segments.
-    pub(super) fn begins_after(&mut self, rendition: usize, (seconds, segments): (f64, u32)) {
-        if let Some(rendition) = self.renditions.get_mut(rendition) {
-            rendition.before = (Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX), segments);
-        }
+    pub(super) fn begins_after(&mut self, id: RenditionId, (seconds, segments): (f64, u32)) -> Result<()> {
+        let before = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+        self.of_mut(id)?.before = (before, segments);
+        Ok(())
     }
 
     /// How many crypto periods the presentation has.
@@ -336,6 +351,10 @@ impl Package {
         }
         Ok(())
     }
+}
+
+fn no_rendition(id: RenditionId) -> Error {
+    Error::internal(format!("no rendition of number {}", id.0))
 }
 
 /// What a media track is as a substream.

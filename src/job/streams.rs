@@ -50,6 +50,10 @@ pub(super) struct Streams {
 /// Gives the id of a group's substream, which it makes when the group is new.
 pub(super) type Number<'a> = dyn FnMut(&str, &dyn Fn(TrackId) -> Substream) -> TrackId + 'a;
 
+/// Which of the renditions it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct StreamId(usize);
+
 /// A media playlist.
 pub(super) struct StreamRendition {
     /// Its name.
@@ -60,7 +64,7 @@ pub(super) struct StreamRendition {
     /// How many segments there are.
     pub(super) segments: u32,
     /// What the multivariant playlist says of it.
-    pub(super) stated: Stated,
+    stated: Stated,
 }
 
 /// What is encrypted of the segments of a playlist.
@@ -75,7 +79,7 @@ enum Carries {
 #[derive(Clone, Debug)]
 pub(super) struct Segment {
     /// The rendition it belongs to.
-    pub(super) rendition: usize,
+    pub(super) rendition: StreamId,
     pub(super) role: Role,
     /// Its number in the playlist, from 0; of a map or partial segment that of the segment it is for.
     pub(super) number: u32,
@@ -106,7 +110,7 @@ impl Streams {
         name: &str,
         (file, range): (&str, Option<&Range<u64>>),
         expect: Expect,
-    ) -> Result<usize> {
+    ) -> Result<StreamId> {
         let known = self.files.get(file).and_then(|parts| parts.get(&key(range)));
         if let Some(known) = known {
             return Ok(known.rendition);
@@ -129,20 +133,30 @@ impl Streams {
         name: &str,
         kind: TrackKind,
         mut segments: impl Iterator<Item = (&'a str, Bounds)>,
-    ) -> usize {
+    ) -> StreamId {
         let known = segments.find_map(|(file, bounds)| self.rendition_of(file, bounds));
         known.unwrap_or_else(|| self.add(name, Carries::Whole(kind), 1))
     }
 
-    fn add(&mut self, name: &str, carries: Carries, streams: usize) -> usize {
+    fn add(&mut self, name: &str, carries: Carries, streams: usize) -> StreamId {
         let (name, substreams, stated) = (name.to_owned(), vec![None; streams], Stated::default());
         self.renditions.push(StreamRendition { name, carries, substreams, segments: 0, stated });
-        self.renditions.len() - 1
+        StreamId(self.renditions.len() - 1)
     }
 
-    /// The rendition of this number, which was given here.
-    fn of(&self, number: usize) -> Result<&StreamRendition> {
-        self.renditions.get(number).ok_or_else(|| no_rendition(number))
+    /// The rendition that has been given this id.
+    pub(super) fn of(&self, id: StreamId) -> Result<&StreamRendition> {
+        self.renditions.get(id.0).ok_or_else(|| no_rendition(id))
+    }
+
+    fn of_mut(&mut self, id: StreamId) -> Result<&mut StreamRendition> {
+        self.renditions.get_mut(id.0).ok_or_else(|| no_rendition(id))
+    }
+
+    /// Adds what a manifest says of a rendition.
+    pub(super) fn stated(&mut self, id: StreamId, stated: Stated) -> Result<()> {
+        self.of_mut(id)?.stated.add(stated);
+        Ok(())
     }
 
     /// Whether a file has segments of these playlists.
@@ -152,8 +166,7 @@ impl Streams {
 
     /// Counts a segment, which may be missing.
     pub(super) fn count_segment(&mut self, segment: &Segment) -> Result<()> {
-        let number = segment.rendition;
-        let rendition = self.renditions.get_mut(number).ok_or_else(|| no_rendition(number))?;
+        let rendition = self.of_mut(segment.rendition)?;
         if segment.role == Role::Segment {
             rendition.segments = rendition.segments.max(segment.number.saturating_add(1));
         }
@@ -190,7 +203,7 @@ impl Streams {
     }
 
     /// The rendition of a segment.
-    pub(super) fn rendition_of(&self, file: &str, bounds: Bounds) -> Option<usize> {
+    pub(super) fn rendition_of(&self, file: &str, bounds: Bounds) -> Option<StreamId> {
         self.find(file, bounds).map(|segment| segment.rendition)
     }
 
@@ -324,9 +337,9 @@ impl Streams {
                 .hint("segments marked EXT-X-GAP may be missing, and stay out"));
         }
         match there.difference(&protected).min() {
-            Some(number) => {
+            Some(id) => {
                 let lead = rules.schedule.clear_lead.as_secs_f64();
-                Err(no_segment_behind(lead).at(self.of(*number)?.name.clone()))
+                Err(no_segment_behind(lead).at(self.of(*id)?.name.clone()))
             }
             None => Ok(()),
         }
@@ -416,8 +429,7 @@ impl Streams {
                 format!("{name}: the padding fits, but it begins as no segment of HLS does; another IV garbles the first 16 bytes")
             }));
             done.proofs.merge(&written.proofs);
-            done.offsets.insert(name.clone(), written.offsets);
-            done.phases.insert(name.clone(), phases);
+            done.file(name, written.offsets, phases);
         }
         Ok(())
     }
@@ -459,8 +471,8 @@ impl Streams {
     }
 }
 
-fn no_rendition(number: usize) -> Error {
-    Error::internal(format!("no rendition of number {number}"))
+fn no_rendition(id: StreamId) -> Error {
+    Error::internal(format!("no rendition of streams of number {}", id.0))
 }
 
 /// What rewrites a segment.

@@ -197,12 +197,13 @@ impl<'a> Protect<'a> {
         number: usize,
         fragment: &TrackFragment,
     ) -> Result<()> {
-        let Some(track) = self.tracks.get(index).filter(|track| !track.schedule.is_constant()) else {
+        let track = self.tracks.get(index).ok_or_else(|| no_track(index))?;
+        if track.schedule.is_constant() {
             return Ok(());
-        };
-        if let Some(traf) = moof.all_mut(b"traf").nth(number) {
-            track.describe(traf, phase, description(fragment), fragment.samples.len())?;
         }
+        let traf = moof.all_mut(b"traf").nth(number);
+        let traf = traf.ok_or_else(|| Error::internal(format!("no traf of number {number}")))?;
+        track.describe(traf, phase, description(fragment), fragment.samples.len())?;
         match track.protection_in(phase)? {
             Some((_, pssh)) => place_pssh(moof, pssh),
             None => Ok(()),
@@ -217,15 +218,16 @@ impl<'a> Protect<'a> {
         data: &mut [u8],
         data_position: u64,
     ) -> Result<Option<Auxiliary>> {
-        let (Some(track), Some(slot)) = (self.tracks.get(index), self.encryptors.get_mut(index)) else {
-            return Err(Error::internal(format!("no track of number {index} to protect")));
-        };
+        let track = self.tracks.get(index).ok_or_else(|| no_track(index))?;
+        let slot = self.encryptors.get_mut(index).ok_or_else(|| no_track(index))?;
+        let totals = self.totals.get_mut(index).ok_or_else(|| no_track(index))?;
         let description = description(fragment);
         let encryptor = match slot {
             Some(known) if (known.description, known.phase) == (description, phase) => &mut known.encryptor,
             slot => match track.encryptor(phase, description)? {
                 Some(encryptor) => &mut slot.insert(Encryptor { description, phase, encryptor }).encryptor,
-                None => return Ok(None),
+                None if phase == Phase::Clear => return Ok(None),
+                None => return Err(Error::internal("nothing encrypts a fragment that is to be encrypted")),
             },
         };
         let mut senc = encryptor.senc();
@@ -235,13 +237,15 @@ impl<'a> Protect<'a> {
         });
         let decode_time = fragment.samples.first().map_or(0, |sample| sample.decode_time);
         encryptor.encrypt(data, ranges, decode_time, &mut senc)?;
-        if let Some(totals) = self.totals.get_mut(index) {
-            totals.samples += fragment.samples.len() as u64;
-            totals.bytes += fragment.samples.iter().map(|sample| u64::from(sample.size)).sum::<u64>();
-            totals.protected += encryptor.protected_bytes();
-        }
+        totals.samples += fragment.samples.len() as u64;
+        totals.bytes += fragment.samples.iter().map(|sample| u64::from(sample.size)).sum::<u64>();
+        totals.protected += encryptor.protected_bytes();
         Ok(Some(auxiliary(senc)))
     }
+}
+
+fn no_track(index: usize) -> Error {
+    Error::internal(format!("no track of number {index} to protect"))
 }
 
 fn description(fragment: &TrackFragment) -> u32 {
@@ -305,7 +309,7 @@ impl Edit for Protect<'_> {
             });
         }
         if changed == Changed::Yes {
-            place_auxiliary(moof, &auxiliaries);
+            place_auxiliary(moof, &auxiliaries)?;
         }
         Ok(changed)
     }
