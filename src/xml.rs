@@ -433,9 +433,8 @@ impl Parser<'_> {
                     return Ok(element);
                 }
                 Token::Eof => {
-                    return Err(
-                        Error::input("the document ends inside an element").at(element.name().to_owned())
-                    );
+                    let inside = format!("the document ends inside {:?}", element.name());
+                    return Err(Error::input(inside).clause("XML 1.0 §2.1"));
                 }
             }
         }

@@ -426,9 +426,9 @@ pub(super) struct DecryptArgs {
     /// Output folder; it appears when everything in it is whole
     #[arg(long, value_name = "DIR", value_parser = address::path())]
     pub(super) out: PathBuf,
-    /// Lines [LABEL=]KID:KEY[:IV] in hex; labels are ids (v1,v2=) or classes (SD=, HD=, AUDIO=), LABEL@PERIOD= with
-    /// --rotate-every; # comments; - is standard input
-    #[arg(long, value_name = "FILE", conflicts_with = "cpix", required_unless_present_any = ["cpix", "dev_keys"], value_parser = address::path())]
+    /// Lines [LABEL=]KID:KEY[:IV] in hex, # comments; - is standard input. Not needed when the key's URI in a playlist
+    /// gives it: a file of 16 bytes, or a data: URI
+    #[arg(long, value_name = "FILE", conflicts_with = "cpix", value_parser = address::path())]
     pub(super) key_file: Option<PathBuf>,
     /// Folder of the whole presentation, when manifests name files beside or above their own folder; the output has
     /// the folders below it; a URL with inputs of a server [default: INPUT's folder]
@@ -488,6 +488,9 @@ pub(super) struct VerifyArgs {
     /// Fail with exit code 7 when something is not proven, such as a key that the codec does not show to be right
     #[arg(long)]
     pub(super) strict: bool,
+    /// List the rules too, and how many things each was held to
+    #[arg(short, long)]
+    pub(super) verbose: bool,
     /// Print the findings and the counts of checks as JSON
     #[arg(long)]
     pub(super) json: bool,

@@ -196,7 +196,7 @@ impl Rules<'_> {
     /// Filters of one type are alternatives; each type must be satisfied.
     fn verdict(&self, rule: &ContentKeyUsageRule, track: &Track) -> Verdict {
         if let Some(name) = rule.other_filters.first() {
-            return Err(format!("{name} is not known"));
+            return Err(format!("a filter that is not known, {}", short_word(name)));
         }
         period(self.document, rule, track)?;
         if !rule.label_filters.is_empty()
@@ -500,7 +500,7 @@ mod tests {
         assert!(
             one(&document(vec![unknown]), picture(1), Strictness::Speke)
                 .unwrap_err()
-                .contains("x is not known")
+                .contains("a filter that is not known, x")
         );
         let unsized_ = track(Media::Video { pixels: None, hdr: None, wcg: None, fps: None });
         let sized = document(vec![pixels(1, Some(1), None)]);

@@ -197,7 +197,7 @@ impl Mpd {
     ///
     /// # Errors
     /// As [`Mpd::protect`].
-    pub fn can_protect(&self, keys: &[(Place, usize)]) -> Result<()> {
+    pub fn can_protect<K: Copy + Ord>(&self, keys: &[(Place, K)]) -> Result<()> {
         let wanted = self.wanted(keys.iter().copied())?;
         for (p, period) in children(self.document.root(), "Period").enumerate() {
             let mut splits = false;

@@ -1,5 +1,6 @@
 //! Who has which key: rules of a document decide where a key source has them, presets ask for keys where it has none.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use crate::cpix::usage::Strictness;
 use crate::drm::{self, System};
 use crate::keys::{Contract, KeyServer, check};
 use crate::package::{
-    Assignment, KeyRule, Keyed, MAX_PERIODS, PeriodTime, Preset, Schedule, Substream, Wants, choose,
+    Assignment, KeyRule, Keyed, Kids, MAX_PERIODS, Period, PeriodTime, Preset, Schedule, Substream, TrackId,
+    Wants, choose,
 };
 use crate::protect::Scheme;
 
@@ -37,8 +39,8 @@ struct Ruled {
 pub(super) struct Choice {
     pub(super) assignment: Assignment,
     pub(super) warnings: Vec<String>,
-    /// For each crypto period the key id of each substream, where rules chose.
-    kids: Option<Vec<Vec<Kid>>>,
+    /// Who has which key id, where rules chose.
+    kids: Option<Kids>,
 }
 
 impl<'a> Source<'a> {
@@ -155,7 +157,8 @@ impl<'a> Source<'a> {
     /// The document whose rules chose, with the keys that are used.
     pub(super) fn document(&self, choice: &Choice) -> Option<Document> {
         let ruled = self.ruled.as_ref()?;
-        let is_used = |kid: &Kid| choice.kids.iter().flatten().any(|period| period.contains(kid));
+        let used: HashSet<Kid> = choice.kids.iter().flatten().map(|(_, kid)| *kid).collect();
+        let is_used = |kid: &Kid| used.contains(kid);
         let mut document = ruled.document.clone();
         document.content_keys.retain(|key| is_used(&key.kid));
         document.drm_systems.retain(|system| is_used(&system.kid));
@@ -165,9 +168,9 @@ impl<'a> Source<'a> {
 }
 
 impl Choice {
-    /// The key id of a substream in a crypto period, where rules chose it.
-    pub(super) fn kid(&self, period: usize, substream: usize) -> Option<Kid> {
-        self.kids.as_ref()?.get(period)?.get(substream).copied()
+    /// The key id of a track in a crypto period, where rules chose it.
+    pub(super) fn kid(&self, period: Period, track: TrackId) -> Option<Kid> {
+        self.kids.as_ref()?.get(&(period, track)).copied()
     }
 }
 
@@ -177,11 +180,12 @@ pub(super) fn labelled(mut document: Document, substreams: &[Substream]) -> Docu
         let Some(id) = &key.id else { continue };
         // The id of a key of one period ends with that of the period.
         let is_of = |track: &&Substream| {
-            id.strip_prefix(track.id.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+            id.strip_prefix(&track.id.to_string())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
         };
         let Some(track) = substreams.iter().find(is_of) else { continue };
         for rule in document.usage_rules.iter_mut().filter(|rule| rule.kid == key.kid) {
-            rule.label_filters = vec![track.id.clone()];
+            rule.label_filters = vec![track.id.to_string()];
         }
     }
     document
@@ -249,23 +253,25 @@ fn contradiction(
     rule: KeyRule,
     substreams: &[Substream],
     assignment: &Assignment,
-    kids: &[Vec<Kid>],
+    kids: &Kids,
 ) -> Result<()> {
     let asked = rule.assign(substreams)?;
-    let pairs =
-        || (0..substreams.len()).flat_map(|one| (one + 1..substreams.len()).map(move |two| (one, two)));
-    let shares = |assignment: &Assignment, (one, two): (usize, usize)| {
-        assignment.key_of.get(one) == assignment.key_of.get(two)
+    let shares = |assignment: &Assignment, (one, two): (TrackId, TrackId)| {
+        Ok(assignment.key_of(one)? == assignment.key_of(two)?)
     };
-    let Some(pair) = pairs().find(|pair| shares(&asked, *pair) != shares(assignment, *pair)) else {
-        return Ok(());
-    };
-    let id = |number: usize| substreams.get(number).map_or("", |substream| substream.id.as_str());
-    let kid = |number: usize| kids.first().and_then(|first| first.get(number)).map(Kid::to_string);
-    let (one, two) = (id(pair.0), id(pair.1));
-    let (first, second) = (kid(pair.0).unwrap_or_default(), kid(pair.1).unwrap_or_default());
-    let name = named(rule);
-    Err(Error::usage(if shares(&asked, pair) {
+    let mut pairs = Vec::new();
+    for (number, one) in (1..).zip(substreams) {
+        for two in substreams.iter().skip(number) {
+            let pair = (one.id, two.id);
+            if shares(&asked, pair)? != shares(assignment, pair)? {
+                pairs.push((pair, shares(&asked, pair)?));
+            }
+        }
+    }
+    let Some(((one, two), is_shared)) = pairs.into_iter().next() else { return Ok(()) };
+    let kid = |track| kids.get(&(Period::FIRST, track)).map(Kid::to_string).unwrap_or_default();
+    let (first, second, name) = (kid(one), kid(two), named(rule));
+    Err(Error::usage(if is_shared {
         format!(
             "{name} puts {one} and {two} under one key, the rules of the document under {first} and {second}"
         )

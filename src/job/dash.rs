@@ -16,7 +16,7 @@ use super::env::{Env, Event};
 use super::files::ProtectedPackage;
 use super::folder::write_manifest;
 use super::identity::Summary;
-use super::package::{Expect, Package};
+use super::package::{Expect, Package, RenditionId};
 use super::report::OutputReport;
 use super::stated;
 
@@ -25,7 +25,7 @@ pub(super) struct DashManifest {
     name: String,
     mpd: Mpd,
     /// Which Representation is which rendition.
-    renditions: Vec<(Place, usize)>,
+    renditions: Vec<(Place, RenditionId)>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -38,7 +38,7 @@ pub(super) fn read(
 ) -> Result<DashManifest> {
     let MpdDocument { name, mpd, tracks } = document;
     let at = |error: Error| error.at(name.clone());
-    if let Some(place) = mpd.has_content_protection().filter(|_| expect == Expect::Clear) {
+    if let Some(place) = mpd.has_content_protection().filter(|_| expect != Expect::Protected) {
         return Err(at(Error::input("has ContentProtection: the presentation is encrypted already")
             .clause("ISO/IEC 23009-1 §5.8.4.1")
             .at(place))
@@ -60,7 +60,7 @@ pub(super) fn read(
         renditions.extend(rendition.map(|rendition| (track.representation.place, rendition)));
     }
     let elsewhere = mpd.elsewhere().map_err(at)?;
-    warnings.extend(elsewhere.iter().filter(|_| expect == Expect::Clear).map(|address| {
+    warnings.extend(elsewhere.iter().filter(|_| expect != Expect::Protected).map(|address| {
         format!("the MPD goes on to name {address}: what is written here must be there, and nothing clear")
     }));
     let location = Location { name: &name, store };
@@ -74,7 +74,12 @@ pub(super) fn read(
 }
 
 /// Takes a Representation into the package, and returns its rendition unless it stays clear.
-fn add(store: &dyn Store, package: &mut Package, track: &MpdTrack, expect: Expect) -> Result<Option<usize>> {
+fn add(
+    store: &dyn Store,
+    package: &mut Package,
+    track: &MpdTrack,
+    expect: Expect,
+) -> Result<Option<RenditionId>> {
     let representation = &track.representation;
     if !track.is_mp4() {
         // Text, images, and whatever else is not in ISO files: whether one of those is to be protected its
@@ -96,17 +101,17 @@ fn add(store: &dyn Store, package: &mut Package, track: &MpdTrack, expect: Expec
     let known = package.renditions.len();
     let (id, location) = (&representation.id, (init.file.clone(), init.range.clone()));
     let index = package.rendition(store, id, id, location, expect)?;
-    package.stated(index, stated::of_representation(representation));
+    package.stated(index, stated::of_representation(representation))?;
     // Decode times of a later Period say nothing of the ones before: a clear lead ends with the first.
     let before = if representation.place.period == 0 { 0.0 } else { f64::INFINITY };
     for segment in track.segments() {
         package.file(index, segment.file.clone())?;
         if !track.is_one_file() {
-            package.cut(index, segment.range.as_ref().map_or(0, |range| range.start), (before, 0));
+            package.cut(index, segment.range.as_ref().map_or(0, |range| range.start), (before, 0))?;
         }
     }
-    if track.is_one_file() && index == known {
-        package.begins_after(index, (before, 0));
+    if track.is_one_file() && package.renditions.len() > known {
+        package.begins_after(index, (before, 0))?;
     }
     Ok(Some(index))
 }
@@ -127,11 +132,12 @@ impl DashManifest {
     /// Checks what does not depend on keys: whether the MPD has a way to say which Representations are
     /// protected, under as many keys as there will be.
     pub(super) fn check(&self, package: &Package, assignment: &Assignment) -> Result<()> {
-        let key = |(place, index): &(Place, usize)| {
-            let substream = *package.renditions.get(*index)?.substreams.iter().flatten().next()?;
-            Some((*place, *assignment.key_of.get(substream)?))
-        };
-        let keys: Vec<_> = self.renditions.iter().filter_map(key).collect();
+        let mut keys = Vec::new();
+        for (place, id) in &self.renditions {
+            if let Some(track) = package.of(*id)?.substreams.iter().flatten().next() {
+                keys.push((*place, assignment.key_of(*track)?));
+            }
+        }
         self.mpd.can_protect(&keys).map_err(|error| error.at(self.name.clone()))
     }
 
@@ -148,10 +154,9 @@ impl DashManifest {
         env: &Env<'_>,
     ) -> Result<Vec<OutputReport>> {
         let mut protected = Vec::new();
-        for (place, index) in &self.renditions {
-            let Some(rendition) = package.renditions.get(*index) else { continue };
-            let Some(substream) = rendition.substreams.iter().flatten().next() else { continue };
-            let key = plan.key(*substream)?;
+        for (place, id) in &self.renditions {
+            let Some(track) = package.of(*id)?.substreams.iter().flatten().next() else { continue };
+            let key = plan.key(*track)?;
             let descriptors = content_protection(plan, key, done.rotates())?;
             protected.push(Protected { place: *place, kid: key.kid, descriptors });
         }
@@ -177,10 +182,9 @@ impl DashManifest {
         self.warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
         let name = self.name;
         self.mpd
-            .map_byte_ranges(Location { name: &name, store }, &mut |file, range| match done.offsets.get(file)
-            {
-                Some(offsets) => offsets.check_boxes(&range, false).and_then(|()| offsets.range(range)),
-                None => Ok(range),
+            .map_byte_ranges(Location { name: &name, store }, &mut |file, range| {
+                let offsets = done.offsets(file)?;
+                offsets.check_boxes(&range, false).and_then(|()| offsets.range(range))
             })
             .map_err(|error| error.at(name.clone()))?;
         Ok(vec![write_manifest(env, &name, &self.mpd.to_bytes())?])

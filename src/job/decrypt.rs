@@ -7,19 +7,16 @@ use rayon::prelude::*;
 
 use crate::base::env::Store;
 use crate::base::{Error, Kid, Result};
-use crate::drm::ManifestKind;
-use crate::hls::AES_128;
 use crate::isobmff::track::trexes;
-use crate::package::{Decrypt, FindIv, FindKey, LineKeys, copy, rewrite};
+use crate::package::{Decrypt, FindIv, FindKey, LineKeys, OffsetMap, Proofs, copy, rewrite};
 
 use crate::presentation::{MpdTrack, Presentation, Role};
 
-use super::aes128;
 use super::decrypt_files::decrypt_files;
 use super::env::{Env, Event};
-use super::files::ProtectedPackage;
+use super::files::{ProtectedPackage, written_apart};
 use super::manifests::{self, Input, manifest_kinds};
-use super::package::{Expect, Package, Rendition};
+use super::package::{Expect, Package};
 use super::report::{OutputReport, Report};
 
 /// What `decrypt` is asked to do.
@@ -51,7 +48,7 @@ pub fn decrypt(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<Report> {
     let mut report = Report::default();
     if !kinds.is_empty() {
         (env.observe)(Event::Step("decrypting"));
-        report = decrypt_presentation(job, &kinds, env)?;
+        report = decrypt_presentation(job, env)?;
     } else {
         let (outputs, proofs) = decrypt_files(job, env)?;
         (report.outputs, report.not_proven) = (outputs, proofs.open());
@@ -60,18 +57,15 @@ pub fn decrypt(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<Report> {
     Ok(report)
 }
 
-fn decrypt_presentation(job: &DecryptJob<'_>, kinds: &[ManifestKind], env: &Env<'_>) -> Result<Report> {
+fn decrypt_presentation(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<Report> {
     let (store, read) = manifests::read(&job.inputs, env.locate)?;
-    let mut keys = read.playlists.iter().flat_map(|media| &media.keys);
-    if kinds == [ManifestKind::Hls] && keys.any(|key| key.method == AES_128) {
-        return aes128::decrypt(&job.keys(store.as_ref()), read, env);
-    }
     let keyed = files_under_keys(&read);
     let Input { store, package, manifests } = Input::of(store, read, Expect::Protected)?;
     let (mut done, untouched) = decrypt_package(&package, &job.keys(store.as_ref()), env)?;
     done.proofs.check_all(job.find_iv)?;
     let mut report = manifests.unprotect((&done, store.as_ref()), env)?;
-    report.not_proven = done.proofs.open();
+    report.not_proven = std::mem::take(&mut done.not_proven);
+    report.not_proven.extend(done.proofs.open());
     let mut silent = untouched.into_iter().filter(|name| keyed.contains(name));
     report.not_proven.extend(silent.next().map(|first| {
         let more = silent.count();
@@ -103,14 +97,8 @@ fn decrypt_package(
     env: &Env<'_>,
 ) -> Result<(ProtectedPackage, Vec<String>)> {
     let store = keys.store;
-    let mut jobs: Vec<(&str, Option<&Rendition>)> = Vec::new();
-    let mut known = HashSet::new();
-    for rendition in &package.renditions {
-        jobs.extend(
-            rendition.all_files().filter(|name| known.insert(*name)).map(|name| (name, Some(rendition))),
-        );
-    }
-    jobs.extend(package.clear_files.iter().map(|name| (name.as_str(), None)));
+    written_apart(package)?;
+    let jobs = package.files();
     let done: Vec<_> = jobs
         .par_iter()
         .map(|(name, rendition)| {
@@ -122,11 +110,11 @@ fn decrypt_package(
                     let trexes = trexes(&rendition.moov)?;
                     let offsets = rewrite(source.as_ref(), sink.as_mut(), &trexes, &mut edit)?;
                     edit.proofs().check()?;
-                    Some((offsets, edit.proofs().clone()))
+                    (offsets, edit.proofs().clone())
                 }
                 None => {
                     copy(source.as_ref(), sink.as_mut())?;
-                    None
+                    (OffsetMap::default(), Proofs::default())
                 }
             };
             Ok((OutputReport::new(name, &sink.commit()?), offsets))
@@ -135,24 +123,17 @@ fn decrypt_package(
         .map(|(done, (name, _))| done.map_err(|error: Error| error.at(name)))
         .collect::<Result<_>>()?;
     let (mut result, mut deciphered) = (ProtectedPackage::default(), HashSet::new());
-    for ((name, rendition), (output, offsets)) in jobs.iter().zip(done) {
+    for ((name, rendition), (output, (offsets, proofs))) in jobs.iter().zip(done) {
         result.outputs.push(output);
-        if let Some((offsets, proofs)) = offsets {
-            if !proofs.is_empty() {
-                deciphered.extend(rendition.map(|rendition| &rendition.init));
-            }
-            result.proofs.merge(&proofs);
-            result.offsets.insert((*name).to_owned(), offsets);
+        if !proofs.is_empty() {
+            deciphered.extend(rendition.map(|rendition| &rendition.init));
         }
+        result.proofs.merge(&proofs);
+        result.file(name, offsets, Vec::new());
     }
     // A clear lead is of files without encrypted samples too.
     let silent = package.renditions.iter().filter(|rendition| !deciphered.contains(&rendition.init));
     let untouched = silent.flat_map(|rendition| rendition.files.clone()).collect();
-    package.streams.decrypt(
-        &|playlist, segment| keys.sample_aes(playlist, &segment.keys, segment.sequence),
-        store,
-        env,
-        &mut result,
-    )?;
+    package.streams.decrypt(keys, env, &mut result)?;
     Ok((result, untouched))
 }

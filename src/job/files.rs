@@ -8,12 +8,14 @@ use rayon::prelude::*;
 
 use crate::base::env::Store;
 use crate::base::{Error, Result};
-use crate::package::{OffsetMap, Phase, Plan, Proofs, ProtectedRendition, Substream, Totals, copy, rewrite};
+use crate::package::{
+    OffsetMap, Period, Phase, Plan, Proofs, ProtectedRendition, Substream, Totals, TrackId, copy, rewrite,
+};
 
 use super::env::{Env, Event};
 use super::folder::total_length;
 use super::journal::write_once;
-use super::package::Package;
+use super::package::{Package, Rendition};
 use super::parts::empty;
 use super::report::{OutputReport, TrackReport};
 
@@ -21,40 +23,68 @@ use super::report::{OutputReport, TrackReport};
 #[derive(Default)]
 pub(super) struct ProtectedPackage {
     pub(super) outputs: Vec<OutputReport>,
-    pub(super) tracks: Vec<TrackReport>,
+    /// The protected tracks in the order of their keys.
+    pub(super) tracks: Vec<(TrackId, TrackReport)>,
     /// Where the bytes of each media file went.
-    pub(super) offsets: HashMap<String, OffsetMap>,
+    offsets: HashMap<String, OffsetMap>,
     /// What protected each media file, from which byte of the source on.
-    pub(super) phases: HashMap<String, Vec<(u64, Phase)>>,
+    phases: HashMap<String, Vec<(u64, Phase)>>,
     /// What is shown of the keys by what was decrypted.
     pub(super) proofs: Proofs,
+    /// The files of which it cannot be told whether they were decrypted with the right IV, and why.
+    pub(super) not_proven: Vec<String>,
 }
 
 impl ProtectedPackage {
+    /// Adds what was protected of a track.
+    pub(super) fn count(&mut self, id: TrackId, totals: &Totals) -> Result<()> {
+        let track = self.tracks.iter_mut().find(|(known, _)| *known == id);
+        let (_, track) = track.ok_or_else(|| Error::internal(format!("no report on track {id}")))?;
+        track.samples += totals.samples;
+        track.bytes += totals.bytes;
+        track.protected += totals.protected;
+        Ok(())
+    }
+
     /// Whether a crypto period but the first protects anything.
     pub(super) fn rotates(&self) -> bool {
         self.phases.values().flatten().any(|(_, phase)| phase.is_later())
     }
 
     /// The first crypto period that protects anything.
-    pub(super) fn first_period(&self) -> usize {
+    pub(super) fn first_period(&self) -> Period {
         let period = |phase: &Phase| if let Phase::Period(period) = phase { Some(*period) } else { None };
-        self.phases.values().flatten().filter_map(|(_, phase)| period(phase)).min().unwrap_or(0)
+        self.phases.values().flatten().filter_map(|(_, phase)| period(phase)).min().unwrap_or_default()
     }
 
-    /// What protects the bytes of a file up to `end`, by what precedes it there.
-    pub(super) fn phase(&self, file: &str, end: Option<u64>) -> Option<Phase> {
-        let phases = self.phases.get(file)?;
-        let before = phases.partition_point(|(start, _)| end.is_none_or(|end| *start < end));
-        phases.get(before.saturating_sub(1)).map(|(_, phase)| *phase)
+    /// Adds what became of a file.
+    pub(super) fn file(&mut self, name: &str, offsets: OffsetMap, phases: Vec<(u64, Phase)>) {
+        self.offsets.insert(name.to_owned(), offsets);
+        self.phases.insert(name.to_owned(), phases);
     }
+
+    /// Where the bytes of a file went.
+    pub(super) fn offsets(&self, file: &str) -> Result<&OffsetMap> {
+        self.offsets.get(file).ok_or_else(|| not_written(file))
+    }
+
+    /// What protects the bytes of a file up to `end`, by what precedes it there; `None` when all of it stays clear.
+    pub(super) fn phase(&self, file: &str, end: Option<u64>) -> Result<Option<Phase>> {
+        let phases = self.phases.get(file).ok_or_else(|| not_written(file))?;
+        let before = phases.partition_point(|(start, _)| end.is_none_or(|end| *start < end));
+        Ok(phases.get(before.saturating_sub(1)).map(|(_, phase)| *phase))
+    }
+}
+
+fn not_written(file: &str) -> Error {
+    Error::internal("a manifest names a file that was not written").at(file.to_owned())
 }
 
 /// One file to be written.
 struct FileJob<'a> {
     name: &'a str,
     /// The rendition it belongs to; `None` copies it.
-    rendition: Option<usize>,
+    prepared: Option<&'a Prepared<'a>>,
     /// The number of the file among the media files of its rendition.
     number: usize,
     /// Whether it is a segment or holds segments, and is no init segment alone.
@@ -62,12 +92,13 @@ struct FileJob<'a> {
 }
 
 /// A rendition ready to be protected.
-struct Prepared {
+struct Prepared<'a> {
+    rendition: &'a Rendition,
     protected: ProtectedRendition,
     /// Where segments begin when one file has all.
     cuts: Vec<u64>,
-    /// The substream of each protected track.
-    substreams: Vec<usize>,
+    /// The id of each protected track.
+    ids: Vec<TrackId>,
 }
 
 /// A file is written once: it is protected as media of one rendition, as its init segment, or stays clear.
@@ -95,14 +126,27 @@ pub(super) fn written_once(package: &Package) -> Result<()> {
         media.contains_key(file.as_str()) || inits.contains_key(file.as_str()) || package.streams.has(file)
     }) {
         Some(file) => conflict(file, "protected media", "a file that stays clear"),
+        None => written_apart(package),
+    }
+}
+
+/// What is rewritten part by part is no fragmented MP4 as well.
+pub(super) fn written_apart(package: &Package) -> Result<()> {
+    match package.files().into_iter().find(|(name, _)| package.streams.has(name)) {
+        Some((name, _)) => {
+            Err(Error::unsupported("segments of the file are named with and without a map, or a key")
+                .clause("RFC 8216bis §4.4.4.4, §4.4.4.5")
+                .at(name)
+                .hint("name them in one way"))
+        }
         None => Ok(()),
     }
 }
 
 /// How many bytes the files of a package have, all of which are there; `None` when that takes as long as reading them.
 pub(super) fn total(package: &Package, store: &dyn Store) -> Result<Option<u64>> {
-    let jobs = file_jobs(package);
-    total_length(store, jobs.iter().map(|job| job.name).chain(package.streams.files()))
+    let files = package.files();
+    total_length(store, files.iter().map(|(name, _)| *name).chain(package.streams.files()))
 }
 
 /// Writes every file of a package, protected as planned, on all cores.
@@ -114,46 +158,36 @@ pub(super) fn protect(
     env: &Env<'_>,
 ) -> Result<ProtectedPackage> {
     let prepared = prepare(package, plan, store)?;
-    let jobs = file_jobs(package);
+    let jobs = file_jobs(package, &prepared);
     let done: Vec<_> = jobs
         .par_iter()
         .map(|job| {
-            let rendition = job.rendition.map(|index| {
-                let found = prepared.get(index).zip(package.renditions.get(index));
-                found.ok_or_else(|| Error::internal(format!("no rendition of number {index}")).at(job.name))
-            });
-            let rendition = rendition.transpose()?;
-            let files = rendition.map_or(0, |(_, rendition)| rendition.files.len());
-            let prepared = rendition.map(|(prepared, _)| prepared).filter(|p| !p.substreams.is_empty());
-            let done = write_file(job, prepared, files, store, env).map_err(|error| error.at(job.name))?;
+            let done = write_file(job, store, env).map_err(|error| error.at(job.name))?;
             plan.check_ivs().map(|()| done)
         })
         .collect::<Result<_>>()?;
     let mut tracks = Vec::new();
-    for (number, substream) in substreams.iter().enumerate() {
-        let facts = package.track_facts(number, substream)?;
-        tracks.push(facts.with_keys(plan, number)?);
+    for substream in substreams {
+        let facts = package.track_facts(substream)?;
+        tracks.push((substream.id, facts.with_keys(plan, substream.id)?));
     }
     let mut result = ProtectedPackage { tracks, ..ProtectedPackage::default() };
     for (job, Done { output, offsets, totals, phases }) in jobs.iter().zip(done) {
-        let numbers = job.rendition.and_then(|index| prepared.get(index)).map(|p| p.substreams.as_slice());
-        for (number, totals) in numbers.unwrap_or_default().iter().zip(totals) {
-            if let Some(report) = result.tracks.get_mut(*number) {
-                report.samples += totals.samples;
-                report.bytes += totals.bytes;
-                report.protected += totals.protected;
-            }
+        let ids = job.prepared.map_or(&[][..], |prepared| &prepared.ids);
+        if ids.len() != totals.len() {
+            let what = format!("{} protected tracks, {} of them written", ids.len(), totals.len());
+            return Err(Error::internal(what).at(job.name));
         }
+        ids.iter().zip(totals).try_for_each(|(id, totals)| result.count(*id, &totals))?;
         result.outputs.push(output);
-        result.offsets.insert(job.name.to_owned(), offsets);
-        result.phases.insert(job.name.to_owned(), phases);
+        result.file(job.name, offsets, phases);
     }
     package.streams.protect(plan, store, env, &mut result)?;
-    result.tracks.iter().try_for_each(TrackReport::check)?;
+    result.tracks.iter().try_for_each(|(_, track)| track.check())?;
     Ok(result)
 }
 
-fn prepare(package: &Package, plan: &Plan, store: &dyn Store) -> Result<Vec<Prepared>> {
+fn prepare<'a>(package: &'a Package, plan: &Plan, store: &dyn Store) -> Result<Vec<Prepared<'a>>> {
     package
         .renditions
         .iter()
@@ -173,8 +207,8 @@ fn prepare(package: &Package, plan: &Plan, store: &dyn Store) -> Result<Vec<Prep
             if let Some(first) = rendition.files.first().filter(|_| needs_times) {
                 protected.beginning_with(store.open(first)?.as_ref()).map_err(|error| error.at(first))?;
             }
-            let substreams = slots.iter().flatten().copied().collect();
-            Ok(Prepared { protected, cuts: rendition.sorted_cuts(), substreams })
+            let ids = slots.iter().flatten().copied().collect();
+            Ok(Prepared { rendition, protected, cuts: rendition.sorted_cuts(), ids })
         })
         .collect()
 }
@@ -184,25 +218,21 @@ fn ticks(time: Duration, timescale: u32) -> u64 {
     u64::try_from(ticks).unwrap_or(u64::MAX)
 }
 
-fn file_jobs(package: &Package) -> Vec<FileJob<'_>> {
+fn file_jobs<'a>(package: &'a Package, prepared: &'a [Prepared<'a>]) -> Vec<FileJob<'a>> {
     let mut jobs: Vec<FileJob<'_>> = Vec::new();
     let mut known = HashSet::new();
-    for (index, rendition) in package.renditions.iter().enumerate() {
-        let init = rendition.init.0.as_str();
-        known.extend(rendition.files.iter().map(String::as_str));
+    for one in prepared {
+        let Rendition { init: (init, _), files, .. } = one.rendition;
+        known.extend(files.iter().map(String::as_str));
         if known.insert(init) {
-            jobs.push(FileJob { name: init, rendition: Some(index), number: 0, is_media: false });
+            jobs.push(FileJob { name: init, prepared: Some(one), number: 0, is_media: false });
         }
-        for (number, name) in rendition.files.iter().enumerate() {
-            jobs.push(FileJob { name, rendition: Some(index), number, is_media: true });
+        for (number, name) in files.iter().enumerate() {
+            jobs.push(FileJob { name, prepared: Some(one), number, is_media: true });
         }
     }
-    jobs.extend(package.clear_files.iter().map(|name| FileJob {
-        name,
-        rendition: None,
-        number: 0,
-        is_media: false,
-    }));
+    let clear = package.clear_files.iter();
+    jobs.extend(clear.map(|name| FileJob { name, prepared: None, number: 0, is_media: false }));
     jobs
 }
 
@@ -214,23 +244,19 @@ struct Done {
     phases: Vec<(u64, Phase)>,
 }
 
-fn write_file(
-    job: &FileJob<'_>,
-    prepared: Option<&Prepared>,
-    files: usize,
-    store: &dyn Store,
-    env: &Env<'_>,
-) -> Result<Done> {
+fn write_file(job: &FileJob<'_>, store: &dyn Store, env: &Env<'_>) -> Result<Done> {
     let source = store.open(job.name)?;
     let (output, (offsets, totals, phases)) = write_once(env, job.name, source.as_ref(), |sink| {
-        let Some(Prepared { protected, cuts, .. }) = prepared else {
+        // Of a rendition that stays clear no track is protected.
+        let protected = job.prepared.filter(|prepared| !prepared.ids.is_empty());
+        let Some(Prepared { rendition, protected, cuts, .. }) = protected else {
             if source.is_empty() {
                 return Err(empty());
             }
             copy(source.as_ref(), sink)?;
             return Ok((OffsetMap::default(), Vec::new(), Vec::new()));
         };
-        let mut edit = if files == 1 {
+        let mut edit = if rendition.files.len() == 1 {
             protected.single_file(cuts)
         } else {
             protected.file(u32::try_from(job.number).unwrap_or(u32::MAX))

@@ -134,9 +134,11 @@ impl Manifests {
     pub(super) fn unprotect(self, done: (&ProtectedPackage, &dyn Store), env: &Env<'_>) -> Result<Report> {
         let mut report = Report::default();
         if let Some(hls) = self.hls {
+            report.warnings.clone_from(&hls.warnings);
             report.outputs.extend(hls.unprotect(done, env)?);
         }
         if let Some(dash) = self.dash {
+            report.warnings.extend_from_slice(&dash.warnings);
             report.outputs.extend(dash.unprotect(done, env)?);
         }
         Ok(named(report))

@@ -1,6 +1,5 @@
 //! A job: what to do as plain data, the environment it runs in, and what happened — the DRM step of a pipeline.
 
-mod aes128;
 mod choice;
 mod dash;
 mod decrypt;

@@ -13,8 +13,8 @@ use crate::isobmff::samples::{Sample, samples};
 use crate::isobmff::track::{trak, trexes};
 use crate::keys::KeyServer;
 use crate::package::{
-    Boundaries, Cmaf, EditList, KeyRule, MediaTrack, Phase, Plan, ProtectedTrack, SampleGroups, Segments,
-    Substream, UnknownVideo, WrittenSegment, media_tracks_with,
+    Boundaries, Cmaf, EditList, KeyRule, MediaTrack, Period, Phase, Plan, ProtectedTrack, SampleGroups,
+    Segments, Substream, TrackId, UnknownVideo, WrittenSegment, media_tracks_with,
 };
 use crate::presentation::SegmentKind;
 
@@ -25,7 +25,7 @@ use super::mp4_files::{TrackFiles, WrittenFiles, write_segments, write_single_fi
 use super::mp4_manifests;
 use super::package::{substream, track_facts};
 use super::plan::Outline;
-use super::report::{KeyRotation, Report};
+use super::report::{KeyRotation, Report, TrackReport};
 use super::rules::{Job, Layout, Rules};
 use super::run::{plan, source};
 use super::stated::Stated;
@@ -51,12 +51,11 @@ impl Mp4File {
 /// A track that becomes a CMAF track.
 pub(super) struct OutputTrack<'a> {
     /// Its id and the name of its folder: `v1`, `a1`, `t1`.
-    pub(super) id: String,
-    pub(super) kind: TrackKind,
+    pub(super) id: TrackId,
     pub(super) file: &'a Mp4File,
     pub(super) media: &'a MediaTrack,
-    /// Its substream; `None` when it stays clear.
-    pub(super) substream: Option<usize>,
+    /// Its id when it gets a key; `None` when it stays clear.
+    pub(super) substream: Option<TrackId>,
     pub(super) edits: EditList,
     /// Its first sample.
     pub(super) first: Sample,
@@ -113,11 +112,8 @@ pub(super) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
         let WrittenFiles { files, segments, outputs } = files.map_err(|error| error.at(place))?;
         plan.check_ivs()?;
         report.outputs.extend(outputs);
-        if let Some((index, substream)) =
-            track.substream.and_then(|index| Some((index, substreams.get(index)?)))
-        {
-            let facts = track_facts(substream, track.media, &track.file.name)?;
-            let mut entry = facts.with_keys(&plan, index)?;
+        if let Some(id) = track.substream {
+            let mut entry = facts(&track, &substreams)?.with_keys(&plan, id)?;
             let protected = || segments.iter().filter(|segment| segment.phase != Some(Phase::Clear));
             entry.samples = protected().map(|segment| segment.samples).sum();
             entry.bytes = protected().map(|segment| segment.bytes).sum();
@@ -130,6 +126,14 @@ pub(super) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     (env.observe)(Event::Step("writing manifests"));
     mp4_manifests::write(&written, start, rules, &plan, env, &mut report)?;
     Ok(report)
+}
+
+/// What the report says of a track that gets a key.
+fn facts(track: &OutputTrack<'_>, substreams: &[Substream]) -> Result<TrackReport> {
+    let substream = substreams.iter().find(|substream| track.substream == Some(substream.id));
+    let substream =
+        substream.ok_or_else(|| Error::internal(format!("nothing is known of track {}", track.id)))?;
+    track_facts(substream, track.media, &track.file.name)
 }
 
 /// What a job on MP4 files would protect.
@@ -146,8 +150,8 @@ pub(super) fn outline<'a>(
     let source = source(job, rules, (keys, http), &substreams, None)?;
     let rules = &rules.timed(&source, lasts(&tracks, &source)?);
     let Cut { periods, choice, .. } = Cut::of(job, rules, &source, &tracks, &mut substreams)?;
-    let protected = tracks.iter().filter_map(|track| Some((track, substreams.get(track.substream?)?)));
-    let facts = protected.map(|(track, substream)| track_facts(substream, track.media, &track.file.name));
+    let protected = tracks.iter().filter(|track| track.substream.is_some());
+    let facts = protected.map(|track| facts(track, &substreams));
     let tracks = facts.collect::<Result<_>>()?;
     let rotates = rules.schedule.rotates();
     Ok(Outline { tracks, substreams, source, choice, periods, rotates, warnings })
@@ -188,7 +192,7 @@ fn output_tracks<'a>(
     let mut tracks = Vec::new();
     let mut substreams = Vec::new();
     let all = || files.iter().flat_map(|file| file.tracks.iter().map(move |media| (file, media)));
-    for (kind, letter) in [(TrackKind::Video, 'v'), (TrackKind::Audio, 'a'), (TrackKind::Text, 't')] {
+    for kind in [TrackKind::Video, TrackKind::Audio, TrackKind::Text] {
         for (file, media) in all().filter(|(_, media)| media.kind() == Some(kind)) {
             let track = &media.track;
             let at = |error: Error| error.at(file.name.clone());
@@ -202,20 +206,12 @@ fn output_tracks<'a>(
             if media.is_of_unknown_codec() {
                 warnings.push(taken_whole(file, media));
             }
-            let number = tracks.iter().filter(|track: &&OutputTrack<'_>| track.kind == kind).count() + 1;
-            let id = format!("{letter}{number}");
+            let number = tracks.iter().filter(|track: &&OutputTrack<'_>| track.id.kind == kind).count() + 1;
+            let id = TrackId::new(kind, number);
             let is_protected = media.is_protectable() && rule.protects(kind);
-            tracks.push(OutputTrack {
-                id: id.clone(),
-                kind,
-                file,
-                media,
-                substream: is_protected.then_some(substreams.len()),
-                edits,
-                first,
-            });
+            tracks.push(OutputTrack { id, file, media, substream: is_protected.then_some(id), edits, first });
             if is_protected {
-                substreams.push(substream(id, kind, media, &Stated::default()));
+                substreams.push(substream(id, media, &Stated::default()));
             }
         }
     }
@@ -283,11 +279,11 @@ fn write_track(
 ) -> Result<WrittenFiles> {
     let file = track.file;
     let (protected, pssh) = match track.substream {
-        Some(substream) => {
-            let mut protected = ProtectedTrack::planned(track.media, plan, substream)?;
+        Some(id) => {
+            let mut protected = ProtectedTrack::planned(track.media, plan, id)?;
             protected.start = track.first.decode_time;
             protected.late = track.begins().saturating_sub(start.ticks(track.media.track.timescale));
-            (Some(protected), plan.pssh(&[substream])?)
+            (Some(protected), plan.pssh(Period::FIRST, &[id])?)
         }
         None => (None, Vec::new()),
     };
@@ -295,10 +291,10 @@ fn write_track(
     let init = cmaf.init(&pssh)?;
     let segments = || track.segments(boundaries);
     match rules.layout {
-        Layout::Segments => write_segments(&track.id, &cmaf, &init, segments()?, env),
+        Layout::Segments => write_segments(&track.id.to_string(), &cmaf, &init, segments()?, env),
         Layout::SingleFile => {
             let count = segments()?.try_fold(0, |count, segment| segment.map(|_| count + 1))?;
-            write_single_file(&track.id, &cmaf, &init, count, segments()?, env)
+            write_single_file(&track.id.to_string(), &cmaf, &init, count, segments()?, env)
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::base::{Error, Result};
 use crate::codec::TrackKind;
-use crate::package::{Boundaries, Phase, Substream};
+use crate::package::{Boundaries, Period, Phase, Substream};
 
 use super::choice::{Choice, Source, periods_until};
 use super::mp4::OutputTrack;
@@ -94,7 +94,9 @@ pub(super) fn lasts(tracks: &[OutputTrack<'_>], source: &Source<'_>) -> Result<O
 /// Finds bit rates and frame rates: averages over all samples.
 fn measure(tracks: &[OutputTrack<'_>], substreams: &mut [Substream]) -> Result<()> {
     for track in tracks {
-        let Some(substream) = track.substream.and_then(|number| substreams.get_mut(number)) else { continue };
+        let Some(substream) = substreams.iter_mut().find(|known| track.substream == Some(known.id)) else {
+            continue;
+        };
         let (mut samples, mut bytes, mut ticks) = (0_u64, 0_u64, 0_u64);
         for sample in track.samples()? {
             let sample = sample.map_err(|error| error.at(track.file.name.clone()))?;
@@ -105,7 +107,7 @@ fn measure(tracks: &[OutputTrack<'_>], substreams: &mut [Substream]) -> Result<(
         #[expect(clippy::cast_precision_loss, reason = "numbers of less than 2^53")]
         let per_second =
             |count: u64| count as f64 * f64::from(track.media.track.timescale) / (ticks.max(1) as f64);
-        substream.frame_rate = (track.kind == TrackKind::Video).then(|| per_second(samples));
+        substream.frame_rate = (track.id.kind == TrackKind::Video).then(|| per_second(samples));
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -119,7 +121,7 @@ fn measure(tracks: &[OutputTrack<'_>], substreams: &mut [Substream]) -> Result<(
 
 /// Every track is cut where the first video track can be cut; without one, on a grid.
 fn boundaries(tracks: &[OutputTrack<'_>], (seconds, changes): (f64, &[Duration])) -> Result<Boundaries> {
-    let video = tracks.iter().find(|track| track.kind == TrackKind::Video);
+    let video = tracks.iter().find(|track| track.id.kind == TrackKind::Video);
     // Sound alone is cut on a grid, unless keys change at times that are on none.
     let first = tracks.iter().filter(|_| changes.len() > 1).min_by_key(|track| track.begins());
     let Some(track) = video.or(first) else {
@@ -137,10 +139,10 @@ fn periods(
     (boundaries, start): (&Boundaries, Start),
     rules: &Rules,
 ) -> Result<usize> {
-    let (mut most, mut last) = (0, 0);
+    let (mut most, mut last) = (0, Period::FIRST);
     let schedule = &rules.schedule;
     for track in tracks.iter().filter(|track| schedule.rotates() && track.substream.is_some()) {
-        let at = |error: Error| error.at(track.id.clone()).at(track.file.name.clone());
+        let at = |error: Error| error.at(track.id).at(track.file.name.clone());
         let timescale = track.media.track.timescale;
         let late = track.begins().saturating_sub(start.ticks(timescale));
         for segment in track.segments(boundaries)? {
@@ -156,13 +158,15 @@ fn periods(
                 .clause("DASH-IF CPIX 2.3 §4, ContentKeyPeriod")
                 .hint("give periods that cover all of the presentation")));
             }
-            if let Phase::Period(number) = phase {
-                last = last.max(number);
+            if let Phase::Period(period) = phase {
+                last = last.max(period);
             }
         }
     }
     match &schedule.times {
-        Some(times) => times.get(last).map_or(Ok(1), |last| periods_until(times, last.start + NANOSECOND)),
+        Some(times) => {
+            times.get(last.number()).map_or(Ok(1), |last| periods_until(times, last.start + NANOSECOND))
+        }
         None => schedule.periods(most),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::Result;
+use crate::base::{Error, Result};
 use crate::codec::{self, TrackKind, configuration_of_channels};
 use crate::dash::write::{NewAdaptationSet, NewAddressing, NewMpd, NewRepresentation};
 use crate::dash::{ContentType, Place, Protected, write};
@@ -10,7 +10,7 @@ use crate::drm::ManifestKind;
 use crate::hls::media::Resource;
 use crate::hls::multivariant::{Limits, MultivariantPlaylist, NewRendition, RenditionType, Variant};
 use crate::hls::{Playlist, media, multivariant};
-use crate::package::{MediaTrack, Phase, Plan, WrittenSegment};
+use crate::package::{MediaTrack, Phase, Plan, TrackId, WrittenSegment};
 
 use super::dash::content_protection;
 use super::env::{Env, Event};
@@ -101,11 +101,11 @@ impl Timed<'_> {
     }
 
     /// Puts each segment of a new playlist under its key.
-    fn signal_keys(&self, playlist: &mut Playlist, plan: &Plan, substream: usize) -> Result<()> {
+    fn signal_keys(&self, playlist: &mut Playlist, plan: &Plan, id: TrackId) -> Result<()> {
         let listed = media::segments(playlist)?;
         let phases = listed.iter().zip(self.segments);
         let phases = phases.filter_map(|(listed, segment)| Some((listed.line, segment.phase?))).collect();
-        let runs = key_runs(phases, |period| Ok(key_lines(plan.key_in(period, substream)?)))?;
+        let runs = key_runs(phases, |period| Ok(key_lines(plan.key_in(period, id)?)))?;
         if runs.iter().all(|(_, lines)| lines.is_empty()) {
             return Ok(());
         }
@@ -118,7 +118,7 @@ fn write_hls(tracks: &[Timed<'_>], plan: &Plan, env: &Env<'_>, report: &mut Repo
     let mut session_keys = Vec::new();
     for written in tracks {
         let id = &written.track.id;
-        if written.track.kind == TrackKind::Text && !written.is_hls_subtitles() {
+        if written.track.id.kind == TrackKind::Text && !written.is_hls_subtitles() {
             let warning = format!("{id}: text of this format is in the MPD only, HLS has no place for it");
             (env.observe)(Event::Warning(&warning));
             report.warnings.push(warning);
@@ -144,8 +144,9 @@ fn write_hls(tracks: &[Timed<'_>], plan: &Plan, env: &Env<'_>, report: &mut Repo
     }
     let mut playlist = multivariant::write(&multivariant_playlist(tracks, session_keys)?)?;
     let limits = |uri: &str| {
-        let written = tracks.iter().find(|written| uri.strip_suffix(".m3u8") == Some(&written.track.id));
-        let substream = written.and_then(|written| written.track.substream);
+        let written = tracks.iter().find(|written| uri == format!("{}.m3u8", written.track.id));
+        let written = written.ok_or_else(|| Error::internal(format!("no track is that of {uri}")))?;
+        let substream = written.track.substream;
         substream.map_or_else(|| Ok(Limits::default()), |substream| Ok(plan.key(substream)?.limits()))
     };
     multivariant::limit(&mut playlist, &limits)?;
@@ -163,7 +164,7 @@ struct AudioGroup<'a, 'b> {
 
 fn audio_groups<'a, 'b>(tracks: &'a [Timed<'b>]) -> Result<Vec<AudioGroup<'a, 'b>>> {
     let mut groups: Vec<AudioGroup<'a, 'b>> = Vec::new();
-    for written in tracks.iter().filter(|written| written.track.kind == TrackKind::Audio) {
+    for written in tracks.iter().filter(|written| written.track.id.kind == TrackKind::Audio) {
         let codec = written.track.media.rfc6381()?;
         let language = &written.track.media.track.language;
         let fits = |group: &&mut AudioGroup<'a, 'b>| {
@@ -192,7 +193,7 @@ fn multivariant_playlist(
         variants: Vec::new(),
         independent_segments: true,
     };
-    let has_video = tracks.iter().any(|written| written.track.kind == TrackKind::Video);
+    let has_video = tracks.iter().any(|written| written.track.id.kind == TrackKind::Video);
     for group in groups.iter().filter(|_| has_video) {
         for (index, written) in group.tracks.iter().enumerate() {
             let mut rendition = rendition(written, RenditionType::Audio, &group.id);
@@ -207,12 +208,12 @@ fn multivariant_playlist(
         // Names are unique in a group: §4.4.6.1.1.
         let names = subtitles.iter().take(index).map(|other| &other.track.media.track.language);
         if names.into_iter().any(|language| *language == rendition.language) {
-            rendition.name.clone_from(&written.track.id);
+            rendition.name = written.track.id.to_string();
         }
         playlist.renditions.push(rendition);
     }
     let variants = if has_video { TrackKind::Video } else { TrackKind::Audio };
-    for written in tracks.iter().filter(|written| written.track.kind == variants) {
+    for written in tracks.iter().filter(|written| written.track.id.kind == variants) {
         let groups: Vec<_> = groups.iter().filter(|_| has_video).map(Some).collect();
         for group in if groups.is_empty() { vec![None] } else { groups } {
             playlist.variants.push(variant(written, group, &subtitles)?);
@@ -242,7 +243,7 @@ fn rendition(written: &Timed<'_>, rendition_type: RenditionType, group_id: &str)
     NewRendition {
         rendition_type,
         group_id: group_id.into(),
-        name: language.clone().unwrap_or_else(|| written.track.id.clone()),
+        name: language.clone().unwrap_or_else(|| written.track.id.to_string()),
         language: language.clone(),
         default: false,
         channels: None,
@@ -256,7 +257,7 @@ fn variant(
     subtitles: &[&Timed<'_>],
 ) -> Result<Variant> {
     let entry = written.track.media.track.sample_entry()?;
-    let is_video = written.track.kind == TrackKind::Video;
+    let is_video = written.track.id.kind == TrackKind::Video;
     let sound = group.map_or(&[][..], |group| &group.tracks);
     let (pictures, ticks) = written.frame_rate();
     let mut codecs = vec![written.track.media.rfc6381()?];
@@ -288,9 +289,9 @@ fn mpd(tracks: &[Timed<'_>], plan: &Plan) -> Result<Vec<u8>> {
     for written in tracks {
         let codec = written.track.media.rfc6381()?;
         let language =
-            written.track.media.track.language.clone().filter(|_| written.track.kind != TrackKind::Video);
+            written.track.media.track.language.clone().filter(|_| written.track.id.kind != TrackKind::Video);
         let family = codec.split('.').next().unwrap_or_default();
-        let key = format!("{:?}/{family}/{language:?}", written.track.kind);
+        let key = format!("{:?}/{family}/{language:?}", written.track.id.kind);
         let representation = representation(written, codec)?;
         match sets.iter_mut().find(|(known, ..)| *known == key) {
             Some((_, set, members)) => {
@@ -334,7 +335,7 @@ fn adaptation_set(
     lang: Option<String>,
     representation: NewRepresentation,
 ) -> NewAdaptationSet {
-    let (content_type, mime_type) = match written.track.kind {
+    let (content_type, mime_type) = match written.track.id.kind {
         TrackKind::Video => (ContentType::Video, "video/mp4"),
         TrackKind::Audio => (ContentType::Audio, "audio/mp4"),
         TrackKind::Text => (ContentType::Text, "application/mp4"),
@@ -351,12 +352,12 @@ fn representation(written: &Timed<'_>, codecs: String) -> Result<NewRepresentati
     let track = &written.track.media.track;
     let entry = track.sample_entry()?;
     let (is_video, is_audio) =
-        (written.track.kind == TrackKind::Video, written.track.kind == TrackKind::Audio);
+        (written.track.id.kind == TrackKind::Video, written.track.id.kind == TrackKind::Audio);
     let (pictures, ticks) = written.frame_rate();
     let channels = written.track.media.channels().filter(|_| is_audio);
     let objects = written.track.media.joint_objects().filter(|_| is_audio);
     Ok(NewRepresentation {
-        id: written.track.id.clone(),
+        id: written.track.id.to_string(),
         codecs,
         bandwidth: written.peak(),
         width: is_video.then_some(entry.width.into()),

@@ -10,7 +10,8 @@ use crate::codec::TrackKind;
 use crate::isobmff::BoxNode;
 use crate::isobmff::track::trexes;
 use crate::package::{
-    Assignment, KeyRule, MediaTrack, Schedule, Substream, media_tracks, random_access_fragments,
+    Assignment, KeyRule, MediaTrack, Schedule, Substream, TrackId, Treatment, media_tracks,
+    random_access_fragments,
 };
 use crate::presentation::{SegmentKind, read_moov};
 
@@ -35,9 +36,13 @@ pub(super) struct Package {
     /// Files that no DRM protects: text, images.
     pub(super) clear_files: Vec<String>,
     /// The rendition of each media file.
-    rendition_of: HashMap<String, usize>,
+    rendition_of: HashMap<String, RenditionId>,
     known_clear: HashSet<String>,
 }
+
+/// Which of the renditions of a package it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RenditionId(usize);
 
 /// An init segment and the media files that need it.
 pub(super) struct Rendition {
@@ -51,7 +56,7 @@ pub(super) struct Rendition {
     /// The group of each track: tracks of one group are one substream.
     groups: Vec<Option<String>>,
     /// The substream of each track; `None` when it stays clear.
-    pub(super) substreams: Vec<Option<usize>>,
+    pub(super) substreams: Vec<Option<TrackId>>,
     /// Whether parts of segments are in files of their own.
     has_part_files: bool,
     /// Where segments begin in a file that holds all of them, in bytes, when the manifest says so.
@@ -103,8 +108,18 @@ impl Rendition {
 /// Whether the package that is read is meant to be clear or encrypted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Expect {
-    Clear,
+    Clear {
+        /// Whether segments will be encrypted whole.
+        whole: bool,
+    },
     Protected,
+}
+
+impl Expect {
+    /// A clear package that is to be treated so.
+    pub(super) fn clear(treatment: &Treatment) -> Self {
+        Self::Clear { whole: matches!(treatment, Treatment::Aes128 { .. }) }
+    }
 }
 
 impl Package {
@@ -117,9 +132,9 @@ impl Package {
         group: &str,
         init: (String, Option<Range<u64>>),
         expect: Expect,
-    ) -> Result<usize> {
+    ) -> Result<RenditionId> {
         if let Some(known) = self.renditions.iter().position(|rendition| rendition.init == init) {
-            return Ok(known);
+            return Ok(RenditionId(known));
         }
         let at = |error: Error| error.at(init.0.clone());
         let source = store.open(&init.0)?;
@@ -132,10 +147,10 @@ impl Package {
         // One manifest gives the range of the init segment in a file, another leaves it to be found.
         let same = |other: &Rendition| other.init.0 == init.0 && other.moov == moov;
         if let Some(known) = self.renditions.iter().position(same) {
-            return Ok(known);
+            return Ok(RenditionId(known));
         }
         let tracks = match expect {
-            Expect::Clear => media_tracks(&moov).map_err(at)?,
+            Expect::Clear { .. } => media_tracks(&moov).map_err(at)?,
             Expect::Protected => Vec::new(),
         };
         let groups = tracks
@@ -155,63 +170,74 @@ impl Package {
             before: (Duration::ZERO, 0),
             stated: Stated::default(),
         });
-        Ok(self.renditions.len() - 1)
+        Ok(RenditionId(self.renditions.len() - 1))
+    }
+
+    /// The rendition that has been given this id.
+    pub(super) fn of(&self, id: RenditionId) -> Result<&Rendition> {
+        self.renditions.get(id.0).ok_or_else(|| no_rendition(id))
+    }
+
+    fn of_mut(&mut self, id: RenditionId) -> Result<&mut Rendition> {
+        self.renditions.get_mut(id.0).ok_or_else(|| no_rendition(id))
+    }
+
+    /// Every file but those of [`Streams`], each once, with its rendition; none of what stays clear.
+    pub(super) fn files(&self) -> Vec<(&str, Option<&Rendition>)> {
+        let mut known = HashSet::new();
+        let of_renditions = self
+            .renditions
+            .iter()
+            .flat_map(|rendition| rendition.all_files().map(move |name| (name, Some(rendition))));
+        let clear = self.clear_files.iter().map(|name| (name.as_str(), None));
+        of_renditions.filter(|(name, _)| known.insert(*name)).chain(clear).collect()
     }
 
     /// Adds what a manifest says of a rendition.
-    pub(super) fn stated(&mut self, rendition: usize, stated: Stated) {
-        if let Some(rendition) = self.renditions.get_mut(rendition) {
-            rendition.stated.add(stated);
-        }
-    }
-
-    /// Adds a media file to a rendition.
-    pub(super) fn file(&mut self, rendition: usize, name: String) -> Result<()> {
-        if let Some(index) = self.rendition_of.get(&name) {
-            return match self.renditions.get(*index).filter(|_| *index != rendition) {
-                None => Ok(()),
-                Some(other) => Err(Error::unsupported(format!(
-                    "the file belongs to two renditions with init segments of their own: {} is the other",
-                    other.name
-                ))
-                .at(name)),
-            };
-        }
-        self.rendition_of.insert(name.clone(), rendition);
-        if let Some(rendition) = self.renditions.get_mut(rendition) {
-            rendition.files.push(name);
-        }
+    pub(super) fn stated(&mut self, id: RenditionId, stated: Stated) -> Result<()> {
+        self.of_mut(id)?.stated.add(stated);
         Ok(())
     }
 
-    /// Adds a file that has a part of a segment; one that segments are in is known already.
-    pub(super) fn part_file(&mut self, rendition: usize, name: String) -> Result<()> {
-        let count = |package: &Self| package.renditions.get(rendition).map(|rendition| rendition.files.len());
-        let before = count(self);
-        self.file(rendition, name)?;
-        let is_new = before != count(self);
-        if let Some(rendition) = self.renditions.get_mut(rendition).filter(|_| is_new) {
-            rendition.has_part_files = true;
+    /// Adds a media file to a rendition, and says whether it is new.
+    pub(super) fn file(&mut self, id: RenditionId, name: String) -> Result<bool> {
+        match self.rendition_of.get(&name) {
+            Some(known) if *known == id => Ok(false),
+            Some(other) => Err(Error::unsupported(format!(
+                "the file belongs to two renditions with init segments of their own: {} is the other",
+                self.of(*other)?.name
+            ))
+            .at(name)),
+            None => {
+                self.rendition_of.insert(name.clone(), id);
+                self.of_mut(id)?.files.push(name);
+                Ok(true)
+            }
         }
+    }
+
+    /// Adds a file that has a part of a segment; one that segments are in is known already.
+    pub(super) fn part_file(&mut self, id: RenditionId, name: String) -> Result<()> {
+        let is_new = self.file(id, name)?;
+        self.of_mut(id)?.has_part_files |= is_new;
         Ok(())
     }
 
     /// Says that a segment of a rendition begins at this byte of its file, and what of the presentation
     /// comes before it: seconds and segments.
-    pub(super) fn cut(&mut self, rendition: usize, position: u64, before: (f64, u32)) {
-        if self.renditions.get(rendition).is_some_and(|rendition| rendition.cuts.is_empty()) {
-            self.begins_after(rendition, before);
+    pub(super) fn cut(&mut self, id: RenditionId, position: u64, before: (f64, u32)) -> Result<()> {
+        if self.of(id)?.cuts.is_empty() {
+            self.begins_after(id, before)?;
         }
-        if let Some(rendition) = self.renditions.get_mut(rendition) {
-            rendition.cuts.push(position);
-        }
+        self.of_mut(id)?.cuts.push(position);
+        Ok(())
     }
 
     /// Says what of the presentation comes before a rendition: seconds and segments.
-    pub(super) fn begins_after(&mut self, rendition: usize, (seconds, segments): (f64, u32)) {
-        if let Some(rendition) = self.renditions.get_mut(rendition) {
-            rendition.before = (Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX), segments);
-        }
+    pub(super) fn begins_after(&mut self, id: RenditionId, (seconds, segments): (f64, u32)) -> Result<()> {
+        let before = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+        self.of_mut(id)?.before = (before, segments);
+        Ok(())
     }
 
     /// How many crypto periods the presentation has.
@@ -253,14 +279,14 @@ impl Package {
     /// clear have none.
     pub(super) fn substreams(&mut self, rule: KeyRule) -> Vec<Substream> {
         let mut substreams = Vec::new();
-        let kinds = [(TrackKind::Video, 'v'), (TrackKind::Audio, 'a')];
-        for (kind, letter) in kinds.into_iter().filter(|(kind, _)| rule.protects(*kind)) {
-            let mut known: HashMap<String, usize> = HashMap::new();
-            let mut number = |group: &str, make: &dyn Fn(String) -> Substream| -> usize {
-                let next = known.len() + 1;
+        let kinds = [TrackKind::Video, TrackKind::Audio];
+        for kind in kinds.into_iter().filter(|kind| rule.protects(*kind)) {
+            let mut known: HashMap<String, TrackId> = HashMap::new();
+            let mut number = |group: &str, make: &dyn Fn(TrackId) -> Substream| -> TrackId {
+                let next = TrackId::new(kind, known.len() + 1);
                 *known.entry(group.to_owned()).or_insert_with(|| {
-                    substreams.push(make(format!("{letter}{next}")));
-                    substreams.len() - 1
+                    substreams.push(make(next));
+                    next
                 })
             };
             for rendition in &mut self.renditions {
@@ -268,24 +294,26 @@ impl Package {
                     rendition.tracks.iter().zip(&rendition.groups).zip(&mut rendition.substreams)
                 {
                     if let Some(group) = group.as_ref().filter(|_| media.kind() == Some(kind)) {
-                        *slot = Some(number(group, &|id| substream(id, kind, media, &rendition.stated)));
+                        *slot = Some(number(group, &|id| substream(id, media, &rendition.stated)));
                     }
                 }
             }
             self.streams.number(kind, &mut number);
         }
+        self.streams.number_whole(&mut substreams);
         substreams
     }
 
     /// What the report says of a substream: its first track stands for it.
-    pub(super) fn track_facts(&self, number: usize, substream: &Substream) -> Result<TrackReport> {
+    pub(super) fn track_facts(&self, substream: &Substream) -> Result<TrackReport> {
         for rendition in &self.renditions {
             let mut slots = rendition.tracks.iter().zip(&rendition.substreams);
-            if let Some((media, _)) = slots.find(|(_, slot)| **slot == Some(number)) {
+            if let Some((media, _)) = slots.find(|(_, slot)| **slot == Some(substream.id)) {
                 return track_facts(substream, media, &rendition.name);
             }
         }
-        Ok(self.streams.track_facts(number, substream).unwrap_or_default())
+        let facts = self.streams.track_facts(substream);
+        facts.ok_or_else(|| Error::internal(format!("nothing is known of track {}", substream.id)))
     }
 
     /// Checks what depends on the substreams, before any key is fetched.
@@ -299,35 +327,39 @@ impl Package {
                 .at(rendition.name.clone())
                 .hint("leave out --clear-lead and --rotate-every, or make the parts byte ranges of their segments"));
         }
-        self.streams.check(&rules.systems, (assignment, &rules.schedule), store)
+        self.streams.check(rules, assignment, store)
     }
 
     /// A rendition with pictures and sound in one file can be signaled with one key only.
     fn check_muxed(&self, assignment: &Assignment) -> Result<()> {
-        let muxed = |(_, substreams): &(&String, &Vec<Option<usize>>)| {
-            let numbers = substreams.iter().flatten();
-            let mut keys: Vec<_> = numbers.filter_map(|number| assignment.key_of.get(*number)).collect();
-            keys.dedup();
-            keys.len() > 1
+        let keys = |ids: &[Option<TrackId>]| -> Result<usize> {
+            let keys = ids.iter().flatten().map(|id| assignment.key_of(*id));
+            Ok(keys.collect::<Result<HashSet<_>>>()?.len())
         };
         let streams =
             self.streams.renditions.iter().map(|rendition| (&rendition.name, &rendition.substreams));
         let renditions = self.renditions.iter().map(|rendition| (&rendition.name, &rendition.substreams));
-        match renditions.chain(streams).find(muxed) {
-            Some((name, _)) => Err(Error::unsupported(
-                "pictures and sound in one segment need two keys, a manifest can name one",
-            )
-            .clause("RFC 8216bis §4.4.4.4, DASH-IF IOP 6 §5")
-            .at(name.clone())
-            .hint("share one key (preset0), or package pictures and sound apart")),
-            None => Ok(()),
+        for (name, ids) in renditions.chain(streams) {
+            if keys(ids)? > 1 {
+                return Err(Error::unsupported(
+                    "pictures and sound in one segment need two keys, a manifest can name one",
+                )
+                .clause("RFC 8216bis §4.4.4.4, DASH-IF IOP 6 §5")
+                .at(name.clone())
+                .hint("share one key (preset0), or package pictures and sound apart"));
+            }
         }
+        Ok(())
     }
 }
 
+fn no_rendition(id: RenditionId) -> Error {
+    Error::internal(format!("no rendition of number {}", id.0))
+}
+
 /// What a media track is as a substream.
-pub(super) fn substream(id: String, kind: TrackKind, media: &MediaTrack, stated: &Stated) -> Substream {
-    let is_video = kind == TrackKind::Video;
+pub(super) fn substream(id: TrackId, media: &MediaTrack, stated: &Stated) -> Substream {
+    let is_video = id.kind == TrackKind::Video;
     let channels =
         if media.tells_channels() { media.channels() } else { stated.channels.or_else(|| media.channels()) };
     Substream {
@@ -336,16 +368,16 @@ pub(super) fn substream(id: String, kind: TrackKind, media: &MediaTrack, stated:
         frame_rate: stated.frame_rate.filter(|_| is_video),
         bitrate: stated.bandwidth,
         labels: stated.labels.iter().cloned().collect(),
-        ..Substream::new(id, kind)
+        ..Substream::new(id)
     }
 }
 
 /// What the report says of a track before it has a key.
 pub(super) fn track_facts(substream: &Substream, media: &MediaTrack, source: &str) -> Result<TrackReport> {
     let entry = media.track.sample_entry()?;
-    let is_video = substream.kind == TrackKind::Video;
+    let is_video = substream.id.kind == TrackKind::Video;
     Ok(TrackReport {
-        id: substream.id.clone(),
+        id: substream.id.to_string(),
         kind: if is_video { "video" } else { "audio" }.into(),
         source: source.to_owned(),
         codec: media.rfc6381()?,

@@ -1,6 +1,6 @@
 //! Files that are written part by part, each part a segment by itself — RFC 8216bis §5.2.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::base::env::{Sink, Source, Store};
@@ -50,9 +50,6 @@ fn follows(range: Range<u64>, behind: u64, length: u64) -> Result<()> {
     }
     Ok(())
 }
-
-/// Where the bytes of a range of a file went.
-pub(super) type Moved = HashMap<(String, u64, u64), Range<u64>>;
 
 /// A range of a file and where its bytes went.
 pub(super) type Move = ((u64, u64), Range<u64>);

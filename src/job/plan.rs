@@ -1,5 +1,7 @@
 //! What a job would do: tracks, keys, schemes, signaling and the request, with nothing fetched or written.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use crate::base::env::{Http, Request, Response};
@@ -7,9 +9,8 @@ use crate::base::{Error, Kid, Result};
 use crate::cpix::{Document, DrmSystem};
 use crate::drm;
 use crate::keys::{KeyServer, SpekeVersion};
-use crate::package::{Substream, Treatment, Wants};
+use crate::package::{Period, Substream, TrackId, Treatment, Wants};
 
-use super::aes128;
 use super::choice::{Choice, Source, labelled};
 use super::env::Locate;
 use super::manifests::{Input, manifest_kinds};
@@ -163,16 +164,22 @@ fn report(
         Some(document) => (chosen_keys(&outline, &document, signals), Vec::new()),
         None => (planned_keys(&outline, &request, signals), version.write(&request)?),
     };
-    let kid_of = |number: usize| match outline.choice.kid(0, number) {
-        Some(kid) => kid.to_string(),
+    let assignment = &outline.choice.assignment;
+    let proposed: HashMap<_, Kid> = assignment
+        .of_periods(1)
+        .zip(&request.content_keys)
+        .map(|((_, purpose, _), key)| (purpose, key.kid))
+        .collect();
+    let kid_of = |track: TrackId| match outline.choice.kid(Period::FIRST, track) {
+        Some(kid) => Ok(kid),
         None => {
-            let key = outline.choice.assignment.key_of.get(number);
-            let key = key.and_then(|key| request.content_keys.get(*key));
-            key.map_or_else(String::new, |key| key.kid.to_string())
+            let key = proposed.get(&assignment.key_of(track)?).copied();
+            key.ok_or_else(|| Error::internal(format!("no key is asked for track {track}")))
         }
     };
-    let tracks = outline.tracks.iter().enumerate();
-    let tracks = tracks.map(|(number, track)| planned(track, kid_of(number), scheme)).collect();
+    let tracks = outline.substreams.iter().zip(&outline.tracks);
+    let tracks = tracks.map(|(track, facts)| Ok(planned(facts, kid_of(track.id)?.to_string(), scheme)));
+    let tracks = tracks.collect::<Result<_>>()?;
     let mut warnings = outline.warnings;
     warnings.extend(outline.choice.warnings);
     Ok(PlanReport {
@@ -228,14 +235,11 @@ fn outline<'a>(
     locate: &Locate<'_>,
     (keys, http): (&'a dyn KeyServer, &dyn Http),
 ) -> Result<(Outline<'a>, Rules)> {
-    let outline = match rules.treatment {
-        Treatment::Aes128 { .. } => aes128::outline(job, rules, locate, (keys, http))?,
-        Treatment::Samples(_) if manifest_kinds(&job.inputs)?.is_empty() => {
-            mp4::outline(job, rules, locate, (keys, http))?
-        }
-        Treatment::Samples(_) => package_outline(job, rules, locate, (keys, http))?,
+    let outline = match manifest_kinds(&job.inputs)?.is_empty() {
+        true => mp4::outline(job, rules, locate, (keys, http))?,
+        false => package_outline(job, rules, locate, (keys, http))?,
     };
-    let count = outline.choice.assignment.keys.len().saturating_mul(outline.periods);
+    let count = outline.choice.assignment.count().saturating_mul(outline.periods);
     rules.check_substreams(job, outline.substreams.len(), count)?;
     let rules = rules.timed(&outline.source, None);
     Ok((outline, rules))
@@ -247,7 +251,8 @@ fn package_outline<'a>(
     locate: &Locate<'_>,
     (keys, http): (&'a dyn KeyServer, &dyn Http),
 ) -> Result<Outline<'a>> {
-    let Input { store, mut package, manifests } = Input::read(&job.inputs, locate, Expect::Clear)?;
+    let Input { store, mut package, manifests } =
+        Input::read(&job.inputs, locate, Expect::clear(&rules.treatment))?;
     let substreams = package.substreams(rules.keys);
     let source = source(job, rules, (keys, http), &substreams, package.begins)?;
     let rules = rules.timed(&source, package.lasts);
@@ -256,8 +261,7 @@ fn package_outline<'a>(
     let choice = source.choose(rules.key_rule(), &substreams, periods, rotates)?;
     package.check(&rules, &choice.assignment, store.as_ref())?;
     manifests.check(&package, &choice.assignment)?;
-    let tracks =
-        substreams.iter().enumerate().map(|(number, substream)| package.track_facts(number, substream));
+    let tracks = substreams.iter().map(|substream| package.track_facts(substream));
     let tracks = tracks.collect::<Result<_>>()?;
     Ok(Outline { tracks, substreams, source, choice, periods, rotates, warnings: Vec::new() })
 }
@@ -270,14 +274,12 @@ fn planned(track: &TrackReport, kid: String, scheme: &str) -> PlannedTrack {
 
 fn planned_keys(outline: &Outline<'_>, document: &Document, signals: &Signals<'_>) -> Vec<PlannedKeyReport> {
     let assignment = &outline.choice.assignment;
-    let purposes = assignment.keys.iter().enumerate().cycle();
-    let count = assignment.keys.len().max(1);
-    let keys = document.content_keys.iter().enumerate().zip(purposes);
-    keys.map(|((index, key), (number, purpose))| PlannedKeyReport {
+    let keys = assignment.of_periods(outline.periods.max(1)).zip(&document.content_keys);
+    keys.map(|((period, id, purpose), key)| PlannedKeyReport {
         kid: key.kid.to_string(),
         track_type: purpose.track_type.clone(),
-        period: outline.rotates.then_some(index / count),
-        tracks: assignment.substreams_of(number, &outline.substreams).map(|track| track.id.clone()).collect(),
+        period: outline.rotates.then_some(period.number()),
+        tracks: assignment.substreams_of(id, &outline.substreams).map(|track| track.id.to_string()).collect(),
         signaling: signals(document, key.kid),
     })
     .collect()
@@ -288,18 +290,19 @@ fn chosen_keys(outline: &Outline<'_>, document: &Document, signals: &Signals<'_>
     let mut reports = Vec::new();
     for key in &document.content_keys {
         let rule = document.usage_rules.iter().find(|rule| rule.kid == key.kid);
-        let in_period = |period: usize| {
-            let ids = (0..).zip(&outline.substreams);
-            ids.filter(move |(number, _)| outline.choice.kid(period, *number) == Some(key.kid))
-                .map(|(_, track)| track.id.clone())
+        let in_period = |period: Period| {
+            let ids = outline.substreams.iter().map(|track| track.id);
+            ids.filter(move |track| outline.choice.kid(period, *track) == Some(key.kid))
+                .map(|track| track.to_string())
         };
-        let Some(first) = (0..outline.periods).find(|period| in_period(*period).next().is_some()) else {
+        let Some(first) = Period::all(outline.periods).find(|period| in_period(*period).next().is_some())
+        else {
             continue;
         };
         reports.push(PlannedKeyReport {
             kid: key.kid.to_string(),
             track_type: rule.and_then(|rule| rule.intended_track_type.clone()).unwrap_or_default(),
-            period: outline.rotates.then_some(first),
+            period: outline.rotates.then_some(first.number()),
             tracks: in_period(first).collect(),
             signaling: signals(document, key.kid),
         });

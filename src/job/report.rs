@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::env::Written;
 use crate::base::id::hex;
 use crate::base::{Error, Result};
-use crate::package::{Plan, Treatment};
+use crate::package::{Plan, TrackId, Treatment};
 
 /// The outcome of a job.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -65,7 +65,7 @@ impl KeyRotation {
             Treatment::Aes128 { .. } => "EXT-X-KEY at each change",
         };
         let every = plan.schedule.rotate_every.filter(|_| plan.schedule.times.is_none());
-        Some(Self { every: every.map(NonZeroU32::get), periods: plan.periods(), mode })
+        Some(Self { every: every.map(NonZeroU32::get), periods: plan.periods().count(), mode })
     }
 }
 
@@ -106,9 +106,9 @@ pub struct TrackReport {
 }
 
 impl TrackReport {
-    /// The entry with the keys that the substream of this number got.
-    pub(super) fn with_keys(self, plan: &Plan, substream: usize) -> Result<Self> {
-        let kids = (0..plan.periods()).map(|period| Ok(plan.key_in(period, substream)?.kid.to_string()));
+    /// The entry with the keys that the track got.
+    pub(super) fn with_keys(self, plan: &Plan, track: TrackId) -> Result<Self> {
+        let kids = plan.periods().map(|period| Ok(plan.key_in(period, track)?.kid.to_string()));
         let kids: Vec<_> = kids.collect::<Result<_>>()?;
         let kid = kids.first().cloned().unwrap_or_default();
         let scheme = if self.scheme.is_empty() { plan.treatment.name().to_owned() } else { self.scheme };

@@ -22,7 +22,7 @@ use super::choice::{Source, stated_scheme};
 use super::track_facts::TrackFacts;
 
 /// The word of `--drm` for AES-128 of whole segments.
-pub(super) const SIMPLEAES: &str = "simpleaes";
+const SIMPLEAES: &str = "simpleaes";
 /// Longest resource id, in characters.
 const MAX_RESOURCE_ID: usize = 128;
 /// Longest clear lead, in seconds: an hour.
@@ -189,7 +189,7 @@ impl Rules {
         Ok(Self { systems, treatment, content_id, vector, manifests, keys, names_rule, layout, schedule })
     }
 
-    /// The rules of AES-128, which only playlists can say: RFC 8216bis §4.4.4.4. A plan needs no address of keys.
+    /// The rules of AES-128, which only playlists can say: RFC 8216bis §4.4.4.4.
     fn aes128(job: &Job, package: &[ManifestKind], document: Option<&Document>) -> Result<Self> {
         let refused = |what: &str| Error::usage(format!("--drm {SIMPLEAES} with {what}"));
         if job.inputs.len() != 1 || package != [ManifestKind::Hls] {
@@ -216,6 +216,17 @@ impl Rules {
             layout: Layout::default(),
             schedule: schedule(job)?,
         })
+    }
+
+    /// Players get a key of AES-128 at an address. A plan needs none.
+    pub(super) fn check_key_uri(&self, job: &Job) -> Result<()> {
+        match self.treatment {
+            Treatment::Aes128 { .. } if job.key_uri.is_none() => Err(Error::usage(format!(
+                "--drm {SIMPLEAES} with no key URI"
+            ))
+            .hint("give --key-uri with the address at which players get the key, or --write-key-file")),
+            _ => Ok(()),
+        }
     }
 
     /// The words of `--drm` that are done.
@@ -273,9 +284,9 @@ impl Rules {
 
     /// What the operator should know of keys that pictures and sound share.
     pub(super) fn shared_key_limits(&self, keys: &Assignment, substreams: &[Substream]) -> Vec<String> {
-        let has = |key: usize, kind| keys.substreams_of(key, substreams).any(|track| track.kind == kind);
-        let is_shared = |key: usize| has(key, TrackKind::Video) && has(key, TrackKind::Audio);
-        let systems = self.systems.iter().filter(|_| (0..keys.keys.len()).any(is_shared));
+        let has = |key, kind| keys.substreams_of(key, substreams).any(|track| track.id.kind == kind);
+        let is_shared = |(key, _)| has(key, TrackKind::Video) && has(key, TrackKind::Audio);
+        let systems = self.systems.iter().filter(|_| keys.keys().any(is_shared));
         let limits = systems.filter_map(|system| Some((system.name(), system.shared_key_limit()?)));
         limits.map(|(name, limit)| format!("{name}: {limit}")).collect()
     }

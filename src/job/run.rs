@@ -5,9 +5,8 @@ use std::time::Instant;
 use crate::base::Result;
 use crate::base::env::Http;
 use crate::keys::KeyServer;
-use crate::package::{KeyRule, Plan, Preset, Substream, Treatment};
+use crate::package::{KeyRule, Plan, Preset, Substream};
 
-use super::aes128;
 use super::choice::{Choice, Source};
 use super::env::{Env, Event};
 use super::files;
@@ -31,10 +30,10 @@ pub fn run(job: &Job, env: &Env<'_>) -> Result<Report> {
     let start = Instant::now();
     let kinds = manifest_kinds(&job.inputs)?;
     let rules = Rules::check(job, &kinds, env.keys.at_hand())?;
-    let mut report = match rules.treatment {
-        Treatment::Aes128 { .. } => aes128::run(job, &rules, env)?,
-        Treatment::Samples(_) if kinds.is_empty() => mp4::run(job, &rules, env)?,
-        Treatment::Samples(_) => run_package(job, &rules, env)?,
+    rules.check_key_uri(job)?;
+    let mut report = match kinds.is_empty() {
+        true => mp4::run(job, &rules, env)?,
+        false => run_package(job, &rules, env)?,
     };
     for warning in rules.left_clear().into_iter().chain(rules.rotation_limits()) {
         (env.observe)(Event::Warning(&warning));
@@ -59,7 +58,8 @@ fn check_protected(report: &Report) -> Result<()> {
 
 fn run_package(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     (env.observe)(Event::Step("reading manifests and init segments"));
-    let Input { store, mut package, manifests } = Input::read(&job.inputs, env.locate, Expect::Clear)?;
+    let Input { store, mut package, manifests } =
+        Input::read(&job.inputs, env.locate, Expect::clear(&rules.treatment))?;
     let substreams = package.substreams(rules.keys);
     let source = source(job, rules, (env.keys, env.http), &substreams, package.begins)?;
     let rules = &rules.timed(&source, package.lasts);
@@ -81,7 +81,7 @@ fn run_package(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     report.outputs.splice(..0, std::mem::take(&mut done.outputs));
     report.key_rotation = KeyRotation::of(&plan);
     report.warnings.extend(plan.warnings.iter().cloned());
-    report.tracks = done.tracks;
+    report.tracks = done.tracks.into_iter().map(|(_, track)| track).collect();
     report.warnings.extend(choice.warnings);
     Ok(report)
 }
@@ -106,29 +106,29 @@ pub(super) fn plan(
     (source, choice, periods): (&Source<'_>, &Choice, usize),
     env: &Env<'_>,
 ) -> Result<Plan> {
-    let keys = choice.assignment.keys.len().saturating_mul(periods);
+    let keys = choice.assignment.count().saturating_mul(periods);
     rules.check_substreams(job, substreams.len(), keys)?;
     choice.warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
     (env.observe)(Event::Step("exchanging keys"));
     let intent = rules.intent(job, &choice.assignment, periods);
     let keyed = source.keys(choice, env.http, (&|| intent.request(), periods), &|kid| intent.wanted(kid))?;
     let weak_keys = weak_keys(job, &keyed.document)?;
-    let mut plan = Plan::of(&intent, substreams, keyed)?;
+    let mut plan = Plan::of(&intent, keyed)?;
     plan.warnings.extend(weak_keys);
     plan.warnings.extend(source.left_out(choice, &rules.systems));
     plan.warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
-    env.check_keys(|summary| summarize(&plan, substreams.len(), summary))?;
+    env.check_keys(|summary| summarize(&plan, substreams, summary))?;
     Ok(plan)
 }
 
 /// What media depends on of a plan: manifests, with everything else that is signaled, are always written.
-fn summarize(plan: &Plan, substreams: usize, summary: &mut Summary) -> Result<()> {
+fn summarize(plan: &Plan, substreams: &[Substream], summary: &mut Summary) -> Result<()> {
     for period in plan.schedule.times.iter().flat_map(|times| times.iter()) {
         summary.add(format!("{period:?}").as_bytes());
     }
-    for period in 0..plan.periods() {
-        for substream in 0..substreams {
-            let key = plan.key_in(period, substream)?;
+    for period in plan.periods() {
+        for Substream { id, .. } in substreams {
+            let key = plan.key_in(period, *id)?;
             summary.key(key.kid, key.value(), key.vector())?;
             key.systems.iter().for_each(|(_, data)| summary.add(data.pssh.as_deref().unwrap_or_default()));
         }

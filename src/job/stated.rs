@@ -15,6 +15,8 @@ use super::package::Package;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stated {
     pub(super) channels: Option<u16>,
+    /// Width × height of a picture.
+    pub(super) pixels: Option<u32>,
     /// Bits in a second.
     pub(super) bandwidth: Option<u64>,
     /// Pictures in a second.
@@ -26,6 +28,7 @@ impl Stated {
     /// Adds what is said in another place. Of two bandwidths the higher one counts.
     pub(super) fn add(&mut self, other: Self) {
         self.channels = self.channels.or(other.channels);
+        self.pixels = self.pixels.or(other.pixels);
         self.bandwidth = self.bandwidth.max(other.bandwidth);
         self.frame_rate = self.frame_rate.or(other.frame_rate);
         self.labels.extend(other.labels);
@@ -42,6 +45,7 @@ pub(super) fn of_representation(representation: &Representation) -> Stated {
         bandwidth: representation.bandwidth,
         frame_rate: rate.map(|(pictures, seconds): (f64, f64)| pictures / seconds),
         labels: representation.labels.iter().cloned().collect(),
+        ..Stated::default()
     }
 }
 
@@ -59,6 +63,11 @@ pub(super) fn of_playlist(media: &MediaPlaylist) -> Stated {
                 ..Stated::default()
             },
             RenditionKind::Variant => Stated {
+                pixels: attributes
+                    .decimal_resolution("RESOLUTION")
+                    .ok()
+                    .flatten()
+                    .map(|(width, height)| width.saturating_mul(height)),
                 bandwidth: attributes.decimal_integer("BANDWIDTH").ok().flatten(),
                 frame_rate: attributes.decimal_floating_point("FRAME-RATE").ok().flatten(),
                 ..Stated::default()

@@ -1,10 +1,10 @@
-//! Renditions of elementary streams: transport streams and packed audio with sample encryption — RFC 8216bis
-//! §3.1.1, §3.1.3, §4.4.4.4.
+//! Renditions whose segments are rewritten each by itself: transport streams and packed audio with sample encryption,
+//! and any container that is encrypted whole — RFC 8216bis §3.1.1, §3.1.3, §4.4.4.4, §5.2.
 //!
-//! A segment is a file or a byte range of one; each is rewritten by itself. Bytes of a file that no playlist names
-//! are left out: they cannot be under a key.
+//! A segment is a file or a byte range of one. Bytes of a file that no playlist names are left out: they cannot be
+//! under a key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -12,16 +12,16 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::base::env::{Sink, Source, Store};
-use crate::base::{Error, Kid, Result};
-use crate::codec::{Elementary, TrackKind};
-use crate::drm::System;
+use crate::base::{Error, Kid, Result, Secret};
+use crate::codec::{Elementary, StreamFacts, TrackKind};
 use crate::hls::Key;
 use crate::package::{
-    Assignment, ElementaryStream, KeyOfLine, OffsetMap, Phase, Plan, Proofs, SampleAesSegment, Schedule,
-    Substream, copy, elementary_streams, sample_aes_segment,
+    Assignment, ElementaryStream, FirstBlocks, LineKeys, OffsetMap, Phase, Plan, Proofs, Schedule, Substream,
+    Totals, TrackId, Treatment, copy, decrypt_whole_segment, elementary_streams, encrypt_whole_segment,
+    sample_aes_segment,
 };
-use crate::presentation::Part;
-use crate::protect::{Operation, SampleAes};
+use crate::presentation::{Part, Role};
+use crate::protect::{Aes128, Operation, SampleAes};
 
 use super::env::{Env, Event};
 use super::files::ProtectedPackage;
@@ -29,12 +29,16 @@ use super::journal::write_once;
 use super::package::Expect;
 use super::parts::{Parts, check_parts, write_parts};
 use super::report::TrackReport;
+use super::rules::{Rules, no_segment_behind};
 use super::stated::Stated;
 
 /// What the report calls it.
 const SCHEME: &str = "sample-aes";
 
-/// The media playlists of a package whose segments have no media initialization section.
+/// A part of a file by its byte range; `None` is the whole file.
+type Bounds = Option<(u64, u64)>;
+
+/// The media playlists of a package whose segments are rewritten each by itself.
 #[derive(Default)]
 pub(super) struct Streams {
     pub(super) renditions: Vec<StreamRendition>,
@@ -43,36 +47,59 @@ pub(super) struct Streams {
     shared: Vec<(String, Segment, Segment)>,
 }
 
-/// Gives the number of a group's substream, which it makes when the group is new.
-pub(super) type Number<'a> = dyn FnMut(&str, &dyn Fn(String) -> Substream) -> usize + 'a;
+/// Gives the id of a group's substream, which it makes when the group is new.
+pub(super) type Number<'a> = dyn FnMut(&str, &dyn Fn(TrackId) -> Substream) -> TrackId + 'a;
+
+/// Which of the renditions it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct StreamId(usize);
 
 /// A media playlist.
 pub(super) struct StreamRendition {
     /// Its name.
     pub(super) name: String,
-    /// The streams of its first segment; none of a package that is to be decrypted.
-    streams: Vec<ElementaryStream>,
-    /// The substream of each.
-    pub(super) substreams: Vec<Option<usize>>,
+    carries: Carries,
+    /// The substream of each stream, or of all that is encrypted whole.
+    pub(super) substreams: Vec<Option<TrackId>>,
     /// How many segments there are.
     pub(super) segments: u32,
     /// What the multivariant playlist says of it.
-    pub(super) stated: Stated,
+    stated: Stated,
 }
 
-/// One segment.
+/// What is encrypted of the segments of a playlist.
+enum Carries {
+    /// Samples of the streams that its first segment has; none of a package that is to be decrypted.
+    Streams(Vec<ElementaryStream>),
+    /// Every byte, whatever the container.
+    Whole(TrackKind),
+}
+
+/// One segment, or what is encrypted like one: a map, or a partial segment.
 #[derive(Clone, Debug)]
 pub(super) struct Segment {
     /// The rendition it belongs to.
-    pub(super) rendition: usize,
-    /// Its number in the playlist, from 0.
+    pub(super) rendition: StreamId,
+    pub(super) role: Role,
+    /// Its number in the playlist, from 0; of a map or partial segment that of the segment it is for.
     pub(super) number: u32,
-    /// When it begins, in milliseconds.
+    /// When that begins, in milliseconds.
     pub(super) begins: u64,
-    /// Its media sequence number.
+    /// The media sequence number of that.
     pub(super) sequence: u64,
     /// The keys in force.
     pub(super) keys: Arc<[Key]>,
+}
+
+impl Segment {
+    /// What protects it.
+    pub(super) fn phase(&self, treatment: &Treatment, schedule: &Schedule) -> Phase {
+        let is_map = matches!(self.role, Role::Init | Role::Tables);
+        match is_map && !treatment.encrypts_maps() {
+            true => Phase::Clear,
+            false => schedule.phase(self.number, self.begins, 1000),
+        }
+    }
 }
 
 impl Streams {
@@ -83,28 +110,67 @@ impl Streams {
         name: &str,
         (file, range): (&str, Option<&Range<u64>>),
         expect: Expect,
-    ) -> Result<usize> {
+    ) -> Result<StreamId> {
         let known = self.files.get(file).and_then(|parts| parts.get(&key(range)));
         if let Some(known) = known {
             return Ok(known.rendition);
         }
         let streams = match expect {
-            Expect::Clear => {
+            Expect::Clear { .. } => {
                 let source = store.open(file)?;
                 let part = Part::of(source.as_ref(), range).map_err(|error| error.at(file))?;
                 elementary_streams(&part).map_err(|error| error.at(file))?
             }
             Expect::Protected => Vec::new(),
         };
-        let substreams = vec![None; streams.len()];
-        let (name, stated) = (name.to_owned(), Stated::default());
-        self.renditions.push(StreamRendition { name, streams, substreams, segments: 0, stated });
-        Ok(self.renditions.len() - 1)
+        let count = streams.len();
+        Ok(self.add(name, Carries::Streams(streams), count))
+    }
+
+    /// The rendition of a playlist whose segments are encrypted whole: that which has one of them already, or a new one.
+    pub(super) fn whole<'a>(
+        &mut self,
+        name: &str,
+        kind: TrackKind,
+        mut segments: impl Iterator<Item = (&'a str, Bounds)>,
+    ) -> StreamId {
+        let known = segments.find_map(|(file, bounds)| self.rendition_of(file, bounds));
+        known.unwrap_or_else(|| self.add(name, Carries::Whole(kind), 1))
+    }
+
+    fn add(&mut self, name: &str, carries: Carries, streams: usize) -> StreamId {
+        let (name, substreams, stated) = (name.to_owned(), vec![None; streams], Stated::default());
+        self.renditions.push(StreamRendition { name, carries, substreams, segments: 0, stated });
+        StreamId(self.renditions.len() - 1)
+    }
+
+    /// The rendition that has been given this id.
+    pub(super) fn of(&self, id: StreamId) -> Result<&StreamRendition> {
+        self.renditions.get(id.0).ok_or_else(|| no_rendition(id))
+    }
+
+    fn of_mut(&mut self, id: StreamId) -> Result<&mut StreamRendition> {
+        self.renditions.get_mut(id.0).ok_or_else(|| no_rendition(id))
+    }
+
+    /// Adds what a manifest says of a rendition.
+    pub(super) fn stated(&mut self, id: StreamId, stated: Stated) -> Result<()> {
+        self.of_mut(id)?.stated.add(stated);
+        Ok(())
     }
 
     /// Whether a file has segments of these playlists.
     pub(super) fn has(&self, file: &str) -> bool {
         self.files.contains_key(file)
+    }
+
+    /// Counts a segment, which may be missing.
+    pub(super) fn count_segment(&mut self, segment: &Segment) -> Result<()> {
+        let rendition = self.of_mut(segment.rendition)?;
+        if segment.role == Role::Segment {
+            rendition.segments = rendition.segments.max(segment.number.saturating_add(1));
+        }
+        Ok(())
     }
 
     /// Adds a segment to its rendition.
@@ -114,14 +180,13 @@ impl Streams {
         range: Option<&Range<u64>>,
         segment: Segment,
     ) -> Result<()> {
-        if let Some(rendition) = self.renditions.get_mut(segment.rendition) {
-            rendition.segments = rendition.segments.max(segment.number.saturating_add(1));
-        }
+        self.count_segment(&segment)?;
         let parts = self.files.entry(file.clone()).or_default();
         if parts.keys().next().is_some_and(|known| known.is_none() != range.is_none()) {
             return Err(Error::unsupported("is named as a whole and in byte ranges")
-                .clause("RFC 8216bis §4.4.4.2")
-                .at(file));
+                .clause("RFC 8216bis §4.4.4.2, §5.2")
+                .at(file)
+                .hint("an encrypted file has no ranges: leave the playlist out that names them, or cut it apart"));
         }
         match parts.get(&key(range)) {
             Some(known) => self.shared.push((file, known.clone(), segment)),
@@ -132,53 +197,76 @@ impl Streams {
         Ok(())
     }
 
+    /// A segment that is known, by the playlist that named it first.
+    pub(super) fn find(&self, file: &str, bounds: Bounds) -> Option<&Segment> {
+        self.files.get(file)?.get(&bounds)
+    }
+
     /// The rendition of a segment.
-    pub(super) fn rendition_of(&self, file: &str, bounds: Option<(u64, u64)>) -> Option<usize> {
-        self.files.get(file)?.get(&bounds).map(|segment| segment.rendition)
+    pub(super) fn rendition_of(&self, file: &str, bounds: Bounds) -> Option<StreamId> {
+        self.find(file, bounds).map(|segment| segment.rendition)
+    }
+
+    /// The substream of a segment that is encrypted whole.
+    pub(super) fn substream_of(&self, segment: &Segment) -> Result<TrackId> {
+        let rendition = self.of(segment.rendition)?;
+        let substream = rendition.substreams.first().copied().flatten();
+        substream.ok_or_else(|| Error::internal("a playlist without a substream").at(rendition.name.clone()))
     }
 
     /// Gives each stream of this kind the number of its substream.
     pub(super) fn number(&mut self, kind: TrackKind, number: &mut Number<'_>) {
         for rendition in &mut self.renditions {
-            for (stream, slot) in rendition.streams.iter().zip(&mut rendition.substreams) {
+            let Carries::Streams(streams) = &rendition.carries else { continue };
+            for (stream, slot) in streams.iter().zip(&mut rendition.substreams) {
                 if stream.elementary.kind() == kind {
-                    let group = format!("{}/{kind:?}", rendition.name);
-                    *slot = Some(number(&group, &|id| substream(id, stream, &rendition.stated)));
+                    let (group, facts) = (format!("{}/{kind:?}", rendition.name), stream.facts.as_ref());
+                    *slot = Some(number(&group, &|id| substream(id, facts, &rendition.stated)));
                 }
             }
         }
     }
 
+    /// Gives each playlist whose segments are encrypted whole a substream, in the order of the playlists.
+    pub(super) fn number_whole(&mut self, substreams: &mut Vec<Substream>) {
+        for rendition in &mut self.renditions {
+            let Carries::Whole(kind) = rendition.carries else { continue };
+            let number = substreams.iter().filter(|known| known.id.kind == kind).count() + 1;
+            let id = TrackId::new(kind, number);
+            rendition.substreams = vec![Some(id)];
+            substreams.push(substream(id, None, &rendition.stated));
+        }
+    }
+
     /// What the report says of a substream, when it is one of these.
-    pub(super) fn track_facts(&self, number: usize, substream: &Substream) -> Option<TrackReport> {
-        let rendition = self.renditions.iter().find(|r| r.substreams.contains(&Some(number)))?;
-        let mut slots = rendition.streams.iter().zip(&rendition.substreams);
-        let (stream, _) = slots.find(|(_, slot)| **slot == Some(number))?;
+    pub(super) fn track_facts(&self, substream: &Substream) -> Option<TrackReport> {
+        let rendition = self.renditions.iter().find(|r| r.substreams.contains(&Some(substream.id)))?;
+        let known = TrackReport {
+            id: substream.id.to_string(),
+            kind: if substream.id.kind == TrackKind::Video { "video" } else { "audio" }.into(),
+            source: rendition.name.clone(),
+            ..TrackReport::default()
+        };
+        let Carries::Streams(streams) = &rendition.carries else { return Some(known) };
+        let mut slots = streams.iter().zip(&rendition.substreams);
+        let (stream, _) = slots.find(|(_, slot)| **slot == Some(substream.id))?;
         let facts = stream.facts.clone().unwrap_or_default();
         let (width, height) = facts.picture.unzip();
         let pixels = |value: Option<u32>| value.and_then(|value| u16::try_from(value).ok());
         Some(TrackReport {
-            id: substream.id.clone(),
-            kind: if substream.kind == TrackKind::Video { "video" } else { "audio" }.into(),
-            source: rendition.name.clone(),
             codec: facts.rfc6381,
             width: pixels(width),
             height: pixels(height),
             channels: facts.channels.map(u16::from),
             scheme: SCHEME.into(),
-            ..TrackReport::default()
+            ..known
         })
     }
 
     /// Checks what can be known before any key is asked for.
-    pub(super) fn check(
-        &self,
-        systems: &[&'static dyn System],
-        (assignment, schedule): (&Assignment, &Schedule),
-        store: &dyn Store,
-    ) -> Result<()> {
+    pub(super) fn check(&self, rules: &Rules, assignment: &Assignment, store: &dyn Store) -> Result<()> {
         let Some(rendition) = self.renditions.first() else { return Ok(()) };
-        if let Some(system) = systems.iter().find(|system| !system.decrypts_sample_aes()) {
+        if let Some(system) = rules.systems.iter().find(|system| !system.decrypts_sample_aes()) {
             return Err(Error::unsupported(format!(
                 "{} players do not decrypt sample encryption of transport streams and packed audio",
                 system.name()
@@ -197,21 +285,64 @@ impl Streams {
             .at(rendition.name.clone())
             .hint("protect pictures and sound alike, or package them apart"));
         }
+        self.check_shared(rules, assignment)?;
+        check_parts(&self.files, store)?;
+        self.check_protected(rules)
+    }
+
+    /// A file or range that two playlists name has one key.
+    fn check_shared(&self, rules: &Rules, assignment: &Assignment) -> Result<()> {
         for (file, first, second) in &self.shared {
             let key = |segment: &Segment| {
-                let rendition = self.renditions.get(segment.rendition);
-                let slots = rendition.into_iter().flat_map(|rendition| rendition.substreams.iter().flatten());
-                let keys: Vec<_> = slots.filter_map(|number| assignment.key_of.get(*number)).collect();
-                (keys.into_iter().min(), schedule.phase(segment.number, segment.begins, 1000))
+                let phase = segment.phase(&rules.treatment, &rules.schedule);
+                let ids = self.of(segment.rendition)?.substreams.iter().flatten();
+                let keys = ids.map(|id| assignment.key_of(*id)).collect::<Result<Vec<_>>>()?;
+                Ok((phase != Phase::Clear).then_some((keys.into_iter().min(), phase)))
             };
-            if key(first) != key(second) {
-                return Err(Error::unsupported("is named twice, under two keys")
+            let (first, second) = (key(first)?, key(second)?);
+            if first != second {
+                let what = match first.is_some() == second.is_some() {
+                    true => "is named twice, under two keys",
+                    false => "is named twice, once to be encrypted and once to stay clear",
+                };
+                return Err(Error::unsupported(what)
                     .clause("RFC 8216bis §4.4.4.4")
                     .at(file.clone())
                     .hint("share one key (preset0) that does not change, or copy the file"));
             }
         }
-        check_parts(&self.files, store).map(|_| ())
+        Ok(())
+    }
+
+    /// Every playlist has a segment that is encrypted, and partial segments have one key, that of their segments.
+    fn check_protected(&self, rules: &Rules) -> Result<()> {
+        let (mut there, mut protected) = (HashSet::new(), HashSet::new());
+        let is_left_clear = |rendition: &StreamRendition| rendition.substreams.iter().all(Option::is_none);
+        for segment in self.files.values().flat_map(BTreeMap::values) {
+            if segment.role == Role::Part && !rules.schedule.is_constant() {
+                return Err(Error::unsupported("partial segments with keys that change")
+                    .clause("RFC 8216bis §4.4.4.9")
+                    .at(self.of(segment.rendition)?.name.clone())
+                    .hint("leave out --clear-lead and --rotate-every, or the partial segments"));
+            }
+            if segment.role == Role::Segment {
+                there.insert(segment.rendition);
+                let phase = segment.phase(&rules.treatment, &rules.schedule);
+                let is_done = phase != Phase::Clear || is_left_clear(self.of(segment.rendition)?);
+                protected.extend(is_done.then_some(segment.rendition));
+            }
+        }
+        if there.is_empty() {
+            return Err(Error::input("the input has no segment that can be encrypted")
+                .hint("segments marked EXT-X-GAP may be missing, and stay out"));
+        }
+        match there.difference(&protected).min() {
+            Some(id) => {
+                let lead = rules.schedule.clear_lead.as_secs_f64();
+                Err(no_segment_behind(lead).at(self.of(*id)?.name.clone()))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The files that have segments of these playlists.
@@ -228,32 +359,44 @@ impl Streams {
         done: &mut ProtectedPackage,
     ) -> Result<()> {
         self.write(store, env, done, &|segment| {
-            let phase = plan.schedule.phase(segment.number, segment.begins, 1000);
-            let rendition = self.renditions.get(segment.rendition);
-            let rendition = rendition
-                .ok_or_else(|| Error::internal(format!("no rendition of number {}", segment.rendition)))?;
+            let phase = segment.phase(&plan.treatment, &plan.schedule);
+            let Phase::Period(period) = phase else { return Ok((phase, Cipher::Copy)) };
+            let rendition = self.of(segment.rendition)?;
+            if let Carries::Whole(_) = rendition.carries {
+                let aes128 = plan.aes128(period, self.substream_of(segment)?, segment.sequence)?;
+                return Ok((phase, Cipher::EncryptWhole(aes128)));
+            }
             // Streams that the rules leave clear have no substream.
-            Ok(match (phase, rendition.substreams.iter().flatten().next()) {
-                (Phase::Period(period), Some(substream)) => {
-                    (phase, Some((plan.sample_aes(period, *substream)?, Operation::Encrypt, None)))
+            Ok(match rendition.substreams.iter().flatten().next() {
+                Some(substream) => {
+                    (phase, Cipher::Samples(plan.sample_aes(period, *substream)?, Operation::Encrypt, None))
                 }
-                _ => (Phase::Clear, None),
+                None => (Phase::Clear, Cipher::Copy),
             })
         })
     }
 
-    /// Decrypts every file with the keys that `find` gives for a segment of a playlist.
+    /// Decrypts every file with the keys that the playlists name.
     pub(super) fn decrypt(
         &self,
-        find: &(dyn Fn(&str, &Segment) -> Result<Option<KeyOfLine>> + Sync),
-        store: &dyn Store,
+        keys: &LineKeys<'_>,
         env: &Env<'_>,
         done: &mut ProtectedPackage,
     ) -> Result<()> {
-        self.write(store, env, done, &|segment| {
-            let playlist = self.renditions.get(segment.rendition).map_or("", |r| r.name.as_str());
-            let key = find(playlist, segment).map_err(|error| error.at(playlist))?;
-            Ok((Phase::Clear, key.map(|(key, kid)| (key, Operation::Decrypt, kid))))
+        self.write(keys.store, env, done, &|segment| {
+            let StreamRendition { name, carries, .. } = self.of(segment.rendition)?;
+            let at = |error: Error| error.at(name.clone());
+            let cipher = match carries {
+                Carries::Streams(_) => keys
+                    .sample_aes(name, &segment.keys, segment.sequence)
+                    .map_err(at)?
+                    .map(|(sample_aes, kid)| Cipher::Samples(sample_aes, Operation::Decrypt, kid)),
+                Carries::Whole(_) => keys
+                    .whole_segment(name, &segment.keys, segment.sequence)
+                    .map_err(at)?
+                    .map(|(key, iv)| Cipher::DecryptWhole { key, iv, playlist: name.clone() }),
+            };
+            Ok((Phase::Clear, cipher.unwrap_or(Cipher::Copy)))
         })
     }
 
@@ -262,7 +405,7 @@ impl Streams {
         store: &dyn Store,
         env: &Env<'_>,
         done: &mut ProtectedPackage,
-        cipher: &(dyn Fn(&Segment) -> Result<Cipher> + Sync),
+        cipher: &(dyn Fn(&Segment) -> Result<(Phase, Cipher)> + Sync),
     ) -> Result<()> {
         let write = |(name, parts): (&String, &Parts<Segment>)| {
             let source = store.open(name)?;
@@ -275,28 +418,30 @@ impl Streams {
             Ok(done)
         };
         let files: Vec<_> = self.files.par_iter().map(write).collect::<Result<_>>()?;
+        let mut first_blocks = FirstBlocks::default();
         for ((name, parts), (output, written)) in self.files.iter().zip(files) {
             done.outputs.push(output);
             let mut phases = Vec::with_capacity(written.segments.len());
             for ((range, segment), (phase, totals)) in parts.iter().zip(written.segments) {
                 phases.push((range.map_or(0, |(start, _)| start), phase));
-                self.count(segment, &totals, &mut done.tracks);
+                self.count(segment, &totals, done)?;
             }
+            first_blocks.merge(written.first_blocks);
             done.proofs.merge(&written.proofs);
-            done.offsets.insert(name.clone(), written.offsets);
-            done.phases.insert(name.clone(), phases);
+            done.file(name, written.offsets, phases);
         }
+        done.not_proven.extend(first_blocks.not_proven());
         Ok(())
     }
 
     /// A segment has no stream that its rendition's first segment does not have: no key was planned for it.
     fn check_streams(&self, parts: &Parts<Segment>, written: WrittenFile) -> Result<WrittenFile> {
         for (segment, (_, totals)) in parts.values().zip(&written.segments) {
-            let streams = self.renditions.get(segment.rendition).map_or(&[][..], |r| r.streams.as_slice());
+            let Carries::Streams(streams) = &self.of(segment.rendition)?.carries else { continue };
             let is_planned = |kind| streams.iter().any(|stream| stream.elementary.kind() == kind);
-            let new = totals.iter().find(|(elementary, _)| !is_planned(elementary.kind()));
+            let mut found = totals.iter().filter_map(|(elementary, _)| *elementary);
             // Nothing is planned of what is decrypted.
-            if let Some((elementary, _)) = new.filter(|_| !streams.is_empty()) {
+            if let Some(elementary) = found.find(|new| !streams.is_empty() && !is_planned(new.kind())) {
                 return Err(Error::unsupported(format!(
                     "a stream of {}, which the first segment of its playlist does not have",
                     elementary.name()
@@ -308,88 +453,132 @@ impl Streams {
         Ok(written)
     }
 
-    fn count(
-        &self,
-        segment: &Segment,
-        totals: &[(Elementary, crate::package::Totals)],
-        tracks: &mut [TrackReport],
-    ) {
-        let Some(rendition) = self.renditions.get(segment.rendition) else { return };
+    fn count(&self, segment: &Segment, totals: &[Rewritten], done: &mut ProtectedPackage) -> Result<()> {
+        let rendition = self.of(segment.rendition)?;
         for (elementary, totals) in totals {
-            let mut slots = rendition.streams.iter().zip(&rendition.substreams);
-            let slot = slots.find(|(stream, _)| stream.elementary.kind() == elementary.kind());
-            let number = slot.and_then(|(_, number)| *number);
-            if let Some(track) = number.and_then(|number| tracks.get_mut(number)) {
-                track.samples += totals.samples;
-                track.bytes += totals.bytes;
-                track.protected += totals.protected;
+            let slot = match (&rendition.carries, elementary) {
+                (Carries::Streams(streams), Some(elementary)) => {
+                    streams.iter().position(|stream| stream.elementary.kind() == elementary.kind())
+                }
+                _ => Some(0),
+            };
+            // Nothing is reported of tracks that are decrypted.
+            if let Some(id) = slot.and_then(|slot| rendition.substreams.get(slot).copied().flatten()) {
+                done.count(id, totals)?;
             }
         }
+        Ok(())
     }
 }
 
-/// What rewrites a segment, and what protects it then.
-type Cipher = (Phase, Option<(SampleAes, Operation, Option<Kid>)>);
+fn no_rendition(id: StreamId) -> Error {
+    Error::internal(format!("no rendition of streams of number {}", id.0))
+}
+
+/// What rewrites a segment.
+enum Cipher {
+    Copy,
+    /// Its samples, with the key of this id.
+    Samples(SampleAes, Operation, Option<Kid>),
+    EncryptWhole(Aes128),
+    DecryptWhole {
+        key: Secret<16>,
+        iv: [u8; 16],
+        playlist: String,
+    },
+}
+
+/// What was rewritten of a stream, or of a segment that is encrypted whole.
+type Rewritten = (Option<Elementary>, Totals);
 
 /// A file that was written.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 struct WrittenFile {
     offsets: OffsetMap,
     /// What protects each segment, and what was rewritten of it.
-    segments: Vec<(Phase, Vec<(Elementary, crate::package::Totals)>)>,
+    segments: Vec<(Phase, Vec<Rewritten>)>,
     /// What is shown of the keys by what was decrypted.
     #[serde(skip)]
     proofs: Proofs,
+    /// What is shown of the IVs of segments that were decrypted whole.
+    #[serde(skip)]
+    first_blocks: FirstBlocks,
+}
+
+impl WrittenFile {
+    /// Rewrites a segment. Gives where its bytes went, what was rewritten, and how many bytes were written.
+    fn rewrite(
+        &mut self,
+        cipher: Cipher,
+        (part, sink): (&dyn Source, &mut dyn Sink),
+    ) -> Result<(OffsetMap, Vec<Rewritten>, u64)> {
+        let length = part.len();
+        match cipher {
+            Cipher::Copy => copy(part, sink).map(|()| (OffsetMap::default(), Vec::new(), length)),
+            Cipher::Samples(sample_aes, operation, kid) => {
+                let done = sample_aes_segment(part, sink, &sample_aes, operation)?;
+                for (elementary, evidence) in &done.evidence {
+                    self.proofs.add(kid, elementary.name(), evidence);
+                }
+                let written = done.offsets.position(length)?;
+                let totals = done.totals.into_iter().map(|(elementary, totals)| (Some(elementary), totals));
+                Ok((done.offsets, totals.collect(), written))
+            }
+            Cipher::EncryptWhole(aes128) => {
+                let bytes = encrypt_whole_segment(part, sink, &aes128)?;
+                let totals = Totals { samples: 1, bytes, protected: bytes };
+                Ok((OffsetMap::resized(length, bytes), vec![(None, totals)], bytes))
+            }
+            Cipher::DecryptWhole { key, iv, playlist } => {
+                let (bytes, beginning) = decrypt_whole_segment(part, sink, (&key, iv))?;
+                self.first_blocks.note(&playlist, iv, beginning);
+                Ok((OffsetMap::resized(length, bytes), Vec::new(), bytes))
+            }
+        }
+    }
 }
 
 fn write_file(
     source: &dyn Source,
     sink: &mut dyn Sink,
     parts: &Parts<Segment>,
-    cipher: &dyn Fn(&Segment) -> Result<Cipher>,
+    cipher: &dyn Fn(&Segment) -> Result<(Phase, Cipher)>,
 ) -> Result<WrittenFile> {
-    let (mut rewritten, mut proofs) = (Vec::with_capacity(parts.len()), Proofs::default());
+    let (mut file, mut offsets) = (WrittenFile::default(), Vec::with_capacity(parts.len()));
     let moves = write_parts(source, sink, parts, |segment, part, sink| {
         let (phase, cipher) = cipher(segment)?;
-        let done = match cipher {
-            Some((sample_aes, operation, kid)) => {
-                let done = sample_aes_segment(part, sink, &sample_aes, operation)?;
-                for (elementary, evidence) in &done.evidence {
-                    proofs.add(kid, elementary.name(), evidence);
-                }
-                done
-            }
-            None => {
-                copy(part, sink)?;
-                SampleAesSegment::default()
-            }
-        };
-        let length = done.offsets.position(part.len())?;
-        rewritten.push((phase, part.len(), done));
-        Ok(length)
+        let is_whole = matches!(cipher, Cipher::EncryptWhole(_) | Cipher::DecryptWhole { .. });
+        let (moved, mut totals, written) = file.rewrite(cipher, (part, sink))?;
+        // Maps and partial segments are not counted.
+        totals.retain(|_| segment.role == Role::Segment);
+        file.segments.push((phase, totals));
+        offsets.push((moved, part.len(), is_whole));
+        Ok(written)
     })?;
-    proofs.check()?;
-    let mut file = WrittenFile { offsets: OffsetMap::default(), segments: Vec::new(), proofs };
-    for (((start, _), to), (phase, length, done)) in moves.into_iter().zip(rewritten) {
-        file.offsets.add_part(&done.offsets, (start, length), to.start)?;
-        file.segments.push((phase, done.totals));
+    file.proofs.check()?;
+    for (((start, end), to), (moved, length, is_whole)) in moves.into_iter().zip(offsets) {
+        // Ranges of what is encrypted as a whole file stay as they are: clients widen them to blocks, §6.3.6.
+        if !(is_whole && end == u64::MAX) {
+            file.offsets.add_part(&moved, (start, length), to.start)?;
+        }
     }
     Ok(file)
 }
 
-fn substream(id: String, stream: &ElementaryStream, stated: &Stated) -> Substream {
-    let facts = stream.facts.as_ref();
-    let kind = stream.elementary.kind();
+fn substream(id: TrackId, facts: Option<&StreamFacts>, stated: &Stated) -> Substream {
+    let (is_video, picture) = (id.kind == TrackKind::Video, facts.and_then(|facts| facts.picture));
+    let pixels = picture.map(|(width, height)| width.saturating_mul(height)).or(stated.pixels);
+    let channels = facts.and_then(|facts| facts.channels).map(u16::from).or(stated.channels);
     Substream {
-        pixels: facts.and_then(|facts| facts.picture).map(|(width, height)| width.saturating_mul(height)),
-        channels: facts.and_then(|facts| facts.channels).map(u32::from),
-        frame_rate: stated.frame_rate.filter(|_| kind == TrackKind::Video),
+        pixels: pixels.filter(|_| is_video),
+        channels: channels.map(u32::from).filter(|_| !is_video),
+        frame_rate: stated.frame_rate.filter(|_| is_video),
         bitrate: stated.bandwidth,
         labels: stated.labels.iter().cloned().collect(),
-        ..Substream::new(id, kind)
+        ..Substream::new(id)
     }
 }
 
-fn key(range: Option<&Range<u64>>) -> Option<(u64, u64)> {
+fn key(range: Option<&Range<u64>>) -> Bounds {
     range.map(|range| (range.start, range.end))
 }

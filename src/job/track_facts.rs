@@ -53,10 +53,11 @@ impl TrackFacts {
 /// When there is no track of an id.
 pub(super) fn apply(facts: &[TrackFacts], substreams: &mut [Substream]) -> Result<()> {
     for TrackFacts { id, label, bandwidth } in facts {
-        let known: Vec<_> = substreams.iter().map(|substream| substream.id.clone()).collect();
-        let substream = substreams.iter_mut().find(|substream| substream.id == *id).ok_or_else(|| {
-            Error::usage(format!("there is no track {id:?} to protect, there are {}", known.join(", ")))
-        })?;
+        let known: Vec<_> = substreams.iter().map(|substream| substream.id.to_string()).collect();
+        let substream =
+            substreams.iter_mut().find(|substream| substream.id.to_string() == *id).ok_or_else(|| {
+                Error::usage(format!("there is no track {id:?} to protect, there are {}", known.join(", ")))
+            })?;
         substream.labels.extend(label.clone());
         substream.bitrate = bandwidth.or(substream.bitrate);
     }
@@ -67,13 +68,14 @@ pub(super) fn apply(facts: &[TrackFacts], substreams: &mut [Substream]) -> Resul
 mod tests {
     use super::*;
     use crate::codec::TrackKind;
+    use crate::package::TrackId;
 
     #[test]
     fn facts_are_read_and_go_to_their_track() {
         let facts =
             ["v1:label=main,bandwidth=5", "a1:label=Deutsch"].map(|text| TrackFacts::parse(text).unwrap());
         let mut tracks =
-            [("v1", TrackKind::Video), ("a1", TrackKind::Audio)].map(|(id, kind)| Substream::new(id, kind));
+            [TrackKind::Video, TrackKind::Audio].map(|kind| Substream::new(TrackId::new(kind, 1)));
         apply(&facts, &mut tracks).unwrap();
         assert_eq!((tracks[0].labels.as_slice(), tracks[0].bitrate), (&["main".to_owned()][..], Some(5)));
         assert_eq!(tracks[1].labels, ["Deutsch"]);

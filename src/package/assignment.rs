@@ -1,9 +1,14 @@
 //! The assignment of keys to substreams — SPEKE 2.0, encryption contract.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 use crate::base::{Error, Result};
 use crate::codec::TrackKind;
 use crate::cpix::{AudioFilter, VideoFilter};
 use crate::keys::{Contract, Part, SidePreset};
+
+use super::schedule::Period;
 
 /// How many keys a presentation has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -18,13 +23,38 @@ pub enum Preset {
     Preset1,
 }
 
+/// Which track it is, by what it carries and its number among these, from 1: `v1`, `a2` in reports and key files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TrackId {
+    /// What it carries.
+    pub kind: TrackKind,
+    /// Its number.
+    pub number: usize,
+}
+
+impl TrackId {
+    /// The track of this kind and number.
+    pub const fn new(kind: TrackKind, number: usize) -> Self {
+        Self { kind, number }
+    }
+}
+
+impl fmt::Display for TrackId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let letter = match self.kind {
+            TrackKind::Video => 'v',
+            TrackKind::Audio => 'a',
+            TrackKind::Text => 't',
+        };
+        write!(f, "{letter}{}", self.number)
+    }
+}
+
 /// One encrypted rendition: a track that gets a key. What is `None` is not known.
 #[derive(Clone, Debug)]
 pub struct Substream {
-    /// Its id in the report, such as `v1`.
-    pub id: String,
-    /// What it carries.
-    pub kind: TrackKind,
+    /// Which it is.
+    pub id: TrackId,
     /// Width × height of a picture.
     pub pixels: Option<u32>,
     /// Channels of a sound.
@@ -39,16 +69,8 @@ pub struct Substream {
 
 impl Substream {
     /// A track of which nothing else is known.
-    pub fn new(id: impl Into<String>, kind: TrackKind) -> Self {
-        Self {
-            id: id.into(),
-            kind,
-            pixels: None,
-            channels: None,
-            frame_rate: None,
-            bitrate: None,
-            labels: Vec::new(),
-        }
+    pub fn new(id: TrackId) -> Self {
+        Self { id, pixels: None, channels: None, frame_rate: None, bitrate: None, labels: Vec::new() }
     }
 }
 
@@ -74,13 +96,15 @@ pub struct KeyPurpose {
     pub audio: Option<AudioFilter>,
 }
 
+/// Which of the keys of an assignment it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PurposeId(usize);
+
 /// The keys that are wanted, and which of them each substream gets.
 #[derive(Clone, Debug, Default)]
 pub struct Assignment {
-    /// The keys in the order of the request.
-    pub keys: Vec<KeyPurpose>,
-    /// The number of the key of each substream.
-    pub key_of: Vec<usize>,
+    keys: Vec<KeyPurpose>,
+    key_of: BTreeMap<TrackId, PurposeId>,
 }
 
 impl KeyRule {
@@ -103,14 +127,21 @@ impl KeyRule {
     pub fn assign(self, substreams: &[Substream]) -> Result<Assignment> {
         match self {
             Self::Preset(Preset::Auto | Preset::Preset0) | Self::Contract(Contract::Shared) => {
-                Ok(Assignment { keys: vec![shared_key(substreams)], key_of: vec![0; substreams.len()] })
+                let mut assignment = Assignment::default();
+                let key = assignment.add(shared_key(substreams));
+                substreams.iter().for_each(|substream| assignment.give(substream.id, key));
+                Ok(assignment)
             }
-            Self::Preset(Preset::Preset1) => Ok(Assignment {
-                keys: substreams.iter().map(|substream| own_key(substream, substreams)).collect(),
-                key_of: (0..substreams.len()).collect(),
-            }),
+            Self::Preset(Preset::Preset1) => {
+                let mut assignment = Assignment::default();
+                for substream in substreams {
+                    let key = assignment.add(own_key(substream, substreams));
+                    assignment.give(substream.id, key);
+                }
+                Ok(assignment)
+            }
             Self::Contract(Contract::Apart { video, audio }) => {
-                let mut assignment = Assignment { keys: Vec::new(), key_of: vec![0; substreams.len()] };
+                let mut assignment = Assignment::default();
                 assignment.add_side(TrackKind::Video, video, substreams)?;
                 assignment.add_side(TrackKind::Audio, audio, substreams)?;
                 Ok(assignment)
@@ -120,6 +151,46 @@ impl KeyRule {
 }
 
 impl Assignment {
+    /// Adds a key.
+    pub(super) fn add(&mut self, key: KeyPurpose) -> PurposeId {
+        self.keys.push(key);
+        PurposeId(self.keys.len() - 1)
+    }
+
+    /// Gives a track its key.
+    pub(super) fn give(&mut self, track: TrackId, key: PurposeId) {
+        self.key_of.insert(track, key);
+    }
+
+    /// How many keys there are, in each crypto period.
+    pub fn count(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The keys in the order of the request.
+    pub fn keys(&self) -> impl Iterator<Item = (PurposeId, &KeyPurpose)> {
+        self.keys.iter().enumerate().map(|(number, key)| (PurposeId(number), key))
+    }
+
+    /// The keys of so many crypto periods in the order of the request: those of one period stand together.
+    pub fn of_periods(&self, count: usize) -> impl Iterator<Item = (Period, PurposeId, &KeyPurpose)> {
+        Period::all(count).flat_map(|period| self.keys().map(move |(id, key)| (period, id, key)))
+    }
+
+    /// The tracks and their keys.
+    pub fn tracks(&self) -> impl Iterator<Item = (TrackId, PurposeId)> {
+        self.key_of.iter().map(|(track, key)| (*track, *key))
+    }
+
+    /// The key of a track.
+    ///
+    /// # Errors
+    /// When it has none: it is not one of those that were assigned.
+    pub fn key_of(&self, track: TrackId) -> Result<PurposeId> {
+        let key = self.key_of.get(&track).copied();
+        key.ok_or_else(|| Error::internal(format!("no key is assigned to track {track}")))
+    }
+
     /// Adds the keys of one side.
     fn add_side(
         &mut self,
@@ -127,20 +198,16 @@ impl Assignment {
         preset: Option<&'static SidePreset>,
         substreams: &[Substream],
     ) -> Result<()> {
-        let preset = preset.filter(|_| substreams.iter().any(|substream| substream.kind == kind));
-        let Some(preset) = preset else { return Ok(()) };
-        let first = self.keys.len();
-        self.keys.extend(preset.parts.iter().map(|part| part_key(kind, part)));
-        for (slot, substream) in self.key_of.iter_mut().zip(substreams) {
-            if substream.kind != kind {
-                continue;
-            }
+        let of_kind = || substreams.iter().filter(|substream| substream.id.kind == kind);
+        let Some(preset) = preset.filter(|_| of_kind().next().is_some()) else { return Ok(()) };
+        let keys: Vec<_> = preset.parts.iter().map(|part| (part, self.add(part_key(kind, part)))).collect();
+        for substream in of_kind() {
             let size = if kind == TrackKind::Video { substream.pixels } else { substream.channels };
-            let part = preset.parts.iter().position(|part| part.covers(size)).ok_or_else(|| {
+            let (_, key) = keys.iter().find(|(part, _)| part.covers(size)).ok_or_else(|| {
                 Error::unsupported(format!("the size is not known, {} needs it", preset.name))
-                    .at(substream.id.clone())
+                    .at(substream.id)
             })?;
-            *slot = first + part;
+            self.give(substream.id, *key);
         }
         Ok(())
     }
@@ -148,11 +215,10 @@ impl Assignment {
     /// The substreams under a key.
     pub fn substreams_of<'a>(
         &'a self,
-        key: usize,
+        key: PurposeId,
         substreams: &'a [Substream],
     ) -> impl Iterator<Item = &'a Substream> {
-        let is_under = move |(found, _): &(&usize, _)| **found == key;
-        self.key_of.iter().zip(substreams).filter(is_under).map(|(_, substream)| substream)
+        substreams.iter().filter(move |substream| self.key_of.get(&substream.id) == Some(&key))
     }
 }
 
@@ -173,7 +239,7 @@ fn part_key(kind: TrackKind, part: &Part) -> KeyPurpose {
 
 /// SPEKE 2.0: `ALL` has one bare filter of each kind; with one kind alone it is that kind's word.
 fn shared_key(substreams: &[Substream]) -> KeyPurpose {
-    let has = |kind| substreams.iter().any(|substream| substream.kind == kind);
+    let has = |kind| substreams.iter().any(|substream| substream.id.kind == kind);
     let (video, audio) = (has(TrackKind::Video), has(TrackKind::Audio));
     let track_type = match (video, audio) {
         (true, false) => "VIDEO",
@@ -192,13 +258,13 @@ fn shared_key(substreams: &[Substream]) -> KeyPurpose {
 fn own_key(substream: &Substream, all: &[Substream]) -> KeyPurpose {
     let number = all
         .iter()
-        .filter(|other| other.kind == substream.kind)
+        .filter(|other| other.id.kind == substream.id.kind)
         .position(|other| other.id == substream.id)
         .map_or(1, |index| index + 1);
-    let is_video = substream.kind == TrackKind::Video;
+    let is_video = substream.id.kind == TrackKind::Video;
     let (pixels, channels) = (substream.pixels, substream.channels);
     KeyPurpose {
-        id: Some(substream.id.clone()),
+        id: Some(substream.id.to_string()),
         track_type: format!("{}_{number}", if is_video { "VIDEO" } else { "AUDIO" }),
         video: is_video.then_some(VideoFilter {
             min_pixels: pixels,

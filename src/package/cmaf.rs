@@ -177,13 +177,14 @@ impl<'a> Cmaf<'a> {
         let decode_time = segment.samples.first().map_or(0, |sample| sample.decode_time);
         let phase = self.protected.map(|protected| protected.phase(segment.interval, decode_time));
         for (sequence_number, chunk) in (segment.first_sequence_number..).zip(&segment.chunks) {
-            let samples = segment.samples.get(chunk.clone()).unwrap_or_default();
+            let samples = segment.samples.get(chunk.clone());
+            let samples =
+                samples.ok_or_else(|| Error::internal("a fragment of samples that are not there"))?;
             read_samples(self.source, samples, buffer)?;
             let mut moof = moof(sequence_number, samples);
-            if let Some(traf) = moof.find_mut(&[b"traf"]) {
-                let count = u32::try_from(samples.len()).unwrap_or(u32::MAX);
-                self.groups.boxes(count).for_each(|sbgp| traf.push(sbgp));
-            }
+            let count = u32::try_from(samples.len()).unwrap_or(u32::MAX);
+            let traf = made(&mut moof, &[b"traf"])?;
+            self.groups.boxes(count).for_each(|sbgp| traf.push(sbgp));
             if let Some((protected, phase)) = self.protected.zip(phase) {
                 covered += protect_chunk(protected, phase, samples, &mut encryptor, buffer, &mut moof)?;
             }
@@ -223,22 +224,20 @@ fn protect_chunk<'a>(
     moof: &mut BoxNode,
 ) -> Result<u64> {
     let description = samples.first().map_or(1, |sample| sample.sample_description_index);
-    if let Some(traf) = moof.find_mut(&[b"traf"]) {
-        protected.describe(traf, phase, description, samples.len())?;
-    }
+    protected.describe(made(moof, &[b"traf"])?, phase, description, samples.len())?;
     let Some((_, pssh)) = protected.protection_in(phase)? else { return Ok(0) };
     place_pssh(moof, pssh)?;
     let encryptor = match encryptor {
         Some((known, encryptor)) if *known == description => encryptor,
         slot => match protected.encryptor(phase, description)? {
             Some(encryptor) => &mut slot.insert((description, encryptor)).1,
-            None => return Ok(0),
+            None => return Err(Error::internal("nothing encrypts a fragment that is to be encrypted")),
         },
     };
     let mut senc = encryptor.senc();
     let decode_time = samples.first().map_or(0, |sample| sample.decode_time);
     encryptor.encrypt(data, ranges(samples), decode_time, &mut senc)?;
-    place_auxiliary(moof, &[Some(auxiliary(senc))]);
+    place_auxiliary(moof, &[Some(auxiliary(senc))])?;
     Ok(encryptor.protected_bytes())
 }
 
@@ -354,10 +353,14 @@ fn moof(sequence_number: u32, samples: &[Sample]) -> BoxNode {
 fn with_data_offset(moof: &mut BoxNode) -> Result<Vec<u8>> {
     let offset =
         i32::try_from(moof.len() + 8).map_err(|_| Error::unsupported("a moof of more than 2 GiB"))?;
-    if let Some(trun) = moof.find_mut(&[b"traf", b"trun"]) {
-        let mut payload = trun.payload().to_vec();
-        Trun::set_data_offset(&mut payload, offset)?;
-        *trun = BoxNode::data(b"trun", payload);
-    }
+    let trun = made(moof, &[b"traf", b"trun"])?;
+    let mut payload = trun.payload().to_vec();
+    Trun::set_data_offset(&mut payload, offset)?;
+    *trun = BoxNode::data(b"trun", payload);
     seal(moof)
+}
+
+/// A box that was made here.
+fn made<'a>(moof: &'a mut BoxNode, path: &[&[u8; 4]]) -> Result<&'a mut BoxNode> {
+    moof.find_mut(path).ok_or_else(|| Error::internal("a moof without a traf and its trun"))
 }

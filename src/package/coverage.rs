@@ -80,7 +80,7 @@ pub(super) fn check_clear_input(source: &dyn Source, trak: &BoxNode) -> Result<(
 ///
 /// # Errors
 /// When one does.
-pub fn check_clear_fragments(source: &dyn Source) -> Result<()> {
+pub(super) fn check_clear_fragments(source: &dyn Source) -> Result<()> {
     let mut position = 0;
     while let Ok(Some(header)) = BoxHeader::read(source, position) {
         if header.is(b"moof") {

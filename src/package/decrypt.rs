@@ -86,14 +86,15 @@ impl<'a> Decrypt<'a> {
         let auxiliary = AuxiliaryInformation::find(&[traf], self.source, fragment.auxiliary_base, runs)?;
         let count = u32::try_from(fragment.samples.len()).unwrap_or(u32::MAX);
         let (Some(track), Some(marks)) = (self.tracks.get(track), self.marks.get_mut(track)) else {
-            return Ok(());
+            return Err(Error::internal(format!("no track of number {track} to decrypt")));
         };
         let groups = Groups::of(traf, track)?;
         let proving = Proving { marks, proofs: &mut self.proofs };
         let mut decryption = SampleDecryption::new(track, self.find_key, auxiliary, groups, count, proving);
         for (index, sample) in fragment.samples.iter().enumerate() {
             let start = usize::try_from(sample.position.saturating_sub(data_position)).unwrap_or(usize::MAX);
-            let bytes = data.get_mut(start..start.saturating_add(sample.size as usize)).unwrap_or_default();
+            let bytes = data.get_mut(start..start.saturating_add(sample.size as usize));
+            let bytes = bytes.ok_or_else(|| Error::internal("a sample outside its mdat"))?;
             decryption
                 .sample(sample.sample_description_index, bytes)
                 .map_err(|error| error.at(format_args!("sample {}", index + 1)))?;

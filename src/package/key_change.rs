@@ -66,7 +66,7 @@ pub(super) fn place_group(traf: &mut BoxNode, protection: &Tenc, samples: usize)
 /// When one of them is no box.
 pub(super) fn place_pssh(moof: &mut BoxNode, pssh: &[Vec<u8>]) -> Result<()> {
     let new = pssh.iter().map(|bytes| BoxNode::parse_one(bytes)).collect::<Result<Vec<_>>>()?;
-    let Some(boxes) = moof.boxes_mut() else { return Ok(()) };
+    let boxes = moof.boxes_mut().ok_or_else(|| Error::internal("a moof that holds no boxes"))?;
     for node in new {
         if !boxes.contains(&node) {
             let position = boxes.iter().position(|child| child.is(b"traf")).unwrap_or(boxes.len());

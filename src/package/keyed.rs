@@ -1,22 +1,26 @@
 //! The key of each track in each crypto period, and what is known of it — DASH-IF CPIX 2.3 §4.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::base::{Error, Kid, Result};
+use crate::base::{Error, Kid, Result, short_word};
 use crate::codec::TrackKind;
 use crate::cpix::usage::{Media, Strictness, Track, resolve};
 use crate::cpix::{ContentKey, Document, DrmSystem};
 use crate::keys::check;
 
-use super::assignment::{Assignment, KeyPurpose, Substream};
+use super::assignment::{Assignment, KeyPurpose, Substream, TrackId};
+use super::schedule::Period;
+
+/// The key id of each track in each crypto period.
+pub type Kids = BTreeMap<(Period, TrackId), Kid>;
 
 /// Keys that came from a key source, checked, and who has them.
 #[derive(Clone, Debug)]
 pub struct Keyed {
     /// The keys and what is signaled about them.
     pub document: Document,
-    /// For each crypto period the key id of each substream.
-    pub kids: Vec<Vec<Kid>>,
+    /// Who has them.
+    pub kids: Kids,
 }
 
 impl Keyed {
@@ -26,14 +30,17 @@ impl Keyed {
     /// When the answer is not what was asked for.
     pub fn asked(request: &Document, answer: Document, keys: &Assignment, periods: usize) -> Result<Self> {
         let document = check(request, answer)?;
-        let purposes = keys.keys.len().max(1);
-        let kid = |period: usize, purpose: usize| {
-            let key = document.content_keys.get(period * purposes + purpose);
-            key.map(|key| key.kid).ok_or_else(|| Error::keys(format!("no key for crypto period {period}")))
-        };
-        let of_period =
-            |period| keys.key_of.iter().map(|purpose| kid(period, *purpose)).collect::<Result<Vec<_>>>();
-        let kids = (0..periods.max(1)).map(of_period).collect::<Result<_>>()?;
+        let periods = periods.max(1);
+        let asked = keys.of_periods(periods).map(|(period, purpose, _)| (period, purpose));
+        let given: HashMap<_, Kid> = asked.zip(document.content_keys.iter().map(|key| key.kid)).collect();
+        let mut kids = Kids::new();
+        for period in Period::all(periods) {
+            for (track, purpose) in keys.tracks() {
+                let kid = given.get(&(period, purpose)).copied();
+                let kid = kid.ok_or_else(|| Error::keys(format!("no key for crypto period {period}")))?;
+                kids.insert((period, track), kid);
+            }
+        }
         Ok(Self { document, kids })
     }
 
@@ -42,10 +49,10 @@ impl Keyed {
     ///
     /// # Errors
     /// When a key is missing, or is for another scheme or IV than is asked for.
-    pub fn chosen(document: &Document, kids: Vec<Vec<Kid>>, wanted: &Wants<'_>) -> Result<Self> {
+    pub fn chosen(document: &Document, kids: Kids, wanted: &Wants<'_>) -> Result<Self> {
         let mut used = HashSet::new();
         let mut asked = Document { content_id: document.content_id.clone(), ..Document::default() };
-        for kid in kids.iter().flatten().copied().filter(|kid| used.insert(*kid)) {
+        for kid in kids.values().copied().filter(|kid| used.insert(*kid)) {
             let (key, systems) = wanted(kid);
             asked.content_keys.push(key);
             asked.drm_systems.extend(systems);
@@ -76,16 +83,17 @@ pub fn choose(
     strictness: Strictness,
     substreams: &[Substream],
     periods: &[Option<String>],
-) -> Result<(Vec<Vec<Kid>>, Vec<String>)> {
-    let mut kids = Vec::with_capacity(periods.len());
+) -> Result<(Kids, Vec<String>)> {
+    let mut kids = Kids::new();
     let mut warnings: Vec<String> = Vec::new();
-    for period in periods {
+    for (number, period) in Period::all(periods.len()).zip(periods) {
         let tracks: Vec<_> = substreams.iter().map(|substream| track(substream, period.clone())).collect();
         let found = resolve(document, &tracks, strictness).map_err(|error| match period {
-            Some(period) => error.at(format_args!("key period {period:?}")),
+            Some(period) => error.at(format_args!("key period {:?}", short_word(period))),
             None => error,
         })?;
-        kids.push(found.kids);
+        let tracks = substreams.iter().map(|substream| (number, substream.id));
+        kids.extend(tracks.zip(found.kids));
         let new: Vec<_> = found.warnings.into_iter().filter(|warning| !warnings.contains(warning)).collect();
         warnings.extend(new);
     }
@@ -93,35 +101,33 @@ pub fn choose(
 }
 
 fn track(substream: &Substream, period: Option<String>) -> Track {
-    let media = match substream.kind {
+    let media = match substream.id.kind {
         TrackKind::Video => {
             Media::Video { pixels: substream.pixels, hdr: None, wcg: None, fps: substream.frame_rate }
         }
         TrackKind::Audio => Media::Audio { channels: substream.channels },
         TrackKind::Text => Media::Other,
     };
-    let labels = std::iter::once(substream.id.clone()).chain(substream.labels.iter().cloned()).collect();
-    Track { name: substream.id.clone(), media, bitrate: substream.bitrate, labels, period }
+    let labels = std::iter::once(substream.id.to_string()).chain(substream.labels.iter().cloned()).collect();
+    Track { name: substream.id.to_string(), media, bitrate: substream.bitrate, labels, period }
 }
 
 impl Assignment {
     /// The assignment that key ids are: tracks that have the same in every period share a key.
-    pub fn of(kids: &[Vec<Kid>], substreams: &[Substream]) -> Self {
+    pub fn of(kids: &Kids, substreams: &[Substream]) -> Self {
         let mut assignment = Self::default();
-        let mut known: Vec<Vec<Kid>> = Vec::new();
-        for number in 0..substreams.len() {
-            let own: Vec<Kid> = kids.iter().filter_map(|period| period.get(number).copied()).collect();
-            let place = known.iter().position(|other| *other == own).unwrap_or(known.len());
-            if place == known.len() {
-                assignment.keys.push(KeyPurpose {
-                    id: None,
-                    track_type: String::new(),
-                    video: None,
-                    audio: None,
-                });
-                known.push(own);
-            }
-            assignment.key_of.push(place);
+        let mut known = Vec::new();
+        for Substream { id: track, .. } in substreams {
+            let of_track = kids.iter().filter(|((_, of), _)| of == track);
+            let own: Vec<Kid> = of_track.map(|(_, kid)| *kid).collect();
+            let key = known.iter().find(|(other, _)| *other == own).map(|(_, key)| *key);
+            let key = key.unwrap_or_else(|| {
+                let purpose = KeyPurpose { id: None, track_type: String::new(), video: None, audio: None };
+                let key = assignment.add(purpose);
+                known.push((own, key));
+                key
+            });
+            assignment.give(*track, key);
         }
         assignment
     }

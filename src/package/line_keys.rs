@@ -12,7 +12,7 @@ use super::sample_decryption::FindKey;
 pub type FindIv<'a> = dyn Fn(Kid) -> Option<[u8; 16]> + Sync + 'a;
 
 /// What decrypts sample encryption, and the id of the key if it is known.
-pub type KeyOfLine = (SampleAes, Option<Kid>);
+pub(crate) type KeyOfLine = (SampleAes, Option<Kid>);
 
 /// Where keys are found: by their ids, or in a file of 16 bytes that the URI names.
 pub struct LineKeys<'a> {

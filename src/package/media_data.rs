@@ -56,7 +56,8 @@ pub(super) fn decrypt_media_data(
     let payload = mdat.position + mdat.header_length..mdat.end();
     let mut cursors = Vec::new();
     for (track, (marks, proofs)) in tracks.iter().zip(marks.iter_mut().zip(&mut proofs)) {
-        let Some(trak) = moov.all(b"trak").nth(track.trak) else { continue };
+        let trak = moov.all(b"trak").nth(track.trak);
+        let trak = trak.ok_or_else(|| Error::internal(format!("no trak of track {}", track.track_id)))?;
         let stbl = trak.require(&[b"mdia", b"minf", b"stbl"])?;
         let auxiliary = AuxiliaryInformation::find(&[stbl, trak], source, 0, chunk_sizes(stbl))?;
         let groups = Groups::of(stbl, track)?;

@@ -36,15 +36,15 @@ mod ts_segment;
 mod ts_table;
 mod whole_segment;
 
-pub use assignment::{Assignment, KeyPurpose, KeyRule, Preset, Substream};
+pub use assignment::{Assignment, KeyPurpose, KeyRule, Preset, PurposeId, Substream, TrackId};
 pub use cmaf::{Cmaf, WrittenSegment};
 pub use copy::copy;
-pub use coverage::{check_clear_fragments, has_unread_bytes, unread_box};
+pub use coverage::{has_unread_bytes, unread_box};
 pub use decrypt::Decrypt;
 pub use edit_list::{EditList, Presented, presented};
-pub use keyed::{Keyed, Wants, choose};
+pub use keyed::{Keyed, Kids, Wants, choose};
 pub use license_url::{LicenseUrl, check_license_urls};
-pub use line_keys::{FindIv, KeyOfLine, LineKeys};
+pub use line_keys::{FindIv, LineKeys};
 pub use offsets::OffsetMap;
 pub use packed_audio::{
     PackedAudioTotals, audio_description, decrypt_packed_audio, packed_audio_facts, protect_packed_audio,
@@ -57,7 +57,7 @@ pub use resource::{Changed, Edit, rewrite};
 pub use sample_aes_segment::{ElementaryStream, SampleAesSegment, elementary_streams, sample_aes_segment};
 pub use sample_decryption::FindKey;
 pub use sample_groups::SampleGroups;
-pub use schedule::{MAX_PERIODS, PeriodTime, Phase, Schedule};
+pub use schedule::{MAX_PERIODS, Period, PeriodTime, Phase, Schedule};
 pub use segments::{Boundaries, CmafSegment, MAX_CHUNK_BYTES, Segments};
 pub use server_signaling::ServerSignaling;
 pub use track::{
@@ -66,4 +66,6 @@ pub use track::{
 };
 pub use ts_program::{TsProgram, TsStream, signaling, signaling_fault};
 pub use ts_segment::{MAX_WAITING_BYTES, TsSegment, TsStreamTotals, decrypt_ts_segment, protect_ts_segment};
-pub use whole_segment::{Beginning, SEGMENT_KINDS, SegmentHead, check_begins, decrypt_whole_segment};
+pub use whole_segment::{
+    Beginning, FirstBlocks, SEGMENT_KINDS, SegmentHead, decrypt_whole_segment, encrypt_whole_segment,
+};

@@ -25,6 +25,11 @@ enum Span {
 }
 
 impl OffsetMap {
+    /// The map of a segment that has another length now, and of which no byte is where it was.
+    pub fn resized(length: u64, written: u64) -> Self {
+        Self { entries: vec![(0, 0, Span::Changed), (length, written, Span::Kept)] }
+    }
+
     /// The bytes from these positions on are the same, or as many.
     pub(super) fn kept(&mut self, old: u64, new: u64) {
         let goes_on = |(start, moved, span): &(u64, u64, Span)| {
@@ -47,6 +52,7 @@ impl OffsetMap {
     /// When the part changed where it ends.
     pub fn add_part(&mut self, part: &Self, (old, length): (u64, u64), new: u64) -> Result<()> {
         let end = part.position(length)?;
+        self.kept(old, new);
         self.entries.extend(part.entries.iter().map(|(start, to, span)| (old + start, new + to, *span)));
         self.entries.push((old + length, new + end, Span::Changed));
         Ok(())
@@ -119,6 +125,13 @@ mod tests {
         assert_eq!(map.range(100..300).unwrap(), 150..350);
         assert!(map.range(30..100).is_err());
         assert!(map.range(300..u64::MAX).is_err());
+        let mut parts = OffsetMap::default();
+        parts.add_part(&OffsetMap::resized(100, 112), (0, 100), 0).unwrap();
+        parts.add_part(&OffsetMap::default(), (200, 50), 112).unwrap();
+        assert_eq!(parts.range(0..100).unwrap(), 0..112);
+        assert_eq!(parts.range(200..250).unwrap(), 112..162);
+        assert_eq!(parts.range(210..220).unwrap(), 122..132);
+        assert!(parts.range(50..100).is_err() && parts.range(120..250).is_err());
         map.begins(400, 450);
         map.begins(500, 550);
         assert!(map.check_boxes(&(400..500), false).is_ok() && map.check_boxes(&(400..450), true).is_ok());

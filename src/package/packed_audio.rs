@@ -120,7 +120,7 @@ fn rewrite(
         if whole == 0 {
             return Err(Error::input("the last frame is cut off").at_byte(position));
         }
-        sink.write(window.get(..whole).unwrap_or_default())?;
+        sink.write(window.get(..whole).ok_or_else(|| Error::internal("a frame behind its window"))?)?;
         position += whole as u64;
     }
     Ok(PackedAudioTotals { elementary, facts, totals, offsets, evidence })

@@ -14,7 +14,7 @@
 //!
 //! It is longer than 400 lines because it holds the plan and how it is resolved: both know the order of keys.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::base::{Error, FourCc, Kid, Result, Secret, from_base64};
 use crate::codec::TrackKind;
@@ -26,10 +26,10 @@ use crate::keys::{Wanted, request};
 use crate::protect::{Aes128, Iv, Pattern, SampleAes, Scheme, TrackProtection, constant_iv};
 use crate::xml::{self, Element, Node};
 
-use super::assignment::{Assignment, Substream};
-use super::keyed::Keyed;
+use super::assignment::{Assignment, TrackId};
+use super::keyed::{Keyed, Kids};
 use super::license_url::{LicenseUrl, find_license_url};
-use super::schedule::Schedule;
+use super::schedule::{Period, Schedule};
 use super::server_signaling::{KeysOfAnswer, ServerSignaling, checked};
 
 /// What becomes of tracks.
@@ -54,6 +54,11 @@ impl Treatment {
             Self::Samples(scheme) => scheme.name,
             Self::Aes128 { .. } => "aes-128",
         }
+    }
+
+    /// Whether media initialization sections are encrypted.
+    pub fn encrypts_maps(&self) -> bool {
+        matches!(self, Self::Aes128 { encrypts_maps: true, .. })
     }
 
     fn fourcc(&self) -> Option<FourCc> {
@@ -130,15 +135,16 @@ fn key_request(
     vector: Option<[u8; 16]>,
     periods: usize,
 ) -> Document {
-    let numbers = (0..periods).map(Some).chain((periods == 0).then_some(None));
-    let wanted: Vec<_> = numbers
-        .flat_map(|period| keys.keys.iter().map(move |key| (period, key)))
-        .map(|(period, key)| Wanted {
-            id: key.id.as_ref().map(|id| match period {
+    let rotates = periods > 0;
+    let of_key = |period| rotates.then_some(period);
+    let wanted: Vec<_> = keys
+        .of_periods(periods.max(1))
+        .map(|(period, _, key)| Wanted {
+            id: key.id.as_ref().map(|id| match of_key(period) {
                 Some(period) => format!("{id}_{}", period_id(period)),
                 None => id.clone(),
             }),
-            kid: kid(content_id, name, key.id.as_deref().unwrap_or(&key.track_type), period),
+            kid: kid(content_id, name, key.id.as_deref().unwrap_or(&key.track_type), of_key(period)),
             explicit_iv: vector,
             track_type: key.track_type.clone(),
             video: key.video.clone(),
@@ -146,28 +152,27 @@ fn key_request(
         })
         .collect();
     let mut document = request(content_id, scheme, &wanted, Vec::new());
-    for period in 0..periods {
-        let rules = document.usage_rules.chunks_mut(keys.keys.len().max(1)).nth(period);
-        for rule in rules.into_iter().flatten() {
-            rule.key_period_filters = vec![period_id(period)];
-        }
-        document.periods.push(ContentKeyPeriod {
-            id: Some(period_id(period)),
-            index: i64::try_from(period).ok(),
-            ..ContentKeyPeriod::default()
-        });
+    for ((period, ..), rule) in keys.of_periods(periods).zip(&mut document.usage_rules) {
+        rule.key_period_filters = vec![period_id(period)];
     }
+    document.periods = Period::all(periods)
+        .map(|period| ContentKeyPeriod {
+            id: Some(period_id(period)),
+            index: i64::try_from(period.number()).ok(),
+            ..ContentKeyPeriod::default()
+        })
+        .collect();
     document
 }
 
-fn kid(content_id: &str, scheme: &str, track: &str, period: Option<usize>) -> Kid {
+fn kid(content_id: &str, scheme: &str, track: &str, period: Option<Period>) -> Kid {
     let period = period.map(|period| format!("@{period}")).unwrap_or_default();
     let name = format!("drm-pack:{content_id}:{scheme}:{track}{period}");
     Kid::new(*uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, name.as_bytes()).as_bytes())
 }
 
 /// `ContentKeyPeriod/@id`.
-fn period_id(period: usize) -> String {
+fn period_id(period: Period) -> String {
     format!("p{period}")
 }
 
@@ -178,12 +183,16 @@ pub struct Plan {
     /// Clear lead and crypto periods.
     pub schedule: Schedule,
     keys: Vec<PlannedKey>,
-    /// For each crypto period the key of each substream.
-    key_of: Vec<Vec<usize>>,
-    patterns: Vec<Pattern>,
+    key_of: BTreeMap<(Period, TrackId), KeyId>,
+    /// How many crypto periods there are.
+    periods: usize,
     /// What the operator should know of the signaling.
     pub warnings: Vec<String>,
 }
+
+/// Which of the keys of a plan it is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct KeyId(usize);
 
 /// A key and what is signaled about it.
 pub struct PlannedKey {
@@ -243,32 +252,33 @@ impl Plan {
     ///
     /// # Errors
     /// As [`Plan::of`], and when the document is not the answer to what was asked.
-    pub fn resolve(intent: &Intent<'_>, substreams: &[Substream], document: Document) -> Result<Self> {
+    pub fn resolve(intent: &Intent<'_>, document: Document) -> Result<Self> {
         let keyed = Keyed::asked(&intent.request(), document, intent.keys, intent.periods)?;
-        Self::of(intent, substreams, keyed)
+        Self::of(intent, keyed)
     }
 
     /// Combines keys, and who has them, with what was asked for.
     ///
     /// # Errors
     /// When a system needs the IV from the key source and there is none, or an IV differs from the one asked for.
-    pub fn of(intent: &Intent<'_>, substreams: &[Substream], keyed: Keyed) -> Result<Self> {
+    pub fn of(intent: &Intent<'_>, keyed: Keyed) -> Result<Self> {
         let Keyed { mut document, kids } = keyed;
         // The first track under each key names it. A key of a contract that no substream needs is not signaled.
-        let mut first: HashMap<Kid, &Substream> = HashMap::new();
-        for (kid, substream) in kids.iter().flat_map(|period| period.iter().zip(substreams)) {
-            first.entry(*kid).or_insert(substream);
+        let mut first: HashMap<Kid, TrackId> = HashMap::new();
+        for ((_, track), kid) in &kids {
+            first.entry(*kid).or_insert(*track);
         }
         let mut keys: Vec<PlannedKey> = Vec::new();
         let values = document.content_keys.iter().filter_map(|key| Some((key.kid, key.value.clone()?)));
         let (values, mut warnings) = (values.collect(), Vec::new());
         let content_keys = std::mem::take(&mut document.content_keys);
         let answered = document.index();
-        let mut numbers: HashMap<Kid, usize> = HashMap::new();
-        for (index, mut key) in content_keys.into_iter().enumerate() {
+        let mut numbers: HashMap<Kid, KeyId> = HashMap::new();
+        for mut key in content_keys {
             let Some(track) = first.get(&key.kid) else { continue };
-            numbers.insert(key.kid, keys.len());
-            let value = key.value.clone().ok_or_else(|| no_key(index))?;
+            numbers.insert(key.kid, KeyId(keys.len()));
+            let value =
+                key.value.clone().ok_or_else(|| Error::keys(format!("key {} has no value", key.kid)))?;
             let mut vector = vector(intent, &key)?;
             let (iv, uri, systems) = match &intent.treatment {
                 Treatment::Samples(scheme) => {
@@ -282,7 +292,7 @@ impl Plan {
                         scheme,
                         content_id: intent.content_id,
                         skd_template: intent.skd_template,
-                        track: &track.id,
+                        track: &track.to_string(),
                         license_url: None,
                     };
                     let systems = signaling(intent, (&signal, &values), &answered, &mut warnings)
@@ -294,8 +304,9 @@ impl Plan {
                     // An encrypted map must have its IV written: RFC 8216bis §4.4.4.4. Some players take one key tag
                     // for both. Everything else has the media sequence number by default.
                     vector = vector.or_else(|| encrypts_maps.then_some(constant));
-                    let track = only_track(key.kid, &kids, (intent.keys, substreams));
-                    let values = UriValues { kid: key.kid, iv: vector, content_id: intent.content_id, track };
+                    let track = only_track(key.kid, &kids, intent.keys);
+                    let (track, content_id) = (track.as_str(), intent.content_id);
+                    let values = UriValues { kid: key.kid, iv: vector, content_id, track };
                     (Iv::Constant(constant), Some(template::expand(key_uri, &values)?), Vec::new())
                 }
             };
@@ -311,20 +322,12 @@ impl Plan {
             planned.limits().check().map_err(|error| error.at(format_args!("key {kid}")))?;
             keys.push(planned);
         }
-        let number =
-            |kid: &Kid| numbers.get(kid).copied().ok_or_else(|| Error::keys(format!("no key {kid}")));
-        let key_of =
-            kids.iter().map(|period| period.iter().map(number).collect()).collect::<Result<Vec<Vec<_>>>>()?;
-        let patterns = substreams
-            .iter()
-            .map(|substream| match (&intent.treatment, substream.kind) {
-                (Treatment::Samples(scheme), TrackKind::Video) => scheme.video,
-                _ => Pattern::NONE,
-            })
-            .collect();
-        let schedule = intent.schedule.clone();
-        let treatment = intent.treatment.clone();
-        let plan = Self { treatment, schedule, keys, key_of, patterns, warnings };
+        let number = |kid: &Kid| {
+            numbers.get(kid).copied().ok_or_else(|| Error::internal(format!("no key {kid} in the plan")))
+        };
+        let key_of = kids.iter().map(|(place, kid)| Ok((*place, number(kid)?))).collect::<Result<_>>()?;
+        let (treatment, schedule) = (intent.treatment.clone(), intent.schedule.clone());
+        let plan = Self { treatment, schedule, keys, key_of, periods: intent.periods.max(1), warnings };
         plan.check_uris()?;
         Ok(plan)
     }
@@ -351,34 +354,26 @@ impl Plan {
         Ok(())
     }
 
-    /// What protects a track of this substream.
-    ///
-    /// # Errors
-    /// When there is no substream of this number.
-    pub fn protection(&self, substream: usize) -> Result<TrackProtection> {
-        self.protection_in(0, substream)
-    }
-
     /// What protects a track in a crypto period.
     ///
     /// # Errors
-    /// As [`Plan::protection`], and when there is no such period.
-    pub fn protection_in(&self, period: usize, substream: usize) -> Result<TrackProtection> {
-        let key = self.key_in(period, substream)?;
-        let pattern = self.patterns.get(substream).copied().ok_or_else(|| no_key(substream))?;
+    /// As [`Plan::key_in`].
+    pub fn protection(&self, period: Period, track: TrackId) -> Result<TrackProtection> {
+        let key = self.key_in(period, track)?;
         let Treatment::Samples(scheme) = self.treatment else {
             return Err(Error::internal("no scheme for samples in a plan of AES-128"));
         };
+        let pattern = if track.kind == TrackKind::Video { scheme.video } else { Pattern::NONE };
         Ok(TrackProtection::new(scheme, key.kid, &key.value, pattern, key.iv.clone()))
     }
 
-    /// What encrypts the elementary streams of a substream in a crypto period: the IV of a key is that of every
+    /// What encrypts the elementary streams of a track in a crypto period: the IV of a key is that of every
     /// sample.
     ///
     /// # Errors
     /// As [`Plan::key_in`].
-    pub fn sample_aes(&self, period: usize, substream: usize) -> Result<SampleAes> {
-        let key = self.key_in(period, substream)?;
+    pub fn sample_aes(&self, period: Period, track: TrackId) -> Result<SampleAes> {
+        let key = self.key_in(period, track)?;
         let iv = key.vector.unwrap_or_else(|| constant_iv(key.kid, &key.value));
         Ok(SampleAes::new(&key.value, iv))
     }
@@ -388,36 +383,47 @@ impl Plan {
     ///
     /// # Errors
     /// As [`Plan::key_in`].
-    pub fn aes128(&self, period: usize, substream: usize, sequence: u64) -> Result<Aes128> {
-        let key = self.key_in(period, substream)?;
+    pub fn aes128(&self, period: Period, track: TrackId, sequence: u64) -> Result<Aes128> {
+        let key = self.key_in(period, track)?;
         Ok(Aes128::new(
             &key.value,
             key.vector.unwrap_or_else(|| Aes128::iv_of_media_sequence_number(sequence)),
         ))
     }
 
-    /// The key of this substream; in the first crypto period when keys change.
+    /// The key of this track; in the first crypto period when keys change.
     ///
     /// # Errors
-    /// When there is no substream of this number.
-    pub fn key(&self, substream: usize) -> Result<&PlannedKey> {
-        self.key_in(0, substream)
+    /// As [`Plan::key_in`].
+    pub fn key(&self, track: TrackId) -> Result<&PlannedKey> {
+        self.key_in(Period::FIRST, track)
     }
 
-    /// The key of this substream in a crypto period.
+    /// The key of this track in a crypto period. Which is which cannot be mistaken:
+    ///
+    /// ```compile_fail,E0308
+    /// # use drm_pack::package::{Period, Plan, TrackId};
+    /// fn swapped(plan: &Plan, period: Period, track: TrackId) {
+    ///     let _ = plan.key_in(track, period);
+    /// }
+    /// ```
     ///
     /// # Errors
-    /// When there is no substream or period of this number.
-    pub fn key_in(&self, period: usize, substream: usize) -> Result<&PlannedKey> {
-        let keys = self.key_of.get(period).ok_or_else(|| {
-            Error::keys(format!("no key for crypto period {period}, there are {}", self.key_of.len()))
-        })?;
-        keys.get(substream).and_then(|key| self.keys.get(*key)).ok_or_else(|| no_key(substream))
+    /// When there is no such track or period.
+    pub fn key_in(&self, period: Period, track: TrackId) -> Result<&PlannedKey> {
+        if period.number() >= self.periods {
+            return Err(Error::keys(format!(
+                "no key for crypto period {period}, there are {}",
+                self.periods
+            )));
+        }
+        let key = self.key_of.get(&(period, track)).and_then(|key| self.keys.get(key.0));
+        key.ok_or_else(|| Error::internal(format!("no key is planned for track {track}")))
     }
 
-    /// How many crypto periods there are.
-    pub fn periods(&self) -> usize {
-        self.key_of.len()
+    /// The crypto periods, in order.
+    pub fn periods(&self) -> impl Iterator<Item = Period> + Clone + use<> {
+        Period::all(self.periods)
     }
 
     /// Whether so much was encrypted under one key that IVs may repeat: to be asked by a run that encrypts each
@@ -438,27 +444,21 @@ impl Plan {
     }
 
     /// The keys of a crypto period: all, when keys do not change.
-    pub fn keys_of_period(&self, period: usize) -> impl Iterator<Item = &PlannedKey> {
-        let of_period = self.key_of.get(period).map(Vec::as_slice).unwrap_or_default();
-        self.keys.iter().enumerate().filter(|(number, _)| of_period.contains(number)).map(|(_, key)| key)
+    pub fn keys_of_period(&self, period: Period) -> impl Iterator<Item = &PlannedKey> {
+        let of_period = self.key_of.iter().filter(move |((of, _), _)| *of == period);
+        let of_period: HashSet<KeyId> = of_period.map(|(_, key)| *key).collect();
+        let keys = self.keys.iter().enumerate();
+        keys.filter(move |(number, _)| of_period.contains(&KeyId(*number))).map(|(_, key)| key)
     }
 
-    /// The whole `pssh` boxes for a file with these substreams, each once, in the order of the systems.
+    /// The whole `pssh` boxes of a crypto period for a file with these tracks, each once, in the order of the systems.
     ///
     /// # Errors
-    /// When there is no substream of such a number.
-    pub fn pssh(&self, substreams: &[usize]) -> Result<Vec<Vec<u8>>> {
-        self.pssh_in(0, substreams)
-    }
-
-    /// The whole `pssh` boxes of a crypto period.
-    ///
-    /// # Errors
-    /// When there is no substream or period of such a number.
-    pub fn pssh_in(&self, period: usize, substreams: &[usize]) -> Result<Vec<Vec<u8>>> {
+    /// As [`Plan::key_in`].
+    pub fn pssh(&self, period: Period, tracks: &[TrackId]) -> Result<Vec<Vec<u8>>> {
         let mut boxes: Vec<Vec<u8>> = Vec::new();
-        for substream in substreams {
-            for (_, system) in &self.key_in(period, *substream)?.systems {
+        for track in tracks {
+            for (_, system) in &self.key_in(period, *track)?.systems {
                 boxes.extend(
                     system.pssh.iter().filter(|pssh| !boxes.contains(pssh)).cloned().collect::<Vec<_>>(),
                 );
@@ -466,10 +466,6 @@ impl Plan {
         }
         Ok(boxes)
     }
-}
-
-fn no_key(substream: usize) -> Error {
-    Error::keys(format!("no key for substream {}", substream + 1))
 }
 
 /// The descriptors for an MPD that come with a key: CPIX 2.4 §4, `HDCPData`.
@@ -495,16 +491,12 @@ fn output_protection(key: &ContentKey) -> Result<Vec<Element>> {
 }
 
 /// What `{track}` of a key's address is: a key of several tracks has none of their names.
-fn only_track<'a>(
-    kid: Kid,
-    kids: &[Vec<Kid>],
-    (keys, substreams): (&Assignment, &'a [Substream]),
-) -> &'a str {
-    let has_key = |number: &usize| kids.iter().any(|period| period.get(*number) == Some(&kid));
-    let mut tracks = (0..).zip(substreams).filter(|(number, _)| has_key(number));
-    match (tracks.next(), tracks.next()) {
-        (Some((_, only)), None) if keys.keys.len() > 1 => &only.id,
-        _ => "all",
+fn only_track(kid: Kid, kids: &Kids, keys: &Assignment) -> String {
+    let tracks: HashSet<TrackId> =
+        kids.iter().filter(|(_, of)| **of == kid).map(|((_, track), _)| *track).collect();
+    match (tracks.iter().next(), tracks.len()) {
+        (Some(only), 1) if keys.count() > 1 => only.to_string(),
+        _ => "all".to_owned(),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::protect::{Auxiliary, FragmentEncryptor, auxiliary, place_auxiliary, r
 use super::coverage::{check_boxes, check_copied, check_covered};
 use super::key_change::place_pssh;
 use super::resource::{Changed, Edit};
-use super::schedule::Phase;
+use super::schedule::{Period, Phase};
 use super::track::ProtectedTrack;
 
 /// Protects the boxes and samples of some tracks of a file.
@@ -131,15 +131,15 @@ impl<'a> Protect<'a> {
             |fragment: &TrackFragment| self.tracks.iter().find(|track| track.track_id == fragment.track_id);
         let protected = fragments.iter().find_map(|fragment| Some((find(fragment)?, fragment)));
         let Some((track, fragment)) = protected else {
-            return Ok(self.progress.current.map_or(Phase::Period(0), |(_, phase)| phase));
+            return Ok(self.progress.current.map_or(Phase::Period(Period::FIRST), |(_, phase)| phase));
         };
         let progress = &mut self.progress;
         if track.schedule.is_constant() {
             // Other renditions of the presentation may have a clear lead: manifests ask of each where it ends.
             if progress.phases.is_empty() {
-                progress.phases.push((data_position, Phase::Period(0)));
+                progress.phases.push((data_position, Phase::Period(Period::FIRST)));
             }
-            return Ok(Phase::Period(0));
+            return Ok(Phase::Period(Period::FIRST));
         }
         let is_entry = fragment.samples.first().is_some_and(|sample| sample.is_sync());
         let segment = match (self.numbering, progress.current) {
@@ -197,12 +197,13 @@ impl<'a> Protect<'a> {
         number: usize,
         fragment: &TrackFragment,
     ) -> Result<()> {
-        let Some(track) = self.tracks.get(index).filter(|track| !track.schedule.is_constant()) else {
+        let track = self.tracks.get(index).ok_or_else(|| no_track(index))?;
+        if track.schedule.is_constant() {
             return Ok(());
-        };
-        if let Some(traf) = moof.all_mut(b"traf").nth(number) {
-            track.describe(traf, phase, description(fragment), fragment.samples.len())?;
         }
+        let traf = moof.all_mut(b"traf").nth(number);
+        let traf = traf.ok_or_else(|| Error::internal(format!("no traf of number {number}")))?;
+        track.describe(traf, phase, description(fragment), fragment.samples.len())?;
         match track.protection_in(phase)? {
             Some((_, pssh)) => place_pssh(moof, pssh),
             None => Ok(()),
@@ -217,15 +218,16 @@ impl<'a> Protect<'a> {
         data: &mut [u8],
         data_position: u64,
     ) -> Result<Option<Auxiliary>> {
-        let (Some(track), Some(slot)) = (self.tracks.get(index), self.encryptors.get_mut(index)) else {
-            return Err(Error::internal(format!("no track of number {index} to protect")));
-        };
+        let track = self.tracks.get(index).ok_or_else(|| no_track(index))?;
+        let slot = self.encryptors.get_mut(index).ok_or_else(|| no_track(index))?;
+        let totals = self.totals.get_mut(index).ok_or_else(|| no_track(index))?;
         let description = description(fragment);
         let encryptor = match slot {
             Some(known) if (known.description, known.phase) == (description, phase) => &mut known.encryptor,
             slot => match track.encryptor(phase, description)? {
                 Some(encryptor) => &mut slot.insert(Encryptor { description, phase, encryptor }).encryptor,
-                None => return Ok(None),
+                None if phase == Phase::Clear => return Ok(None),
+                None => return Err(Error::internal("nothing encrypts a fragment that is to be encrypted")),
             },
         };
         let mut senc = encryptor.senc();
@@ -235,13 +237,15 @@ impl<'a> Protect<'a> {
         });
         let decode_time = fragment.samples.first().map_or(0, |sample| sample.decode_time);
         encryptor.encrypt(data, ranges, decode_time, &mut senc)?;
-        if let Some(totals) = self.totals.get_mut(index) {
-            totals.samples += fragment.samples.len() as u64;
-            totals.bytes += fragment.samples.iter().map(|sample| u64::from(sample.size)).sum::<u64>();
-            totals.protected += encryptor.protected_bytes();
-        }
+        totals.samples += fragment.samples.len() as u64;
+        totals.bytes += fragment.samples.iter().map(|sample| u64::from(sample.size)).sum::<u64>();
+        totals.protected += encryptor.protected_bytes();
         Ok(Some(auxiliary(senc)))
     }
+}
+
+fn no_track(index: usize) -> Error {
+    Error::internal(format!("no track of number {index} to protect"))
 }
 
 fn description(fragment: &TrackFragment) -> u32 {
@@ -305,7 +309,7 @@ impl Edit for Protect<'_> {
             });
         }
         if changed == Changed::Yes {
-            place_auxiliary(moof, &auxiliaries);
+            place_auxiliary(moof, &auxiliaries)?;
         }
         Ok(changed)
     }

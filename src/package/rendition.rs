@@ -6,17 +6,19 @@
 //! headers depend on those before them (AV1, VP9) are parsed from the first sample of the segment on, so a
 //! segment must begin with a random access point, as CMAF segments do.
 
-use crate::base::Result;
 use crate::base::env::Source;
+use crate::base::{Error, Result};
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::Trex;
 use crate::isobmff::file::BoxHeader;
 use crate::isobmff::fragment::track_fragments;
 use crate::isobmff::track::trexes;
 
+use super::assignment::TrackId;
 use super::plan::Plan;
 use super::protect::Protect;
 use super::resource::rewrite;
+use super::schedule::Period;
 use super::track::{MediaTrack, ProtectedTrack, media_tracks};
 
 /// An init segment and the segments that need it, with all that protects them. Immutable, shared by threads.
@@ -35,7 +37,7 @@ pub struct ProtectedRendition {
 }
 
 impl ProtectedRendition {
-    /// The rendition of a clear init segment. `substreams` has the substream of each track in the order of
+    /// The rendition of a clear init segment. `ids` says which track of the plan each one is, in the order of
     /// `moov`, `None` for one that stays clear.
     ///
     /// ```
@@ -44,13 +46,13 @@ impl ProtectedRendition {
     /// use drm_pack::drm::{self, ManifestKind};
     /// use drm_pack::isobmff::file::moov;
     /// use drm_pack::package::{Intent, KeyRule, Plan, Preset, ProtectedRendition, Schedule};
-    /// use drm_pack::package::{ServerSignaling, Substream, Treatment};
+    /// use drm_pack::package::{ServerSignaling, Substream, TrackId, Treatment};
     /// use drm_pack::protect::Scheme;
     ///
     /// # fn main() -> Result<()> {
     /// // What is packaged: one video rendition, whose key changes every second segment.
-    /// let video = Substream::new("v1", TrackKind::Video);
-    /// let substreams = [video];
+    /// let video = TrackId::new(TrackKind::Video, 1);
+    /// let substreams = [Substream::new(video)];
     /// let systems = drm::parse_list("widevine")?;
     /// let schedule = Schedule { rotate_every: std::num::NonZeroU32::new(2), ..Schedule::default() };
     /// let intent = Intent {
@@ -75,11 +77,11 @@ impl ProtectedRendition {
     ///     key.value = Some(Secret::new([number; 16]));
     ///     key.explicit_iv = Some([number + 100; 16]);
     /// }
-    /// let plan = Plan::resolve(&intent, &substreams, keys)?;
+    /// let plan = Plan::resolve(&intent, keys)?;
     ///
     /// // Once for each rendition: the clear init segment.
     /// let init = std::fs::read("fixtures/clip/dash/0/init.mp4").unwrap();
-    /// let rendition = ProtectedRendition::new(&moov(&init)?, &plan, &[Some(0)])?;
+    /// let rendition = ProtectedRendition::new(&moov(&init)?, &plan, &[Some(video)])?;
     /// let protected_init = rendition.init(&init)?;
     /// assert!(protected_init.windows(4).any(|bytes| bytes == b"tenc"));
     ///
@@ -93,31 +95,35 @@ impl ProtectedRendition {
     /// ```
     ///
     /// # Errors
-    /// When a track cannot be protected, or the plan has no such substream.
-    pub fn new(init: &BoxNode, plan: &Plan, substreams: &[Option<usize>]) -> Result<Self> {
-        Self::of(init, &media_tracks(init)?, plan, substreams)
+    /// When a track cannot be protected, or the plan has no such track.
+    pub fn new(init: &BoxNode, plan: &Plan, ids: &[Option<TrackId>]) -> Result<Self> {
+        Self::of(init, &media_tracks(init)?, plan, ids)
     }
 
     /// The same with the tracks of `init` read already.
     ///
     /// # Errors
     /// As [`ProtectedRendition::new`].
-    pub fn of(
-        init: &BoxNode,
-        media: &[MediaTrack],
-        plan: &Plan,
-        substreams: &[Option<usize>],
-    ) -> Result<Self> {
+    pub fn of(init: &BoxNode, media: &[MediaTrack], plan: &Plan, ids: &[Option<TrackId>]) -> Result<Self> {
+        if ids.len() != media.len() {
+            return Err(Error::internal(format!("{} tracks, {} of them planned", media.len(), ids.len())));
+        }
         let mut tracks = Vec::new();
         let mut clear = Vec::new();
-        for (index, media) in media.iter().enumerate() {
-            match substreams.get(index).copied().flatten() {
-                Some(substream) => tracks.push(ProtectedTrack::planned(media, plan, substream)?),
+        for (media, id) in media.iter().zip(ids) {
+            match *id {
+                Some(id) => tracks.push(ProtectedTrack::planned(media, plan, id)?),
                 None => clear.push(media.track.track_id),
             }
         }
-        let numbers: Vec<usize> = substreams.iter().flatten().copied().collect();
-        Ok(Self { tracks, clear, pssh: plan.pssh(&numbers)?, trexes: trexes(init)?, first_segment: 0 })
+        let ids: Vec<TrackId> = ids.iter().flatten().copied().collect();
+        Ok(Self {
+            tracks,
+            clear,
+            pssh: plan.pssh(Period::FIRST, &ids)?,
+            trexes: trexes(init)?,
+            first_segment: 0,
+        })
     }
 
     /// Says that the presentation begins with this segment. A clear lead is counted from there; without it,

@@ -321,9 +321,9 @@ impl Rewriter<'_> {
             let end = written_at + header.length;
             let first = ranges.first().map_or_else(|| header.end(), |range| range.start);
             let first_offset = self.offsets.position(first)?.saturating_sub(end);
-            if let Some(payload) = bytes.get_mut(start..) {
-                sidx.patch(payload, first_offset, &sizes).map_err(|error| error.at("sidx"))?;
-            }
+            let payload =
+                bytes.get_mut(start..).ok_or_else(|| Error::internal("a sidx without a payload"))?;
+            sidx.patch(payload, first_offset, &sizes).map_err(|error| error.at("sidx"))?;
             self.sink.patch(written_at, &bytes)?;
         }
         Ok(())

@@ -30,7 +30,8 @@ pub(super) fn read_samples(source: &dyn Source, samples: &[Sample], buffer: &mut
         });
         let count = together.count();
         let length = usize::try_from(end - first.position).unwrap_or(usize::MAX);
-        let place = buffer.get_mut(filled..filled + length).unwrap_or_default();
+        let place = buffer.get_mut(filled..filled + length);
+        let place = place.ok_or_else(|| Error::internal("samples of more bytes than they have"))?;
         source.read_at(first.position, place).map_err(|error| {
             error
                 .at(format_args!("samples at bytes {}..{end}", first.position))

@@ -208,7 +208,7 @@ impl<'a> SampleDecryption<'a> {
                 let kid = tenc.default_kid;
                 let key = (self.find_key)(kid).ok_or_else(|| {
                     Error::keys(format!("no key for {kid}, which protects track {}", self.track.track_id))
-                        .hint("add a line KID:KEY for it")
+                        .hint("give it: a key file with a line KID:KEY, or a CPIX document")
                 })?;
                 if self.decryptors.len() >= MAX_DECRYPTORS {
                     self.decryptors.remove(0);

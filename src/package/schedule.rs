@@ -1,5 +1,6 @@
 //! Clear lead and crypto periods: when a track is clear and when its key changes — ISO/IEC 23001-7 §6.
 
+use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +16,37 @@ pub const MAX_PERIODS: u32 = 3600;
 /// of sound do not begin where pictures do, and all tracks are to change together.
 const TOLERANCE: Duration = Duration::from_millis(100);
 
-/// The number of no period.
-pub(super) const NO_PERIOD: usize = usize::MAX;
+/// Which crypto period it is, in their order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Period(usize);
+
+impl Period {
+    /// The first; there is no other when keys do not change.
+    pub const FIRST: Self = Self(0);
+    /// None of them: no key is for it.
+    pub(super) const NONE: Self = Self(usize::MAX);
+
+    /// The first ones, so many.
+    pub fn all(count: usize) -> impl Iterator<Item = Self> + Clone {
+        (0..count).map(Self)
+    }
+
+    /// Its number, from 0.
+    pub fn number(self) -> usize {
+        self.0
+    }
+
+    /// How many come before it, but for the first: its place among the later ones.
+    pub(super) fn among_later(self) -> Option<usize> {
+        self.0.checked_sub(1)
+    }
+}
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// What segments are clear, and which of them share a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,19 +73,19 @@ pub struct PeriodTime {
 pub enum Phase {
     /// Nothing: it belongs to the clear lead.
     Clear,
-    /// The key of the crypto period of this number, from 0.
-    Period(usize),
+    /// The key of a crypto period.
+    Period(Period),
 }
 
 impl Phase {
     /// Whether it is a crypto period behind the first.
     pub fn is_later(self) -> bool {
-        matches!(self, Self::Period(period) if period > 0)
+        matches!(self, Self::Period(period) if period > Period::FIRST)
     }
 
     /// Whether no key is for it: a segment begins when no crypto period is.
     pub fn has_no_key(self) -> bool {
-        self == Self::Period(NO_PERIOD)
+        self == Self::Period(Period::NONE)
     }
 }
 
@@ -85,13 +115,13 @@ impl Schedule {
         }
         let Some(times) = &self.times else {
             let period = self.rotate_every.map_or(0, |segments| segment / segments);
-            return Phase::Period(usize::try_from(period).unwrap_or(usize::MAX));
+            return Phase::Period(Period(usize::try_from(period).unwrap_or(usize::MAX)));
         };
         let begun = times.partition_point(|period| !is_before(period.start.saturating_sub(TOLERANCE)));
         let current = begun.checked_sub(1).and_then(|last| Some((last, times.get(last)?)));
         match current {
-            Some((number, period)) if period.end.is_none_or(is_before) => Phase::Period(number),
-            _ => Phase::Period(NO_PERIOD),
+            Some((number, period)) if period.end.is_none_or(is_before) => Phase::Period(Period(number)),
+            _ => Phase::Period(Period::NONE),
         }
     }
 
@@ -145,17 +175,17 @@ mod tests {
         let lead = schedule(4, 0);
         assert_eq!(lead.phase(0, 0, 1000), Phase::Clear);
         assert_eq!(lead.phase(1, 3899, 1000), Phase::Clear);
-        assert_eq!(lead.phase(1, 3957, 1000), Phase::Period(0), "sound is a frame early");
-        assert_eq!(lead.phase(2, 4000, 1000), Phase::Period(0));
-        assert_eq!(schedule(0, 0).phase(0, 0, 1), Phase::Period(0));
-        assert_eq!(lead.phase(u32::MAX, u64::MAX, u32::MAX), Phase::Period(0));
+        assert_eq!(lead.phase(1, 3957, 1000), Phase::Period(Period(0)), "sound is a frame early");
+        assert_eq!(lead.phase(2, 4000, 1000), Phase::Period(Period(0)));
+        assert_eq!(schedule(0, 0).phase(0, 0, 1), Phase::Period(Period(0)));
+        assert_eq!(lead.phase(u32::MAX, u64::MAX, u32::MAX), Phase::Period(Period(0)));
     }
 
     #[test]
     fn periods_have_so_many_segments_and_the_last_may_have_fewer() {
         let three = schedule(0, 3);
         let phases: Vec<_> = (0..7).map(|number| three.phase(number, 0, 1)).collect();
-        assert_eq!(phases, [0, 0, 0, 1, 1, 1, 2].map(Phase::Period));
+        assert_eq!(phases, [0, 0, 0, 1, 1, 1, 2].map(|number| Phase::Period(Period(number))));
         assert_eq!([0, 1, 3, 4, 7].map(|count| three.periods(count).unwrap()), [1, 1, 1, 2, 3]);
         assert_eq!(schedule(9, 0).periods(u32::MAX).unwrap(), 1);
         assert!(schedule(0, 1).periods(MAX_PERIODS + 1).is_err());
@@ -170,14 +200,14 @@ mod tests {
         let hours = [period(0, Some(10)), period(10, Some(20)), period(30, None)];
         let timed = Schedule { times: Some(hours.into()), ..schedule(0, 1) };
         for (elapsed, number) in
-            [(0, 0), (9800, 0), (9950, 1), (19_950, 1), (20_000, NO_PERIOD), (30_000, 2), (u64::MAX, 2)]
+            [(0, 0), (9800, 0), (9950, 1), (19_950, 1), (20_000, usize::MAX), (30_000, 2), (u64::MAX, 2)]
         {
-            assert_eq!(timed.phase(7, elapsed, 1000), Phase::Period(number), "{elapsed}");
+            assert_eq!(timed.phase(7, elapsed, 1000), Phase::Period(Period(number)), "{elapsed}");
         }
         let two = Schedule { times: Some(hours.iter().copied().take(2).collect()), ..timed };
-        for (lasts, number) in [(20_050, 1), (20_200, NO_PERIOD)] {
+        for (lasts, number) in [(20_050, 1), (20_200, usize::MAX)] {
             let lasting = two.clone().lasting(Duration::from_millis(lasts));
-            assert_eq!(lasting.phase(9, 20_010, 1000), Phase::Period(number));
+            assert_eq!(lasting.phase(9, 20_010, 1000), Phase::Period(Period(number)));
         }
     }
 }

@@ -10,10 +10,11 @@ use crate::isobmff::boxes::SampleEntry;
 use crate::isobmff::track::{Track, tracks};
 use crate::protect::{FragmentEncryptor, IvTrack, Mode, TrackProtection, protect_moov, refuse_protected};
 
+use super::assignment::TrackId;
 use super::elsewhere::refuse_elsewhere;
 use super::key_change::{keep_clear_entries, place_group, set_description};
 use super::plan::Plan;
-use super::schedule::{NO_PERIOD, Phase, Schedule};
+use super::schedule::{Period, Phase, Schedule};
 
 /// A track that has samples for a player.
 #[derive(Clone)]
@@ -245,17 +246,17 @@ impl ProtectedTrack {
         })
     }
 
-    /// Protects a track of the input as planned for its substream.
+    /// Protects a track of the input as planned.
     ///
     /// # Errors
-    /// As [`ProtectedTrack::new`], and when the plan has no such substream.
-    pub fn planned(media: &MediaTrack, plan: &Plan, substream: usize) -> Result<Self> {
-        let mut track = Self::new(media, Arc::new(plan.protection(substream)?))?;
+    /// As [`ProtectedTrack::new`], and when the plan has no such track.
+    pub fn planned(media: &MediaTrack, plan: &Plan, id: TrackId) -> Result<Self> {
+        let mut track = Self::new(media, Arc::new(plan.protection(Period::FIRST, id)?))?;
         track.schedule = plan.schedule.clone();
-        for period in 1..plan.periods() {
+        for period in plan.periods().skip(1) {
             track.later.push(CryptoPeriod {
-                protection: Arc::new(plan.protection_in(period, substream)?),
-                pssh: plan.pssh_in(period, &[substream])?,
+                protection: Arc::new(plan.protection(period, id)?),
+                pssh: plan.pssh(period, &[id])?,
             });
         }
         Ok(track)
@@ -274,16 +275,17 @@ impl ProtectedTrack {
     pub fn protection_in(&self, phase: Phase) -> Result<Option<PeriodKey<'_>>> {
         match phase {
             Phase::Clear => Ok(None),
-            Phase::Period(0) => Ok(Some((&self.protection, &[]))),
-            Phase::Period(NO_PERIOD) => Err(Error::keys("a segment begins when no key period is")
+            Phase::Period(Period::FIRST) => Ok(Some((&self.protection, &[]))),
+            Phase::Period(Period::NONE) => Err(Error::keys("a segment begins when no key period is")
                 .clause("DASH-IF CPIX 2.3 §4, ContentKeyPeriod")
                 .hint(
                     "give periods that cover all of the presentation: what no key is for is never left clear",
                 )),
-            Phase::Period(number) => {
-                let later = self.later.get(number - 1).ok_or_else(|| {
+            Phase::Period(period) => {
+                let later = period.among_later().and_then(|place| self.later.get(place));
+                let later = later.ok_or_else(|| {
                     Error::keys(format!(
-                        "no key for crypto period {number}, there are {}",
+                        "no key for crypto period {period}, there are {}",
                         self.later.len() + 1
                     ))
                 })?;
@@ -324,7 +326,7 @@ impl ProtectedTrack {
             set_description(traf, index)?;
         }
         match self.protection_in(phase)? {
-            Some((protection, _)) if phase != Phase::Period(0) => {
+            Some((protection, _)) if phase != Phase::Period(Period::FIRST) => {
                 place_group(traf, &protection.tenc(), samples)
             }
             _ => Ok(()),

@@ -107,7 +107,8 @@ impl Lane {
     /// Takes in a whole PES packet.
     pub(super) fn pes_packet(&mut self, unit: Unit, operation: Operation) -> Result<()> {
         let header = check_pes(&unit.bytes, operation)?;
-        let (head, data) = unit.bytes.split_at_checked(header.data_position).unwrap_or((&unit.bytes, &[]));
+        let parts = unit.bytes.split_at_checked(header.data_position);
+        let (head, data) = parts.ok_or_else(|| Error::internal("a PES header behind its packet"))?;
         self.stream.extend(data);
         // One access unit or several frames begin in a PES packet; frames are counted where they are found.
         if self.elementary == Elementary::Avc {
@@ -158,7 +159,8 @@ impl Lane {
         let mut from = 0;
         let mut before = 0;
         for (pes, (cut, left)) in self.whole.iter_mut().zip(cuts.into_iter().zip(lefts)) {
-            pes.rewritten.extend(rewritten.get(from..cut).unwrap_or_default());
+            let part = rewritten.get(from..cut);
+            pes.rewritten.extend(part.ok_or_else(|| Error::internal("a PES packet lost its place"))?);
             from = cut;
             pes.left = left - before;
             before = left;
@@ -195,7 +197,8 @@ impl Lane {
         while let Some(frame) = self.elementary.audio_frame(&self.stream, end)? {
             self.totals.protected += sample_aes.audio_frame(operation, &mut self.stream, &frame)?;
             if operation == Operation::Decrypt {
-                let bytes = self.stream.get(frame.range.clone()).unwrap_or_default();
+                let bytes = self.stream.get(frame.range.clone());
+                let bytes = bytes.ok_or_else(|| Error::internal("a frame behind its stream"))?;
                 self.marks.frame(bytes, encrypted_bytes(&frame), &mut self.evidence);
             }
             end = frame.range.end;

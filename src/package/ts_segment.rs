@@ -84,9 +84,11 @@ fn rewrite(
         rewriter.packet(position, packet).map_err(|e| e.at(format_args!("packet at byte {position}")))?;
     }
     rewriter.finish()?;
-    let streams = rewriter.lanes.iter().filter_map(|lane| {
-        let stream = program.streams.iter().find(|stream| stream.pid == lane.pid)?;
-        Some(TsStreamTotals { stream: stream.clone(), totals: lane.totals, evidence: lane.evidence })
+    // There is a lane for each stream.
+    let streams = program.streams.iter().zip(&rewriter.lanes).map(|(stream, lane)| TsStreamTotals {
+        stream: stream.clone(),
+        totals: lane.totals,
+        evidence: lane.evidence,
     });
     Ok(TsSegment { streams: streams.collect(), offsets: rewriter.offsets })
 }
@@ -199,25 +201,30 @@ impl<'a> Rewriter<'a> {
         if packet.payload_unit_start() {
             self.close(index)?;
         }
-        let Some(lane) = self.lanes.get_mut(index) else { return Ok(()) };
+        let lane = self.lane(index)?;
         lane.count(packet)?;
         lane.open.packets.push(number);
         lane.open.bytes.extend(payload);
         self.queue.push_back(Slot { packet: bytes, added: Vec::new(), state: State::Waiting });
-        if lane.is_whole() { self.close(index) } else { Ok(()) }
+        if self.lane(index)?.is_whole() { self.close(index) } else { Ok(()) }
+    }
+
+    fn lane(&mut self, index: usize) -> Result<&mut Lane> {
+        self.lanes.get_mut(index).ok_or_else(|| Error::internal(format!("no stream of number {index}")))
     }
 
     /// The open PES packet of a lane has ended.
     fn close(&mut self, index: usize) -> Result<()> {
-        let Some(lane) = self.lanes.get_mut(index) else { return Ok(()) };
+        let (sample_aes, operation) = (self.sample_aes, self.operation);
+        let lane = self.lane(index)?;
         if lane.open.packets.is_empty() {
             return Ok(());
         }
         let unit = std::mem::take(&mut lane.open);
         let pid = lane.pid;
         let at = |e: Error| e.at(format_args!("PID {pid:#x}"));
-        lane.pes_packet(unit, self.operation).map_err(at)?;
-        let done = lane.advance(Ends::PesPacket, self.sample_aes, self.operation).map_err(at)?;
+        lane.pes_packet(unit, operation).map_err(at)?;
+        let done = lane.advance(Ends::PesPacket, sample_aes, operation).map_err(at)?;
         done.iter().try_for_each(|pes| self.lay_out(&pes.unit, &pes.rewritten))
     }
 
@@ -225,8 +232,7 @@ impl<'a> Rewriter<'a> {
         if packet.pid() == PAT_PID {
             let Some(run) = self.association.packet(number, packet, payload)? else { return Ok(()) };
             run.sections.iter().try_for_each(|section| self.program.check_association(section))?;
-            self.ready(&run.packets);
-            return Ok(());
+            return self.ready(&run.packets);
         }
         let Some(run) = self.map.packet(number, packet, payload)? else { return Ok(()) };
         self.rewrite_map(run)
@@ -239,38 +245,34 @@ impl<'a> Rewriter<'a> {
             has_map = true;
         }
         if has_map {
-            let old: Vec<[u8; PACKET_BYTES]> =
-                run.packets.iter().filter_map(|number| Some(self.slot(*number)?.packet)).collect();
+            let old = run.packets.iter().map(|number| Ok(self.slot(*number)?.packet));
+            let old: Vec<[u8; PACKET_BYTES]> = old.collect::<Result<_>>()?;
             let views = old.iter().map(Packet::parse).collect::<Result<Vec<_>>>()?;
             for (number, packet) in run.packets.iter().zip(with_sections(&views, &run.sections)?) {
-                if let Some(slot) = self.slot(*number) {
-                    slot.packet = packet;
-                }
+                self.slot(*number)?.packet = packet;
             }
         }
-        self.ready(&run.packets);
-        Ok(())
+        self.ready(&run.packets)
     }
 
-    fn slot(&mut self, number: u64) -> Option<&mut Slot> {
-        self.queue.get_mut(usize::try_from(number.checked_sub(self.first)?).ok()?)
+    /// The packet of this number, which waits.
+    fn slot(&mut self, number: u64) -> Result<&mut Slot> {
+        let place = number.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
+        let slot = place.and_then(|place| self.queue.get_mut(place));
+        slot.ok_or_else(|| Error::internal(format!("packet {number} does not wait any more")))
     }
 
-    fn ready(&mut self, packets: &[u64]) {
+    fn ready(&mut self, packets: &[u64]) -> Result<()> {
         for number in packets {
-            if let Some(slot) = self.slot(*number) {
-                slot.state = State::Ready;
-            }
+            self.slot(*number)?.state = State::Ready;
         }
+        Ok(())
     }
 
     /// Puts `bytes` into the packets of a unit.
     fn lay_out(&mut self, unit: &Unit, bytes: &[u8]) -> Result<()> {
-        let slot =
-            |number: &u64| usize::try_from(number - self.first).ok().filter(|slot| *slot < self.queue.len());
-        let slots: Vec<usize> = unit.packets.iter().filter_map(slot).collect();
-        let old: Vec<[u8; PACKET_BYTES]> =
-            slots.iter().filter_map(|slot| self.queue.get(*slot)).map(|slot| slot.packet).collect();
+        let old = unit.packets.iter().map(|number| Ok(self.slot(*number)?.packet));
+        let old: Vec<[u8; PACKET_BYTES]> = old.collect::<Result<_>>()?;
         let views = old.iter().map(Packet::parse).collect::<Result<Vec<_>>>()?;
         let sizes = match bytes.len() == unit.bytes.len() {
             true => views.iter().map(|view| view.payload().map_or(0, <[u8]>::len)).collect(),
@@ -281,23 +283,21 @@ impl<'a> Rewriter<'a> {
         for (index, size) in sizes.iter().enumerate() {
             let (payload, behind) = rest.split_at_checked(*size).unwrap_or((rest, &[]));
             rest = behind;
-            if let (Some(slot), Some(view)) = (slots.get(index), views.get(index)) {
-                last = Some((*slot, *view, view.continuity_counter()));
-                if let Some(slot) = self.queue.get_mut(*slot) {
-                    slot.packet = view.with_payload(payload);
-                    slot.state = State::Ready;
-                }
-            } else if let Some((slot, view, continuity_counter)) = &mut last {
+            if let (Some(number), Some(view)) = (unit.packets.get(index), views.get(index)) {
+                last = Some((*number, *view, view.continuity_counter()));
+                let slot = self.slot(*number)?;
+                slot.packet = view.with_payload(payload);
+                slot.state = State::Ready;
+            } else if let Some((number, view, continuity_counter)) = &mut last {
                 *continuity_counter = (*continuity_counter + 1) & 0x0f;
-                if let Some(slot) = self.queue.get_mut(*slot) {
-                    slot.added.extend(view.continued(*continuity_counter, payload));
-                }
+                self.slot(*number)?.added.extend(view.continued(*continuity_counter, payload));
             }
         }
-        for slot in slots.iter().skip(sizes.len()) {
-            if let Some(slot) = self.queue.get_mut(*slot) {
-                slot.state = State::Dropped;
-            }
+        if !rest.is_empty() {
+            return Err(Error::internal(format!("{} bytes of a PES packet are in no packet", rest.len())));
+        }
+        for number in unit.packets.iter().skip(sizes.len()) {
+            self.slot(*number)?.state = State::Dropped;
         }
         Ok(())
     }
@@ -326,10 +326,11 @@ impl<'a> Rewriter<'a> {
         self.map.finish().map_err(|e| e.at(format_args!("PID {:#x}", self.program.map_pid)))?;
         for index in 0..self.lanes.len() {
             self.close(index)?;
-            let Some(lane) = self.lanes.get_mut(index) else { continue };
+            let (sample_aes, operation) = (self.sample_aes, self.operation);
+            let lane = self.lane(index)?;
             let pid = lane.pid;
             let at = |e: Error| e.at(format_args!("PID {pid:#x}"));
-            let done = lane.advance(Ends::Segment, self.sample_aes, self.operation).map_err(at)?;
+            let done = lane.advance(Ends::Segment, sample_aes, operation).map_err(at)?;
             done.iter().try_for_each(|pes| self.lay_out(&pes.unit, &pes.rewritten)).map_err(at)?;
         }
         self.write_ready()?;

@@ -1,6 +1,8 @@
 //! A segment that is encrypted whole, deciphered, and what shows that its key and IV are right — RFC 8216bis §3.1,
 //! §4.4.4.4, §5.2.
 
+use std::collections::{BTreeMap, HashSet};
+
 use memchr::memmem;
 
 use crate::base::env::{Sink, Source, Written};
@@ -9,6 +11,8 @@ use crate::protect::Aes128;
 use crate::ts::{PACKET_BYTES, Packet, SYNC_BYTE, crc_32, sections};
 
 use crate::presentation::{SegmentKind, is_box};
+
+use super::coverage::check_clear_fragments;
 
 /// Bytes of what is deciphered in which its kind is looked for, behind ID3 tags.
 const HEAD_BYTES: usize = (1 << 20) + 1024;
@@ -32,6 +36,16 @@ pub enum Beginning {
     Garbled,
     /// As nothing that is known.
     Unknown,
+}
+
+/// Encrypts a segment and returns how many bytes were written.
+///
+/// # Errors
+/// When it begins as if it had been deciphered with another IV, or its fragments say that they are encrypted already.
+pub fn encrypt_whole_segment(part: &dyn Source, sink: &mut dyn Sink, aes128: &Aes128) -> Result<u64> {
+    check_begins(part)?;
+    check_clear_fragments(part)?;
+    aes128.encrypt(part, sink)
 }
 
 /// Deciphers a segment and returns how many bytes were written, and how they begin.
@@ -114,11 +128,15 @@ fn ts_begins(head: &[u8]) -> (bool, bool) {
     let [high, low] = pid.to_be_bytes();
     // Neither damaged nor scrambled nor of priority, the first of a unit, with a payload alone.
     let is_plain = [second, third] == [0x40 | high, low] && fourth & 0xf0 == 0x10 && pointer_field == 0;
-    // The next packet of the PID counts on.
-    let packets = rest.as_chunks::<PACKET_BYTES>().0.iter();
-    let mut same = packets.filter(|[_, b, c, ..]| [b & 0x1f, *c] == [high, low]);
-    let counts_on = same.next().is_some_and(|[_, _, _, next, ..]| next & 0x0f == (fourth + 1) & 0x0f);
-    (fits, fits && is_plain && counts_on)
+    // The next packet of the PID counts on; or another table stands behind, which those who write all of them together
+    // count alike.
+    let counter = |packet: &[u8; PACKET_BYTES]| packet.get(3).map(|fourth| fourth & 0x0f);
+    let packets = rest.as_chunks::<PACKET_BYTES>().0;
+    let is_table = |packet: &&[u8; PACKET_BYTES]| matches!(packet, [_, b, _, d, 0, 0x00 | 0x02 | 0x42, ..] if b & 0x40 != 0 && d & 0x30 == 0x10);
+    let alike = packets.first().filter(is_table).and_then(counter) == counter(bytes);
+    let mut same = packets.iter().filter(|[_, b, c, ..]| [b & 0x1f, *c] == [high, low]);
+    let counts_on = same.next().and_then(counter) == Some((fourth + 1) & 0x0f);
+    (fits, fits && is_plain && (counts_on || alike))
 }
 
 /// Whether fragmented MP4 begins as it should, and with a box whose first 16 bytes have one value alone: ISO/IEC 14496-12
@@ -164,11 +182,49 @@ fn is_web_vtt_time_stamp(head: &[u8]) -> bool {
     starts.iter().any(|start| text.starts_with(start))
 }
 
+/// What the first blocks of segments show of their IVs. Segments of one playlist under one IV show it for each other.
+#[derive(Clone, Debug, Default)]
+pub struct FirstBlocks {
+    shown: HashSet<(String, [u8; 16])>,
+    open: Vec<(String, [u8; 16])>,
+}
+
+impl FirstBlocks {
+    /// Notes how a segment of this playlist begins that was deciphered with this IV.
+    pub fn note(&mut self, playlist: &str, iv: [u8; 16], beginning: Beginning) {
+        let key = (playlist.to_owned(), iv);
+        match beginning {
+            Beginning::Segment => drop(self.shown.insert(key)),
+            _ => self.open.push(key),
+        }
+    }
+
+    /// Adds what was noted elsewhere.
+    pub fn merge(&mut self, other: Self) {
+        self.shown.extend(other.shown);
+        self.open.extend(other.open);
+    }
+
+    /// Of each playlist whose IVs are not shown, what is to be said.
+    pub fn not_proven(&self) -> Vec<String> {
+        let mut open = BTreeMap::<&str, usize>::new();
+        for (playlist, _) in self.open.iter().filter(|key| !self.shown.contains(*key)) {
+            *open.entry(playlist).or_default() += 1;
+        }
+        let said = |(playlist, count): (&str, usize)| {
+            format!(
+                "{playlist}: the first 16 bytes of {count} of its segments do not show whether the IV is right"
+            )
+        };
+        open.into_iter().map(said).collect()
+    }
+}
+
 /// A segment that is to be encrypted whole does not begin as if it had been deciphered with another IV.
 ///
 /// # Errors
 /// When it does, or cannot be read.
-pub fn check_begins(segment: &dyn Source) -> Result<()> {
+fn check_begins(segment: &dyn Source) -> Result<()> {
     let mut head = vec![0; usize::try_from(segment.len()).unwrap_or(usize::MAX).min(LOOKED_AT)];
     segment.read_at(0, &mut head)?;
     match Beginning::of(SegmentKind::of(segment)?, &head) {

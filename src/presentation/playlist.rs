@@ -140,14 +140,12 @@ impl MediaPlaylist {
     ///
     /// # Errors
     /// When one does not.
-    pub fn check_ranges(&self, store: &dyn Store, lengths: &mut FileLengths<'_>) -> Result<()> {
-        for resource in &self.resources {
+    pub fn check_ranges(&self, lengths: &mut FileLengths<'_>) -> Result<()> {
+        for resource in self.present() {
             let Some(range) = &resource.range else { continue };
-            if !resource.gap || store.exists(&resource.file)? {
-                lengths.hold(&resource.file, range).map_err(|error| {
-                    error.clause("RFC 8216bis §4.4.4.2").at(format_args!("line {}", resource.line + 1))
-                })?;
-            }
+            lengths.hold(&resource.file, range).map_err(|error| {
+                error.clause("RFC 8216bis §4.4.4.2").at(format_args!("line {}", resource.line + 1))
+            })?;
         }
         Ok(())
     }

@@ -143,7 +143,17 @@ pub fn auxiliary(senc: SencWriter) -> Auxiliary {
 ///
 /// Whole samples under a constant IV need none; an empty `senc` that states their number is written all
 /// the same, without `saiz` and `saio`: readers that look for one box or the other find what they need.
-pub fn place_auxiliary(moof: &mut BoxNode, auxiliaries: &[Option<Auxiliary>]) {
+///
+/// # Errors
+/// When there are not as many `traf`: samples of one would be encrypted and nothing would say so.
+pub fn place_auxiliary(moof: &mut BoxNode, auxiliaries: &[Option<Auxiliary>]) -> Result<()> {
+    let count = moof.all(b"traf").count();
+    if count != auxiliaries.len() {
+        return Err(Error::internal(format!(
+            "{count} traf, {} of them encrypted or clear",
+            auxiliaries.len()
+        )));
+    }
     for (traf, auxiliary) in moof.all_mut(b"traf").zip(auxiliaries) {
         let Some(auxiliary) = auxiliary else { continue };
         if auxiliary.sizes.iter().any(|size| *size > 0) {
@@ -152,6 +162,7 @@ pub fn place_auxiliary(moof: &mut BoxNode, auxiliaries: &[Option<Auxiliary>]) {
         }
         traf.push(BoxNode::data(b"senc", auxiliary.senc.clone()));
     }
+    Ok(())
 }
 
 /// The bytes of a `moof` whose other boxes are as they stay: now it is known where the entries of `senc` lie.
@@ -313,7 +324,7 @@ mod tests {
         let tfhd = BoxNode::data(b"tfhd", Tfhd::default().write());
         let traf = BoxNode::container(b"traf", vec![tfhd]);
         let mut moof = BoxNode::container(b"moof", vec![BoxNode::data(b"mfhd", vec![0; 8]), traf]);
-        place_auxiliary(&mut moof, &[Some(auxiliary(senc))]);
+        place_auxiliary(&mut moof, &[Some(auxiliary(senc))]).unwrap();
         // A saio that leads elsewhere is not passed on.
         assert!(check_sealed(&moof.to_bytes()).is_err());
         assert_eq!(seal(&mut moof).unwrap(), moof.to_bytes());
@@ -335,7 +346,7 @@ mod tests {
         let mut senc = encryptor.senc();
         encryptor.encrypt(&mut [0; 64], [0..20, 20..64].into_iter(), 0, &mut senc).unwrap();
         let mut moof = BoxNode::container(b"moof", vec![BoxNode::container(b"traf", vec![])]);
-        place_auxiliary(&mut moof, &[Some(auxiliary(senc))]);
+        place_auxiliary(&mut moof, &[Some(auxiliary(senc))]).unwrap();
         let traf = moof.find(&[b"traf"]).unwrap();
         assert_eq!(traf.boxes().len(), 1);
         assert_eq!(traf.boxes()[0].to_bytes().len(), 16);

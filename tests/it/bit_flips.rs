@@ -11,7 +11,8 @@ use drm_pack::isobmff::samples::{Sample, samples};
 use drm_pack::isobmff::track::{tracks, trexes};
 use drm_pack::isobmff::{BoxNode, parse_file, write_file};
 use drm_pack::package::{
-    Boundaries, Cmaf, EditList, Plan, ProtectedRendition, ProtectedTrack, Segments, media_tracks, rewrite,
+    Boundaries, Cmaf, EditList, Plan, ProtectedRendition, ProtectedTrack, Segments, TrackId, media_tracks,
+    rewrite,
 };
 use drm_pack::protect::protected_entry;
 
@@ -163,8 +164,8 @@ impl Flipped {
 }
 
 fn rendition(init: &[u8], scheme: &str, kinds: &[TrackKind]) -> ProtectedRendition {
-    let substreams: Vec<_> = (0..kinds.len()).map(Some).collect();
-    ProtectedRendition::new(&moov(&init.to_vec()).unwrap(), &plan(scheme, kinds), &substreams).unwrap()
+    let ids: Vec<_> = kinds.iter().map(|kind| Some(TrackId::new(*kind, 1))).collect();
+    ProtectedRendition::new(&moov(&init.to_vec()).unwrap(), &plan(scheme, kinds), &ids).unwrap()
 }
 
 #[test]
@@ -208,12 +209,12 @@ fn cut(bytes: &Vec<u8>, plan: &Plan) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
     let moov = moov(bytes)?;
     let (found, trexes) = (media_tracks(&moov)?, trexes(&moov)?);
     let mut done = Vec::new();
-    for (index, media) in found.iter().enumerate() {
+    for media in &found {
         let (id, timescale) = (media.track.track_id, media.track.timescale);
         let edits = EditList::of(&moov, id, timescale)?;
         let all = || samples(bytes, &moov, id, &trexes);
         let boundaries = Boundaries::of(all()?, &edits, timescale, (0.2, &[]))?;
-        let protected = ProtectedTrack::planned(media, plan, index)?;
+        let protected = ProtectedTrack::planned(media, plan, TrackId::new(media.kind().unwrap(), 1))?;
         let cmaf = Cmaf::new(bytes, &moov, media, Some(&protected))?;
         let (init, mut out) = (cmaf.init(&[])?, Vec::new());
         for segment in Segments::new(all()?, &boundaries, &edits, timescale) {

@@ -7,7 +7,7 @@ use drm_pack::codec::TrackKind;
 use drm_pack::cpix;
 use drm_pack::drm::{self, ManifestKind};
 use drm_pack::keys::{AUDIO_PRESETS, Contract, SpekeVersion, VIDEO_PRESETS};
-use drm_pack::package::{Intent, KeyRule, Schedule, ServerSignaling, Substream, Treatment};
+use drm_pack::package::{Intent, KeyRule, Schedule, ServerSignaling, Substream, TrackId, Treatment};
 use drm_pack::protect::Scheme;
 
 use crate::support::media::root;
@@ -17,11 +17,11 @@ fn ladder() -> Vec<Substream> {
     let video = [(1024, 576), (1280, 720), (1920, 1080), (3840, 2160), (7680, 4320)];
     let video = video.into_iter().enumerate().map(|(index, (width, height))| Substream {
         pixels: Some(width * height),
-        ..Substream::new(format!("v{}", index + 1), TrackKind::Video)
+        ..Substream::new(TrackId::new(TrackKind::Video, index + 1))
     });
     let audio = [2, 6, 8].into_iter().enumerate().map(|(index, channels)| Substream {
         channels: Some(channels),
-        ..Substream::new(format!("a{}", index + 1), TrackKind::Audio)
+        ..Substream::new(TrackId::new(TrackKind::Audio, index + 1))
     });
     video.chain(audio).collect()
 }
@@ -29,7 +29,7 @@ fn ladder() -> Vec<Substream> {
 /// The request under this contract, for the tracks that it protects.
 fn request(video: &str, audio: &str) -> cpix::Document {
     let rule = KeyRule::Contract(Contract::find(video, audio).unwrap());
-    let substreams: Vec<_> = ladder().into_iter().filter(|track| rule.protects(track.kind)).collect();
+    let substreams: Vec<_> = ladder().into_iter().filter(|track| rule.protects(track.id.kind)).collect();
     let systems = drm::parse_list("fairplay").unwrap();
     let intent = Intent {
         content_id: "contract",
@@ -79,11 +79,12 @@ fn every_track_of_the_ladder_has_a_key_whose_filter_covers_it() {
     for (video, audios) in pairs() {
         for audio in audios {
             let rule = KeyRule::Contract(Contract::find(video, audio).unwrap());
-            let tracks: Vec<_> = ladder().into_iter().filter(|track| rule.protects(track.kind)).collect();
+            let tracks: Vec<_> = ladder().into_iter().filter(|track| rule.protects(track.id.kind)).collect();
             let assignment = rule.assign(&tracks).unwrap();
-            for (track, key) in tracks.iter().zip(&assignment.key_of) {
-                let key = &assignment.keys[*key];
-                let (found, least, most) = match track.kind {
+            for track in &tracks {
+                let id = assignment.key_of(track.id).unwrap();
+                let (_, key) = assignment.keys().find(|(known, _)| *known == id).unwrap();
+                let (found, least, most) = match track.id.kind {
                     TrackKind::Video => {
                         let filter = key.video.as_ref().unwrap();
                         (track.pixels, filter.min_pixels, filter.max_pixels)

@@ -15,7 +15,8 @@ use drm_pack::isobmff::{BoxNode, parse_file, write_file};
 use drm_pack::job::Job;
 use drm_pack::keys::{DevKeys, KeyServer};
 use drm_pack::package::{
-    Intent, KeyRule, Plan, Preset, ProtectedRendition, Schedule, ServerSignaling, Substream, Treatment,
+    Intent, KeyRule, Plan, Preset, ProtectedRendition, Schedule, ServerSignaling, Substream, TrackId,
+    Treatment,
 };
 use drm_pack::protect::Scheme;
 use tempfile::TempDir;
@@ -37,7 +38,7 @@ fn clip(name: &str) -> Vec<u8> {
 
 /// A plan for tracks of these kinds under one key of the tests.
 pub(crate) fn plan(scheme: &str, kinds: &[TrackKind]) -> Plan {
-    let substreams: Vec<_> = kinds.iter().map(|kind| Substream::new(format!("{kind:?}"), *kind)).collect();
+    let substreams: Vec<_> = kinds.iter().map(|kind| Substream::new(TrackId::new(*kind, 1))).collect();
     let schedule = Schedule::default();
     let intent = Intent {
         content_id: "clip",
@@ -54,13 +55,14 @@ pub(crate) fn plan(scheme: &str, kinds: &[TrackKind]) -> Plan {
         schedule,
     };
     let answer = DevKeys::new(SEED).exchange(&HttpClient::new().unwrap(), intent.request()).unwrap();
-    Plan::resolve(&intent, &substreams, answer).unwrap()
+    Plan::resolve(&intent, answer).unwrap()
 }
 
 /// The rendition of an init segment with one track of pictures.
 pub(crate) fn rendition(init: &[u8], scheme: &str) -> ProtectedRendition {
     let plan = plan(scheme, &[TrackKind::Video]);
-    ProtectedRendition::new(&moov(&init.to_vec()).unwrap(), &plan, &[Some(0)]).unwrap()
+    ProtectedRendition::new(&moov(&init.to_vec()).unwrap(), &plan, &[Some(TrackId::new(TrackKind::Video, 1))])
+        .unwrap()
 }
 
 /// Changes the last fragment of a file: its `moof` and `mdat`.

@@ -579,7 +579,7 @@ fn damaged_mpds_are_errors_and_never_panic() {
             let location = Location { name: "manifest.mpd", store: &SomeFiles };
             let _ = mpd.map_byte_ranges(location, &mut |_, range| Ok(range.start..range.end + 7));
             let number = |place: Place| u8::try_from(place.representation % 2).unwrap();
-            let wished = representations.iter().map(|known| (known.place, number(known.place).into()));
+            let wished = representations.iter().map(|known| (known.place, number(known.place)));
             let can = mpd.can_protect(&wished.collect::<Vec<_>>());
             let protected = representations.iter().map(|representation| Protected {
                 place: representation.place,

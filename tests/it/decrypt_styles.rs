@@ -10,7 +10,7 @@ use drm_pack::isobmff::boxes::{
 };
 use drm_pack::isobmff::samples::samples;
 use drm_pack::isobmff::{BoxNode, parse_file, write_file};
-use drm_pack::package::{Decrypt, Phase, ProtectedTrack, media_tracks, rewrite};
+use drm_pack::package::{Decrypt, Period, Phase, ProtectedTrack, media_tracks, rewrite};
 use drm_pack::protect::{Iv, Pattern, Scheme, TrackProtection, auxiliary, protect_moov};
 
 use crate::support::ffmpeg_trace::{ffmpeg, ffmpeg_is_there};
@@ -347,7 +347,7 @@ fn progressive(scheme: &'static str, place: Place) -> (Vec<u8>, Vec<u8>) {
         let iv = Iv::of(scheme, kid, &key(kid), Some([5; 16]));
         let protection = std::sync::Arc::new(TrackProtection::new(scheme, kid, &key(kid), pattern, iv));
         let track = ProtectedTrack::new(media, protection.clone()).unwrap();
-        let mut encryptor = track.encryptor(Phase::Period(0), 1).unwrap().unwrap();
+        let mut encryptor = track.encryptor(Phase::Period(Period::FIRST), 1).unwrap().unwrap();
         let mut senc: SencWriter = encryptor.senc();
         let ranges: Vec<_> = samples(&clear, &moov, media.track.track_id, &[])
             .unwrap()

@@ -16,8 +16,8 @@ use drm_pack::isobmff::file::moov;
 use drm_pack::job::{Job, Layout};
 use drm_pack::keys::{DevKeys, KeyServer};
 use drm_pack::package::{
-    Intent, KeyRule, Plan, Preset, ProtectedRendition, Schedule, ServerSignaling, Substream, Treatment,
-    media_tracks,
+    Intent, KeyRule, Plan, Preset, ProtectedRendition, Schedule, ServerSignaling, Substream, TrackId,
+    Treatment, media_tracks,
 };
 use drm_pack::protect::Scheme;
 
@@ -388,7 +388,8 @@ fn a_segment_is_the_same_in_every_window_and_alone() {
         ("audio", "init_2.mp4", drm_pack::codec::TrackKind::Audio),
     ] {
         let clip = root().join("fixtures/clip/hls").join(folder);
-        let substreams = [Substream::new("x1", kind)];
+        let track = TrackId::new(kind, 1);
+        let substreams = [Substream::new(track)];
         let intent = Intent {
             content_id: "channel",
             treatment: Treatment::Samples(Scheme::find("cenc").unwrap()),
@@ -405,9 +406,9 @@ fn a_segment_is_the_same_in_every_window_and_alone() {
         };
         let http = drm_pack::io::HttpClient::new().unwrap();
         let answer = OneKey(GIVEN[1]).exchange(&http, intent.request()).unwrap();
-        let plan = Plan::resolve(&intent, &substreams, answer).unwrap();
+        let plan = Plan::resolve(&intent, answer).unwrap();
         let moov = moov(&fs::read(clip.join(init)).unwrap()).unwrap();
-        let rendition = ProtectedRendition::new(&moov, &plan, &[Some(0)]).unwrap();
+        let rendition = ProtectedRendition::new(&moov, &plan, &[Some(track)]).unwrap();
         for number in [3, 0, 2, 1] {
             let name = format!("{number}.m4s");
             // The number that it is asked for by counts for crypto periods alone.

@@ -14,7 +14,7 @@ use drm_pack::job::Job;
 use drm_pack::keys::{DevKeys, KeyServer};
 use drm_pack::package::{
     Boundaries, Cmaf, EditList, Intent, KeyRule, MediaTrack, Plan, Preset, ProtectedRendition,
-    ProtectedTrack, Schedule, Segments, ServerSignaling, Substream, Treatment, media_tracks,
+    ProtectedTrack, Schedule, Segments, ServerSignaling, Substream, TrackId, Treatment, media_tracks,
 };
 use drm_pack::protect::Scheme;
 use proptest::prelude::*;
@@ -111,24 +111,25 @@ impl Wish {
         };
         let http = HttpClient::new().unwrap();
         let answer = DevKeys::new(SEED).exchange(&http, intent.request()).unwrap();
-        Plan::resolve(&intent, substreams, answer).unwrap()
+        Plan::resolve(&intent, answer).unwrap()
     }
 }
 
-/// Substreams in the order of the report, pictures first, and the number of each rendition's.
-fn substreams(tracks: &[MediaTrack]) -> (Vec<Substream>, Vec<usize>) {
-    let mut found = Vec::new();
-    let mut numbers = vec![0; tracks.len()];
-    for (kind, letter) in [(TrackKind::Video, 'v'), (TrackKind::Audio, 'a')] {
-        let mut count = 0;
-        for (index, _) in tracks.iter().enumerate().filter(|(_, media)| media.kind() == Some(kind)) {
-            count += 1;
-            numbers[index] = found.len();
-            let id = format!("{letter}{count}");
-            found.push(Substream::new(id, kind));
-        }
-    }
-    (found, numbers)
+/// Substreams in the order of the report, pictures first, and the id of each track.
+fn substreams(tracks: &[MediaTrack]) -> (Vec<Substream>, Vec<TrackId>) {
+    let mut counts = [0; 2];
+    let ids: Vec<_> = tracks
+        .iter()
+        .map(|media| {
+            let kind = media.kind().unwrap();
+            let count = &mut counts[usize::from(kind == TrackKind::Audio)];
+            *count += 1;
+            TrackId::new(kind, *count)
+        })
+        .collect();
+    let mut found: Vec<_> = ids.iter().map(|id| Substream::new(*id)).collect();
+    found.sort_by_key(|substream| substream.id);
+    (found, ids)
 }
 
 /// The bytes of each fragment: `moof` and what follows it up to the next.
@@ -154,7 +155,7 @@ fn check_package(case: &Case, wish: &Wish) {
     let inits: Vec<(Vec<u8>, BoxNode)> =
         case.renditions.iter().map(|(init, _)| (read(init), moov(&read(init)).unwrap())).collect();
     let tracks: Vec<_> = inits.iter().map(|(_, moov)| media_tracks(moov).unwrap().remove(0)).collect();
-    let (substreams, numbers) = substreams(&tracks);
+    let (substreams, ids) = substreams(&tracks);
     let clear = |index: usize| match case.renditions[index] {
         (init, []) => fragments(&read(init)),
         (_, files) => files.iter().map(|name| read(name)).collect(),
@@ -168,7 +169,7 @@ fn check_package(case: &Case, wish: &Wish) {
     for (index, (init, moov)) in inits.iter().enumerate() {
         let (name, files) = case.renditions[index];
         let clear = clear(index);
-        let mut rendition = ProtectedRendition::new(moov, &plan, &[Some(numbers[index])]).unwrap();
+        let mut rendition = ProtectedRendition::new(moov, &plan, &[Some(ids[index])]).unwrap();
         rendition.beginning_with(&clear[0]).unwrap();
         let whole = fs::read(out.path().join(name)).unwrap();
         if !files.is_empty() {
@@ -193,7 +194,7 @@ fn check_mp4(wish: &Wish) {
     let source = fs::read(&input).unwrap();
     let moov = moov(&source).unwrap();
     let tracks = media_tracks(&moov).unwrap();
-    let (substreams, numbers) = substreams(&tracks);
+    let (substreams, ids) = substreams(&tracks);
     let defaults = trexes(&moov).unwrap();
     let samples = |media: &MediaTrack| samples(&source, &moov, media.track.track_id, &defaults).unwrap();
     let video = tracks.iter().find(|media| media.kind() == Some(TrackKind::Video)).unwrap();
@@ -208,15 +209,14 @@ fn check_mp4(wish: &Wish) {
     };
     let most = tracks.iter().map(|media| cut(media).len()).max().unwrap();
     let plan = wish.plan("av", ManifestKind::Dash, &substreams, u32::try_from(most).unwrap());
-    for (index, media) in tracks.iter().enumerate() {
-        let substream = numbers[index];
-        let protected = ProtectedTrack::planned(media, &plan, substream).unwrap();
+    for (media, id) in tracks.iter().zip(ids) {
+        let protected = ProtectedTrack::planned(media, &plan, id).unwrap();
         let cmaf = Cmaf::new(&source, &moov, media, Some(&protected)).unwrap();
         let segments = cut(media);
         for number in wish.order.iter().copied().filter(|number| *number < segments.len()) {
             let mut one = Vec::new();
             cmaf.write_segment(&segments[number], &mut Vec::new(), &mut one).unwrap();
-            let name = format!("{}/{}.m4s", substreams[substream].id, number + 1);
+            let name = format!("{}/{}.m4s", id, number + 1);
             assert!(one == fs::read(out.path().join(&name)).unwrap(), "{name} {wish:?}");
         }
     }

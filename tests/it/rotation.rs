@@ -18,7 +18,7 @@ use drm_pack::isobmff::{BoxNode, parse_file};
 use drm_pack::job::{Job, Layout};
 use drm_pack::keys::{DevKeys, KeyFile, KeyServer, SpekeVersion, check};
 use drm_pack::package::{
-    Changed, Edit, Intent, KeyRule, Preset, Schedule, ServerSignaling, Substream, Treatment, rewrite,
+    Changed, Edit, Intent, KeyRule, Preset, Schedule, ServerSignaling, Substream, TrackId, Treatment, rewrite,
 };
 use drm_pack::protect::{FragmentDecryptor, Protected, Scheme, protected_entry};
 
@@ -236,8 +236,8 @@ fn a_key_uri_that_is_the_same_for_all_periods_is_refused() {
 /// The request for two tracks with keys of their own in three periods.
 fn request() -> Document {
     let substream =
-        |id: &str, kind| Substream { pixels: Some(10), channels: Some(2), ..Substream::new(id, kind) };
-    let substreams = [substream("v1", TrackKind::Video), substream("a1", TrackKind::Audio)];
+        |kind| Substream { pixels: Some(10), channels: Some(2), ..Substream::new(TrackId::new(kind, 1)) };
+    let substreams = [TrackKind::Video, TrackKind::Audio].map(substream);
     let schedule = Schedule { rotate_every: NonZeroU32::new(2), ..Schedule::default() };
     let intent = Intent {
         content_id: "channel",

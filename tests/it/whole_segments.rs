@@ -7,14 +7,16 @@ use std::path::Path;
 use cbc::cipher::block_padding::NoPadding;
 use cbc::cipher::{BlockModeDecrypt, KeyIvInit};
 use drm_pack::base::{Kid, Result, Secret};
+use drm_pack::cpix::usage::Strictness;
+use drm_pack::cpix::{AudioFilter, BitrateFilter, ContentKey, ContentKeyUsageRule, Document, VideoFilter};
 use drm_pack::job::{DecryptJob, Job, Report, plan};
-use drm_pack::keys::SpekeVersion;
+use drm_pack::keys::{CpixFile, SpekeVersion};
 use drm_pack::package::Preset;
 use drm_pack::protect::Aes128;
 
 use crate::support::files::{other_lines, tree};
 use crate::support::media::{root, shared};
-use crate::support::pack::{decrypt_with, key, locate, pack, pack_without_ivs, unpack};
+use crate::support::pack::{decrypt_with, key, locate, pack, pack_with, pack_without_ivs, unpack};
 
 fn job(input: &Path) -> Job {
     Job {
@@ -288,5 +290,123 @@ fn a_data_uri_holds_the_key_or_its_id() {
         let clear = tree(input.parent().unwrap());
         let back = tree(back.path());
         assert!(back.iter().all(|(name, bytes)| name.ends_with(".m3u8") || clear[name] == *bytes));
+    }
+}
+
+/// A document with a key for each of these rules.
+fn document(rules: Vec<ContentKeyUsageRule>) -> CpixFile {
+    let keys = rules.iter().map(|rule| ContentKey {
+        value: Some(Secret::new(rule.kid.bytes().map(|byte| byte ^ 0x55))),
+        ..ContentKey::new(rule.kid)
+    });
+    let document =
+        Document { content_keys: keys.collect(), usage_rules: rules.clone(), ..Document::default() };
+    CpixFile::new(Document { version: Some("2.3".into()), ..document }, Strictness::Cpix)
+}
+
+/// Segments that are encrypted whole are not looked into: the playlists say what a track is.
+#[test]
+fn rules_of_a_document_choose_by_what_the_playlists_say() {
+    let rule = |byte: u8, word: &str| ContentKeyUsageRule {
+        intended_track_type: Some(word.into()),
+        ..ContentKeyUsageRule::new(Kid::new([byte; 16]))
+    };
+    let pixels = |byte, min, max| ContentKeyUsageRule {
+        video_filters: vec![VideoFilter { min_pixels: min, max_pixels: max, ..VideoFilter::default() }],
+        ..rule(byte, "VIDEO")
+    };
+    let bits = |byte, min_bitrate, max_bitrate| ContentKeyUsageRule {
+        video_filters: vec![VideoFilter::default()],
+        bitrate_filters: vec![BitrateFilter { min_bitrate, max_bitrate }],
+        ..rule(byte, "VIDEO")
+    };
+    let sound = ContentKeyUsageRule { audio_filters: vec![AudioFilter::default()], ..rule(3, "AUDIO") };
+    let input = root().join("fixtures/clip/hls/master.m3u8");
+    let text = fs::read_to_string(&input).unwrap();
+    let least =
+        text.split("BANDWIDTH=").skip(1).map(|rest| rest.split(',').next().unwrap().parse::<u64>().unwrap());
+    let least = least.min().unwrap();
+    for rules in [
+        vec![pixels(1, None, Some(320 * 180)), pixels(2, Some(320 * 180 + 1), None), sound.clone()],
+        vec![bits(1, None, Some(least)), bits(2, Some(least + 1), None), sound.clone()],
+    ] {
+        let out = tempfile::tempdir().unwrap();
+        let report = pack_with(&job(&input), out.path(), &document(rules)).unwrap();
+        let mut kids: Vec<_> =
+            report.tracks.iter().map(|track| (track.source.as_str(), &track.kid[..2])).collect();
+        kids.sort_unstable();
+        assert_eq!(kids, [("audio/media.m3u8", "03"), ("v1/media.m3u8", "02"), ("v2/media.m3u8", "01")]);
+    }
+    let out = tempfile::tempdir().unwrap();
+    let error = pack_with(&job(&input), out.path(), &document(vec![pixels(1, None, None)])).unwrap_err();
+    assert!(error.to_string().contains("none of the 1 usage rules matches"), "{error}");
+}
+
+/// I-frames inside segments are no segments: keys change with these, and what may be missing has a key all the same.
+#[test]
+fn keys_change_with_segments_and_gaps_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+    let clip = root().join("fixtures/clip/hls-ts");
+    let (one, two) = (fs::read(clip.join("0.ts")).unwrap(), fs::read(clip.join("1.ts")).unwrap());
+    let head = "#EXTM3U\n#EXT-X-VERSION:4\n#EXT-X-TARGETDURATION:2\n";
+    let end = one.len() + two.len();
+    let ranges = format!(
+        "{head}#EXTINF:2,\n#EXT-X-BYTERANGE:{}@0\nm.ts\n#EXTINF:2,\n#EXT-X-GAP\n#EXT-X-BYTERANGE:9@{end}\nm.ts\n\
+         #EXTINF:2,\n#EXT-X-BYTERANGE:{}@{}\nm.ts\n#EXTINF:2,\n#EXT-X-GAP\ngone.ts\n#EXT-X-ENDLIST\n",
+        one.len(),
+        two.len(),
+        one.len()
+    );
+    let frames = format!(
+        "{head}#EXT-X-I-FRAMES-ONLY\n#EXTINF:1,\n#EXT-X-BYTERANGE:188@0\n0.ts\n#EXTINF:1,\n#EXT-X-BYTERANGE:188@188\n\
+         0.ts\n#EXTINF:1,\n#EXT-X-BYTERANGE:188@{}\n0.ts\n#EXT-X-ENDLIST\n",
+        one.len() - 188
+    );
+    write("ranges.m3u8", ranges.as_bytes());
+    write("v.m3u8", format!("{head}#EXTINF:2,\n0.ts\n#EXTINF:2,\n1.ts\n#EXT-X-ENDLIST\n").as_bytes());
+    write("i.m3u8", frames.as_bytes());
+    let master = "#EXTM3U\n#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=1,URI=\"i.m3u8\"\n#EXT-X-STREAM-INF:BANDWIDTH=1\nv.m3u8\n";
+    write("master.m3u8", master.as_bytes());
+    write("m.ts", &[one.as_slice(), &two].concat());
+    write("0.ts", &one);
+    write("1.ts", &two);
+    for (name, periods) in [("ranges.m3u8", 4), ("master.m3u8", 2)] {
+        let (out, back) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let wish = Job { rotate_every: Some(1), ..job(&folder.path().join(name)) };
+        let report = pack(&wish, out.path()).unwrap();
+        assert_eq!((report.tracks[0].kids.len(), report.tracks[0].samples), (periods, 2), "{name}");
+        let written = fs::read_to_string(out.path().join(name)).unwrap();
+        let line = format!("#EXT-X-GAP\n#EXT-X-BYTERANGE:9@{end}\nm.ts");
+        assert!(name == "master.m3u8" || written.contains(&line), "{written}");
+        unpack(&out.path().join(name), back.path()).unwrap();
+        let clear = tree(folder.path());
+        for (name, bytes) in tree(back.path()) {
+            assert!(name.ends_with(".m3u8") || clear[&name] == bytes, "{name}");
+        }
+        if let Ok(frames) = fs::read_to_string(out.path().join("i.m3u8")) {
+            assert_eq!(other_lines(frames.as_bytes()), other_lines(&clear["i.m3u8"]));
+        }
+    }
+}
+
+/// Playlists of one presentation may be encrypted in two ways.
+#[test]
+fn aes_128_beside_sample_aes_is_decrypted_in_one_job() {
+    let clip = root().join("fixtures/clip/hls-ts/index.m3u8");
+    let (all, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let fairplay = Job { drm: "fairplay".into(), key_uri: None, ..job(&clip) };
+    for (folder, wish) in [("whole", job(&clip)), ("samples", fairplay)] {
+        pack(&wish, &all.path().join(folder)).unwrap();
+    }
+    let variant = |uri: &str| format!("#EXT-X-STREAM-INF:BANDWIDTH=1\n{uri}/index.m3u8\n");
+    let master = format!("#EXTM3U\n{}{}", variant("whole"), variant("samples"));
+    fs::write(all.path().join("master.m3u8"), master).unwrap();
+    unpack(&all.path().join("master.m3u8"), out.path()).unwrap();
+    let (clear, back) = (tree(clip.parent().unwrap()), tree(out.path()));
+    for folder in ["whole", "samples"] {
+        for name in ["0.ts", "1.ts", "2.ts"] {
+            assert!(back[&format!("{folder}/{name}")] == clear[name], "{folder} {name}");
+        }
     }
 }
