@@ -145,7 +145,8 @@ pub(super) struct JobArgs {
     /// Leave EXT-X-SESSION-KEY out of multivariant playlists
     #[arg(long)]
     pub(super) no_session_keys: bool,
-    /// Address of the key of --drm simpleaes, the same words replaced; relative to INPUT
+    /// Address of the key of --drm simpleaes, the same words replaced; relative to INPUT; only for keys of which the key
+    /// server says none
     #[arg(long, value_name = "T")]
     pub(super) key_uri: Option<String>,
     /// Encrypt the initialization segments of --drm simpleaes too

@@ -36,7 +36,7 @@ pub use one_period::OnePeriod;
 pub use raw::KeyFile;
 pub use request::{Wanted, request};
 pub use speke::{Method, Speke};
-pub use speke_version::SpekeVersion;
+pub use speke_version::{AES_128_OF_1, SpekeVersion};
 pub use vendors::{VENDORS, Vendor, basic, bearer};
 pub use weak::weaknesses;
 

@@ -64,5 +64,6 @@ mod ts_tables;
 mod verify;
 mod verify_hls;
 mod vp9_headers;
+mod whole_segment_keys;
 mod whole_segments;
 mod wrong_keys;

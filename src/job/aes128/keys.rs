@@ -4,7 +4,7 @@ use crate::base::Result;
 use crate::base::id::hex;
 use crate::base::uri::folder_from;
 use crate::hls::AES_128;
-use crate::package::Plan;
+use crate::package::{KeyAddress, Plan};
 use crate::protect::Aes128;
 
 use super::package::KeyUse;
@@ -18,11 +18,12 @@ pub(super) fn key_line(
     (playlist, input): (&str, &str),
 ) -> Result<String> {
     let key = plan.key_in(usage.period, usage.substream)?;
-    let uri = key.uri()?;
+    let KeyAddress { uri, others } = key.address()?;
     let is_relative = !uri.starts_with('/') && !uri.split('/').next().unwrap_or_default().contains(':');
     let up = if is_relative { folder_from(playlist, input) } else { String::new() };
     let written = || Aes128::iv_of_media_sequence_number(usage.sequence);
     let iv = key.vector().copied().or_else(|| (implied != Some(usage.sequence)).then(written));
     let iv = iv.map_or_else(String::new, |iv| format!(",IV=0x{}", hex(&iv)));
-    Ok(format!("#EXT-X-KEY:METHOD={AES_128},URI=\"{up}{uri}\"{iv}"))
+    let others: String = others.iter().map(|other| format!(",{other}")).collect();
+    Ok(format!("#EXT-X-KEY:METHOD={AES_128},URI=\"{up}{uri}\"{iv}{others}"))
 }

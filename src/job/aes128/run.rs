@@ -21,15 +21,11 @@ use crate::job::journal::write_once;
 use crate::job::parts::{Moved, write_parts};
 use crate::job::plan::Outline;
 use crate::job::report::{KeyRotation, OutputReport, Report, TrackReport};
-use crate::job::rules::{Job, Rules, SIMPLEAES};
+use crate::job::rules::{Job, Rules};
 use crate::job::run::plan;
 
 /// Encrypts every segment of an HLS package and names the keys in its playlists.
 pub(in crate::job) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
-    if job.key_uri.is_none() {
-        return Err(Error::usage(format!("--drm {SIMPLEAES} with no key URI"))
-            .hint("give --key-uri with the address at which players get the key, or --write-key-file"));
-    }
     (env.observe)(Event::Step("reading playlists"));
     let read = Read::of(job, rules, env.locate, (env.keys, env.http))?;
     let Read { rules, store, package, source, choice, periods, total } = read;
