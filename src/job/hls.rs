@@ -395,7 +395,8 @@ impl HlsManifests {
     ) -> Result<Vec<OutputReport>> {
         self.media.iter_mut().for_each(|packaged| media::unprotect(&mut packaged.media.playlist));
         if let Some(multivariant) = &mut self.multivariant {
-            multivariant::unprotect(&mut multivariant.playlist);
+            multivariant::unprotect(&mut multivariant.playlist)
+                .map_err(|error| error.at(multivariant.name.clone()))?;
         }
         self.write((done, store), env)
     }

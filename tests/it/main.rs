@@ -49,6 +49,8 @@ mod root;
 mod rotation;
 mod rules;
 #[cfg(feature = "server")]
+mod served_signaling;
+#[cfg(feature = "server")]
 mod server;
 mod shapes;
 mod signaling;
@@ -61,6 +63,7 @@ mod ts;
 mod ts_edges;
 mod ts_metadata;
 mod ts_tables;
+mod vendors;
 mod verify;
 mod verify_hls;
 mod vp9_headers;

@@ -71,7 +71,7 @@ pub(in crate::job) fn decrypt(keys: &LineKeys<'_>, read: Presentation, env: &Env
         manifests.push(write_manifest(env, &name, &playlist.to_bytes())?);
     }
     for Multivariant { name, mut playlist, .. } in read.multivariants {
-        multivariant::unprotect(&mut playlist);
+        multivariant::unprotect(&mut playlist).map_err(|error| error.at(name.clone()))?;
         manifests.push(write_manifest(env, &name, &playlist.to_bytes())?);
     }
     report.manifests = manifests.iter().map(|output| output.path.clone()).collect();
