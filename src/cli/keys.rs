@@ -392,13 +392,14 @@ fn account_with(
         })
     };
     let environment = Environment::find(&args.environment)?;
+    let password = password(args)?;
     Ok(Account {
         auth_url: args.auth_url.clone().unwrap_or_else(|| environment.auth_url.to_owned()),
         frontend_url: args.frontend_url.clone().unwrap_or_else(|| environment.frontend_url.to_owned()),
         organization: required(&args.org, "--org", "DRMTODAY_ORG")?,
         cpix_config: required(&args.cpix_config, "--cpix-config", "DRMTODAY_CPIX_CONFIG")?,
         user: required(&args.user, "--user", "DRMTODAY_USER")?,
-        password: password(args)?,
+        password,
     })
 }
 

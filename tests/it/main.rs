@@ -11,6 +11,7 @@
 
 mod answers;
 mod av1_headers;
+mod aws_reference;
 mod bit_flips;
 mod both;
 mod calm;
