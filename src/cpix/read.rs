@@ -8,6 +8,7 @@ use super::document::{ContentKey, DeliveryData, Document, DrmSystem, HlsSignalin
 use super::encrypted::DocumentKeys;
 use super::read_usage::{period, update_history_item, usage_rule};
 use super::recipient::RecipientKey;
+use super::whole_segments::HLS_METHODS;
 use crate::base::{Error, FourCc, Kid, Result, Secret, SystemId, from_base64};
 use crate::xml::{self, Element};
 
@@ -187,10 +188,14 @@ fn content_key(element: &Element) -> Result<ContentKey> {
     let place = |error: Error| error.at(kid);
     let scheme = attribute(element, "commonEncryptionScheme")?
         .map(|name| {
+            let named = HLS_METHODS.iter().find(|(method, _)| *method == name).map(|(_, scheme)| *scheme);
             let scheme = <[u8; 4]>::try_from(name.as_bytes()).ok();
-            scheme.filter(|scheme| scheme.iter().all(u8::is_ascii_graphic)).map(FourCc).ok_or_else(|| {
-                Error::unsupported(format!("commonEncryptionScheme {name:?}, expected four characters"))
-                    .clause("DASH-IF CPIX 2.3 §4")
+            let scheme = scheme.filter(|scheme| scheme.iter().all(u8::is_ascii_graphic)).map(FourCc);
+            named.or(scheme).ok_or_else(|| {
+                Error::unsupported(format!(
+                    "commonEncryptionScheme {name:?}, expected four characters or a METHOD of playlists"
+                ))
+                .clause("DASH-IF CPIX 2.4 §4")
             })
         })
         .transpose()
@@ -431,7 +436,7 @@ mod tests {
         for (text, expected) in [
             (with_key("", "EBESExQVFhcYGRobHB0e"), "content key of 15 bytes, expected 16"),
             (with_key("", "EBESExQV!hcYGRobHB0e"), "not base64"),
-            (with_key("commonEncryptionScheme='SAMPLE-AES'", ""), "expected four characters"),
+            (with_key("commonEncryptionScheme='SAMPLE'", ""), "expected four characters"),
             (body("<ContentKeyList><ContentKey/></ContentKeyList>"), "no kid attribute"),
             (
                 body(&format!(
