@@ -266,7 +266,9 @@ impl Streams {
     /// Checks what can be known before any key is asked for.
     pub(super) fn check(&self, rules: &Rules, assignment: &Assignment, store: &dyn Store) -> Result<()> {
         let Some(rendition) = self.renditions.first() else { return Ok(()) };
-        if let Some(system) = rules.systems.iter().find(|system| !system.decrypts_sample_aes()) {
+        let is_whole = matches!(rules.treatment, Treatment::Aes128 { .. });
+        let other = rules.systems.iter().find(|system| !is_whole && !system.decrypts_sample_aes());
+        if let Some(system) = other {
             return Err(Error::unsupported(format!(
                 "{} players do not decrypt sample encryption of transport streams and packed audio",
                 system.name()

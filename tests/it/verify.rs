@@ -147,7 +147,7 @@ fn encrypted_twins_of_another_packager_have_the_faults_that_are_known() {
         let keys = folder.path().join("keys");
         fs::write(&keys, format!("{kid}:{key}\n")).unwrap();
         let clear = media.join(clear);
-        let options = ["--key-file", keys.to_str().unwrap(), "--against", clear.to_str().unwrap()];
+        let options = ["-v", "--key-file", keys.to_str().unwrap(), "--against", clear.to_str().unwrap()];
         let (found, text) = verify(&[&media.join(name)], &options);
         assert_eq!(found, code, "{name}: {text}");
         assert!(text.contains(expected), "{name}: {text}");
