@@ -433,9 +433,8 @@ impl Parser<'_> {
                     return Ok(element);
                 }
                 Token::Eof => {
-                    return Err(
-                        Error::input("the document ends inside an element").at(element.name().to_owned())
-                    );
+                    let inside = format!("the document ends inside {:?}", element.name());
+                    return Err(Error::input(inside).clause("XML 1.0 §2.1"));
                 }
             }
         }
@@ -447,7 +446,7 @@ fn checked_tag(tag: String) -> Result<String> {
     for attribute in Attributes::of(&tag) {
         let Attribute { name, .. } = attribute?;
         if !names.insert(name) {
-            return Err(Error::input(format!("attribute {name} stands twice")).clause("XML 1.0 §3.1"));
+            return Err(Error::input(format!("attribute {name:?} stands twice")).clause("XML 1.0 §3.1"));
         }
     }
     Ok(tag)
@@ -502,9 +501,7 @@ impl<'a> Iterator for Attributes<'a> {
         if attribute.is_none() {
             let rest = self.tag.get(self.position..).unwrap_or_default().trim().to_owned();
             self.position = self.tag.len();
-            return Some(Err(Error::input(format!("{rest:?} is not an attribute"))
-                .clause("XML 1.0 §3.1")
-                .at(self.tag)));
+            return Some(Err(Error::input(format!("{rest:?} is not an attribute")).clause("XML 1.0 §3.1")));
         }
         attribute.map(Ok)
     }

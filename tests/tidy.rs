@@ -67,7 +67,7 @@ const HOMES: &[Home] = &[
     Home {
         words: &["\"cenc\"", "\"cbcs\"", "\"cens\"", "\"cbc1\""],
         is_whole: true,
-        at: &["src/protect/scheme.rs", "src/cli/"],
+        at: &["src/protect/scheme.rs", "src/cpix/whole_segments.rs", "src/cli/"],
     },
     Home {
         words: &[

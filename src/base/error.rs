@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt::{self, Write as _};
 
-use super::text::steers;
+use super::text::{steers, without_keys, without_quotes};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -141,6 +141,16 @@ impl Error {
         self
     }
 
+    /// Leaves out what it quotes at length: of a document with keys, which may stand where something else belongs.
+    #[must_use]
+    pub fn without_quotes(mut self) -> Self {
+        let Inner { trail, message, hint, .. } = &mut *self.0;
+        for text in trail.iter_mut().chain([message]).chain(hint) {
+            *text = without_quotes(text);
+        }
+        self
+    }
+
     /// Who must act.
     pub fn kind(&self) -> Kind {
         self.0.kind
@@ -150,8 +160,9 @@ impl Error {
 /// Most characters of a place, message or hint that are shown: a damaged input names itself at any length.
 const MAX_PART_CHARACTERS: usize = 400;
 
-/// Writes words that may come from an input: on one line, and not without end.
+/// Writes words that may come from an input: on one line, not without end, and without keys.
 fn write_line(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    let text = &without_keys(text);
     let mut characters = text.chars();
     for character in characters.by_ref().take(MAX_PART_CHARACTERS) {
         f.write_char(if steers(character) { ' ' } else { character })?;

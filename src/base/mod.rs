@@ -16,4 +16,4 @@ pub use error::{Error, Kind, Result};
 pub use id::{FourCc, Kid, SystemId};
 pub use manifest::{MAX_DOCUMENT_BYTES, ManifestKind};
 pub use secret::Secret;
-pub use text::{base64, from_base64, is_http, redact_url, shown_input, steers};
+pub use text::{base64, from_base64, is_http, redact_url, short_word, shown_input, steers};

@@ -1,5 +1,7 @@
 //! Text forms of bytes and of URLs that hold secrets: RFC 4648 base64, RFC 3986 redaction.
 
+use std::borrow::Cow;
+
 use ::base64::Engine;
 use ::base64::alphabet::STANDARD;
 use ::base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -29,6 +31,62 @@ pub fn from_base64(text: &str) -> Result<Vec<u8>> {
     LAX.decode(stripped.as_bytes()).map_err(|_| {
         Error::input(format!("{} characters that are not base64", stripped.len())).clause("RFC 4648 §4")
     })
+}
+
+/// A text with a mark in the place of what may be 16 bytes in base64: a document may have a content key where something
+/// else belongs, and messages quote what they find.
+pub(super) fn without_keys(text: &str) -> Cow<'_, str> {
+    const PADDING: &str = "==";
+    const DIGITS: usize = 22;
+    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_');
+    let (mut out, mut done) = (String::new(), 0);
+    for (end, _) in text.match_indices(PADDING) {
+        let before = text.as_bytes().get(done..end).unwrap_or_default();
+        if before.iter().rev().take_while(|byte| is_digit(byte)).count() >= DIGITS {
+            out.push_str(text.get(done..end - DIGITS).unwrap_or_default());
+            out.push('…');
+            done = end + PADDING.len();
+        }
+    }
+    match done {
+        0 => Cow::Borrowed(text),
+        _ => Cow::Owned(out + text.get(done..).unwrap_or_default()),
+    }
+}
+
+/// A text without the words in it that are quoted and as long as a key may be.
+pub(super) fn without_quotes(text: &str) -> String {
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some((before, quote, behind)) = quoted(rest) {
+        let mut is_escaped = false;
+        let end = behind.find(|c| {
+            let was_escaped = is_escaped;
+            is_escaped = c == '\\' && !was_escaped;
+            c == quote && !was_escaped
+        });
+        let (word, after) = end.and_then(|end| behind.split_at_checked(end)).unwrap_or((behind, ""));
+        out.push_str(before);
+        out.push(quote);
+        out.push_str(short_word(word));
+        // The quote that ends it.
+        rest = after.strip_prefix(quote).unwrap_or_default();
+        if !after.is_empty() {
+            out.push(quote);
+        }
+    }
+    out + rest
+}
+
+/// What stands before a quotation mark, the mark, and what stands behind it.
+fn quoted(text: &str) -> Option<(&str, char, &str)> {
+    let (at, quote) = text.char_indices().find(|(_, c)| matches!(c, '"' | '`'))?;
+    Some((text.get(..at)?, quote, text.get(at + 1..)?))
+}
+
+/// A word of a document with keys, unless it is as long as a key may be. The names of algorithms are longer.
+pub fn short_word(word: &str) -> &str {
+    const MAX_BYTES: usize = 20;
+    if word.len() > MAX_BYTES && !word.starts_with("http://www.w3.org/") { "…" } else { word }
 }
 
 /// A URL fit for messages: user information and the value of every query parameter are left out.
@@ -86,6 +144,29 @@ mod tests {
         assert_eq!(base64(&[1, 2, 3, 4]), "AQIDBA==");
         let error = from_base64("secret!secret!").unwrap_err().to_string();
         assert!(!error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn sixteen_bytes_in_base64_are_no_word_for_messages() {
+        let key = base64(&[0x5a; 16]);
+        let text = format!("{key}: found {key:?} and =={key}=, </{key}>");
+        assert_eq!(without_keys(&text), "…: found \"…\" and ==…=, </…>");
+        for word in ["commonEncryptionScheme==", "a==b", "11111111-2222-3333-4444-555555555555", "==", ""] {
+            assert_eq!(without_keys(word).len(), if word.len() == 24 { 3 } else { word.len() }, "{word}");
+        }
+    }
+
+    #[test]
+    fn long_quotes_are_left_out() {
+        let key = "00112233445566778899aabbccddeeff";
+        for (text, expected) in [
+            (format!("a \"{key}\" b"), "a \"…\" b"),
+            (format!("`{key}`, but `HD` and {:?}", format!("{key}\"x")), "`…`, but `HD` and \"…\""),
+            (format!("ends \"{key}"), "ends \"…"),
+            ("no quotes, \"short\"".to_owned(), "no quotes, \"short\""),
+        ] {
+            assert_eq!(without_quotes(&text), expected);
+        }
     }
 
     #[test]

@@ -145,7 +145,8 @@ pub(super) struct JobArgs {
     /// Leave EXT-X-SESSION-KEY out of multivariant playlists
     #[arg(long)]
     pub(super) no_session_keys: bool,
-    /// Address of the key of --drm simpleaes, the same words replaced; relative to INPUT
+    /// Address of the key of --drm simpleaes, the same words replaced; relative to INPUT; only for keys of which the key
+    /// server says none
     #[arg(long, value_name = "T")]
     pub(super) key_uri: Option<String>,
     /// Encrypt the initialization segments of --drm simpleaes too
@@ -263,19 +264,26 @@ pub(super) enum LayoutArg {
 #[derive(ArgsGroup, Debug)]
 #[command(next_help_heading = "Keys, from exactly one of")]
 pub(super) struct KeyArgs {
-    /// POST a SPEKE request there; the URL may carry ?ticket=, and {content_id} is replaced; @FILE reads it
-    /// [env: DRM_PACK_KEY_SERVER_URL]
+    /// POST a SPEKE request there; the URL may carry ?ticket=, and {content_id}, {kid} (made of it), {period}, {org}, {token},
+    /// {user} and {password} are replaced; @FILE reads it [env: DRM_PACK_KEY_SERVER_URL] [default: that of --vendor]
     #[arg(long, value_name = "URL")]
     pub(super) key_server_url: Option<String>,
-    /// How --key-server-url is asked: POST a request, or GET a CPIX document, whose usage rules then decide
-    #[arg(long, value_enum, value_name = "M", ignore_case = true, default_value = "POST")]
-    pub(super) method: MethodArg,
+    /// How the key server is asked: POST a request, or GET a CPIX document, whose usage rules then decide
+    /// [default: POST, or that of --vendor]
+    #[arg(long, value_enum, value_name = "M", ignore_case = true)]
+    pub(super) method: Option<MethodArg>,
+    /// Content-Type of requests to the key server [default: application/xml, or that of --vendor]
+    #[arg(long, value_name = "TYPE")]
+    pub(super) content_type: Option<String>,
+    /// Header of the key server's answers that says what is wrong [default: that of --vendor]
+    #[arg(long, value_name = "NAME")]
+    pub(super) error_header: Option<String>,
     /// With --rotate-every: all key periods in one request to a key server, or a single one in each
     #[arg(long, value_enum, value_name = "HOW", default_value = "all")]
     pub(super) rotation_requests: RotationRequestsArg,
-    /// SPEKE version of the request: 1, 2.0 or 2.1
-    #[arg(long, value_name = "V", default_value = "2.0")]
-    pub(super) speke: String,
+    /// SPEKE version of the request: 1, 2.0 or 2.1 [default: 2.0, or that of --vendor]
+    #[arg(long, value_name = "V")]
+    pub(super) speke: Option<String>,
     /// Header for the key server; VALUE is @FILE or $VARIABLE, never the value itself
     #[arg(long, value_name = "NAME:VALUE")]
     pub(super) header: Vec<String>,
@@ -288,10 +296,10 @@ pub(super) struct KeyArgs {
     /// File with a token for Bearer authentication
     #[arg(long, value_name = "FILE", value_parser = address::path())]
     pub(super) bearer_file: Option<PathBuf>,
-    /// Vendor whose limits, header names and ways apply, such as axinom, ezdrm, pallycon (keys by size, CPIX/@id)
-    #[arg(long, value_name = "NAME")]
+    /// Vendor whose address, method, headers, limits and ways apply, where no option says otherwise
+    #[arg(long, value_name = "NAME", long_help = super::keys::vendors_help())]
     pub(super) vendor: Option<String>,
-    /// File with the vendor's token, sent in the header that the vendor wants
+    /// File with the vendor's token, sent in the header that the vendor wants, or in the place of {token} in the address
     #[arg(long, value_name = "FILE", requires = "vendor", value_parser = address::path())]
     pub(super) vendor_token_file: Option<PathBuf>,
     /// Sign in to castLabs DRMtoday and get a fresh ticket for each call
@@ -380,7 +388,7 @@ pub(super) struct HttpArgs {
 #[derive(ArgsGroup, Debug)]
 #[command(next_help_heading = "DRMtoday account")]
 pub(super) struct AccountArgs {
-    /// Organization UUID
+    /// Organization UUID, or what stands for {org} in --key-server-url
     #[arg(long, value_name = "UUID", env = "DRMTODAY_ORG")]
     pub(super) org: Option<String>,
     /// Id of the CPIX ingest configuration
@@ -426,9 +434,9 @@ pub(super) struct DecryptArgs {
     /// Output folder; it appears when everything in it is whole
     #[arg(long, value_name = "DIR", value_parser = address::path())]
     pub(super) out: PathBuf,
-    /// Lines [LABEL=]KID:KEY[:IV] in hex; labels are ids (v1,v2=) or classes (SD=, HD=, AUDIO=), LABEL@PERIOD= with
-    /// --rotate-every; # comments; - is standard input
-    #[arg(long, value_name = "FILE", conflicts_with = "cpix", required_unless_present_any = ["cpix", "dev_keys"], value_parser = address::path())]
+    /// Lines [LABEL=]KID:KEY[:IV] in hex, # comments; - is standard input. Not needed when the key's URI in a playlist
+    /// gives it: a file of 16 bytes, or a data: URI
+    #[arg(long, value_name = "FILE", conflicts_with = "cpix", value_parser = address::path())]
     pub(super) key_file: Option<PathBuf>,
     /// Folder of the whole presentation, when manifests name files beside or above their own folder; the output has
     /// the folders below it; a URL with inputs of a server [default: INPUT's folder]
@@ -488,6 +496,9 @@ pub(super) struct VerifyArgs {
     /// Fail with exit code 7 when something is not proven, such as a key that the codec does not show to be right
     #[arg(long)]
     pub(super) strict: bool,
+    /// List the rules too, and how many things each was held to
+    #[arg(short, long)]
+    pub(super) verbose: bool,
     /// Print the findings and the counts of checks as JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -588,6 +599,21 @@ pub(super) struct KeyServerArgs {
     /// What the server does wrong, or otherwise than most, on purpose
     #[arg(long, value_enum, default_value = "none", value_name = "NAME", hide_default_value = true)]
     pub(super) fault: crate::server::Fault,
+    /// Say of every key that players need this HDCP-LEVEL: NONE, TYPE-0 or TYPE-1; in answers to SPEKE 2.1, as all of these
+    #[arg(long, value_name = "LEVEL")]
+    pub(super) hdcp_level: Option<String>,
+    /// Say of every key that MPDs have these OutputProtection descriptors
+    #[arg(long, value_name = "XML")]
+    pub(super) output_protection: Option<String>,
+    /// Say of every key and system that MPDs want this robustness
+    #[arg(long, value_name = "TEXT")]
+    pub(super) robustness: Option<String>,
+    /// Say of every key and system that multivariant playlists have this ALLOWED-CPC
+    #[arg(long, value_name = "TEXT")]
+    pub(super) allowed_cpc: Option<String>,
+    /// Answer for this DRM system too, of which nothing but the id is known: wiseplay, marlin, irdeto, nagra or a system id
+    #[arg(long, value_name = "NAME")]
+    pub(super) other_drm: Vec<String>,
     /// Name of the account; its password is DRMTODAY_PASSWORD, or made up
     #[arg(long, value_name = "NAME", default_value = "demo::packager", env = "DRMTODAY_USER")]
     pub(super) user: String,

@@ -14,7 +14,7 @@ use crate::protect::Scheme;
 use crate::protect::scheme::SCHEMES;
 
 use super::args::KeysArgs;
-use super::keys::{account, http_client, key_server, key_server_url};
+use super::keys::{account, http_client, key_server, key_server_url, signs_in};
 use super::output::line;
 
 /// Path of ticket requests — CAS REST protocol.
@@ -93,7 +93,7 @@ fn servers(args: &KeysArgs) -> Result<Vec<String>> {
     if args.keys.key_file.is_some() || args.keys.dev_keys.is_some() {
         return Err(Error::usage("--check tests a key server, these keys come from none"));
     }
-    if args.keys.drmtoday {
+    if signs_in(&args.keys)? {
         let account = account(&args.keys.account)?;
         return Ok(vec![account.auth_url, account.frontend_url]);
     }

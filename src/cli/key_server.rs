@@ -8,8 +8,9 @@ use secrecy::SecretString;
 use crate::base::env::Random;
 use crate::base::id::hex;
 use crate::base::{Error, Result};
+use crate::drm;
 use crate::io::SystemRandom;
-use crate::server::{Exposure, Fault, Settings, TicketUse, start};
+use crate::server::{Exposure, Fault, Says, Settings, TicketUse, start};
 
 use super::args::{KeyServerArgs, PlayersArgs};
 use super::output::{line, note};
@@ -30,6 +31,17 @@ pub(super) fn run(args: &KeyServerArgs) -> Result<()> {
     settings.service_ticket_lifetime = Duration::from_secs(args.ticket_seconds);
     settings.ticket_use = if args.lenient_tickets { TicketUse::Again } else { TicketUse::Once };
     settings.fault = args.fault;
+    settings.says = Says {
+        hdcp_level: args.hdcp_level.clone(),
+        output_protection: args.output_protection.clone(),
+        robustness: args.robustness.clone(),
+        allowed_cpc: args.allowed_cpc.clone(),
+        other_systems: args
+            .other_drm
+            .iter()
+            .map(|name| drm::find(name).map(|system| system.system_id()))
+            .collect::<Result<_>>()?,
+    };
     settings.media.clone_from(&args.media);
     settings.players = Some(players(&args.players));
     settings.log = Box::new(|exchange| {

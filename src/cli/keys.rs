@@ -11,11 +11,12 @@ use zeroize::Zeroizing;
 use crate::base::{Error, Result};
 use crate::cpix::usage::Strictness;
 use crate::drm;
-use crate::io::{HttpClient, HttpOptions};
+use crate::io::{AwsSigner, HttpClient, HttpOptions, region_of};
 use crate::job::Job;
 use crate::keys::{
-    Account, CencApi, CencSigner, CpixFile, DevKeys, Dialect, DrmToday, Endpoint, Environment, KeyFile,
-    KeyServer, Method, OnePeriod, Recipient, Speke, SpekeVersion, Vendor, basic, bearer,
+    Account, Auth, CencApi, CencSigner, CpixFile, DevKeys, Dialect, DrmToday, Endpoint, Environment, KeyFile,
+    KeyServer, Login, Method, OnePeriod, Recipient, Speke, SpekeVersion, VENDORS, Vendor, VendorUrl, basic,
+    bearer,
 };
 use crate::package::Preset;
 
@@ -47,7 +48,7 @@ pub(super) fn key_server(args: &KeyArgs) -> Result<(Box<dyn KeyServer>, Option<u
         }
     }
     let dialect = dialect(args)?;
-    if args.drmtoday {
+    if signs_in(args)? {
         let server = DrmToday::new(account(&args.account)?)?.with_dialect(dialect);
         let endpoint = if args.generate { Endpoint::Generate } else { Endpoint::Process };
         let server = server.with_endpoint(endpoint);
@@ -69,21 +70,144 @@ pub(super) fn key_server(args: &KeyArgs) -> Result<(Box<dyn KeyServer>, Option<u
     if let Some(url) = &args.widevine_key_url {
         return Ok((Box::new(cenc_api(args, url)?), None));
     }
-    let url = key_server_url(args)?;
-    let method = match args.method {
-        MethodArg::Post => Method::Post,
-        MethodArg::Get => Method::Get,
-    };
-    let server = Speke::new(url.trim(), headers(args)?, dialect)?.with_method(method);
+    let server = speke(args, dialect, (headers(args)?, login(args)?))?;
     Ok((by_period(args, Box::new(server)), substream_limit(args)?))
+}
+
+/// The key server of these options, as the one who asks says who that is.
+fn speke(
+    args: &KeyArgs,
+    dialect: Dialect,
+    (headers, login): (Vec<(String, SecretString)>, Login),
+) -> Result<Speke> {
+    let vendor = vendor(args)?;
+    let url = given_url(args)?;
+    let server = match vendor {
+        Some(vendor) => vendor.server(url.as_deref(), login, headers, dialect)?,
+        None => Speke::with_login(&key_server_url(args)?, login, headers, dialect)?,
+    };
+    let server = server.with_method(method(args)?);
+    match vendor {
+        Some(vendor) if vendor.auth == Auth::Signature => {
+            let signer = aws_signer(url.as_deref().unwrap_or_default())?;
+            Ok(server.signed_by(Box::new(move |request| signer.sign(request))))
+        }
+        _ => Ok(server),
+    }
+}
+
+/// The server of these options as a plan shows it: what says who asks is left out and need not be there. `None` when it
+/// is not named yet.
+pub(super) fn unasked_server(args: &KeyArgs) -> Result<Option<Box<dyn KeyServer>>> {
+    if !is_server(args) {
+        return Ok(None);
+    }
+    let dialect = dialect(args)?;
+    let secret = |word: &str| Some(SecretString::from(word));
+    if signs_in(args)? {
+        let given = &args.account;
+        let account = account_with(given, |_| Ok(SecretString::from("PASSWORD")));
+        let Ok(account) = account else { return Ok(None) };
+        let endpoint = if args.generate { Endpoint::Generate } else { Endpoint::Process };
+        let server = DrmToday::new(account)?.with_dialect(dialect).with_endpoint(endpoint);
+        return Ok(Some(by_period(args, Box::new(server))));
+    }
+    let vendor = vendor(args)?;
+    let of_vendor = vendor.and_then(|vendor| match vendor.url {
+        VendorUrl::Of(url) => Some(url.to_owned()),
+        VendorUrl::Like(_) => None,
+    });
+    let Some(url) = given_url(args)?.or(of_vendor) else { return Ok(None) };
+    let word = |given: &Option<String>, word: &str| given.clone().or_else(|| Some(word.to_owned()));
+    let login = Login {
+        org: word(&args.account.org, "ORG"),
+        user: word(&args.basic_user, "USER"),
+        password: secret("PASSWORD"),
+        token: secret("TOKEN"),
+    };
+    let server = Speke::with_login(&url, login, Vec::new(), dialect)?.with_method(method(args)?);
+    Ok(Some(by_period(args, Box::new(server))))
+}
+
+/// The vendor of these options.
+fn vendor(args: &KeyArgs) -> Result<Option<&'static Vendor>> {
+    args.vendor.as_deref().map(Vendor::find).transpose()
+}
+
+/// Whether tickets of a sign-in are got for each call.
+pub(super) fn signs_in(args: &KeyArgs) -> Result<bool> {
+    let by_vendor = vendor(args)?.is_some_and(|vendor| vendor.auth == Auth::Ticket);
+    Ok(args.drmtoday || by_vendor && is_server(args) && given_url(args)?.is_none())
+}
+
+/// How the key server is asked.
+fn method(args: &KeyArgs) -> Result<Method> {
+    Ok(match args.method {
+        Some(MethodArg::Post) => Method::Post,
+        Some(MethodArg::Get) => Method::Get,
+        None => vendor(args)?.map(|vendor| vendor.method).unwrap_or_default(),
+    })
+}
+
+/// The version of SPEKE.
+pub(super) fn speke_version(args: &KeyArgs) -> Result<SpekeVersion> {
+    match &args.speke {
+        Some(name) => SpekeVersion::find(name),
+        None => Ok(vendor(args)?.map(|vendor| vendor.speke).unwrap_or_default()),
+    }
+}
+
+/// What the account is known by where the address asks for it.
+fn login(args: &KeyArgs) -> Result<Login> {
+    let password = match &args.basic_user {
+        Some(_) => Some(basic_password(args)?),
+        None => None,
+    };
+    let token = args.vendor_token_file.as_deref().map(secret_text).transpose()?;
+    Ok(Login {
+        org: args.account.org.clone(),
+        user: args.basic_user.clone(),
+        password,
+        token: token.map(|token| SecretString::from(token.trim())),
+    })
+}
+
+/// Who signs requests to API Gateway.
+fn aws_signer(url: &str) -> Result<AwsSigner> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let required = |name: &str| {
+        variable(name).ok_or_else(|| Error::usage(format!("the variable {name} is not set")).hint(
+            "requests to API Gateway are signed: set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, and AWS_SESSION_TOKEN of temporary credentials",
+        ))
+    };
+    let host = url.split('/').nth(2).unwrap_or_default();
+    let region = variable("AWS_REGION").or_else(|| region_of(host).map(str::to_owned));
+    Ok(AwsSigner {
+        access_key_id: required("AWS_ACCESS_KEY_ID")?,
+        secret_access_key: SecretString::from(required("AWS_SECRET_ACCESS_KEY")?),
+        session_token: variable("AWS_SESSION_TOKEN").map(SecretString::from),
+        region: region.ok_or_else(|| {
+            Error::usage("the region is not known").hint("set AWS_REGION: the address does not name it")
+        })?,
+    })
+}
+
+/// What `--help` says of vendors.
+pub(super) fn vendors_help() -> String {
+    let mut text = "Vendor whose address, method, headers, limits and ways apply, where no option says otherwise. From public \
+                    descriptions; none was tried with an account, and what is not sure stands behind ?:\n"
+        .to_owned();
+    for [address, auth, ways, ids, names, unsure] in VENDORS.iter().map(Vendor::row) {
+        let unsure = if unsure.is_empty() { unsure } else { format!("; ? {unsure}") };
+        text.push_str(&format!("\n{names}: {address}; {auth}; {ways}; ids: {ids}{unsure}"));
+    }
+    text
 }
 
 /// How requests are written, and for whom the answers are encrypted.
 fn dialect(args: &KeyArgs) -> Result<Dialect> {
-    let version = SpekeVersion::find(&args.speke)?;
-    let vendor = args.vendor.as_deref().map(Vendor::find).transpose()?;
     let recipient = match &args.recipient_certificate {
-        Some(_) if !is_server(args) || args.generate || args.method == MethodArg::Get => {
+        Some(_) if !is_server(args) || args.generate || method(args)? == Method::Get => {
             return Err(Error::usage("--recipient-certificate is for requests of SPEKE")
                 .hint("an encrypted document at hand needs --recipient-key alone"));
         }
@@ -96,7 +220,14 @@ fn dialect(args: &KeyArgs) -> Result<Dialect> {
                 .hint("a key server encrypts for a certificate: give it with --recipient-certificate"));
         }
     };
-    Ok(Dialect { version, has_id: vendor.is_some_and(|vendor| vendor.has_id), recipient })
+    let dialect = vendor(args)?.map(Vendor::dialect).unwrap_or_default();
+    Ok(Dialect {
+        version: speke_version(args)?,
+        recipient,
+        content_type: args.content_type.clone().or(dialect.content_type),
+        error_header: args.error_header.clone().or(dialect.error_header),
+        ..dialect
+    })
 }
 
 /// The server, asked for one key period at a time when the operator wants it so.
@@ -109,18 +240,10 @@ fn by_period(args: &KeyArgs, server: Box<dyn KeyServer>) -> Box<dyn KeyServer> {
 
 /// What the vendor of these options has keys for, where the operator names no preset; SPEKE 1 carries one key.
 pub(super) fn apply_vendor(args: &KeyArgs, job: &mut Job) -> Result<()> {
-    let Some(presets) =
-        args.vendor.as_deref().map(Vendor::find).transpose()?.and_then(|vendor| vendor.presets)
-    else {
-        return Ok(());
-    };
-    let is_asked = is_server(args) && args.method == MethodArg::Post && !args.drmtoday;
+    let Some(presets) = vendor(args)?.and_then(|vendor| vendor.presets) else { return Ok(()) };
+    let is_asked = is_server(args) && method(args)? == Method::Post && !args.drmtoday;
     let names_preset = job.preset != Preset::Auto || job.video_preset.is_some();
-    if is_asked
-        && !names_preset
-        && job.drm != "simpleaes"
-        && SpekeVersion::find(&args.speke)? != SpekeVersion::V1
-    {
+    if is_asked && !names_preset && job.drm != "simpleaes" && speke_version(args)? != SpekeVersion::V1 {
         let [video, audio] = presets.map(|preset| Some(preset.to_owned()));
         (job.video_preset, job.audio_preset) = (video, audio);
     }
@@ -157,14 +280,23 @@ fn cenc_api(args: &KeyArgs, url: &str) -> Result<CencApi> {
     })
 }
 
-/// The address of the key server.
-pub(super) fn key_server_url(args: &KeyArgs) -> Result<String> {
+/// The address of the key server that the operator names.
+fn given_url(args: &KeyArgs) -> Result<Option<String>> {
     let url = args.key_server_url.clone().or_else(|| std::env::var("DRM_PACK_KEY_SERVER_URL").ok());
     let url = match url.as_deref().and_then(|url| url.strip_prefix('@')) {
-        Some(path) => Some(secret_text(Path::new(path))?.trim().to_owned()),
+        Some(path) => Some(secret_text(Path::new(path))?.to_string()),
         None => url,
     };
-    url.filter(|url| !url.is_empty()).ok_or_else(|| {
+    Ok(url.map(|url| url.trim().to_owned()).filter(|url| !url.is_empty()))
+}
+
+/// The address of the key server.
+pub(super) fn key_server_url(args: &KeyArgs) -> Result<String> {
+    let of_vendor = || match vendor(args).ok()??.url {
+        VendorUrl::Of(url) => Some(url.to_owned()),
+        VendorUrl::Like(_) => None,
+    };
+    given_url(args)?.or_else(of_vendor).ok_or_else(|| {
         Error::usage("no source of keys").hint(
             "give one of --key-server-url (or DRM_PACK_KEY_SERVER_URL), --drmtoday, --key-file, --cpix, --widevine-key-url, --dev-keys",
         )
@@ -195,30 +327,31 @@ pub(super) fn substream_limit(args: &KeyArgs) -> Result<Option<usize>> {
     if args.drmtoday {
         return Ok(Some(DRMTODAY_SUBSTREAMS));
     }
-    Ok(args.vendor.as_deref().map(Vendor::find).transpose()?.and_then(|vendor| vendor.max_substreams))
+    Ok(vendor(args)?.and_then(|vendor| vendor.max_substreams))
 }
 
 /// The headers of these options, in the order of the command line.
 fn headers(args: &KeyArgs) -> Result<Vec<(String, SecretString)>> {
     let mut headers: Vec<_> = args.header.iter().map(|text| header(text)).collect::<Result<_>>()?;
-    if let Some(user) = &args.basic_user {
-        let password = match &args.basic_password_file {
-            Some(path) => SecretString::from(secret_text(path)?.trim_end_matches(['\r', '\n'])),
-            None => std::env::var("DRM_PACK_BASIC_PASSWORD").map(SecretString::from).map_err(|_| {
-                Error::usage("the password of --basic-user is missing")
-                    .hint("set DRM_PACK_BASIC_PASSWORD, or give --basic-password-file")
-            })?,
-        };
-        headers.push(basic(user, &password)?);
+    let in_address = vendor(args)?.is_some_and(|vendor| vendor.auth == Auth::Address);
+    if let Some(user) = args.basic_user.as_ref().filter(|_| !in_address) {
+        headers.push(basic(user, &basic_password(args)?)?);
     }
     if let Some(path) = &args.bearer_file {
         headers.push(bearer(SecretString::from(secret_text(path)?.trim())));
     }
-    if let (Some(vendor), Some(path)) = (&args.vendor, &args.vendor_token_file) {
-        let token = SecretString::from(secret_text(path)?.trim());
-        headers.push(Vendor::find(vendor)?.header(token)?);
-    }
     Ok(headers)
+}
+
+/// The password of `--basic-user`.
+fn basic_password(args: &KeyArgs) -> Result<SecretString> {
+    match &args.basic_password_file {
+        Some(path) => Ok(SecretString::from(secret_text(path)?.trim_end_matches(['\r', '\n']))),
+        None => std::env::var("DRM_PACK_BASIC_PASSWORD").map(SecretString::from).map_err(|_| {
+            Error::usage("the password of --basic-user is missing")
+                .hint("set DRM_PACK_BASIC_PASSWORD, or give --basic-password-file")
+        }),
+    }
 }
 
 /// `NAME:@FILE` or `NAME:$VARIABLE`.
@@ -241,18 +374,25 @@ fn header(text: &str) -> Result<(String, SecretString)> {
 
 /// The account of these options.
 pub(super) fn account(args: &AccountArgs) -> Result<Account> {
+    account_with(args, |args| match &args.password_file {
+        Some(path) => Ok(SecretString::from(secret_text(path)?.trim_end_matches(['\r', '\n']))),
+        None => std::env::var("DRMTODAY_PASSWORD").map(SecretString::from).map_err(|_| {
+            Error::usage("the password is missing").hint("set DRMTODAY_PASSWORD, or give --password-file")
+        }),
+    })
+}
+
+fn account_with(
+    args: &AccountArgs,
+    password: impl FnOnce(&AccountArgs) -> Result<SecretString>,
+) -> Result<Account> {
     let required = |value: &Option<String>, option: &str, variable: &str| {
         value.clone().filter(|value| !value.is_empty()).ok_or_else(|| {
             Error::usage(format!("{option} is missing")).hint(format!("give it, or set {variable}"))
         })
     };
     let environment = Environment::find(&args.environment)?;
-    let password = match &args.password_file {
-        Some(path) => SecretString::from(secret_text(path)?.trim_end_matches(['\r', '\n'])),
-        None => std::env::var("DRMTODAY_PASSWORD").map(SecretString::from).map_err(|_| {
-            Error::usage("the password is missing").hint("set DRMTODAY_PASSWORD, or give --password-file")
-        })?,
-    };
+    let password = password(args)?;
     Ok(Account {
         auth_url: args.auth_url.clone().unwrap_or_else(|| environment.auth_url.to_owned()),
         frontend_url: args.frontend_url.clone().unwrap_or_else(|| environment.frontend_url.to_owned()),

@@ -9,8 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::CommandFactory;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::base::env::Store;
 use crate::base::{Error, Result, steers};
+use crate::io::FileStore;
 use crate::job::{Event, KeyRotation, Report};
+use crate::presentation::SegmentKind;
 
 use super::args::Args;
 
@@ -47,15 +50,21 @@ pub(super) fn bytes(bytes: &[u8]) -> Result<()> {
     out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| output_failed(&error))
 }
 
-/// Refuses to write a file that the same command reads.
+/// Refuses to write over a file that the same command reads, and over media, which nobody means to lose.
 pub(super) fn check_is_not_read<'a>(out: &Path, read: impl IntoIterator<Item = &'a Path>) -> Result<()> {
     let Ok(whole) = out.canonicalize() else { return Ok(()) };
     let is_same = |path: &Path| path.canonicalize().is_ok_and(|path| path == whole);
-    match read.into_iter().any(is_same) {
-        true => Err(Error::usage(format!("{} is read by this command and would be replaced", out.display()))
-            .hint("give the output another name")),
-        false => Ok(()),
-    }
+    let what = if read.into_iter().any(is_same) {
+        Some("read by this command")
+    } else if let Some(path) = whole.to_str().filter(|_| whole.is_file()) {
+        let (store, name) = FileStore::of_file(path)?;
+        SegmentKind::of(store.open(&name)?.as_ref())?.media_name()
+    } else {
+        None
+    };
+    let Some(what) = what else { return Ok(()) };
+    Err(Error::usage(format!("{} is {what} and would be replaced", out.display()))
+        .hint("give the output another name"))
 }
 
 /// The error for what standard output did not take.

@@ -5,21 +5,22 @@ use std::sync::Arc;
 
 use crate::base::Result;
 use crate::job::{PlanReport, plan};
-use crate::keys::SpekeVersion;
 
 use super::args::PlanArgs;
-use super::keys::{apply_vendor, http_client, key_server, substream_limit};
+use super::keys::{apply_vendor, http_client, key_server, speke_version, substream_limit, unasked_server};
 use super::output::{json, line, note};
 use super::pack::{Inputs, job};
 
 pub(super) fn run(args: &PlanArgs) -> Result<()> {
-    let version = SpekeVersion::find(&args.keys.speke)?;
+    let version = speke_version(&args.keys)?;
     let mut job = job(&args.inputs, &args.drm, &args.job, substream_limit(&args.keys)?)?;
     apply_vendor(&args.keys, &mut job)?;
     let inputs = Inputs::of(&args.inputs, &args.job, &Arc::new(http_client(&args.keys.http)?));
     // Keys that are at hand are shown; nothing is asked of a server.
-    let keys = (args.keys.cpix.is_some() || args.keys.key_file.is_some()).then(|| key_server(&args.keys));
-    let keys = keys.transpose()?.map(|(keys, _)| keys);
+    let keys = match args.keys.cpix.is_some() || args.keys.key_file.is_some() {
+        true => Some(key_server(&args.keys)?.0),
+        false => unasked_server(&args.keys)?,
+    };
     let report = plan(&job, &|input| inputs.locate(input), version, keys.as_deref())?;
     if args.json {
         return json(&report);

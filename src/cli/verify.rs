@@ -1,13 +1,13 @@
 //! `drm-pack verify`: checks a protected presentation and says what it found.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::env::Store;
 use crate::base::{Error, Result, is_http, shown_input};
 use crate::io::FileStore;
-use crate::verify::{Clear, Verification, VerifyJob, verify, verify_all};
+use crate::verify::{Clear, Severity, Verification, VerifyJob, rule, verify, verify_all};
 
 use super::args::VerifyArgs;
 use super::folder::presentation_files_below;
@@ -50,7 +50,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
     if args.json {
         json(&value(&results, folders))?
     } else {
-        line(&text(&results, folders))?
+        line(&text(&results, folders, args.verbose))?
     }
     let failed = results.iter().map(|result| &result.findings).filter(|findings| !findings.passed());
     let (mut found, mut rules) = (0, BTreeSet::new());
@@ -154,35 +154,45 @@ fn inputs(inputs: &Inputs<'_>) -> Result<(PathBuf, FileStore, Vec<String>)> {
     Ok((root, store, names))
 }
 
-fn text<'a>(results: &[Verification], folders: impl Iterator<Item = &'a str>) -> String {
+fn text<'a>(results: &[Verification], folders: impl Iterator<Item = &'a str>, is_verbose: bool) -> String {
     match results {
-        [one] => text_of(one),
+        [one] => text_of(one, is_verbose),
         all => {
-            let each = all.iter().zip(folders).map(|(one, folder)| format!("{folder}:\n{}", text_of(one)));
+            let of = |one| text_of(one, is_verbose);
+            let each = all.iter().zip(folders).map(|(one, folder)| format!("{folder}:\n{}", of(one)));
             each.collect::<Vec<_>>().join("\n")
         }
     }
 }
 
-fn text_of(result: &Verification) -> String {
+/// Errors place by place; advice that repeats is one line with a count.
+fn text_of(result: &Verification, is_verbose: bool) -> String {
     let findings = &result.findings;
     let mut lines: Vec<String> = Vec::new();
+    let is_advice = |id: &str| rule(id).is_some_and(|rule| rule.severity == Severity::Advice);
+    let mut listed = BTreeMap::<&str, u64>::new();
     for finding in findings.listed() {
+        let count = listed.entry(finding.rule).or_default();
+        *count += 1;
+        if *count > 1 && is_advice(finding.rule) {
+            continue;
+        }
         lines.push(format!(
             "{:6} {}: {}: found {}, expected {} ({})",
             finding.severity, finding.rule, finding.place, finding.found, finding.expected, finding.clause
         ));
     }
-    let listed = |rule: &str| findings.listed().iter().filter(|finding| finding.rule == rule).count() as u64;
-    for (rule, count) in findings.counts() {
-        let more = count.broken.saturating_sub(listed(rule));
-        if more > 0 {
-            lines.push(format!("       {rule}: {more} more"));
+    for (id, count) in findings.counts().iter().filter(|(_, count)| count.broken > 0) {
+        let shown = if is_advice(id) { 1 } else { listed.get(id).copied().unwrap_or_default() };
+        if count.broken > shown {
+            lines.push(format!("       {id}: {} more", count.broken - shown));
         }
     }
     lines.extend(findings.not_checked().map(|what| format!("not proven: {what}")));
-    let counts = findings.counts().iter().map(|(rule, count)| format!("{rule} {}", count.checked));
-    lines.push(format!("checked: {}", counts.collect::<Vec<_>>().join(", ")));
+    if is_verbose {
+        let counts = findings.counts().iter().map(|(rule, count)| format!("{rule} {}", count.checked));
+        lines.push(format!("checked: {}", counts.collect::<Vec<_>>().join(", ")));
+    }
     lines.push(format!(
         "{}: {} files, {} samples ({} protected), {} errors, {} advice",
         verdict(result),

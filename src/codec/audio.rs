@@ -89,14 +89,20 @@ pub(super) static MP3: Codec = Codec {
 };
 
 /// syncword of a syncframe: ETSI TS 102 366 §4.4.1.1.
-pub(super) const SYNCFRAME: FirstBytes =
-    FirstBytes { bytes: 2, chance: 1.0 / 65_536.0, has: |frame| frame.starts_with(&[0x0b, 0x77]) };
+pub(super) const SYNCFRAME: FirstBytes = FirstBytes {
+    bytes: 2,
+    chance: 1.0 / 65_536.0,
+    has: |frame| frame.starts_with(&[0x0b, 0x77]),
+    // Of the first syncframe, behind its syncword: §6.1.7.
+    checked: Some(|sample| sample.get(2..syncframe::Syncframe::parse(sample).ok()??.bytes)),
+};
 
 /// Frame sync code and the bit behind it: RFC 9639 §9.1.
 const FLAC_FRAME: FirstBytes = FirstBytes {
     bytes: 2,
     chance: 1.0 / 32_768.0,
     has: |frame| matches!(frame, [0xff, second, ..] if second & 0xfe == 0xf8),
+    checked: Some(|sample| Some(sample)),
 };
 
 /// The first element of an ALAC frame is one channel, a pair, or low frequency effects; behind its tag and instance are
@@ -104,6 +110,7 @@ const FLAC_FRAME: FirstBytes = FirstBytes {
 const ALAC_ELEMENT: FirstBytes = FirstBytes {
     bytes: 3,
     chance: 1.0 / 4096.0,
+    checked: None,
     has: |frame| match frame {
         [a, b, c, ..] => matches!(a >> 5, 0 | 1 | 3) && a & 1 == 0 && *b == 0 && c >> 5 == 0,
         _ => false,
@@ -115,6 +122,7 @@ const ALAC_ELEMENT: FirstBytes = FirstBytes {
 pub(super) const DTS_FRAME: FirstBytes = FirstBytes {
     bytes: 4,
     chance: 1e-8,
+    checked: None,
     has: |frame| {
         let syncwords: [[u8; 4]; 7] = [
             [0x7f, 0xfe, 0x80, 0x01],
@@ -133,6 +141,7 @@ pub(super) const DTS_FRAME: FirstBytes = FirstBytes {
 pub(super) const MPEG_AUDIO_FRAME: FirstBytes = FirstBytes {
     bytes: 3,
     chance: 1.0 / 2048.0,
+    checked: None,
     has: |frame| match frame {
         [0xff, b, c, ..] => {
             b >> 5 == 7 && b >> 3 & 3 != 1 && b >> 1 & 3 != 0 && c >> 4 != 15 && c >> 2 & 3 != 3

@@ -29,6 +29,10 @@ pub struct Evidence {
     missed: u64,
     /// Those that random bytes would miss, on average.
     expected: f64,
+    /// Whether an IV that is another one may not show.
+    hides_iv: bool,
+    /// Whether bytes are known to be right.
+    is_proven: bool,
 }
 
 /// What evidence is enough for.
@@ -62,6 +66,18 @@ impl Evidence {
     /// Takes it for proven: the bytes are known to be right.
     pub fn prove(&mut self) {
         self.mark(true, f64::MIN_POSITIVE);
+        self.is_proven = true;
+    }
+
+    /// Notes that an IV may be another one than it was encrypted with and not show: with block chaining it garbles the
+    /// first block of a run alone, and the marks do not reach all of that.
+    pub fn hide_iv(&mut self) {
+        self.hides_iv = true;
+    }
+
+    /// Notes that the IV is known to be right from elsewhere.
+    pub fn show_iv(&mut self) {
+        self.hides_iv = false;
     }
 
     /// Adds what was found elsewhere under the same key.
@@ -70,6 +86,8 @@ impl Evidence {
         self.marks += other.marks;
         self.missed += other.missed;
         self.expected += other.expected;
+        self.hides_iv |= other.hides_iv;
+        self.is_proven |= other.is_proven;
     }
 
     /// What it is enough for.
@@ -83,7 +101,7 @@ impl Evidence {
         #[expect(clippy::cast_precision_loss, reason = "a count of marks")]
         let is_odd = self.missed as f64 <= odd + CHANCE_ALONE * odd.sqrt() + 1.0;
         match self.bits {
-            bits if bits >= PROOF_BITS && is_odd => Verdict::Right,
+            bits if bits >= PROOF_BITS && is_odd && (self.is_proven || !self.hides_iv) => Verdict::Right,
             bits if bits <= -PROOF_BITS && is_chance => Verdict::Wrong,
             _ => Verdict::Open,
         }
@@ -99,6 +117,9 @@ impl Evidence {
     pub fn describe(&self) -> String {
         match self {
             Self { marks: 0, .. } => "nothing in it shows whether the key is right".to_owned(),
+            Self { missed: 0, bits, hides_iv: true, .. } if *bits >= PROOF_BITS => {
+                "the key fits, but another IV would garble the first block alone and not show".to_owned()
+            }
             Self { missed: 0, marks, expected, .. } => {
                 format!(
                     "all of {marks} marks fit, of which another key misses {expected:.1}: too few to tell"
@@ -172,5 +193,21 @@ mod tests {
         assert_eq!(evidence, Evidence::default());
         evidence.prove();
         assert_eq!(evidence.verdict(), Verdict::Right);
+    }
+
+    #[test]
+    fn marks_that_do_not_reach_the_first_block_do_not_prove_the_iv() {
+        let mut evidence = Evidence::default();
+        (0..20).for_each(|_| evidence.mark(true, 0.01));
+        assert_eq!(evidence.verdict(), Verdict::Right);
+        evidence.hide_iv();
+        assert_eq!(evidence.verdict(), Verdict::Open);
+        assert!(evidence.describe().contains("another IV"), "{}", evidence.describe());
+        evidence.prove();
+        assert_eq!(evidence.verdict(), Verdict::Right);
+        let mut wrong = Evidence::default();
+        wrong.hide_iv();
+        (0..20).for_each(|_| wrong.mark(false, 0.01));
+        assert_eq!(wrong.verdict(), Verdict::Wrong);
     }
 }

@@ -12,6 +12,12 @@ use crate::base::FourCc;
 pub trait Marks: Send {
     /// Looks at a deciphered sample, of which these byte ranges were encrypted. What is clear shows nothing of the key.
     fn look(&mut self, sample: &[u8], encrypted: &[Range<usize>], evidence: &mut Evidence);
+
+    /// Whether they show it when any byte of a first block is another one: with block chaining another IV garbles that
+    /// block alone. By default they do not.
+    fn reach_first_blocks(&self) -> bool {
+        false
+    }
 }
 
 /// Opens the marks of samples that a sample entry describes; `None` when they have none.
@@ -47,12 +53,13 @@ impl TrackMarks {
         Self { kinds, of_entry }
     }
 
-    /// Looks at a deciphered sample; says what it is and what it shows.
+    /// Looks at a deciphered sample, and whether the IV may be another one that garbles its first block alone; says what it
+    /// is and what it shows.
     pub fn look(
         &mut self,
         sample_description_index: u32,
         sample: &[u8],
-        encrypted: &[Range<usize>],
+        (encrypted, hides_iv): (&[Range<usize>], bool),
     ) -> (&'static str, Evidence) {
         let index = (sample_description_index as usize).saturating_sub(1);
         let kind = self.of_entry.get(index).and_then(|kind| self.kinds.get_mut(*kind));
@@ -60,6 +67,9 @@ impl TrackMarks {
         let mut evidence = Evidence::default();
         if let Some(marks) = marks {
             marks.look(sample, encrypted, &mut evidence);
+            if hides_iv && !encrypted.is_empty() && !marks.reach_first_blocks() {
+                evidence.hide_iv();
+            }
         }
         (name, evidence)
     }

@@ -25,8 +25,8 @@ pub trait Ranges: Send {
         Ok(())
     }
 
-    /// Whether every sample has such a range. By default one may have none, such as a sample that shows a picture again.
-    fn is_in_every_sample(&self) -> bool {
+    /// Whether the sample that was looked at last has such a range when it is whole. By default it may have none.
+    fn is_due(&self) -> bool {
         false
     }
 }

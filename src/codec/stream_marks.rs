@@ -6,12 +6,10 @@ use std::ops::Range;
 use super::adts::AdtsHeader;
 use super::elementary::Elementary;
 use super::evidence::Evidence;
+use super::first_bytes::{CRC, crc_16};
 use super::marks::Marks;
 use super::raw_data_block::RawDataBlock;
 use super::slice_marks::look_at_emulation;
-
-/// The share of random bytes that fit their CRC of 16 bits.
-const CRC: f64 = 1.0 / 65_536.0;
 
 /// The marks of an elementary stream.
 pub struct StreamMarks {
@@ -58,16 +56,4 @@ impl StreamMarks {
     pub fn nal_unit(&self, nal_unit: &[u8], encrypted: &[Range<usize>], evidence: &mut Evidence) {
         look_at_emulation(nal_unit, &(0..nal_unit.len()), encrypted, evidence);
     }
-}
-
-/// The CRC of syncframes, 0 over bytes that end with it: ETSI TS 102 366 §6.1.7, x^16 + x^15 + x^2 + 1.
-fn crc_16(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0, |crc: u16, byte| {
-        (0..8).fold(
-            crc ^ u16::from(*byte) << 8,
-            |crc, _| {
-                if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x8005 }
-            },
-        )
-    })
 }

@@ -13,6 +13,7 @@ mod signature;
 pub mod track_types;
 pub mod usage;
 mod version;
+pub mod whole_segments;
 mod write;
 mod write_usage;
 

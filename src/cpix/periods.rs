@@ -49,6 +49,10 @@ enum Clock {
 /// # Errors
 /// When a period has no id, some are counted and some have times, two have one index or overlap, or a time is wrong.
 pub fn order(document: &Document, begins: Option<i128>) -> Result<Order> {
+    order_of(document, begins).map_err(Error::without_quotes)
+}
+
+fn order_of(document: &Document, begins: Option<i128>) -> Result<Order> {
     let periods = &document.periods;
     let is_timed = |period: &&ContentKeyPeriod| period.start.is_some() || period.start_offset.is_some();
     let timed: Vec<_> = periods.iter().filter(is_timed).collect();

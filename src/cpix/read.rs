@@ -8,6 +8,7 @@ use super::document::{ContentKey, DeliveryData, Document, DrmSystem, HlsSignalin
 use super::encrypted::DocumentKeys;
 use super::read_usage::{period, update_history_item, usage_rule};
 use super::recipient::RecipientKey;
+use super::whole_segments::HLS_METHODS;
 use crate::base::{Error, FourCc, Kid, Result, Secret, SystemId, from_base64};
 use crate::xml::{self, Element};
 
@@ -56,16 +57,17 @@ pub(super) fn tree(bytes: &[u8]) -> Result<xml::Document> {
     if let Some(found) = not_xml(bytes) {
         return Err(not_cpix(found));
     }
-    let document = xml::Document::parse(bytes)?;
+    // What is quoted may be a key.
+    let document = xml::Document::parse(bytes).map_err(Error::without_quotes)?;
     if document.root().local_name() != "CPIX" {
-        return Err(not_cpix(&foreign_root(document.root())));
+        return Err(not_cpix(&foreign_root(document.root())).without_quotes());
     }
     Ok(document)
 }
 
 /// What a tree says.
 pub(super) fn view(tree: &xml::Document, encrypted: Encrypted<'_>) -> Result<Document> {
-    read_root(tree.root(), encrypted).map_err(|error| error.at("CPIX"))
+    read_root(tree.root(), encrypted).map_err(|error| error.without_quotes().at("CPIX"))
 }
 
 /// What bytes that cannot be XML of ours are, in words; `None` when they may be.
@@ -186,10 +188,14 @@ fn content_key(element: &Element) -> Result<ContentKey> {
     let place = |error: Error| error.at(kid);
     let scheme = attribute(element, "commonEncryptionScheme")?
         .map(|name| {
+            let named = HLS_METHODS.iter().find(|(method, _)| *method == name).map(|(_, scheme)| *scheme);
             let scheme = <[u8; 4]>::try_from(name.as_bytes()).ok();
-            scheme.filter(|scheme| scheme.iter().all(u8::is_ascii_graphic)).map(FourCc).ok_or_else(|| {
-                Error::unsupported(format!("commonEncryptionScheme {name:?}, expected four characters"))
-                    .clause("DASH-IF CPIX 2.3 §4")
+            let scheme = scheme.filter(|scheme| scheme.iter().all(u8::is_ascii_graphic)).map(FourCc);
+            named.or(scheme).ok_or_else(|| {
+                Error::unsupported(format!(
+                    "commonEncryptionScheme {name:?}, expected four characters or a METHOD of playlists"
+                ))
+                .clause("DASH-IF CPIX 2.4 §4")
             })
         })
         .transpose()
@@ -430,7 +436,7 @@ mod tests {
         for (text, expected) in [
             (with_key("", "EBESExQVFhcYGRobHB0e"), "content key of 15 bytes, expected 16"),
             (with_key("", "EBESExQV!hcYGRobHB0e"), "not base64"),
-            (with_key("commonEncryptionScheme='SAMPLE-AES'", ""), "expected four characters"),
+            (with_key("commonEncryptionScheme='SAMPLE'", ""), "expected four characters"),
             (body("<ContentKeyList><ContentKey/></ContentKeyList>"), "no kid attribute"),
             (
                 body(&format!(

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::version::{SAYINGS, Version};
+use crate::base::short_word;
 use crate::xml::Element;
 
 /// An element, its CPIX children in order, its attributes; those that it must have end in `!`.
@@ -145,7 +146,7 @@ pub(super) fn findings(element: &Element, version: Version, found: &mut Vec<Stri
         let child_name = child.local_name();
         let Some(place) = rule.children.iter().position(|name| *name == child_name) else {
             if child.prefix() == element.prefix() {
-                found.push(format!("{name}/{child_name} is not in the schema"));
+                found.push(format!("{name}/{} is not in the schema", short_word(child_name)));
             }
             continue;
         };
@@ -176,7 +177,7 @@ fn attributes(element: &Element, rule: &Rule, version: Version, found: &mut Vec<
         if attribute.contains(':') || *attribute == "xmlns" {
             continue;
         }
-        let place = format!("{name}/@{attribute}");
+        let (place, value) = (format!("{name}/@{}", short_word(attribute)), &short_word(value));
         if !rule.attributes.iter().any(|known| known.trim_end_matches('!') == *attribute) {
             found.push(format!("{place} is not in the schema"));
         } else if version.lacks(&place) {

@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use super::document::{AudioFilter, BitrateFilter, ContentKeyUsageRule, Document, VideoFilter};
 use super::track_types::{Class, Classes};
-use crate::base::{Error, Kid, Result};
+use crate::base::{Error, Kid, Result, short_word};
 
 const CLAUSE: &str = "DASH-IF CPIX 2.3 §4, ContentKeyUsageRule";
 /// Before CPIX 2.3, which names its version, bit rates were in Mb/s; no track has fewer bits per second.
@@ -196,13 +196,14 @@ impl Rules<'_> {
     /// Filters of one type are alternatives; each type must be satisfied.
     fn verdict(&self, rule: &ContentKeyUsageRule, track: &Track) -> Verdict {
         if let Some(name) = rule.other_filters.first() {
-            return Err(format!("{name} is not known"));
+            return Err(format!("a filter that is not known, {}", short_word(name)));
         }
         period(self.document, rule, track)?;
         if !rule.label_filters.is_empty()
             && !rule.label_filters.iter().any(|label| track.labels.contains(label))
         {
-            let labels = rule.label_filters.join(", ");
+            let labels =
+                rule.label_filters.iter().map(|label| short_word(label)).collect::<Vec<_>>().join(", ");
             return Err(format!("has other labels: {labels}"));
         }
         self.media(rule, track)?;
@@ -265,7 +266,7 @@ impl Rules<'_> {
 /// A rule in messages.
 fn named(rule: &ContentKeyUsageRule) -> String {
     match &rule.intended_track_type {
-        Some(track_type) => format!("{track_type} of key {}", rule.kid),
+        Some(track_type) => format!("{} of key {}", short_word(track_type), rule.kid),
         None => format!("that of key {}", rule.kid),
     }
 }
@@ -499,7 +500,7 @@ mod tests {
         assert!(
             one(&document(vec![unknown]), picture(1), Strictness::Speke)
                 .unwrap_err()
-                .contains("x is not known")
+                .contains("a filter that is not known, x")
         );
         let unsized_ = track(Media::Video { pixels: None, hdr: None, wcg: None, fps: None });
         let sized = document(vec![pixels(1, Some(1), None)]);

@@ -149,6 +149,11 @@ impl Addressing<'_> {
         let first = info.number("startNumber")?.unwrap_or(1);
         let last = info.number("endNumber")?;
         let timescale = info.number("timescale")?.unwrap_or(1);
+        if timescale == 0 {
+            return Err(
+                Error::input("@timescale is 0, 1 and more expected").clause("ISO/IEC 23009-1 §5.3.9.2.2")
+            );
+        }
         if let Some(timeline) = info.child("SegmentTimeline") {
             let offset = info.number("presentationTimeOffset")?.unwrap_or(0);
             let end = self.period_duration.and_then(|duration| PeriodEnd::new(duration, timescale, offset));

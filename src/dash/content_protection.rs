@@ -239,7 +239,8 @@ impl Mpd {
         Ok(wanted)
     }
 
-    /// Removes every `ContentProtection`. Namespace declarations stay: they say nothing by themselves.
+    /// Removes every `ContentProtection`, and the `OutputProtection` beside one. Namespace declarations stay: they say
+    /// nothing by themselves.
     pub fn unprotect(&mut self) {
         unprotect(self.document.root_mut());
     }
@@ -253,7 +254,9 @@ fn clear_among_protected(place: Place) -> Error {
 
 fn unprotect(element: &mut Element) {
     let prefix = element.prefix().to_owned();
-    layout::remove(element, |child| child.local_name() == "ContentProtection" && is_mpd(&prefix, child));
+    let is_protected = child(element, "ContentProtection").is_some();
+    let goes = |name: &str| name == "ContentProtection" || is_protected && name == "OutputProtection";
+    layout::remove(element, |child| goes(child.local_name()) && is_mpd(&prefix, child));
     element.elements_mut().filter(|child| is_mpd(&prefix, child)).for_each(unprotect);
 }
 

@@ -202,6 +202,9 @@ fn templates_count_their_segments() {
         let mpd = one(&format!("<SegmentTemplate media=\"$Number$\" {attributes}/>"));
         assert_eq!(segments(&mpd), (names.iter().map(|n| n.to_string()).collect(), count), "{attributes}");
     }
+    let timeless = "<SegmentTemplate media=\"$Number$\" duration=\"4\" timescale=\"0\"/>";
+    let error = only(&one(timeless)).unwrap_err().to_string();
+    assert!(error.contains("@timescale is 0"), "{error}");
 }
 
 #[test]

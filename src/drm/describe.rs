@@ -16,6 +16,7 @@ const NAMES: &[(u128, &str)] = &[
     (0x1077efec_c0b2_4d02_ace3_3c1e52e2fb4b, "W3C Common"),
     (0xe2719d58_a985_b3c9_781a_b030af78d30e, "ClearKey"),
     (0x3ea8778f_7742_4bf9_b18b_e834b2acbd47, "ClearKey AES-128"),
+    (0x81376844_f976_481e_a84e_cc25d39b0b33, "AES-128 of SPEKE 1"),
     (0xbe58615b_19c4_4684_88b3_c8c57e99e957, "ClearKey SAMPLE-AES"),
     (0xedef8ba9_79d6_4ace_a3c8_27dcd51d21ed, "Widevine"),
     (0x9a04f079_9840_4286_ab92_e65be0885f95, "PlayReady"),

@@ -3,6 +3,7 @@
 use crate::base::{Error, Result, SystemId};
 use crate::cpix::Document;
 
+pub mod aes128;
 pub mod clearkey;
 mod describe;
 pub mod fairplay;

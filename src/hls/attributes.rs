@@ -87,6 +87,26 @@ impl Attributes {
         Ok(())
     }
 
+    /// Removes an attribute with the comma before it, or after it if it is the first.
+    ///
+    /// # Errors
+    /// Never for a list that was read: the rest of it is one.
+    pub fn remove(&mut self, name: &str) -> Result<()> {
+        let Some(at) = self.names().position(|found| found == name) else { return Ok(()) };
+        let range = |index: usize| self.spans.get(index).map(|span| span.name.start..span.value.end);
+        let before = at.checked_sub(1).and_then(range);
+        let range = match (before, range(at), range(at + 1)) {
+            (Some(before), Some(own), _) => before.end..own.end,
+            (None, Some(own), Some(after)) => own.start..after.start,
+            (None, Some(own), None) => own,
+            _ => return Ok(()),
+        };
+        let mut text = self.text.clone();
+        text.replace_range(range, "");
+        *self = Self::parse(&text)?;
+        Ok(())
+    }
+
     /// The list as written, edits applied.
     pub fn as_str(&self) -> &str {
         &self.text
@@ -237,6 +257,21 @@ mod tests {
     use super::*;
 
     const LIST: &str = "BANDWIDTH=1280000, CODECS=\"avc1,mp4a\" ,RESOLUTION=1280x720,X-A=b=c,IV=0X0fF,EMPTY=\"\",NONE=,RATE=29.97";
+
+    #[test]
+    fn an_attribute_goes_with_one_comma() {
+        for (text, name, rest) in [
+            ("A=1,B=\"x,y\",C=3", "A", "B=\"x,y\",C=3"),
+            ("A=1,B=\"x,y\",C=3", "B", "A=1,C=3"),
+            ("A=1, B=2 ,", "B", "A=1 ,"),
+            ("A=1", "A", ""),
+            ("A=1", "B", "A=1"),
+        ] {
+            let mut list = Attributes::parse(text).unwrap();
+            list.remove(name).unwrap();
+            assert_eq!(list.as_str(), rest, "{text}");
+        }
+    }
 
     #[test]
     fn values_are_read_by_type() {

@@ -208,7 +208,28 @@ pub fn limit(playlist: &mut Playlist, find: &dyn Fn(&str) -> Result<Limits>) -> 
     Ok(())
 }
 
-/// Removes every `EXT-X-SESSION-KEY` tag. The version stays.
-pub fn unprotect(playlist: &mut Playlist) {
+/// Removes every `EXT-X-SESSION-KEY` tag, and what keys want of players. `HDCP-LEVEL=NONE` wants nothing, and the version
+/// stays.
+///
+/// # Errors
+/// When the attributes of a variant cannot be read.
+pub fn unprotect(playlist: &mut Playlist) -> Result<()> {
     playlist.remove_tags("EXT-X-SESSION-KEY");
+    for index in 0..playlist.lines().len() {
+        let Some(LineKind::Tag { name: "EXT-X-STREAM-INF" | "EXT-X-I-FRAME-STREAM-INF", value }) =
+            playlist.lines().get(index).map(Line::kind)
+        else {
+            continue;
+        };
+        let mut attributes = Attributes::parse(value).map_err(|error| error.at(place(index)))?;
+        if attributes.raw("HDCP-LEVEL") != Some("NONE") {
+            attributes.remove("HDCP-LEVEL")?;
+        }
+        attributes.remove("ALLOWED-CPC")?;
+        if attributes.as_str() != value {
+            let edited = attributes.as_str().to_owned();
+            playlist.set_value(index, &edited);
+        }
+    }
+    Ok(())
 }

@@ -242,7 +242,13 @@ fn unprotect_undoes_protect() {
         assert_eq!(text(&edited), once);
         assert_eq!(multivariant::session_keys(&edited).unwrap().len(), 2);
         assert_eq!(edited.lines().len(), parse(&form).lines().len() + 2);
-        multivariant::unprotect(&mut edited);
+        let limits = multivariant::Limits {
+            hdcp_level: Some("TYPE-1".into()),
+            allowed_cpc: Some("com.example:HIGH/LOW,b:C".into()),
+        };
+        multivariant::limit(&mut edited, &|_| Ok(limits.clone())).unwrap();
+        assert!(text(&edited).contains(",HDCP-LEVEL=TYPE-1,ALLOWED-CPC=\"com.example:HIGH/LOW,b:C\""));
+        multivariant::unprotect(&mut edited).unwrap();
         assert_eq!(text(&edited), form);
     }
 }
@@ -376,7 +382,7 @@ fn exercise(bytes: &[u8]) {
     let _ = map_byte_ranges(&mut edited, &mut |_, range| Ok(range.start..range.end.saturating_add(7)));
     media::unprotect(&mut edited);
     let _ = multivariant::protect(&mut edited, &[KEY_A.replace("X-KEY", "X-SESSION-KEY")]);
-    multivariant::unprotect(&mut edited);
+    let _ = multivariant::unprotect(&mut edited);
     let again = edited.to_bytes();
     assert_eq!(Playlist::parse(&again).unwrap().to_bytes(), again);
 }

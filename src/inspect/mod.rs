@@ -98,7 +98,7 @@ fn document(bytes: &[u8]) -> Result<Option<Inspected>> {
     } else if let Some(node) = pssh::payload(bytes) {
         node
     } else if is_xml(bytes) {
-        let document = crate::xml::Document::parse(bytes)?;
+        let document = crate::xml::Document::parse(bytes).map_err(Error::without_quotes)?;
         if document.root().local_name() == "CPIX" {
             cpix::describe(&cpix_document::Original::parse(bytes)?, &mut budget)?
         } else {

@@ -1,5 +1,7 @@
 //! The edge: files, HTTP, randomness — the only users of the operating system.
 
+#[cfg(feature = "cli")]
+mod aws_signature;
 pub mod file;
 #[cfg(feature = "cli")]
 pub mod http;
@@ -17,6 +19,8 @@ pub mod random;
 mod secret_file;
 mod system;
 
+#[cfg(feature = "cli")]
+pub use aws_signature::{AwsSigner, region_of};
 pub use file::{FileStore, Links};
 #[cfg(feature = "cli")]
 pub use http::{HttpClient, HttpOptions, Notice};

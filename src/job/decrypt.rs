@@ -62,7 +62,7 @@ fn decrypt_presentation(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<Report> {
     let keyed = files_under_keys(&read);
     let Input { store, package, manifests } = Input::of(store, read, Expect::Protected)?;
     let (mut done, untouched) = decrypt_package(&package, &job.keys(store.as_ref()), env)?;
-    done.proofs.check_all()?;
+    done.proofs.check_all(job.find_iv)?;
     let mut report = manifests.unprotect((&done, store.as_ref()), env)?;
     report.not_proven = std::mem::take(&mut done.not_proven);
     report.not_proven.extend(done.proofs.open());

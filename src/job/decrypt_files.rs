@@ -80,7 +80,7 @@ pub(super) fn decrypt_files(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<(Vec<
     for (file, init) in files.iter().zip(inits) {
         outputs.push(decrypt((file, init)).map_err(|error: Error| error.at(shown_input(file.input)))?);
     }
-    proofs.check_all()?;
+    proofs.check_all(job.find_iv)?;
     Ok((outputs, proofs))
 }
 

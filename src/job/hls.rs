@@ -11,7 +11,7 @@ use crate::base::{Error, Result};
 use crate::codec::TrackKind;
 use crate::hls::multivariant::{Limits, SESSION_DATA};
 use crate::hls::{AES_128, Key, aes128, media, multivariant};
-use crate::package::{Period, Phase, Plan, PlannedKey, TrackId};
+use crate::package::{KeyAddress, Period, Phase, Plan, PlannedKey, TrackId};
 use crate::presentation::{
     Content, FileLengths, MediaPlaylist, Multivariant, OtherFile, Presentation, Resource, Role,
     check_init_is_no_media, check_is_no_media, kind_of_file,
@@ -509,13 +509,14 @@ fn whole_key_line(
     };
     let Phase::Period(period) = segment.phase(&plan.treatment, &plan.schedule) else { return Ok(None) };
     let key = plan.key_in(period, package.streams.substream_of(segment)?)?;
-    let uri = key.uri()?;
+    let KeyAddress { uri, others } = key.address()?;
     let is_relative = !uri.starts_with('/') && !uri.split('/').next().unwrap_or_default().contains(':');
     let up = if is_relative { folder_from(playlist, input) } else { String::new() };
     let written = || Aes128::iv_of_media_sequence_number(segment.sequence);
     let iv = key.vector().copied().or_else(|| (named.implied != Some(segment.sequence)).then(written));
     let iv = iv.map_or_else(String::new, |iv| format!(",IV=0x{}", hex(&iv)));
-    Ok(Some(format!("#EXT-X-KEY:METHOD={AES_128},URI=\"{up}{uri}\"{iv}")))
+    let others: String = others.iter().map(|other| format!(",{other}")).collect();
+    Ok(Some(format!("#EXT-X-KEY:METHOD={AES_128},URI=\"{up}{uri}\"{iv}{others}")))
 }
 
 /// The `EXT-X-KEY` lines of each run of segments in one phase, with the line of the run's first segment.
@@ -582,7 +583,8 @@ impl HlsManifests {
     ) -> Result<Vec<OutputReport>> {
         self.media.iter_mut().for_each(|packaged| media::unprotect(&mut packaged.media.playlist));
         if let Some(multivariant) = &mut self.multivariant {
-            multivariant::unprotect(&mut multivariant.playlist);
+            multivariant::unprotect(&mut multivariant.playlist)
+                .map_err(|error| error.at(multivariant.name.clone()))?;
         }
         self.write((done, store), env)
     }

@@ -34,7 +34,8 @@ pub struct PlanReport {
     pub keys: Vec<PlannedKeyReport>,
     /// What the operator should know.
     pub warnings: Vec<String>,
-    /// The request document as it would be sent; empty when the keys are at hand.
+    /// The request as it would be sent: its document, or method and address where there is none; empty when the keys are
+    /// at hand.
     pub request: String,
 }
 
@@ -122,7 +123,8 @@ impl Http for Unasked {
 }
 
 /// Says what a job would do. Manifests and headers of the input are read; nothing is fetched from a key
-/// server and nothing is written. Of `keys` only what is at hand counts: a document whose rules choose.
+/// server and nothing is written. Of `keys` what is at hand counts, a document whose rules choose, and what they would
+/// ask for otherwise.
 ///
 /// # Errors
 /// As [`run`](crate::job::run) up to the exchange of keys.
@@ -132,6 +134,7 @@ pub fn plan(
     version: SpekeVersion,
     keys: Option<&dyn KeyServer>,
 ) -> Result<PlanReport> {
+    let server = keys.filter(|keys| keys.at_hand().is_none());
     let keys = keys.filter(|keys| keys.at_hand().is_some()).unwrap_or(&Unasked);
     let rules = Rules::check(job, &manifest_kinds(&job.inputs)?, keys.at_hand())?;
     let (mut outline, rules) = outline(job, &rules, locate, (keys, &Unasked))?;
@@ -146,23 +149,35 @@ pub fn plan(
         Treatment::Samples(_) => &of_systems,
         Treatment::Aes128 { .. } => &aes128,
     };
-    report((&rules.content_id, rules.treatment.name()), outline, document, signals, version)
+    if server.is_some_and(|server| server.rules().is_some()) {
+        outline.warnings.push(
+            "the key server has keys and rules of its own, and is not asked here: which track has which is not known"
+                .to_owned(),
+        );
+    }
+    let asked = |request: &Document| match server.map(|server| server.asks(request)).transpose()?.flatten() {
+        Some(asked) => Ok(asked),
+        None => Ok(String::from_utf8_lossy(&version.write(request)?).into_owned()),
+    };
+    report((&rules.content_id, rules.treatment.name()), outline, document, (signals, &asked))
 }
 
 /// Says what is signaled about a key.
 type Signals<'a> = dyn Fn(&Document, Kid) -> Vec<SignalReport> + 'a;
+
+/// Says what would be sent for a request.
+type Asks<'a> = dyn Fn(&Document) -> Result<String> + 'a;
 
 /// `request` is what would be asked for, unless a document is at hand.
 fn report(
     (content_id, scheme): (&str, &str),
     outline: Outline<'_>,
     request: Document,
-    signals: &Signals<'_>,
-    version: SpekeVersion,
+    (signals, asked): (&Signals<'_>, &Asks<'_>),
 ) -> Result<PlanReport> {
     let (keys, written) = match outline.source.document(&outline.choice) {
-        Some(document) => (chosen_keys(&outline, &document, signals), Vec::new()),
-        None => (planned_keys(&outline, &request, signals), version.write(&request)?),
+        Some(document) => (chosen_keys(&outline, &document, signals), String::new()),
+        None => (planned_keys(&outline, &request, signals), asked(&request)?),
     };
     let assignment = &outline.choice.assignment;
     let proposed: HashMap<_, Kid> = assignment
@@ -188,7 +203,7 @@ fn report(
         tracks,
         keys,
         warnings,
-        request: String::from_utf8_lossy(&written).into_owned(),
+        request: written,
     })
 }
 

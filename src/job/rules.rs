@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::base::id::parse_16;
 use crate::base::{Error, Result, shown_input};
 use crate::codec::TrackKind;
-use crate::cpix::Document;
+use crate::cpix::{Document, whole_segments};
+use crate::drm::aes128::WholeSegments;
 use crate::drm::{self, ManifestKind, System, template};
 use crate::keys::Contract;
 use crate::package::{
@@ -22,7 +23,7 @@ use super::choice::{Source, stated_scheme};
 use super::track_facts::TrackFacts;
 
 /// The word of `--drm` for AES-128 of whole segments.
-const SIMPLEAES: &str = "simpleaes";
+const SIMPLEAES: &str = drm::aes128::NAME;
 /// Longest resource id, in characters.
 const MAX_RESOURCE_ID: usize = 128;
 /// Longest clear lead, in seconds: an hour.
@@ -203,10 +204,17 @@ impl Rules {
         if job.video_preset.is_some() || job.audio_preset.is_some() {
             return Err(refused("a contract").hint("give --preset"));
         }
-        let key_uri = job.key_uri.clone().unwrap_or_else(|| "{kid}".into());
-        template::check(&key_uri)?;
+        if let Some(stated) = document.map(stated_scheme).transpose()?.flatten()
+            && stated.fourcc != whole_segments::SCHEME
+        {
+            return Err(refused(&format!("keys of a document that are for {}", stated.name))
+                .clause("DASH-IF CPIX 2.3 §4, ContentKey@commonEncryptionScheme")
+                .hint("a key serves one way of encryption: give the document that was made for this one"));
+        }
+        let key_uri = job.key_uri.clone();
+        key_uri.as_deref().map(template::check).transpose()?;
         Ok(Self {
-            systems: Vec::new(),
+            systems: vec![&WholeSegments],
             treatment: Treatment::Aes128 { key_uri, encrypts_maps: job.encrypt_init },
             content_id: content_id(job, document)?,
             vector: vector(job)?,
@@ -216,17 +224,6 @@ impl Rules {
             layout: Layout::default(),
             schedule: schedule(job)?,
         })
-    }
-
-    /// Players get a key of AES-128 at an address. A plan needs none.
-    pub(super) fn check_key_uri(&self, job: &Job) -> Result<()> {
-        match self.treatment {
-            Treatment::Aes128 { .. } if job.key_uri.is_none() => Err(Error::usage(format!(
-                "--drm {SIMPLEAES} with no key URI"
-            ))
-            .hint("give --key-uri with the address at which players get the key, or --write-key-file")),
-            _ => Ok(()),
-        }
     }
 
     /// The words of `--drm` that are done.
@@ -297,7 +294,7 @@ impl Rules {
             return Err(Error::input("the input has no track that can be protected"));
         }
         check_limit(job.max_substreams, substreams)?;
-        if let Treatment::Aes128 { key_uri, .. } = &self.treatment
+        if let Treatment::Aes128 { key_uri: Some(key_uri), .. } = &self.treatment
             && keys > 1
             && !template::is_per_key(key_uri)?
         {

@@ -30,7 +30,6 @@ pub fn run(job: &Job, env: &Env<'_>) -> Result<Report> {
     let start = Instant::now();
     let kinds = manifest_kinds(&job.inputs)?;
     let rules = Rules::check(job, &kinds, env.keys.at_hand())?;
-    rules.check_key_uri(job)?;
     let mut report = match kinds.is_empty() {
         true => mp4::run(job, &rules, env)?,
         false => run_package(job, &rules, env)?,

@@ -17,7 +17,7 @@ use crate::base::{Error, Kid, Result, Secret};
 use crate::codec::{Elementary, StreamFacts, TrackKind};
 use crate::hls::Key;
 use crate::package::{
-    Assignment, Beginning, ElementaryStream, LineKeys, OffsetMap, Phase, Plan, Proofs, Schedule, Substream,
+    Assignment, ElementaryStream, FirstBlocks, LineKeys, OffsetMap, Phase, Plan, Proofs, Schedule, Substream,
     Totals, TrackId, Treatment, copy, decrypt_whole_segment, elementary_streams, encrypt_whole_segment,
     sample_aes_segment,
 };
@@ -411,7 +411,7 @@ impl Streams {
                 Carries::Whole(_) => keys
                     .whole_segment(name, &segment.keys, segment.sequence)
                     .map_err(at)?
-                    .map(|(key, iv)| Cipher::DecryptWhole(key, iv)),
+                    .map(|(key, iv)| Cipher::DecryptWhole { key, iv, playlist: name.clone() }),
             };
             Ok((Phase::Clear, cipher.unwrap_or(Cipher::Copy)))
         })
@@ -435,6 +435,7 @@ impl Streams {
             Ok(done)
         };
         let files: Vec<_> = self.files.par_iter().map(write).collect::<Result<_>>()?;
+        let mut first_blocks = FirstBlocks::default();
         for ((name, parts), (output, written)) in self.files.iter().zip(files) {
             done.outputs.push(output);
             let mut phases = Vec::with_capacity(written.segments.len());
@@ -442,12 +443,11 @@ impl Streams {
                 phases.push((range.map_or(0, |(start, _)| start), phase));
                 self.count(segment, &totals, done)?;
             }
-            done.not_proven.extend(written.is_unknown.then(|| {
-                format!("{name}: the padding fits, but it begins as no segment of HLS does; another IV garbles the first 16 bytes")
-            }));
+            first_blocks.merge(written.first_blocks);
             done.proofs.merge(&written.proofs);
             done.file(name, written.offsets, phases);
         }
+        done.not_proven.extend(first_blocks.not_proven());
         Ok(())
     }
 
@@ -498,7 +498,11 @@ enum Cipher {
     /// Its samples, with the key of this id.
     Samples(SampleAes, Operation, Option<Kid>),
     EncryptWhole(Aes128),
-    DecryptWhole(Secret<16>, [u8; 16]),
+    DecryptWhole {
+        key: Secret<16>,
+        iv: [u8; 16],
+        playlist: String,
+    },
 }
 
 /// What was rewritten of a stream, or of a segment that is encrypted whole.
@@ -513,9 +517,9 @@ struct WrittenFile {
     /// What is shown of the keys by what was decrypted.
     #[serde(skip)]
     proofs: Proofs,
-    /// Whether what was decrypted begins as nothing that is known.
+    /// What is shown of the IVs of segments that were decrypted whole.
     #[serde(skip)]
-    is_unknown: bool,
+    first_blocks: FirstBlocks,
 }
 
 impl WrittenFile {
@@ -542,9 +546,9 @@ impl WrittenFile {
                 let totals = Totals { samples: 1, bytes, protected: bytes };
                 Ok((OffsetMap::resized(length, bytes), vec![(None, totals)], bytes))
             }
-            Cipher::DecryptWhole(key, iv) => {
+            Cipher::DecryptWhole { key, iv, playlist } => {
                 let (bytes, beginning) = decrypt_whole_segment(part, sink, (&key, iv))?;
-                self.is_unknown |= beginning != Beginning::Segment;
+                self.first_blocks.note(&playlist, iv, beginning);
                 Ok((OffsetMap::resized(length, bytes), Vec::new(), bytes))
             }
         }
@@ -560,7 +564,7 @@ fn write_file(
     let (mut file, mut offsets) = (WrittenFile::default(), Vec::with_capacity(parts.len()));
     let moves = write_parts(source, sink, parts, |segment, part, sink| {
         let (phase, cipher) = cipher(segment)?;
-        let is_whole = matches!(cipher, Cipher::EncryptWhole(_) | Cipher::DecryptWhole(..));
+        let is_whole = matches!(cipher, Cipher::EncryptWhole(_) | Cipher::DecryptWhole { .. });
         let (moved, mut totals, written) = file.rewrite(cipher, (part, sink))?;
         // Maps and partial segments are not counted.
         totals.retain(|_| segment.role == Role::Segment);

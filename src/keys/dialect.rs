@@ -16,6 +16,43 @@ pub struct Dialect {
     pub has_id: bool,
     /// For whom content keys come encrypted.
     pub recipient: Option<Arc<Recipient>>,
+    /// `Content-Type` of requests; `application/xml` when none is named.
+    pub content_type: Option<String>,
+    /// Headers of every request that are no secret.
+    pub headers: &'static [(&'static str, &'static str)],
+    /// The header of an answer that says what is wrong.
+    pub error_header: Option<String>,
+    /// Which content ids are taken; every one when nothing is said.
+    pub ids: Option<IdRule>,
+}
+
+/// Which content ids a server takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdRule {
+    /// What may be in one besides letters and digits of ASCII.
+    pub others: &'static str,
+    /// How many characters it may have.
+    pub longest: usize,
+}
+
+impl IdRule {
+    /// Checks a content id.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`](crate::base::Kind::Usage) for one that is not taken.
+    pub fn check(&self, id: &str) -> Result<()> {
+        let is_taken = |c: &char| c.is_ascii_alphanumeric() || self.others.contains(*c);
+        let other = id.chars().find(|c| !is_taken(c));
+        if other.is_none() && (1..=self.longest).contains(&id.chars().count()) {
+            return Ok(());
+        }
+        let others: String = self.others.chars().map(|c| format!(" {c}")).collect();
+        Err(Error::usage(format!(
+            "content id {id:?}, the vendor takes 1 to {} of A-Z a-z 0-9{others}",
+            self.longest
+        ))
+        .hint("give another one with --resource-id"))
+    }
 }
 
 impl From<SpekeVersion> for Dialect {
@@ -25,6 +62,15 @@ impl From<SpekeVersion> for Dialect {
 }
 
 impl Dialect {
+    /// Checks a content id before anything is sent.
+    ///
+    /// # Errors
+    /// As [`IdRule::check`].
+    pub fn check_id(&self, document: &Document) -> Result<()> {
+        let id = document.content_id.as_deref().unwrap_or_default();
+        self.ids.map_or(Ok(()), |ids| ids.check(id))
+    }
+
     /// The request document; it may hold the IV that the operator fixed, but no key.
     ///
     /// # Errors

@@ -163,6 +163,22 @@ impl KeyServer for DrmToday {
         }
     }
 
+    fn asks(&self, document: &Document) -> Result<Option<String>> {
+        let request = match self.endpoint {
+            Endpoint::Process => speke::post(self.service.clone(), document, &self.dialect)?,
+            Endpoint::Generate => {
+                let (service, query) = self.generated(document)?;
+                Request {
+                    method: "GET",
+                    url: format!("{service}{query}"),
+                    headers: Vec::new(),
+                    body: Vec::new(),
+                }
+            }
+        };
+        speke::shown_request(&self.telling(&request), &request).map(Some)
+    }
+
     /// Generated keys are for the stream types of the ingest configuration.
     fn rules(&self) -> Option<Strictness> {
         (self.endpoint == Endpoint::Generate).then_some(Strictness::Speke)
@@ -178,16 +194,22 @@ impl DrmToday {
 
     /// The answer is CPIX 2.3, whatever the version of SPEKE.
     fn generate(&self, http: &dyn Http, document: &Document) -> Result<Document> {
-        refuse_periods(document, "a server that makes keys for each stream type")?;
-        let service = self.service_url(document.content_id.as_deref())?;
-        let scheme = document.content_keys.iter().find_map(|key| key.common_encryption_scheme);
-        let query = scheme.map_or_else(String::new, |scheme| format!("?x-signaling-alg={scheme}"));
+        let (service, query) = self.generated(document)?;
         let mut request =
             Request { method: "GET", url: service.clone(), headers: Vec::new(), body: Vec::new() };
         let response = self.call(http, &mut request, &service, &query)?;
         let telling = self.telling(&request);
         // The certificate goes with a request document, and there is none.
         speke::own_document(&telling, response, &SpekeVersion::V2_0.into())
+    }
+
+    /// The address of generated keys, and its query.
+    fn generated(&self, document: &Document) -> Result<(String, String)> {
+        refuse_periods(document, "a server that makes keys for each stream type")?;
+        let service = self.service_url(document.content_id.as_deref())?;
+        let scheme = document.content_keys.iter().find_map(|key| key.common_encryption_scheme);
+        let query = scheme.map_or_else(String::new, |scheme| format!("?x-signaling-alg={scheme}"));
+        Ok((service, query))
     }
 
     fn telling<'a>(&self, request: &'a Request) -> Telling<'a> {

@@ -1,5 +1,6 @@
 //! Key servers: a CPIX document goes out and comes back filled — DASH-IF CPIX 2.3, SPEKE 2.0.
 
+mod address;
 mod cas;
 mod cenc_api;
 mod cenc_signer;
@@ -24,20 +25,21 @@ mod scripted;
 #[cfg(test)]
 mod tests;
 
+pub use address::Login;
 pub use cenc_api::CencApi;
 pub use cenc_signer::CencSigner;
 pub use check::check;
 pub use contract::{AUDIO_PRESETS, Contract, Part, SidePreset, VIDEO_PRESETS};
 pub use dev::DevKeys;
-pub use dialect::{Dialect, Recipient};
+pub use dialect::{Dialect, IdRule, Recipient};
 pub use document::CpixFile;
 pub use drmtoday::{Account, DrmToday, ENVIRONMENTS, Endpoint, Environment};
 pub use one_period::OnePeriod;
 pub use raw::KeyFile;
 pub use request::{Wanted, request};
-pub use speke::{Method, Speke};
-pub use speke_version::SpekeVersion;
-pub use vendors::{VENDORS, Vendor, basic, bearer};
+pub use speke::{Method, Sign, Speke};
+pub use speke_version::{AES_128_OF_1, SpekeVersion};
+pub use vendors::{Auth, VENDORS, Vendor, VendorUrl, basic, bearer};
 pub use weak::weaknesses;
 
 use crate::base::Result;
@@ -55,6 +57,15 @@ pub trait KeyServer: Sync {
     /// # Errors
     /// [`Kind::Keys`](crate::base::Kind::Keys) when the keys cannot be had or the answer is wrong.
     fn exchange(&self, http: &dyn Http, request: Document) -> Result<Document>;
+
+    /// What would be sent for a request, as people read it, without what says who asks; `None` where nothing is sent, or
+    /// nothing but the request in a version of SPEKE.
+    ///
+    /// # Errors
+    /// When nothing can be sent.
+    fn asks(&self, _request: &Document) -> Result<Option<String>> {
+        Ok(None)
+    }
 
     /// How the usage rules of the answer choose the key of each track, where the source has keys of its own and does
     /// not answer what was asked for; `None` where it does.

@@ -32,6 +32,12 @@ impl KeyServer for OnePeriod {
         Ok(all)
     }
 
+    /// What is sent for the first of them.
+    fn asks(&self, request: &Document) -> Result<Option<String>> {
+        let first = if request.periods.len() < 2 { None } else { parts(request).into_iter().next() };
+        self.0.asks(first.as_ref().unwrap_or(request))
+    }
+
     fn rules(&self) -> Option<Strictness> {
         self.0.rules()
     }

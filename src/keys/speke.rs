@@ -3,16 +3,15 @@
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
-use url::Url;
 use zeroize::Zeroizing;
 
-use super::drmtoday::segment;
+use super::address::Address;
 use super::transport::{Telling, shown_url, with_retries};
 use crate::base::env::{Http, Request, Response};
 use crate::base::{Error, Result};
 use crate::cpix::usage::Strictness;
 use crate::cpix::{self, Document};
-use crate::keys::{Dialect, KeyServer, check};
+use crate::keys::{Dialect, KeyServer, Login, check};
 
 /// The error texts of SPEKE 2.0 with what they mean for the one who packages; the more special first.
 const ERRORS: &[(&str, &str)] = &[
@@ -32,16 +31,17 @@ const ERRORS: &[(&str, &str)] = &[
     ("MALFORMED_REQUEST", "this looks like the address of a license server, expected that of the key server"),
 ];
 
-/// What stands for the content id in an address.
-const CONTENT_ID: &str = "{content_id}";
-
 /// A SPEKE key server at one address.
 pub struct Speke {
-    url: SecretString,
+    address: Address,
     headers: Vec<(String, SecretString)>,
     dialect: Dialect,
     method: Method,
+    sign: Option<Box<Sign>>,
 }
+
+/// Signs a request that is whole otherwise.
+pub type Sign = dyn Fn(&mut Request) -> Result<()> + Send + Sync;
 
 /// How a server is asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,12 +60,27 @@ impl Speke {
     /// # Errors
     /// [`Kind::Usage`](crate::base::Kind::Usage) when it is not an `http` or `https` address.
     pub fn new(url: &str, headers: Vec<(String, SecretString)>, dialect: impl Into<Dialect>) -> Result<Self> {
-        let known =
-            Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "https" | "http") && url.has_host());
-        if !known {
-            return Err(Error::usage("the key server URL is not an http or https address").clause("RFC 3986"));
-        }
-        Ok(Self { url: SecretString::from(url), headers, dialect: dialect.into(), method: Method::default() })
+        Self::with_login(url, Login::default(), headers, dialect)
+    }
+
+    /// The same for an address with words that an account gives: `{org} {user} {password} {token}`.
+    ///
+    /// # Errors
+    /// As [`Speke::new`], and when what the address asks for is not given.
+    pub fn with_login(
+        url: &str,
+        login: Login,
+        headers: Vec<(String, SecretString)>,
+        dialect: impl Into<Dialect>,
+    ) -> Result<Self> {
+        let address = Address::new(url, login)?;
+        Ok(Self { address, headers, dialect: dialect.into(), method: Method::default(), sign: None })
+    }
+
+    /// The same server with requests that are signed.
+    #[must_use]
+    pub fn signed_by(self, sign: Box<Sign>) -> Self {
+        Self { sign: Some(sign), ..self }
     }
 
     /// The same server asked in this way.
@@ -74,41 +89,60 @@ impl Speke {
         Self { method, ..self }
     }
 
-    /// The address for what is asked for.
-    fn url(&self, document: &Document) -> Result<String> {
-        let url = self.url.expose_secret();
-        if !url.contains(CONTENT_ID) {
-            return Ok(url.to_owned());
+    /// The request for what is asked for, without what says who asks.
+    fn request(&self, document: &Document) -> Result<Request> {
+        self.dialect.check_id(document)?;
+        let url = self.address.of(document)?;
+        match self.method {
+            Method::Post => post(url, document, &self.dialect),
+            Method::Get => {
+                let headers = self.dialect.headers.iter();
+                let headers = headers.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+                Ok(Request { method: "GET", url, headers: headers.collect(), body: Vec::new() })
+            }
         }
-        let content_id = segment("content id", document.content_id.as_deref().unwrap_or_default())?;
-        Ok(url.replace(CONTENT_ID, &content_id))
     }
 
-    /// Sends a request with the headers of this server.
+    /// Sends a request with the headers of this server; a signature is good for one try.
     fn send(&self, http: &dyn Http, request: &mut Request) -> Result<Response> {
         let headers = self.headers.iter();
         request.headers.extend(headers.map(|(name, value)| (name.clone(), value.expose_secret().to_owned())));
-        with_retries(http, || http.send(request)).map_err(|error| error.at(Telling::of(request).place()))
+        let unsigned = request.clone();
+        let result = with_retries(http, || {
+            if let Some(sign) = &self.sign {
+                *request = unsigned.clone();
+                sign(request)?;
+            }
+            http.send(request)
+        });
+        result.map_err(|error| error.at(self.telling(request).place()))
+    }
+
+    fn telling<'a>(&self, request: &'a Request) -> Telling<'a> {
+        self.address.login.secrets().fold(Telling::of(request), Telling::hiding)
     }
 }
 
 impl fmt::Debug for Speke {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Speke").field(&shown_url(self.url.expose_secret())).finish()
+        f.debug_tuple("Speke").field(&self.address.shown()).finish()
     }
 }
 
 impl KeyServer for Speke {
     fn exchange(&self, http: &dyn Http, document: Document) -> Result<Document> {
-        let url = self.url(&document)?;
-        if self.method == Method::Get {
-            let mut request = Request { method: "GET", url, headers: Vec::new(), body: Vec::new() };
-            let response = self.send(http, &mut request)?;
-            return own_document(&Telling::of(&request), response, &self.dialect);
-        }
-        let mut request = post(url, &document, &self.dialect)?;
+        let mut request = self.request(&document)?;
         let response = self.send(http, &mut request)?;
-        answer(&document, &Telling::of(&request), response, &self.dialect)
+        let telling = self.telling(&request);
+        match self.method {
+            Method::Get => own_document(&telling, response, &self.dialect),
+            Method::Post => answer(&document, &telling, response, &self.dialect),
+        }
+    }
+
+    fn asks(&self, document: &Document) -> Result<Option<String>> {
+        let request = self.request(document)?;
+        shown_request(&self.telling(&request), &request).map(Some)
     }
 
     fn rules(&self) -> Option<Strictness> {
@@ -121,8 +155,10 @@ impl KeyServer for Speke {
 /// # Errors
 /// When the version cannot carry it.
 pub(super) fn post(url: String, document: &Document, dialect: &Dialect) -> Result<Request> {
-    let mut headers = vec![("Content-Type", "application/xml")];
+    let content_type = dialect.content_type.as_deref().unwrap_or("application/xml");
+    let mut headers = vec![("Content-Type", content_type)];
     headers.extend(dialect.version.header().map(|version| ("X-Speke-Version", version)));
+    headers.extend(dialect.headers);
     Ok(Request {
         method: "POST",
         url,
@@ -174,7 +210,7 @@ pub(super) fn read_answer(
 ) -> Result<Document> {
     let version = dialect.version;
     if response.status != 200 {
-        return Err(refusal(telling, &response));
+        return Err(refusal(telling, &response, dialect));
     }
     if let Some(found) = response.header("X-Speke-Version")
         && found != version.name()
@@ -198,7 +234,7 @@ pub(super) fn read_answer(
 }
 
 /// The error for a status other than 200.
-fn refusal(telling: &Telling<'_>, response: &Response) -> Error {
+fn refusal(telling: &Telling<'_>, response: &Response, dialect: &Dialect) -> Error {
     let status = response.status;
     let (words, hint) = telling.refusal(status);
     let mut text = format!("status {status}, {words}");
@@ -207,7 +243,10 @@ fn refusal(telling: &Telling<'_>, response: &Response) -> Error {
         let target = location.map_or_else(|| "nowhere".to_owned(), |url| telling.text(&shown_url(url)));
         return Error::keys(format!("{text}, to {target}")).hint("give the final address");
     }
-    if let Some(found @ ("an HTML page" | "nothing")) = cpix::not_xml(&response.body) {
+    let said = dialect.error_header.as_deref().and_then(|name| response.header(name));
+    if let Some(said) = said {
+        text.push_str(&quoted(&telling.line(said.as_bytes())));
+    } else if let Some(found @ ("an HTML page" | "nothing")) = cpix::not_xml(&response.body) {
         text.push_str(&format!(", with {found} as body"));
     } else {
         text.push_str(&quoted(&telling.line(&response.body)));
@@ -217,7 +256,7 @@ fn refusal(telling: &Telling<'_>, response: &Response) -> Error {
         404 => Some("check organization and configuration in the URL"),
         _ => hint,
     };
-    match meaning(&response.body).or(hint) {
+    match said.and_then(|said| meaning(said.as_bytes())).or_else(|| meaning(&response.body)).or(hint) {
         Some(hint) => error.hint(hint),
         None => error,
     }
@@ -227,6 +266,14 @@ fn refusal(telling: &Telling<'_>, response: &Response) -> Error {
 fn meaning(body: &[u8]) -> Option<&'static str> {
     let text = String::from_utf8_lossy(body).to_lowercase();
     ERRORS.iter().find(|(known, _)| text.contains(&known.to_lowercase())).map(|(_, meaning)| *meaning)
+}
+
+/// A request as people read it: the body of one that has one, else method and address.
+pub(super) fn shown_request(telling: &Telling<'_>, request: &Request) -> Result<String> {
+    if request.body.is_empty() {
+        return Ok(telling.place());
+    }
+    String::from_utf8(request.body.clone()).map_err(|_| Error::internal("a request that is not UTF-8"))
 }
 
 fn quoted(line: &str) -> String {

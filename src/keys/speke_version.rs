@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use super::request::refuse_periods;
 use crate::base::base64;
 use crate::base::{Error, Kid, Result, SystemId, from_base64};
-use crate::cpix::{self, DeliveryData, Document, DrmSystem, RecipientKey};
+use crate::cpix::{self, DeliveryData, Document, DrmSystem, RecipientKey, whole_segments};
+use crate::hls::{AES_128, IDENTITY, SAMPLE_AES};
 use crate::xml::{self, Element};
 
 const CPIX: &str = "urn:dashif:org:cpix";
@@ -19,6 +20,9 @@ const SPEKE: &str = "urn:aws:amazon:com:speke";
 const CPIX_OF_2_0: &str = "version=\"2.3\"";
 /// The CPIX version of SPEKE 2.1.
 const CPIX_OF_2_1: &str = "version=\"2.4\"";
+
+/// The id under which SPEKE 1.0 asks for AES-128 of whole segments; it has another one since.
+pub const AES_128_OF_1: SystemId = SystemId::from_u128(0x81376844_f976_481e_a84e_cc25d39b0b33);
 
 /// A version of SPEKE. There is no other way from one to another than the operator's word: a server that
 /// refuses one is not asked again with another (SPEKE 2.0, error handling).
@@ -94,6 +98,9 @@ impl SpekeVersion {
             for element in text.root().named("DRMSystemList").flat_map(|list| list.named("DRMSystem")) {
                 read_system_1(element, &mut systems)?;
             }
+            for system in document.drm_systems.iter_mut().filter(|system| system.system_id == AES_128_OF_1) {
+                system.system_id = whole_segments::SYSTEM_ID;
+            }
         }
         Ok(document)
     }
@@ -145,9 +152,12 @@ fn delivery_1(recipients: &[DeliveryData]) -> Element {
 
 /// A system that has a box is told by its box, and by its protection header if it has one; one that has none by the parts of its `EXT-X-KEY` tag.
 fn system_1(system: &DrmSystem) -> Element {
-    let element = Element::new("cpix:DRMSystem")
-        .with("kid", &system.kid.to_string())
-        .with("systemId", &system.system_id.to_string());
+    let id = match system.system_id {
+        whole_segments::SYSTEM_ID => AES_128_OF_1,
+        id => id,
+    };
+    let element =
+        Element::new("cpix:DRMSystem").with("kid", &system.kid.to_string()).with("systemId", &id.to_string());
     let header = &system.smooth_streaming_protection_header_data;
     let children: &[&str] = match (&system.pssh, header, &system.hls_signaling_data.media) {
         (Some(_), Some(_), _) => &["speke:ProtectionHeader", "cpix:PSSH"],
@@ -180,13 +190,14 @@ fn read_system_1(element: &Element, systems: &mut HashMap<(SystemId, Kid), &mut 
     if system.hls_signaling_data.media.as_deref().is_some_and(|line| !line.is_empty()) {
         return Ok(());
     }
-    let key_format = key_format.ok_or_else(|| {
+    let is_whole = system.system_id == AES_128_OF_1;
+    let method = if is_whole { AES_128 } else { SAMPLE_AES };
+    let key_format = key_format.or_else(|| is_whole.then(|| IDENTITY.to_owned())).ok_or_else(|| {
         place(Error::keys("a URIExtXKey without KeyFormat").clause("SPEKE 1.0, standard payload components"))
     })?;
     let versions = versions.unwrap_or_else(|| "1".to_owned());
-    let attributes = format!(
-        "METHOD=SAMPLE-AES,URI=\"{uri}\",KEYFORMAT=\"{key_format}\",KEYFORMATVERSIONS=\"{versions}\""
-    );
+    let attributes =
+        format!("METHOD={method},URI=\"{uri}\",KEYFORMAT=\"{key_format}\",KEYFORMATVERSIONS=\"{versions}\"");
     system.hls_signaling_data.media = Some(format!("#EXT-X-KEY:{attributes}"));
     system.hls_signaling_data.multivariant = Some(format!("#EXT-X-SESSION-KEY:{attributes}"));
     Ok(())

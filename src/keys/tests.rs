@@ -6,7 +6,8 @@ use secrecy::SecretString;
 
 use super::scripted::{request_for_two, response_to};
 use super::{
-    Account, DevKeys, DrmToday, Endpoint, KeyFile, KeyServer, Speke, SpekeVersion, VENDORS, basic, bearer,
+    Account, Auth, DevKeys, DrmToday, Endpoint, KeyFile, KeyServer, Login, Speke, SpekeVersion, VENDORS,
+    Vendor, VendorUrl, basic, bearer,
 };
 use crate::base::env::{Http, Request, Response};
 use crate::base::id::hex;
@@ -22,6 +23,8 @@ const KEY: &[u8; 16] = b"key-is-marked-16";
 enum Fault {
     /// This status, with the whole request repeated after this text.
     Repeats(u16, &'static str),
+    /// This status, with the whole request repeated in the header for errors of a vendor.
+    InHeader(u16),
     /// A redirect to an address that repeats the request's.
     Redirects,
     /// No answer at all.
@@ -44,6 +47,7 @@ const FAULTS: &[Fault] = &[
     Fault::Repeats(200, "<CPIX "),
     Fault::Repeats(200, "<?xml version=\"1.0\"?><Envelope>"),
     Fault::Repeats(201, ""),
+    Fault::InHeader(400),
     Fault::Redirects,
     Fault::Breaks,
     // The key where another value belongs, too long, as hex, twice, and under another id.
@@ -85,6 +89,11 @@ impl Faulty {
         let echo = format!("{} {} {body}", request.url, headers.join(" "));
         let (status, headers, body) = match fault {
             Fault::Repeats(status, prefix) => (status, Vec::new(), format!("{prefix}{echo}")),
+            Fault::InHeader(status) => (
+                status,
+                vec![("X-AxDRM-ErrorMessage".to_owned(), echo.replace(['\r', '\n'], " "))],
+                String::new(),
+            ),
             Fault::Redirects => {
                 let location = format!("https://me:pass-marked@evil.example/?from={}", request.url);
                 (302, vec![("Location".to_owned(), location)], echo)
@@ -118,12 +127,6 @@ fn speke(version: SpekeVersion) -> Speke {
         ("X-Api-Key".to_owned(), SecretString::from("api-marked")),
         basic("me", &SecretString::from("basic-marked")).unwrap(),
         bearer(SecretString::from("bearer-marked")),
-        VENDORS
-            .iter()
-            .find(|vendor| vendor.token_header.is_some())
-            .unwrap()
-            .header("t-marked".into())
-            .unwrap(),
     ];
     let url = "https://me:url-marked@keys.example/getKey/path-marked-0123456789?ticket=ST-marked&x=y";
     Speke::new(url, headers, version).unwrap()
@@ -141,6 +144,29 @@ fn drmtoday(endpoint: Endpoint) -> DrmToday {
     DrmToday::new(account).unwrap().with_endpoint(endpoint)
 }
 
+/// A vendor's server with secrets wherever it takes them.
+fn of_vendor(vendor: &Vendor) -> Speke {
+    let secret = |text: &str| Some(SecretString::from(text));
+    let takes_token =
+        |url: &str| matches!(vendor.auth, Auth::Bearer | Auth::Header(_)) || url.contains("{token}");
+    let (VendorUrl::Of(url) | VendorUrl::Like(url)) = vendor.url;
+    let login = Login {
+        org: Some("org".to_owned()),
+        user: Some("me".to_owned()),
+        password: secret("pass-marked &=+% \""),
+        token: secret("token/marked+0123456789==").filter(|_| takes_token(url)),
+    };
+    let headers = match vendor.auth {
+        Auth::Basic => vec![basic("me", &SecretString::from("basic-marked")).unwrap()],
+        _ => Vec::new(),
+    };
+    let server = vendor.server(Some(url), login, headers, vendor.dialect()).unwrap();
+    server.signed_by(Box::new(|request| {
+        request.headers.push(("x-amz-security-token".to_owned(), "session-marked".to_owned()));
+        Ok(())
+    }))
+}
+
 fn assert_nothing_told(what: &str, text: &str) {
     let basic_value = base64(b"me:basic-marked");
     for secret in [MARK, &base64(KEY), &hex(KEY), &basic_value] {
@@ -150,13 +176,17 @@ fn assert_nothing_told(what: &str, text: &str) {
 
 #[test]
 fn no_failure_of_a_server_tells_a_secret() {
-    let servers: [(&str, Box<dyn KeyServer>, usize); 5] = [
+    let mut servers: Vec<(&str, Box<dyn KeyServer>, usize)> = vec![
         ("speke 2.0", Box::new(speke(SpekeVersion::V2_0)), 1),
         ("speke 2.1", Box::new(speke(SpekeVersion::V2_1)), 1),
         ("drmtoday", Box::new(drmtoday(Endpoint::Process)), 3),
         ("drmtoday generate", Box::new(drmtoday(Endpoint::Generate)), 3),
         ("speke 1", Box::new(speke(SpekeVersion::V1)), 1),
     ];
+    servers.extend(VENDORS.iter().map(|vendor| {
+        let server: Box<dyn KeyServer> = Box::new(of_vendor(vendor));
+        (vendor.name(), server, 1)
+    }));
     let mut failures = 0;
     for (name, server, requests) in &servers {
         for fault in FAULTS {

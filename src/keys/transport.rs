@@ -26,7 +26,9 @@ const MIN_LIST: usize = 8;
 /// Digits of a number in such a list: those of a UUID's last part are more.
 const MAX_NUMBER: usize = 10;
 /// Headers whose values are no secret.
-const PUBLIC_HEADERS: &[&str] = &["content-type", "x-speke-version", "accept"];
+const PUBLIC_HEADERS: &[&str] = &["content-type", "x-speke-version", "accept", "soapaction", "x-amz-date"];
+/// The authentication scheme of AWS Signature Version 4.
+const AWS_SIGNATURE: &str = "AWS4-HMAC-SHA256";
 
 /// Values in a query that are no secret, as messages are about them.
 const PUBLIC_QUERY: &[&str] = &["x-signaling-alg"];
@@ -97,6 +99,15 @@ impl<'a> Telling<'a> {
                 secrets.add(value);
                 continue;
             };
+            if scheme == AWS_SIGNATURE {
+                // The names of the headers that are signed, and the region, are what messages are about.
+                let parts = credentials.split([',', '/', ' ']);
+                let hidden = parts.filter_map(|part| {
+                    part.strip_prefix("Credential=").or_else(|| part.strip_prefix("Signature="))
+                });
+                hidden.for_each(|part| secrets.add(part));
+                continue;
+            }
             secrets.add(credentials);
             // RFC 7617 §2: the server knows what is in it, and may repeat that.
             if scheme.eq_ignore_ascii_case("basic") {
@@ -168,6 +179,11 @@ impl<'a> Telling<'a> {
             || self.request.url.split('/').nth(2).is_some_and(|host| host.contains('@'))
         {
             ("user or password is wrong", "check --basic-user and its password, and what the account may do")
+        } else if has("Authorization", AWS_SIGNATURE) {
+            (
+                "the signature is refused",
+                "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, the region and this machine's clock, and that the account may call this API",
+            )
         } else if has("Authorization", "bearer") {
             ("the token is wrong or has expired", "check the token, and what its account may do")
         } else if self.request.headers.iter().any(is_secret) {
@@ -186,7 +202,7 @@ impl<'a> Telling<'a> {
 
 /// Whether a word is an authentication scheme, RFC 9110 §11.1, of those that are sent.
 fn is_scheme(word: &str) -> bool {
-    word.eq_ignore_ascii_case("basic") || word.eq_ignore_ascii_case("bearer")
+    word.eq_ignore_ascii_case("basic") || word.eq_ignore_ascii_case("bearer") || word == AWS_SIGNATURE
 }
 
 /// A text on one line, without runs of characters that look like keys or tickets and what addresses may hide.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::base::{Error, Kid, Result};
+use crate::base::{Error, Kid, Result, short_word};
 use crate::codec::TrackKind;
 use crate::cpix::usage::{Media, Strictness, Track, resolve};
 use crate::cpix::{ContentKey, Document, DrmSystem};
@@ -89,7 +89,7 @@ pub fn choose(
     for (number, period) in Period::all(periods.len()).zip(periods) {
         let tracks: Vec<_> = substreams.iter().map(|substream| track(substream, period.clone())).collect();
         let found = resolve(document, &tracks, strictness).map_err(|error| match period {
-            Some(period) => error.at(format_args!("key period {period:?}")),
+            Some(period) => error.at(format_args!("key period {:?}", short_word(period))),
             None => error,
         })?;
         let tracks = substreams.iter().map(|substream| (number, substream.id));

@@ -8,6 +8,7 @@ mod coverage;
 mod decrypt;
 mod edit_list;
 mod elsewhere;
+mod key_address;
 mod key_change;
 mod keyed;
 mod license_url;
@@ -42,6 +43,7 @@ pub use copy::copy;
 pub use coverage::{has_unread_bytes, unread_box};
 pub use decrypt::Decrypt;
 pub use edit_list::{EditList, Presented, presented};
+pub(crate) use key_address::KeyAddress;
 pub use keyed::{Keyed, Kids, Wants, choose};
 pub use license_url::{LicenseUrl, check_license_urls};
 pub use line_keys::{FindIv, LineKeys};
@@ -67,5 +69,5 @@ pub use track::{
 pub use ts_program::{TsProgram, TsStream, signaling, signaling_fault};
 pub use ts_segment::{MAX_WAITING_BYTES, TsSegment, TsStreamTotals, decrypt_ts_segment, protect_ts_segment};
 pub use whole_segment::{
-    Beginning, SEGMENT_KINDS, SegmentHead, decrypt_whole_segment, encrypt_whole_segment,
+    Beginning, FirstBlocks, SEGMENT_KINDS, SegmentHead, decrypt_whole_segment, encrypt_whole_segment,
 };

@@ -18,8 +18,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::base::{Error, FourCc, Kid, Result, Secret, from_base64};
 use crate::codec::TrackKind;
-use crate::cpix::{ContentKey, ContentKeyPeriod, Document, DrmSystem, Index};
-use crate::drm::template::{self, UriValues};
+use crate::cpix::{ContentKey, ContentKeyPeriod, Document, DrmSystem, Index, whole_segments};
+use crate::drm::template::UriValues;
 use crate::drm::{ManifestKind, Signal, System};
 use crate::hls::multivariant::Limits;
 use crate::keys::{Wanted, request};
@@ -27,6 +27,7 @@ use crate::protect::{Aes128, Iv, Pattern, SampleAes, Scheme, TrackProtection, co
 use crate::xml::{self, Element, Node};
 
 use super::assignment::{Assignment, TrackId};
+use super::key_address::{KeyAddress, key_tag};
 use super::keyed::{Keyed, Kids};
 use super::license_url::{LicenseUrl, find_license_url};
 use super::schedule::{Period, Phase, Schedule};
@@ -39,8 +40,8 @@ pub enum Treatment {
     Samples(&'static Scheme),
     /// Every segment is encrypted as a whole: AES-128 of RFC 8216bis §4.4.4.4.
     Aes128 {
-        /// Template of the addresses of keys.
-        key_uri: String,
+        /// Template of the addresses of keys, for those of which the key source says none.
+        key_uri: Option<String>,
         /// Whether media initialization sections are under the key of the segment behind them; else they are clear,
         /// so that no key may be in force where one is named.
         encrypts_maps: bool,
@@ -64,7 +65,7 @@ impl Treatment {
     fn fourcc(&self) -> Option<FourCc> {
         match self {
             Self::Samples(scheme) => Some(scheme.fourcc),
-            Self::Aes128 { .. } => None,
+            Self::Aes128 { .. } => Some(whole_segments::SCHEME),
         }
     }
 }
@@ -202,8 +203,8 @@ pub struct PlannedKey {
     /// What its source or the operator gave.
     vector: Option<[u8; 16]>,
     iv: Iv,
-    /// The address of a key of AES-128.
-    uri: Option<String>,
+    /// Where a key of AES-128 is.
+    address: Option<KeyAddress>,
     /// Each DRM system and what it is told, in the order of the request.
     pub systems: Vec<(&'static dyn System, DrmSystem)>,
     hdcp_level: Option<String>,
@@ -232,12 +233,12 @@ impl PlannedKey {
         }
     }
 
-    /// The address of a key of AES-128.
+    /// Where a key of AES-128 is.
     ///
     /// # Errors
-    /// When it has none: it was planned for another treatment.
-    pub(crate) fn uri(&self) -> Result<&str> {
-        self.uri.as_deref().ok_or_else(|| Error::internal(format!("no address of key {}", self.kid)))
+    /// When it has no address: it was planned for another treatment.
+    pub(crate) fn address(&self) -> Result<&KeyAddress> {
+        self.address.as_ref().ok_or_else(|| Error::internal(format!("no address of key {}", self.kid)))
     }
 
     /// The IV that its source or the operator gave.
@@ -280,7 +281,7 @@ impl Plan {
             let value =
                 key.value.clone().ok_or_else(|| Error::keys(format!("key {} has no value", key.kid)))?;
             let mut vector = vector(intent, &key)?;
-            let (iv, uri, systems) = match &intent.treatment {
+            let (iv, address, systems) = match &intent.treatment {
                 Treatment::Samples(scheme) => {
                     let iv = Iv::of(scheme, key.kid, &value, vector);
                     key.explicit_iv = match &iv {
@@ -300,6 +301,10 @@ impl Plan {
                     (iv, None, systems)
                 }
                 Treatment::Aes128 { key_uri, encrypts_maps } => {
+                    let answer = answered.drm_system(whole_segments::SYSTEM_ID, key.kid);
+                    let tag = key_tag(intent, (&key, &values), answer, &mut warnings)
+                        .map_err(|error| error.at(format_args!("key {}", key.kid)))?;
+                    vector = vector.or_else(|| tag.as_ref()?.iv);
                     let constant = vector.unwrap_or_else(|| constant_iv(key.kid, &value));
                     // An encrypted map must have its IV written: RFC 8216bis §4.4.4.4. Some players take one key tag
                     // for both. Everything else has the media sequence number by default.
@@ -307,7 +312,8 @@ impl Plan {
                     let track = only_track(key.kid, &kids, intent.keys);
                     let (track, content_id) = (track.as_str(), intent.content_id);
                     let values = UriValues { kid: key.kid, iv: vector, content_id, track };
-                    (Iv::Constant(constant), Some(template::expand(key_uri, &values)?), Vec::new())
+                    let address = KeyAddress::of(tag, (key_uri.as_deref(), &values), &mut warnings)?;
+                    (Iv::Constant(constant), Some(address), Vec::new())
                 }
             };
             let known = keys.iter().find(|known| known.value.expose() == value.expose());
@@ -318,7 +324,8 @@ impl Plan {
             let output_protection = output_protection(&key)
                 .map_err(|error| error.at("HDCPOutputProtectionData").at(format_args!("key {}", key.kid)))?;
             let (kid, hdcp_level) = (key.kid, key.hls_hdcp_level.take());
-            let planned = PlannedKey { kid, value, vector, iv, uri, systems, hdcp_level, output_protection };
+            let planned =
+                PlannedKey { kid, value, vector, iv, address, systems, hdcp_level, output_protection };
             planned.limits().check().map_err(|error| error.at(format_args!("key {kid}")))?;
             keys.push(planned);
         }
@@ -334,6 +341,18 @@ impl Plan {
 
     /// A player takes two keys with one address for one key: it would not ask again when keys change.
     fn check_uris(&self) -> Result<()> {
+        let mut addresses: HashMap<&str, &PlannedKey> = HashMap::new();
+        for key in &self.keys {
+            let Some(address) = &key.address else { continue };
+            let known = addresses.insert(&address.uri, key);
+            if let Some(other) = known.filter(|other| other.value.expose() != key.value.expose()) {
+                return Err(Error::keys(format!("one key URI for the keys {} and {}", other.kid, key.kid))
+                    .clause("RFC 8216bis §4.4.4.4")
+                    .hint(
+                        "use {kid} in --key-uri, or let the key source give each key an address of its own",
+                    ));
+            }
+        }
         if !self.schedule.rotates() {
             return Ok(());
         }

@@ -3,12 +3,16 @@
 use crate::base::{Error, Kid, Result};
 use crate::codec::{Evidence, Verdict};
 
+use super::line_keys::FindIv;
+
 /// What is shown of each key by each codec.
 #[derive(Clone, Debug, Default)]
 pub struct Proofs {
     shown: Vec<Proof>,
     /// The keys whose values are others than those in the DRM data of the media.
     refuted: Vec<Kid>,
+    /// Constant IVs that the media names and that samples need not show.
+    ivs: Vec<(Kid, [u8; 16])>,
 }
 
 #[derive(Clone, Debug)]
@@ -39,6 +43,25 @@ impl Proofs {
     pub fn merge(&mut self, other: &Self) {
         other.shown.iter().for_each(|proof| self.add(proof.kid, proof.codec, &proof.evidence));
         other.refuted.iter().for_each(|kid| self.refute(*kid));
+        other.ivs.iter().for_each(|(kid, iv)| self.note_iv(*kid, *iv));
+    }
+
+    /// Notes a constant IV that samples need not show.
+    pub fn note_iv(&mut self, kid: Kid, iv: [u8; 16]) {
+        if !self.ivs.contains(&(kid, iv)) {
+            self.ivs.push((kid, iv));
+        }
+    }
+
+    /// Takes the IVs of the media for right that are those which came with the keys.
+    pub fn settle_ivs(&mut self, find_iv: &FindIv<'_>) {
+        for Proof { kid, evidence, .. } in &mut self.shown {
+            let Some(kid) = *kid else { continue };
+            let mut ivs = self.ivs.iter().filter(|(of, _)| *of == kid).peekable();
+            if ivs.peek().is_some() && ivs.all(|(_, iv)| find_iv(kid) == Some(*iv)) {
+                evidence.show_iv();
+            }
+        }
     }
 
     /// Notes that the DRM data of the media has the checksum of another key.
@@ -72,11 +95,13 @@ impl Proofs {
         }
     }
 
-    /// The same when all samples were seen: then a checksum counts where they say nothing.
+    /// The same when all samples were seen: then a checksum counts where they say nothing, and the IVs that came with the
+    /// keys.
     ///
     /// # Errors
     /// As [`Proofs::check`].
-    pub fn check_all(&self) -> Result<()> {
+    pub fn check_all(&mut self, find_iv: &FindIv<'_>) -> Result<()> {
+        self.settle_ivs(find_iv);
         self.check()?;
         let is_proven = |kid: &Kid| {
             let of_kid = self.shown.iter().filter(|proof| proof.kid == Some(*kid));

@@ -119,17 +119,23 @@ impl<'a> SampleDecryption<'a> {
     pub(super) fn sample(&mut self, sample_description_index: u32, bytes: &mut [u8]) -> Result<()> {
         let mut encrypted = std::mem::take(&mut self.encrypted);
         encrypted.clear();
-        let mut kid = None;
+        let (mut kid, mut iv, mut hides_iv) = (None, None, false);
         if let Some((scheme, tenc, entry)) = self.next(sample_description_index)? {
             kid = Some(tenc.default_kid);
             let decryptor = self.decryptor(scheme, tenc)?;
             decryptor.decrypt(bytes, &entry)?;
             decryptor.encrypted(bytes.len(), &entry, &mut encrypted);
+            hides_iv = decryptor.hides_iv();
+            iv = decryptor.constant_iv();
         }
         // Clear samples have parameter sets and reference frames for others.
-        let (codec, evidence) = self.proving.marks.look(sample_description_index, bytes, &encrypted);
+        let (codec, evidence) =
+            self.proving.marks.look(sample_description_index, bytes, (&encrypted, hides_iv));
         if kid.is_some() {
             self.proving.proofs.add(kid, codec, &evidence);
+        }
+        if let (true, Some(kid), Some(iv)) = (hides_iv, kid, iv) {
+            self.proving.proofs.note_iv(kid, iv);
         }
         self.encrypted = encrypted;
         Ok(())
@@ -202,7 +208,7 @@ impl<'a> SampleDecryption<'a> {
                 let kid = tenc.default_kid;
                 let key = (self.find_key)(kid).ok_or_else(|| {
                     Error::keys(format!("no key for {kid}, which protects track {}", self.track.track_id))
-                        .hint("add a line KID:KEY for it")
+                        .hint("give it: a key file with a line KID:KEY, or a CPIX document")
                 })?;
                 if self.decryptors.len() >= MAX_DECRYPTORS {
                     self.decryptors.remove(0);

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use crate::base::id::hex;
 use crate::base::{Error, Kid, Result, Secret, base64};
 use crate::cpix::DrmSystem;
-use crate::drm::{Signal, System, contradictions};
+use crate::drm::{Fault, Signal, System, contradictions};
 
 use super::plan::Intent;
 
@@ -51,8 +51,20 @@ pub(super) fn checked(
     let find_key = |kid| keys.iter().find(|(known, _)| *known == kid).map(|(_, value)| value.clone());
     let others: Vec<Kid> = keys.iter().map(|(kid, _)| *kid).collect();
     let found = contradictions(system, &answer, (signal, &others), intent.manifests, &find_key);
+    let goes_on = goes_on_as_said(intent, (system.name(), signal.key.kid), (&found, keys), warnings)?;
+    Ok(if goes_on { answer } else { DrmSystem::new(answer.system_id, answer.kid) })
+}
+
+/// Whether the words of a key source of a key are passed on, of which this contradicts what is packed; else our own
+/// stand in their place.
+pub(super) fn goes_on_as_said(
+    intent: &Intent<'_>,
+    (name, kid): (&str, Kid),
+    (found, keys): (&[(&'static str, Fault)], &KeysOfAnswer),
+    warnings: &mut Vec<String>,
+) -> Result<bool> {
     if found.is_empty() {
-        return Ok(answer);
+        return Ok(true);
     }
     let mut said: Vec<_> = found
         .iter()
@@ -65,7 +77,6 @@ pub(super) fn checked(
         found.len().checked_sub(MAX_NAMED).filter(|more| *more > 0).map(|more| format!("{more} more")),
     );
     let said = without_keys(said.join("; "), keys);
-    let (name, kid) = (system.name(), signal.key.kid);
     match intent.server_signaling {
         ServerSignaling::Error => Err(Error::keys(format!("the key server's signaling contradicts what is packed: {said}"))
             .hint("correct it at the key server, or go on with --server-signaling replace, or warn, which passes it on")
@@ -74,13 +85,13 @@ pub(super) fn checked(
             warnings.push(format!(
                 "{name}, key {kid}: the key server's signaling contradicts what is packed and is passed on: {said}"
             ));
-            Ok(answer)
+            Ok(true)
         }
         ServerSignaling::Replace => {
             warnings.push(format!(
                 "{name}, key {kid}: the key server's signaling contradicts what is packed and was replaced by our own: {said}"
             ));
-            Ok(DrmSystem::new(answer.system_id, answer.kid))
+            Ok(false)
         }
     }
 }

@@ -81,8 +81,8 @@ impl SegmentKind {
     }
 }
 
-/// Types of the boxes that a segment or an init segment begins with.
-fn is_box(bytes: &[u8]) -> bool {
+/// Whether a box begins as those do that a segment or an init segment begins with.
+pub fn is_box(bytes: &[u8]) -> bool {
     let kinds: [&[u8; 4]; 9] =
         [b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"emsg", b"prft", b"mdat", b"free"];
     bytes.get(4..8).is_some_and(|found| kinds.iter().any(|kind| found == *kind))

@@ -7,7 +7,7 @@ use crate::codec::Ranges;
 use crate::isobmff::boxes::{SencEntry, SencSubsample, SencWriter, Tenc};
 
 use super::cipher::{Cipher, patterned};
-use super::iv::{Fields, Iv, IvTrack, SampleIvs};
+use super::iv::{Fields, Iv, IvTrack, SampleIvs, constant_iv};
 use super::scheme::{IvRule, Mode, Pattern, Scheme};
 use super::subsample::{protected_ranges, subsamples};
 
@@ -210,12 +210,27 @@ pub struct FragmentDecryptor {
     scheme: &'static Scheme,
     tenc: Tenc,
     cipher: Cipher,
+    /// Whether its constant IV is the one that follows from the key.
+    is_iv_derived: bool,
 }
 
 impl FragmentDecryptor {
     /// A decryptor for a track of this scheme and `tenc`.
     pub fn new(scheme: &'static Scheme, tenc: Tenc, key: &Secret<16>) -> Self {
-        Self { scheme, tenc, cipher: Cipher::new(key) }
+        let derived = || constant_iv(tenc.default_kid, key);
+        let is_iv_derived = tenc.default_constant_iv.as_ref().is_some_and(|iv| *iv == derived());
+        Self { scheme, tenc, cipher: Cipher::new(key), is_iv_derived }
+    }
+
+    /// Whether another IV than samples were encrypted with may garble so little that it does not show: in counter mode it
+    /// garbles everything, and an IV that follows from the key is right with it.
+    pub fn hides_iv(&self) -> bool {
+        self.scheme.mode == Mode::Cbc && !self.is_iv_derived
+    }
+
+    /// The IV of all samples, if they have one.
+    pub fn constant_iv(&self) -> Option<[u8; 16]> {
+        self.tenc.default_constant_iv.as_deref().map(zero_extended)
     }
 
     /// Deciphers one sample in place; `entry` is what `senc` says about it.

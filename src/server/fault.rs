@@ -238,6 +238,7 @@ mod tests {
     use crate::drm::ManifestKind;
     use crate::keys::{DevKeys, Wanted, request};
     use crate::protect::scheme::SCHEMES;
+    use crate::server::{Answers, Says};
 
     /// A request for two keys, in which no system asks for its data of other manifests.
     fn wanted() -> Vec<u8> {
@@ -259,7 +260,9 @@ mod tests {
     }
 
     fn answer(fault: Fault) -> String {
-        let answer = speke::answer(&DevKeys::new("seed"), &speke::VERSIONS[0], fault, &wanted()).unwrap();
+        let (keys, says) = (&DevKeys::new("seed"), &Says::default());
+        let answers = Answers { keys, says, key_uri: "", fault };
+        let answer = speke::answer(&answers, &speke::VERSIONS[0], &wanted()).unwrap();
         String::from_utf8(answer).unwrap()
     }
 

@@ -6,10 +6,10 @@ use sha2::Sha256;
 use crate::base::{Error, Kid, Result};
 use crate::cpix::{AudioFilter, Document, DrmSystem, VideoFilter};
 use crate::drm::{self, ManifestKind};
-use crate::keys::{DevKeys, Wanted, request};
+use crate::keys::{Wanted, request};
 use crate::protect::Scheme;
 
-use super::speke;
+use super::{Answers, speke};
 
 /// The stream type of sound.
 const AUDIO: &str = "AUDIO";
@@ -21,7 +21,11 @@ const VIDEO: &[(&str, Option<u32>, Option<u32>)] =
 ///
 /// # Errors
 /// When a system cannot say something about a key.
-pub(super) fn document(seed: &str, asset: &str, scheme: &Scheme) -> Result<Document> {
+pub(super) fn document(
+    seed: &str,
+    asset: &str,
+    (scheme, answers): (&Scheme, &Answers<'_>),
+) -> Result<Document> {
     let key = |track_type: &str, video, audio| -> Result<Wanted> {
         let kid = kid(seed, asset, track_type)?;
         Ok(Wanted { id: None, kid, explicit_iv: None, track_type: track_type.to_owned(), video, audio })
@@ -41,7 +45,7 @@ pub(super) fn document(seed: &str, asset: &str, scheme: &Scheme) -> Result<Docum
         }
     }
     let mut document = request(asset, Some(scheme.fourcc), &wanted, systems);
-    speke::fill(&DevKeys::new(seed), &mut document, scheme)?;
+    speke::fill(answers, &mut document, scheme)?;
     Ok(document)
 }
 
@@ -61,13 +65,21 @@ fn kid(seed: &str, asset: &str, track_type: &str) -> Result<Kid> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::DevKeys;
     use crate::protect::scheme::SCHEMES;
+    use crate::server::{Fault, Says};
+
+    fn made(seed: &str, asset: &str, scheme: &Scheme) -> Document {
+        let (keys, says) = (&DevKeys::new(seed), &Says::default());
+        let answers = Answers { keys, says, key_uri: "", fault: Fault::None };
+        document(seed, asset, (scheme, &answers)).unwrap()
+    }
 
     #[test]
     fn key_ids_and_keys_follow_from_seed_asset_and_stream_type() {
         let scheme = &SCHEMES[0];
         let ids = |seed: &str, asset: &str| -> Vec<_> {
-            let document = document(seed, asset, scheme).unwrap();
+            let document = made(seed, asset, scheme);
             document.content_keys.iter().map(|key| (key.kid, *key.value.as_ref().unwrap().expose())).collect()
         };
         let first = ids("seed", "a");
@@ -85,7 +97,7 @@ mod tests {
     #[test]
     fn every_system_of_the_scheme_is_told_about_every_key() {
         for scheme in SCHEMES {
-            let document = document("seed", "a", scheme).unwrap();
+            let document = made("seed", "a", scheme);
             assert_eq!(document.version.as_deref(), Some("2.3"));
             for key in &document.content_keys {
                 assert!(key.explicit_iv.is_some());

@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
-use crate::base::{Error, Kind, Result};
+use crate::base::{Error, Kid, Kind, Result};
 use crate::keys::DevKeys;
 use crate::protect::Scheme;
 use crate::protect::scheme::SCHEMES;
@@ -29,12 +29,14 @@ use super::events::Events;
 use super::folder::Folder;
 use super::page::{self, Page};
 use super::tickets::Tickets;
-use super::{Exchange, Fault, Settings, files, generate, speke, speke1};
+use super::{Answers, Exchange, Fault, Settings, files, generate, speke, speke1};
 
 /// Largest body of a request; one with a hundred keys has some 100 kB.
 const MAX_BODY_BYTES: usize = 1 << 20;
 /// Longest asset id.
 const MAX_ASSET_BYTES: usize = 256;
+/// Where the keys of whole segments are.
+const KEY_PATH: &str = "/aes128/";
 const XML: &str = "application/xml; charset=utf-8";
 const TICKETS_PATH: &str = "/cas/v1/tickets";
 /// What the page asks about, which is no news to anybody.
@@ -91,6 +93,7 @@ pub(super) fn router(settings: Settings, death: Arc<Notify>) -> Result<Router> {
     let licenses = post(license).options(async || files::preflight("POST, OPTIONS"));
     Ok(Router::new()
         .route("/clearkey", licenses)
+        .route(&format!("{KEY_PATH}{{kid}}"), get(key_file))
         .route(TICKETS_PATH, post(sign_in))
         .route("/cas/v1/tickets/{granting}", post(service_ticket).get(ticket_status).delete(sign_out))
         .route("/frontend/cpix/v1/{organization}/ingest/{config}", post(process_document))
@@ -163,14 +166,15 @@ async fn process_document(
     if !matches!(media_type(&headers).as_str(), "application/xml" | "text/xml") {
         return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "expected application/xml".into()));
     }
+    let key_uri = key_uri(&headers);
     let version = headers.get("X-Speke-Version").and_then(|version| version.to_str().ok());
     if version.is_none() && speke1::is_request(&body) {
-        let document = speke1::answer(&server.keys, &body).map_err(refused)?;
+        let document = speke1::answer(&server.answers(&key_uri), &body).map_err(refused)?;
         server.issued.remember(&document);
         return Ok(([("Content-Type", XML), ("Speke-User-Agent", USER_AGENT)], document).into_response());
     }
     let version = speke::Version::find(version.unwrap_or_default()).map_err(refused)?;
-    let document = speke::answer(&server.keys, version, server.settings.fault, &body).map_err(refused)?;
+    let document = speke::answer(&server.answers(&key_uri), version, &body).map_err(refused)?;
     server.issued.remember(&document);
     let headers =
         [("Content-Type", XML), ("X-Speke-Version", version.speke), ("X-Speke-User-Agent", USER_AGENT)];
@@ -195,19 +199,16 @@ async fn generate_document(
         Some(name) => Scheme::find(&name).map_err(|error| bad(error.to_string()))?,
         None => SCHEMES.first().ok_or_else(|| bad("no protection scheme".into()))?,
     };
-    let document = generate::document(server.settings.seed.expose_secret(), &asset, scheme);
+    let (seed, answers) = (server.settings.seed.expose_secret(), server.answers(""));
+    let document = generate::document(seed, &asset, (scheme, &answers));
     let document = document.and_then(|document| server.settings.fault.write(document)).map_err(refused)?;
     server.issued.remember(&document);
     Ok(([("Content-Type", XML)], document).into_response())
 }
 
-/// `POST /clearkey`: a license for keys that this server issued, in this run or, as a manifest that it serves
-/// says, in an earlier one.
+/// `POST /clearkey`: a license for keys that this server issued.
 async fn license(State(server): Shared, body: Bytes) -> Response {
-    let knows = |kid| {
-        server.issued.contains(kid) || server.page.media.as_ref().is_some_and(|folder| folder.names(kid))
-    };
-    let mut response = match clearkey::license(&server.keys, knows, &body) {
+    let mut response = match clearkey::license(&server.keys, |kid| server.knows(kid), &body) {
         Ok(license) => ([(CONTENT_TYPE, "application/json")], license).into_response(),
         Err(error) if error.kind() == Kind::Input => {
             (StatusCode::BAD_REQUEST, error.to_string()).into_response()
@@ -236,7 +237,31 @@ async fn log(State(server): Shared, request: Request, next: Next) -> Response {
     response
 }
 
+/// `GET /aes128/{kid}`: the bytes of a key that this server issued, as players of whole segments fetch them.
+async fn key_file(State(server): Shared, Path(kid): Path<String>) -> Response {
+    let kid = Kid::parse(&kid).ok().filter(|kid| server.knows(*kid));
+    let mut response = match kid.map(|kid| server.keys.key(kid)) {
+        Some(Ok(key)) => {
+            ([(CONTENT_TYPE, "application/octet-stream")], key.expose().to_vec()).into_response()
+        }
+        _ => (StatusCode::NOT_FOUND, "this server did not issue such a key").into_response(),
+    };
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    files::allow_others(response.headers_mut());
+    response
+}
+
 impl Server {
+    /// What keys are answered with; keys of whole segments are at `key_uri`.
+    fn answers<'a>(&'a self, key_uri: &'a str) -> Answers<'a> {
+        Answers { keys: &self.keys, says: &self.settings.says, key_uri, fault: self.settings.fault }
+    }
+
+    /// Whether this server issued a key, in this run or, as a manifest that it serves says, in an earlier one.
+    fn knows(&self, kid: Kid) -> bool {
+        self.issued.contains(kid) || self.page.media.as_ref().is_some_and(|folder| folder.names(kid))
+    }
+
     fn tickets(&self) -> MutexGuard<'_, Tickets> {
         self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -305,6 +330,12 @@ impl Server {
             _ => None,
         }
     }
+}
+
+/// Template of the addresses of keys of whole segments, under the name by which the server was called.
+fn key_uri(headers: &HeaderMap) -> String {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    format!("http://{host}{KEY_PATH}{{kid}}")
 }
 
 /// A parameter of a query.

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::base::{Error, Result};
 
+mod answers;
 mod clearkey;
 mod events;
 mod fault;
@@ -24,6 +25,7 @@ pub mod speke;
 mod speke1;
 mod tickets;
 
+pub use answers::{Answers, Says};
 pub use fault::Fault;
 pub use settings::{
     Exchange, Exposure, GRANTING_TICKET_LIFETIME, SERVICE_TICKET_LIFETIME, SLOW_ANSWER, Settings, TicketUse,

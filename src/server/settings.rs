@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::Fault;
+use super::{Fault, Says};
 
 /// How long a service ticket serves unless the settings say otherwise.
 pub const SERVICE_TICKET_LIFETIME: Duration = Duration::from_secs(10);
@@ -38,6 +38,8 @@ pub struct Settings {
     pub granting_ticket_lifetime: Duration,
     /// How often a service ticket serves.
     pub ticket_use: TicketUse,
+    /// What it says of every key.
+    pub says: Says,
     /// What the server does wrong, on purpose.
     pub fault: Fault,
     /// How long an answer takes when the fault is [`Fault::Slow`].
@@ -93,6 +95,7 @@ impl Settings {
             service_ticket_lifetime: SERVICE_TICKET_LIFETIME,
             granting_ticket_lifetime: GRANTING_TICKET_LIFETIME,
             ticket_use: TicketUse::Once,
+            says: Says::default(),
             fault: Fault::None,
             slow_answer: SLOW_ANSWER,
             media: None,

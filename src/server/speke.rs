@@ -4,12 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use crate::base::{Error, Kid, Result};
 use crate::cpix::{self, ContentKeyUsageRule, Document, DrmSystem};
-use crate::drm::{self, Signal};
-use crate::keys::DevKeys;
+use crate::drm::Signal;
 use crate::protect::Scheme;
 use crate::xml;
 
-use super::Fault;
+use super::Answers;
 
 /// A version of SPEKE that has a version header.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,20 +39,18 @@ impl Version {
     }
 }
 
-/// The key URI of systems that have one. It names the IV, as those of some vendors do.
-pub(super) const SKD_TEMPLATE: &str = "skd://{kid_guid}:{iv}";
 const CLAUSE: &str = "SPEKE 2.0";
 
 /// Answers one request: every key gets a value and an IV, every empty child of a DRM system is filled.
 ///
 /// # Errors
 /// When the request breaks a rule of SPEKE 2.0; the text is that of the specification where it has one.
-pub fn answer(keys: &DevKeys, version: &Version, fault: Fault, request: &[u8]) -> Result<Vec<u8>> {
+pub fn answer(answers: &Answers<'_>, version: &Version, request: &[u8]) -> Result<Vec<u8>> {
     let mut document = cpix::read(request)?;
-    let scheme = check(&document, version)?;
-    fault.edit_request(&mut document)?;
-    fill(keys, &mut document, scheme)?;
-    let written = fault.write(document)?;
+    let scheme = check(answers, &document, version)?;
+    answers.fault.edit_request(&mut document)?;
+    fill(answers, &mut document, scheme)?;
+    let written = answers.fault.write(document)?;
     if version.cpix == "2.4" { with_master(&written) } else { Ok(written) }
 }
 
@@ -71,7 +68,7 @@ fn with_master(written: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// Checks the request and returns the scheme of its keys.
-fn check(document: &Document, version: &Version) -> Result<&'static Scheme> {
+fn check(answers: &Answers<'_>, document: &Document, version: &Version) -> Result<&'static Scheme> {
     let refuse = |text: &str| Err(Error::keys(text));
     if document.content_id.as_deref().unwrap_or_default().is_empty() {
         return refuse("Missing CPIX@contentId");
@@ -99,7 +96,7 @@ fn check(document: &Document, version: &Version) -> Result<&'static Scheme> {
     }
     let name = first.common_encryption_scheme.map(|scheme| scheme.to_string()).unwrap_or_default();
     let scheme = Scheme::find(&name)?;
-    check_systems(document, scheme)?;
+    check_systems(answers, document, scheme)?;
     Ok(scheme)
 }
 
@@ -150,11 +147,11 @@ fn check_contract(document: &Document) -> Result<()> {
     Ok(())
 }
 
-fn check_systems(document: &Document, scheme: &Scheme) -> Result<()> {
+fn check_systems(answers: &Answers<'_>, document: &Document, scheme: &Scheme) -> Result<()> {
     let index = document.index();
     for entry in &document.drm_systems {
         let id = entry.system_id;
-        let Some(system) = drm::find_id(id) else {
+        let Some(system) = answers.system(id) else {
             return Err(Error::keys(format!("Unsupported DRMSystem {id}")));
         };
         if !system.allows(scheme) {
@@ -176,7 +173,8 @@ fn check_systems(document: &Document, scheme: &Scheme) -> Result<()> {
 }
 
 /// Fills a request: values and IVs of keys, then what DRM systems are told.
-pub(super) fn fill(keys: &DevKeys, document: &mut Document, scheme: &Scheme) -> Result<()> {
+pub(super) fn fill(answers: &Answers<'_>, document: &mut Document, scheme: &Scheme) -> Result<()> {
+    let keys = answers.keys;
     for key in &mut document.content_keys {
         key.value = Some(keys.key(key.kid)?);
         key.explicit_iv = Some(key.explicit_iv.map_or_else(|| keys.iv(key.kid), Ok)?);
@@ -190,13 +188,14 @@ pub(super) fn fill(keys: &DevKeys, document: &mut Document, scheme: &Scheme) -> 
             key,
             scheme,
             content_id: document.content_id.as_deref().unwrap_or_default(),
-            skd_template: SKD_TEMPLATE,
+            skd_template: "",
             track: rule.and_then(|rule| rule.intended_track_type.as_deref()).unwrap_or_default(),
             license_url: None,
         };
-        fill_system(&signal, entry)?;
+        fill_system(answers, &signal, entry)?;
     }
     document.drm_systems = systems;
+    answers.add(document);
     Ok(())
 }
 
@@ -210,11 +209,9 @@ pub(super) fn ask_all(entry: &mut DrmSystem) {
 }
 
 /// Fills the children that are there and empty; what was not asked for stays away.
-fn fill_system(signal: &Signal<'_>, entry: &mut DrmSystem) -> Result<()> {
+fn fill_system(answers: &Answers<'_>, signal: &Signal<'_>, entry: &mut DrmSystem) -> Result<()> {
     let asked = entry.clone();
-    if let Some(system) = drm::find_id(entry.system_id) {
-        system.signal(signal, entry)?;
-    }
+    answers.signal(signal, entry)?;
     // A child that its system does not have: an empty PSSH stays, as encryptors send one to every system.
     entry.pssh = asked.pssh.map(|pssh| entry.pssh.take().unwrap_or(pssh));
     entry.content_protection_data.take_if(|text| asked.content_protection_data.is_none() || text.is_empty());
@@ -232,8 +229,11 @@ mod tests {
     use super::*;
     use crate::base::{FourCc, Kid};
     use crate::cpix::{AudioFilter, ContentKey, ContentKeyUsageRule, VideoFilter};
+    use crate::drm;
     use crate::drm::ManifestKind;
     use crate::keys;
+    use crate::keys::DevKeys;
+    use crate::server::{Fault, Says};
 
     fn request(scheme: &[u8; 4]) -> Document {
         let kids = [Kid::new([0x11; 16]), Kid::new([0x22; 16])];
@@ -268,8 +268,13 @@ mod tests {
         }
     }
 
+    fn answered_bytes(fault: Fault, request: &[u8]) -> Result<Vec<u8>> {
+        let (keys, says) = (&DevKeys::new("seed"), &Says::default());
+        answer(&Answers { keys, says, key_uri: "https://k/{kid}", fault }, &VERSIONS[0], request)
+    }
+
     fn answered(fault: Fault, request: &Document) -> Result<Document> {
-        cpix::read(&answer(&DevKeys::new("seed"), &VERSIONS[0], fault, &cpix::write(request))?)
+        cpix::read(&answered_bytes(fault, &cpix::write(request))?)
     }
 
     #[test]
@@ -403,9 +408,7 @@ mod tests {
         let text = String::from_utf8(cpix::write(&request(b"cbcs"))).unwrap();
         let text =
             text.replace("<cpix:AudioFilter/>", "<cpix:AudioFilter/><cpix:KeyPeriodFilter periodId=\"a\"/>");
-        let error = answer(&DevKeys::new("seed"), &VERSIONS[0], Fault::None, text.as_bytes())
-            .unwrap_err()
-            .to_string();
+        let error = answered_bytes(Fault::None, text.as_bytes()).unwrap_err().to_string();
         assert!(error.starts_with("Requested CPIX encryption contract not supported"), "{error}");
     }
 
@@ -431,7 +434,7 @@ mod tests {
         let certificate = include_bytes!("../../fixtures/recipient/certificate.der").to_vec();
         request.delivery_data = vec![cpix::DeliveryData { certificate, ..cpix::DeliveryData::default() }];
         let keys = DevKeys::new("seed");
-        let answer = answer(&keys, &VERSIONS[0], Fault::None, &cpix::write(&request)).unwrap();
+        let answer = answered_bytes(Fault::None, &cpix::write(&request)).unwrap();
         let text = String::from_utf8(answer.clone()).unwrap();
         assert!(!text.contains("PlainValue"));
         let recipient =

@@ -2,14 +2,12 @@
 
 use crate::base::{Error, Kid, Result, SystemId, base64};
 use crate::cpix::{self, Document, Index};
-use crate::drm;
 use crate::hls::{self, Playlist};
-use crate::keys::DevKeys;
 use crate::protect::Scheme;
 use crate::protect::scheme::SCHEMES;
 use crate::xml::{self, Element, Node};
 
-use super::speke;
+use super::{Answers, speke};
 
 /// RFC 6030.
 const PSKC: &str = "urn:ietf:params:xml:ns:keyprov:pskc";
@@ -28,13 +26,13 @@ pub(super) fn is_request(body: &[u8]) -> bool {
 ///
 /// # Errors
 /// When the request lacks keys or systems, or names a system that is not known.
-pub(super) fn answer(keys: &DevKeys, request: &[u8]) -> Result<Vec<u8>> {
+pub(super) fn answer(answers: &Answers<'_>, request: &[u8]) -> Result<Vec<u8>> {
     let mut tree = xml::Document::parse(request)?;
     let mut document = cpix::read(request)?;
     document.content_id = tree.root().attribute("id")?.map(|id| id.into_owned());
-    let scheme = check(&document)?;
+    let scheme = check(answers, &document)?;
     document.drm_systems.iter_mut().for_each(speke::ask_all);
-    speke::fill(keys, &mut document, scheme)?;
+    speke::fill(answers, &mut document, scheme)?;
     let index = document.index();
     for list in tree.root_mut().elements_mut() {
         for element in list.elements_mut() {
@@ -49,7 +47,7 @@ pub(super) fn answer(keys: &DevKeys, request: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// The scheme that every system allows: the request does not say which.
-fn check(document: &Document) -> Result<&'static Scheme> {
+fn check(answers: &Answers<'_>, document: &Document) -> Result<&'static Scheme> {
     if !document.delivery_data.is_empty() {
         return Err(Error::keys("encryption for a certificate is not supported with SPEKE 1.0"));
     }
@@ -63,7 +61,7 @@ fn check(document: &Document) -> Result<&'static Scheme> {
     let mut systems = Vec::new();
     for entry in &document.drm_systems {
         let id = entry.system_id;
-        systems.push(drm::find_id(id).ok_or_else(|| Error::keys(format!("Unsupported DRMSystem {id}")))?);
+        systems.push(answers.system(id).ok_or_else(|| Error::keys(format!("Unsupported DRMSystem {id}")))?);
         if index.content_key(entry.kid).is_none() {
             return Err(Error::keys(format!(
                 "DRMSystem {id} for KID {}, which has no ContentKey",
@@ -129,6 +127,15 @@ fn fill_system(element: &mut Element, index: &Index<'_>) -> Result<()> {
 mod tests {
     use super::*;
     use crate::base::from_base64;
+    use crate::drm;
+    use crate::keys::DevKeys;
+    use crate::server::{Fault, Says};
+
+    fn answered(request: &str) -> Result<Vec<u8>> {
+        let (keys, says) = (&DevKeys::new("seed"), &Says::default());
+        let answers = Answers { keys, says, key_uri: "https://k/{kid}", fault: Fault::None };
+        answer(&answers, request.as_bytes())
+    }
 
     const REQUEST: &str = concat!(
         "<x:CPIX id=\"asset-1\" xmlns:x=\"urn:dashif:org:cpix\" xmlns:speke=\"urn:aws:amazon:com:speke\">",
@@ -149,7 +156,7 @@ mod tests {
     #[test]
     fn empty_children_are_filled_and_the_rest_is_echoed() {
         assert!(is_request(REQUEST.as_bytes()));
-        let answer = answer(&DevKeys::new("seed"), REQUEST.as_bytes()).unwrap();
+        let answer = answered(REQUEST).unwrap();
         let read = cpix::read(&answer).unwrap();
         let key = &read.content_keys[0];
         let expected = DevKeys::new("seed").key(key.kid).unwrap();
@@ -163,6 +170,18 @@ mod tests {
         assert_eq!(decoded("KeyFormatVersions"), "1");
         let pssh = drm::Pssh::parse(&from_base64(&text(tree.root(), 0, "PSSH")).unwrap()).unwrap();
         assert_eq!(from_base64(&text(tree.root(), 0, "ProtectionHeader")).unwrap(), pssh.data);
+    }
+
+    #[test]
+    fn whole_segments_are_a_system_of_their_own() {
+        let request = REQUEST
+            .replace("94ce86fb-07ff-4f43-adb8-93d2fa968ca2", "81376844-f976-481e-a84e-cc25d39b0b33")
+            .replace("9A04F079-9840-4286-AB92-E65BE0885F95", "3EA8778F-7742-4BF9-B18B-E834B2ACBD47");
+        let answer = answered(&request).unwrap();
+        let tree = xml::Document::parse(&answer).unwrap();
+        let decoded = |name| String::from_utf8(from_base64(&text(tree.root(), 1, name)).unwrap()).unwrap();
+        assert_eq!(decoded("URIExtXKey"), "https://k/aaaaaaaa111122223333444444444444");
+        assert_eq!((decoded("KeyFormat"), decoded("KeyFormatVersions")), ("identity".into(), "1".into()));
     }
 
     #[test]
@@ -189,7 +208,7 @@ mod tests {
                 "</x:DRMSystem>",
                 if to == "Other " && from.starts_with('D') { "</x:Other>" } else { "</x:DRMSystem>" },
             );
-            let error = answer(&DevKeys::new("seed"), request.as_bytes()).unwrap_err().to_string();
+            let error = answered(&request).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");
         }
     }

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::base::env::Source;
 use crate::base::{Kind, Result};
-use crate::package::{LineKeys, Proofs};
+use crate::package::{FirstBlocks, LineKeys, Proofs};
 use crate::presentation::{self, Part, Resource, Role, SegmentKind};
 
 use super::findings::Findings;
@@ -26,6 +26,8 @@ pub(super) struct Totals {
     pub(super) protected_samples: u64,
     pub(super) findings: Findings,
     pub(super) proofs: Proofs,
+    /// What segments in AES-128 show of their IVs.
+    first_blocks: FirstBlocks,
 }
 
 /// Where the bytes of a clear piece are.
@@ -92,8 +94,12 @@ pub(super) fn check(
         totals.protected_samples += more.protected_samples;
         totals.findings.merge(more.findings);
         totals.proofs.merge(&more.proofs);
+        totals.first_blocks.merge(more.first_blocks);
         Ok(totals)
     })?;
+    for open in totals.first_blocks.not_proven() {
+        findings.unchecked(format!("{open}; give the clear source with --against"));
+    }
     let files = all.iter().map(|(_, piece)| &piece.resource.file).collect::<HashSet<_>>().len() as u64;
     Ok((files + others, totals))
 }
@@ -124,7 +130,7 @@ struct Check<'a> {
 impl Check<'_> {
     /// Checks one piece and returns how many samples it has.
     fn piece(&self, playlist: &PiecePlaylist<'_>, piece: &Piece<'_>, totals: &mut Totals) -> Result<u64> {
-        let Totals { findings, proofs, .. } = totals;
+        let Totals { findings, proofs, first_blocks, .. } = totals;
         let (media, piece, holder) = (playlist.media, piece.resource, piece.inside);
         let (store, place) = (self.job.store, piece.to_string());
         let exists = store.exists(&piece.file)?;
@@ -156,7 +162,10 @@ impl Check<'_> {
             Protection::Whole if is_protected => {
                 let find = |keys: &LineKeys<'_>| keys.whole_segment(&media.name, &piece.keys, piece.sequence);
                 let key = self.key(findings, find)?;
-                whole_segment::check(&part, key.as_ref(), clear, &place, findings)?;
+                let beginning = whole_segment::check(&part, key.as_ref(), clear, &place, findings)?;
+                key.zip(beginning)
+                    .into_iter()
+                    .for_each(|((_, iv), beginning)| first_blocks.note(&media.name, iv, beginning));
             }
             Protection::Whole => whole_segment::check_clear(&part, clear, &place, findings)?,
             Protection::Samples => {

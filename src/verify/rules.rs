@@ -207,7 +207,7 @@ pub const RULES: &[Rule] = &[
         "ISO/IEC 23001-7 §9",
         "Of a protected video track there are bytes that are enciphered.",
     ),
-    advice("sample-slices", SUBSAMPLE, "A protected sample of AVC or HEVC has slices."),
+    advice("sample-slices", SUBSAMPLE, "A protected sample of AVC, HEVC or AV1 has slices or tiles."),
     advice("slice-clear", SUBSAMPLE, "Slice or tile data of a block and more is protected."),
     error("cenc-blocks", SUBSAMPLE, "A protected run of video in counter mode is whole blocks of 16 bytes."),
     error(

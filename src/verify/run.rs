@@ -155,6 +155,7 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
     verification.protected_samples += totals.protected_samples;
     findings.merge(totals.findings);
     proofs.merge(&totals.proofs);
+    proofs.settle_ivs(job.find_iv.unwrap_or(&|_| None));
     all_keys_fit(&proofs, &mut findings);
     verification.findings = findings;
     (verification.media, verification.blocks) = (names.into_iter().cloned().collect(), blocks);

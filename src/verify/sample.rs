@@ -64,7 +64,7 @@ impl FileCheck<'_, '_> {
         self.source.read_at(sample.position, &mut bytes)?;
         let Some((protection, entry)) = protection else {
             self.parse(track, sample, &bytes, ranges).ok();
-            self.look(track, sample, &bytes, &[]);
+            self.look(track, sample, &bytes, (&[], false));
             return self.compare(track, &bytes, &bytes, None, place).map(drop);
         };
         self.facts.protected_samples += 1;
@@ -94,7 +94,7 @@ impl FileCheck<'_, '_> {
             decryptor.decrypt(&mut bytes, entry)?;
             let mut encrypted = Vec::new();
             decryptor.encrypted(bytes.len(), entry, &mut encrypted);
-            shown = self.look(track, sample, &bytes, &encrypted);
+            shown = self.look(track, sample, &bytes, (&encrypted, decryptor.hides_iv()));
         }
         if self.find_key.is_some() && protection.decryptor.is_none() {
             self.findings.unchecked(format!("{}: payload: no key for the key id 0", place.file));
@@ -106,8 +106,14 @@ impl FileCheck<'_, '_> {
         if is_equal && encrypted != bytes {
             shown.1.prove();
         }
-        if has_key {
-            self.facts.proofs.add(Some(protection.tenc.default_kid), shown.0, &shown.1);
+        if let Some(decryptor) = &protection.decryptor {
+            let kid = protection.tenc.default_kid;
+            self.facts.proofs.add(Some(kid), shown.0, &shown.1);
+            decryptor
+                .constant_iv()
+                .filter(|_| decryptor.hides_iv())
+                .into_iter()
+                .for_each(|iv| self.facts.proofs.note_iv(kid, iv));
         }
         Ok(())
     }
@@ -118,7 +124,7 @@ impl FileCheck<'_, '_> {
         track: &InitTrack,
         sample: &Sample,
         bytes: &[u8],
-        encrypted: &[Range<usize>],
+        encrypted: (&[Range<usize>], bool),
     ) -> (&'static str, Evidence) {
         let marks = self.marks.entry(track.track_id);
         let marks = marks.or_insert_with(|| TrackMarks::new(track.entries.iter().map(Entry::config)));
@@ -242,8 +248,14 @@ impl FileCheck<'_, '_> {
                 &"slices that lengths show",
             );
         }
-        let holds = !ranges.is_empty() || !parser.is_in_every_sample();
-        self.findings.check("sample-slices", holds, place, &"no slice: all of it is clear", &"a slice");
+        let holds = !ranges.is_empty() || !parser.is_due();
+        self.findings.check(
+            "sample-slices",
+            holds,
+            place,
+            &"no slice or tile: all of it is clear",
+            &"a slice or tile",
+        );
     }
 
     fn compare_ranges(

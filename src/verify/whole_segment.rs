@@ -11,30 +11,31 @@ use super::findings::Findings;
 
 /// Bytes in an AES block.
 const BLOCK: u64 = 16;
-/// Holds a segment to the rules; `key` is what deciphers it, if that is known, and `clear` is what it must be then.
+/// Holds a segment to the rules; `key` is what deciphers it, if that is known, and `clear` is what it must be then. Says how
+/// it begins where nothing else shows whether the IV is right.
 pub(super) fn check(
     part: &dyn Source,
     key: Option<&(Secret<16>, [u8; 16])>,
     clear: Option<&dyn Source>,
     place: &str,
     findings: &mut Findings,
-) -> Result<()> {
+) -> Result<Option<Beginning>> {
     let length = part.len();
     let holds = length > 0 && length.is_multiple_of(BLOCK);
     findings.check("whole-length", holds, &place, &length, &"a multiple of 16, and not 0");
     let plays = plays(part)?;
     findings.check("whole-clear", !plays, &place, &"a segment that plays as it is", &"encrypted bytes");
-    let Some((key, iv)) = key.filter(|_| holds) else { return Ok(()) };
+    let Some((key, iv)) = key.filter(|_| holds) else { return Ok(None) };
     let mut payload = Payload::of(clear);
     match Aes128::new(key, *iv).decrypt(part, &mut payload) {
         Ok(_) => findings.check("whole-padding", true, &place, &"", &""),
         Err(error) if error.kind() == Kind::Input => {
             findings.check("whole-padding", false, &place, &error, &"that of the key and the IV");
-            return Ok(());
+            return Ok(None);
         }
         Err(error) => return Err(error),
     };
-    payload.check(place, findings)
+    payload.check(place, findings).map(|beginning| Some(beginning).filter(|_| clear.is_none()))
 }
 
 /// Holds a segment that stands under no key to the rules.
@@ -46,7 +47,7 @@ pub(super) fn check_clear(
 ) -> Result<()> {
     let mut payload = Payload::of(clear);
     copy(part, &mut payload)?;
-    payload.check(place, findings)
+    payload.check(place, findings).map(drop)
 }
 
 /// Holds a file of any kind to the bytes of the source.
@@ -91,13 +92,14 @@ impl<'a> Payload<'a> {
         Self { head: SegmentHead::default(), length: 0, clear, differs: None, buffer: Vec::new() }
     }
 
-    fn check(&self, place: &str, findings: &mut Findings) -> Result<()> {
+    fn check(&self, place: &str, findings: &mut Findings) -> Result<Beginning> {
         // Bytes that are those of the source need not be of a kind that is known.
         let is_equal = self.clear.is_some_and(|clear| clear.len() == self.length) && self.differs.is_none();
-        let holds = is_equal || self.head.beginning()? == Beginning::Segment;
+        let beginning = self.head.beginning()?;
+        let holds = is_equal || matches!(beginning, Beginning::Segment | Beginning::FirstBlockOpen);
         findings.check("whole-payload", holds, &place, &"something else", &SEGMENT_KINDS);
         self.check_equal(place, findings);
-        Ok(())
+        Ok(beginning)
     }
 
     fn check_equal(&self, place: &str, findings: &mut Findings) {

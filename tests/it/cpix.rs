@@ -439,3 +439,58 @@ fn the_command_encrypts_decrypts_and_explains_without_showing_a_key() {
     let (code, _, errors) = run(&["cpix", "decrypt", path, "--recipient-key", &vector("Cert2.key.der")]);
     assert!(code == 5 && errors.contains("none of the 1 DeliveryData"), "{errors}");
 }
+
+/// A content key that stands where something else belongs is quoted by no error and no warning.
+#[test]
+fn a_key_in_the_wrong_place_of_a_document_is_not_shown() {
+    const KEY: &str = "qqqqqqq7u7u7u8zMzMzM3Q==";
+    const FORMS: [&str; 3] = [KEY, "qqqqqqq7u7u7u8zMzMzM3Q", "aaaaaaaaaabbbbbbbbbbccccccccccdd"];
+    const KID: &str = "11111111-2222-3333-4444-555555555555";
+    let document = format!(
+        "<cpix:CPIX xmlns:cpix=\"urn:dashif:org:cpix\" xmlns:pskc=\"urn:ietf:params:xml:ns:keyprov:pskc\" \
+         contentId=\"title\" version=\"2.3\"><cpix:ContentKeyList><cpix:ContentKey kid=\"{KID}\" \
+         commonEncryptionScheme=\"cenc\" explicitIV=\"AAAAAAAAAAAAAAAAAAAAAQ==\"><cpix:Data><pskc:Secret>\
+         <pskc:PlainValue>{KEY}</pskc:PlainValue></pskc:Secret></cpix:Data></cpix:ContentKey>\
+         </cpix:ContentKeyList><cpix:DRMSystemList><cpix:DRMSystem kid=\"{KID}\" \
+         systemId=\"edef8ba9-79d6-4ace-a3c8-27dcd51d21ed\"><cpix:HLSSignalingData playlist=\"media\">I0VYVA==\
+         </cpix:HLSSignalingData></cpix:DRMSystem></cpix:DRMSystemList><cpix:ContentKeyPeriodList>\
+         <cpix:ContentKeyPeriod id=\"p\" index=\"1\"/></cpix:ContentKeyPeriodList><cpix:ContentKeyUsageRuleList>\
+         <cpix:ContentKeyUsageRule kid=\"{KID}\" intendedTrackType=\"HD\"><cpix:KeyPeriodFilter periodId=\"p\"/>\
+         <cpix:VideoFilter minPixels=\"1\"/></cpix:ContentKeyUsageRule></cpix:ContentKeyUsageRuleList></cpix:CPIX>"
+    );
+    assert!(cpix::read(document.as_bytes()).unwrap().content_keys[0].value.is_some());
+    let folder = tempfile::tempdir().unwrap();
+    let input = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/clip/mp4/video_360.mp4");
+    let is_shown = |command: &[&str], changed: &str| {
+        let path = folder.path().join("keys.xml");
+        std::fs::write(&path, changed).unwrap();
+        let mut call = Command::new(env!("CARGO_BIN_EXE_drm-pack"));
+        call.arg(command[0]).args(if command[0] == "pack" { Some(&input) } else { None });
+        let output = call.args(&command[1..]).arg(&path).current_dir(folder.path()).output().unwrap();
+        std::fs::remove_dir_all(folder.path().join("out")).ok();
+        let said = String::from_utf8(output.stderr).unwrap();
+        FORMS.iter().any(|form| said.contains(form.trim_end_matches('='))).then_some(said)
+    };
+    let pack = ["pack", "--drm", "widevine", "--out", "out", "--cpix"];
+    // Each value of an attribute, each name of an element, and each text between two tags.
+    let words: Vec<_> = document.split(['"', '<', '>', '/', ' ']).map(|word| (word, word.as_ptr())).collect();
+    for form in FORMS {
+        for (word, start) in &words {
+            let start = *start as usize - document.as_ptr() as usize;
+            let mut changed = document.clone();
+            changed.replace_range(start..start + word.len(), form);
+            let said = is_shown(&pack, &changed);
+            assert_eq!(said, None, "{word:?}");
+        }
+        // What is not even XML.
+        for broken in ["value=KEY", "KEY", "a=\"1\" KEY=\"1\" KEY=\"2\"", "value=\"&KEY;\""] {
+            let changed = document
+                .replace("<pskc:PlainValue>", &format!("<pskc:PlainValue {}>", broken.replace("KEY", form)));
+            for command in [&pack[..], &["inspect"], &["cpix", "validate"], &["cpix", "explain"]] {
+                assert_eq!(is_shown(command, &changed), None, "{broken}");
+            }
+        }
+        let entity = document.replace(KEY, &format!("&{form};"));
+        assert_eq!(is_shown(&pack, &entity), None);
+    }
+}

@@ -239,7 +239,7 @@ fn calls_that_cannot_be_read_are_one_line_and_json_as_well() {
         ("pack x --out o --drm w --preset preset7", "a similar value exists: 'preset", "pack --help"),
         ("cpix convert x", "--to <V>", "drm-pack cpix convert --help"),
         ("pak in.mpd", "unrecognized subcommand 'pak'", "drm-pack --help"),
-        ("decrypt in.mpd --out o", "--key-file <FILE>", "drm-pack decrypt --help"),
+        ("decrypt in.mpd", "not provided: --out <DIR>", "drm-pack decrypt --help"),
     ] {
         let (code, out, error) = call(line);
         assert_eq!((code, out.as_str(), error.lines().count()), (Some(2), "", 1), "{error}");

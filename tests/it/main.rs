@@ -11,6 +11,7 @@
 
 mod answers;
 mod av1_headers;
+mod aws_reference;
 mod bit_flips;
 mod both;
 mod calm;
@@ -49,6 +50,8 @@ mod root;
 mod rotation;
 mod rules;
 #[cfg(feature = "server")]
+mod served_signaling;
+#[cfg(feature = "server")]
 mod server;
 mod shapes;
 mod signaling;
@@ -61,8 +64,10 @@ mod ts;
 mod ts_edges;
 mod ts_metadata;
 mod ts_tables;
+mod vendors;
 mod verify;
 mod verify_hls;
 mod vp9_headers;
+mod whole_segment_keys;
 mod whole_segments;
 mod wrong_keys;

@@ -108,6 +108,10 @@ fn a_file_that_is_read_is_not_written() {
         refused(here, &keys, "is read by this command");
     }
     refused(here, "inspect a.m4a --html link", "is read by this command");
+    // Media that is not an input is not lost either.
+    fs::copy(root().join("fixtures/clip/hls-ts/1.ts"), here.join("seg1.ts")).unwrap();
+    refused(here, "inspect a.m4a --html seg1.ts", "is a transport stream and would be replaced");
+    refused(here, "keys a.m4a --drm widevine --key-file keys --out seg1.ts", "is a transport stream");
     succeeds(here, "keys a.m4a --drm widevine --key-file keys --out doc.xml");
     succeeds(here, "keys a.m4a --drm widevine --key-file keys --out doc.xml");
     refused(here, "cpix convert doc.xml --to 2.3 --out doc.xml", "is read by this command");

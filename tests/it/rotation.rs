@@ -289,18 +289,19 @@ fn a_schedule_file_goes_by_order() {
 #[cfg(feature = "server")]
 #[test]
 fn the_key_server_gives_each_rule_of_each_period_a_key() {
-    use drm_pack::server::{Fault, speke};
+    use drm_pack::server::{Answers, Fault, Says, speke};
     for version in speke::VERSIONS {
         let dialect = SpekeVersion::find(version.speke).unwrap();
         let written = dialect.write(&request()).unwrap();
-        let dev = DevKeys::new("seed");
-        let answer = cpix::read(&speke::answer(&dev, version, Fault::None, &written).unwrap()).unwrap();
+        let (keys, says) = (&DevKeys::new("seed"), &Says::default());
+        let dev = |fault| Answers { keys, says, key_uri: "", fault };
+        let answer = cpix::read(&speke::answer(&dev(Fault::None), version, &written).unwrap()).unwrap();
         let checked = check(&request(), answer).unwrap();
         let values: HashSet<_> =
             checked.content_keys.iter().map(|key| *key.value.as_ref().unwrap().expose()).collect();
         assert_eq!((values.len(), checked.periods.len()), (6, 3));
         // Other key ids are told apart by track type and period.
-        let replaced = speke::answer(&dev, version, Fault::ReplacedKids, &written).unwrap();
+        let replaced = speke::answer(&dev(Fault::ReplacedKids), version, &written).unwrap();
         let checked = check(&request(), cpix::read(&replaced).unwrap()).unwrap();
         let asked = request();
         for (asked, got) in asked.content_keys.iter().zip(&checked.content_keys) {

@@ -47,7 +47,7 @@ fn what_is_packed_passes_with_and_without_keys_and_source() {
         ] {
             let out = packed(&input, drm, scheme, preset);
             let source = input.to_str().unwrap();
-            let (code, text) = verify(&[out.path()], &["--dev-keys", SEED, "--against", source]);
+            let (code, text) = verify(&[out.path()], &["-v", "--dev-keys", SEED, "--against", source]);
             assert_eq!(code, 0, "{source} {scheme} {preset:?}: {text}");
             assert!(text.contains(" payload-equal ") && text.contains(", 0 errors, 0 advice"), "{text}");
             let (code, text) = verify(&[out.path()], &[]);

@@ -157,13 +157,21 @@ fn a_frame_that_is_shown_again_has_no_tiles_and_a_tile_list_is_refused() {
     let mut out: Vec<Range<usize>> = Vec::new();
     parser.ranges(&specimen().1[0], &mut out).unwrap();
     out.clear();
+    assert!(parser.is_due());
     parser.ranges(&[obu(2, &[]), obu(FRAME_HEADER, &[0b1011_1000])].concat(), &mut out).unwrap();
+    assert!(!parser.is_due());
+    // Without any frame: not what a sample is.
     parser.ranges(&[obu(5, &[1, 2, 3]), obu(15, &[0; 9])].concat(), &mut out).unwrap();
+    assert!(parser.is_due());
     assert!(out.is_empty());
     let error = parser.ranges(&obu(8, &[0; 4]), &mut out).unwrap_err().to_string();
     assert!(error.contains("OBU_TILE_LIST"), "{error}");
     let error = parser.ranges(&obu(TILE_GROUP, &[0; 4]), &mut out).unwrap_err().to_string();
     assert!(error.contains("a tile group without a frame header"), "{error}");
+    // The tile groups of a frame are units of a kind that is passed over.
+    let headless = [obu(FRAME_HEADER, &bytes(&key_frame_header(), &[])), obu(9, &[0; 40])].concat();
+    let error = parser.ranges(&headless, &mut out).unwrap_err().to_string();
+    assert!(error.contains("the sample ends behind 0 of 4 tiles of a frame"), "{error}");
     let twice = [obu(FRAME_HEADER, &bytes(&key_frame_header(), &[])), frame(&key_frame_header())].concat();
     let error = parser.ranges(&twice, &mut out).unwrap_err().to_string();
     assert!(error.contains("OBU_FRAME before the end of a frame"), "{error}");

@@ -21,6 +21,8 @@ pub(super) struct TileData {
     references: References,
     /// The frame whose header was seen and whose tiles are not complete: SeenFrameHeader.
     frame: Option<Frame>,
+    /// Whether the sample shows a frame that was decoded before: show_existing_frame.
+    shows_existing_frame: bool,
 }
 
 /// A frame and the tile that comes next.
@@ -75,6 +77,7 @@ impl TileData {
         let mut bits = BitReader::plain(obu.payload);
         let tile_info = frame_header::parse(&mut bits, sequence, &mut self.references, obu.layer)
             .map_err(|e| e.at("uncompressed_header"))?;
+        self.shows_existing_frame |= tile_info.is_none();
         self.frame = tile_info.map(|tile_info| Frame { tile_info, tile_num: 0 });
         Ok(bits.bytes_touched())
     }
@@ -130,6 +133,7 @@ impl Ranges for TileData {
     fn ranges(&mut self, sample: &[u8], out: &mut Vec<Range<usize>>) -> Result<()> {
         // A sample is a temporal unit whose delimiter is left out: AV1 Codec ISO Media File Format Binding §2.4.
         self.frame = None;
+        self.shows_existing_frame = false;
         let mut reader = Reader::new(sample);
         while reader.remaining() > 0 {
             let position = reader.position();
@@ -137,7 +141,20 @@ impl Ranges for TileData {
                 .and_then(|obu| self.obu(&obu, out))
                 .map_err(|e| e.at(format_args!("OBU at byte {position}")))?;
         }
-        Ok(())
+        match self.frame {
+            None => Ok(()),
+            // What is not found as a tile would stay clear.
+            Some(Frame { tile_num, tile_info }) => Err(Error::input(format!(
+                "the sample ends behind {tile_num} of {} tiles of a frame",
+                tile_info.num_tiles
+            ))
+            .clause("AV1 Bitstream Specification §7.5")),
+        }
+    }
+
+    /// The binding, §2.4: a sample has all frames of one temporal unit.
+    fn is_due(&self) -> bool {
+        !self.shows_existing_frame
     }
 }
 

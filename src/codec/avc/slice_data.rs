@@ -91,7 +91,7 @@ impl Ranges for SliceData {
     }
 
     /// ITU-T H.264 §7.4.1.2.3: an access unit has a coded picture.
-    fn is_in_every_sample(&self) -> bool {
+    fn is_due(&self) -> bool {
         true
     }
 }

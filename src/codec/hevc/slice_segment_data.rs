@@ -104,7 +104,7 @@ impl Ranges for SliceSegmentData {
     }
 
     /// ITU-T H.265 §7.4.2.4.4: an access unit has a coded picture.
-    fn is_in_every_sample(&self) -> bool {
+    fn is_due(&self) -> bool {
         true
     }
 }

@@ -13,6 +13,7 @@ pub(super) const VP8_FRAME: FirstBytes = FirstBytes {
     bytes: 10,
     // Of frames that are no key frames, with a version up to 3.
     chance: 0.25,
+    checked: None,
     has: |frame| {
         let [a, b, c, start_code @ ..] = frame else { return false };
         let (is_key_frame, version) = (a & 1 == 0, a >> 1 & 7);
