@@ -270,3 +270,25 @@ fn write_file(job: &FileJob<'_>, store: &dyn Store, env: &Env<'_>) -> Result<Don
     (env.observe)(Event::Advance(source.len()));
     Ok(Done { output, offsets, totals, phases })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Kind;
+    use crate::codec::TrackKind;
+
+    #[test]
+    fn what_was_not_written_is_our_mistake_and_no_copy() {
+        let mut done = ProtectedPackage::default();
+        let track = TrackId::new(TrackKind::Video, 1);
+        for error in [
+            done.offsets("v/1.m4s").map(drop).unwrap_err(),
+            done.phase("v/1.m4s", None).map(drop).unwrap_err(),
+            done.count(track, &Totals::default()).unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), Kind::Internal, "{error}");
+        }
+        done.file("v/1.m4s", OffsetMap::default(), Vec::new());
+        assert_eq!(done.phase("v/1.m4s", None).unwrap(), None);
+    }
+}

@@ -3,8 +3,6 @@
 //! It is longer than 400 lines because it holds all that a job does with a playlist: read, check, protect.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
-use std::time::Duration;
 
 use crate::base::env::Store;
 use crate::base::id::hex;
@@ -232,14 +230,7 @@ impl Reading<'_> {
             Some(rendition) => rendition,
             None => package.streams.rendition(self.store, &self.media.name, (file, range), self.expect)?,
         };
-        let new = streams::Segment {
-            rendition,
-            role: Role::Segment,
-            number: segment.number,
-            begins: milliseconds(segment.begins),
-            sequence: segment.sequence,
-            keys: Arc::clone(&segment.keys),
-        };
+        let new = streams::Segment::of(segment, rendition, segment.number);
         package.streams.segment(file.clone(), range, new)?;
         Ok(rendition)
     }
@@ -317,14 +308,8 @@ impl Reading<'_> {
         let mut found = Vec::new();
         for resource in others.into_iter().chain(parts) {
             let Resource { role, line, gap, sequence, .. } = *resource;
-            let segment = streams::Segment {
-                rendition,
-                role,
-                number: u32::try_from(sequence.saturating_sub(first)).unwrap_or(u32::MAX),
-                begins: milliseconds(resource.begins),
-                sequence,
-                keys: Arc::clone(&resource.keys),
-            };
+            let number = u32::try_from(sequence.saturating_sub(first)).unwrap_or(u32::MAX);
+            let segment = streams::Segment::of(resource, rendition, number);
             let is_segment = role == Role::Segment;
             let implied = is_segment.then_some(sequence);
             if is_inside(streams, resource) && (is_segment || !is_clear) {
@@ -398,11 +383,6 @@ fn add<I: PartialEq>(renditions: &mut Vec<I>, rendition: I) {
     if !renditions.contains(&rendition) {
         renditions.push(rendition);
     }
-}
-
-fn milliseconds(seconds: f64) -> u64 {
-    let duration = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl PackagedPlaylist {

@@ -20,7 +20,7 @@ pub(super) struct Timed<'a> {
 impl<'a> Timed<'a> {
     pub(super) fn new(written: &'a WrittenTrack<'_>, start: Start) -> Result<Self> {
         let WrittenTrack { track, segments, files } = written;
-        let presented = presented(&track.edits, segments).map_err(|error| error.at(track.id.clone()))?;
+        let presented = presented(&track.edits, segments).map_err(|error| error.at(track.id))?;
         Ok(Self { track, segments, files, presented, start: start.ticks(track.media.track.timescale) })
     }
 

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,7 @@ use crate::package::{
     Totals, TrackId, Treatment, copy, decrypt_whole_segment, elementary_streams, encrypt_whole_segment,
     sample_aes_segment,
 };
-use crate::presentation::{Part, Role};
+use crate::presentation::{Part, Resource, Role};
 use crate::protect::{Aes128, Operation, SampleAes};
 
 use super::env::{Env, Event};
@@ -79,19 +80,32 @@ enum Carries {
 #[derive(Clone, Debug)]
 pub(super) struct Segment {
     /// The rendition it belongs to.
-    pub(super) rendition: StreamId,
-    pub(super) role: Role,
+    rendition: StreamId,
+    role: Role,
     /// Its number in the playlist, from 0; of a map or partial segment that of the segment it is for.
-    pub(super) number: u32,
+    number: u32,
     /// When that begins, in milliseconds.
-    pub(super) begins: u64,
+    begins: u64,
     /// The media sequence number of that.
     pub(super) sequence: u64,
     /// The keys in force.
-    pub(super) keys: Arc<[Key]>,
+    keys: Arc<[Key]>,
 }
 
 impl Segment {
+    /// What a playlist names, which belongs to this rendition; `number` is that of the segment that it is, or is for.
+    pub(super) fn of(resource: &Resource, rendition: StreamId, number: u32) -> Self {
+        let begins = Duration::try_from_secs_f64(resource.begins).unwrap_or(Duration::MAX);
+        Self {
+            rendition,
+            role: resource.role,
+            number,
+            begins: u64::try_from(begins.as_millis()).unwrap_or(u64::MAX),
+            sequence: resource.sequence,
+            keys: Arc::clone(&resource.keys),
+        }
+    }
+
     /// What protects it.
     pub(super) fn phase(&self, treatment: &Treatment, schedule: &Schedule) -> Phase {
         let is_map = matches!(self.role, Role::Init | Role::Tables);
@@ -320,7 +334,9 @@ impl Streams {
     fn check_protected(&self, rules: &Rules) -> Result<()> {
         let (mut there, mut protected) = (HashSet::new(), HashSet::new());
         let is_left_clear = |rendition: &StreamRendition| rendition.substreams.iter().all(Option::is_none);
-        for segment in self.files.values().flat_map(BTreeMap::values) {
+        let segments =
+            self.files.iter().flat_map(|(file, parts)| parts.values().map(move |part| (file, part)));
+        for (file, segment) in segments {
             if segment.role == Role::Part && !rules.schedule.is_constant() {
                 return Err(Error::unsupported("partial segments with keys that change")
                     .clause("RFC 8216bis §4.4.4.9")
@@ -330,6 +346,7 @@ impl Streams {
             if segment.role == Role::Segment {
                 there.insert(segment.rendition);
                 let phase = segment.phase(&rules.treatment, &rules.schedule);
+                phase.check_key().map_err(|error| error.at(file.clone()))?;
                 let is_done = phase != Phase::Clear || is_left_clear(self.of(segment.rendition)?);
                 protected.extend(is_done.then_some(segment.rendition));
             }

@@ -30,7 +30,7 @@ use super::assignment::{Assignment, TrackId};
 use super::key_address::{KeyAddress, key_tag};
 use super::keyed::{Keyed, Kids};
 use super::license_url::{LicenseUrl, find_license_url};
-use super::schedule::{Period, Schedule};
+use super::schedule::{Period, Phase, Schedule};
 use super::server_signaling::{KeysOfAnswer, ServerSignaling, checked};
 
 /// What becomes of tracks.
@@ -430,6 +430,7 @@ impl Plan {
     /// # Errors
     /// When there is no such track or period.
     pub fn key_in(&self, period: Period, track: TrackId) -> Result<&PlannedKey> {
+        Phase::Period(period).check_key()?;
         if period.number() >= self.periods {
             return Err(Error::keys(format!(
                 "no key for crypto period {period}, there are {}",

@@ -87,6 +87,19 @@ impl Phase {
     pub fn has_no_key(self) -> bool {
         self == Self::Period(Period::NONE)
     }
+
+    /// Checks that it is clear on purpose or has a crypto period.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn check_key(self) -> Result<()> {
+        if !self.has_no_key() {
+            return Ok(());
+        }
+        Err(Error::keys("a segment begins when no key period is")
+            .clause("DASH-IF CPIX 2.3 §4, ContentKeyPeriod")
+            .hint("give periods that cover all of the presentation: what no key is for is never left clear"))
+    }
 }
 
 impl Schedule {

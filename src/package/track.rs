@@ -273,14 +273,10 @@ impl ProtectedTrack {
     /// # Errors
     /// When there are fewer crypto periods.
     pub fn protection_in(&self, phase: Phase) -> Result<Option<PeriodKey<'_>>> {
+        phase.check_key()?;
         match phase {
             Phase::Clear => Ok(None),
             Phase::Period(Period::FIRST) => Ok(Some((&self.protection, &[]))),
-            Phase::Period(Period::NONE) => Err(Error::keys("a segment begins when no key period is")
-                .clause("DASH-IF CPIX 2.3 §4, ContentKeyPeriod")
-                .hint(
-                    "give periods that cover all of the presentation: what no key is for is never left clear",
-                )),
             Phase::Period(period) => {
                 let later = period.among_later().and_then(|place| self.later.get(place));
                 let later = later.ok_or_else(|| {

@@ -297,7 +297,7 @@ impl Protected {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Kid, Secret};
+    use crate::base::{Kid, Kind, Secret};
     use crate::codec::TrackKind;
     use crate::isobmff::boxes::{Senc, Tfhd};
     use crate::protect::{FragmentEncryptor, Iv, IvTrack, Pattern, SampleIvs};
@@ -324,6 +324,7 @@ mod tests {
         let tfhd = BoxNode::data(b"tfhd", Tfhd::default().write());
         let traf = BoxNode::container(b"traf", vec![tfhd]);
         let mut moof = BoxNode::container(b"moof", vec![BoxNode::data(b"mfhd", vec![0; 8]), traf]);
+        assert_eq!(place_auxiliary(&mut moof, &[]).unwrap_err().kind(), Kind::Internal);
         place_auxiliary(&mut moof, &[Some(auxiliary(senc))]).unwrap();
         // A saio that leads elsewhere is not passed on.
         assert!(check_sealed(&moof.to_bytes()).is_err());

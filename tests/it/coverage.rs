@@ -491,3 +491,16 @@ fn pictures_of_which_no_byte_can_be_protected_are_refused() {
     assert_eq!(error.kind(), Kind::Unsupported, "{error}");
     assert!(error.to_string().contains("without a byte that can be protected"), "{error}");
 }
+
+#[test]
+fn a_track_that_is_not_planned_is_an_error_and_does_not_stay_clear() {
+    let (plan, init) = (plan("cenc", &[TrackKind::Video]), moov(&clip("dash/1/init.mp4")).unwrap());
+    for ids in
+        [&[][..], &[Some(TrackId::new(TrackKind::Video, 2))], &[Some(TrackId::new(TrackKind::Audio, 1))]]
+    {
+        let error = ProtectedRendition::new(&init, &plan, ids).map(drop).unwrap_err();
+        assert_eq!(error.kind(), Kind::Internal, "{ids:?}: {error}");
+    }
+    let rendition = ProtectedRendition::new(&init, &plan, &[None]).unwrap();
+    assert!(rendition.tracks.is_empty());
+}

@@ -435,6 +435,14 @@ fn periods_of_a_package_go_by_their_times_too() {
         assert_eq!(found.len(), 4);
         holds(&found, &spans);
     }
+    // Segments that are encrypted whole have no times but those of the playlist.
+    let whole =
+        |input: &Path| Job { key_uri: Some("{kid}".into()), scheme: None, ..job(input, "simpleaes", "") };
+    let out = tempfile::tempdir().unwrap();
+    pack_with(&whole(&clip("hls/v2/media.m3u8")), out.path(), &file(document())).unwrap();
+    let playlist = fs::read_to_string(out.path().join("media.m3u8")).unwrap();
+    let keys: Vec<_> = playlist.split("AES-128,URI=\"0").skip(1).map(|rest| &rest[..1]).collect();
+    assert_eq!(keys, ["4", "3", "2", "1"], "{playlist}");
     // The time of day of the playlist is that of the periods, and what none covers is no one's.
     let folder = tempfile::tempdir().unwrap();
     crate::support::files::changed_copy("hls", folder.path(), &|_| {});
@@ -445,6 +453,8 @@ fn periods_of_a_package_go_by_their_times_too() {
     fs::write(&path, dated("2026-03-01T10:00:02Z")).unwrap();
     let out = tempfile::tempdir().unwrap();
     let error = pack_with(&job(&path, "widevine", "cenc"), out.path(), &file(document())).unwrap_err();
+    assert!(error.to_string().contains("when no key period is"), "{error}");
+    let error = pack_with(&whole(&path), out.path(), &file(document())).unwrap_err();
     assert!(error.to_string().contains("when no key period is"), "{error}");
     fs::write(&path, dated("2026-03-02T10:00:00Z")).unwrap();
     let error = pack_with(&job(&path, "widevine", "cenc"), out.path(), &file(document())).unwrap_err();
