@@ -321,9 +321,9 @@ pub(super) struct KeyArgs {
     /// Certificate for which a key server encrypts the content keys, DER or PEM; with --recipient-key
     #[arg(long, value_name = "CERT", requires = "recipient_key", value_parser = address::path())]
     pub(super) recipient_certificate: Option<PathBuf>,
-    /// Certificate of a signer of --cpix, DER or PEM: the content keys must be signed, and each signature by one of these
-    /// [default: each signature is held to the certificate in it]
-    #[arg(long, value_name = "CERT", requires = "cpix", value_parser = address::path())]
+    /// Certificate of a signer of --cpix, or of the answers of a key server, DER or PEM: the content keys must be signed, and
+    /// each signature by one of these [default: each signature of --cpix is held to the certificate in it]
+    #[arg(long, value_name = "CERT", value_parser = address::path())]
     pub(super) trust: Vec<PathBuf>,
     /// What else is warned of is an error: a key of zeros, one that is its key id, one under two key ids; with --cpix
     /// two usage rules for one track, of which the last one would count

@@ -3,13 +3,16 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use crate::base::{Error, Kid, Result};
-use crate::cpix::{Certificate, Document, Original, RecipientKey, Version, read_verified, recipients};
+use crate::base::{Error, Kid, Kind, Result};
+use crate::cpix::{
+    Certificate, Document, Original, RecipientKey, Signed, Version, read_verified, recipients, self_signed,
+    verify_signatures,
+};
 use crate::drm;
 use crate::io::SystemRandom;
 
 use super::args::{CpixCommand, CpixFileArgs};
-use super::keys::secret_bytes;
+use super::keys::{document_bytes, secret_bytes};
 use super::output::{line, note};
 
 pub(super) fn run(command: &CpixCommand) -> Result<()> {
@@ -41,7 +44,7 @@ pub(super) fn run(command: &CpixCommand) -> Result<()> {
 }
 
 fn open(path: &Path) -> Result<Original> {
-    Original::parse(&secret_bytes(path)?).map_err(|error| error.at(path.display()))
+    Original::parse(&document_bytes(path)?).map_err(|error| error.at(path.display()))
 }
 
 pub(super) fn certificate(path: &Path) -> Result<Certificate> {
@@ -60,7 +63,7 @@ pub(super) fn recipient_keys(paths: &[PathBuf]) -> Result<Vec<RecipientKey>> {
 pub(super) fn document(path: &Path, recipient_key: &[PathBuf], trust: &[PathBuf]) -> Result<Document> {
     let trusted: Vec<_> = trust.iter().map(|path| certificate(path)).collect::<Result<_>>()?;
     let recipients = recipient_keys(recipient_key)?;
-    read_verified(&secret_bytes(path)?, &recipients, &trusted).map_err(|error| error.at(path.display()))
+    read_verified(&document_bytes(path)?, &recipients, &trusted).map_err(|error| error.at(path.display()))
 }
 
 /// Edits a document and writes it to standard output or a file.
@@ -85,9 +88,13 @@ fn validate(path: &Path, version: Option<&str>, trust: &[PathBuf]) -> Result<()>
     let findings = original.findings(version).map_err(|error| error.at(path.display()))?;
     findings.iter().try_for_each(|finding| line(finding))?;
     if !trust.is_empty() {
-        signatures(path, trust)?;
+        let trusted: Vec<_> = trust.iter().map(|path| certificate(path)).collect::<Result<_>>()?;
+        let signed = verify_signatures(&original.to_bytes(), &trusted);
+        for signed in signed.map_err(|error| error.at(path.display()))? {
+            line(&format!("{} is signed by {}", signed.element, signed.signer))?;
+        }
     } else if original.signatures() > 0 {
-        note("note: the signatures are not verified: give --trust CERT");
+        untrusted(&original).map_err(|error| error.at(path.display()))?;
     }
     if findings.is_empty() {
         return line("valid");
@@ -95,12 +102,23 @@ fn validate(path: &Path, version: Option<&str>, trust: &[PathBuf]) -> Result<()>
     Err(Error::input(format!("{} findings", findings.len())).at(path.display()))
 }
 
-fn signatures(path: &Path, trust: &[PathBuf]) -> Result<()> {
-    let trusted: Vec<_> = trust.iter().map(|path| certificate(path)).collect::<Result<_>>()?;
-    let signed = crate::cpix::verify_signatures(&secret_bytes(path)?, &trusted)
-        .map_err(|error| error.at(path.display()))?;
-    for signed in signed {
-        line(&format!("{} is signed by {}", signed.element, signed.signer))?;
+/// Holds signatures to the certificates that come with them, and says what that leaves open.
+fn untrusted(original: &Original) -> Result<()> {
+    let signed = match self_signed(&original.to_bytes()) {
+        Ok(signed) => signed,
+        Err(error) if error.kind() == Kind::Unsupported => {
+            note(&format!("note: the signatures are not verified: {error}"));
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    for Signed { element, signer } in &signed {
+        note(&format!(
+            "note: {element} is as {signer} signed it; not checked: whether that is who should, give --trust CERT"
+        ));
+    }
+    if !signed.iter().any(Signed::covers_keys) {
+        note("note: no signature covers the content keys");
     }
     Ok(())
 }

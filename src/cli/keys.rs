@@ -47,6 +47,9 @@ pub(super) fn key_server(args: &KeyArgs) -> Result<(Box<dyn KeyServer>, Option<u
                 .hint("give one of --key-server-url, --drmtoday, --key-file, --cpix, --widevine-key-url, --dev-keys"));
         }
     }
+    if !is_server(args) && args.cpix.is_none() && !args.trust.is_empty() {
+        return Err(Error::usage("--trust is for CPIX documents and for the answers of key servers"));
+    }
     let dialect = dialect(args)?;
     if signs_in(args)? {
         let server = DrmToday::new(account(&args.account)?)?.with_dialect(dialect);
@@ -224,6 +227,10 @@ fn dialect(args: &KeyArgs) -> Result<Dialect> {
     Ok(Dialect {
         version: speke_version(args)?,
         recipient,
+        trusted: match args.cpix {
+            Some(_) => dialect.trusted,
+            None => args.trust.iter().map(|path| certificate(path)).collect::<Result<_>>()?,
+        },
         content_type: args.content_type.clone().or(dialect.content_type),
         error_header: args.error_header.clone().or(dialect.error_header),
         ..dialect
@@ -413,12 +420,21 @@ pub(super) fn secret_text(path: &Path) -> Result<Zeroizing<String>> {
 
 /// A file of secrets, wiped when it is no longer needed; `-` is standard input.
 pub(super) fn secret_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+    let why = "; it is not repeated here, as it may be the secret itself";
+    bytes_of(path, ("a file of keys or secrets", why))
+}
+
+/// A CPIX document, wiped as well: it may hold keys. `-` is standard input.
+pub(super) fn document_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+    bytes_of(path, ("the CPIX document", ""))
+}
+
+fn bytes_of(path: &Path, (what, why): (&'static str, &str)) -> Result<Zeroizing<Vec<u8>>> {
     let failed = |error: std::io::Error| {
         // What names no file may be the secret itself, typed in its place.
         if std::fs::symlink_metadata(path).is_err() && path != Path::new("-") {
-            return Error::usage("no such file; it is not repeated here, as it may be the secret itself")
-                .at("a file of keys or secrets")
-                .hint("give the name of a file that holds it");
+            let hint = "give the name of a file that holds it";
+            return Error::usage(format!("no such file{why}")).at(what).hint(hint);
         }
         Error::storage(error.to_string()).at(path.display())
     };

@@ -26,6 +26,7 @@ pub use original::{Original, recipients};
 pub(crate) use read::not_xml;
 pub use read::{read, read_with};
 pub use recipient::{Certificate, RecipientKey};
-pub use signature::{Signed, read_verified, verify_signatures};
+pub(crate) use signature::check_signed;
+pub use signature::{Signed, read_verified, self_signed, verify_signatures};
 pub use version::Version;
 pub use write::{Written, write, write_as, write_encrypted};

@@ -58,6 +58,15 @@ pub fn verify_signatures(bytes: &[u8], trusted: &[Certificate]) -> Result<Vec<Si
     Ok(signed)
 }
 
+/// What the signatures of a document cover, each held to the certificate that it has with it: that nothing was changed
+/// since, and not who signed it. Nothing of one without signatures.
+///
+/// # Errors
+/// As [`verify_signatures`], but for certificates that are not trusted.
+pub fn self_signed(bytes: &[u8]) -> Result<Vec<Signed>> {
+    signatures(tree(bytes)?.root(), None)
+}
+
 /// Reads a document whose content keys may be encrypted for one of these recipients, as
 /// [`read_with`](super::read_with) does, and refuses it when it is not what was signed. Without trusted certificates a
 /// signature is held to the certificate that it has with it, and a document need have none; with them each must be by
@@ -69,16 +78,35 @@ pub fn read_verified(bytes: &[u8], recipients: &[RecipientKey], trusted: &[Certi
     let document = tree(bytes)?;
     let trusted = Some(trusted).filter(|trusted| !trusted.is_empty());
     let signed = signatures(document.root(), trusted)?;
-    let covers_keys = signed.iter().any(|signed| KEYS.contains(&signed.element.as_str()));
-    if trusted.is_some() && !covers_keys {
-        return Err(Error::input(
-            "no signature covers the content keys, one of those that are trusted expected",
-        )
-        .clause("DASH-IF CPIX 2.3 §4")
-        .at("CPIX")
-        .hint("ask for a document whose ContentKeyList is signed, or leave the trusted certificates out"));
+    if trusted.is_some() {
+        check_covered(&signed)?;
     }
     view(&document, Encrypted::Open(recipients))
+}
+
+impl Signed {
+    /// Whether the content keys are under it.
+    pub fn covers_keys(&self) -> bool {
+        KEYS.contains(&self.element.as_str())
+    }
+}
+
+fn check_covered(signed: &[Signed]) -> Result<()> {
+    if signed.iter().any(Signed::covers_keys) {
+        return Ok(());
+    }
+    Err(Error::input("no signature covers the content keys, one of those that are trusted expected")
+        .clause("DASH-IF CPIX 2.3 §4")
+        .at("CPIX")
+        .hint("ask for a document whose ContentKeyList is signed, or leave the trusted certificates out"))
+}
+
+/// Holds a document to signatures by these certificates: each is by one of them, and the content keys are signed.
+///
+/// # Errors
+/// As [`verify_signatures`].
+pub(crate) fn check_signed(bytes: &[u8], trusted: &[Certificate]) -> Result<()> {
+    check_covered(&signatures(tree(bytes)?.root(), Some(trusted))?)
 }
 
 /// What the signatures of a document cover; `None` trusts the certificate that each has with it.

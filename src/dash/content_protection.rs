@@ -239,7 +239,7 @@ impl Mpd {
         Ok(wanted)
     }
 
-    /// Removes every `ContentProtection`, and the `OutputProtection` beside one. Namespace declarations stay: they say
+    /// Removes every `ContentProtection`, and what keys want of outputs beside one. Namespace declarations stay: they say
     /// nothing by themselves.
     pub fn unprotect(&mut self) {
         unprotect(self.document.root_mut());
@@ -252,11 +252,21 @@ fn clear_among_protected(place: Place) -> Error {
         .at(place)
 }
 
+/// Whether an element is an `OutputProtection` for HDCP, which is what key sources say: CPIX 2.4 §4, `HDCPData`. Others are
+/// for what the presentation itself wants.
+pub fn is_output_protection_of_keys(element: &Element) -> bool {
+    let scheme = element.attribute("schemeIdUri").ok().flatten();
+    element.local_name() == "OutputProtection"
+        && scheme.is_some_and(|uri| uri.to_ascii_lowercase().contains("hdcp"))
+}
+
 fn unprotect(element: &mut Element) {
     let prefix = element.prefix().to_owned();
     let is_protected = child(element, "ContentProtection").is_some();
-    let goes = |name: &str| name == "ContentProtection" || is_protected && name == "OutputProtection";
-    layout::remove(element, |child| goes(child.local_name()) && is_mpd(&prefix, child));
+    let goes = |child: &Element| {
+        child.local_name() == "ContentProtection" || is_protected && is_output_protection_of_keys(child)
+    };
+    layout::remove(element, |child| goes(child) && is_mpd(&prefix, child));
     element.elements_mut().filter(|child| is_mpd(&prefix, child)).for_each(unprotect);
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::SpekeVersion;
 use crate::base::{Error, Result};
-use crate::cpix::{Certificate, DeliveryData, Document, Original, RecipientKey};
+use crate::cpix::{self, Certificate, DeliveryData, Document, Original, RecipientKey};
 
 /// How requests are written and answers read.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +16,8 @@ pub struct Dialect {
     pub has_id: bool,
     /// For whom content keys come encrypted.
     pub recipient: Option<Arc<Recipient>>,
+    /// Whose signatures answers must have; anyone's or none when nobody is named.
+    pub trusted: Arc<[Certificate]>,
     /// `Content-Type` of requests; `application/xml` when none is named.
     pub content_type: Option<String>,
     /// Headers of every request that are no secret.
@@ -88,8 +90,12 @@ impl Dialect {
     /// Reads an answer.
     ///
     /// # Errors
-    /// As [`read_with`](crate::cpix::read_with), and when keys come in plain text that were to be encrypted.
+    /// As [`read_with`](crate::cpix::read_with), when keys come in plain text that were to be encrypted, and when it is not
+    /// signed as it has to be.
     pub(super) fn read(&self, body: &[u8]) -> Result<Document> {
+        if !self.trusted.is_empty() {
+            cpix::check_signed(body, &self.trusted)?;
+        }
         let Some(recipient) = &self.recipient else { return self.version.read(body, &[]) };
         let document = self.version.read(body, &recipient.keys)?;
         let clear = document.content_keys.len().saturating_sub(Original::parse(body)?.encrypted_keys());

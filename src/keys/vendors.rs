@@ -1,6 +1,8 @@
 //! Vendors and the small things in which their key servers differ, a row each — SPEKE 2.0, DASH-IF CPIX 2.3; and HTTP
 //! authentication, RFC 9110 §11.
 
+use std::sync::Arc;
+
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
@@ -213,6 +215,7 @@ impl Vendor {
             version: self.speke,
             has_id: self.has_id,
             recipient: None,
+            trusted: Arc::default(),
             content_type: self.content_type.map(str::to_owned),
             headers: self.headers,
             error_header: self.error_header.map(str::to_owned),

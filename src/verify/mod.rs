@@ -27,6 +27,7 @@ mod pssh;
 mod rules;
 mod run;
 mod sample;
+mod shared_keys;
 mod source;
 mod stream_segment;
 mod together;

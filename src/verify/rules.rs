@@ -124,6 +124,7 @@ pub const RULES: &[Rule] = &[
         "ISO/IEC 23001-7 §8.2",
         "default_isProtected is 1, or it is 0 and the IV size is 0.",
     ),
+    advice("key-shared", "vendor specifications", "Sound has no key of pictures where clients refuse that."),
     advice("kid-zero", "ISO/IEC 23001-7 §8.2", "The key id of protected samples is not zero."),
     advice(
         "entries-order",

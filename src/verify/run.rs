@@ -23,7 +23,7 @@ use super::presentation::{Presentation, read};
 use super::proven::{NO_KEYS, all_keys_fit};
 use super::pssh;
 use super::source::{ClearFile, SourceTracks};
-use super::{dash, hls, pieces_run, unprotected};
+use super::{dash, hls, pieces_run, shared_keys, unprotected};
 
 /// What `verify` is asked to do.
 pub struct VerifyJob<'a> {
@@ -93,6 +93,7 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
     let presentation = Presentation::of(job.store, &manifests, &files, &mut findings)?;
     let inits = inits(job, &presentation, &mut findings)?;
     check_clear_tracks(&inits, &presentation.pieces, &mut findings);
+    shared_keys::check(&inits, &mut findings);
     let source = job.against.as_ref().map(ClearSource::read).transpose()?;
     // What is encrypted whole is compared byte by byte.
     let of_mp4 = source.as_ref().filter(|_| !presentation.renditions.is_empty());

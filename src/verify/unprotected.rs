@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::base::env::{Sink, Source, Written};
 use crate::base::{Error, FourCc, Result};
+use crate::dash::is_output_protection_of_keys;
 use crate::hls::{Attributes, LineKind, Playlist};
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::Trex;
@@ -278,7 +279,7 @@ fn statements(element: &Element, parent: &str, found: &mut BTreeSet<String>) -> 
     for child in element.elements() {
         let switches =
             child.attribute("schemeIdUri")?.is_some_and(|uri| uri.contains("adaptation-set-switching"));
-        let protects = matches!(child.local_name(), "ContentProtection" | "OutputProtection");
+        let protects = child.local_name() == "ContentProtection" || is_output_protection_of_keys(child);
         if !protects && !switches {
             statements(child, name, found)?;
         }

@@ -48,6 +48,8 @@ impl Server {
 }
 
 struct Asked {
+    /// Path and headers.
+    head: String,
     path: String,
     authorization: String,
     body: String,
@@ -65,7 +67,8 @@ impl Asked {
         };
         let mut body = vec![0; header("content-length").parse().unwrap_or(0)];
         reader.read_exact(&mut body).unwrap();
-        Self { path, authorization: header("authorization"), body: String::from_utf8(body).unwrap() }
+        let head = format!("{path} {}", headers.join(" "));
+        Self { head, path, authorization: header("authorization"), body: String::from_utf8(body).unwrap() }
     }
 }
 
@@ -276,5 +279,49 @@ fn a_certificate_that_is_not_good_is_told_in_words_and_not_tried_again() {
         let said = refused(&keys(&url, options, &nobody));
         assert!(said.contains(says) && said.contains("a certificate that this CA has signed"), "{said}");
         assert_eq!(count.load(Ordering::Relaxed), 1, "{said}");
+    }
+}
+
+/// Every vendor's server repeats all that it was sent, and the command says none of what is secret in it.
+#[test]
+fn what_the_server_of_any_vendor_repeats_is_told_without_secrets() {
+    use drm_pack::keys::{Auth, VENDORS, VendorUrl};
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "T0ken/of+a%Vendor==").unwrap();
+    let server = Server::new(|asked, out| answer(out, "400 x", &format!("{} {}", asked.head, asked.body)));
+    let input = root().join("fixtures/clip/mp4/audio.m4a");
+    for vendor in VENDORS {
+        let (VendorUrl::Of(address) | VendorUrl::Like(address)) = vendor.url;
+        let path = address.splitn(4, '/').nth(3).unwrap().replace("TICKET", "ST-T0kenofaTicket0123456789");
+        let url = format!("{}/{path}", server.url);
+        let takes_token =
+            matches!(vendor.auth, Auth::Bearer | Auth::Header(_)) || address.contains("{token}");
+        let takes_user = vendor.auth == Auth::Basic || address.contains("{user}");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_drm-pack"));
+        command.arg("pack").arg(&input).args(["--drm", "widevine", "--resource-id", "film", "--org", "org"]);
+        command.args(["--vendor", vendor.name(), "--key-server-url", &url]).arg("--out");
+        command.arg(folder.path().join(vendor.name())).args(["--json", "--preset", "preset0"]);
+        if takes_token {
+            command.arg("--vendor-token-file").arg(&token);
+        }
+        if takes_user {
+            command.args(["--basic-user", "me"]);
+        }
+        let output = command
+            .env("DRM_PACK_BASIC_PASSWORD", PASSWORD)
+            .env("AWS_ACCESS_KEY_ID", "AKIDT0kenofaVendor")
+            .env("AWS_SECRET_ACCESS_KEY", PASSWORD)
+            .env("AWS_SESSION_TOKEN", "T0kenOfASessionThatIsLong")
+            .env("AWS_REGION", "eu-west-1")
+            .output()
+            .unwrap();
+        let said = refused(&output);
+        assert!(said.contains("status 400"), "{}: {said}", vendor.name());
+        for secret in ["S3cret", "T0ken", "Zz9", "Signature=", "c2VjcmV0"] {
+            let part = said.replace("Signature=…", "");
+            assert!(!part.contains(secret), "{} tells {secret}: {said}", vendor.name());
+        }
+        assert!(!folder.path().join(vendor.name()).exists(), "{}", vendor.name());
     }
 }

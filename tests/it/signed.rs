@@ -7,9 +7,12 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use drm_pack::base::env::Request;
 use drm_pack::cpix::{Certificate, read_verified};
+use drm_pack::keys::{Dialect, Method, Speke};
 use sha2::{Digest, Sha256};
 
+use crate::support::key_server::Server;
 use crate::support::media::root;
 
 const DS: &str = "http://www.w3.org/2000/09/xmldsig#";
@@ -120,4 +123,63 @@ fn nothing_is_packed_with_a_document_that_was_changed() {
         assert_eq!(folder.path().join("out").exists(), code == 0, "{name}");
         assert!(code == 0 || said.contains("was signed"), "{said}");
     }
+}
+
+#[test]
+fn answers_of_a_key_server_are_held_to_who_is_trusted() {
+    let input = root().join("fixtures/clip/mp4/audio.m4a");
+    let job = crate::support::pack::job(&input, "widevine", "cenc");
+    let unsigned = format!("{}</CPIX>", body());
+    let trusted: std::sync::Arc<[Certificate]> = vec![certificate()].into();
+    for (text, trusted, words) in [
+        (whole(), trusted.clone(), ""),
+        (whole().replace(KEYS[0], KEYS[1]), trusted.clone(), "is not what was signed"),
+        (unsigned.clone(), trusted, "no signature covers the content keys"),
+        (unsigned, std::sync::Arc::default(), ""),
+    ] {
+        let rule = move |_: &Request| Ok(text.clone().into_bytes());
+        let server = Server::new(&rule);
+        let dialect = Dialect { trusted, ..Dialect::default() };
+        let keys =
+            Speke::new("https://keys.example/k", Vec::new(), dialect).unwrap().with_method(Method::Get);
+        match server.pack(&job, &keys) {
+            Ok(_) => assert_eq!(words, ""),
+            Err(error) => {
+                let error = error.to_string();
+                assert!(!words.is_empty() && error.contains(words), "{error}");
+                assert!(!error.contains(KEYS[1]), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_validation_says_what_of_signatures_it_did_not_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("document.xml");
+    let list = format!(
+        "<DRMSystemList {NAMESPACES} xmlns:p=\"urn:ietf:params:xml:ns:keyprov:pskc\" id=\"s\"></DRMSystemList>"
+    );
+    let validate = |text: &str| {
+        fs::write(&path, text).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_drm-pack"))
+            .args(["cpix", "validate"])
+            .arg(&path)
+            .output()
+            .unwrap();
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    let said = validate(&whole());
+    assert!(said.contains("not checked: whether that is who should, give --trust CERT"), "{said}");
+    assert!(!said.contains("no signature covers"), "{said}");
+    let said = validate(&whole().replace(KEYS[0], KEYS[1]));
+    assert!(said.contains("is not what was signed") && !said.contains("valid\n"), "{said}");
+    let said = validate(&signed("#s", &list));
+    assert!(said.contains("note: no signature covers the content keys"), "{said}");
+    let said = validate(&whole().replace("rsa-sha256", "rsa-md5"));
+    assert!(said.contains("note: the signatures are not verified"), "{said}");
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_drm-pack")).args(["cpix", "explain", "nope"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("the CPIX document: no such file") && !said.contains("secret"), "{said}");
 }

@@ -1,0 +1,27 @@
+//! Keys that sound shares with pictures, where clients of a system refuse that — vendor specifications.
+
+use std::collections::BTreeSet;
+
+use crate::drm;
+
+use super::facts::InitFacts;
+use super::findings::Findings;
+
+/// Advises against a key for sound that pictures have, where boxes of a system say that its clients are to play it.
+pub(super) fn check(inits: &[Option<InitFacts>], findings: &mut Findings) {
+    let boxes = || inits.iter().flatten().flat_map(|facts| &facts.pssh);
+    let is_signaled =
+        |system: &&&dyn drm::System| boxes().any(|pssh| system.pssh_system_id() == Some(pssh.system_id));
+    let keys_of = |kind: &[u8; 4]| -> BTreeSet<[u8; 16]> {
+        let tracks = inits.iter().flatten().flat_map(|facts| &facts.init.tracks);
+        let entries = tracks.filter(|track| track.handler_type.0 == *kind).flat_map(|track| &track.entries);
+        let kids = entries.filter_map(|entry| entry.protection.as_ref()).map(|entry| entry.tenc.default_kid);
+        kids.map(|kid| *kid.bytes()).collect()
+    };
+    let is_shared = !keys_of(b"vide").is_disjoint(&keys_of(b"soun"));
+    for system in drm::ALL.iter().filter(is_signaled) {
+        if let Some(limit) = system.shared_key_limit() {
+            findings.check("key-shared", !is_shared, &system.name(), &limit, &"keys of their own");
+        }
+    }
+}
