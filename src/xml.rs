@@ -433,7 +433,7 @@ impl Parser<'_> {
                     return Ok(element);
                 }
                 Token::Eof => {
-                    let inside = format!("the document ends inside {:?}", element.name());
+                    let inside = format!("the document ends inside an element, {:?}", element.name());
                     return Err(Error::input(inside).clause("XML 1.0 §2.1"));
                 }
             }

@@ -415,7 +415,7 @@ fn what_a_vendor_needs_is_asked_for_before_anything_is_sent() {
         (&["--vendor", "pallycon"], "has {token}, which is not given; give it with --vendor-token-file"),
         (&["--vendor", "ezdrm"], "has {user}, which is not given; give it with --basic-user"),
         (&["--vendor", "vudrm"], "has {org}, which is not given; give it with --org"),
-        (&["--vendor", "castlabs"], "--org is missing"),
+        (&["--vendor", "castlabs"], "is missing"),
         (
             &["--vendor", "aws", "--key-server-url", "https://a.execute-api.eu-west-1.amazonaws.com/p"],
             "AWS_ACCESS_KEY_ID is not set",
