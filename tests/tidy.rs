@@ -355,6 +355,22 @@ fn no_path_is_of_one_machine() {
     hold(machine_paths, "benches");
 }
 
+/// Functions and types that `docs/architecture.md` names in code spans with `::`.
+#[test]
+fn the_walks_name_what_is_there() {
+    let text = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let code: String = rust_files("src").iter().map(|source| source.text.as_str()).collect();
+    let spans =
+        text.split('`').skip(1).step_by(2).filter(|span| span.contains("::") && !span.contains(['\n', ' ']));
+    let names: Vec<&str> = spans.filter_map(|span| span.rsplit("::").next()).collect();
+    assert!(names.len() > 20);
+    let is_there = |name: &&str| {
+        ["fn ", "struct ", "enum ", "mod "].iter().any(|kind| code.contains(&format!("{kind}{name}")))
+    };
+    let gone: Vec<_> = names.iter().filter(|name| !is_there(name)).collect();
+    assert!(gone.is_empty(), "docs/architecture.md names {gone:?}");
+}
+
 #[test]
 fn every_fixture_says_why() {
     for path in files("fixtures") {
