@@ -242,6 +242,11 @@ pub const RULES: &[Rule] = &[
         "ISO/IEC 23001-7 §4, RFC 8216bis §4",
         "Without its protection a file of a package is that of its clear source.",
     ),
+    error(
+        "sample-times",
+        "ISO/IEC 14496-12 §8.6, §8.8.8",
+        "Decode and composition times, durations and sync samples are those of the clear source.",
+    ),
     error("never-clear", CENC, "The protected bytes of a sample are not those of the clear source."),
     // Segments encrypted whole.
     error("whole-length", WHOLE, "A segment that is encrypted whole has a multiple of 16 bytes, and not 0."),

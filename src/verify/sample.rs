@@ -65,7 +65,7 @@ impl FileCheck<'_, '_> {
         let Some((protection, entry)) = protection else {
             self.parse(track, sample, &bytes, ranges).ok();
             self.look(track, sample, &bytes, (&[], false));
-            return self.compare(track, &bytes, &bytes, None, place).map(drop);
+            return self.compare((track, sample), &bytes, &bytes, None, place).map(drop);
         };
         self.facts.protected_samples += 1;
         let enciphered = self.facts.enciphered.entry(track.track_id).or_default();
@@ -102,7 +102,8 @@ impl FileCheck<'_, '_> {
         self.check_ranges(track, sample, (protection, entry), &bytes, &runs, ranges, place)?;
         let has_key = protection.decryptor.is_some();
         let decrypted = if has_key { bytes.as_slice() } else { &[] };
-        let is_equal = self.compare(track, &encrypted, decrypted, Some((protection, &runs)), place)?;
+        let is_equal =
+            self.compare((track, sample), &encrypted, decrypted, Some((protection, &runs)), place)?;
         if is_equal && encrypted != bytes {
             shown.1.prove();
         }
@@ -309,14 +310,14 @@ impl FileCheck<'_, '_> {
     /// same.
     fn compare(
         &mut self,
-        track: &InitTrack,
+        (track, sample): (&InitTrack, &Sample),
         encrypted: &[u8],
         decrypted: &[u8],
         protection: Option<(&SampleProtection, &Vec<Range<usize>>)>,
         place: &Place<'_>,
     ) -> Result<bool> {
         let Some(clear) = &mut self.clear else { return Ok(false) };
-        let Some(source) = clear.next(track.track_id)? else {
+        let Some((clear_sample, source)) = clear.next(track.track_id)? else {
             self.findings.check(
                 "payload-samples",
                 false,
@@ -326,6 +327,17 @@ impl FileCheck<'_, '_> {
             );
             return Ok(false);
         };
+        let times = |sample: &Sample| {
+            (sample.decode_time, sample.duration, sample.composition_time_offset, sample.is_sync())
+        };
+        let holds = times(sample) == times(&clear_sample);
+        self.findings.check(
+            "sample-times",
+            holds,
+            place,
+            &format_args!("{:?}", times(sample)).to_string(),
+            &format_args!("{:?}", times(&clear_sample)).to_string(),
+        );
         let same_size = source.len() == encrypted.len();
         if !self.findings.check("payload-samples", same_size, place, &encrypted.len(), &source.len()) {
             return Ok(false);

@@ -46,8 +46,8 @@ impl<'a> SourceTracks<'a> {
         }
     }
 
-    /// The bytes of the next sample; `None` at the end.
-    pub(super) fn next(&mut self, track_id: u32) -> Result<Option<Vec<u8>>> {
+    /// The next sample, and its bytes; `None` at the end.
+    pub(super) fn next(&mut self, track_id: u32) -> Result<Option<(Sample, Vec<u8>)>> {
         let Some((source, sample)) = self.next_sample(track_id) else { return Ok(None) };
         let sample = sample?;
         let fits = sample.position.saturating_add(u64::from(sample.size)) <= source.len();
@@ -62,7 +62,7 @@ impl<'a> SourceTracks<'a> {
         }
         let mut bytes = vec![0; sample.size as usize];
         source.read_at(sample.position, &mut bytes)?;
-        Ok(Some(bytes))
+        Ok(Some((sample, bytes)))
     }
 
     /// Passes over a sample that cannot be compared.

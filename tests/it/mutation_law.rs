@@ -10,7 +10,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use drm_pack::job::Job;
+use drm_pack::job::{Job, Layout};
 use drm_pack::package::Preset;
 use rayon::prelude::*;
 
@@ -32,6 +32,7 @@ struct Mode {
     drm: &'static str,
     scheme: Option<&'static str>,
     preset: Preset,
+    layout: Option<Layout>,
 }
 
 const ALL: &str = "widevine+playready+fairplay";
@@ -113,6 +114,7 @@ const BASE: Mode = Mode {
     drm: "widevine+playready",
     scheme: Some("cenc"),
     preset: Preset::Preset0,
+    layout: None,
 };
 
 const MODES: &[Mode] = &[
@@ -174,6 +176,21 @@ const MODES: &[Mode] = &[
         scheme: Some("cbcs"),
         ..BASE
     },
+    Mode {
+        name: "MP4 to segments",
+        media: &[("av.mp4", "mp4/av.mp4")],
+        inputs: &["av.mp4"],
+        drm: ALL,
+        scheme: Some("cbcs"),
+        ..BASE
+    },
+    Mode {
+        name: "MP4 to single files",
+        media: &[("av.mp4", "mp4/av.mp4")],
+        inputs: &["av.mp4"],
+        layout: Some(Layout::SingleFile),
+        ..BASE
+    },
 ];
 
 impl Mode {
@@ -193,6 +210,7 @@ impl Mode {
             drm: self.drm.to_owned(),
             scheme: self.scheme.map(str::to_owned),
             preset: self.preset,
+            layout: self.layout,
             key_uri: (self.drm == "simpleaes").then(|| "https://keys.example/{kid}".into()),
             segment_duration: 0.5,
             ..Job::default()
