@@ -6,13 +6,14 @@ use std::sync::Arc;
 use crate::base::env::Store;
 use crate::base::{Error, Result};
 use crate::isobmff::BoxNode;
-use crate::isobmff::boxes::Trex;
+use crate::isobmff::boxes::{SampleEntry, Trex};
 use crate::isobmff::samples::samples;
 use crate::isobmff::track::{tracks, trexes};
 use crate::presentation::{self, read_moov};
 
 use super::facts::InitFacts;
 use super::findings::Findings;
+use super::init::InitTrack;
 use super::presentation::{Presentation, read};
 use super::run::Clear;
 
@@ -148,9 +149,45 @@ pub(super) fn match_tracks(
                     &"none of its kind in the source",
                 );
             }
+            if let Some(clear) = matched.and_then(|index| clear.get(index)) {
+                check_entries(track, clear, &rendition.init.name, findings);
+            }
             found.extend(matched.map(|index| (track.track_id, index)));
         }
         matches.push(found);
     }
     matches
+}
+
+/// What the initialization segment says of the media is what the source says: protection changes none of it.
+fn check_entries(track: &InitTrack, clear: &ClearTrack<'_>, name: &str, findings: &mut Findings) {
+    let place = format!("{name}: track {}", track.track_id);
+    let Some(source) =
+        tracks(&clear.moov).ok().and_then(|all| all.into_iter().find(|one| one.track_id == clear.track_id))
+    else {
+        return;
+    };
+    let timescale = format_args!("timescale {}", track.timescale).to_string();
+    let expected = source.timescale;
+    findings.check("entry-equal", track.timescale == expected, &place, &timescale, &expected);
+    for entry in &track.entries {
+        let entry = &entry.clear;
+        let holds = source.sample_entries.iter().any(|other| is_same(entry, other));
+        findings.check(
+            "entry-equal",
+            holds,
+            &place,
+            &format_args!("another {}", entry.format).to_string(),
+            &"that of the source",
+        );
+    }
+}
+
+/// Whether two sample entries have one type, the same fields, and the same contents in each kind of box that both have.
+fn is_same(entry: &SampleEntry, other: &SampleEntry) -> bool {
+    let differs = |node: &BoxNode| {
+        let twin = other.boxes.iter().find(|twin| twin.kind == node.kind);
+        twin.is_some_and(|twin| twin.payload() != node.payload())
+    };
+    entry.format == other.format && entry.fields == other.fields && !entry.boxes.iter().any(differs)
 }

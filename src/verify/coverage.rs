@@ -16,6 +16,8 @@ pub(super) struct MediaData {
     boxes: Vec<BoxHeader>,
     /// What samples and auxiliary information have, in bytes of the file; neighbors are one.
     named: Vec<Range<u64>>,
+    /// What samples alone have.
+    samples: Vec<Range<u64>>,
     has_tables: bool,
 }
 
@@ -28,17 +30,27 @@ impl MediaData {
     /// Samples of a fragment, and where information about them lies.
     pub(super) fn named(&mut self, samples: &[Sample], auxiliary: Vec<Range<u64>>) {
         let range = |sample: &Sample| sample.position..sample.position.saturating_add(sample.size.into());
-        for range in samples.iter().map(range).chain(auxiliary) {
-            match self.named.last_mut().filter(|last| last.end == range.start) {
-                Some(last) => last.end = range.end,
-                None => self.named.push(range),
-            }
-        }
+        let add = |list: &mut Vec<Range<u64>>, range: Range<u64>| match list.last_mut() {
+            Some(last) if last.end == range.start => last.end = range.end,
+            _ => list.push(range),
+        };
+        samples.iter().map(range).for_each(|range| add(&mut self.samples, range));
+        samples.iter().map(range).chain(auxiliary).for_each(|range| add(&mut self.named, range));
     }
 
     /// Samples of a sample table, which may leave bytes out: what an edit took away is left where it was.
     pub(super) fn has_tables(&mut self) {
         self.has_tables = true;
+    }
+
+    /// The first samples that lie in no `mdat`.
+    fn outside(&self) -> Option<&Range<u64>> {
+        let holds = |header: &BoxHeader, range: &Range<u64>| {
+            header.position + header.header_length <= range.start && range.end <= header.end()
+        };
+        self.samples
+            .iter()
+            .find(|range| !range.is_empty() && !self.boxes.iter().any(|header| holds(header, range)))
     }
 
     /// The first bytes of each `mdat` that nothing names.
@@ -73,6 +85,9 @@ impl FileCheck<'_, '_> {
                 .unchecked(format!("{}: bytes of mdat between the samples of a sample table", self.name));
             return;
         }
+        let outside = self.media_data.outside();
+        let found = outside.map(|range| format!("bytes {}..{}", range.start, range.end)).unwrap_or_default();
+        self.findings.check("sample-inside", outside.is_none(), &self.name, &found, &"bytes of one mdat");
         for (header, unnamed) in self.media_data.unnamed() {
             let place = format!("{}: mdat at byte {}", self.name, header.position);
             let range = unnamed.clone().unwrap_or_default();

@@ -8,7 +8,7 @@ use crate::drm::{KeyUse, Pssh};
 use crate::package::FindKey;
 use crate::protect::Scheme;
 
-use super::file::FileFacts;
+use super::file::{FileFacts, FragmentFact};
 use super::findings::Findings;
 use super::init::Init;
 
@@ -66,15 +66,25 @@ impl Facts<'_> {
         range: Option<&Range<u64>>,
     ) -> Option<(&'static Scheme, Vec<Kid>)> {
         let (scheme, _) = self.protection(rendition)?;
-        let fragments = &self.files.get(file)?.fragments;
-        // Fragments are in the order of the file.
-        let behind = |position| fragments.partition_point(|fragment| fragment.position < position);
-        let inside = range.map_or(0..fragments.len(), |range| behind(range.start)..behind(range.end));
-        let inside = fragments.get(inside).unwrap_or_default().iter();
-        let mut kids: Vec<Kid> = inside.filter_map(|fragment| fragment.kid).collect();
+        let fragments = self.fragments(file, range).iter();
+        let mut kids: Vec<Kid> = fragments.filter_map(|fragment| fragment.kid).collect();
         kids.sort_unstable_by_key(|kid| *kid.bytes());
         kids.dedup();
         (!kids.is_empty()).then_some((scheme, kids))
+    }
+
+    /// The fragments in a segment.
+    pub(super) fn fragments(&self, file: &str, range: Option<&Range<u64>>) -> &[FragmentFact] {
+        let fragments = self.files.get(file).map_or(&[][..], |file| &file.fragments);
+        // Fragments are in the order of the file.
+        let behind = |position| fragments.partition_point(|fragment| fragment.position < position);
+        let inside = range.map_or(0..fragments.len(), |range| behind(range.start)..behind(range.end));
+        fragments.get(inside).unwrap_or_default()
+    }
+
+    /// Ticks per second of a track's media.
+    pub(super) fn timescale(&self, rendition: usize, track_id: u32) -> Option<u32> {
+        Some(self.init(rendition)?.init.track(track_id)?.timescale)
     }
 
     /// A byte range lies in its file, begins with a box and ends with one.

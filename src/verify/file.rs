@@ -47,6 +47,10 @@ pub(super) struct FragmentFact {
     pub(super) position: u64,
     /// The key of its samples; `None` when they are clear.
     pub(super) kid: Option<Kid>,
+    pub(super) track_id: u32,
+    /// When its first sample is decoded and its last one ends, in ticks of the media.
+    pub(super) begin: u64,
+    pub(super) end: u64,
 }
 
 /// The facts of a file.

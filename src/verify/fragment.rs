@@ -82,8 +82,13 @@ impl FileCheck<'_, '_> {
         }
         let groups = groups(self, track, traf, index, &fragment.samples, &place)?;
         let is_protected = groups.of_sample.iter().any(Option::is_some);
+        let times =
+            |sample: &Sample| (sample.decode_time, sample.decode_time.saturating_add(sample.duration.into()));
         self.facts.fragments.push(FragmentFact {
             position: moof,
+            track_id: fragment.track_id,
+            begin: fragment.samples.first().map_or(0, |first| times(first).0),
+            end: fragment.samples.last().map_or(0, |last| times(last).1),
             kid: groups.of_sample.iter().flatten().next().and_then(|group| groups.tencs.get(*group)).map(kid),
         });
         let runs = traf.all(b"trun").map(|trun| Ok(Trun::parse(trun.payload())?.samples.len()));

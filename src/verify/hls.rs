@@ -14,7 +14,7 @@ use super::agreement::Agreement;
 use super::facts::Facts;
 use super::findings::Findings;
 use super::presentation::{Mp4Playlist, Presentation};
-use super::{hls_pieces as pieces, pssh};
+use super::{hls_pieces as pieces, pssh, times};
 
 /// Checks every playlist, and then the session keys.
 pub(super) fn check(
@@ -32,6 +32,7 @@ pub(super) fn check(
             check_key(key, &media.name, findings);
         }
         segments(playlist, (facts, agreement), &mut systems, findings)?;
+        times::check(playlist, facts, findings);
         all.extend(keys.iter().filter(|key| key.encrypts()).cloned());
     }
     all.extend(pieces::check(&presentation.pieces, findings)?);

@@ -25,6 +25,8 @@ pub(super) struct Init {
 pub(super) struct InitTrack {
     pub(super) track_id: u32,
     pub(super) handler_type: FourCc,
+    /// Ticks per second of its media.
+    pub(super) timescale: u32,
     pub(super) entries: Vec<Entry>,
     /// Descriptions of `seig` groups that the sample table has.
     pub(super) groups: Option<Sgpd>,
@@ -104,6 +106,7 @@ impl InitTrack {
         let read = Self {
             track_id: track.track_id,
             handler_type: track.handler_type,
+            timescale: track.timescale,
             entries,
             groups: Sgpd::of(stbl)?,
         };

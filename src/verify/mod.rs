@@ -30,6 +30,7 @@ mod sample;
 mod shared_keys;
 mod source;
 mod stream_segment;
+mod times;
 mod together;
 mod unprotected;
 mod whole_segment;

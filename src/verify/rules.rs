@@ -72,7 +72,7 @@ pub const RULES: &[Rule] = &[
     error("box-tree", "ISO/IEC 14496-12 §4.2", "A file is whole boxes with whole fields."),
     error("sidx-offset", "ISO/IEC 14496-12 §8.16.3", "The references of sidx begin and end with boxes."),
     error("mfra-offset", "ISO/IEC 14496-12 §8.8.10", "The entries of tfra point at moof boxes."),
-    error("sample-inside", "ISO/IEC 14496-12 §8.8.8", "Samples lie inside their file."),
+    error("sample-inside", "ISO/IEC 14496-12 §8.8.8", "Samples lie in the mdat boxes of their file."),
     error(
         "segment-empty",
         "RFC 8216bis §3, ISO/IEC 14496-12 §8.8.4",
@@ -247,6 +247,11 @@ pub const RULES: &[Rule] = &[
         "ISO/IEC 14496-12 §8.6, §8.8.8",
         "Decode and composition times, durations and sync samples are those of the clear source.",
     ),
+    error(
+        "entry-equal",
+        "ISO/IEC 23001-7 §4.1",
+        "Timescale, size and codec configuration of a track are those of the clear source.",
+    ),
     error("never-clear", CENC, "The protected bytes of a sample are not those of the clear source."),
     // Segments encrypted whole.
     error("whole-length", WHOLE, "A segment that is encrypted whole has a multiple of 16 bytes, and not 0."),
@@ -296,6 +301,13 @@ pub const RULES: &[Rule] = &[
         "pssh-agree",
         "ISO/IEC 23001-7 §8.1, §11.2",
         "The pssh of a system for the same keys is the same in all initialization segments, fragments and manifests.",
+    ),
+    // Times.
+    advice("time-extinf", "RFC 8216bis §4.4.4.1", "EXTINF is how long the samples of its segment last."),
+    advice(
+        "time-runs-on",
+        "ISO/IEC 14496-12 §8.8.12, ISO/IEC 23000-19 §7.3.2.3",
+        "A segment begins where the one before it ends, but for discontinuities.",
     ),
     // DASH.
     error("mpd-protection", MPD, "Protected media has a ContentProtection with the scheme."),
