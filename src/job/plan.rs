@@ -239,7 +239,7 @@ impl Outline<'_> {
             Some(document) => document,
             None => labelled(keyed.document, &self.substreams),
         };
-        Ok((document, [self.choice.warnings.as_slice(), &weak_keys].concat()))
+        Ok((document, [self.choice.warnings.as_slice(), &keyed.warnings, &weak_keys].concat()))
     }
 }
 

@@ -6,6 +6,7 @@ use crate::base::{Error, Kid, Result, short_word};
 use crate::codec::TrackKind;
 use crate::cpix::usage::{Media, Strictness, Track, resolve};
 use crate::cpix::{ContentKey, Document, DrmSystem};
+use crate::drm::{Pssh, find_id};
 use crate::keys::check;
 
 use super::assignment::{Assignment, KeyPurpose, Substream, TrackId};
@@ -21,6 +22,8 @@ pub struct Keyed {
     pub document: Document,
     /// Who has them.
     pub kids: Kids,
+    /// What the user should know.
+    pub warnings: Vec<String>,
 }
 
 impl Keyed {
@@ -29,7 +32,8 @@ impl Keyed {
     /// # Errors
     /// When the answer is not what was asked for.
     pub fn asked(request: &Document, answer: Document, keys: &Assignment, periods: usize) -> Result<Self> {
-        let document = check(request, answer)?;
+        let mut document = check(request, answer)?;
+        let warnings = drop_proposed(request, &mut document);
         let periods = periods.max(1);
         let asked = keys.of_periods(periods).map(|(period, purpose, _)| (period, purpose));
         let given: HashMap<_, Kid> = asked.zip(document.content_keys.iter().map(|key| key.kid)).collect();
@@ -41,7 +45,7 @@ impl Keyed {
                 kids.insert((period, track), kid);
             }
         }
-        Ok(Self { document, kids })
+        Ok(Self { document, kids, warnings })
     }
 
     /// The keys that the rules of a document chose, with what each system is told about them; `wanted` says what is
@@ -62,8 +66,34 @@ impl Keyed {
             drm_systems: of(&document.drm_systems, |system| used.contains(&system.kid)),
             ..Document::default()
         };
-        Ok(Self { document: check(&asked, answer)?, kids })
+        Ok(Self { document: check(&asked, answer)?, kids, warnings: Vec::new() })
     }
+}
+
+/// Leaves out what a key source says to a system of a key for the id that was proposed and that it replaced itself: a player
+/// would ask for a license for an id that no key has. Some sources make their `pssh` before they replace the id.
+fn drop_proposed(request: &Document, document: &mut Document) -> Vec<String> {
+    let pairs = document.content_keys.iter().zip(&request.content_keys);
+    let replaced: HashMap<Kid, Kid> =
+        pairs.filter(|(new, old)| new.kid != old.kid).map(|(new, old)| (new.kid, old.kid)).collect();
+    let mut warnings = Vec::new();
+    for entry in &mut document.drm_systems {
+        let (Some(proposed), Some(system)) = (replaced.get(&entry.kid), find_id(entry.system_id)) else {
+            continue;
+        };
+        let boxes = Pssh::parse_all(entry.pssh.as_deref().unwrap_or_default()).unwrap_or_default();
+        let named: Vec<Kid> = boxes.iter().flat_map(|pssh| system.kids(pssh).unwrap_or_default()).collect();
+        if named.contains(proposed) && !named.contains(&entry.kid) {
+            warnings.push(format!(
+                "{}, key {}: the key source replaced key id {proposed} by this one, but its pssh names the former; our own \
+                 signaling stands in its place",
+                system.name(),
+                entry.kid
+            ));
+            *entry = DrmSystem::new(entry.system_id, entry.kid);
+        }
+    }
+    warnings
 }
 
 /// What is asked for of a key.
@@ -130,5 +160,45 @@ impl Assignment {
             assignment.give(*track, key);
         }
         assignment
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Secret;
+
+    /// A `pssh` of Widevine that names this key id in `key_id`, its field 2.
+    fn pssh(system: &DrmSystem, kid: Kid) -> Vec<u8> {
+        let sizes = [50_u32, 18].map(u32::to_be_bytes);
+        [&sizes[0][..], b"pssh", &[0; 4], system.system_id.bytes(), &sizes[1], &[0x12, 16], kid.bytes()]
+            .concat()
+    }
+
+    #[test]
+    fn signaling_for_the_id_that_a_source_replaced_is_left_out_and_said() {
+        let [proposed, given, other] = [1, 2, 3].map(|byte| Kid::new([byte; 16]));
+        let widevine =
+            crate::drm::find_id(crate::base::SystemId::from_u128(0xedef8ba9_79d6_4ace_a3c8_27dcd51d21ed))
+                .unwrap();
+        let document = |kid, named: Option<Kid>| {
+            let mut system = DrmSystem::new(widevine.system_id(), kid);
+            system.pssh = named.map(|named| pssh(&system, named));
+            let key = ContentKey { value: Some(Secret::new([7; 16])), ..ContentKey::new(kid) };
+            Document { content_keys: vec![key], drm_systems: vec![system], ..Document::default() }
+        };
+        let request = document(proposed, None);
+        for (named, is_left_out) in [(proposed, true), (given, false), (other, false)] {
+            let mut answer = check(&request, document(given, Some(named))).unwrap();
+            let warnings = drop_proposed(&request, &mut answer);
+            assert_eq!(
+                (warnings.len() == 1, answer.drm_systems[0].pssh.is_none()),
+                (is_left_out, is_left_out)
+            );
+            assert_eq!(answer.drm_systems[0].kid, given);
+        }
+        // Nothing was replaced.
+        let mut answer = check(&request, document(proposed, Some(proposed))).unwrap();
+        assert!(drop_proposed(&request, &mut answer).is_empty() && answer.drm_systems[0].pssh.is_some());
     }
 }

@@ -263,7 +263,7 @@ impl Plan {
     /// # Errors
     /// When a system needs the IV from the key source and there is none, or an IV differs from the one asked for.
     pub fn of(intent: &Intent<'_>, keyed: Keyed) -> Result<Self> {
-        let Keyed { mut document, kids } = keyed;
+        let Keyed { mut document, kids, mut warnings } = keyed;
         // The first track under each key names it. A key of a contract that no substream needs is not signaled.
         let mut first: HashMap<Kid, TrackId> = HashMap::new();
         for ((_, track), kid) in &kids {
@@ -271,7 +271,7 @@ impl Plan {
         }
         let mut keys: Vec<PlannedKey> = Vec::new();
         let values = document.content_keys.iter().filter_map(|key| Some((key.kid, key.value.clone()?)));
-        let (values, mut warnings) = (values.collect(), Vec::new());
+        let values = values.collect();
         let content_keys = std::mem::take(&mut document.content_keys);
         let answered = document.index();
         let mut numbers: HashMap<Kid, KeyId> = HashMap::new();
