@@ -29,8 +29,9 @@ pub fn box_faults(
     keys: &[KeyUse<'_>],
     find_key: &FindValue<'_>,
 ) -> Vec<Fault> {
-    let (mut faults, mut named) = (Vec::new(), Vec::new());
+    let (mut faults, mut named, mut listed) = (Vec::new(), Vec::new(), Vec::new());
     for pssh in boxes {
+        listed.extend(pssh.kids.iter().flatten().copied());
         match system.kids(pssh) {
             Ok(kids) => named.extend(kids),
             Err(error) => faults.push(fault("pssh-data", error, "data of the system")),
@@ -39,17 +40,24 @@ pub fn box_faults(
             faults.extend(system.faults(pssh, scheme, find_key));
         }
     }
-    // A list without any says nothing.
-    for (kid, _) in keys.iter().filter(|(kid, _)| !named.is_empty() && !named.contains(kid)) {
-        let swapped = Kid::new(kid.to_guid_le());
-        if named.contains(&swapped) {
-            faults.push(fault("kid-byte-order", swapped, kid));
-        } else {
-            let found: Vec<_> = named.iter().map(ToString::to_string).collect();
-            faults.push(fault("pssh-kid", found.join(", "), kid));
-        }
+    // The data and the list of a box of version 1, each by itself: players look at one or the other.
+    for (kid, _) in keys {
+        faults.extend([&named, &listed].into_iter().find_map(|kids| not_named(kids, *kid)));
     }
     faults
+}
+
+/// What is wrong with these key ids when this one is not among them. A list without any says nothing.
+fn not_named(kids: &[Kid], kid: Kid) -> Option<Fault> {
+    if kids.is_empty() || kids.contains(&kid) {
+        return None;
+    }
+    let swapped = Kid::new(kid.to_guid_le());
+    if kids.contains(&swapped) {
+        return Some(fault("kid-byte-order", swapped, kid));
+    }
+    let found: Vec<_> = kids.iter().map(ToString::to_string).collect();
+    Some(fault("pssh-kid", found.join(", "), kid))
 }
 
 /// Whether the data of a system has a checksum of the key of this id, and it is that of another key.
@@ -213,4 +221,34 @@ fn own_tag_faults(system: &'static dyn System, key: &Key, signal: &Signal<'_>, o
 
 fn fault(rule: &'static str, found: impl ToString, expected: impl ToString) -> Fault {
     Fault { rule, found: found.to_string(), expected: expected.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::SystemId;
+    use crate::protect::Scheme;
+
+    #[test]
+    fn the_list_of_a_box_names_the_key_as_its_data_does() {
+        let (kid, other) = (Kid::new([1; 16]), Kid::new([2; 16]));
+        let system_id = SystemId::from_u128(0xedef8ba9_79d6_4ace_a3c8_27dcd51d21ed);
+        let widevine = ALL.iter().find(|system| system.system_id() == system_id).unwrap();
+        // WidevinePsshData has key_id as field 2.
+        let data = |kid: Kid| [&[0x12, 16], &kid.bytes()[..]].concat();
+        let scheme = Scheme::find("cenc").unwrap();
+        for (kids, named, is_wrong) in [
+            (None, kid, false),
+            (Some(vec![kid]), kid, false),
+            (Some(vec![other, kid]), kid, false),
+            (Some(vec![other]), kid, true),
+            (Some(vec![kid]), other, true),
+            (Some(Vec::new()), kid, false),
+        ] {
+            let pssh = Pssh { system_id, kids: kids.clone(), data: data(named) };
+            let faults = box_faults(*widevine, &[&pssh], &[(kid, scheme)], &|_| None);
+            let rules: Vec<_> = faults.iter().map(|fault| fault.rule).collect();
+            assert_eq!(rules, if is_wrong { vec!["pssh-kid"] } else { vec![] }, "{kids:?} {named}");
+        }
+    }
 }
