@@ -242,12 +242,12 @@ pub const RULES: &[Rule] = &[
         "ISO/IEC 23001-7 §4, RFC 8216bis §4",
         "Without its protection a file of a package is that of its clear source.",
     ),
-    error(
+    advice(
         "sample-times",
         "ISO/IEC 14496-12 §8.6, §8.8.8",
         "Decode and composition times, durations and sync samples are those of the clear source.",
     ),
-    error(
+    advice(
         "entry-equal",
         "ISO/IEC 23001-7 §4.1",
         "Timescale, size and codec configuration of a track are those of the clear source.",

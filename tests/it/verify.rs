@@ -516,8 +516,6 @@ fn errors() -> Vec<Variant> {
                 add32(&mut trun[8..], 1_000_000);
             })
         }),
-        ("sample-times", Segments, "cenc", |f| edit_box(f, SEGMENT, b"tfdt", |tfdt| tfdt[11] ^= 1)),
-        ("entry-equal", Segments, "cenc", |f| edit_box(f, INIT, b"mdhd", |mdhd| mdhd[15] ^= 1)),
         ("pssh-box", Segments, "cenc", |f| edit_pssh(f, |pssh| pssh[8..].to_vec())),
         ("pssh-data", Segments, "cenc", |f| edit_box(f, INIT, b"pssh", |pssh| pssh[24] = 0xff)),
         ("pssh-kid", Segments, "cenc", |f| edit_box(f, INIT, b"pssh", |pssh| pssh[30] ^= 1)),
@@ -731,6 +729,8 @@ fn advices() -> Vec<Variant> {
                 }
             });
         }),
+        ("sample-times", Segments, "cenc", |f| edit_box(f, SEGMENT, b"tfdt", |tfdt| tfdt[11] ^= 1)),
+        ("entry-equal", Segments, "cenc", |f| edit_box(f, INIT, b"mdhd", |mdhd| mdhd[15] ^= 1)),
         ("time-runs-on", Segments, "cenc", |f| edit_box(f, SEGMENT, b"tfdt", |tfdt| tfdt[11] ^= 1)),
         ("time-extinf", Segments, "cenc", |f| {
             edit_lines(f, PLAYLIST, |line| {
