@@ -226,14 +226,13 @@ fn fault(rule: &'static str, found: impl ToString, expected: impl ToString) -> F
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::SystemId;
     use crate::protect::Scheme;
 
     #[test]
     fn the_list_of_a_box_names_the_key_as_its_data_does() {
         let (kid, other) = (Kid::new([1; 16]), Kid::new([2; 16]));
-        let system_id = SystemId::from_u128(0xedef8ba9_79d6_4ace_a3c8_27dcd51d21ed);
-        let widevine = ALL.iter().find(|system| system.system_id() == system_id).unwrap();
+        let widevine = crate::drm::find("widevine").unwrap();
+        let system_id = widevine.system_id();
         // WidevinePsshData has key_id as field 2.
         let data = |kid: Kid| [&[0x12, 16], &kid.bytes()[..]].concat();
         let scheme = Scheme::find("cenc").unwrap();
@@ -246,7 +245,7 @@ mod tests {
             (Some(Vec::new()), kid, false),
         ] {
             let pssh = Pssh { system_id, kids: kids.clone(), data: data(named) };
-            let faults = box_faults(*widevine, &[&pssh], &[(kid, scheme)], &|_| None);
+            let faults = box_faults(widevine, &[&pssh], &[(kid, scheme)], &|_| None);
             let rules: Vec<_> = faults.iter().map(|fault| fault.rule).collect();
             assert_eq!(rules, if is_wrong { vec!["pssh-kid"] } else { vec![] }, "{kids:?} {named}");
         }

@@ -178,9 +178,7 @@ mod tests {
     #[test]
     fn signaling_for_the_id_that_a_source_replaced_is_left_out_and_said() {
         let [proposed, given, other] = [1, 2, 3].map(|byte| Kid::new([byte; 16]));
-        let widevine =
-            crate::drm::find_id(crate::base::SystemId::from_u128(0xedef8ba9_79d6_4ace_a3c8_27dcd51d21ed))
-                .unwrap();
+        let widevine = crate::drm::find("widevine").unwrap();
         let document = |kid, named: Option<Kid>| {
             let mut system = DrmSystem::new(widevine.system_id(), kid);
             system.pssh = named.map(|named| pssh(&system, named));

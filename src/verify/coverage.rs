@@ -43,14 +43,16 @@ impl MediaData {
         self.has_tables = true;
     }
 
-    /// The first samples that lie in no `mdat`.
+    /// The first samples that lie in no `mdat`; boxes are in the order of the file.
     fn outside(&self) -> Option<&Range<u64>> {
-        let holds = |header: &BoxHeader, range: &Range<u64>| {
-            header.position + header.header_length <= range.start && range.end <= header.end()
+        let is_inside = |range: &&Range<u64>| {
+            let behind = self.boxes.partition_point(|header| header.position <= range.start);
+            let holder = behind.checked_sub(1).and_then(|last| self.boxes.get(last));
+            holder.is_some_and(|header| {
+                header.position + header.header_length <= range.start && range.end <= header.end()
+            })
         };
-        self.samples
-            .iter()
-            .find(|range| !range.is_empty() && !self.boxes.iter().any(|header| holds(header, range)))
+        self.samples.iter().filter(|range| !range.is_empty()).find(|range| !is_inside(range))
     }
 
     /// The first bytes of each `mdat` that nothing names.

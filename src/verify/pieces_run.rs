@@ -163,9 +163,9 @@ impl Check<'_> {
                 let find = |keys: &LineKeys<'_>| keys.whole_segment(&media.name, &piece.keys, piece.sequence);
                 let key = self.key(findings, find)?;
                 let beginning = whole_segment::check(&part, key.as_ref(), clear, &place, findings)?;
-                key.zip(beginning)
-                    .into_iter()
-                    .for_each(|((_, iv), beginning)| first_blocks.note(&media.name, iv, beginning));
+                if let Some(((_, iv), beginning)) = key.zip(beginning) {
+                    first_blocks.note(&media.name, iv, beginning);
+                }
             }
             Protection::Whole => whole_segment::check_clear(&part, clear, &place, findings)?,
             Protection::Samples => {

@@ -1,6 +1,7 @@
 //! One sample: subsamples against the codec, IVs, payload — ISO/IEC 23001-7 §9.
 
 use std::collections::hash_map::Entry as Slot;
+use std::fmt;
 use std::ops::Range;
 
 use crate::base::{Error, Kind, Result};
@@ -40,6 +41,33 @@ impl SampleProtection {
             decryptor = key.map(|key| FragmentDecryptor::new(scheme, tenc.clone(), &key));
         }
         Ok(Self { scheme, tenc: tenc.clone(), decryptor })
+    }
+}
+
+/// When a sample plays, in ticks of its media.
+#[derive(PartialEq)]
+struct Times {
+    decode_time: u64,
+    duration: u32,
+    composition_time_offset: i32,
+    is_sync: bool,
+}
+
+impl Times {
+    fn of(sample: &Sample) -> Self {
+        let Sample { decode_time, duration, composition_time_offset, .. } = *sample;
+        Self { decode_time, duration, composition_time_offset, is_sync: sample.is_sync() }
+    }
+}
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { decode_time, duration, composition_time_offset, is_sync } = self;
+        let sync = if *is_sync { ", sync" } else { "" };
+        write!(
+            f,
+            "decode time {decode_time}, duration {duration}, composition offset {composition_time_offset}{sync}"
+        )
     }
 }
 
@@ -110,11 +138,9 @@ impl FileCheck<'_, '_> {
         if let Some(decryptor) = &protection.decryptor {
             let kid = protection.tenc.default_kid;
             self.facts.proofs.add(Some(kid), shown.0, &shown.1);
-            decryptor
-                .constant_iv()
-                .filter(|_| decryptor.hides_iv())
-                .into_iter()
-                .for_each(|iv| self.facts.proofs.note_iv(kid, iv));
+            if let Some(iv) = decryptor.constant_iv().filter(|_| decryptor.hides_iv()) {
+                self.facts.proofs.note_iv(kid, iv);
+            }
         }
         Ok(())
     }
@@ -327,17 +353,8 @@ impl FileCheck<'_, '_> {
             );
             return Ok(false);
         };
-        let times = |sample: &Sample| {
-            (sample.decode_time, sample.duration, sample.composition_time_offset, sample.is_sync())
-        };
-        let holds = times(sample) == times(&clear_sample);
-        self.findings.check(
-            "sample-times",
-            holds,
-            place,
-            &format_args!("{:?}", times(sample)).to_string(),
-            &format_args!("{:?}", times(&clear_sample)).to_string(),
-        );
+        let (times, expected) = (Times::of(sample), Times::of(&clear_sample));
+        self.findings.check("sample-times", times == expected, place, &times, &expected);
         let same_size = source.len() == encrypted.len();
         if !self.findings.check("payload-samples", same_size, place, &encrypted.len(), &source.len()) {
             return Ok(false);

@@ -40,7 +40,7 @@ pub(super) fn check(playlist: &Mp4Playlist<'_>, facts: &Facts<'_>, findings: &mu
         if let Some(times) = times {
             let allowed = if segment.duration.fract() == 0.0 { WHOLE_SECONDS } else { ROUNDED };
             let holds = (times.seconds() - segment.duration).abs() <= allowed;
-            let expected = format!("{:.3} as its samples last", times.seconds());
+            let expected = format!("{:.3}, the duration of its samples", times.seconds());
             findings.check("time-extinf", holds, &place, &segment.duration, &expected);
             // Of two initialization segments the times may be two.
             let goes_on = before.filter(|(_, before)| before.rendition == *rendition);

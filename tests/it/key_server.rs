@@ -16,13 +16,14 @@ use drm_pack::cpix::{self, Document};
 use drm_pack::drm::find;
 use drm_pack::io::{FileStore, HttpClient, OutputDirectory, Overwrite};
 use drm_pack::job::{DecryptJob, Env, Job, decrypt, run};
-use drm_pack::keys::{Account, DevKeys, DrmToday, Endpoint, KeyServer, Speke, SpekeVersion};
+use drm_pack::keys::{DevKeys, DrmToday, Endpoint, KeyServer, Speke, SpekeVersion};
 use drm_pack::package::{Preset, ServerSignaling};
 use drm_pack::server::{Fault, Running, Settings, start};
 use drm_pack::xml::{Node, parse_fragment};
 use secrecy::SecretString;
 
 use crate::support::files::tree as files;
+use crate::support::key_server::account;
 use crate::support::media::root;
 
 const USER: &str = "acme::packager";
@@ -66,17 +67,6 @@ fn settings(fault: Fault) -> Settings {
     settings.fault = fault;
     settings.slow_answer = Duration::from_millis(20);
     settings
-}
-
-fn account(server: &Running) -> Account {
-    Account {
-        auth_url: server.url(),
-        frontend_url: server.url(),
-        organization: "organization".into(),
-        cpix_config: "config".into(),
-        user: USER.into(),
-        password: SecretString::from(PASSWORD),
-    }
 }
 
 /// An input with the DRM systems and the scheme that it is packed for.
@@ -299,7 +289,7 @@ fn every_fault(preset: Preset) {
 
 fn check_fault(fault: Fault, preset: Preset, target: &Target) {
     let server = start(settings(fault)).unwrap();
-    let keys = DrmToday::new(account(&server)).unwrap();
+    let keys = DrmToday::new(account(&server, USER, PASSWORD)).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let (http, out) = (Recorder::default(), folder.path().join("packed"));
     let result = target.pack(preset, &out, &keys, &http);
@@ -331,7 +321,7 @@ fn earlier_and_later_versions_of_speke_give_keys_that_open_the_output() {
         let server = start(settings(Fault::None)).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let (http, out) = (Recorder::default(), folder.path().join("packed"));
-        let keys = choose(DrmToday::new(account(&server)).unwrap());
+        let keys = choose(DrmToday::new(account(&server, USER, PASSWORD)).unwrap());
         let mut result = target.pack(*preset, &out, &keys, &http);
         // A request of SPEKE 1 does not say the scheme, so that the server signals the one that it knows.
         if *name == "SPEKE 1.0" && !target.drm.contains("fairplay") {
@@ -350,7 +340,7 @@ fn keys_that_the_server_generates_open_the_output() {
         let server = start(settings(Fault::None)).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let (http, out) = (Recorder::default(), folder.path().join("packed"));
-        let keys = DrmToday::new(account(&server)).unwrap().with_endpoint(Endpoint::Generate);
+        let keys = DrmToday::new(account(&server, USER, PASSWORD)).unwrap().with_endpoint(Endpoint::Generate);
         let contract = |name: &str| Some(name.to_owned());
         let job = Job {
             video_preset: contract("PRESET-VIDEO-3"),
@@ -389,7 +379,7 @@ fn a_login_that_is_revoked_in_the_middle_is_renewed() {
     let (settings, log) = logged(Fault::RevokedLogin);
     let server = start(settings).unwrap();
     let (http, folder) = (Recorder::default(), tempfile::tempdir().unwrap());
-    pack_hls(&DrmToday::new(account(&server)).unwrap(), &http, folder.path()).unwrap();
+    pack_hls(&DrmToday::new(account(&server, USER, PASSWORD)).unwrap(), &http, folder.path()).unwrap();
     let expected =
         ["sign-in 201", "ticket 200", "keys 500", "ticket 404", "sign-in 201", "ticket 200", "keys 200"];
     assert_eq!(*log.lock().unwrap(), expected);
@@ -400,7 +390,7 @@ fn a_login_that_expired_between_two_jobs_is_renewed() {
     let (mut settings, log) = logged(Fault::None);
     settings.granting_ticket_lifetime = Duration::from_millis(300);
     let server = start(settings).unwrap();
-    let keys = DrmToday::new(account(&server)).unwrap();
+    let keys = DrmToday::new(account(&server, USER, PASSWORD)).unwrap();
     for pause in [350, 0] {
         let folder = tempfile::tempdir().unwrap();
         pack_hls(&keys, &Recorder::default(), folder.path()).unwrap();
@@ -416,7 +406,7 @@ fn too_many_requests_are_followed_by_one_after_the_time_that_the_server_asks_for
     let (settings, log) = logged(Fault::TooManyRequests);
     let server = start(settings).unwrap();
     let (http, folder) = (Recorder::default(), tempfile::tempdir().unwrap());
-    pack_hls(&DrmToday::new(account(&server)).unwrap(), &http, folder.path()).unwrap();
+    pack_hls(&DrmToday::new(account(&server, USER, PASSWORD)).unwrap(), &http, folder.path()).unwrap();
     assert_eq!(*http.waits.lock().unwrap(), [3_000]);
     // A ticket serves once, so that the second try has its own.
     assert_eq!(*log.lock().unwrap(), ["sign-in 201", "ticket 200", "keys 429", "ticket 200", "keys 200"]);
@@ -428,7 +418,7 @@ fn an_expired_ticket_in_a_url_is_refused_once_and_for_all() {
     settings.service_ticket_lifetime = Duration::from_millis(50);
     let server = start(settings).unwrap();
     let (http, folder) = (Recorder::default(), tempfile::tempdir().unwrap());
-    let url = DrmToday::new(account(&server)).unwrap().ticketed_url(&http, None).unwrap();
+    let url = DrmToday::new(account(&server, USER, PASSWORD)).unwrap().ticketed_url(&http, None).unwrap();
     thread::sleep(Duration::from_millis(60));
     let error = pack_hls(&Speke::new(&url, Vec::new(), SpekeVersion::V2_0).unwrap(), &http, folder.path())
         .unwrap_err();
@@ -478,7 +468,7 @@ fn a_server_that_ends_in_the_middle_fails_the_job_whenever_it_does() {
     // Without a server there is no ticket for another try: the second wait of the latter is the ticket's first.
     for (answers, waits) in [(1, &[500, 2_000][..]), (2, &[500, 500, 2_000])] {
         let server = start(settings(Fault::None)).unwrap();
-        let keys = DrmToday::new(account(&server)).unwrap();
+        let keys = DrmToday::new(account(&server, USER, PASSWORD)).unwrap();
         let (http, folder) = (Mortal::new(server, answers, None), tempfile::tempdir().unwrap());
         let error = pack_hls(&keys, &http, folder.path()).unwrap_err();
         assert_refused(&error, folder.path(), "no connection");
@@ -489,7 +479,7 @@ fn a_server_that_ends_in_the_middle_fails_the_job_whenever_it_does() {
 #[test]
 fn a_server_that_comes_back_with_all_logins_forgotten_is_signed_in_to_again() {
     let server = start(settings(Fault::OneServerError)).unwrap();
-    let keys = DrmToday::new(account(&server)).unwrap();
+    let keys = DrmToday::new(account(&server, USER, PASSWORD)).unwrap();
     let http = Mortal::new(server, 3, Some(|| settings(Fault::None)));
     let folder = tempfile::tempdir().unwrap();
     pack_hls(&keys, &http, folder.path()).unwrap();

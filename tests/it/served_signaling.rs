@@ -11,12 +11,13 @@ use drm_pack::base::{Result, SystemId, from_base64};
 use drm_pack::cpix::{self, Document as KeyDocument};
 use drm_pack::io::{FileStore, HttpClient};
 use drm_pack::job::{DecryptJob, Env, Job, run};
-use drm_pack::keys::{Account, DevKeys, Dialect, DrmToday, SpekeVersion};
+use drm_pack::keys::{DevKeys, Dialect, DrmToday, SpekeVersion};
 use drm_pack::server::{Says, Settings, start};
 use drm_pack::xml::Document;
 use secrecy::SecretString;
 
 use crate::support::files::tree;
+use crate::support::key_server::account;
 use crate::support::media::root;
 use crate::support::pack::{decrypt_with, job, locate};
 
@@ -55,14 +56,7 @@ fn packed(job: &Job, out: &Path) -> KeyDocument {
         other_systems: vec![SystemId::parse(WISEPLAY).unwrap()],
     };
     let server = start(settings).unwrap();
-    let account = Account {
-        auth_url: server.url(),
-        frontend_url: server.url(),
-        organization: "organization".into(),
-        cpix_config: "config".into(),
-        user: "user".into(),
-        password: secret("password"),
-    };
+    let account = account(&server, "user", "password");
     let keys = DrmToday::new(account).unwrap().with_dialect(Dialect::from(SpekeVersion::V2_1));
     let http = Kept { client: HttpClient::new().unwrap(), last: Mutex::default() };
     let store = FileStore::new(out);

@@ -172,11 +172,12 @@ mod with_the_development_server {
     use drm_pack::base::env::Http;
     use drm_pack::io::{FileStore, HttpClient};
     use drm_pack::job::{DecryptJob, Env, run};
-    use drm_pack::keys::{Account, DevKeys, Dialect, DrmToday};
+    use drm_pack::keys::{DevKeys, Dialect, DrmToday};
     use drm_pack::server::{Settings, start};
     use secrecy::SecretString;
 
     use super::*;
+    use crate::support::key_server::account;
     use crate::support::pack::{decrypt_with, locate};
 
     #[test]
@@ -185,14 +186,7 @@ mod with_the_development_server {
         let server = start(Settings::new(secret("seed"), "user", secret("password"))).unwrap();
         let http = HttpClient::new().unwrap();
         for version in [SpekeVersion::V1, SpekeVersion::V2_0, SpekeVersion::V2_1] {
-            let account = Account {
-                auth_url: server.url(),
-                frontend_url: server.url(),
-                organization: "organization".into(),
-                cpix_config: "config".into(),
-                user: "user".into(),
-                password: secret("password"),
-            };
+            let account = account(&server, "user", "password");
             let keys = DrmToday::new(account).unwrap().with_dialect(Dialect::from(version));
             let out = tempfile::tempdir().unwrap();
             let store = FileStore::new(out.path());

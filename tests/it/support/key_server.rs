@@ -61,3 +61,20 @@ pub(crate) fn filled(request: &Request) -> Document {
     document.delivery_data.clear();
     document
 }
+
+/// The account at a development server of this user and password.
+#[cfg(feature = "server")]
+pub(crate) fn account(
+    server: &drm_pack::server::Running,
+    user: &str,
+    password: &str,
+) -> drm_pack::keys::Account {
+    drm_pack::keys::Account {
+        auth_url: server.url(),
+        frontend_url: server.url(),
+        organization: "organization".into(),
+        cpix_config: "config".into(),
+        user: user.into(),
+        password: secrecy::SecretString::from(password),
+    }
+}
