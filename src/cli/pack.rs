@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::base::env::Store;
 use crate::base::{Error, Result, is_http, shown_input};
 use crate::io::{FileStore, HttpClient, HttpFiles, Links, OutputDirectory, Overwrite};
-use crate::job::{Env, Format, Job, Journal, Layout, TrackFacts, run as run_job};
+use crate::job::{Env, Format, Job, Journal, Layout, TrackFacts, check_drm, run as run_job};
 use crate::package::{LicenseUrl, Preset, ServerSignaling};
 
 use super::args::{JobArgs, LayoutArg, PackArgs, PresetArg, ServerSignalingArg};
@@ -21,6 +21,7 @@ pub(super) const DEV_KEYS_WARNING: &str =
     "warning: --dev-keys derives keys from a seed that stands on the command line: for tests only";
 
 pub(super) fn run(args: &PackArgs) -> Result<()> {
+    check_drm(&args.drm)?;
     let (keys, limit) = key_server(&args.keys)?;
     if args.keys.dev_keys.is_some() {
         note(DEV_KEYS_WARNING);

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::base::Result;
-use crate::job::{PlanReport, plan};
+use crate::job::{PlanReport, check_drm, plan};
 
 use super::args::PlanArgs;
 use super::keys::{apply_vendor, http_client, key_server, speke_version, substream_limit, unasked_server};
@@ -12,6 +12,7 @@ use super::output::{json, line, note};
 use super::pack::{Inputs, job};
 
 pub(super) fn run(args: &PlanArgs) -> Result<()> {
+    check_drm(&args.drm)?;
     let version = speke_version(&args.keys)?;
     let mut job = job(&args.inputs, &args.drm, &args.job, substream_limit(&args.keys)?)?;
     apply_vendor(&args.keys, &mut job)?;

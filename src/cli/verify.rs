@@ -65,7 +65,9 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
     if rules.is_empty() {
         return Ok(());
     }
-    Err(Error::verification(format!("{found} findings break {} rules", rules.len())))
+    let (findings, verb) = if found == 1 { ("finding", "breaks") } else { ("findings", "break") };
+    let rules = if rules.len() == 1 { "1 rule".to_owned() } else { format!("{} rules", rules.len()) };
+    Err(Error::verification(format!("{found} {findings} {verb} {rules}")))
 }
 
 /// Each folder is a presentation, when there are several; files are one together.

@@ -51,7 +51,7 @@ pub fn find(name: &str) -> Result<&'static dyn System> {
 }
 
 /// The word for every system that a document has and that is no row of [`ALL`].
-const OTHER: &str = "other";
+pub(crate) const OTHER: &str = "other";
 
 /// The system of an id, known or not.
 pub fn of_id(system_id: SystemId) -> &'static dyn System {

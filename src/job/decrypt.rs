@@ -52,6 +52,7 @@ pub fn decrypt(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<Report> {
     } else {
         let (outputs, proofs) = decrypt_files(job, env)?;
         (report.outputs, report.not_proven) = (outputs, proofs.open());
+        report.warnings.extend(proofs.is_empty().then(|| nothing_encrypted(env)));
     }
     report.elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)
@@ -64,7 +65,9 @@ fn decrypt_presentation(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<Report> {
     let (mut done, untouched) = decrypt_package(&package, &job.keys(store.as_ref()), env)?;
     done.proofs.check_all(job.find_iv)?;
     let mut report = manifests.unprotect((&done, store.as_ref()), env)?;
-    report.not_proven = std::mem::take(&mut done.not_proven);
+    let is_clear = done.proofs.is_empty() && done.first_blocks.is_empty();
+    report.warnings.extend(is_clear.then(|| nothing_encrypted(env)));
+    report.not_proven = done.first_blocks.not_proven();
     report.not_proven.extend(done.proofs.open());
     let mut silent = untouched.into_iter().filter(|name| keyed.contains(name));
     report.not_proven.extend(silent.next().map(|first| {
@@ -76,6 +79,12 @@ fn decrypt_presentation(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<Report> {
     }));
     report.outputs.splice(..0, std::mem::take(&mut done.outputs));
     Ok(report)
+}
+
+fn nothing_encrypted(env: &Env<'_>) -> String {
+    let warning = "nothing in the input is encrypted: the output is a copy of it";
+    (env.observe)(Event::Warning(warning));
+    warning.to_owned()
 }
 
 /// The files of segments for which a manifest names keys.

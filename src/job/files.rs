@@ -9,7 +9,8 @@ use rayon::prelude::*;
 use crate::base::env::Store;
 use crate::base::{Error, Result};
 use crate::package::{
-    OffsetMap, Period, Phase, Plan, Proofs, ProtectedRendition, Substream, Totals, TrackId, copy, rewrite,
+    FirstBlocks, OffsetMap, Period, Phase, Plan, Proofs, ProtectedRendition, Substream, Totals, TrackId,
+    copy, rewrite,
 };
 
 use super::env::{Env, Event};
@@ -31,8 +32,8 @@ pub(super) struct ProtectedPackage {
     phases: HashMap<String, Vec<(u64, Phase)>>,
     /// What is shown of the keys by what was decrypted.
     pub(super) proofs: Proofs,
-    /// The files of which it cannot be told whether they were decrypted with the right IV, and why.
-    pub(super) not_proven: Vec<String>,
+    /// What is shown of the IVs of segments that were decrypted whole.
+    pub(super) first_blocks: FirstBlocks,
 }
 
 impl ProtectedPackage {

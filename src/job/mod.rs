@@ -35,6 +35,6 @@ pub use journal::Journal;
 pub use named_files::named_files;
 pub use plan::{PlanReport, PlannedKeyReport, PlannedTrack, SignalReport, fetch_keys, plan};
 pub use report::{KeyRotation, OutputReport, Report, TrackReport};
-pub use rules::{Format, Job, Layout};
+pub use rules::{Format, Job, Layout, check_drm};
 pub use run::run;
 pub use track_facts::TrackFacts;

@@ -307,6 +307,16 @@ impl Rules {
 }
 
 /// The systems of a list; whole segments are no system, and have none beside them.
+/// Whether these are words of `--drm`, as far as can be said without the keys.
+///
+/// # Errors
+/// When one is unknown, or stands beside others that it cannot.
+pub fn check_drm(list: &str) -> Result<()> {
+    let at_hand = |name: &str| name.trim() != drm::OTHER;
+    let words: Vec<_> = list.split(['+', ',']).filter(|name| at_hand(name)).collect();
+    if list == SIMPLEAES || words.is_empty() { Ok(()) } else { systems(&words.join("+"), None).map(drop) }
+}
+
 fn systems(list: &str, document: Option<&Document>) -> Result<Vec<&'static dyn System>> {
     if list.split(['+', ',']).any(|name| name.trim() == SIMPLEAES) {
         return Err(Error::usage(format!("--drm {list}: {SIMPLEAES} stands alone")));

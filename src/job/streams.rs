@@ -437,7 +437,6 @@ impl Streams {
             Ok(done)
         };
         let files: Vec<_> = self.files.par_iter().map(write).collect::<Result<_>>()?;
-        let mut first_blocks = FirstBlocks::default();
         for ((name, parts), (output, written)) in self.files.iter().zip(files) {
             done.outputs.push(output);
             let mut phases = Vec::with_capacity(written.segments.len());
@@ -445,11 +444,10 @@ impl Streams {
                 phases.push((range.map_or(0, |(start, _)| start), phase));
                 self.count(segment, &totals, done)?;
             }
-            first_blocks.merge(written.first_blocks);
+            done.first_blocks.merge(written.first_blocks);
             done.proofs.merge(&written.proofs);
             done.file(name, written.offsets, phases);
         }
-        done.not_proven.extend(first_blocks.not_proven());
         Ok(())
     }
 

@@ -205,6 +205,11 @@ impl FirstBlocks {
         self.open.extend(other.open);
     }
 
+    /// Whether no segment was deciphered.
+    pub fn is_empty(&self) -> bool {
+        self.shown.is_empty() && self.open.is_empty()
+    }
+
     /// Of each playlist whose IVs are not shown, what is to be said.
     pub fn not_proven(&self) -> Vec<String> {
         let mut open = BTreeMap::<&str, usize>::new();

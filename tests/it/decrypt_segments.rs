@@ -101,3 +101,25 @@ fn an_iv_with_missing_digits_is_refused_and_one_with_all_of_them_is_used() {
     let clear = fs::read(root().join("fixtures/clip/hls-ts/0.ts")).unwrap();
     assert!(fs::read(out.path().join("0.ts")).unwrap() == clear);
 }
+
+#[test]
+fn a_clear_input_is_copied_with_a_warning() {
+    let clip = root().join("fixtures/clip");
+    for name in ["hls/master.m3u8", "hls-ts/index.m3u8", "dash/manifest.mpd", "mp4/av.mp4"] {
+        let out = tempfile::tempdir().unwrap();
+        let report = unpack_all(&[clip.join(name)], out.path()).unwrap();
+        assert!(
+            report.warnings.iter().any(|text| text.contains("nothing in the input is encrypted")),
+            "{name}"
+        );
+    }
+    for (name, drm, scheme) in
+        [("dash/manifest.mpd", "widevine", "cenc"), ("hls-ts/index.m3u8", "fairplay", "cbcs")]
+    {
+        let (packed, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        pack(&job(&clip.join(name), drm, scheme), packed.path()).unwrap();
+        let report =
+            unpack_all(&[packed.path().join(Path::new(name).file_name().unwrap())], out.path()).unwrap();
+        assert_eq!(report.warnings, Vec::<String>::new(), "{name}");
+    }
+}

@@ -156,6 +156,7 @@ fn calls_that_contradict_the_rules() {
         (vec!["--drm", "widevine", "--max-substreams", "2", key], 2, "3 encrypted substreams"),
         (vec!["--drm", "widevine", "--format", "hls", key], 2, "keeps its own format"),
         (vec!["--drm", "widevine"], 2, "no source of keys"),
+        (vec!["--drm", "widvine"], 2, "known are widevine"),
         (vec!["--drm", "widevine", key, "--drmtoday"], 2, "more than one source of keys"),
         (vec!["--drm", "widevine", "--drmtoday"], 2, "password is missing"),
         (vec!["--drm", "widevine", "--key-server-url", "http://127.0.0.1:9/speke"], 5, "127.0.0.1"),
