@@ -1,30 +1,18 @@
 //! A job: what to do as plain data, the environment it runs in, and what happened — the DRM step of a pipeline.
 
 mod choice;
-mod dash;
 mod decrypt;
-mod decrypt_files;
 mod env;
-mod files;
 mod folder;
-mod hls;
 mod identity;
 mod journal;
-mod manifests;
 mod mp4;
-mod mp4_cut;
-mod mp4_files;
-mod mp4_manifests;
-mod mp4_timed;
 mod named_files;
 mod package;
-mod parts;
 mod plan;
 mod report;
 mod rules;
 mod run;
-mod stated;
-mod streams;
 mod track_facts;
 mod weak_keys;
 

@@ -13,9 +13,9 @@ use crate::package::{Period, Substream, TrackId, Treatment, Wants};
 
 use super::choice::{Choice, Source, labelled};
 use super::env::Locate;
-use super::manifests::{Input, manifest_kinds};
 use super::mp4;
 use super::package::Expect;
+use super::package::manifests::{Input, manifest_kinds};
 use super::report::TrackReport;
 use super::rules::{Job, Rules};
 use super::run::source;

@@ -9,12 +9,12 @@ use crate::package::{KeyRule, Plan, Preset, Substream};
 
 use super::choice::{Choice, Source};
 use super::env::{Env, Event};
-use super::files;
 use super::identity::Summary;
 use super::journal::Journal;
-use super::manifests::{Input, manifest_kinds};
 use super::mp4;
 use super::package::Expect;
+use super::package::files;
+use super::package::manifests::{Input, manifest_kinds};
 use super::report::{KeyRotation, Report};
 use super::rules::{Job, Rules, no_segment_behind};
 use super::weak_keys::weak_keys;

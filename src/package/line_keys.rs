@@ -6,7 +6,7 @@ use crate::base::{Error, Kid, Result, Secret, from_base64};
 use crate::hls::{AES_128, IDENTITY, Key, SAMPLE_AES};
 use crate::protect::{Aes128, SampleAes};
 
-use super::sample_decryption::FindKey;
+use super::fragmented::sample_decryption::FindKey;
 
 /// Finds the IV that came with the key of this id: what sample encryption of streams begins with.
 pub type FindIv<'a> = dyn Fn(Kid) -> Option<[u8; 16]> + Sync + 'a;

@@ -1,73 +1,48 @@
 //! The product, still pure: a plan is applied to init segments, segments, files and manifests — ISO/IEC 23000-19.
 
-mod assignment;
-mod auxiliary;
+mod aes128;
 mod cmaf;
 mod copy;
-mod coverage;
-mod decrypt;
-mod edit_list;
 mod elsewhere;
-mod key_address;
-mod key_change;
-mod keyed;
-mod license_url;
+mod fragmented;
 mod line_keys;
-mod media_data;
-mod offsets;
-mod packed_audio;
 mod plan;
 mod proofs;
-mod protect;
-mod rendition;
-mod resource;
-mod sample_aes_segment;
-mod sample_bytes;
-mod sample_decryption;
-mod sample_groups;
-mod schedule;
-mod segments;
-mod server_signaling;
-mod track;
-mod ts_clear;
-mod ts_lane;
-mod ts_layout;
-mod ts_program;
-mod ts_segment;
-mod ts_table;
-mod whole_segment;
+mod sample_aes;
 
-pub use assignment::{Assignment, KeyPurpose, KeyRule, Preset, PurposeId, Substream, TrackId};
+pub use aes128::{
+    Beginning, FirstBlocks, SEGMENT_KINDS, SegmentHead, decrypt_whole_segment, encrypt_whole_segment,
+};
+pub use cmaf::edit_list::{EditList, Presented, presented};
+pub use cmaf::sample_groups::SampleGroups;
+pub use cmaf::segments::{Boundaries, CmafSegment, MAX_CHUNK_BYTES, Segments};
 pub use cmaf::{Cmaf, WrittenSegment};
 pub use copy::copy;
-pub use coverage::{has_unread_bytes, unread_box};
-pub use decrypt::Decrypt;
-pub use edit_list::{EditList, Presented, presented};
-pub(crate) use key_address::KeyAddress;
-pub use keyed::{Keyed, Kids, Wants, choose};
-pub use license_url::{LicenseUrl, check_license_urls};
-pub use line_keys::{FindIv, LineKeys};
-pub use offsets::OffsetMap;
-pub use packed_audio::{
-    PackedAudioTotals, audio_description, decrypt_packed_audio, packed_audio_facts, protect_packed_audio,
-};
-pub use plan::{Intent, Plan, PlannedKey, Treatment};
-pub use proofs::Proofs;
-pub use protect::{Protect, Totals};
-pub use rendition::{ProtectedRendition, random_access_fragments};
-pub use resource::{Changed, Edit, rewrite};
-pub use sample_aes_segment::{ElementaryStream, SampleAesSegment, elementary_streams, sample_aes_segment};
-pub use sample_decryption::FindKey;
-pub use sample_groups::SampleGroups;
-pub use schedule::{MAX_PERIODS, Period, PeriodTime, Phase, Schedule};
-pub use segments::{Boundaries, CmafSegment, MAX_CHUNK_BYTES, Segments};
-pub use server_signaling::ServerSignaling;
-pub use track::{
+pub use fragmented::coverage::{has_unread_bytes, unread_box};
+pub use fragmented::decrypt::Decrypt;
+pub use fragmented::offsets::OffsetMap;
+pub use fragmented::protect::{Protect, Totals};
+pub use fragmented::rendition::{ProtectedRendition, random_access_fragments};
+pub use fragmented::rewrite::{Changed, Edit, rewrite};
+pub use fragmented::sample_decryption::FindKey;
+pub use fragmented::track::{
     CryptoPeriod, MediaTrack, PeriodKey, ProtectedTrack, UnknownVideo, clear_tracks, media_tracks,
     media_tracks_with,
 };
-pub use ts_program::{TsProgram, TsStream, signaling, signaling_fault};
-pub use ts_segment::{MAX_WAITING_BYTES, TsSegment, TsStreamTotals, decrypt_ts_segment, protect_ts_segment};
-pub use whole_segment::{
-    Beginning, FirstBlocks, SEGMENT_KINDS, SegmentHead, decrypt_whole_segment, encrypt_whole_segment,
+pub use line_keys::{FindIv, LineKeys};
+pub use plan::assignment::{Assignment, KeyPurpose, KeyRule, Preset, PurposeId, Substream, TrackId};
+pub(crate) use plan::key_address::KeyAddress;
+pub use plan::keyed::{Keyed, Kids, Wants, choose};
+pub use plan::license_url::{LicenseUrl, check_license_urls};
+pub use plan::schedule::{MAX_PERIODS, Period, PeriodTime, Phase, Schedule};
+pub use plan::server_signaling::ServerSignaling;
+pub use plan::{Intent, Plan, PlannedKey, Treatment};
+pub use proofs::Proofs;
+pub use sample_aes::packed_audio::{
+    PackedAudioTotals, audio_description, decrypt_packed_audio, packed_audio_facts, protect_packed_audio,
+};
+pub use sample_aes::segment::{ElementaryStream, SampleAesSegment, elementary_streams, sample_aes_segment};
+pub use sample_aes::ts_program::{TsProgram, TsStream, signaling, signaling_fault};
+pub use sample_aes::ts_segment::{
+    MAX_WAITING_BYTES, TsSegment, TsStreamTotals, decrypt_ts_segment, protect_ts_segment,
 };

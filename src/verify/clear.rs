@@ -11,10 +11,10 @@ use crate::isobmff::samples::samples;
 use crate::isobmff::track::{tracks, trexes};
 use crate::presentation::{self, read_moov};
 
-use super::facts::InitFacts;
 use super::findings::Findings;
-use super::init::InitTrack;
-use super::presentation::{Presentation, read};
+use super::fragmented::init::InitTrack;
+use super::manifests::facts::InitFacts;
+use super::manifests::{Presentation, read};
 use super::run::Clear;
 
 /// A track of the clear source.

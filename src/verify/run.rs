@@ -10,20 +10,21 @@ use crate::base::{Kid, Result};
 use crate::package::{FindIv, FindKey, Proofs};
 use crate::presentation::read_moov;
 
-use super::agreement::Agreement;
 use super::clear::{ClearSource, ClearTrack, match_tracks};
-use super::coverage::MediaData;
-use super::facts::{Facts, InitFacts};
-use super::file::{FileCheck, FileFacts};
 use super::findings::{Findings, found_or_error};
-use super::init::Init;
-use super::iv::{CounterBlocks, Reuse};
-use super::pieces::{PiecePlaylist, Protection};
-use super::presentation::{Presentation, read};
+use super::fragmented::coverage::MediaData;
+use super::fragmented::file::{FileCheck, FileFacts};
+use super::fragmented::init::Init;
+use super::fragmented::iv::{CounterBlocks, Reuse};
+use super::fragmented::pssh;
+use super::manifests::agreement::Agreement;
+use super::manifests::facts::{Facts, InitFacts};
+use super::manifests::{Presentation, read};
+use super::manifests::{dash, hls, unprotected};
 use super::proven::{NO_KEYS, all_keys_fit};
-use super::pssh;
+use super::segments::{self, PiecePlaylist, Protection};
+use super::shared_keys;
 use super::source::{ClearFile, SourceTracks};
-use super::{dash, hls, pieces_run, shared_keys, unprotected};
 
 /// What `verify` is asked to do.
 pub struct VerifyJob<'a> {
@@ -150,7 +151,7 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
     if let Some(source) = source {
         unprotected::check(job, &presentation, &inits, source, &mut findings)?;
     }
-    let (files, totals) = pieces_run::check(job, &presentation, source, &mut findings)?;
+    let (files, totals) = segments::run::check(job, &presentation, source, &mut findings)?;
     verification.files += files;
     verification.samples += totals.samples;
     verification.protected_samples += totals.protected_samples;

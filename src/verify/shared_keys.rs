@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::drm;
 
-use super::facts::InitFacts;
 use super::findings::Findings;
+use super::manifests::facts::InitFacts;
 
 /// Advises against a key for sound that pictures have, where boxes of a system say that its clients are to play it.
 pub(super) fn check(inits: &[Option<InitFacts>], findings: &mut Findings) {

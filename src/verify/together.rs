@@ -2,7 +2,7 @@
 
 use crate::base::Result;
 
-use super::iv::{CounterBlocks, Reuse};
+use super::fragmented::iv::{CounterBlocks, Reuse};
 use super::run::{Verification, VerifyJob, verify};
 
 /// Verifies presentations that are known by names. Under a key that they share no counter block may cover two

@@ -1,0 +1,150 @@
+//! The inverse job: a protected package or file is decrypted — ISO/IEC 23001-7, RFC 8216bis, ISO/IEC 23009-1.
+
+pub(super) mod files;
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use rayon::prelude::*;
+
+use crate::base::env::Store;
+use crate::base::{Error, Kid, Result};
+use crate::isobmff::track::trexes;
+use crate::package::{Decrypt, FindIv, FindKey, LineKeys, OffsetMap, Proofs, copy, rewrite};
+
+use crate::presentation::{MpdTrack, Presentation, Role};
+
+use crate::job::env::{Env, Event};
+use crate::job::package::files::{ProtectedPackage, written_apart};
+use crate::job::package::manifests::{self, Input, manifest_kinds};
+use crate::job::package::{Expect, Package};
+use crate::job::report::{OutputReport, Report};
+use files::decrypt_files;
+
+/// What `decrypt` is asked to do.
+pub struct DecryptJob<'a> {
+    /// One MPD, one playlist, one of each over the same segments, or MP4 files.
+    pub inputs: Vec<String>,
+    /// The keys.
+    pub find_key: &'a FindKey<'a>,
+    /// The IVs that come with keys.
+    pub find_iv: &'a FindIv<'a>,
+    /// The id of the only key, if there is no other: playlists need not name it.
+    pub only: Option<Kid>,
+}
+
+impl DecryptJob<'_> {
+    fn keys<'a>(&'a self, store: &'a dyn Store) -> LineKeys<'a> {
+        LineKeys { store, find_key: self.find_key, find_iv: self.find_iv, only: self.only }
+    }
+}
+
+/// Decrypts what it is given and writes it under the same names, without any signaling of DRM. What is decrypted with
+/// another key than it was encrypted with is an error where it shows; [`Report::not_proven`] says where it does not.
+///
+/// # Errors
+/// When a key is missing or wrong, or the input is not what its boxes say.
+pub fn decrypt(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<Report> {
+    let start = Instant::now();
+    let kinds = manifest_kinds(&job.inputs)?;
+    let mut report = Report::default();
+    if !kinds.is_empty() {
+        (env.observe)(Event::Step("decrypting"));
+        report = decrypt_presentation(job, env)?;
+    } else {
+        let (outputs, proofs) = decrypt_files(job, env)?;
+        (report.outputs, report.not_proven) = (outputs, proofs.open());
+        report.warnings.extend(proofs.is_empty().then(|| nothing_encrypted(env)));
+    }
+    report.elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Ok(report)
+}
+
+fn decrypt_presentation(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<Report> {
+    let (store, read) = manifests::read(&job.inputs, env.locate)?;
+    let keyed = files_under_keys(&read);
+    let Input { store, package, manifests } = Input::of(store, read, Expect::Protected)?;
+    let (mut done, untouched) = decrypt_package(&package, &job.keys(store.as_ref()), env)?;
+    done.proofs.check_all(job.find_iv)?;
+    let mut report = manifests.unprotect((&done, store.as_ref()), env)?;
+    let is_clear = done.proofs.is_empty() && done.first_blocks.is_empty();
+    report.warnings.extend(is_clear.then(|| nothing_encrypted(env)));
+    report.not_proven = done.first_blocks.not_proven();
+    report.not_proven.extend(done.proofs.open());
+    let mut silent = untouched.into_iter().filter(|name| keyed.contains(name));
+    report.not_proven.extend(silent.next().map(|first| {
+        let more = silent.count();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!(
+            "{first}{more}: the manifest names keys for it, and none of its samples says that it is encrypted"
+        )
+    }));
+    report.outputs.splice(..0, std::mem::take(&mut done.outputs));
+    Ok(report)
+}
+
+fn nothing_encrypted(env: &Env<'_>) -> String {
+    let warning = "nothing in the input is encrypted: the output is a copy of it";
+    (env.observe)(Event::Warning(warning));
+    warning.to_owned()
+}
+
+/// The files of segments for which a manifest names keys.
+fn files_under_keys(read: &Presentation) -> HashSet<String> {
+    let of_playlists = read.playlists.iter().flat_map(|media| media.segments());
+    let of_playlists = of_playlists.filter(|segment| segment.init.is_some() && !segment.keys.is_empty());
+    let of_mpds = read.mpds.iter().flat_map(|document| {
+        let is_protected = |track: &&MpdTrack| document.mpd.is_protected(track.representation.place);
+        document.tracks.iter().filter(is_protected).flat_map(|track| &track.resources)
+    });
+    let of_mpds = of_mpds.filter(|resource| resource.role == Role::Segment);
+    of_playlists.chain(of_mpds).map(|resource| resource.file.clone()).collect()
+}
+
+/// Gives what was decrypted, and the files of renditions of which no sample was encrypted.
+fn decrypt_package(
+    package: &Package,
+    keys: &LineKeys<'_>,
+    env: &Env<'_>,
+) -> Result<(ProtectedPackage, Vec<String>)> {
+    let store = keys.store;
+    written_apart(package)?;
+    let jobs = package.files();
+    let done: Vec<_> = jobs
+        .par_iter()
+        .map(|(name, rendition)| {
+            let source = store.open(name)?;
+            let mut sink = env.output.create(name)?;
+            let offsets = match rendition {
+                Some(rendition) => {
+                    let mut edit = Decrypt::with_init(&rendition.moov, source.as_ref(), keys.find_key)?;
+                    let trexes = trexes(&rendition.moov)?;
+                    let offsets = rewrite(source.as_ref(), sink.as_mut(), &trexes, &mut edit)?;
+                    edit.proofs().check()?;
+                    (offsets, edit.proofs().clone())
+                }
+                None => {
+                    copy(source.as_ref(), sink.as_mut())?;
+                    (OffsetMap::default(), Proofs::default())
+                }
+            };
+            Ok((OutputReport::new(name, &sink.commit()?), offsets))
+        })
+        .zip(jobs.par_iter())
+        .map(|(done, (name, _))| done.map_err(|error: Error| error.at(name)))
+        .collect::<Result<_>>()?;
+    let (mut result, mut deciphered) = (ProtectedPackage::default(), HashSet::new());
+    for ((name, rendition), (output, (offsets, proofs))) in jobs.iter().zip(done) {
+        result.outputs.push(output);
+        if !proofs.is_empty() {
+            deciphered.extend(rendition.map(|rendition| &rendition.init));
+        }
+        result.proofs.merge(&proofs);
+        result.file(name, offsets, Vec::new());
+    }
+    // A clear lead is of files without encrypted samples too.
+    let silent = package.renditions.iter().filter(|rendition| !deciphered.contains(&rendition.init));
+    let untouched = silent.flat_map(|rendition| rendition.files.clone()).collect();
+    package.streams.decrypt(keys, env, &mut result)?;
+    Ok((result, untouched))
+}

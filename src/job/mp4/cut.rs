@@ -1,0 +1,172 @@
+//! Where the tracks of MP4 files are cut, and when their keys change — ISO/IEC 23000-19 §7.3.2, DASH-IF CPIX 2.3 §4.
+
+use std::time::Duration;
+
+use crate::base::{Error, Result};
+use crate::codec::TrackKind;
+use crate::package::{Boundaries, Period, Phase, Substream};
+
+use super::OutputTrack;
+use crate::job::choice::{Choice, Source, periods_until};
+use crate::job::rules::{Job, Rules};
+
+/// The least time: what ends so much behind a begin holds it.
+const NANOSECOND: Duration = Duration::from_nanos(1);
+
+/// When the presentation begins: with the first of its tracks.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::job) struct Start {
+    ticks: u64,
+    timescale: u32,
+}
+
+impl Start {
+    fn of(tracks: &[OutputTrack<'_>]) -> Self {
+        let starts = tracks
+            .iter()
+            .map(|track| Self { ticks: track.begins(), timescale: track.media.track.timescale.max(1) });
+        starts
+            .min_by(|a, b| {
+                // a / s < b / t, without division.
+                let time = |one: &Self, other: &Self| u128::from(one.ticks) * u128::from(other.timescale);
+                time(a, b).cmp(&time(b, a))
+            })
+            .unwrap_or(Self { ticks: 0, timescale: 1 })
+    }
+
+    /// The same in ticks of a track.
+    pub(in crate::job) fn ticks(self, timescale: u32) -> u64 {
+        let ours = u128::from(self.timescale);
+        let ticks = (u128::from(self.ticks) * u128::from(timescale) + ours / 2) / ours;
+        u64::try_from(ticks).unwrap_or(u64::MAX)
+    }
+}
+
+/// Where tracks are cut, and who has which key.
+pub(in crate::job) struct Cut {
+    pub(in crate::job) boundaries: Boundaries,
+    pub(in crate::job) start: Start,
+    pub(in crate::job) periods: usize,
+    pub(in crate::job) choice: Choice,
+}
+
+impl Cut {
+    pub(in crate::job) fn of(
+        job: &Job,
+        rules: &Rules,
+        source: &Source<'_>,
+        tracks: &[OutputTrack<'_>],
+        substreams: &mut [Substream],
+    ) -> Result<Self> {
+        if source.asks_for_rates() {
+            measure(tracks, substreams)?;
+        }
+        let boundaries = boundaries(tracks, (job.segment_duration, &source.changes()))?;
+        let start = Start::of(tracks);
+        let periods = periods(tracks, (&boundaries, start), rules)?;
+        let choice = source.choose(rules.key_rule(), substreams, periods, rules.schedule.rotates())?;
+        Ok(Self { boundaries, start, periods, choice })
+    }
+}
+
+/// How long the presentation lasts, where key periods with times ask for it.
+pub(in crate::job) fn lasts(tracks: &[OutputTrack<'_>], source: &Source<'_>) -> Result<Option<Duration>> {
+    if source.changes().is_empty() {
+        return Ok(None);
+    }
+    let start = Start::of(tracks);
+    let mut lasts = Duration::ZERO;
+    for track in tracks.iter().filter(|track| track.substream.is_some()) {
+        let mut end = track.first.decode_time;
+        for sample in track.samples()? {
+            let sample = sample.map_err(|error| error.at(track.file.name.clone()))?;
+            end = end.max(sample.decode_time.saturating_add(sample.duration.into()));
+        }
+        let timescale = track.media.track.timescale;
+        let late = track.begins().saturating_sub(start.ticks(timescale));
+        let elapsed = u128::from(end.saturating_sub(track.first.decode_time).saturating_add(late));
+        let nanoseconds = elapsed * Duration::from_secs(1).as_nanos() / u128::from(timescale.max(1));
+        lasts = lasts.max(Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX)));
+    }
+    Ok(Some(lasts))
+}
+
+/// Finds bit rates and frame rates: averages over all samples.
+fn measure(tracks: &[OutputTrack<'_>], substreams: &mut [Substream]) -> Result<()> {
+    for track in tracks {
+        let Some(substream) = substreams.iter_mut().find(|known| track.substream == Some(known.id)) else {
+            continue;
+        };
+        let (mut samples, mut bytes, mut ticks) = (0_u64, 0_u64, 0_u64);
+        for sample in track.samples()? {
+            let sample = sample.map_err(|error| error.at(track.file.name.clone()))?;
+            samples = samples.saturating_add(1);
+            bytes = bytes.saturating_add(sample.size.into());
+            ticks = ticks.saturating_add(sample.duration.into());
+        }
+        #[expect(clippy::cast_precision_loss, reason = "numbers of less than 2^53")]
+        let per_second =
+            |count: u64| count as f64 * f64::from(track.media.track.timescale) / (ticks.max(1) as f64);
+        substream.frame_rate = (track.id.kind == TrackKind::Video).then(|| per_second(samples));
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "positive and saturating"
+        )]
+        let bitrate = per_second(bytes.saturating_mul(8)).round() as u64;
+        substream.bitrate = substream.bitrate.or(Some(bitrate));
+    }
+    Ok(())
+}
+
+/// Every track is cut where the first video track can be cut; without one, on a grid.
+fn boundaries(tracks: &[OutputTrack<'_>], (seconds, changes): (f64, &[Duration])) -> Result<Boundaries> {
+    let video = tracks.iter().find(|track| track.id.kind == TrackKind::Video);
+    // Sound alone is cut on a grid, unless keys change at times that are on none.
+    let first = tracks.iter().filter(|_| changes.len() > 1).min_by_key(|track| track.begins());
+    let Some(track) = video.or(first) else {
+        let start = Start::of(tracks);
+        return Ok(Boundaries::grid(start.ticks, start.timescale, seconds));
+    };
+    let timescale = track.media.track.timescale;
+    let boundaries = Boundaries::of(track.samples()?, &track.edits, timescale, (seconds, changes));
+    boundaries.map_err(|error| error.at(track.file.name.clone()))
+}
+
+/// How many crypto periods the longest track has.
+fn periods(
+    tracks: &[OutputTrack<'_>],
+    (boundaries, start): (&Boundaries, Start),
+    rules: &Rules,
+) -> Result<usize> {
+    let (mut most, mut last) = (0, Period::FIRST);
+    let schedule = &rules.schedule;
+    for track in tracks.iter().filter(|track| schedule.rotates() && track.substream.is_some()) {
+        let at = |error: Error| error.at(track.id).at(track.file.name.clone());
+        let timescale = track.media.track.timescale;
+        let late = track.begins().saturating_sub(start.ticks(timescale));
+        for segment in track.segments(boundaries)? {
+            let segment = segment.map_err(at)?;
+            most = most.max(segment.interval.saturating_add(1));
+            let elapsed = segment.decode_time().saturating_sub(track.first.decode_time).saturating_add(late);
+            let phase = schedule.phase(segment.interval, elapsed, timescale);
+            if phase.has_no_key() {
+                let seconds = elapsed / u64::from(timescale.max(1));
+                return Err(at(Error::keys(format!(
+                    "no key period is for the segment {seconds} s after the begin"
+                ))
+                .clause("DASH-IF CPIX 2.3 §4, ContentKeyPeriod")
+                .hint("give periods that cover all of the presentation")));
+            }
+            if let Phase::Period(period) = phase {
+                last = last.max(period);
+            }
+        }
+    }
+    match &schedule.times {
+        Some(times) => {
+            times.get(last.number()).map_or(Ok(1), |last| periods_until(times, last.start + NANOSECOND))
+        }
+        None => schedule.periods(most),
+    }
+}

@@ -1,0 +1,378 @@
+//! Manifests of the CMAF tracks made from MP4 files — RFC 8216bis and ISO/IEC 23009-1 over the same segments.
+
+use std::time::Duration;
+
+use crate::base::{Error, Result};
+use crate::codec::{self, TrackKind, configuration_of_channels};
+use crate::dash::write::{NewAdaptationSet, NewAddressing, NewMpd, NewRepresentation};
+use crate::dash::{ContentType, Place, Protected, write};
+use crate::drm::ManifestKind;
+use crate::hls::media::Resource;
+use crate::hls::multivariant::{Limits, MultivariantPlaylist, NewRendition, RenditionType, Variant};
+use crate::hls::{Playlist, media, multivariant};
+use crate::package::{MediaTrack, Phase, Plan, TrackId, WrittenSegment};
+
+use super::WrittenTrack;
+use super::cut::Start;
+use super::files::TrackFiles;
+use super::timed::Timed;
+use crate::job::env::{Env, Event};
+use crate::job::folder::write_manifest;
+use crate::job::package::dash::content_protection;
+use crate::job::package::hls::{add_new, key_lines, key_runs, session_key_lines};
+use crate::job::report::Report;
+use crate::job::rules::Rules;
+
+/// The multivariant playlist.
+const MULTIVARIANT: &str = "master.m3u8";
+/// The MPD.
+const MPD: &str = "manifest.mpd";
+/// The group of all subtitles.
+const SUBTITLES: &str = "subtitles";
+
+/// Writes the manifests that were asked for.
+pub(in crate::job) fn write(
+    tracks: &[WrittenTrack<'_>],
+    start: Start,
+    rules: &Rules,
+    plan: &Plan,
+    env: &Env<'_>,
+    report: &mut Report,
+) -> Result<()> {
+    let tracks: Vec<_> = tracks.iter().map(|written| Timed::new(written, start)).collect::<Result<_>>()?;
+    if rules.manifests.contains(&ManifestKind::Hls) {
+        write_hls(&tracks, plan, env, report)?;
+    }
+    if rules.manifests.contains(&ManifestKind::Dash) {
+        let output = write_manifest(env, MPD, &mpd(&tracks, plan)?)?;
+        report.manifests.push(MPD.into());
+        report.outputs.push(output);
+    }
+    Ok(())
+}
+
+impl Timed<'_> {
+    /// The init segment and the segments as playlists name them.
+    fn resources(&self) -> (Resource, Vec<Resource>) {
+        let id = &self.track.id;
+        match self.files {
+            TrackFiles::Segments => {
+                let resource = |name: String| Resource { uri: format!("{id}/{name}"), byte_range: None };
+                let name = |segment: &WrittenSegment| format!("{}.m4s", segment.number + 1);
+                let segments = self.segments.iter().map(|segment| resource(name(segment)));
+                (resource("init.mp4".into()), segments.collect())
+            }
+            TrackFiles::SingleFile { name, initialization, index } => {
+                let resource = |range| Resource { uri: name.clone(), byte_range: Some(range) };
+                let mut position = index.end;
+                let segments = self.segments.iter().map(|segment| {
+                    let start = position;
+                    position += segment.bytes;
+                    resource(start..position)
+                });
+                (resource(initialization.clone()), segments.collect())
+            }
+        }
+    }
+
+    /// The same for an MPD.
+    fn addressing(&self) -> NewAddressing {
+        match self.files {
+            TrackFiles::Segments => NewAddressing::Template {
+                initialization: "$RepresentationID$/init.mp4".into(),
+                media: "$RepresentationID$/$Number$.m4s".into(),
+                start_number: 1,
+            },
+            TrackFiles::SingleFile { name, initialization, index } => {
+                let types = || self.segments.iter().map(|segment| segment.sap_type);
+                let all_start_with_sap = types().all(|sap_type| sap_type != 0);
+                NewAddressing::Base {
+                    url: name.clone(),
+                    initialization: initialization.clone(),
+                    index: index.clone(),
+                    sap_type: types().max().filter(|_| all_start_with_sap).unwrap_or(0),
+                }
+            }
+        }
+    }
+
+    fn is_hls_subtitles(&self) -> bool {
+        self.track.media.codec.is_some_and(codec::is_hls_subtitles)
+    }
+
+    /// Puts each segment of a new playlist under its key.
+    fn signal_keys(&self, playlist: &mut Playlist, plan: &Plan, id: TrackId) -> Result<()> {
+        let listed = media::segments(playlist)?;
+        let phases = listed.iter().zip(self.segments);
+        let phases = phases.filter_map(|(listed, segment)| Some((listed.line, segment.phase?))).collect();
+        let runs = key_runs(phases, |period| Ok(key_lines(plan.key_in(period, id)?)))?;
+        if runs.iter().all(|(_, lines)| lines.is_empty()) {
+            return Ok(());
+        }
+        media::protect_runs(playlist, &runs)
+    }
+}
+
+/// The media playlists, then the multivariant one.
+fn write_hls(tracks: &[Timed<'_>], plan: &Plan, env: &Env<'_>, report: &mut Report) -> Result<()> {
+    let mut session_keys = Vec::new();
+    for written in tracks {
+        let id = &written.track.id;
+        if written.track.id.kind == TrackKind::Text && !written.is_hls_subtitles() {
+            let warning = format!("{id}: text of this format is in the MPD only, HLS has no place for it");
+            (env.observe)(Event::Warning(&warning));
+            report.warnings.push(warning);
+            continue;
+        }
+        if let Some(substream) = written.track.substream {
+            add_new(&mut session_keys, session_key_lines(plan.key(substream)?));
+        }
+        let (map, segments) = written.resources();
+        let durations = written.listed_durations().map(|duration| written.seconds(duration));
+        let mut playlist = media::write(&media::MediaPlaylist {
+            map: Some(map),
+            key_lines: Vec::new(),
+            segments: segments.into_iter().zip(durations).collect(),
+            independent_segments: true,
+        })?;
+        if let Some(substream) = written.track.substream {
+            written.signal_keys(&mut playlist, plan, substream)?;
+        }
+        let name = format!("{id}.m3u8");
+        report.outputs.push(write_manifest(env, &name, &playlist.to_bytes())?);
+        report.manifests.push(name);
+    }
+    let mut playlist = multivariant::write(&multivariant_playlist(tracks, session_keys)?)?;
+    let limits = |uri: &str| {
+        let written = tracks.iter().find(|written| uri == format!("{}.m3u8", written.track.id));
+        let written = written.ok_or_else(|| Error::internal(format!("no track is that of {uri}")))?;
+        let substream = written.track.substream;
+        substream.map_or_else(|| Ok(Limits::default()), |substream| Ok(plan.key(substream)?.limits()))
+    };
+    multivariant::limit(&mut playlist, &limits)?;
+    report.outputs.push(write_manifest(env, MULTIVARIANT, &playlist.to_bytes())?);
+    report.manifests.insert(0, MULTIVARIANT.into());
+    Ok(())
+}
+
+/// Sound of one codec in one group; two renditions of a language go to groups of their own.
+struct AudioGroup<'a, 'b> {
+    id: String,
+    codec: String,
+    tracks: Vec<&'a Timed<'b>>,
+}
+
+fn audio_groups<'a, 'b>(tracks: &'a [Timed<'b>]) -> Result<Vec<AudioGroup<'a, 'b>>> {
+    let mut groups: Vec<AudioGroup<'a, 'b>> = Vec::new();
+    for written in tracks.iter().filter(|written| written.track.id.kind == TrackKind::Audio) {
+        let codec = written.track.media.rfc6381()?;
+        let language = &written.track.media.track.language;
+        let fits = |group: &&mut AudioGroup<'a, 'b>| {
+            group.codec == codec
+                && group.tracks.iter().all(|other| other.track.media.track.language != *language)
+        };
+        match groups.iter_mut().find(fits) {
+            Some(group) => group.tracks.push(written),
+            None => {
+                let id = format!("audio{}", groups.len() + 1);
+                groups.push(AudioGroup { id, codec, tracks: vec![written] });
+            }
+        }
+    }
+    Ok(groups)
+}
+
+fn multivariant_playlist(
+    tracks: &[Timed<'_>],
+    session_key_lines: Vec<String>,
+) -> Result<MultivariantPlaylist> {
+    let groups = audio_groups(tracks)?;
+    let mut playlist = MultivariantPlaylist {
+        session_key_lines,
+        renditions: Vec::new(),
+        variants: Vec::new(),
+        independent_segments: true,
+    };
+    let has_video = tracks.iter().any(|written| written.track.id.kind == TrackKind::Video);
+    for group in groups.iter().filter(|_| has_video) {
+        for (index, written) in group.tracks.iter().enumerate() {
+            let mut rendition = rendition(written, RenditionType::Audio, &group.id);
+            rendition.default = index == 0;
+            rendition.channels = channels(written.track.media);
+            playlist.renditions.push(rendition);
+        }
+    }
+    let subtitles: Vec<_> = tracks.iter().filter(|written| written.is_hls_subtitles()).collect();
+    for (index, written) in subtitles.iter().enumerate() {
+        let mut rendition = rendition(written, RenditionType::Subtitles, SUBTITLES);
+        // Names are unique in a group: §4.4.6.1.1.
+        let names = subtitles.iter().take(index).map(|other| &other.track.media.track.language);
+        if names.into_iter().any(|language| *language == rendition.language) {
+            rendition.name = written.track.id.to_string();
+        }
+        playlist.renditions.push(rendition);
+    }
+    let variants = if has_video { TrackKind::Video } else { TrackKind::Audio };
+    for written in tracks.iter().filter(|written| written.track.id.kind == variants) {
+        let groups: Vec<_> = groups.iter().filter(|_| has_video).map(Some).collect();
+        for group in if groups.is_empty() { vec![None] } else { groups } {
+            playlist.variants.push(variant(written, group, &subtitles)?);
+        }
+    }
+    Ok(playlist)
+}
+
+/// `CHANNELS`: §4.4.6.1; of objects beside channels it tells their number, and what they are coded with.
+fn channels(media: &MediaTrack) -> Option<String> {
+    match media.joint_objects() {
+        Some(objects) => Some(format!("{objects}/JOC")),
+        None => media.channels().map(|channels| channels.to_string()),
+    }
+}
+
+/// What says that there are objects beside the channels: ETSI TS 103 420 annex D.
+fn joint_object_properties(objects: u8) -> Vec<(&'static str, String)> {
+    vec![
+        ("tag:dolby.com,2018:dash:EC3_ExtensionType:2018", "JOC".into()),
+        ("tag:dolby.com,2018:dash:EC3_ExtensionComplexityIndex:2018", objects.to_string()),
+    ]
+}
+
+fn rendition(written: &Timed<'_>, rendition_type: RenditionType, group_id: &str) -> NewRendition {
+    let language = &written.track.media.track.language;
+    NewRendition {
+        rendition_type,
+        group_id: group_id.into(),
+        name: language.clone().unwrap_or_else(|| written.track.id.to_string()),
+        language: language.clone(),
+        default: false,
+        channels: None,
+        uri: format!("{}.m3u8", written.track.id),
+    }
+}
+
+fn variant(
+    written: &Timed<'_>,
+    group: Option<&AudioGroup<'_, '_>>,
+    subtitles: &[&Timed<'_>],
+) -> Result<Variant> {
+    let entry = written.track.media.track.sample_entry()?;
+    let is_video = written.track.id.kind == TrackKind::Video;
+    let sound = group.map_or(&[][..], |group| &group.tracks);
+    let (pictures, ticks) = written.frame_rate();
+    let mut codecs = vec![written.track.media.rfc6381()?];
+    codecs.extend(group.map(|group| group.codec.clone()));
+    for text in subtitles {
+        let codec = text.track.media.rfc6381()?;
+        if !codecs.contains(&codec) {
+            codecs.push(codec);
+        }
+    }
+    Ok(Variant {
+        bandwidth: written.peak() + sound.iter().map(|track| track.peak()).max().unwrap_or(0),
+        average_bandwidth: Some(
+            written.average() + sound.iter().map(|track| track.average()).max().unwrap_or(0),
+        ),
+        codecs: codecs.join(","),
+        resolution: is_video.then(|| (u32::from(entry.width), u32::from(entry.height))),
+        #[expect(clippy::cast_precision_loss, reason = "a frame rate")]
+        frame_rate: is_video.then(|| pictures as f64 / ticks as f64),
+        audio: group.map(|group| group.id.clone()),
+        subtitles: (!subtitles.is_empty()).then(|| SUBTITLES.into()),
+        uri: format!("{}.m3u8", written.track.id),
+    })
+}
+
+/// The MPD: one AdaptationSet for each kind, codec and language; keys split them further.
+fn mpd(tracks: &[Timed<'_>], plan: &Plan) -> Result<Vec<u8>> {
+    let mut sets: Vec<(String, NewAdaptationSet, Vec<&Timed<'_>>)> = Vec::new();
+    for written in tracks {
+        let codec = written.track.media.rfc6381()?;
+        let language =
+            written.track.media.track.language.clone().filter(|_| written.track.id.kind != TrackKind::Video);
+        let family = codec.split('.').next().unwrap_or_default();
+        let key = format!("{:?}/{family}/{language:?}", written.track.id.kind);
+        let representation = representation(written, codec)?;
+        match sets.iter_mut().find(|(known, ..)| *known == key) {
+            Some((_, set, members)) => {
+                set.representations.push(representation);
+                members.push(written);
+            }
+            None => sets.push((key, adaptation_set(written, language, representation), vec![written])),
+        }
+    }
+    let mut phases = tracks.iter().flat_map(|written| written.segments).filter_map(|segment| segment.phase);
+    let rotates = phases.any(Phase::is_later);
+    let mut protected = Vec::new();
+    for (adaptation_set, (.., members)) in sets.iter().enumerate() {
+        for (representation, written) in members.iter().enumerate() {
+            let Some(substream) = written.track.substream else { continue };
+            let key = plan.key(substream)?;
+            protected.push(Protected {
+                place: Place { period: 0, adaptation_set, representation },
+                kid: key.kid,
+                descriptors: content_protection(plan, key, rotates)?,
+            });
+        }
+    }
+    let longest = |seconds: &dyn Fn(&Timed<'_>) -> f64| {
+        Duration::from_secs_f64(tracks.iter().map(seconds).fold(0.0, f64::max))
+    };
+    let longest_segment = |written: &Timed<'_>| {
+        written.seconds(written.presented.iter().map(|segment| segment.duration).max().unwrap_or(0))
+    };
+    let mut mpd = write::mpd(&NewMpd {
+        duration: longest(&|written| written.seconds(written.end())),
+        max_segment_duration: longest(&longest_segment),
+        adaptation_sets: sets.into_iter().map(|(_, set, _)| set).collect(),
+    });
+    mpd.protect(&protected)?;
+    Ok(mpd.to_bytes())
+}
+
+fn adaptation_set(
+    written: &Timed<'_>,
+    lang: Option<String>,
+    representation: NewRepresentation,
+) -> NewAdaptationSet {
+    let (content_type, mime_type) = match written.track.id.kind {
+        TrackKind::Video => (ContentType::Video, "video/mp4"),
+        TrackKind::Audio => (ContentType::Audio, "audio/mp4"),
+        TrackKind::Text => (ContentType::Text, "application/mp4"),
+    };
+    NewAdaptationSet {
+        content_type,
+        mime_type: mime_type.into(),
+        lang,
+        representations: vec![representation],
+    }
+}
+
+fn representation(written: &Timed<'_>, codecs: String) -> Result<NewRepresentation> {
+    let track = &written.track.media.track;
+    let entry = track.sample_entry()?;
+    let (is_video, is_audio) =
+        (written.track.id.kind == TrackKind::Video, written.track.id.kind == TrackKind::Audio);
+    let (pictures, ticks) = written.frame_rate();
+    let channels = written.track.media.channels().filter(|_| is_audio);
+    let objects = written.track.media.joint_objects().filter(|_| is_audio);
+    Ok(NewRepresentation {
+        id: written.track.id.to_string(),
+        codecs,
+        bandwidth: written.peak(),
+        width: is_video.then_some(entry.width.into()),
+        height: is_video.then_some(entry.height.into()),
+        // Schema type FrameRateType: a number, or a fraction of whole numbers; a variable rate has none.
+        frame_rate: (is_video && ticks <= 1001).then(|| match ticks {
+            1 => pictures.to_string(),
+            ticks => format!("{pictures}/{ticks}"),
+        }),
+        audio_sampling_rate: written.track.media.sampling_frequency().filter(|_| is_audio),
+        channel_configuration: channels.and_then(configuration_of_channels),
+        properties: objects.map(joint_object_properties).unwrap_or_default(),
+        timescale: track.timescale,
+        presentation_time_offset: written.start,
+        addressing: written.addressing(),
+        timeline: written.presented.iter().map(|segment| (segment.start, segment.duration)).collect(),
+    })
+}

@@ -1,0 +1,304 @@
+//! MP4 files: each track becomes a CMAF track — ISO/IEC 23000-19 §7.3.
+//!
+//! It is longer than 400 lines because it holds the run over MP4 files from tracks to segments, in the order of its steps.
+
+pub(super) mod cut;
+pub(super) mod files;
+pub(super) mod manifests;
+pub(super) mod timed;
+
+use crate::base::env;
+use crate::base::env::Http;
+use crate::base::{Error, Result, shown_input};
+use crate::codec::TrackKind;
+use crate::isobmff::BoxNode;
+use crate::isobmff::boxes::Trex;
+use crate::isobmff::file::{BoxHeader, moov};
+use crate::isobmff::samples::{Sample, samples};
+use crate::isobmff::track::{trak, trexes};
+use crate::keys::KeyServer;
+use crate::package::{
+    Boundaries, Cmaf, EditList, KeyRule, MediaTrack, Period, Phase, Plan, ProtectedTrack, SampleGroups,
+    Segments, Substream, TrackId, UnknownVideo, WrittenSegment, media_tracks_with,
+};
+use crate::presentation::SegmentKind;
+
+use crate::job::env::{Env, Event, Locate};
+use crate::job::identity::Summary;
+use crate::job::package::stated::Stated;
+use crate::job::package::{substream, track_facts};
+use crate::job::plan::Outline;
+use crate::job::report::{KeyRotation, Report, TrackReport};
+use crate::job::rules::{Job, Layout, Rules};
+use crate::job::run::{plan, source};
+use cut::{Cut, Start, lasts};
+use files::{TrackFiles, WrittenFiles, write_segments, write_single_file};
+
+/// An input file.
+pub(in crate::job) struct Mp4File {
+    pub(in crate::job) name: String,
+    source: Box<dyn env::Source>,
+    moov: BoxNode,
+    trexes: Vec<Trex>,
+    tracks: Vec<MediaTrack>,
+}
+
+impl Mp4File {
+    /// Where segments are cut depends on all of it.
+    fn summarize(&self, summary: &mut Summary) {
+        summary.named(&self.name, &self.moov.to_bytes());
+        summary.add(&self.source.len().to_be_bytes());
+        summary.add(self.source.version().unwrap_or_default().as_bytes());
+    }
+}
+
+/// A track that becomes a CMAF track.
+pub(in crate::job) struct OutputTrack<'a> {
+    /// Its id and the name of its folder: `v1`, `a1`, `t1`.
+    pub(in crate::job) id: TrackId,
+    pub(in crate::job) file: &'a Mp4File,
+    pub(in crate::job) media: &'a MediaTrack,
+    /// Its id when it gets a key; `None` when it stays clear.
+    pub(in crate::job) substream: Option<TrackId>,
+    pub(in crate::job) edits: EditList,
+    /// Its first sample.
+    pub(in crate::job) first: Sample,
+}
+
+impl<'a> OutputTrack<'a> {
+    /// When it begins, in ticks of its media.
+    pub(in crate::job) fn begins(&self) -> u64 {
+        u64::try_from(self.edits.presented(self.first.composition_time()).max(0)).unwrap_or(u64::MAX)
+    }
+
+    pub(in crate::job) fn segments<'b>(
+        &'b self,
+        boundaries: &'b Boundaries,
+    ) -> Result<Segments<'b, impl Iterator<Item = Result<Sample>> + use<'a>>> {
+        Ok(Segments::new(self.samples()?, boundaries, &self.edits, self.media.track.timescale))
+    }
+
+    pub(in crate::job) fn samples(&self) -> Result<impl Iterator<Item = Result<Sample>> + use<'a>> {
+        let file = self.file;
+        samples(file.source.as_ref(), &file.moov, self.media.track.track_id, &file.trexes)
+    }
+}
+
+/// A CMAF track as it was written.
+pub(in crate::job) struct WrittenTrack<'a> {
+    pub(in crate::job) track: OutputTrack<'a>,
+    pub(in crate::job) segments: Vec<WrittenSegment>,
+    pub(in crate::job) files: TrackFiles,
+}
+
+/// Does a job on MP4 files.
+pub(in crate::job) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
+    (env.observe)(Event::Step("reading MP4 headers"));
+    let files: Vec<_> = job.inputs.iter().map(|input| open(input, job, env.locate)).collect::<Result<_>>()?;
+    let mut report = Report::default();
+    let (tracks, mut substreams) = output_tracks(&files, rules.keys, &mut report.warnings)?;
+    report.warnings.extend(not_carried(&files, &tracks)?);
+    report.warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
+    let source = source(job, rules, (env.keys, env.http), &substreams, None)?;
+    let rules = &rules.timed(&source, lasts(&tracks, &source)?);
+    let Cut { boundaries, start, periods, choice } = Cut::of(job, rules, &source, &tracks, &mut substreams)?;
+    env.check_job(job, |summary| files.iter().for_each(|file| file.summarize(summary)))?;
+    let plan = plan(job, rules, &substreams, (&source, &choice, periods), env)?;
+    report.warnings.extend(choice.warnings);
+    report.key_rotation = KeyRotation::of(&plan);
+    report.warnings.extend(plan.warnings.iter().cloned());
+    (env.observe)(Event::Step("encrypting"));
+    (env.observe)(Event::Total(files.iter().map(|file| file.source.len()).sum()));
+    let mut written = Vec::new();
+    for track in tracks {
+        let place = format!("{}, track {}", track.file.name, track.media.track.track_id);
+        let files = write_track(&track, rules, &plan, (&boundaries, start), env);
+        let WrittenFiles { files, segments, outputs } = files.map_err(|error| error.at(place))?;
+        plan.check_ivs()?;
+        report.outputs.extend(outputs);
+        if let Some(id) = track.substream {
+            let mut entry = facts(&track, &substreams)?.with_keys(&plan, id)?;
+            let protected = || segments.iter().filter(|segment| segment.phase != Some(Phase::Clear));
+            entry.samples = protected().map(|segment| segment.samples).sum();
+            entry.bytes = protected().map(|segment| segment.bytes).sum();
+            entry.protected = protected().map(|segment| segment.protected).sum();
+            entry.check()?;
+            report.tracks.push(entry);
+        }
+        written.push(WrittenTrack { track, segments, files });
+    }
+    (env.observe)(Event::Step("writing manifests"));
+    manifests::write(&written, start, rules, &plan, env, &mut report)?;
+    Ok(report)
+}
+
+/// What the report says of a track that gets a key.
+fn facts(track: &OutputTrack<'_>, substreams: &[Substream]) -> Result<TrackReport> {
+    let substream = substreams.iter().find(|substream| track.substream == Some(substream.id));
+    let substream =
+        substream.ok_or_else(|| Error::internal(format!("nothing is known of track {}", track.id)))?;
+    track_facts(substream, track.media, &track.file.name)
+}
+
+/// What a job on MP4 files would protect.
+pub(in crate::job) fn outline<'a>(
+    job: &Job,
+    rules: &Rules,
+    locate: &Locate<'_>,
+    (keys, http): (&'a dyn KeyServer, &dyn Http),
+) -> Result<Outline<'a>> {
+    let files: Vec<_> = job.inputs.iter().map(|input| open(input, job, locate)).collect::<Result<_>>()?;
+    let mut warnings = Vec::new();
+    let (tracks, mut substreams) = output_tracks(&files, rules.keys, &mut warnings)?;
+    warnings.extend(not_carried(&files, &tracks)?);
+    let source = source(job, rules, (keys, http), &substreams, None)?;
+    let rules = &rules.timed(&source, lasts(&tracks, &source)?);
+    let Cut { periods, choice, .. } = Cut::of(job, rules, &source, &tracks, &mut substreams)?;
+    let protected = tracks.iter().filter(|track| track.substream.is_some());
+    let facts = protected.map(|track| facts(track, &substreams));
+    let tracks = facts.collect::<Result<_>>()?;
+    let rotates = rules.schedule.rotates();
+    Ok(Outline { tracks, substreams, source, choice, periods, rotates, warnings })
+}
+
+fn open(input: &str, job: &Job, locate: &Locate<'_>) -> Result<Mp4File> {
+    let (store, name) = locate(input)?;
+    let source = store.open(&name)?;
+    let name = shown_input(input);
+    let at = |error: Error| error.at(&name);
+    let moov = moov(source.as_ref()).map_err(|error| other_format(source.as_ref(), error)).map_err(at)?;
+    let unknown = if job.allow_full_sample { UnknownVideo::FullSample } else { UnknownVideo::Refused };
+    let tracks = media_tracks_with(&moov, unknown).map_err(at)?;
+    let trexes = trexes(&moov).map_err(at)?;
+    Ok(Mp4File { name, source, moov, trexes, tracks })
+}
+
+/// What is wrong with a file that was to be MP4: that it is of another format, if it can be told.
+pub(in crate::job) fn other_format(source: &dyn env::Source, error: Error) -> Error {
+    let found = match SegmentKind::of(source) {
+        Ok(SegmentKind::Matroska) => {
+            return Error::unsupported("Matroska or WebM, an MP4 file expected").hint("repackage it as MP4");
+        }
+        Ok(SegmentKind::Ts) => "an MPEG transport stream",
+        Ok(SegmentKind::PackedAudio(_) | SegmentKind::MpegAudio) => "packed audio",
+        Ok(SegmentKind::WebVtt) => "WebVTT",
+        _ => return error,
+    };
+    Error::input(format!("{found}, an MP4 file expected")).hint("give the playlist that names it")
+}
+
+/// The tracks in the order of their ids: pictures, sound, text. What no player shows is left out, and said.
+fn output_tracks<'a>(
+    files: &'a [Mp4File],
+    rule: KeyRule,
+    warnings: &mut Vec<String>,
+) -> Result<(Vec<OutputTrack<'a>>, Vec<Substream>)> {
+    let mut tracks = Vec::new();
+    let mut substreams = Vec::new();
+    let all = || files.iter().flat_map(|file| file.tracks.iter().map(move |media| (file, media)));
+    for kind in [TrackKind::Video, TrackKind::Audio, TrackKind::Text] {
+        for (file, media) in all().filter(|(_, media)| media.kind() == Some(kind)) {
+            let track = &media.track;
+            let at = |error: Error| error.at(file.name.clone());
+            let mut samples =
+                samples(file.source.as_ref(), &file.moov, track.track_id, &file.trexes).map_err(at)?;
+            let Some(first) = samples.next().transpose().map_err(at)? else {
+                warnings.push(left_out(file, media, "it has no samples"));
+                continue;
+            };
+            let edits = EditList::of(&file.moov, track.track_id, track.timescale).map_err(at)?;
+            if media.is_of_unknown_codec() {
+                warnings.push(taken_whole(file, media));
+            }
+            let number = tracks.iter().filter(|track: &&OutputTrack<'_>| track.id.kind == kind).count() + 1;
+            let id = TrackId::new(kind, number);
+            let is_protected = media.is_protectable() && rule.protects(kind);
+            tracks.push(OutputTrack { id, file, media, substream: is_protected.then_some(id), edits, first });
+            if is_protected {
+                substreams.push(substream(id, media, &Stated::default()));
+            }
+        }
+    }
+    for (file, media) in all().filter(|(_, media)| media.kind().is_none()) {
+        warnings.push(left_out(file, media, "players do not show it"));
+    }
+    Ok((tracks, substreams))
+}
+
+fn left_out(file: &Mp4File, media: &MediaTrack, why: &str) -> String {
+    let track = &media.track;
+    format!("{}: track {} ({}) is left out: {why}", file.name, track.track_id, track.handler_type)
+}
+
+fn groups(track: &OutputTrack<'_>) -> Result<SampleGroups> {
+    let trak = trak(&track.file.moov, track.media.track.track_id)?;
+    SampleGroups::of(trak.require(&[b"mdia", b"minf", b"stbl"])?)
+}
+
+/// What is not carried into segments although a player could use it.
+fn not_carried(files: &[Mp4File], tracks: &[OutputTrack<'_>]) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    for track in tracks {
+        let place = format!("{}: track {}", track.file.name, track.media.track.track_id);
+        for grouping_type in groups(track)?.left_out {
+            warnings.push(format!("{place}: sample groups of the type {grouping_type} are left out"));
+        }
+        if track.edits.edits() > 1 {
+            let count = track.edits.edits();
+            warnings.push(format!("{place}: {count} edits (elst), players of segments know the first alone"));
+        }
+        let path: &[&[u8; 4]] = &[b"mdia", b"minf", b"stbl", b"subs"];
+        if trak(&track.file.moov, track.media.track.track_id)?.find(path).is_some() {
+            warnings.push(format!("{place}: the table of subsamples (subs) is left out"));
+        }
+    }
+    for file in files.iter().filter(|file| !file.trexes.is_empty()) {
+        let mut position = 0;
+        while let Some(header) = BoxHeader::read(file.source.as_ref(), position)? {
+            if header.is(b"emsg") {
+                warnings.push(format!("{}: event messages (emsg) are left out", file.name));
+                break;
+            }
+            position = header.end();
+        }
+    }
+    Ok(warnings)
+}
+
+fn taken_whole(file: &Mp4File, media: &MediaTrack) -> String {
+    let entry = media.track.sample_entry().map_or_else(|_| String::new(), |entry| entry.format.to_string());
+    format!(
+        "{}: track {} ({entry}) is protected whole: its codec is not known, and players that read slice \
+         headers in the clear do not play it",
+        file.name, media.track.track_id
+    )
+}
+
+fn write_track(
+    track: &OutputTrack<'_>,
+    rules: &Rules,
+    plan: &Plan,
+    (boundaries, start): (&Boundaries, Start),
+    env: &Env<'_>,
+) -> Result<WrittenFiles> {
+    let file = track.file;
+    let (protected, pssh) = match track.substream {
+        Some(id) => {
+            let mut protected = ProtectedTrack::planned(track.media, plan, id)?;
+            protected.start = track.first.decode_time;
+            protected.late = track.begins().saturating_sub(start.ticks(track.media.track.timescale));
+            (Some(protected), plan.pssh(Period::FIRST, &[id])?)
+        }
+        None => (None, Vec::new()),
+    };
+    let cmaf = Cmaf::new(file.source.as_ref(), &file.moov, track.media, protected.as_ref())?;
+    let init = cmaf.init(&pssh)?;
+    let segments = || track.segments(boundaries);
+    match rules.layout {
+        Layout::Segments => write_segments(&track.id.to_string(), &cmaf, &init, segments()?, env),
+        Layout::SingleFile => {
+            let count = segments()?.try_fold(0, |count, segment| segment.map(|_| count + 1))?;
+            write_single_file(&track.id.to_string(), &cmaf, &init, count, segments()?, env)
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The segments of a CMAF track on the time line of the presentation — RFC 8216bis §4.4.4.1, ISO/IEC 23009-1 §5.3.9.6.
+
+use crate::base::Result;
+use crate::package::{Presented, WrittenSegment, presented};
+
+use super::cut::Start;
+use super::files::TrackFiles;
+use super::{OutputTrack, WrittenTrack};
+
+/// A CMAF track and when its segments are presented.
+pub(in crate::job) struct Timed<'a> {
+    pub(in crate::job) track: &'a OutputTrack<'a>,
+    pub(in crate::job) segments: &'a [WrittenSegment],
+    pub(in crate::job) files: &'a TrackFiles,
+    pub(in crate::job) presented: Vec<Presented>,
+    /// When the presentation begins, in ticks of the media.
+    pub(in crate::job) start: u64,
+}
+
+impl<'a> Timed<'a> {
+    pub(in crate::job) fn new(written: &'a WrittenTrack<'_>, start: Start) -> Result<Self> {
+        let WrittenTrack { track, segments, files } = written;
+        let presented = presented(&track.edits, segments).map_err(|error| error.at(track.id))?;
+        Ok(Self { track, segments, files, presented, start: start.ticks(track.media.track.timescale) })
+    }
+
+    /// When the last segment ends, in ticks since the presentation began.
+    pub(in crate::job) fn end(&self) -> u64 {
+        let end = self.presented.last().map_or(0, |last| last.start.saturating_add(last.span));
+        end.saturating_sub(self.start)
+    }
+
+    /// How long each segment lasts on the time line of a playlist, which begins with the presentation and has no
+    /// gaps: until the next one begins.
+    pub(in crate::job) fn listed_durations(&self) -> impl Iterator<Item = u64> + '_ {
+        let late = self.presented.first().map_or(0, |first| first.start.saturating_sub(self.start));
+        let late = std::iter::once(late).chain(std::iter::repeat(0));
+        self.presented.iter().zip(late).map(|(presented, late)| presented.span.saturating_add(late))
+    }
+
+    pub(in crate::job) fn seconds(&self, ticks: u64) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "durations of less than 2^53 ticks")]
+        let ticks = ticks as f64;
+        ticks / f64::from(self.track.media.track.timescale)
+    }
+
+    /// The durations of all samples together.
+    pub(in crate::job) fn duration(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.duration).sum()
+    }
+
+    /// The bit rate of the segment with the highest one, in bits per second.
+    pub(in crate::job) fn peak(&self) -> u64 {
+        self.segments
+            .iter()
+            .zip(&self.presented)
+            .map(|(segment, presented)| self.bits_per_second(segment.bytes, presented.duration))
+            .max()
+            .unwrap_or(0)
+    }
+
+    pub(in crate::job) fn average(&self) -> u64 {
+        self.bits_per_second(self.segments.iter().map(|segment| segment.bytes).sum(), self.duration())
+    }
+
+    fn bits_per_second(&self, bytes: u64, duration: u64) -> u64 {
+        let timescale = u128::from(self.track.media.track.timescale);
+        let bits = u128::from(bytes) * 8 * timescale / u128::from(duration.max(1));
+        u64::try_from(bits).unwrap_or(u64::MAX)
+    }
+
+    /// Pictures per second as a reduced fraction.
+    pub(in crate::job) fn frame_rate(&self) -> (u64, u64) {
+        let samples: u64 = self.segments.iter().map(|segment| segment.samples).sum();
+        let (pictures, ticks) =
+            (samples * u64::from(self.track.media.track.timescale), self.duration().max(1));
+        let divisor = greatest_common_divisor(pictures, ticks).max(1);
+        (pictures / divisor, ticks / divisor)
+    }
+}
+
+fn greatest_common_divisor(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
+}

@@ -1,0 +1,606 @@
+//! Renditions whose segments are rewritten each by itself: transport streams and packed audio with sample encryption,
+//! and any container that is encrypted whole — RFC 8216bis §3.1.1, §3.1.3, §4.4.4.4, §5.2.
+//!
+//! A segment is a file or a byte range of one. Bytes of a file that no playlist names are left out: they cannot be
+//! under a key.
+
+use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::base::env::{Sink, Source, Store};
+use crate::base::{Error, Kid, Result, Secret};
+use crate::codec::{Elementary, StreamFacts, TrackKind};
+use crate::hls::Key;
+use crate::package::{
+    Assignment, ElementaryStream, FirstBlocks, LineKeys, OffsetMap, Phase, Plan, Proofs, Schedule, Substream,
+    Totals, TrackId, Treatment, copy, decrypt_whole_segment, elementary_streams, encrypt_whole_segment,
+    sample_aes_segment,
+};
+use crate::presentation::{Part, Resource, Role};
+use crate::protect::{Aes128, Operation, SampleAes};
+
+use super::Expect;
+use super::file_ranges::{Parts, check_parts, write_parts};
+use super::files::ProtectedPackage;
+use super::stated::Stated;
+use crate::job::env::{Env, Event};
+use crate::job::journal::write_once;
+use crate::job::report::TrackReport;
+use crate::job::rules::{Rules, no_segment_behind};
+
+/// What the report calls it.
+const SCHEME: &str = "sample-aes";
+
+/// A part of a file by its byte range; `None` is the whole file.
+type Bounds = Option<(u64, u64)>;
+
+/// The media playlists of a package whose segments are rewritten each by itself.
+#[derive(Default)]
+pub(in crate::job) struct Streams {
+    pub(in crate::job) renditions: Vec<StreamRendition>,
+    files: BTreeMap<String, Parts<Segment>>,
+    /// Segments that a second playlist names in another place of the presentation, or with other neighbors.
+    shared: Vec<(String, Segment, Segment)>,
+}
+
+/// Gives the id of a group's substream, which it makes when the group is new.
+pub(in crate::job) type Number<'a> = dyn FnMut(&str, &dyn Fn(TrackId) -> Substream) -> TrackId + 'a;
+
+/// Which of the renditions it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::job) struct StreamId(usize);
+
+/// A media playlist.
+pub(in crate::job) struct StreamRendition {
+    /// Its name.
+    pub(in crate::job) name: String,
+    carries: Carries,
+    /// The substream of each stream, or of all that is encrypted whole.
+    pub(in crate::job) substreams: Vec<Option<TrackId>>,
+    /// How many segments there are.
+    pub(in crate::job) segments: u32,
+    /// What the multivariant playlist says of it.
+    stated: Stated,
+}
+
+/// What is encrypted of the segments of a playlist.
+enum Carries {
+    /// Samples of the streams that its first segment has; none of a package that is to be decrypted.
+    Streams(Vec<ElementaryStream>),
+    /// Every byte, whatever the container.
+    Whole(TrackKind),
+}
+
+/// One segment, or what is encrypted like one: a map, or a partial segment.
+#[derive(Clone, Debug)]
+pub(in crate::job) struct Segment {
+    /// The rendition it belongs to.
+    rendition: StreamId,
+    role: Role,
+    /// Its number in the playlist, from 0; of a map or partial segment that of the segment it is for.
+    number: u32,
+    /// When that begins, in milliseconds.
+    begins: u64,
+    /// The media sequence number of that.
+    pub(in crate::job) sequence: u64,
+    /// The keys in force.
+    keys: Arc<[Key]>,
+}
+
+impl Segment {
+    /// What a playlist names, which belongs to this rendition; `number` is that of the segment that it is, or is for.
+    pub(in crate::job) fn of(resource: &Resource, rendition: StreamId, number: u32) -> Self {
+        let begins = Duration::try_from_secs_f64(resource.begins).unwrap_or(Duration::MAX);
+        Self {
+            rendition,
+            role: resource.role,
+            number,
+            begins: u64::try_from(begins.as_millis()).unwrap_or(u64::MAX),
+            sequence: resource.sequence,
+            keys: Arc::clone(&resource.keys),
+        }
+    }
+
+    /// What protects it.
+    pub(in crate::job) fn phase(&self, treatment: &Treatment, schedule: &Schedule) -> Phase {
+        let is_map = matches!(self.role, Role::Init | Role::Tables);
+        match is_map && !treatment.encrypts_maps() {
+            true => Phase::Clear,
+            false => schedule.phase(self.number, self.begins, 1000),
+        }
+    }
+}
+
+impl Streams {
+    /// The rendition of a playlist that begins with this segment: a new one, or the one that has the segment too.
+    pub(in crate::job) fn rendition(
+        &mut self,
+        store: &dyn Store,
+        name: &str,
+        (file, range): (&str, Option<&Range<u64>>),
+        expect: Expect,
+    ) -> Result<StreamId> {
+        let known = self.files.get(file).and_then(|parts| parts.get(&key(range)));
+        if let Some(known) = known {
+            return Ok(known.rendition);
+        }
+        let streams = match expect {
+            Expect::Clear { .. } => {
+                let source = store.open(file)?;
+                let part = Part::of(source.as_ref(), range).map_err(|error| error.at(file))?;
+                elementary_streams(&part).map_err(|error| error.at(file))?
+            }
+            Expect::Protected => Vec::new(),
+        };
+        let count = streams.len();
+        Ok(self.add(name, Carries::Streams(streams), count))
+    }
+
+    /// The rendition of a playlist whose segments are encrypted whole: that which has one of them already, or a new one.
+    pub(in crate::job) fn whole<'a>(
+        &mut self,
+        name: &str,
+        kind: TrackKind,
+        mut segments: impl Iterator<Item = (&'a str, Bounds)>,
+    ) -> StreamId {
+        let known = segments.find_map(|(file, bounds)| self.rendition_of(file, bounds));
+        known.unwrap_or_else(|| self.add(name, Carries::Whole(kind), 1))
+    }
+
+    fn add(&mut self, name: &str, carries: Carries, streams: usize) -> StreamId {
+        let (name, substreams, stated) = (name.to_owned(), vec![None; streams], Stated::default());
+        self.renditions.push(StreamRendition { name, carries, substreams, segments: 0, stated });
+        StreamId(self.renditions.len() - 1)
+    }
+
+    /// The rendition that has been given this id.
+    pub(in crate::job) fn of(&self, id: StreamId) -> Result<&StreamRendition> {
+        self.renditions.get(id.0).ok_or_else(|| no_rendition(id))
+    }
+
+    fn of_mut(&mut self, id: StreamId) -> Result<&mut StreamRendition> {
+        self.renditions.get_mut(id.0).ok_or_else(|| no_rendition(id))
+    }
+
+    /// Adds what a manifest says of a rendition.
+    pub(in crate::job) fn stated(&mut self, id: StreamId, stated: Stated) -> Result<()> {
+        self.of_mut(id)?.stated.add(stated);
+        Ok(())
+    }
+
+    /// Whether a file has segments of these playlists.
+    pub(in crate::job) fn has(&self, file: &str) -> bool {
+        self.files.contains_key(file)
+    }
+
+    /// Counts a segment, which may be missing.
+    pub(in crate::job) fn count_segment(&mut self, segment: &Segment) -> Result<()> {
+        let rendition = self.of_mut(segment.rendition)?;
+        if segment.role == Role::Segment {
+            rendition.segments = rendition.segments.max(segment.number.saturating_add(1));
+        }
+        Ok(())
+    }
+
+    /// Adds a segment to its rendition.
+    pub(in crate::job) fn segment(
+        &mut self,
+        file: String,
+        range: Option<&Range<u64>>,
+        segment: Segment,
+    ) -> Result<()> {
+        self.count_segment(&segment)?;
+        let parts = self.files.entry(file.clone()).or_default();
+        if parts.keys().next().is_some_and(|known| known.is_none() != range.is_none()) {
+            return Err(Error::unsupported("is named as a whole and in byte ranges")
+                .clause("RFC 8216bis §4.4.4.2, §5.2")
+                .at(file)
+                .hint("an encrypted file has no ranges: leave the playlist out that names them, or cut it apart"));
+        }
+        match parts.get(&key(range)) {
+            Some(known) => self.shared.push((file, known.clone(), segment)),
+            None => {
+                parts.insert(key(range), segment);
+            }
+        }
+        Ok(())
+    }
+
+    /// A segment that is known, by the playlist that named it first.
+    pub(in crate::job) fn find(&self, file: &str, bounds: Bounds) -> Option<&Segment> {
+        self.files.get(file)?.get(&bounds)
+    }
+
+    /// The rendition of a segment.
+    pub(in crate::job) fn rendition_of(&self, file: &str, bounds: Bounds) -> Option<StreamId> {
+        self.find(file, bounds).map(|segment| segment.rendition)
+    }
+
+    /// The substream of a segment that is encrypted whole.
+    pub(in crate::job) fn substream_of(&self, segment: &Segment) -> Result<TrackId> {
+        let rendition = self.of(segment.rendition)?;
+        let substream = rendition.substreams.first().copied().flatten();
+        substream.ok_or_else(|| Error::internal("a playlist without a substream").at(rendition.name.clone()))
+    }
+
+    /// Gives each stream of this kind the number of its substream.
+    pub(in crate::job) fn number(&mut self, kind: TrackKind, number: &mut Number<'_>) {
+        for rendition in &mut self.renditions {
+            let Carries::Streams(streams) = &rendition.carries else { continue };
+            for (stream, slot) in streams.iter().zip(&mut rendition.substreams) {
+                if stream.elementary.kind() == kind {
+                    let (group, facts) = (format!("{}/{kind:?}", rendition.name), stream.facts.as_ref());
+                    *slot = Some(number(&group, &|id| substream(id, facts, &rendition.stated)));
+                }
+            }
+        }
+    }
+
+    /// Gives each playlist whose segments are encrypted whole a substream, in the order of the playlists.
+    pub(in crate::job) fn number_whole(&mut self, substreams: &mut Vec<Substream>) {
+        for rendition in &mut self.renditions {
+            let Carries::Whole(kind) = rendition.carries else { continue };
+            let number = substreams.iter().filter(|known| known.id.kind == kind).count() + 1;
+            let id = TrackId::new(kind, number);
+            rendition.substreams = vec![Some(id)];
+            substreams.push(substream(id, None, &rendition.stated));
+        }
+    }
+
+    /// What the report says of a substream, when it is one of these.
+    pub(in crate::job) fn track_facts(&self, substream: &Substream) -> Option<TrackReport> {
+        let rendition = self.renditions.iter().find(|r| r.substreams.contains(&Some(substream.id)))?;
+        let known = TrackReport {
+            id: substream.id.to_string(),
+            kind: if substream.id.kind == TrackKind::Video { "video" } else { "audio" }.into(),
+            source: rendition.name.clone(),
+            ..TrackReport::default()
+        };
+        let Carries::Streams(streams) = &rendition.carries else { return Some(known) };
+        let mut slots = streams.iter().zip(&rendition.substreams);
+        let (stream, _) = slots.find(|(_, slot)| **slot == Some(substream.id))?;
+        let facts = stream.facts.clone().unwrap_or_default();
+        let (width, height) = facts.picture.unzip();
+        let pixels = |value: Option<u32>| value.and_then(|value| u16::try_from(value).ok());
+        Some(TrackReport {
+            codec: facts.rfc6381,
+            width: pixels(width),
+            height: pixels(height),
+            channels: facts.channels.map(u16::from),
+            scheme: SCHEME.into(),
+            ..known
+        })
+    }
+
+    /// Checks what can be known before any key is asked for.
+    pub(in crate::job) fn check(
+        &self,
+        rules: &Rules,
+        assignment: &Assignment,
+        store: &dyn Store,
+    ) -> Result<()> {
+        let Some(rendition) = self.renditions.first() else { return Ok(()) };
+        let is_whole = matches!(rules.treatment, Treatment::Aes128 { .. });
+        let other = rules.systems.iter().find(|system| !is_whole && !system.decrypts_sample_aes());
+        if let Some(system) = other {
+            return Err(Error::unsupported(format!(
+                "{} players do not decrypt sample encryption of transport streams and packed audio",
+                system.name()
+            ))
+            .clause("RFC 8216bis §4.4.4.4")
+            .at(rendition.name.clone())
+            .hint("leave it out of --drm, or repackage as fragmented MP4"));
+        }
+        let half =
+            |r: &&StreamRendition| r.substreams.contains(&None) && r.substreams.iter().any(Option::is_some);
+        if let Some(rendition) = self.renditions.iter().find(half) {
+            return Err(Error::unsupported(
+                "one stream of a segment is to stay clear, a playlist has one key",
+            )
+            .clause("RFC 8216bis §4.4.4.4")
+            .at(rendition.name.clone())
+            .hint("protect pictures and sound alike, or package them apart"));
+        }
+        self.check_shared(rules, assignment)?;
+        check_parts(&self.files, store)?;
+        self.check_protected(rules)
+    }
+
+    /// A file or range that two playlists name has one key.
+    fn check_shared(&self, rules: &Rules, assignment: &Assignment) -> Result<()> {
+        for (file, first, second) in &self.shared {
+            let key = |segment: &Segment| {
+                let phase = segment.phase(&rules.treatment, &rules.schedule);
+                let ids = self.of(segment.rendition)?.substreams.iter().flatten();
+                let keys = ids.map(|id| assignment.key_of(*id)).collect::<Result<Vec<_>>>()?;
+                Ok((phase != Phase::Clear).then_some((keys.into_iter().min(), phase)))
+            };
+            let (first, second) = (key(first)?, key(second)?);
+            if first != second {
+                let what = match first.is_some() == second.is_some() {
+                    true => "is named twice, under two keys",
+                    false => "is named twice, once to be encrypted and once to stay clear",
+                };
+                return Err(Error::unsupported(what)
+                    .clause("RFC 8216bis §4.4.4.4")
+                    .at(file.clone())
+                    .hint("share one key (preset0) that does not change, or copy the file"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Every playlist has a segment that is encrypted, and partial segments have one key, that of their segments.
+    fn check_protected(&self, rules: &Rules) -> Result<()> {
+        let (mut there, mut protected) = (HashSet::new(), HashSet::new());
+        let is_left_clear = |rendition: &StreamRendition| rendition.substreams.iter().all(Option::is_none);
+        let segments =
+            self.files.iter().flat_map(|(file, parts)| parts.values().map(move |part| (file, part)));
+        for (file, segment) in segments {
+            if segment.role == Role::Part && !rules.schedule.is_constant() {
+                return Err(Error::unsupported("partial segments with keys that change")
+                    .clause("RFC 8216bis §4.4.4.9")
+                    .at(self.of(segment.rendition)?.name.clone())
+                    .hint("leave out --clear-lead and --rotate-every, or the partial segments"));
+            }
+            if segment.role == Role::Segment {
+                there.insert(segment.rendition);
+                let phase = segment.phase(&rules.treatment, &rules.schedule);
+                phase.check_key().map_err(|error| error.at(file.clone()))?;
+                let is_done = phase != Phase::Clear || is_left_clear(self.of(segment.rendition)?);
+                protected.extend(is_done.then_some(segment.rendition));
+            }
+        }
+        if there.is_empty() {
+            return Err(Error::input("the input has no segment that can be encrypted")
+                .hint("segments marked EXT-X-GAP may be missing, and stay out"));
+        }
+        match there.difference(&protected).min() {
+            Some(id) => {
+                let lead = rules.schedule.clear_lead.as_secs_f64();
+                Err(no_segment_behind(lead).at(self.of(*id)?.name.clone()))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The files that have segments of these playlists.
+    pub(in crate::job) fn files(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().map(String::as_str)
+    }
+
+    /// Encrypts every file as planned.
+    pub(in crate::job) fn protect(
+        &self,
+        plan: &Plan,
+        store: &dyn Store,
+        env: &Env<'_>,
+        done: &mut ProtectedPackage,
+    ) -> Result<()> {
+        self.write(store, env, done, &|segment| {
+            let phase = segment.phase(&plan.treatment, &plan.schedule);
+            let Phase::Period(period) = phase else { return Ok((phase, Cipher::Copy)) };
+            let rendition = self.of(segment.rendition)?;
+            if let Carries::Whole(_) = rendition.carries {
+                let aes128 = plan.aes128(period, self.substream_of(segment)?, segment.sequence)?;
+                return Ok((phase, Cipher::EncryptWhole(aes128)));
+            }
+            // Streams that the rules leave clear have no substream.
+            Ok(match rendition.substreams.iter().flatten().next() {
+                Some(substream) => {
+                    (phase, Cipher::Samples(plan.sample_aes(period, *substream)?, Operation::Encrypt, None))
+                }
+                None => (Phase::Clear, Cipher::Copy),
+            })
+        })
+    }
+
+    /// Decrypts every file with the keys that the playlists name.
+    pub(in crate::job) fn decrypt(
+        &self,
+        keys: &LineKeys<'_>,
+        env: &Env<'_>,
+        done: &mut ProtectedPackage,
+    ) -> Result<()> {
+        self.write(keys.store, env, done, &|segment| {
+            let StreamRendition { name, carries, .. } = self.of(segment.rendition)?;
+            let at = |error: Error| error.at(name.clone());
+            let cipher = match carries {
+                Carries::Streams(_) => keys
+                    .sample_aes(name, &segment.keys, segment.sequence)
+                    .map_err(at)?
+                    .map(|(sample_aes, kid)| Cipher::Samples(sample_aes, Operation::Decrypt, kid)),
+                Carries::Whole(_) => keys
+                    .whole_segment(name, &segment.keys, segment.sequence)
+                    .map_err(at)?
+                    .map(|(key, iv)| Cipher::DecryptWhole { key, iv, playlist: name.clone() }),
+            };
+            Ok((Phase::Clear, cipher.unwrap_or(Cipher::Copy)))
+        })
+    }
+
+    fn write(
+        &self,
+        store: &dyn Store,
+        env: &Env<'_>,
+        done: &mut ProtectedPackage,
+        cipher: &(dyn Fn(&Segment) -> Result<(Phase, Cipher)> + Sync),
+    ) -> Result<()> {
+        let write = |(name, parts): (&String, &Parts<Segment>)| {
+            let source = store.open(name)?;
+            let done = write_once(env, name, source.as_ref(), |sink| {
+                let written = write_file(source.as_ref(), sink, parts, cipher);
+                let written = written.and_then(|written| self.check_streams(parts, written));
+                written.map_err(|error| error.at(name.clone()))
+            })?;
+            (env.observe)(Event::Advance(source.len()));
+            Ok(done)
+        };
+        let files: Vec<_> = self.files.par_iter().map(write).collect::<Result<_>>()?;
+        for ((name, parts), (output, written)) in self.files.iter().zip(files) {
+            done.outputs.push(output);
+            let mut phases = Vec::with_capacity(written.segments.len());
+            for ((range, segment), (phase, totals)) in parts.iter().zip(written.segments) {
+                phases.push((range.map_or(0, |(start, _)| start), phase));
+                self.count(segment, &totals, done)?;
+            }
+            done.first_blocks.merge(written.first_blocks);
+            done.proofs.merge(&written.proofs);
+            done.file(name, written.offsets, phases);
+        }
+        Ok(())
+    }
+
+    /// A segment has no stream that its rendition's first segment does not have: no key was planned for it.
+    fn check_streams(&self, parts: &Parts<Segment>, written: WrittenFile) -> Result<WrittenFile> {
+        for (segment, (_, totals)) in parts.values().zip(&written.segments) {
+            let Carries::Streams(streams) = &self.of(segment.rendition)?.carries else { continue };
+            let is_planned = |kind| streams.iter().any(|stream| stream.elementary.kind() == kind);
+            let mut found = totals.iter().filter_map(|(elementary, _)| *elementary);
+            // Nothing is planned of what is decrypted.
+            if let Some(elementary) = found.find(|new| !streams.is_empty() && !is_planned(new.kind())) {
+                return Err(Error::unsupported(format!(
+                    "a stream of {}, which the first segment of its playlist does not have",
+                    elementary.name()
+                ))
+                .clause("RFC 8216bis §4.4.4.3")
+                .hint("begin the playlist with a segment that has every stream, or package pictures and sound apart"));
+            }
+        }
+        Ok(written)
+    }
+
+    fn count(&self, segment: &Segment, totals: &[Rewritten], done: &mut ProtectedPackage) -> Result<()> {
+        let rendition = self.of(segment.rendition)?;
+        for (elementary, totals) in totals {
+            let slot = match (&rendition.carries, elementary) {
+                (Carries::Streams(streams), Some(elementary)) => {
+                    streams.iter().position(|stream| stream.elementary.kind() == elementary.kind())
+                }
+                _ => Some(0),
+            };
+            // Nothing is reported of tracks that are decrypted.
+            if let Some(id) = slot.and_then(|slot| rendition.substreams.get(slot).copied().flatten()) {
+                done.count(id, totals)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn no_rendition(id: StreamId) -> Error {
+    Error::internal(format!("no rendition of streams of number {}", id.0))
+}
+
+/// What rewrites a segment.
+enum Cipher {
+    Copy,
+    /// Its samples, with the key of this id.
+    Samples(SampleAes, Operation, Option<Kid>),
+    EncryptWhole(Aes128),
+    DecryptWhole {
+        key: Secret<16>,
+        iv: [u8; 16],
+        playlist: String,
+    },
+}
+
+/// What was rewritten of a stream, or of a segment that is encrypted whole.
+type Rewritten = (Option<Elementary>, Totals);
+
+/// A file that was written.
+#[derive(Default, Serialize, Deserialize)]
+struct WrittenFile {
+    offsets: OffsetMap,
+    /// What protects each segment, and what was rewritten of it.
+    segments: Vec<(Phase, Vec<Rewritten>)>,
+    /// What is shown of the keys by what was decrypted.
+    #[serde(skip)]
+    proofs: Proofs,
+    /// What is shown of the IVs of segments that were decrypted whole.
+    #[serde(skip)]
+    first_blocks: FirstBlocks,
+}
+
+impl WrittenFile {
+    /// Rewrites a segment. Gives where its bytes went, what was rewritten, and how many bytes were written.
+    fn rewrite(
+        &mut self,
+        cipher: Cipher,
+        (part, sink): (&dyn Source, &mut dyn Sink),
+    ) -> Result<(OffsetMap, Vec<Rewritten>, u64)> {
+        let length = part.len();
+        match cipher {
+            Cipher::Copy => copy(part, sink).map(|()| (OffsetMap::default(), Vec::new(), length)),
+            Cipher::Samples(sample_aes, operation, kid) => {
+                let done = sample_aes_segment(part, sink, &sample_aes, operation)?;
+                for (elementary, evidence) in &done.evidence {
+                    self.proofs.add(kid, elementary.name(), evidence);
+                }
+                let written = done.offsets.position(length)?;
+                let totals = done.totals.into_iter().map(|(elementary, totals)| (Some(elementary), totals));
+                Ok((done.offsets, totals.collect(), written))
+            }
+            Cipher::EncryptWhole(aes128) => {
+                let bytes = encrypt_whole_segment(part, sink, &aes128)?;
+                let totals = Totals { samples: 1, bytes, protected: bytes };
+                Ok((OffsetMap::resized(length, bytes), vec![(None, totals)], bytes))
+            }
+            Cipher::DecryptWhole { key, iv, playlist } => {
+                let (bytes, beginning) = decrypt_whole_segment(part, sink, (&key, iv))?;
+                self.first_blocks.note(&playlist, iv, beginning);
+                Ok((OffsetMap::resized(length, bytes), Vec::new(), bytes))
+            }
+        }
+    }
+}
+
+fn write_file(
+    source: &dyn Source,
+    sink: &mut dyn Sink,
+    parts: &Parts<Segment>,
+    cipher: &dyn Fn(&Segment) -> Result<(Phase, Cipher)>,
+) -> Result<WrittenFile> {
+    let (mut file, mut offsets) = (WrittenFile::default(), Vec::with_capacity(parts.len()));
+    let moves = write_parts(source, sink, parts, |segment, part, sink| {
+        let (phase, cipher) = cipher(segment)?;
+        let is_whole = matches!(cipher, Cipher::EncryptWhole(_) | Cipher::DecryptWhole { .. });
+        let (moved, mut totals, written) = file.rewrite(cipher, (part, sink))?;
+        // Maps and partial segments are not counted.
+        totals.retain(|_| segment.role == Role::Segment);
+        file.segments.push((phase, totals));
+        offsets.push((moved, part.len(), is_whole));
+        Ok(written)
+    })?;
+    file.proofs.check()?;
+    for (((start, end), to), (moved, length, is_whole)) in moves.into_iter().zip(offsets) {
+        // Ranges of what is encrypted as a whole file stay as they are: clients widen them to blocks, §6.3.6.
+        if !(is_whole && end == u64::MAX) {
+            file.offsets.add_part(&moved, (start, length), to.start)?;
+        }
+    }
+    Ok(file)
+}
+
+fn substream(id: TrackId, facts: Option<&StreamFacts>, stated: &Stated) -> Substream {
+    let (is_video, picture) = (id.kind == TrackKind::Video, facts.and_then(|facts| facts.picture));
+    let pixels = picture.map(|(width, height)| width.saturating_mul(height)).or(stated.pixels);
+    let channels = facts.and_then(|facts| facts.channels).map(u16::from).or(stated.channels);
+    Substream {
+        pixels: pixels.filter(|_| is_video),
+        channels: channels.map(u32::from).filter(|_| !is_video),
+        frame_rate: stated.frame_rate.filter(|_| is_video),
+        bitrate: stated.bandwidth,
+        labels: stated.labels.iter().cloned().collect(),
+        ..Substream::new(id)
+    }
+}
+
+fn key(range: Option<&Range<u64>>) -> Bounds {
+    range.map(|range| (range.start, range.end))
+}

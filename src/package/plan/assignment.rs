@@ -1,0 +1,276 @@
+//! The assignment of keys to substreams — SPEKE 2.0, encryption contract.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::base::{Error, Result};
+use crate::codec::TrackKind;
+use crate::cpix::{AudioFilter, VideoFilter};
+use crate::keys::{Contract, Part, SidePreset};
+
+use super::schedule::Period;
+
+/// How many keys a presentation has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// What the rules of a document of keys say; where there is none, one key for all substreams.
+    #[default]
+    Auto,
+    /// One key for all substreams.
+    Preset0,
+    /// One key for each substream.
+    Preset1,
+}
+
+/// Which track it is, by what it carries and its number among these, from 1: `v1`, `a2` in reports and key files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TrackId {
+    /// What it carries.
+    pub kind: TrackKind,
+    /// Its number.
+    pub number: usize,
+}
+
+impl TrackId {
+    /// The track of this kind and number.
+    pub const fn new(kind: TrackKind, number: usize) -> Self {
+        Self { kind, number }
+    }
+}
+
+impl fmt::Display for TrackId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let letter = match self.kind {
+            TrackKind::Video => 'v',
+            TrackKind::Audio => 'a',
+            TrackKind::Text => 't',
+        };
+        write!(f, "{letter}{}", self.number)
+    }
+}
+
+/// One encrypted rendition: a track that gets a key. What is `None` is not known.
+#[derive(Clone, Debug)]
+pub struct Substream {
+    /// Which it is.
+    pub id: TrackId,
+    /// Width × height of a picture.
+    pub pixels: Option<u32>,
+    /// Channels of a sound.
+    pub channels: Option<u32>,
+    /// Pictures in a second.
+    pub frame_rate: Option<f64>,
+    /// Bits in a second.
+    pub bitrate: Option<u64>,
+    /// What it is labeled with, besides its id.
+    pub labels: Vec<String>,
+}
+
+impl Substream {
+    /// A track of which nothing else is known.
+    pub fn new(id: TrackId) -> Self {
+        Self { id, pixels: None, channels: None, frame_rate: None, bitrate: None, labels: Vec::new() }
+    }
+}
+
+/// The rule by which substreams get keys.
+#[derive(Clone, Copy, Debug)]
+pub enum KeyRule {
+    /// One key or one for each substream.
+    Preset(Preset),
+    /// Keys by picture size and channels.
+    Contract(Contract),
+}
+
+/// What one key is for: the usage rule that asks for it.
+#[derive(Clone, Debug)]
+pub struct KeyPurpose {
+    /// The id of the one substream under this key.
+    pub id: Option<String>,
+    /// `intendedTrackType`.
+    pub track_type: String,
+    /// `VideoFilter`, when pictures are under this key.
+    pub video: Option<VideoFilter>,
+    /// `AudioFilter`, when sound is under this key.
+    pub audio: Option<AudioFilter>,
+}
+
+/// Which of the keys of an assignment it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PurposeId(usize);
+
+/// The keys that are wanted, and which of them each substream gets.
+#[derive(Clone, Debug, Default)]
+pub struct Assignment {
+    keys: Vec<KeyPurpose>,
+    key_of: BTreeMap<TrackId, PurposeId>,
+}
+
+impl KeyRule {
+    /// Whether tracks of this kind are to be protected.
+    pub fn protects(self, kind: TrackKind) -> bool {
+        match (self, kind) {
+            (Self::Contract(Contract::Apart { video, .. }), TrackKind::Video) => video.is_some(),
+            (Self::Contract(Contract::Apart { audio, .. }), TrackKind::Audio) => audio.is_some(),
+            _ => true,
+        }
+    }
+
+    /// Gives each substream its key.
+    ///
+    /// The keys of a contract are all there, also those that no substream of this presentation needs: the
+    /// contract is what the key server knows. A kind of which there is no substream has none.
+    ///
+    /// # Errors
+    /// When a contract bounds sizes and the size of a substream is not known.
+    pub fn assign(self, substreams: &[Substream]) -> Result<Assignment> {
+        match self {
+            Self::Preset(Preset::Auto | Preset::Preset0) | Self::Contract(Contract::Shared) => {
+                let mut assignment = Assignment::default();
+                let key = assignment.add(shared_key(substreams));
+                substreams.iter().for_each(|substream| assignment.give(substream.id, key));
+                Ok(assignment)
+            }
+            Self::Preset(Preset::Preset1) => {
+                let mut assignment = Assignment::default();
+                for substream in substreams {
+                    let key = assignment.add(own_key(substream, substreams));
+                    assignment.give(substream.id, key);
+                }
+                Ok(assignment)
+            }
+            Self::Contract(Contract::Apart { video, audio }) => {
+                let mut assignment = Assignment::default();
+                assignment.add_side(TrackKind::Video, video, substreams)?;
+                assignment.add_side(TrackKind::Audio, audio, substreams)?;
+                Ok(assignment)
+            }
+        }
+    }
+}
+
+impl Assignment {
+    /// Adds a key.
+    pub(in crate::package) fn add(&mut self, key: KeyPurpose) -> PurposeId {
+        self.keys.push(key);
+        PurposeId(self.keys.len() - 1)
+    }
+
+    /// Gives a track its key.
+    pub(in crate::package) fn give(&mut self, track: TrackId, key: PurposeId) {
+        self.key_of.insert(track, key);
+    }
+
+    /// How many keys there are, in each crypto period.
+    pub fn count(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The keys in the order of the request.
+    pub fn keys(&self) -> impl Iterator<Item = (PurposeId, &KeyPurpose)> {
+        self.keys.iter().enumerate().map(|(number, key)| (PurposeId(number), key))
+    }
+
+    /// The keys of so many crypto periods in the order of the request: those of one period stand together.
+    pub fn of_periods(&self, count: usize) -> impl Iterator<Item = (Period, PurposeId, &KeyPurpose)> {
+        Period::all(count).flat_map(|period| self.keys().map(move |(id, key)| (period, id, key)))
+    }
+
+    /// The tracks and their keys.
+    pub fn tracks(&self) -> impl Iterator<Item = (TrackId, PurposeId)> {
+        self.key_of.iter().map(|(track, key)| (*track, *key))
+    }
+
+    /// The key of a track.
+    ///
+    /// # Errors
+    /// When it has none: it is not one of those that were assigned.
+    pub fn key_of(&self, track: TrackId) -> Result<PurposeId> {
+        let key = self.key_of.get(&track).copied();
+        key.ok_or_else(|| Error::internal(format!("no key is assigned to track {track}")))
+    }
+
+    /// Adds the keys of one side.
+    fn add_side(
+        &mut self,
+        kind: TrackKind,
+        preset: Option<&'static SidePreset>,
+        substreams: &[Substream],
+    ) -> Result<()> {
+        let of_kind = || substreams.iter().filter(|substream| substream.id.kind == kind);
+        let Some(preset) = preset.filter(|_| of_kind().next().is_some()) else { return Ok(()) };
+        let keys: Vec<_> = preset.parts.iter().map(|part| (part, self.add(part_key(kind, part)))).collect();
+        for substream in of_kind() {
+            let size = if kind == TrackKind::Video { substream.pixels } else { substream.channels };
+            let (_, key) = keys.iter().find(|(part, _)| part.covers(size)).ok_or_else(|| {
+                Error::unsupported(format!("the size is not known, {} needs it", preset.name))
+                    .at(substream.id)
+            })?;
+            self.give(substream.id, *key);
+        }
+        Ok(())
+    }
+
+    /// The substreams under a key.
+    pub fn substreams_of<'a>(
+        &'a self,
+        key: PurposeId,
+        substreams: &'a [Substream],
+    ) -> impl Iterator<Item = &'a Substream> {
+        substreams.iter().filter(move |substream| self.key_of.get(&substream.id) == Some(&key))
+    }
+}
+
+/// A key of a contract.
+fn part_key(kind: TrackKind, part: &Part) -> KeyPurpose {
+    let is_video = kind == TrackKind::Video;
+    KeyPurpose {
+        id: None,
+        track_type: part.track_type.to_owned(),
+        video: is_video.then_some(VideoFilter {
+            min_pixels: part.min,
+            max_pixels: part.max,
+            ..VideoFilter::default()
+        }),
+        audio: (!is_video).then_some(AudioFilter { min_channels: part.min, max_channels: part.max }),
+    }
+}
+
+/// SPEKE 2.0: `ALL` has one bare filter of each kind; with one kind alone it is that kind's word.
+fn shared_key(substreams: &[Substream]) -> KeyPurpose {
+    let has = |kind| substreams.iter().any(|substream| substream.id.kind == kind);
+    let (video, audio) = (has(TrackKind::Video), has(TrackKind::Audio));
+    let track_type = match (video, audio) {
+        (true, false) => "VIDEO",
+        (false, true) => "AUDIO",
+        _ => "ALL",
+    };
+    KeyPurpose {
+        id: None,
+        track_type: track_type.to_owned(),
+        video: video.then(VideoFilter::default),
+        audio: audio.then(AudioFilter::default),
+    }
+}
+
+/// A rule of its own for each substream, with a filter that says which it is.
+fn own_key(substream: &Substream, all: &[Substream]) -> KeyPurpose {
+    let number = all
+        .iter()
+        .filter(|other| other.id.kind == substream.id.kind)
+        .position(|other| other.id == substream.id)
+        .map_or(1, |index| index + 1);
+    let is_video = substream.id.kind == TrackKind::Video;
+    let (pixels, channels) = (substream.pixels, substream.channels);
+    KeyPurpose {
+        id: Some(substream.id.to_string()),
+        track_type: format!("{}_{number}", if is_video { "VIDEO" } else { "AUDIO" }),
+        video: is_video.then_some(VideoFilter {
+            min_pixels: pixels,
+            max_pixels: pixels,
+            ..VideoFilter::default()
+        }),
+        audio: (!is_video).then_some(AudioFilter { min_channels: channels, max_channels: channels }),
+    }
+}

@@ -1,0 +1,226 @@
+//! Clear lead and crypto periods: when a track is clear and when its key changes — ISO/IEC 23001-7 §6.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::{Error, Result};
+
+/// Most crypto periods of one job: a day of segments of 6 s in periods of four segments.
+pub const MAX_PERIODS: u32 = 3600;
+
+/// A segment that begins so little before the end of the clear lead, or before a crypto period, begins with it: frames
+/// of sound do not begin where pictures do, and all tracks are to change together.
+const TOLERANCE: Duration = Duration::from_millis(100);
+
+/// Which crypto period it is, in their order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Period(usize);
+
+impl Period {
+    /// The first; there is no other when keys do not change.
+    pub const FIRST: Self = Self(0);
+    /// None of them: no key is for it.
+    pub(in crate::package) const NONE: Self = Self(usize::MAX);
+
+    /// The first ones, so many.
+    pub fn all(count: usize) -> impl Iterator<Item = Self> + Clone {
+        (0..count).map(Self)
+    }
+
+    /// Its number, from 0.
+    pub fn number(self) -> usize {
+        self.0
+    }
+
+    /// How many come before it, but for the first: its place among the later ones.
+    pub(in crate::package) fn among_later(self) -> Option<usize> {
+        self.0.checked_sub(1)
+    }
+}
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What segments are clear, and which of them share a key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Schedule {
+    /// Segments that begin before this time of the presentation are clear.
+    pub clear_lead: Duration,
+    /// How many segments a crypto period has; `None` is one period for all.
+    pub rotate_every: Option<NonZeroU32>,
+    /// When each crypto period begins and ends, in order; instead of a number of segments.
+    pub times: Option<Arc<[PeriodTime]>>,
+}
+
+/// When a crypto period begins and ends: it covers the segments that begin in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeriodTime {
+    /// Its begin since that of the presentation.
+    pub start: Duration,
+    /// Its end; `None` when no other follows.
+    pub end: Option<Duration>,
+}
+
+/// What protects a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// Nothing: it belongs to the clear lead.
+    Clear,
+    /// The key of a crypto period.
+    Period(Period),
+}
+
+impl Phase {
+    /// Whether it is a crypto period behind the first.
+    pub fn is_later(self) -> bool {
+        matches!(self, Self::Period(period) if period > Period::FIRST)
+    }
+
+    /// Whether no key is for it: a segment begins when no crypto period is.
+    pub fn has_no_key(self) -> bool {
+        self == Self::Period(Period::NONE)
+    }
+
+    /// Checks that it is clear on purpose or has a crypto period.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn check_key(self) -> Result<()> {
+        if !self.has_no_key() {
+            return Ok(());
+        }
+        Err(Error::keys("a segment begins when no key period is")
+            .clause("DASH-IF CPIX 2.3 §4, ContentKeyPeriod")
+            .hint("give periods that cover all of the presentation: what no key is for is never left clear"))
+    }
+}
+
+impl Schedule {
+    /// Whether all segments are under one key.
+    pub fn is_constant(&self) -> bool {
+        !self.has_clear_lead() && !self.rotates()
+    }
+
+    /// Whether keys change.
+    pub fn rotates(&self) -> bool {
+        self.rotate_every.is_some() || self.times.is_some()
+    }
+
+    /// Whether the first segments are clear.
+    pub fn has_clear_lead(&self) -> bool {
+        !self.clear_lead.is_zero()
+    }
+
+    /// What protects the segment of this number, from 0, that begins `elapsed` ticks after the first one. At a time
+    /// that no period has it is one that is not there, which no key is for.
+    pub fn phase(&self, segment: u32, elapsed: u64, timescale: u32) -> Phase {
+        let begins = u128::from(elapsed) * Duration::from_secs(1).as_nanos();
+        let is_before = |time: Duration| begins < time.as_nanos().saturating_mul(u128::from(timescale));
+        if is_before(self.clear_lead.saturating_sub(TOLERANCE)) {
+            return Phase::Clear;
+        }
+        let Some(times) = &self.times else {
+            let period = self.rotate_every.map_or(0, |segments| segment / segments);
+            return Phase::Period(Period(usize::try_from(period).unwrap_or(usize::MAX)));
+        };
+        let begun = times.partition_point(|period| !is_before(period.start.saturating_sub(TOLERANCE)));
+        let current = begun.checked_sub(1).and_then(|last| Some((last, times.get(last)?)));
+        match current {
+            Some((number, period)) if period.end.is_none_or(is_before) => Phase::Period(Period(number)),
+            _ => Phase::Period(Period::NONE),
+        }
+    }
+
+    /// Whether it depends on when a segment begins.
+    pub fn needs_times(&self) -> bool {
+        self.has_clear_lead() || self.times.is_some()
+    }
+
+    /// The same for a presentation that lasts so long: the last crypto period ends with it when it ends a little before,
+    /// as it does where frames of sound go on behind the pictures.
+    #[must_use]
+    pub fn lasting(mut self, lasts: Duration) -> Self {
+        let mut times = self.times.take().map(|times| times.to_vec());
+        if let Some(last) = times.iter_mut().flatten().next_back() {
+            last.end = last.end.filter(|end| lasts > end.saturating_add(TOLERANCE));
+        }
+        self.times = times.map(Arc::from);
+        self
+    }
+
+    /// How many crypto periods so many segments have.
+    ///
+    /// # Errors
+    /// When there are more than [`MAX_PERIODS`].
+    pub fn periods(&self, segments: u32) -> Result<usize> {
+        let periods = self.rotate_every.map_or(1, |every| segments.div_ceil(every.get()).max(1));
+        if periods > MAX_PERIODS {
+            return Err(Error::usage(format!(
+                "{segments} segments are {periods} crypto periods, at most {MAX_PERIODS} are done"
+            ))
+            .hint("change keys less often"));
+        }
+        Ok(usize::try_from(periods).unwrap_or(usize::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schedule(seconds: u64, every: u32) -> Schedule {
+        Schedule {
+            clear_lead: Duration::from_secs(seconds),
+            rotate_every: NonZeroU32::new(every),
+            times: None,
+        }
+    }
+
+    #[test]
+    fn the_first_segment_that_begins_after_the_lead_is_protected() {
+        let lead = schedule(4, 0);
+        assert_eq!(lead.phase(0, 0, 1000), Phase::Clear);
+        assert_eq!(lead.phase(1, 3899, 1000), Phase::Clear);
+        assert_eq!(lead.phase(1, 3957, 1000), Phase::Period(Period(0)), "sound is a frame early");
+        assert_eq!(lead.phase(2, 4000, 1000), Phase::Period(Period(0)));
+        assert_eq!(schedule(0, 0).phase(0, 0, 1), Phase::Period(Period(0)));
+        assert_eq!(lead.phase(u32::MAX, u64::MAX, u32::MAX), Phase::Period(Period(0)));
+    }
+
+    #[test]
+    fn periods_have_so_many_segments_and_the_last_may_have_fewer() {
+        let three = schedule(0, 3);
+        let phases: Vec<_> = (0..7).map(|number| three.phase(number, 0, 1)).collect();
+        assert_eq!(phases, [0, 0, 0, 1, 1, 1, 2].map(|number| Phase::Period(Period(number))));
+        assert_eq!([0, 1, 3, 4, 7].map(|count| three.periods(count).unwrap()), [1, 1, 1, 2, 3]);
+        assert_eq!(schedule(9, 0).periods(u32::MAX).unwrap(), 1);
+        assert!(schedule(0, 1).periods(MAX_PERIODS + 1).is_err());
+    }
+
+    #[test]
+    fn the_period_in_which_a_segment_begins_covers_it() {
+        let period = |start, end: Option<u64>| PeriodTime {
+            start: Duration::from_secs(start),
+            end: end.map(Duration::from_secs),
+        };
+        let hours = [period(0, Some(10)), period(10, Some(20)), period(30, None)];
+        let timed = Schedule { times: Some(hours.into()), ..schedule(0, 1) };
+        for (elapsed, number) in
+            [(0, 0), (9800, 0), (9950, 1), (19_950, 1), (20_000, usize::MAX), (30_000, 2), (u64::MAX, 2)]
+        {
+            assert_eq!(timed.phase(7, elapsed, 1000), Phase::Period(Period(number)), "{elapsed}");
+        }
+        let two = Schedule { times: Some(hours.iter().copied().take(2).collect()), ..timed };
+        for (lasts, number) in [(20_050, 1), (20_200, usize::MAX)] {
+            let lasting = two.clone().lasting(Duration::from_millis(lasts));
+            assert_eq!(lasting.phase(9, 20_010, 1000), Phase::Period(Period(number)));
+        }
+    }
+}
