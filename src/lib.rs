@@ -16,7 +16,7 @@
 //! | 1 | [`codec`] | which bytes of a sample may be protected, one file a codec | ISO/IEC 14496-15 and others |
 //! | 2 | [`dash`] | media presentation descriptions | ISO/IEC 23009-1, DASH-IF IOP |
 //! | 2 | [`cpix`] | the domain model: keys, systems, usage rules | DASH-IF CPIX 2.3 |
-//! | 2 | [`protect`] | how bytes are enciphered and where boxes say so | ISO/IEC 23001-7 |
+//! | 2 | [`protect`] | how bytes are encrypted and where boxes say so | ISO/IEC 23001-7 |
 //! | 3 | [`drm`] | what each DRM system is told about a key, one file a system | vendor specifications |
 //! | 3 | [`keys`] | key servers, one file a server | SPEKE 1 to 2.1, CAS |
 //! | 3 | [`presentation`] | the one reader of presentations: documents, tracks, resources | RFC 8216bis, ISO/IEC 23009-1 |

@@ -6,7 +6,7 @@ a reader of its own (ISO/IEC 14496-12 §8, 23001-7 §7 and §9, 13818-1 §2.4.3,
 it to the clear source byte by byte, prints how many bytes are what, and plants faults that it must find. With -v each
 output has a line.
 
-A block that is said to be enciphered is another one than the source's; every other byte is the same.
+A block that is said to be encrypted is another one than the source's; every other byte is the same.
 """
 import collections
 import os
@@ -109,8 +109,8 @@ def runs_of(sample):
     return found
 
 
-def enciphered_blocks(sample, start, end):
-    """The parts of a protected range that the scheme enciphers: by pattern, and without the last part of a block."""
+def encrypted_blocks(sample, start, end):
+    """The parts of a protected range that the scheme encrypts: by pattern, and without the last part of a block."""
     scheme, tenc = sample.entry.scheme, sample.protection
     last = end if scheme == "cenc" else end - (end - start) % BLOCK
     period = (tenc.crypt + tenc.skip) * BLOCK if tenc.skip else 0
@@ -132,17 +132,17 @@ class Ledger(collections.Counter):
         runs = runs_of(sample)
         for start, end in runs:
             count = 0
-            for at, until in enciphered_blocks(sample, start, end):
+            for at, until in encrypted_blocks(sample, start, end):
                 if until - at >= 4 and found[at:until] == clear[at:until]:
-                    raise Fault(f"bytes {at}..{until} are said to be enciphered, and are those of the source")
+                    raise Fault(f"bytes {at}..{until} are said to be encrypted, and are those of the source")
                 expected[at:until] = found[at:until]
                 count += until - at
-            self["enciphered"] += count
+            self["encrypted"] += count
             whole = end - start - (end - start) % BLOCK if sample.entry.scheme != "cenc" else end - start
             self["skipped by the pattern"] += whole - count
             self["last part of a block"] += end - start - whole
         if bytes(expected) != found:
-            raise Fault("a byte that is not enciphered is another one than the source's")
+            raise Fault("a byte that is not encrypted is another one than the source's")
         if sample.entry.format in CODECS:
             self.headers(runs, clear, sample)
         elif sum(end - start for start, end in runs) != len(clear):
@@ -156,7 +156,7 @@ class Ledger(collections.Counter):
             left = [run for run in left if run not in own]
             at = start
             for run in own or [(end, end)]:
-                # Counter mode leaves up to a block clear before what it enciphers; less than a block may stay clear.
+                # Counter mode leaves up to a block clear before what it encrypts; less than a block may stay clear.
                 header = run[0] - at
                 if header > MOST_HEADER:
                     raise Fault(f"{header} clear bytes before byte {run[0]}")
@@ -267,12 +267,12 @@ def same_but(found, clear, blocks, ledger, rest):
     expected, count = bytearray(clear), 0
     for at in blocks:
         if found[at:at + BLOCK] == clear[at:at + BLOCK]:
-            raise Fault(f"block at byte {at} is to be enciphered, and is that of the source")
+            raise Fault(f"block at byte {at} is to be encrypted, and is that of the source")
         expected[at:at + BLOCK] = found[at:at + BLOCK]
         count += BLOCK
     if bytes(expected) != found:
-        raise Fault("a byte that is not enciphered is another one than the source's")
-    ledger["enciphered"] += count
+        raise Fault("a byte that is not encrypted is another one than the source's")
+    ledger["encrypted"] += count
     ledger[rest] += len(clear) - count
 
 
@@ -337,7 +337,7 @@ def judge_whole(data, clear, ledger):
     for at in range(0, len(clear) - BLOCK + 1, BLOCK):
         if data[at:at + BLOCK] == clear[at:at + BLOCK]:
             raise Fault(f"block at byte {at} is that of the source")
-    ledger["enciphered"] += len(data)
+    ledger["encrypted"] += len(data)
 
 
 # Jobs.
@@ -453,7 +453,7 @@ def first_segment(out):
 
 
 def one_block(source, out):
-    """One enciphered block as it is in the source: the last of the segment, of the last sample."""
+    """One encrypted block as it is in the source: the last of the segment, of the last sample."""
     path = first_segment(out)
     found, clear = bytearray(path.read_bytes()), (source.parent / path.relative_to(out.parent)).read_bytes()
     found[-BLOCK:] = clear[-BLOCK:]
@@ -504,7 +504,7 @@ def main():
             try:
                 judge(source, out / manifest, ledger)
                 if "-v" in sys.argv:
-                    print(f"{name}: {sum(ledger.values()):,} bytes, {ledger['enciphered']:,} enciphered")
+                    print(f"{name}: {sum(ledger.values()):,} bytes, {ledger['encrypted']:,} encrypted")
             except Fault as fault:
                 failures.append(f"{name}: {fault}")
             total.update(ledger)

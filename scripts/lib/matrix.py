@@ -35,7 +35,7 @@ REFUSED = {
 # (judge, codec, scheme), with * for any: why the judge is not asked.
 BLIND = {
     ("s", "mp3", "*"): "it cannot write MP3 in MP4, not even what was never encrypted",
-    **{("f", codec, "cens"): "it deciphers the last bytes of a whole sample too, which fill no block and are clear in "
+    **{("f", codec, "cens"): "it decrypts the last bytes of a whole sample too, which fill no block and are clear in "
        "whole-block full sample encryption (ISO/IEC 23001-7 9.7); Shaka Packager agrees with us"
        for codec in ("aac", "opus", "flac", "alac")},
 }

@@ -88,7 +88,7 @@ pub trait Store: Sync {
     ///
     /// # Errors
     /// [`Kind::Input`](super::error::Kind::Input) when the reference leads out of the folder.
-    fn refer(&self, document: &str, reference: &str) -> Result<String> {
+    fn resolve(&self, document: &str, reference: &str) -> Result<String> {
         uri::resolve(document, reference)
     }
 

@@ -109,10 +109,10 @@ pub(super) struct JobArgs {
     /// a key file what the rules say]
     #[arg(long, value_enum, value_name = "P")]
     pub(super) preset: Option<PresetArg>,
-    /// Keys for pictures by size: PRESET-VIDEO-1 to 8, SHARED, UNENCRYPTED; with --audio-preset
+    /// Keys for video by size: PRESET-VIDEO-1 to 8, SHARED, UNENCRYPTED; with --audio-preset
     #[arg(long, value_name = "P", requires = "audio_preset", conflicts_with = "preset")]
     pub(super) video_preset: Option<String>,
-    /// Keys for sound by channels: PRESET-AUDIO-1 to 3, SHARED, UNENCRYPTED; with --video-preset
+    /// Keys for audio by channels: PRESET-AUDIO-1 to 3, SHARED, UNENCRYPTED; with --video-preset
     #[arg(long, value_name = "P", requires = "video_preset", conflicts_with = "preset")]
     pub(super) audio_preset: Option<String>,
     /// What is to be known of a track that usage rules of keys ask for: label=TEXT, bandwidth=BITS; ids are those that plan

@@ -9,16 +9,16 @@ use crate::job::{DecryptJob, Env, decrypt};
 use crate::keys::DevKeys;
 
 use super::args::DecryptArgs;
+use super::decryption_keys::DecryptionKeys;
 use super::folder::presentations;
 use super::keys::http_client;
-use super::known_keys::KnownKeys;
 use super::output::{Progress, finish, note};
 use super::output_folder;
 use super::pack::{DEV_KEYS_WARNING, Inputs, overwrite};
 
 pub(super) fn run(args: &DecryptArgs) -> Result<()> {
     let (key_file, cpix) = (args.key_file.as_deref(), args.cpix.as_deref());
-    let keys = KnownKeys::of(key_file, cpix, &args.recipient_key, args.dev_keys.as_deref())?;
+    let keys = DecryptionKeys::of(key_file, cpix, &args.recipient_key, args.dev_keys.as_deref())?;
     if args.dev_keys.is_some() {
         note(DEV_KEYS_WARNING);
     }
@@ -42,10 +42,10 @@ pub(super) fn run(args: &DecryptArgs) -> Result<()> {
             inputs,
             find_key: &|kid| keys.as_ref()?.key(kid),
             find_iv: &|kid| keys.as_ref()?.iv(kid),
-            only: keys.as_ref().and_then(KnownKeys::only),
+            only: keys.as_ref().and_then(DecryptionKeys::only),
         },
         &Env {
-            locate: &output_folder::apart(&args.out, root, |input| located.locate(input)),
+            open_input: &output_folder::apart(&args.out, root, |input| located.open_input(input)),
             output: &output.store() as &FileStore,
             keys: &DevKeys::new(""),
             http: http.as_ref(),

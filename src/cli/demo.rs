@@ -18,14 +18,14 @@ use crate::job::{DecryptJob, Env, Job, Report, decrypt, run as run_job};
 use crate::keys::{Account, DevKeys, DrmToday, KeyServer};
 use crate::package::Preset;
 use crate::server::{Running, Settings, start};
-use crate::verify::{Clear, VerifyJob, verify};
+use crate::verify::{Reference, VerifyJob, verify};
 
 use super::args::DemoArgs;
-use super::key_files::Remember;
+use super::key_files::RecordingKeyServer;
 use super::key_server::players;
 use super::output::{line, note, report as report_text};
 
-/// The clip: two renditions of a picture and one of sound.
+/// The clip: two renditions of a picture and one of audio.
 const CLIP: [(&str, &[u8]); 3] = [
     ("video_360.mp4", include_bytes!("../../fixtures/clip/mp4/video_360.mp4")),
     ("video_180.mp4", include_bytes!("../../fixtures/clip/mp4/video_180.mp4")),
@@ -68,7 +68,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<()> {
     line(&format!(
         "\n3. Packing. {DRM}, cbcs, preset1: one key for each rendition, asked for over SPEKE 2.0."
     ))?;
-    let keys = Remember::new(&vendor);
+    let keys = RecordingKeyServer::new(&vendor);
     let packed = work.path.join("packed");
     let report = pack(&clip, &packed, &Wanted::default(), &keys, &http)?;
     for text in report_text(&report, &packed).lines() {
@@ -184,14 +184,21 @@ fn pack(clip: &Path, out: &Path, wanted: &Wanted, keys: &dyn KeyServer, http: &d
     let output = OutputDirectory::begin(out, Overwrite::Refuse)?;
     let report = run_job(
         &job,
-        &Env { locate: &locate, output: &output.store(), keys, http, journal: None, observe: &|_| {} },
+        &Env {
+            open_input: &open_input,
+            output: &output.store(),
+            keys,
+            http,
+            journal: None,
+            observe: &|_| {},
+        },
     )?;
     output.publish()?;
     Ok(report)
 }
 
 /// A file of the demonstration.
-fn locate(path: &str) -> Result<(Box<dyn Store>, String)> {
+fn open_input(path: &str) -> Result<(Box<dyn Store>, String)> {
     let (store, name) = FileStore::of_file(path)?;
     Ok((Box::new(store), name))
 }
@@ -207,7 +214,7 @@ fn decrypt_again(input: &Path, out: &Path, document: &Document) -> Result<()> {
             only: None,
         },
         &Env {
-            locate: &locate,
+            open_input: &open_input,
             output: &output.store(),
             keys: &DevKeys::new(SEED),
             http: &HttpClient::new()?,
@@ -230,7 +237,7 @@ fn hold_to_rules(packed: &Path, clip: &Path, document: &Document) -> Result<()> 
         find_key: Some(&find_key),
         find_iv: None,
         only: None,
-        against: Some(Clear { store: &clear, names }),
+        against: Some(Reference { store: &clear, names }),
     })?;
     let counts = found.findings.counts();
     let checks: u64 = counts.values().map(|count| count.checked).sum();

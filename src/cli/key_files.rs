@@ -16,14 +16,14 @@ use crate::job::{Job, Report};
 use crate::keys::KeyServer;
 
 /// A key server whose last answer is kept.
-pub(super) struct Remember<'a> {
+pub(super) struct RecordingKeyServer<'a> {
     pub(super) server: &'a dyn KeyServer,
     /// Where the keys are to be written: a conflict is found when they come, before any media is.
     files: Option<&'a KeyFiles<'a>>,
     document: Mutex<Option<Document>>,
 }
 
-impl<'a> Remember<'a> {
+impl<'a> RecordingKeyServer<'a> {
     pub(super) fn new(server: &'a dyn KeyServer) -> Self {
         Self { server, files: None, document: Mutex::new(None) }
     }
@@ -38,7 +38,7 @@ impl<'a> Remember<'a> {
     }
 }
 
-impl KeyServer for Remember<'_> {
+impl KeyServer for RecordingKeyServer<'_> {
     fn rules(&self) -> Option<Strictness> {
         self.server.rules()
     }

@@ -34,7 +34,8 @@ pub(super) fn run(args: &KeysArgs) -> Result<()> {
     apply_vendor(&args.keys, &mut job)?;
     let http = Arc::new(http_client(&args.keys.http)?);
     let inputs = Inputs::of(&args.inputs, &args.job, &http);
-    let (document, warnings) = fetch_keys(&job, &|input| inputs.locate(input), keys.as_ref(), http.as_ref())?;
+    let (document, warnings) =
+        fetch_keys(&job, &|input| inputs.open_input(input), keys.as_ref(), http.as_ref())?;
     warnings.iter().for_each(|warning| note(&format!("warning: {warning}")));
     let text = Zeroizing::new(written(&document, args.output_format)?);
     match &args.out {

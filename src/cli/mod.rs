@@ -6,6 +6,7 @@ mod call;
 mod check;
 mod cpix;
 mod decrypt;
+mod decryption_keys;
 #[cfg(feature = "server")]
 mod demo;
 mod folder;
@@ -16,7 +17,6 @@ mod key_server;
 mod key_url;
 mod keys;
 mod keys_command;
-mod known_keys;
 mod output;
 mod output_folder;
 mod pack;

@@ -78,10 +78,10 @@ fn folder(input: &Path) -> &Path {
 pub(super) fn apart<'a>(
     out: &'a Path,
     root: Option<&'a Path>,
-    locate: impl Fn(&str) -> Result<(Box<dyn Store>, String)> + Sync + 'a,
+    open_input: impl Fn(&str) -> Result<(Box<dyn Store>, String)> + Sync + 'a,
 ) -> impl Fn(&str) -> Result<(Box<dyn Store>, String)> + Sync + 'a {
     move |input| {
-        let (store, name) = locate(input)?;
+        let (store, name) = open_input(input)?;
         if is_http(input) || !out.exists() {
             return Ok((store, name));
         }
@@ -115,8 +115,8 @@ impl Store for Apart {
         self.store.exists(name)
     }
 
-    fn refer(&self, document: &str, reference: &str) -> Result<String> {
-        self.store.refer(document, reference)
+    fn resolve(&self, document: &str, reference: &str) -> Result<String> {
+        self.store.resolve(document, reference)
     }
 
     fn length(&self, name: &str) -> Result<Option<u64>> {

@@ -11,7 +11,7 @@ use crate::package::{LicenseUrl, Preset, ServerSignaling};
 
 use super::args::{JobArgs, LayoutArg, PackArgs, PresetArg, ServerSignalingArg};
 use super::folder::presentations;
-use super::key_files::{KeyFiles, Remember};
+use super::key_files::{KeyFiles, RecordingKeyServer};
 use super::keys::{apply_vendor, http_client, key_server};
 use super::output::{Progress, finish, note};
 use super::output_folder;
@@ -47,11 +47,11 @@ pub(super) fn run(args: &PackArgs) -> Result<()> {
     let progress = Progress::new();
     let http = Arc::new(http_client(&args.keys.http)?);
     let inputs = Inputs::of(&args.inputs, &args.job, &http);
-    let keys = Remember::new(keys.as_ref()).checked_by(key_file.as_ref());
+    let keys = RecordingKeyServer::new(keys.as_ref()).checked_by(key_file.as_ref());
     let report = run_job(
         &job,
         &Env {
-            locate: &output_folder::apart(&args.out, root, |input| inputs.locate(input)),
+            open_input: &output_folder::apart(&args.out, root, |input| inputs.open_input(input)),
             output: &output.store(),
             keys: &keys,
             http: http.as_ref(),
@@ -104,7 +104,7 @@ impl<'a> Inputs<'a> {
     }
 
     /// The folder of an input, or that of the whole presentation, and the input's name in it.
-    pub(super) fn locate(&self, input: &str) -> Result<(Box<dyn Store>, String)> {
+    pub(super) fn open_input(&self, input: &str) -> Result<(Box<dyn Store>, String)> {
         if is_http(input) {
             let (store, name) = self.files.locate_below(self.root_url(input)?, input)?;
             return Ok((Box::new(store), name));

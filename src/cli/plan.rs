@@ -22,7 +22,7 @@ pub(super) fn run(args: &PlanArgs) -> Result<()> {
         true => Some(key_server(&args.keys)?.0),
         false => unasked_server(&args.keys)?,
     };
-    let report = plan(&job, &|input| inputs.locate(input), version, keys.as_deref())?;
+    let report = plan(&job, &|input| inputs.open_input(input), version, keys.as_deref())?;
     if args.json {
         return json(&report);
     }

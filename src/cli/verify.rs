@@ -7,18 +7,18 @@ use std::sync::Arc;
 use crate::base::env::Store;
 use crate::base::{Error, Result, is_http, shown_input};
 use crate::io::FileStore;
-use crate::verify::{Clear, Severity, Verification, VerifyJob, rule, verify, verify_all};
+use crate::verify::{Reference, Severity, Verification, VerifyJob, rule, verify, verify_all};
 
 use super::args::VerifyArgs;
+use super::decryption_keys::DecryptionKeys;
 use super::folder::presentation_files_below;
 use super::keys::http_client;
-use super::known_keys::KnownKeys;
 use super::output::{json, line};
 use super::pack::Inputs;
 
 pub(super) fn run(args: &VerifyArgs) -> Result<()> {
     let (key_file, cpix) = (args.key_file.as_deref(), args.cpix.as_deref());
-    let keys = KnownKeys::of(key_file, cpix, &args.recipient_key, args.dev_keys.as_deref())?;
+    let keys = DecryptionKeys::of(key_file, cpix, &args.recipient_key, args.dev_keys.as_deref())?;
     let find_key = |kid| keys.as_ref()?.key(kid);
     let find_iv = |kid| keys.as_ref()?.iv(kid);
     let http = Arc::new(http_client(&args.http)?);
@@ -37,8 +37,9 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
                 names: names.clone(),
                 find_key: keys.is_some().then_some(&find_key),
                 find_iv: keys.is_some().then_some(&find_iv),
-                only: keys.as_ref().and_then(KnownKeys::only),
-                against: against.map(|(store, names)| Clear { store: store.as_ref(), names: names.clone() }),
+                only: keys.as_ref().and_then(DecryptionKeys::only),
+                against: against
+                    .map(|(store, names)| Reference { store: store.as_ref(), names: names.clone() }),
             },
         ));
     }
@@ -104,7 +105,7 @@ fn clear(sources: &Inputs<'_>, protected: &[String]) -> Result<(Box<dyn Store>, 
     if let [source] = sources.given
         && is_http(source)
     {
-        let (store, name) = sources.locate(source)?;
+        let (store, name) = sources.open_input(source)?;
         return Ok((store, vec![name]));
     }
     let root_of = |source: &String| {

@@ -1,7 +1,7 @@
 //! MPEG audio in `mp4a` sample entries — ISO/IEC 14496-14 §6.7, ISO/IEC 14496-1 §7.2.6, ISO/IEC 14496-3 §1.6.
 
 use super::audio::{DTS_FRAME, MPEG_AUDIO_FRAME, SYNCFRAME};
-use super::audio_facts::AudioFacts;
+use super::audio_facts::AudioInfo;
 use super::raw_data_block::RawDataBlock;
 use super::{CipherModes, Codec, Config, Marks, Protection, TrackKind, audio_specific_config};
 use crate::base::bits::BitReader;
@@ -42,11 +42,11 @@ fn rfc6381(config: &Config<'_>) -> Result<String> {
 }
 
 /// Other audio than that of ISO/IEC 14496-3 is told by its own headers.
-fn audio(config: &Config<'_>) -> Result<AudioFacts> {
-    let Ok(esds) = config.payload(ESDS) else { return Ok(AudioFacts::default()) };
+fn audio(config: &Config<'_>) -> Result<AudioInfo> {
+    let Ok(esds) = config.payload(ESDS) else { return Ok(AudioInfo::default()) };
     let facts = match decoder_config(esds) {
         Ok((_, Some(specific))) => audio_specific_config::facts(specific),
-        Ok((_, None)) => Ok(AudioFacts::default()),
+        Ok((_, None)) => Ok(AudioInfo::default()),
         Err(error) => Err(error),
     };
     facts.map_err(|error| error.at(ESDS).at(config.entry))

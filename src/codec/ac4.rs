@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::audio_facts::AudioFacts;
+use super::audio_facts::AudioInfo;
 use super::marks::is_in;
 use super::{CipherModes, Codec, Config, Evidence, Marks, Protection, TrackKind};
 use crate::base::bits::BitReader;
@@ -82,11 +82,11 @@ impl Marks for TocFields {
 }
 
 /// The channels of the first presentation; one of objects has none.
-fn audio(config: &Config<'_>) -> Result<AudioFacts> {
-    let Ok(dac4) = config.payload(DAC4) else { return Ok(AudioFacts::default()) };
+fn audio(config: &Config<'_>) -> Result<AudioInfo> {
+    let Ok(dac4) = config.payload(DAC4) else { return Ok(AudioInfo::default()) };
     let channels = first_presentation(dac4).and_then(|(_, mut behind)| channels(&mut behind));
     let channels = channels.map_err(|e| e.at(DAC4).at(config.entry))?;
-    Ok(AudioFacts::new(channels, None))
+    Ok(AudioInfo::new(channels, None))
 }
 
 /// Reads `ac4_presentation_v1_dsi()` from behind mdcompat to presentation_channel_mask_v1: §E.10. Presentations of

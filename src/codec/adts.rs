@@ -2,7 +2,7 @@
 
 use super::audio_facts::channels_of_configuration;
 use super::audio_specific_config::{SAMPLING_FREQUENCIES, program_config_element};
-use super::elementary::StreamFacts;
+use super::elementary::StreamInfo;
 use crate::base::bits::BitReader;
 use crate::base::{Error, Result};
 
@@ -90,7 +90,7 @@ impl AdtsHeader {
 
     /// AudioSpecificConfig and what else is said by the header of `frame`, and by its first element where the header
     /// leaves the channels to that: §1.6.2.1, §1.6.3.5.
-    pub(super) fn facts(self, frame: &[u8]) -> StreamFacts {
+    pub(super) fn facts(self, frame: &[u8]) -> StreamInfo {
         let config = u16::from(self.audio_object_type) << 11
             | u16::from(self.sampling_frequency_index) << 7
             | u16::from(self.channel_configuration) << 3;
@@ -98,7 +98,7 @@ impl AdtsHeader {
             0 => self.program_config(frame),
             configuration => channels_of_configuration(configuration.into()),
         };
-        StreamFacts {
+        StreamInfo {
             rfc6381: format!("mp4a.40.{}", self.audio_object_type),
             channels: channels.and_then(|channels| u8::try_from(channels).ok()),
             sampling_frequency: SAMPLING_FREQUENCIES.get(usize::from(self.sampling_frequency_index)).copied(),

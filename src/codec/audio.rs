@@ -1,6 +1,6 @@
 //! Audio whose sample entry names it well enough — ETSI TS 102 366 annex F, ETSI TS 102 114 annex E, and others.
 
-use super::audio_facts::{self, AudioFacts};
+use super::audio_facts::{self, AudioInfo};
 use super::first_bytes::FirstBytes;
 use super::opus::PacketDurations;
 use super::{CipherModes, Codec, Config, Protection, TrackKind, syncframe};
@@ -165,10 +165,10 @@ fn mp3(_: &Config<'_>) -> Result<String> {
 fn read(
     config: &Config<'_>,
     name: &[u8; 4],
-    read: fn(&mut BitReader<'_>) -> Result<AudioFacts>,
-) -> Result<AudioFacts> {
+    read: fn(&mut BitReader<'_>) -> Result<AudioInfo>,
+) -> Result<AudioInfo> {
     let name = FourCc(*name);
-    let Ok(payload) = config.payload(name) else { return Ok(AudioFacts::default()) };
+    let Ok(payload) = config.payload(name) else { return Ok(AudioInfo::default()) };
     read(&mut BitReader::plain(payload)).map_err(|error| error.at(name).at(config.entry))
 }
 
@@ -178,12 +178,12 @@ fn frequency(fscod: u32) -> Option<u32> {
 }
 
 /// AC3SpecificBox: ETSI TS 102 366 §F.4.
-fn dac3(config: &Config<'_>) -> Result<AudioFacts> {
+fn dac3(config: &Config<'_>) -> Result<AudioInfo> {
     read(config, b"dac3", |bits| {
         let fscod = bits.bits(2)?;
         bits.bits(8)?; // bsid, bsmod
         let channels = syncframe::channels(bits.bits(3)?, bits.bits(1)?);
-        Ok(AudioFacts::new(channels.unwrap_or(0).into(), frequency(fscod)))
+        Ok(AudioInfo::new(channels.unwrap_or(0).into(), frequency(fscod)))
     })
 }
 
@@ -192,11 +192,11 @@ const CHANNELS_OF_LOCATIONS: [u16; 9] = [2, 2, 1, 1, 2, 2, 2, 1, 1];
 
 /// EC3SpecificBox: ETSI TS 102 366 §F.6. The first independent substream and those that depend on it are what is
 /// heard; objects beside are told behind the substreams: ETSI TS 103 420 §8.3.
-fn dec3(config: &Config<'_>) -> Result<AudioFacts> {
+fn dec3(config: &Config<'_>) -> Result<AudioInfo> {
     read(config, b"dec3", |bits| {
         bits.bits(13)?; // data_rate
         let num_ind_sub = bits.bits(3)?;
-        let mut facts = AudioFacts::default();
+        let mut facts = AudioInfo::default();
         for substream in 0..=num_ind_sub {
             let fscod = bits.bits(2)?;
             bits.bits(10)?; // bsid, reserved, asvc, bsmod
@@ -211,7 +211,7 @@ fn dec3(config: &Config<'_>) -> Result<AudioFacts> {
                 bits.bits(1)?; // reserved
             }
             if substream == 0 {
-                facts = AudioFacts::new(channels, frequency(fscod));
+                facts = AudioInfo::new(channels, frequency(fscod));
             }
         }
         let has_objects = bits.bits(8).is_ok_and(|field| field & 1 == 1); // flag_ec3_extension_type_a
@@ -223,17 +223,17 @@ fn dec3(config: &Config<'_>) -> Result<AudioFacts> {
 }
 
 /// OpusSpecificBox: Encapsulation of Opus in ISO Base Media File Format §4.3.2.
-fn dops(config: &Config<'_>) -> Result<AudioFacts> {
+fn dops(config: &Config<'_>) -> Result<AudioInfo> {
     read(config, b"dOps", |bits| {
         bits.bits(8)?; // Version
         let channels = u16::try_from(bits.bits(8)?).unwrap_or(0);
         // A decoder gives 48 kHz, whatever went in.
-        Ok(AudioFacts::new(channels, Some(48_000)))
+        Ok(AudioInfo::new(channels, Some(48_000)))
     })
 }
 
 /// FLACSpecificBox, whose first block is STREAMINFO: RFC 9639 §8.2.
-fn dfla(config: &Config<'_>) -> Result<AudioFacts> {
+fn dfla(config: &Config<'_>) -> Result<AudioInfo> {
     read(config, b"dfLa", |bits| {
         bits.bits(32)?; // version, flags
         bits.bits(32)?; // METADATA_BLOCK_HEADER
@@ -242,12 +242,12 @@ fn dfla(config: &Config<'_>) -> Result<AudioFacts> {
         bits.bits(24)?; // most bytes in a frame
         let frequency = bits.bits(20)?;
         let channels = u16::try_from(bits.bits(3)? + 1).unwrap_or(0);
-        Ok(AudioFacts::new(channels, Some(frequency).filter(|frequency| *frequency > 0)))
+        Ok(AudioInfo::new(channels, Some(frequency).filter(|frequency| *frequency > 0)))
     })
 }
 
 /// ALACSpecificConfig: the magic cookie in a full box inside the sample entry.
-fn alac(config: &Config<'_>) -> Result<AudioFacts> {
+fn alac(config: &Config<'_>) -> Result<AudioInfo> {
     read(config, b"alac", |bits| {
         bits.bits(32)?; // version, flags
         bits.bits(32)?; // frameLength
@@ -257,7 +257,7 @@ fn alac(config: &Config<'_>) -> Result<AudioFacts> {
         bits.bits(16)?; // maxRun
         bits.bits(32)?; // maxFrameBytes
         bits.bits(32)?; // avgBitRate
-        Ok(AudioFacts::new(channels, Some(bits.bits(32)?)))
+        Ok(AudioInfo::new(channels, Some(bits.bits(32)?)))
     })
 }
 
@@ -265,12 +265,12 @@ fn alac(config: &Config<'_>) -> Result<AudioFacts> {
 const CHANNELS_OF_LAYOUT: [u16; 16] = [1, 2, 2, 1, 1, 2, 2, 1, 1, 2, 2, 2, 1, 2, 1, 2];
 
 /// DTSSpecificBox: ETSI TS 102 114 §E.2.2.3; that of DTS-UHD: ETSI TS 103 491 §B.3.3.
-fn dts(config: &Config<'_>) -> Result<AudioFacts> {
+fn dts(config: &Config<'_>) -> Result<AudioInfo> {
     if config.payload(FourCc(*b"udts")).is_ok() {
         return read(config, b"udts", |bits| {
             bits.bits(16)?; // DecoderProfileCode, FrameDurationCode, MaxPayloadCode, NumPresentationsCode
             let channels = u16::try_from(bits.bits(32)?.count_ones()).unwrap_or(0);
-            Ok(AudioFacts::new(channels, None))
+            Ok(AudioInfo::new(channels, None))
         });
     }
     read(config, b"ddts", |bits| {
@@ -282,7 +282,7 @@ fn dts(config: &Config<'_>) -> Result<AudioFacts> {
         let layout = bits.bits(16)?;
         let channels =
             (0..).zip(CHANNELS_OF_LAYOUT).map(|(bit, n)| if layout >> bit & 1 == 1 { n } else { 0 });
-        Ok(AudioFacts::new(channels.sum(), Some(frequency).filter(|frequency| *frequency > 0)))
+        Ok(AudioInfo::new(channels.sum(), Some(frequency).filter(|frequency| *frequency > 0)))
     })
 }
 
@@ -292,7 +292,7 @@ mod tests {
     use crate::codec::bit_writer::BitWriter;
     use crate::codec::find;
 
-    fn facts(entry: &[u8; 4], name: &[u8; 4], payload: &[u8]) -> Result<AudioFacts> {
+    fn facts(entry: &[u8; 4], name: &[u8; 4], payload: &[u8]) -> Result<AudioInfo> {
         let entry = FourCc(*entry);
         (find(entry).unwrap().audio)(&Config { entry, boxes: vec![(FourCc(*name), payload)] })
     }
@@ -320,7 +320,7 @@ mod tests {
             let found = (found.channels.unwrap(), found.sampling_frequency.unwrap());
             assert_eq!(found, expected, "{entry:?}");
             assert!(facts(entry, name, &[0]).is_err(), "{entry:?}");
-            assert_eq!(facts(entry, b"free", &[]).unwrap(), AudioFacts::default());
+            assert_eq!(facts(entry, b"free", &[]).unwrap(), AudioInfo::default());
         }
         assert_eq!(facts(b"dtsx", b"udts", &[0, 0, 0, 0, 0, 0x3f]).unwrap().channels, Some(6));
     }

@@ -1,4 +1,4 @@
-//! What the configuration of a codec says of sound: channels and sampling frequency — ISO/IEC 23091-3 §6.2.
+//! What the configuration of a codec says of audio: channels and sampling frequency — ISO/IEC 23091-3 §6.2.
 //!
 //! Sample entries have both as well, but as template values: `channelcount` is 2 in most files of six channels
 //! (ISO/IEC 14496-12 §12.2.3.2), and a frequency over 65,535 Hz does not fit.
@@ -6,9 +6,9 @@
 use super::Config;
 use crate::base::Result;
 
-/// What a configuration says of sound; what is `None` it does not say.
+/// What a configuration says of audio; what is `None` it does not say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AudioFacts {
+pub struct AudioInfo {
     /// Channels, of low frequency effects too.
     pub channels: Option<u16>,
     /// Samples in a second, as they are heard.
@@ -17,16 +17,16 @@ pub struct AudioFacts {
     pub joint_objects: Option<u8>,
 }
 
-impl AudioFacts {
+impl AudioInfo {
     /// The facts of `channels` channels; 0 says nothing.
     pub(super) fn new(channels: u16, sampling_frequency: Option<u32>) -> Self {
         Self { channels: (channels > 0).then_some(channels), sampling_frequency, joint_objects: None }
     }
 }
 
-/// Nothing is said: what has no configuration, and what is no sound.
-pub(super) fn unknown(_: &Config<'_>) -> Result<AudioFacts> {
-    Ok(AudioFacts::default())
+/// Nothing is said: what has no configuration, and what is no audio.
+pub(super) fn unknown(_: &Config<'_>) -> Result<AudioInfo> {
+    Ok(AudioInfo::default())
 }
 
 /// Channels by `ChannelConfiguration`: ISO/IEC 23091-3 table 5.

@@ -1,6 +1,6 @@
 //! AudioSpecificConfig and the program config element — ISO/IEC 14496-3 §1.6.2.1, §4.4.1.1; ISO/IEC 23003-3 §5.2.
 
-use super::audio_facts::{AudioFacts, channels_of_configuration};
+use super::audio_facts::{AudioInfo, channels_of_configuration};
 use crate::base::bits::BitReader;
 use crate::base::{Error, Result};
 
@@ -43,11 +43,11 @@ pub(super) fn audio_object_type(bits: &mut BitReader<'_>) -> Result<u32> {
 ///
 /// # Errors
 /// When it ends too early.
-pub(super) fn facts(config: &[u8]) -> Result<AudioFacts> {
+pub(super) fn facts(config: &[u8]) -> Result<AudioInfo> {
     read(config).map_err(|error| error.at("AudioSpecificConfig"))
 }
 
-fn read(config: &[u8]) -> Result<AudioFacts> {
+fn read(config: &[u8]) -> Result<AudioInfo> {
     let mut bits = BitReader::plain(config);
     let mut object = audio_object_type(&mut bits)?;
     let index = bits.bits(4)?;
@@ -79,7 +79,7 @@ fn read(config: &[u8]) -> Result<AudioFacts> {
     };
     // Parametric stereo makes two channels of one: §8.6.4.
     let channels = if has_ps && channels == Some(1) { Some(2) } else { channels };
-    Ok(AudioFacts::new(channels.unwrap_or(0), frequency))
+    Ok(AudioInfo::new(channels.unwrap_or(0), frequency))
 }
 
 /// The samplingFrequencyIndex of AAC whose frames are plain raw_data_block() of 1024 samples; `None` of other audio.

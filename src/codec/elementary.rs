@@ -43,7 +43,7 @@ pub struct AudioFrame {
 
 /// What the headers of an elementary stream say about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StreamFacts {
+pub struct StreamInfo {
     /// The `codecs` parameter: RFC 6381.
     pub rfc6381: String,
     /// Width and height of the cropped picture.
@@ -114,7 +114,7 @@ impl Elementary {
     ///
     /// # Errors
     /// When a header is wrong.
-    pub fn facts(self, unit: &[u8]) -> Result<Option<StreamFacts>> {
+    pub fn facts(self, unit: &[u8]) -> Result<Option<StreamInfo>> {
         match self {
             Self::Avc => avc::byte_stream_facts(unit),
             Self::Aac => Ok(AdtsHeader::parse(unit)?.map(|header| header.facts(unit))),

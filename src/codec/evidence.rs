@@ -1,7 +1,7 @@
-//! What deciphered media shows of its key — A. Wald, Sequential Tests of Statistical Hypotheses, §3: two hypotheses, and
+//! What decrypted media shows of its key — A. Wald, Sequential Tests of Statistical Hypotheses, §3: two hypotheses, and
 //! the odds of taking one for the other.
 //!
-//! Deciphered with another key than it was encrypted with, media is random bytes. A *mark* is something that a codec
+//! Decrypted with another key than it was encrypted with, media is random bytes. A *mark* is something that a codec
 //! always has where random bytes have it by chance: the syncword of a frame, lengths that add up, a bit that is always
 //! zero. Each one that is met or missed changes the odds of the two hypotheses, and the sum of their logarithms decides:
 //! above 20 bits the key is right, below -20 another one, and between them nothing is said. So another key passes for

@@ -10,7 +10,7 @@ use crate::base::FourCc;
 ///
 /// It remembers what later samples depend on, as [`Ranges`](super::Ranges) does.
 pub trait Marks: Send {
-    /// Looks at a deciphered sample, of which these byte ranges were encrypted. What is clear shows nothing of the key.
+    /// Looks at a decrypted sample, of which these byte ranges were encrypted. What is clear shows nothing of the key.
     fn look(&mut self, sample: &[u8], encrypted: &[Range<usize>], evidence: &mut Evidence);
 
     /// Whether they show it when any byte of a first block is another one: with block chaining another IV garbles that
@@ -53,7 +53,7 @@ impl TrackMarks {
         Self { kinds, of_entry }
     }
 
-    /// Looks at a deciphered sample, and whether the IV may be another one that garbles its first block alone; says what it
+    /// Looks at a decrypted sample, and whether the IV may be another one that garbles its first block alone; says what it
     /// is and what it shows.
     pub fn look(
         &mut self,

@@ -35,9 +35,9 @@ mod unknown;
 mod vp9;
 mod vvc;
 
-pub use self::audio_facts::{AudioFacts, channels_of_descriptor, configuration_of_channels};
+pub use self::audio_facts::{AudioInfo, channels_of_descriptor, configuration_of_channels};
 pub use self::config::Config;
-pub use self::elementary::{AudioFrame, Elementary, MEDIA_FORMATS, StreamFacts};
+pub use self::elementary::{AudioFrame, Elementary, MEDIA_FORMATS, StreamInfo};
 pub use self::evidence::{Evidence, Verdict};
 pub use self::marks::{Marks, OpenMarks, TrackMarks};
 pub use self::stream_marks::StreamMarks;
@@ -49,7 +49,7 @@ use crate::base::{FourCc, Result};
 pub enum TrackKind {
     /// Pictures.
     Video,
-    /// Sound.
+    /// Audio.
     Audio,
     /// Subtitles and captions; never protected.
     Text,
@@ -85,14 +85,14 @@ pub struct Codec {
     pub sample_entries: &'static [FourCc],
     /// How its samples are protected.
     pub protection: Protection,
-    /// What shows in deciphered samples whether the key is right.
+    /// What shows in decrypted samples whether the key is right.
     pub marks: OpenMarks,
     /// Which schemes it goes with.
     pub cipher_modes: CipherModes,
     /// The `codecs` parameter of a sample entry: RFC 6381.
     pub rfc6381: fn(&Config<'_>) -> Result<String>,
-    /// What the configuration of sound says of channels and sampling frequency.
-    pub audio: fn(&Config<'_>) -> Result<AudioFacts>,
+    /// What the configuration of audio says of channels and sampling frequency.
+    pub audio: fn(&Config<'_>) -> Result<AudioInfo>,
 }
 
 /// Every codec that is known; adding one is a file and a line here.

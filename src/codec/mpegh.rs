@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::audio_facts::{AudioFacts, channels_of_configuration};
+use super::audio_facts::{AudioInfo, channels_of_configuration};
 use super::marks::is_in;
 use super::{CipherModes, Codec, Config, Evidence, Marks, Protection, TrackKind};
 use crate::base::bits::BitReader;
@@ -91,16 +91,16 @@ fn rfc6381(config: &Config<'_>) -> Result<String> {
     Ok(format!("{}.0x{profile_level:02X}", config.entry))
 }
 
-/// §20.5: referenceChannelLayout, a ChannelConfiguration; the sound has objects beside.
-fn audio(config: &Config<'_>) -> Result<AudioFacts> {
-    let Ok(mhac) = config.payload(MHAC) else { return Ok(AudioFacts::default()) };
+/// §20.5: referenceChannelLayout, a ChannelConfiguration; the audio has objects beside.
+fn audio(config: &Config<'_>) -> Result<AudioInfo> {
+    let Ok(mhac) = config.payload(MHAC) else { return Ok(AudioInfo::default()) };
     let mut reader = Reader::new(mhac);
     let mut layout = || {
         reader.u16()?; // configurationVersion, mpegh3daProfileLevelIndication
         reader.u8()
     };
     let layout = layout().map_err(|e| e.at(MHAC).at(config.entry))?;
-    Ok(AudioFacts::new(channels_of_configuration(layout.into()).unwrap_or(0), None))
+    Ok(AudioInfo::new(channels_of_configuration(layout.into()).unwrap_or(0), None))
 }
 
 #[cfg(test)]

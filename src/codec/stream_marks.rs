@@ -24,7 +24,7 @@ impl StreamMarks {
         Self { elementary, blocks: None }
     }
 
-    /// Looks at a deciphered frame of audio, its header included, of which these bytes were encrypted.
+    /// Looks at a decrypted frame of audio, its header included, of which these bytes were encrypted.
     pub fn frame(&mut self, frame: &[u8], encrypted: Range<usize>, evidence: &mut Evidence) {
         if encrypted.is_empty() {
             return;
@@ -51,7 +51,7 @@ impl StreamMarks {
         }
     }
 
-    /// Looks at a deciphered NAL unit, of which about these bytes were encrypted: where emulation prevention stands is
+    /// Looks at a decrypted NAL unit, of which about these bytes were encrypted: where emulation prevention stands is
     /// not looked at.
     pub fn nal_unit(&self, nal_unit: &[u8], encrypted: &[Range<usize>], evidence: &mut Evidence) {
         look_at_emulation(nal_unit, &(0..nal_unit.len()), encrypted, evidence);

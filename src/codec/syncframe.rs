@@ -1,6 +1,6 @@
 //! Syncframes of AC-3 and Enhanced AC-3 — ETSI TS 102 366 §4.3, §4.4, §E.1.2, §F.6.
 
-use super::elementary::StreamFacts;
+use super::elementary::StreamInfo;
 use crate::base::bits::BitReader;
 use crate::base::{Error, Result};
 
@@ -82,17 +82,17 @@ impl Syncframe {
     }
 
     /// What the header of AC-3 says, with the start of `frame` as setup data; none when that is cut off.
-    pub(super) fn ac_3_facts(self, frame: &[u8]) -> Option<StreamFacts> {
+    pub(super) fn ac_3_facts(self, frame: &[u8]) -> Option<StreamInfo> {
         Some(self.facts("ac-3", frame.get(..AC_3_SETUP_BYTES)?.to_vec()))
     }
 
     /// What the header says of a stream of Enhanced AC-3.
-    pub(super) fn e_ac_3_facts(self) -> StreamFacts {
+    pub(super) fn e_ac_3_facts(self) -> StreamInfo {
         self.facts("ec-3", self.ec3_specific_box())
     }
 
-    fn facts(self, rfc6381: &str, setup_data: Vec<u8>) -> StreamFacts {
-        StreamFacts {
+    fn facts(self, rfc6381: &str, setup_data: Vec<u8>) -> StreamInfo {
+        StreamInfo {
             rfc6381: rfc6381.to_owned(),
             channels: channels(self.acmod, self.lfeon),
             sampling_frequency: Some(self.sampling_frequency),

@@ -1,7 +1,7 @@
 //! Subtitles and captions, which are never protected — ISO/IEC 14496-30, 3GPP TS 26.245.
 //!
 //! Players hand them to the page, outside of what decrypts. Timed metadata tracks (`mett`, `metx`, `urim` and any
-//! other entry of a `meta` handler) need no row: what is neither picture nor sound is never protected, and a job
+//! other entry of a `meta` handler) need no row: what is neither picture nor audio is never protected, and a job
 //! that leaves one out says so.
 
 use super::{CipherModes, Codec, Config, Protection, TrackKind, audio_facts};

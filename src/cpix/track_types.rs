@@ -1,4 +1,4 @@
-//! What `intendedTrackType` means: classes of pictures by size and of sound by channels — SPEKE 2.0, encryption contract.
+//! What `intendedTrackType` means: classes of video by size and of audio by channels — SPEKE 2.0, encryption contract.
 //!
 //! CPIX itself leaves the type to those who agree on it. Where a rule has no filter the type is all that there is, and
 //! these are the bounds that vendors and packagers have for the names.
@@ -10,13 +10,13 @@ use super::document::ContentKeyUsageRule;
 pub struct Part {
     /// `intendedTrackType`.
     pub track_type: &'static str,
-    /// Least pixels of a picture, or channels of a sound.
+    /// Least pixels of a picture, or channels of audio.
     pub min: Option<u32>,
-    /// Most pixels of a picture, or channels of a sound.
+    /// Most pixels of a picture, or channels of audio.
     pub max: Option<u32>,
 }
 
-/// What one side of a presentation, its pictures or its sound, has for keys.
+/// What one side of a presentation, its video or its audio, has for keys.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SidePreset {
     /// Its name, with `-`.
@@ -50,7 +50,7 @@ const fn between(track_type: &'static str, limit: u32, max: u32) -> Part {
     Part { track_type, min: Some(limit + 1), max: Some(max) }
 }
 
-/// Keys for pictures, by width × height.
+/// Keys for video, by width × height.
 pub const VIDEO_PRESETS: &[SidePreset] = &[
     SidePreset { name: "PRESET-VIDEO-1", parts: &[all("VIDEO")] },
     SidePreset { name: "PRESET-VIDEO-2", parts: &[up_to("SD", SD), over("HD", SD)] },
@@ -91,7 +91,7 @@ pub const VIDEO_PRESETS: &[SidePreset] = &[
     },
 ];
 
-/// Keys for sound, by channels.
+/// Keys for audio, by channels.
 pub const AUDIO_PRESETS: &[SidePreset] = &[
     SidePreset { name: "PRESET-AUDIO-1", parts: &[all("AUDIO")] },
     SidePreset { name: "PRESET-AUDIO-2", parts: &[up_to("STEREO_AUDIO", 2), over("MULTICHANNEL_AUDIO", 2)] },
@@ -136,7 +136,7 @@ pub(super) enum Class {
     All,
     /// Pictures of these sizes.
     Video(Part),
-    /// Sound of these numbers of channels.
+    /// Audio of these numbers of channels.
     Audio(Part),
 }
 

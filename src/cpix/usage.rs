@@ -41,7 +41,7 @@ pub struct Track {
 /// What a track carries; what is `None` is not known.
 #[derive(Clone, Debug)]
 pub enum Media {
-    /// Pictures.
+    /// Video.
     Video {
         /// Width × height.
         pixels: Option<u32>,
@@ -52,7 +52,7 @@ pub enum Media {
         /// Pictures per second.
         fps: Option<f64>,
     },
-    /// Sound.
+    /// Audio.
     Audio {
         /// Number of channels.
         channels: Option<u32>,
@@ -250,7 +250,7 @@ impl Rules<'_> {
         range(what, size, part.min, part.max)
     }
 
-    /// Whether a rule is for pictures or sound as the track is, by its type if that says so.
+    /// Whether a rule is for video or audio as the track is, by its type if that says so.
     fn side(&self, rule: &ContentKeyUsageRule, track: &Track) -> Verdict {
         let class = rule.intended_track_type.as_ref().and_then(|name| self.classes.class(name));
         match (class, &track.media) {
@@ -406,7 +406,7 @@ mod tests {
         }
     }
 
-    fn sound(byte: u8, min: Option<u32>, max: Option<u32>) -> ContentKeyUsageRule {
+    fn audio(byte: u8, min: Option<u32>, max: Option<u32>) -> ContentKeyUsageRule {
         ContentKeyUsageRule {
             audio_filters: vec![AudioFilter { min_channels: min, max_channels: max }],
             ..ContentKeyUsageRule::new(kid(byte))
@@ -434,7 +434,7 @@ mod tests {
         let rules = document(vec![
             pixels(1, None, Some(589_824)),
             pixels(2, Some(589_825), None),
-            sound(3, None, Some(2)),
+            audio(3, None, Some(2)),
         ]);
         for strictness in [Strictness::Speke, Strictness::Cpix] {
             for (track, byte) in [(picture(589_824), 1), (picture(589_825), 2), (stereo(), 3)] {

@@ -98,7 +98,7 @@ type Numbers = (Vec<(u64, Option<u64>)>, Option<Open>);
 
 impl Addressing<'_> {
     /// The initialization segment and the media.
-    pub(super) fn locate(mut self) -> Result<(Option<Reference>, Media)> {
+    pub(super) fn open_input(mut self) -> Result<(Option<Reference>, Media)> {
         let kinds = ["SegmentTemplate", "SegmentList", "SegmentBase"];
         let kind = self
             .levels
@@ -338,7 +338,7 @@ pub struct Location<'a> {
 impl Location<'_> {
     /// The file of a reference below a base.
     pub(super) fn file(self, base: &str, reference: &str) -> Result<String> {
-        self.store.refer(self.name, &template::join(base, reference)?)
+        self.store.resolve(self.name, &template::join(base, reference)?)
     }
 }
 

@@ -54,9 +54,9 @@ impl fmt::Display for Place {
 /// What the MPD says a Representation carries: §5.3.3.2, `@contentType`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentType {
-    /// Pictures.
+    /// Video.
     Video,
-    /// Sound.
+    /// Audio.
     Audio,
     /// Subtitles and captions.
     Text,
@@ -250,7 +250,7 @@ impl Level<'_> {
             live,
             segments_left: left,
         }
-        .locate()?;
+        .open_input()?;
         Ok(Representation {
             place: self.place,
             kind: self.content_type()?,

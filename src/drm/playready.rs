@@ -67,7 +67,7 @@ impl System for PlayReady {
 
     fn shared_key_limit(&self) -> Option<&'static str> {
         Some(
-            "pictures and sound share a key, which clients of security level SL3000 refuse for sound: give sound a key \
+            "video and audio share a key, which clients of security level SL3000 refuse for audio: give audio a key \
              of its own with --preset preset1 or an audio preset",
         )
     }
@@ -310,7 +310,7 @@ fn data_4_2(keys: &[HeaderKey<'_>], mode: Mode) -> Element {
     Element::new("DATA").with_child(Element::new("PROTECTINFO").with_child(kids))
 }
 
-/// The first eight bytes of the key id, in GUID order, enciphered with the content key.
+/// The first eight bytes of the key id, in GUID order, encrypted with the content key.
 fn checksum(key: &HeaderKey<'_>) -> String {
     let mut block = key.kid.to_guid_le().into();
     Aes128::new(key.value.expose().into()).encrypt_block(&mut block);

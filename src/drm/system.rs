@@ -61,7 +61,7 @@ pub trait System: Sync {
         None
     }
 
-    /// What its players are known not to do when pictures and sound share a key.
+    /// What its players are known not to do when video and audio share a key.
     fn shared_key_limit(&self) -> Option<&'static str> {
         None
     }

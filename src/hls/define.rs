@@ -10,14 +10,14 @@ use crate::base::{Error, MAX_DOCUMENT_BYTES, Result};
 
 /// What a playlist may take values of variables from: §4.4.2.3.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Outside {
+pub(super) struct ImportScope {
     /// The variables of the multivariant playlist that names it.
     imports: BTreeMap<String, String>,
     /// The query of the URI that names it.
     query: String,
 }
 
-impl Outside {
+impl ImportScope {
     pub(super) fn of(multivariant: &Playlist, uri: &str) -> Result<Self> {
         let values = Variables::of(multivariant)?.values.into_iter();
         let imports = values.filter_map(|(name, value)| Some((name, value?))).collect();
@@ -102,7 +102,7 @@ impl Variables {
     }
 }
 
-fn definition(list: &str, outside: &Outside) -> Result<(String, Option<String>)> {
+fn definition(list: &str, outside: &ImportScope) -> Result<(String, Option<String>)> {
     let attributes = Attributes::parse(list)?;
     if let Some(name) = attributes.quoted_string("NAME")? {
         let value = attributes.quoted_string("VALUE")?;

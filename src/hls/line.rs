@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::define::Outside;
+use super::define::ImportScope;
 use crate::base::{Error, MAX_DOCUMENT_BYTES, Result};
 
 /// Most lines: a day of half-second segments with five lines each has fewer.
@@ -95,7 +95,7 @@ pub enum LineKind<'a> {
 pub struct Playlist {
     byte_order_mark: bool,
     lines: Vec<Line>,
-    outside: Outside,
+    outside: ImportScope,
 }
 
 impl Playlist {
@@ -124,7 +124,7 @@ impl Playlist {
         if lines.first().and_then(|line| line.value("EXTM3U")) != Some("") {
             return Err(Error::input("the first line is not #EXTM3U").clause("RFC 8216bis §4.4.1.1"));
         }
-        Ok(Self { byte_order_mark: rest.is_some(), lines, outside: Outside::default() })
+        Ok(Self { byte_order_mark: rest.is_some(), lines, outside: ImportScope::default() })
     }
 
     /// Says where the playlist was named, so that its variables can take values from there: `EXT-X-DEFINE` with
@@ -133,11 +133,11 @@ impl Playlist {
     /// # Errors
     /// When a definition in the multivariant playlist is malformed.
     pub fn named_by(&mut self, multivariant: &Self, uri: &str) -> Result<()> {
-        self.outside = Outside::of(multivariant, uri)?;
+        self.outside = ImportScope::of(multivariant, uri)?;
         Ok(())
     }
 
-    pub(super) fn outside(&self) -> &Outside {
+    pub(super) fn outside(&self) -> &ImportScope {
         &self.outside
     }
 
@@ -146,7 +146,7 @@ impl Playlist {
         let mut playlist = Self {
             byte_order_mark: false,
             lines: vec![Line { text: "#EXTM3U".into(), ending: LineEnding::Lf }],
-            outside: Outside::default(),
+            outside: ImportScope::default(),
         };
         playlist.insert(1, texts);
         playlist

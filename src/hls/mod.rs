@@ -14,8 +14,8 @@ mod key;
 mod line;
 pub mod media;
 pub mod multivariant;
-mod named;
 mod partial_segments;
+mod resources;
 mod version;
 mod write_media;
 mod write_multivariant;
@@ -23,8 +23,8 @@ mod write_multivariant;
 pub use attributes::Attributes;
 pub use key::{AES_128, IDENTITY, Key, KeysInForce, SAMPLE_AES};
 pub use line::{Line, LineEnding, LineKind, MAX_LINES, Playlist, PlaylistKind};
-pub use named::{Named, NamedKind, OtherUri, named, other_uris};
 pub use partial_segments::{PartialSegment, partial_segments};
+pub use resources::{OtherUri, ResourceKind, ResourceRef, other_uris, resource_refs};
 pub use version::required as required_version;
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::attributes::Attributes;
 use super::define::Variables;
 use super::key::{self, Key};
 use super::line::{Line, LineKind, Playlist, place};
-use super::named::OtherUri;
+use super::resources::OtherUri;
 use super::version;
 use crate::base::{Error, Result};
 

@@ -55,7 +55,7 @@ impl HttpFiles {
     ///
     /// # Errors
     /// [`Kind::Usage`] when it is no address of a file.
-    pub fn locate(&self, url: &str) -> Result<(HttpStore, String)> {
+    pub fn open_input(&self, url: &str) -> Result<(HttpStore, String)> {
         self.locate_below(None, url)
     }
 
@@ -173,7 +173,7 @@ impl Store for HttpStore {
         }
     }
 
-    fn refer(&self, document: &str, reference: &str) -> Result<String> {
+    fn resolve(&self, document: &str, reference: &str) -> Result<String> {
         let name = resolve(document, reference)?;
         let path = reference.split(['?', '#']).next().unwrap_or_default();
         // An encoded slash is part of a name here, and what is no character of a URI would be passed over.

@@ -12,8 +12,8 @@ use crate::cpix::usage::Strictness;
 use crate::drm::{self, System};
 use crate::keys::{Contract, KeyServer, check};
 use crate::package::{
-    Assignment, KeyRule, Keyed, Kids, MAX_PERIODS, Period, PeriodTime, Preset, Schedule, Substream, TrackId,
-    Wants, choose,
+    Assignment, EncryptedTrack, KeyRule, Keyed, Kids, MAX_PERIODS, Period, PeriodTime, Preset, Schedule,
+    TrackId, Wants, choose,
 };
 use crate::protect::Scheme;
 
@@ -98,21 +98,21 @@ impl<'a> Source<'a> {
     pub(super) fn choose(
         &self,
         (rule, asked): (KeyRule, bool),
-        substreams: &[Substream],
+        encrypted_tracks: &[EncryptedTrack],
         periods: usize,
         rotates: bool,
     ) -> Result<Choice> {
-        let mut substreams = substreams.to_vec();
-        track_facts::apply(&self.facts, &mut substreams)?;
+        let mut encrypted_tracks = encrypted_tracks.to_vec();
+        track_facts::apply(&self.facts, &mut encrypted_tracks)?;
         let Some(ruled) = &self.ruled else {
-            let assignment = rule.assign(&substreams)?;
+            let assignment = rule.assign(&encrypted_tracks)?;
             return Ok(Choice { assignment, warnings: Vec::new(), kids: None });
         };
         let periods = ruled.periods(periods, rotates)?;
-        let (kids, warnings) = choose(&ruled.document, ruled.strictness, &substreams, &periods)?;
-        let assignment = Assignment::of(&kids, &substreams);
+        let (kids, warnings) = choose(&ruled.document, ruled.strictness, &encrypted_tracks, &periods)?;
+        let assignment = Assignment::of(&kids, &encrypted_tracks);
         if asked {
-            contradiction(rule, &substreams, &assignment, &kids)?;
+            contradiction(rule, &encrypted_tracks, &assignment, &kids)?;
         }
         Ok(Choice { assignment, warnings, kids: Some(kids) })
     }
@@ -175,15 +175,15 @@ impl Choice {
 }
 
 /// Rules of keys that one track has name it: nothing else may tell it from another.
-pub(super) fn labelled(mut document: Document, substreams: &[Substream]) -> Document {
+pub(super) fn labelled(mut document: Document, encrypted_tracks: &[EncryptedTrack]) -> Document {
     for key in &document.content_keys {
         let Some(id) = &key.id else { continue };
         // The id of a key of one period ends with that of the period.
-        let is_of = |track: &&Substream| {
+        let is_of = |track: &&EncryptedTrack| {
             id.strip_prefix(&track.id.to_string())
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
         };
-        let Some(track) = substreams.iter().find(is_of) else { continue };
+        let Some(track) = encrypted_tracks.iter().find(is_of) else { continue };
         for rule in document.usage_rules.iter_mut().filter(|rule| rule.kid == key.kid) {
             rule.label_filters = vec![track.id.to_string()];
         }
@@ -251,17 +251,17 @@ pub(super) fn periods_until(times: &[PeriodTime], end: Duration) -> Result<usize
 /// A preset that the operator named asks for what the document has, or it is an error that names both.
 fn contradiction(
     rule: KeyRule,
-    substreams: &[Substream],
+    encrypted_tracks: &[EncryptedTrack],
     assignment: &Assignment,
     kids: &Kids,
 ) -> Result<()> {
-    let asked = rule.assign(substreams)?;
+    let asked = rule.assign(encrypted_tracks)?;
     let shares = |assignment: &Assignment, (one, two): (TrackId, TrackId)| {
         Ok(assignment.key_of(one)? == assignment.key_of(two)?)
     };
     let mut pairs = Vec::new();
-    for (number, one) in (1..).zip(substreams) {
-        for two in substreams.iter().skip(number) {
+    for (number, one) in (1..).zip(encrypted_tracks) {
+        for two in encrypted_tracks.iter().skip(number) {
             let pair = (one.id, two.id);
             if shares(&asked, pair)? != shares(assignment, pair)? {
                 pairs.push((pair, shares(&asked, pair)?));

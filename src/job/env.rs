@@ -9,12 +9,12 @@ use super::journal::Journal;
 use super::rules::Job;
 
 /// Finds the store of an input's folder and the input's name in it.
-pub type Locate<'a> = dyn Fn(&str) -> Result<(Box<dyn Store>, String)> + Sync + 'a;
+pub type OpenInput<'a> = dyn Fn(&str) -> Result<(Box<dyn Store>, String)> + Sync + 'a;
 
 /// What a job runs in.
 pub struct Env<'a> {
     /// Where inputs are.
-    pub locate: &'a Locate<'a>,
+    pub open_input: &'a OpenInput<'a>,
     /// Where outputs go. Manifests are written last.
     pub output: &'a dyn Store,
     /// Where keys come from.

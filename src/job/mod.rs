@@ -18,7 +18,7 @@ mod weak_keys;
 
 pub use crate::package::FindIv;
 pub use decrypt::{DecryptJob, decrypt};
-pub use env::{Env, Event, Locate};
+pub use env::{Env, Event, OpenInput};
 pub use journal::Journal;
 pub use named_files::named_files;
 pub use plan::{PlanReport, PlannedKeyReport, PlannedTrack, SignalReport, fetch_keys, plan};

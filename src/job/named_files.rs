@@ -20,7 +20,7 @@ pub fn named_files(store: &dyn Store, files: &[String]) -> Result<HashSet<String
         }
     }
     let presentation = Presentation::read(store, &manifests)?;
-    let key_file = |name: &str, key: &Key| store.refer(name, key.uri.as_deref()?).ok();
+    let key_file = |name: &str, key: &Key| store.resolve(name, key.uri.as_deref()?).ok();
     let mut found: HashSet<String> = manifests.into_iter().collect();
     for multivariant in &presentation.multivariants {
         found.extend(multivariant.others.iter().map(|other| other.file.clone()));

@@ -9,12 +9,12 @@ use crate::base::{Error, Kid, Result};
 use crate::cpix::{Document, DrmSystem};
 use crate::drm;
 use crate::keys::{KeyServer, SpekeVersion};
-use crate::package::{Period, Substream, TrackId, Treatment, Wants};
+use crate::package::{EncryptedTrack, Period, TrackId, Treatment, Wants};
 
 use super::choice::{Choice, Source, labelled};
-use super::env::Locate;
+use super::env::OpenInput;
 use super::mp4;
-use super::package::Expect;
+use super::package::InputState;
 use super::package::manifests::{Input, manifest_kinds};
 use super::report::TrackReport;
 use super::rules::{Job, Rules};
@@ -95,7 +95,7 @@ pub struct SignalReport {
 pub(super) struct Outline<'a> {
     /// The facts of each substream.
     pub(super) tracks: Vec<TrackReport>,
-    pub(super) substreams: Vec<Substream>,
+    pub(super) encrypted_tracks: Vec<EncryptedTrack>,
     pub(super) source: Source<'a>,
     pub(super) choice: Choice,
     /// How many crypto periods there are.
@@ -130,18 +130,18 @@ impl Http for Unasked {
 /// As [`run`](crate::job::run) up to the exchange of keys.
 pub fn plan(
     job: &Job,
-    locate: &Locate<'_>,
+    open_input: &OpenInput<'_>,
     version: SpekeVersion,
     keys: Option<&dyn KeyServer>,
 ) -> Result<PlanReport> {
     let server = keys.filter(|keys| keys.at_hand().is_none());
     let keys = keys.filter(|keys| keys.at_hand().is_some()).unwrap_or(&Unasked);
     let rules = Rules::check(job, &manifest_kinds(&job.inputs)?, keys.at_hand())?;
-    let (mut outline, rules) = outline(job, &rules, locate, (keys, &Unasked))?;
+    let (mut outline, rules) = outline(job, &rules, open_input, (keys, &Unasked))?;
     let document = rules.intent(job, &outline.choice.assignment, outline.periods).request();
     let left_out = outline.source.left_out(&outline.choice, &rules.systems);
     outline.warnings.extend(left_out);
-    let shared = rules.shared_key_limits(&outline.choice.assignment, &outline.substreams);
+    let shared = rules.shared_key_limits(&outline.choice.assignment, &outline.encrypted_tracks);
     outline.warnings.extend(rules.left_clear().into_iter().chain(rules.rotation_limits()).chain(shared));
     let of_systems = |document: &Document, kid| signals(job, document, kid);
     let aes128 = |_: &Document, _| vec![SignalReport { system: job.drm.clone(), places: vec!["EXT-X-KEY"] }];
@@ -192,7 +192,7 @@ fn report(
             key.ok_or_else(|| Error::internal(format!("no key is asked for track {track}")))
         }
     };
-    let tracks = outline.substreams.iter().zip(&outline.tracks);
+    let tracks = outline.encrypted_tracks.iter().zip(&outline.tracks);
     let tracks = tracks.map(|(track, facts)| Ok(planned(facts, kid_of(track.id)?.to_string(), scheme)));
     let tracks = tracks.collect::<Result<_>>()?;
     let mut warnings = outline.warnings;
@@ -213,12 +213,12 @@ fn report(
 /// As [`run`](crate::job::run) up to the exchange of keys.
 pub fn fetch_keys(
     job: &Job,
-    locate: &Locate<'_>,
+    open_input: &OpenInput<'_>,
     keys: &dyn KeyServer,
     http: &dyn Http,
 ) -> Result<(Document, Vec<String>)> {
     let rules = Rules::check(job, &manifest_kinds(&job.inputs)?, keys.at_hand())?;
-    let (outline, rules) = outline(job, &rules, locate, (keys, http))?;
+    let (outline, rules) = outline(job, &rules, open_input, (keys, http))?;
     let intent = rules.intent(job, &outline.choice.assignment, outline.periods);
     let periods = outline.periods;
     outline.fetch(http, (&|| intent.request(), periods), &|kid| intent.wanted(kid), job)
@@ -237,7 +237,7 @@ impl Outline<'_> {
         let weak_keys = weak_keys(job, &keyed.document)?;
         let document = match self.source.document(&self.choice) {
             Some(document) => document,
-            None => labelled(keyed.document, &self.substreams),
+            None => labelled(keyed.document, &self.encrypted_tracks),
         };
         Ok((document, [self.choice.warnings.as_slice(), &keyed.warnings, &weak_keys].concat()))
     }
@@ -247,15 +247,15 @@ impl Outline<'_> {
 fn outline<'a>(
     job: &Job,
     rules: &Rules,
-    locate: &Locate<'_>,
+    open_input: &OpenInput<'_>,
     (keys, http): (&'a dyn KeyServer, &dyn Http),
 ) -> Result<(Outline<'a>, Rules)> {
     let outline = match manifest_kinds(&job.inputs)?.is_empty() {
-        true => mp4::outline(job, rules, locate, (keys, http))?,
-        false => package_outline(job, rules, locate, (keys, http))?,
+        true => mp4::outline(job, rules, open_input, (keys, http))?,
+        false => package_outline(job, rules, open_input, (keys, http))?,
     };
     let count = outline.choice.assignment.count().saturating_mul(outline.periods);
-    rules.check_substreams(job, outline.substreams.len(), count)?;
+    rules.check_substreams(job, outline.encrypted_tracks.len(), count)?;
     let rules = rules.timed(&outline.source, None);
     Ok((outline, rules))
 }
@@ -263,22 +263,22 @@ fn outline<'a>(
 fn package_outline<'a>(
     job: &Job,
     rules: &Rules,
-    locate: &Locate<'_>,
+    open_input: &OpenInput<'_>,
     (keys, http): (&'a dyn KeyServer, &dyn Http),
 ) -> Result<Outline<'a>> {
     let Input { store, mut package, manifests } =
-        Input::read(&job.inputs, locate, Expect::clear(&rules.treatment))?;
-    let substreams = package.substreams(rules.keys);
-    let source = source(job, rules, (keys, http), &substreams, package.begins)?;
+        Input::read(&job.inputs, open_input, InputState::clear(&rules.treatment))?;
+    let encrypted_tracks = package.encrypted_tracks(rules.keys);
+    let source = source(job, rules, (keys, http), &encrypted_tracks, package.begins)?;
     let rules = rules.timed(&source, package.lasts);
     let rotates = rules.schedule.rotates();
     let periods = package.periods(&rules.schedule, store.as_ref())?;
-    let choice = source.choose(rules.key_rule(), &substreams, periods, rotates)?;
+    let choice = source.choose(rules.key_rule(), &encrypted_tracks, periods, rotates)?;
     package.check(&rules, &choice.assignment, store.as_ref())?;
     manifests.check(&package, &choice.assignment)?;
-    let tracks = substreams.iter().map(|substream| package.track_facts(substream));
+    let tracks = encrypted_tracks.iter().map(|encrypted_track| package.track_facts(encrypted_track));
     let tracks = tracks.collect::<Result<_>>()?;
-    Ok(Outline { tracks, substreams, source, choice, periods, rotates, warnings: Vec::new() })
+    Ok(Outline { tracks, encrypted_tracks, source, choice, periods, rotates, warnings: Vec::new() })
 }
 
 fn planned(track: &TrackReport, kid: String, scheme: &str) -> PlannedTrack {
@@ -294,7 +294,10 @@ fn planned_keys(outline: &Outline<'_>, document: &Document, signals: &Signals<'_
         kid: key.kid.to_string(),
         track_type: purpose.track_type.clone(),
         period: outline.rotates.then_some(period.number()),
-        tracks: assignment.substreams_of(id, &outline.substreams).map(|track| track.id.to_string()).collect(),
+        tracks: assignment
+            .substreams_of(id, &outline.encrypted_tracks)
+            .map(|track| track.id.to_string())
+            .collect(),
         signaling: signals(document, key.kid),
     })
     .collect()
@@ -306,7 +309,7 @@ fn chosen_keys(outline: &Outline<'_>, document: &Document, signals: &Signals<'_>
     for key in &document.content_keys {
         let rule = document.usage_rules.iter().find(|rule| rule.kid == key.kid);
         let in_period = |period: Period| {
-            let ids = outline.substreams.iter().map(|track| track.id);
+            let ids = outline.encrypted_tracks.iter().map(|track| track.id);
             ids.filter(move |track| outline.choice.kid(period, *track) == Some(key.kid))
                 .map(|track| track.to_string())
         };

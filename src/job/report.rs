@@ -115,7 +115,7 @@ impl TrackReport {
         Ok(Self { kid, kids, scheme, ..self })
     }
 
-    /// A track of pictures that were to be protected, of which no byte is, is not what was asked for.
+    /// A track of video that were to be protected, of which no byte is, is not what was asked for.
     pub(super) fn check(&self) -> Result<()> {
         let is_clear = self.kind == "video" && self.samples > 0 && self.protected == 0;
         if !is_clear {

@@ -13,7 +13,7 @@ use crate::drm::aes128::WholeSegments;
 use crate::drm::{self, ManifestKind, System, template};
 use crate::keys::Contract;
 use crate::package::{
-    Assignment, Intent, KeyRule, LicenseUrl, Preset, Schedule, ServerSignaling, Substream, Treatment,
+    Assignment, EncryptedTrack, Intent, KeyRule, LicenseUrl, Preset, Schedule, ServerSignaling, Treatment,
     check_license_urls,
 };
 use crate::protect::Scheme;
@@ -41,10 +41,10 @@ pub struct Job {
     pub scheme: Option<String>,
     /// One key or one for each substream; by default what the rules of a document say, if there are any.
     pub preset: Preset,
-    /// Keys for pictures by their size, `PRESET-VIDEO-1` to `8`, `SHARED` or `UNENCRYPTED`; instead of
+    /// Keys for video by their size, `PRESET-VIDEO-1` to `8`, `SHARED` or `UNENCRYPTED`; instead of
     /// `preset`, together with `audio_preset`.
     pub video_preset: Option<String>,
-    /// Keys for sound by its channels, `PRESET-AUDIO-1` to `3`, `SHARED` or `UNENCRYPTED`.
+    /// Keys for audio by its channels, `PRESET-AUDIO-1` to `3`, `SHARED` or `UNENCRYPTED`.
     pub audio_preset: Option<String>,
     /// The content id; by default the input's name, cleaned.
     pub resource_id: Option<String>,
@@ -279,9 +279,13 @@ impl Rules {
         limits.map(|(name, limit)| format!("{name}: {limit}")).collect()
     }
 
-    /// What the operator should know of keys that pictures and sound share.
-    pub(super) fn shared_key_limits(&self, keys: &Assignment, substreams: &[Substream]) -> Vec<String> {
-        let has = |key, kind| keys.substreams_of(key, substreams).any(|track| track.id.kind == kind);
+    /// What the operator should know of keys that video and audio share.
+    pub(super) fn shared_key_limits(
+        &self,
+        keys: &Assignment,
+        encrypted_tracks: &[EncryptedTrack],
+    ) -> Vec<String> {
+        let has = |key, kind| keys.substreams_of(key, encrypted_tracks).any(|track| track.id.kind == kind);
         let is_shared = |(key, _)| has(key, TrackKind::Video) && has(key, TrackKind::Audio);
         let systems = self.systems.iter().filter(|_| keys.keys().any(is_shared));
         let limits = systems.filter_map(|system| Some((system.name(), system.shared_key_limit()?)));
@@ -289,11 +293,11 @@ impl Rules {
     }
 
     /// Checks what depends on the substreams, before any key is fetched.
-    pub(super) fn check_substreams(&self, job: &Job, substreams: usize, keys: usize) -> Result<()> {
-        if substreams == 0 {
+    pub(super) fn check_substreams(&self, job: &Job, encrypted_tracks: usize, keys: usize) -> Result<()> {
+        if encrypted_tracks == 0 {
             return Err(Error::input("the input has no track that can be protected"));
         }
-        check_limit(job.max_substreams, substreams)?;
+        check_limit(job.max_substreams, encrypted_tracks)?;
         if let Treatment::Aes128 { key_uri: Some(key_uri), .. } = &self.treatment
             && keys > 1
             && !template::is_per_key(key_uri)?
@@ -326,12 +330,12 @@ fn systems(list: &str, document: Option<&Document>) -> Result<Vec<&'static dyn S
 }
 
 /// More substreams than the vendor takes are an error.
-fn check_limit(limit: Option<usize>, substreams: usize) -> Result<()> {
-    match limit.filter(|limit| substreams > *limit) {
-        Some(limit) => {
-            Err(Error::usage(format!("{substreams} encrypted substreams, the key server takes {limit}"))
-                .hint("leave out renditions, or raise --max-substreams if your vendor takes more"))
-        }
+fn check_limit(limit: Option<usize>, encrypted_tracks: usize) -> Result<()> {
+    match limit.filter(|limit| encrypted_tracks > *limit) {
+        Some(limit) => Err(Error::usage(format!(
+            "{encrypted_tracks} encrypted substreams, the key server takes {limit}"
+        ))
+        .hint("leave out renditions, or raise --max-substreams if your vendor takes more")),
         None => Ok(()),
     }
 }

@@ -5,14 +5,14 @@ use std::time::Instant;
 use crate::base::Result;
 use crate::base::env::Http;
 use crate::keys::KeyServer;
-use crate::package::{KeyRule, Plan, Preset, Substream};
+use crate::package::{EncryptedTrack, KeyRule, Plan, Preset};
 
 use super::choice::{Choice, Source};
 use super::env::{Env, Event};
 use super::identity::Summary;
 use super::journal::Journal;
 use super::mp4;
-use super::package::Expect;
+use super::package::InputState;
 use super::package::files;
 use super::package::manifests::{Input, manifest_kinds};
 use super::report::{KeyRotation, Report};
@@ -58,12 +58,12 @@ fn check_protected(report: &Report) -> Result<()> {
 fn run_package(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     (env.observe)(Event::Step("reading manifests and init segments"));
     let Input { store, mut package, manifests } =
-        Input::read(&job.inputs, env.locate, Expect::clear(&rules.treatment))?;
-    let substreams = package.substreams(rules.keys);
-    let source = source(job, rules, (env.keys, env.http), &substreams, package.begins)?;
+        Input::read(&job.inputs, env.open_input, InputState::clear(&rules.treatment))?;
+    let encrypted_tracks = package.encrypted_tracks(rules.keys);
+    let source = source(job, rules, (env.keys, env.http), &encrypted_tracks, package.begins)?;
     let rules = &rules.timed(&source, package.lasts);
     let periods = package.periods(&rules.schedule, store.as_ref())?;
-    let choice = source.choose(rules.key_rule(), &substreams, periods, rules.schedule.rotates())?;
+    let choice = source.choose(rules.key_rule(), &encrypted_tracks, periods, rules.schedule.rotates())?;
     package.check(rules, &choice.assignment, store.as_ref())?;
     manifests.check(&package, &choice.assignment)?;
     let total = files::total(&package, store.as_ref())?;
@@ -71,10 +71,10 @@ fn run_package(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
         manifests.summarize(summary);
         package.summarize(summary);
     })?;
-    let plan = plan(job, rules, &substreams, (&source, &choice, periods), env)?;
+    let plan = plan(job, rules, &encrypted_tracks, (&source, &choice, periods), env)?;
     (env.observe)(Event::Step("encrypting"));
     total.into_iter().for_each(|total| (env.observe)(Event::Total(total)));
-    let mut done = files::protect(&package, &substreams, &plan, store.as_ref(), env)?;
+    let mut done = files::protect(&package, &encrypted_tracks, &plan, store.as_ref(), env)?;
     (env.observe)(Event::Step("writing manifests"));
     let mut report = manifests.protect(&package, &plan, (&done, store.as_ref()), env)?;
     report.outputs.splice(..0, std::mem::take(&mut done.outputs));
@@ -90,10 +90,10 @@ pub(super) fn source<'a>(
     job: &Job,
     rules: &Rules,
     (keys, http): (&'a dyn KeyServer, &dyn Http),
-    substreams: &[Substream],
+    encrypted_tracks: &[EncryptedTrack],
     begins: Option<i128>,
 ) -> Result<Source<'a>> {
-    let one = KeyRule::Preset(Preset::Preset0).assign(substreams)?;
+    let one = KeyRule::Preset(Preset::Preset0).assign(encrypted_tracks)?;
     Source::of(job, (keys, http), &|| rules.intent(job, &one, 1).request(), begins)
 }
 
@@ -101,12 +101,12 @@ pub(super) fn source<'a>(
 pub(super) fn plan(
     job: &Job,
     rules: &Rules,
-    substreams: &[Substream],
+    encrypted_tracks: &[EncryptedTrack],
     (source, choice, periods): (&Source<'_>, &Choice, usize),
     env: &Env<'_>,
 ) -> Result<Plan> {
     let keys = choice.assignment.count().saturating_mul(periods);
-    rules.check_substreams(job, substreams.len(), keys)?;
+    rules.check_substreams(job, encrypted_tracks.len(), keys)?;
     choice.warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
     (env.observe)(Event::Step("exchanging keys"));
     let intent = rules.intent(job, &choice.assignment, periods);
@@ -116,17 +116,17 @@ pub(super) fn plan(
     plan.warnings.extend(weak_keys);
     plan.warnings.extend(source.left_out(choice, &rules.systems));
     plan.warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
-    env.check_keys(|summary| summarize(&plan, substreams, summary))?;
+    env.check_keys(|summary| summarize(&plan, encrypted_tracks, summary))?;
     Ok(plan)
 }
 
 /// What media depends on of a plan: manifests, with everything else that is signaled, are always written.
-fn summarize(plan: &Plan, substreams: &[Substream], summary: &mut Summary) -> Result<()> {
+fn summarize(plan: &Plan, encrypted_tracks: &[EncryptedTrack], summary: &mut Summary) -> Result<()> {
     for period in plan.schedule.times.iter().flat_map(|times| times.iter()) {
         summary.add(format!("{period:?}").as_bytes());
     }
     for period in plan.periods() {
-        for Substream { id, .. } in substreams {
+        for EncryptedTrack { id, .. } in encrypted_tracks {
             let key = plan.key_in(period, *id)?;
             summary.key(key.kid, key.value(), key.vector())?;
             key.systems.iter().for_each(|(_, data)| summary.add(data.pssh.as_deref().unwrap_or_default()));

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Error, Result};
-use crate::package::Substream;
+use crate::package::EncryptedTrack;
 
 /// What the operator says of a track. Usage rules of keys ask for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,15 +51,18 @@ impl TrackFacts {
 ///
 /// # Errors
 /// When there is no track of an id.
-pub(super) fn apply(facts: &[TrackFacts], substreams: &mut [Substream]) -> Result<()> {
+pub(super) fn apply(facts: &[TrackFacts], encrypted_tracks: &mut [EncryptedTrack]) -> Result<()> {
     for TrackFacts { id, label, bandwidth } in facts {
-        let known: Vec<_> = substreams.iter().map(|substream| substream.id.to_string()).collect();
-        let substream =
-            substreams.iter_mut().find(|substream| substream.id.to_string() == *id).ok_or_else(|| {
+        let known: Vec<_> =
+            encrypted_tracks.iter().map(|encrypted_track| encrypted_track.id.to_string()).collect();
+        let encrypted_track = encrypted_tracks
+            .iter_mut()
+            .find(|encrypted_track| encrypted_track.id.to_string() == *id)
+            .ok_or_else(|| {
                 Error::usage(format!("there is no track {id:?} to protect, there are {}", known.join(", ")))
             })?;
-        substream.labels.extend(label.clone());
-        substream.bitrate = bandwidth.or(substream.bitrate);
+        encrypted_track.labels.extend(label.clone());
+        encrypted_track.bitrate = bandwidth.or(encrypted_track.bitrate);
     }
     Ok(())
 }
@@ -75,7 +78,7 @@ mod tests {
         let facts =
             ["v1:label=main,bandwidth=5", "a1:label=Deutsch"].map(|text| TrackFacts::parse(text).unwrap());
         let mut tracks =
-            [TrackKind::Video, TrackKind::Audio].map(|kind| Substream::new(TrackId::new(kind, 1)));
+            [TrackKind::Video, TrackKind::Audio].map(|kind| EncryptedTrack::new(TrackId::new(kind, 1)));
         apply(&facts, &mut tracks).unwrap();
         assert_eq!((tracks[0].labels.as_slice(), tracks[0].bitrate), (&["main".to_owned()][..], Some(5)));
         assert_eq!(tracks[1].labels, ["Deutsch"]);

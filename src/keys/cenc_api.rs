@@ -10,10 +10,10 @@ use crate::keys::request::refuse_periods;
 use crate::keys::transport::{Telling, with_retries};
 use crate::keys::{CencSigner, KeyServer};
 
-/// Track types of pictures, and the most pixels of each.
+/// Track types of video, and the most pixels of each.
 const VIDEO_TYPES: &[(&str, u32)] =
     &[("SD", 589_824), ("HD", 2_073_600), ("UHD1", 8_847_360), ("UHD2", u32::MAX)];
-/// The track type of sound.
+/// The track type of audio.
 const AUDIO_TYPE: &str = "AUDIO";
 /// Statuses that refuse a request, in words.
 const REFUSALS: &[(&str, &str, &str)] = &[
@@ -136,7 +136,7 @@ fn track_types(request: &Document) -> Result<Vec<&'static str>> {
     Ok(types)
 }
 
-/// By its word when that is a type, else by its filters: sound alone is `AUDIO`, pictures go by their most pixels.
+/// By its word when that is a type, else by its filters: audio alone is `AUDIO`, pictures go by their most pixels.
 fn track_type(rule: &ContentKeyUsageRule) -> &'static str {
     let word = rule.intended_track_type.as_deref().unwrap_or_default();
     let known = VIDEO_TYPES.iter().map(|(name, _)| *name).chain([AUDIO_TYPE]).find(|name| *name == word);

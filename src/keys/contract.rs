@@ -6,13 +6,13 @@ pub use crate::cpix::track_types::{AUDIO_PRESETS, Part, SidePreset, VIDEO_PRESET
 /// What both sides have for keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contract {
-    /// One key for pictures and sound.
+    /// One key for video and audio.
     Shared,
     /// Keys for each side; `None` leaves it clear.
     Apart {
-        /// The pictures.
+        /// The video.
         video: Option<&'static SidePreset>,
-        /// The sound.
+        /// The audio.
         audio: Option<&'static SidePreset>,
     },
 }

@@ -33,7 +33,7 @@ pub struct Vendor {
     pub max_substreams: Option<usize>,
     /// Whether it reads the content id from `CPIX/@id` in every version.
     pub has_id: bool,
-    /// The presets for pictures and sound whose keys it has, by their track types.
+    /// The presets for video and audio whose keys it has, by their track types.
     pub presets: Option<[&'static str; 2]>,
     /// Which content ids it takes.
     pub ids: IdRule,

@@ -5,8 +5,8 @@ mod cmaf;
 mod copy;
 mod elsewhere;
 mod fragmented;
-mod line_keys;
 mod plan;
+mod playlist_keys;
 mod proofs;
 mod sample_aes;
 
@@ -19,24 +19,24 @@ pub use cmaf::segments::{Boundaries, CmafSegment, MAX_CHUNK_BYTES, Segments};
 pub use cmaf::{Cmaf, WrittenSegment};
 pub use copy::copy;
 pub use fragmented::coverage::{has_unread_bytes, unread_box};
-pub use fragmented::decrypt::Decrypt;
+pub use fragmented::decryptor::SegmentDecryptor;
 pub use fragmented::offsets::OffsetMap;
-pub use fragmented::protect::{Protect, Totals};
+pub use fragmented::protector::{SegmentProtector, Totals};
 pub use fragmented::rendition::{ProtectedRendition, random_access_fragments};
-pub use fragmented::rewrite::{Changed, Edit, rewrite};
+pub use fragmented::rewrite::{Changed, FragmentEdit, rewrite};
 pub use fragmented::sample_decryption::FindKey;
 pub use fragmented::track::{
     CryptoPeriod, MediaTrack, PeriodKey, ProtectedTrack, UnknownVideo, clear_tracks, media_tracks,
     media_tracks_with,
 };
-pub use line_keys::{FindIv, LineKeys};
-pub use plan::assignment::{Assignment, KeyPurpose, KeyRule, Preset, PurposeId, Substream, TrackId};
+pub use plan::assignment::{Assignment, EncryptedTrack, KeyPurpose, KeyRule, Preset, PurposeId, TrackId};
 pub(crate) use plan::key_address::KeyAddress;
 pub use plan::keyed::{Keyed, Kids, Wants, choose};
 pub use plan::license_url::{LicenseUrl, check_license_urls};
-pub use plan::schedule::{MAX_PERIODS, Period, PeriodTime, Phase, Schedule};
+pub use plan::schedule::{MAX_PERIODS, Period, PeriodTime, Schedule, SegmentKey};
 pub use plan::server_signaling::ServerSignaling;
 pub use plan::{Intent, Plan, PlannedKey, Treatment};
+pub use playlist_keys::{FindIv, PlaylistKeyResolver};
 pub use proofs::Proofs;
 pub use sample_aes::packed_audio::{
     PackedAudioTotals, audio_description, decrypt_packed_audio, packed_audio_facts, protect_packed_audio,

@@ -1,9 +1,9 @@
-//! What deciphered samples show of their keys, key by key and codec by codec — ISO/IEC 23001-7 §9.
+//! What decrypted samples show of their keys, key by key and codec by codec — ISO/IEC 23001-7 §9.
 
 use crate::base::{Error, Kid, Result};
 use crate::codec::{Evidence, Verdict};
 
-use super::line_keys::FindIv;
+use super::playlist_keys::FindIv;
 
 /// What is shown of each key by each codec.
 #[derive(Clone, Debug, Default)]
@@ -71,7 +71,7 @@ impl Proofs {
         }
     }
 
-    /// Whether no sample was deciphered.
+    /// Whether no sample was decrypted.
     pub fn is_empty(&self) -> bool {
         self.shown.is_empty()
     }

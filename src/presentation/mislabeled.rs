@@ -11,7 +11,7 @@ use crate::isobmff::track::tracks;
 use super::SegmentKind;
 use super::read::read_moov;
 
-/// Checks that a file is no container of pictures or sound: what is left clear must not be media by mistake.
+/// Checks that a file is no container of video or audio: what is left clear must not be media by mistake.
 ///
 /// # Errors
 /// When it is one, or cannot be read.
@@ -28,12 +28,12 @@ pub fn check_is_no_media(store: &dyn Store, file: &str) -> Result<()> {
 /// When it has one, or cannot be read.
 pub fn check_init_is_no_media(store: &dyn Store, file: &str, range: Option<&Range<u64>>) -> Result<()> {
     match has_media(&read_moov(store, file, range)?).map_err(|error| error.at(file))? {
-        true => Err(mistaken("an ISO media file with pictures or sound").at(file)),
+        true => Err(mistaken("an ISO media file with video or audio").at(file)),
         false => Ok(()),
     }
 }
 
-/// Whether a `moov` has a track of pictures or sound.
+/// Whether a `moov` has a track of video or audio.
 fn has_media(moov: &BoxNode) -> Result<bool> {
     let is_media = |track: &crate::isobmff::track::Track| {
         let of_codec = |codec: &codec::Codec| !matches!(codec.protection, Protection::Never);

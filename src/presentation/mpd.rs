@@ -81,7 +81,7 @@ impl MpdTrack {
         })
     }
 
-    /// Whether its initialization segment tells what it carries: it does of pictures and sound, and of everything
+    /// Whether its initialization segment tells what it carries: it does of video and audio, and of everything
     /// in MP4.
     pub fn is_mp4(&self) -> bool {
         let mime_type = self.representation.mime_type.as_deref().and_then(|mime| mime.split(';').next());

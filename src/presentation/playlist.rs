@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use crate::base::Result;
 use crate::base::env::Store;
 use crate::hls::multivariant::{self, Rendition};
-use crate::hls::{Key, KeysInForce, Named, NamedKind, OtherUri, Playlist, media, named, other_uris};
+use crate::hls::{
+    Key, KeysInForce, OtherUri, Playlist, ResourceKind, ResourceRef, media, other_uris, resource_refs,
+};
 
 use super::read::FileLengths;
 use super::{Content, Resource, Role, SegmentIndex};
@@ -70,7 +72,7 @@ impl Multivariant {
 /// Those that are below the presentation's folder; addresses of other places stay what they are.
 fn other_files(store: &dyn Store, name: &str, uris: Vec<OtherUri>) -> Vec<OtherFile> {
     let file =
-        |OtherUri { line, tag, uri }| Some(OtherFile { line, tag, file: store.refer(name, &uri).ok()? });
+        |OtherUri { line, tag, uri }| Some(OtherFile { line, tag, file: store.resolve(name, &uri).ok()? });
     uris.into_iter().filter_map(file).collect()
 }
 
@@ -79,22 +81,23 @@ impl MediaPlaylist {
         let keys = media::keys(&playlist)?;
         let mut in_force = KeysInForce::new(&keys);
         let (mut resources, mut inits) = (Vec::new(), HashMap::new());
-        let named = named(&playlist)?;
-        for (index, one) in named.iter().enumerate().filter(|(_, one)| one.kind == NamedKind::Map) {
+        let named = resource_refs(&playlist)?;
+        for (index, one) in named.iter().enumerate().filter(|(_, one)| one.kind == ResourceKind::Map) {
             inits.insert(one.line, index);
         }
-        for Named { kind, number, line, uri, byte_range, sequence, gap, begins, duration, map } in named {
+        for ResourceRef { kind, number, line, uri, byte_range, sequence, gap, begins, duration, map } in named
+        {
             // What may be missing may be named in any way.
-            let file = match (store.refer(name, &uri), gap) {
+            let file = match (store.resolve(name, &uri), gap) {
                 (Err(_), true) => uri,
                 (file, _) => file?,
             };
             resources.push(Resource {
                 role: match kind {
-                    NamedKind::Map => Role::Init,
-                    NamedKind::Segment => Role::Segment,
-                    NamedKind::Part => Role::Part,
-                    NamedKind::Hint => Role::Hint,
+                    ResourceKind::Map => Role::Init,
+                    ResourceKind::Segment => Role::Segment,
+                    ResourceKind::Part => Role::Part,
+                    ResourceKind::Hint => Role::Hint,
                 },
                 number: u32::try_from(number).unwrap_or(u32::MAX),
                 line,
@@ -157,7 +160,7 @@ impl MediaPlaylist {
                 resource.role = Role::Tables;
             }
             if !is_own && resource.role != Role::Init {
-                resource.inside = index.holder(&resource.file, resource.range.as_ref());
+                resource.inside = index.parent_segment(&resource.file, resource.range.as_ref());
             }
         }
         let is_init: Vec<bool> = self.resources.iter().map(|resource| resource.role == Role::Init).collect();

@@ -9,7 +9,7 @@ use crate::base::{Error, Result};
 use crate::isobmff::BoxNode;
 use crate::isobmff::file::moov;
 
-use super::Part;
+use super::ByteRangeSource;
 
 /// The `moov` of an initialization section.
 ///
@@ -17,7 +17,7 @@ use super::Part;
 /// When there is none, or it cannot be read.
 pub fn read_moov(store: &dyn Store, file: &str, range: Option<&Range<u64>>) -> Result<BoxNode> {
     let source = store.open(file)?;
-    Part::of(source.as_ref(), range).and_then(|part| moov(&part)).map_err(|error| error.at(file))
+    ByteRangeSource::of(source.as_ref(), range).and_then(|part| moov(&part)).map_err(|error| error.at(file))
 }
 
 /// How long files are, each looked up once.

@@ -103,7 +103,7 @@ impl Presentation {
         let indexes = self.playlists.iter().enumerate().map(|(index, media)| (media.name.clone(), index));
         let mut found: HashMap<String, usize> = indexes.collect();
         for rendition in multivariant::renditions(&playlist).map_err(at)? {
-            let media_name = match store.refer(name, &rendition.uri) {
+            let media_name = match store.resolve(name, &rendition.uri) {
                 Ok(media_name) => media_name,
                 Err(error) => {
                     faults.push(Fault::new(name, at(error)));
@@ -237,8 +237,11 @@ mod tests {
         let roles: Vec<_> = i_frames.resources.iter().map(|resource| resource.role).collect();
         assert_eq!(roles, [Role::Tables, Role::Segment]);
         for resource in &i_frames.resources {
-            let holder = read.resource(resource.inside.unwrap()).unwrap();
-            assert_eq!((holder.bounds(), holder.sequence, holder.number), (Some((100, 200)), 7, 2));
+            let parent_segment = read.resource(resource.inside.unwrap()).unwrap();
+            assert_eq!(
+                (parent_segment.bounds(), parent_segment.sequence, parent_segment.number),
+                (Some((100, 200)), 7, 2)
+            );
             assert!(resource.init.is_none());
         }
         let video = read.playlists.iter().find(|media| media.name == "v.m3u8").unwrap();

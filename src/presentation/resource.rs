@@ -37,9 +37,9 @@ pub enum Content {
     Images,
     /// Subtitles and captions.
     Text,
-    /// Sound alone.
+    /// Audio alone.
     Audio,
-    /// Pictures, or pictures and sound, or nothing that is said.
+    /// Pictures, or video and audio, or nothing that is said.
     Media,
 }
 
@@ -65,7 +65,7 @@ impl Content {
         }
     }
 
-    /// Whether it is to be protected: pictures and sound are.
+    /// Whether it is to be protected: video and audio are.
     pub fn is_media(self) -> bool {
         self >= Self::Audio
     }
@@ -159,7 +159,7 @@ impl SegmentIndex {
     }
 
     /// The segment that has these bytes within it.
-    pub fn holder(&self, file: &str, range: Option<&Range<u64>>) -> Option<ResourceId> {
+    pub fn parent_segment(&self, file: &str, range: Option<&Range<u64>>) -> Option<ResourceId> {
         let segments = self.files.get(file)?;
         let Some(range) = range else { return segments.get(&None).copied() };
         if let Some(whole) = segments.get(&None) {

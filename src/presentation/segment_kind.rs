@@ -41,7 +41,7 @@ impl SegmentKind {
         Ok(Self::of_start(&start(source, audio)?))
     }
 
-    /// What it is when it has pictures or sound that must not stay clear by mistake; `None` of text, of pictures
+    /// What it is when it has video or audio that must not stay clear by mistake; `None` of text, of video
     /// that stand alone, and of what is not known.
     pub fn media_name(self) -> Option<&'static str> {
         match self {

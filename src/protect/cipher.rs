@@ -17,7 +17,7 @@ use super::scheme::{Chain, Pattern};
 
 /// Bytes in an AES block.
 pub(super) const BLOCK: usize = 16;
-/// CBC chains that are enciphered side by side: one chain waits for its last block, eight keep the
+/// CBC chains that are encrypted side by side: one chain waits for its last block, eight keep the
 /// AES units busy (`benches/kernels.rs`).
 const LANES: usize = 8;
 
@@ -47,7 +47,7 @@ impl Cipher {
         self.ctr_pattern(iv, Pattern::NONE, data, ranges);
     }
 
-    /// AES-CTR with a pattern, which begins anew with each range; the counter counts the enciphered blocks
+    /// AES-CTR with a pattern, which begins anew with each range; the counter counts the encrypted blocks
     /// alone: §10.3.
     pub fn ctr_pattern(
         &self,
@@ -102,7 +102,7 @@ impl Cipher {
     }
 }
 
-/// Appends the bytes of a range that a pattern enciphers. `stream` is true of a key stream, which without a pattern runs
+/// Appends the bytes of a range that a pattern encrypts. `stream` is true of a key stream, which without a pattern runs
 /// through a last block of less than 16 bytes as well.
 pub(super) fn patterned(pattern: Pattern, range: Range<usize>, stream: bool, out: &mut Vec<Range<usize>>) {
     if pattern.skip_byte_block == 0 {
@@ -119,7 +119,7 @@ pub(super) fn patterned(pattern: Pattern, range: Range<usize>, stream: bool, out
     }
 }
 
-/// The blocks of a range that a pattern enciphers: `crypt_byte_block` of them, then `skip_byte_block`
+/// The blocks of a range that a pattern encrypts: `crypt_byte_block` of them, then `skip_byte_block`
 /// clear ones, again and again; a last block of less than 16 bytes is clear (§9.6).
 #[derive(Clone, Copy, Debug, Default)]
 struct Blocks {
@@ -140,7 +140,7 @@ impl Blocks {
         Self { position: range.start, end: range.end, left_in_run: crypt, crypt, skip }
     }
 
-    /// How many enciphered blocks are to come.
+    /// How many encrypted blocks are to come.
     fn left(&self) -> usize {
         let bytes = self.end.saturating_sub(self.position);
         let Some(run) = self.crypt.checked_mul(BLOCK) else { return bytes / BLOCK };
@@ -150,7 +150,7 @@ impl Blocks {
         in_this_run + runs * self.crypt + (rest / BLOCK).min(self.crypt)
     }
 
-    /// Where the next enciphered block begins.
+    /// Where the next encrypted block begins.
     #[inline(always)]
     fn next(&mut self) -> Option<usize> {
         let start = self.position;
@@ -186,7 +186,7 @@ struct Lane {
 }
 
 impl Lane {
-    /// Enciphers the lane's next block; `false` when it has none left.
+    /// Encrypts the lane's next block; `false` when it has none left.
     #[inline(always)]
     fn step<B: BlockCipherEncBackend<BlockSize = U16>>(&mut self, backend: &B, data: &mut [u8]) -> bool {
         let next = self.blocks.next();
@@ -287,11 +287,11 @@ impl<I: Iterator<Item = Range<usize>>> BlockCipherDecClosure for CbcDecrypt<'_, 
             while let Some(block) = blocks.next().and_then(|start| self.data.get_mut(start..start + BLOCK)) {
                 let mut text = Block::<Aes128Dec>::default();
                 text.copy_from_slice(block);
-                let enciphered = text;
+                let encrypted = text;
                 backend.decrypt_block_inplace(&mut text);
                 text.iter_mut().zip(chain.iter()).for_each(|(byte, chain)| *byte ^= chain);
                 block.copy_from_slice(&text);
-                chain = enciphered;
+                chain = encrypted;
             }
         }
     }
@@ -333,7 +333,7 @@ mod tests {
 
     #[test]
     fn a_counter_of_eight_bytes_wraps_to_its_start_also_under_a_pattern() {
-        // The third enciphered block follows the wrap: it is that of counter 0, whose high half stays.
+        // The third encrypted block follows the wrap: it is that of counter 0, whose high half stays.
         let wrapping = parse_16("0011223344556677fffffffffffffffe").unwrap();
         let zero = parse_16("00112233445566770000000000000000").unwrap();
         let mut data = vec![0; 16 * 21];
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn the_counter_counts_enciphered_blocks_alone_and_the_pattern_begins_anew_in_each_range() {
+    fn the_counter_counts_encrypted_blocks_alone_and_the_pattern_begins_anew_in_each_range() {
         let iv = [5; 16];
         let mut patterned = vec![0; 400];
         key().ctr_pattern(&iv, ONE_NINE, &mut patterned, [3..3 + 176, 200..216].into_iter());
@@ -365,7 +365,7 @@ mod tests {
     fn one_chain_runs_on_through_the_ranges_of_a_sample() {
         let (iv, clear) = ([9; 16], text(200));
         let mut apart = clear.clone();
-        // A tail of less than a block stays clear; the chain goes on with the last enciphered block.
+        // A tail of less than a block stays clear; the chain goes on with the last encrypted block.
         let ranges = [5..5 + 32, 50..50 + 23, 100..180];
         key().cbc_encrypt_chain(&iv, Pattern::NONE, &mut apart, ranges.clone().into_iter());
         let blocks: Vec<u8> = [&clear[5..37], &clear[50..66], &clear[100..180]].concat();
@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_last_block_at_a_crypt_position_is_enciphered() {
+    fn a_whole_last_block_at_a_crypt_position_is_encrypted() {
         assert_eq!(
             hex(&Sha256::digest(cbcs(ONE_NINE, 336))),
             "1dc7e60e0d640121aca0bb80edc7f4b551fef246853e1f8a6e3d480ceadd8909"
@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn no_pattern_enciphers_every_whole_block() {
+    fn no_pattern_encrypts_every_whole_block() {
         let data = cbcs(Pattern::NONE, 350);
         assert_eq!(hex(&data[320..336]), "b05336c35916d846c8fcd9a52af1aaaf");
         assert_eq!(

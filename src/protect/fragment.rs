@@ -1,4 +1,4 @@
-//! The samples of a fragment, enciphered in place — ISO/IEC 23001-7 §9, the one loop for every codec and scheme.
+//! The samples of a fragment, encrypted in place — ISO/IEC 23001-7 §9, the one loop for every codec and scheme.
 
 use std::ops::Range;
 
@@ -50,7 +50,7 @@ impl TrackProtection {
     }
 }
 
-/// Enciphers the fragments of one track; its buffers are reused.
+/// Encrypts the fragments of one track; its buffers are reused.
 pub struct FragmentEncryptor<'a> {
     protection: &'a TrackProtection,
     /// The codec's parser; `None` when whole samples are protected.
@@ -83,9 +83,9 @@ impl<'a> FragmentEncryptor<'a> {
         Self { protection, parser, ivs, ranges, samples, subsamples, chains }
     }
 
-    /// How many bytes of the fragment that was enciphered last are protected, those that a pattern skips included.
+    /// How many bytes of the fragment that was encrypted last are protected, those that a pattern skips included.
     pub fn protected_bytes(&self) -> u64 {
-        let ranges = |(range, subsamples)| enciphered(self.protection.scheme, range, subsamples);
+        let ranges = |(range, subsamples)| encrypted(self.protection.scheme, range, subsamples);
         table(&self.samples, &self.subsamples).flat_map(ranges).map(|range| range.len() as u64).sum()
     }
 
@@ -94,7 +94,7 @@ impl<'a> FragmentEncryptor<'a> {
         SencWriter::new(self.parser.is_some())
     }
 
-    /// Enciphers the samples of one fragment, which are at these ranges of `data`, in place, and appends an entry for
+    /// Encrypts the samples of one fragment, which are at these ranges of `data`, in place, and appends an entry for
     /// each to `senc`. IVs that are not constant follow from the samples and the decode time of the first.
     ///
     /// # Errors
@@ -151,7 +151,7 @@ impl<'a> FragmentEncryptor<'a> {
             Ivs::Constant(iv) => {
                 chains.clear();
                 for (index, (range, subsamples)) in table() {
-                    chains.extend(enciphered(scheme, range, subsamples));
+                    chains.extend(encrypted(scheme, range, subsamples));
                     push(senc, index, &[], subsamples)?;
                 }
                 cipher.cbc_encrypt(iv, *pattern, data, chains);
@@ -164,7 +164,7 @@ impl<'a> FragmentEncryptor<'a> {
                 for (index, (range, subsamples)) in table() {
                     let (short, long) = (ivs.iv_8(index), ivs.iv_16(index));
                     let iv: &[u8] = if scheme.iv == IvRule::PerSample16 { &long } else { &short };
-                    let (block, ranges) = (zero_extended(iv), enciphered(scheme, range, subsamples));
+                    let (block, ranges) = (zero_extended(iv), encrypted(scheme, range, subsamples));
                     match scheme.mode {
                         Mode::Ctr => cipher.ctr_pattern(&block, *pattern, data, ranges),
                         Mode::Cbc => cipher.cbc_encrypt_chain(&block, *pattern, data, ranges),
@@ -194,18 +194,18 @@ fn table<'a>(
     })
 }
 
-/// What is enciphered of a sample before the pattern is looked at: its protected ranges, or all of it.
-fn enciphered(
+/// What is encrypted of a sample before the pattern is looked at: its protected ranges, or all of it.
+fn encrypted(
     scheme: &Scheme,
     sample: Range<usize>,
     subsamples: &[SencSubsample],
 ) -> impl Iterator<Item = Range<usize>> {
     let ranges = protected_ranges(sample.start, subsamples);
     let whole = subsamples.is_empty().then_some(sample);
-    ranges.chain(whole).map(|range| scheme.enciphered(range))
+    ranges.chain(whole).map(|range| scheme.encrypted(range))
 }
 
-/// Deciphers the samples of one track, by what its boxes say.
+/// Decrypts the samples of one track, by what its boxes say.
 pub struct FragmentDecryptor {
     scheme: &'static Scheme,
     tenc: Tenc,
@@ -233,7 +233,7 @@ impl FragmentDecryptor {
         self.tenc.default_constant_iv.as_deref().map(zero_extended)
     }
 
-    /// Deciphers one sample in place; `entry` is what `senc` says about it.
+    /// Decrypts one sample in place; `entry` is what `senc` says about it.
     ///
     /// # Errors
     /// When the subsamples do not add up to the sample, or there is no IV.
@@ -259,7 +259,7 @@ impl FragmentDecryptor {
         if iv.is_empty() {
             return Err(Error::input("neither senc nor tenc has an IV").clause("ISO/IEC 23001-7 §9.1"));
         }
-        let ranges = enciphered(self.scheme, 0..sample.len(), &entry.subsamples);
+        let ranges = encrypted(self.scheme, 0..sample.len(), &entry.subsamples);
         let (iv, pattern) = (zero_extended(iv), self.pattern());
         match self.scheme.mode {
             Mode::Ctr => self.cipher.ctr_pattern(&iv, pattern, sample, ranges),
@@ -271,7 +271,7 @@ impl FragmentDecryptor {
     /// The bytes of a sample of this length that [`FragmentDecryptor::decrypt`] changes, in order.
     pub fn encrypted(&self, length: usize, entry: &SencEntry, out: &mut Vec<Range<usize>>) {
         out.clear();
-        for range in enciphered(self.scheme, 0..length, &entry.subsamples) {
+        for range in encrypted(self.scheme, 0..length, &entry.subsamples) {
             patterned(self.pattern(), range, self.scheme.mode == Mode::Ctr, out);
         }
     }

@@ -346,9 +346,9 @@ mod tests {
         );
         let samples = video().samples.into_iter().map(|(sample, _)| (sample, Vec::new())).collect();
         let (kind, timescale, decode_time) = (TrackKind::Audio, 48_000, 0);
-        let sound =
+        let audio =
             Fragment { scheme: "cbc1", given: None, kind, timescale, decode_time, samples, ..video() };
-        assert_eq!(first(&sound), ["0a820a7956fa2d101318ed19a3611426", "ec0b770190816b50f13cd8402fdd3040"]);
+        assert_eq!(first(&audio), ["0a820a7956fa2d101318ed19a3611426", "ec0b770190816b50f13cd8402fdd3040"]);
         let constant = constant_iv(Kid::new([0x31; 16]), &key());
         assert_eq!(hex(&constant), "0e80007d65070b97ab0cb4ac32188cf4");
     }

@@ -1,4 +1,4 @@
-//! Common Encryption — ISO/IEC 23001-7: how bytes are enciphered and where the boxes say so.
+//! Common Encryption — ISO/IEC 23001-7: how bytes are encrypted and where the boxes say so.
 
 mod aes128;
 mod cipher;

@@ -210,7 +210,7 @@ fn check_sealed(moof: &[u8]) -> Result<()> {
 /// The first box that says that samples are protected already, among the children of a `traf`, `stbl` or `trak`.
 ///
 /// # Errors
-/// When there is one: samples that are enciphered a second time are lost, or in counter mode clear again.
+/// When there is one: samples that are encrypted a second time are lost, or in counter mode clear again.
 pub fn refuse_protected(parent: &BoxNode) -> Result<()> {
     let is_of_samples = |node: &&BoxNode| node.is(b"saiz") || node.is(b"saio") || is_auxiliary(node);
     match parent.boxes().iter().find(is_of_samples) {
@@ -311,14 +311,14 @@ mod tests {
         TrackProtection::new(scheme, Kid::new([1; 16]), &Secret::new([2; 16]), Pattern::NONE, iv)
     }
 
-    fn sound() -> IvTrack {
+    fn audio() -> IvTrack {
         IvTrack { kind: TrackKind::Audio, timescale: 48_000, sample_entry: Vec::new() }
     }
 
     #[test]
     fn saio_points_at_the_first_entry_of_senc() {
         let protection = protection(Iv::PerSample(SampleIvs::new(&Secret::new([2; 16]), None)));
-        let mut encryptor = FragmentEncryptor::new(&protection, &sound(), None);
+        let mut encryptor = FragmentEncryptor::new(&protection, &audio(), None);
         let mut senc = encryptor.senc();
         encryptor.encrypt(&mut [0; 64], [0..20, 20..64].into_iter(), 0, &mut senc).unwrap();
         let tfhd = BoxNode::data(b"tfhd", Tfhd::default().write());
@@ -343,7 +343,7 @@ mod tests {
     #[test]
     fn whole_samples_under_a_constant_iv_have_an_empty_senc_alone() {
         let protection = protection(Iv::Constant([3; 16]));
-        let mut encryptor = FragmentEncryptor::new(&protection, &sound(), None);
+        let mut encryptor = FragmentEncryptor::new(&protection, &audio(), None);
         let mut senc = encryptor.senc();
         encryptor.encrypt(&mut [0; 64], [0..20, 20..64].into_iter(), 0, &mut senc).unwrap();
         let mut moof = BoxNode::container(b"moof", vec![BoxNode::container(b"traf", vec![])]);

@@ -15,10 +15,10 @@ pub enum Mode {
     Cbc,
 }
 
-/// Which 16-byte blocks of a protected range are enciphered: §9.6.
+/// Which 16-byte blocks of a protected range are encrypted: §9.6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pattern {
-    /// `crypt_byte_block`: enciphered blocks in a row; 0 with a skip of 0 means every block.
+    /// `crypt_byte_block`: encrypted blocks in a row; 0 with a skip of 0 means every block.
     pub crypt_byte_block: u8,
     /// `skip_byte_block`: clear blocks in a row.
     pub skip_byte_block: u8,
@@ -52,8 +52,8 @@ pub enum Chain {
 /// What becomes of the last bytes of a whole protected sample when they fill no block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LastBytes {
-    /// They are enciphered: full sample encryption, §9.4.
-    Enciphered,
+    /// They are encrypted: full sample encryption, §9.4.
+    Encrypted,
     /// They stay clear: whole-block full sample encryption, §9.7.
     Clear,
 }
@@ -82,7 +82,7 @@ pub struct Scheme {
     pub iv: IvRule,
     /// How far a chain runs.
     pub chain: Chain,
-    /// Whether less than a block is enciphered.
+    /// Whether less than a block is encrypted.
     pub last_bytes: LastBytes,
     /// How ranges are aligned.
     pub align: Align,
@@ -107,7 +107,7 @@ pub const SCHEMES: &[Scheme] = &[
         video: Pattern::NONE,
         iv: IvRule::PerSample8,
         chain: Chain::Sample,
-        last_bytes: LastBytes::Enciphered,
+        last_bytes: LastBytes::Encrypted,
         align: Align::BlocksAtEnd,
         tenc_version: 0,
         hls_method: Some("SAMPLE-AES-CTR"),
@@ -163,10 +163,10 @@ impl Scheme {
         }
     }
 
-    /// The bytes of a range that are enciphered before the pattern is looked at.
-    pub(super) fn enciphered(&self, range: Range<usize>) -> Range<usize> {
+    /// The bytes of a range that are encrypted before the pattern is looked at.
+    pub(super) fn encrypted(&self, range: Range<usize>) -> Range<usize> {
         match self.last_bytes {
-            LastBytes::Enciphered => range,
+            LastBytes::Encrypted => range,
             LastBytes::Clear => range.start..range.end - range.len() % BLOCK,
         }
     }

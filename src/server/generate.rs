@@ -11,9 +11,9 @@ use crate::protect::Scheme;
 
 use super::{Answers, speke};
 
-/// The stream type of sound.
+/// The stream type of audio.
 const AUDIO: &str = "AUDIO";
-/// The stream types of pictures by their pixels: up to 1024 × 576, up to 1920 × 1080, and more.
+/// The stream types of video by their pixels: up to 1024 × 576, up to 1920 × 1080, and more.
 const VIDEO: &[(&str, Option<u32>, Option<u32>)] =
     &[("SD", None, Some(589_824)), ("HD", Some(589_825), Some(2_073_600)), ("UHD", Some(2_073_601), None)];
 

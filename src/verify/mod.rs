@@ -1,14 +1,14 @@
 //! A protected presentation held to the rules of the standards, and to its clear source — ISO/IEC 23001-7,
 //! RFC 8216bis.
 //!
-//! Structure is checked without keys; with keys samples are deciphered in memory, and with the clear source
+//! Structure is checked without keys; with keys samples are decrypted in memory, and with the clear source
 //! they are compared, one at a time. What could not be checked is said.
 
-mod clear;
 mod findings;
 mod fragmented;
 mod manifests;
 mod proven;
+mod reference;
 mod rules;
 mod run;
 mod segments;
@@ -18,5 +18,5 @@ mod together;
 
 pub use findings::{Count, Finding, Findings};
 pub use rules::{RULES, Rule, Severity, rule};
-pub use run::{Clear, Verification, VerifyJob, verify};
+pub use run::{Reference, Verification, VerifyJob, verify};
 pub use together::verify_all;

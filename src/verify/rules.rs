@@ -61,7 +61,7 @@ pub const RULES: &[Rule] = &[
     error(
         "mislabeled",
         "RFC 8216bis §4.4.6.1, ISO/IEC 23009-1 §5.3.7",
-        "What a manifest calls text, images or data has no clear pictures or sound.",
+        "What a manifest calls text, images or data has no clear video or audio.",
     ),
     error(
         "byte-range",
@@ -99,7 +99,7 @@ pub const RULES: &[Rule] = &[
         "ISO/IEC 14496-12 §8.12.1",
         "Sample entries that have a sinf, and no others, have the protected type of their kind.",
     ),
-    error("sinf-shape", "ISO/IEC 14496-12 §8.12.2", "A sinf has frma, schm and schi/tenc once each."),
+    error("sinf-children", "ISO/IEC 14496-12 §8.12.2", "A sinf has frma, schm and schi/tenc once each."),
     advice(
         "sinf-order",
         "ISO/IEC 14496-12 §8.12.2",
@@ -124,7 +124,7 @@ pub const RULES: &[Rule] = &[
         "ISO/IEC 23001-7 §8.2",
         "default_isProtected is 1, or it is 0 and the IV size is 0.",
     ),
-    advice("key-shared", "vendor specifications", "Sound has no key of pictures where clients refuse that."),
+    advice("key-shared", "vendor specifications", "Audio has no key of video where clients refuse that."),
     advice("kid-zero", "ISO/IEC 23001-7 §8.2", "The key id of protected samples is not zero."),
     advice(
         "entries-order",
@@ -132,7 +132,7 @@ pub const RULES: &[Rule] = &[
         "The protected sample entry stands before the clear one.",
     ),
     advice(
-        "clear-twin",
+        "clear-entry-differs",
         "ISO/IEC 14496-12 §8.12.1",
         "A clear sample entry beside a protected one is the same without its sinf.",
     ),
@@ -171,7 +171,7 @@ pub const RULES: &[Rule] = &[
     advice("saio-one", CMAF, "saio has one entry."),
     advice("base-is-moof", "ISO/IEC 23000-19 §7.3.2.3", "Offsets count from moof (default-base-is-moof)."),
     error(
-        "description-range",
+        "sample-description-index",
         "ISO/IEC 14496-12 §8.8.7",
         "sample_description_index is that of a sample entry.",
     ),
@@ -206,7 +206,7 @@ pub const RULES: &[Rule] = &[
     error(
         "track-protected",
         "ISO/IEC 23001-7 §9",
-        "Of a protected video track there are bytes that are enciphered.",
+        "Of a protected video track there are bytes that are encrypted.",
     ),
     advice("sample-slices", SUBSAMPLE, "A protected sample of AVC, HEVC or AV1 has slices or tiles."),
     advice("slice-clear", SUBSAMPLE, "Slice or tile data of a block and more is protected."),
@@ -256,7 +256,7 @@ pub const RULES: &[Rule] = &[
     // Segments encrypted whole.
     error("whole-length", WHOLE, "A segment that is encrypted whole has a multiple of 16 bytes, and not 0."),
     error("whole-clear", WHOLE, "What stands under a key does not play as it is."),
-    error("whole-padding", WHOLE, "A segment ends with the padding of PKCS #7 when it is deciphered."),
+    error("whole-padding", WHOLE, "A segment ends with the padding of PKCS #7 when it is decrypted."),
     error("whole-payload", "RFC 8216bis §3.1", "A segment in the clear begins as a media segment does."),
     error("key-file", "RFC 8216bis §5.1", "A file at the URI of a key is the key: 16 bytes."),
     error("whole-map-iv", "RFC 8216bis §4.4.4.5", "The key of an encrypted EXT-X-MAP has an IV."),

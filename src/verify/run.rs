@@ -10,19 +10,19 @@ use crate::base::{Kid, Result};
 use crate::package::{FindIv, FindKey, Proofs};
 use crate::presentation::read_moov;
 
-use super::clear::{ClearSource, ClearTrack, match_tracks};
 use super::findings::{Findings, found_or_error};
 use super::fragmented::coverage::MediaData;
-use super::fragmented::file::{FileCheck, FileFacts};
+use super::fragmented::file::{FileCheck, FileInfo};
 use super::fragmented::init::Init;
 use super::fragmented::iv::{CounterBlocks, Reuse};
 use super::fragmented::pssh;
 use super::manifests::agreement::Agreement;
-use super::manifests::facts::{Facts, InitFacts};
+use super::manifests::info::{InitInfo, PresentationInfo};
 use super::manifests::{Presentation, read};
 use super::manifests::{dash, hls, unprotected};
 use super::proven::{NO_KEYS, all_keys_fit};
-use super::segments::{self, PiecePlaylist, Protection};
+use super::reference::{ClearSource, ClearTrack, match_tracks};
+use super::segments::{self, Protection, SegmentPlaylist};
 use super::shared_keys;
 use super::source::{ClearFile, SourceTracks};
 
@@ -39,12 +39,12 @@ pub struct VerifyJob<'a> {
     /// The id of the only key, if there is no other: playlists need not name it.
     pub only: Option<Kid>,
     /// The clear source.
-    pub against: Option<Clear<'a>>,
+    pub against: Option<Reference<'a>>,
 }
 
 /// A clear source: a manifest or MP4 files.
 #[derive(Clone)]
-pub struct Clear<'a> {
+pub struct Reference<'a> {
     /// Where it is.
     pub store: &'a dyn Store,
     /// Manifests or MP4 files.
@@ -77,7 +77,7 @@ struct Unit {
 }
 
 struct Done {
-    files: Vec<(String, FileFacts)>,
+    files: Vec<(String, FileInfo)>,
     findings: Findings,
     blocks: CounterBlocks,
 }
@@ -93,7 +93,7 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
     let (manifests, files) = read(job.store, &job.names, &mut findings)?;
     let presentation = Presentation::of(job.store, &manifests, &files, &mut findings)?;
     let inits = inits(job, &presentation, &mut findings)?;
-    check_clear_tracks(&inits, &presentation.pieces, &mut findings);
+    check_clear_tracks(&inits, &presentation.segments, &mut findings);
     shared_keys::check(&inits, &mut findings);
     let source = job.against.as_ref().map(ClearSource::read).transpose()?;
     // What is encrypted whole is compared byte by byte.
@@ -106,10 +106,11 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
         .map(|unit| run_unit(job, &presentation, &inits, unit, clear.as_deref(), matches.as_deref()))
         .collect::<Result<_>>()?;
     let mut verification = Verification::default();
-    let mut facts = Facts { inits: &inits, files: HashMap::new(), rotated: false, find_key: job.find_key };
+    let mut facts =
+        PresentationInfo { inits: &inits, files: HashMap::new(), rotated: false, find_key: job.find_key };
     let names = presentation.renditions.iter().flat_map(|rendition| &rendition.files).collect::<Vec<_>>();
     let (mut blocks, mut proofs) = (CounterBlocks::default(), Proofs::default());
-    let mut enciphered: BTreeMap<(usize, u32), u64> = BTreeMap::new();
+    let mut encrypted: BTreeMap<(usize, u32), u64> = BTreeMap::new();
     for (unit, done) in units.iter().zip(done) {
         findings.merge(done.findings);
         let name = |number: usize| names.get(number).map_or("", |name| name.as_str());
@@ -128,13 +129,13 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
             let is_own = |kid: Kid| own.iter().any(|(known, _)| *known == kid);
             facts.rotated |=
                 file.fragments.iter().filter_map(|fragment| fragment.kid).any(|kid| !is_own(kid));
-            for (track, bytes) in &file.enciphered {
-                *enciphered.entry((unit.rendition, *track)).or_default() += bytes;
+            for (track, bytes) in &file.encrypted {
+                *encrypted.entry((unit.rendition, *track)).or_default() += bytes;
             }
             facts.files.insert(name, file);
         }
     }
-    check_enciphered(&inits, &enciphered, &mut findings);
+    check_encrypted(&inits, &encrypted, &mut findings);
     if blocks.is_full() {
         findings.unchecked("counter blocks: there are more samples than are remembered");
     }
@@ -169,7 +170,7 @@ fn inits(
     job: &VerifyJob<'_>,
     presentation: &Presentation<'_>,
     findings: &mut Findings,
-) -> Result<Vec<Option<InitFacts>>> {
+) -> Result<Vec<Option<InitInfo>>> {
     let mut inits = Vec::new();
     for rendition in &presentation.renditions {
         let name = &rendition.init.name;
@@ -185,14 +186,14 @@ fn inits(
                 check_label(&init, name, findings);
             }
             let pssh = pssh::check_boxes(&init.moov, &init.keys(), name, job.find_key, findings);
-            Ok(InitFacts { name: name.clone(), init, pssh })
+            Ok(InitInfo { name: name.clone(), init, pssh })
         });
         inits.push(found_or_error("box-tree", checked, name, findings)?);
     }
     Ok(inits)
 }
 
-/// What a manifest does not call media has no clear tracks of pictures or sound.
+/// What a manifest does not call media has no clear tracks of video or audio.
 fn check_label(init: &Init, name: &str, findings: &mut Findings) {
     for track in &init.tracks {
         let (place, kind) = (format!("{name}: track {}", track.track_id), track.handler_type);
@@ -209,25 +210,25 @@ fn check_label(init: &Init, name: &str, findings: &mut Findings) {
 }
 
 /// Pictures that are said to be protected are.
-fn check_enciphered(
-    inits: &[Option<InitFacts>],
-    enciphered: &BTreeMap<(usize, u32), u64>,
+fn check_encrypted(
+    inits: &[Option<InitInfo>],
+    encrypted: &BTreeMap<(usize, u32), u64>,
     findings: &mut Findings,
 ) {
-    for ((rendition, track_id), bytes) in enciphered {
+    for ((rendition, track_id), bytes) in encrypted {
         let facts = inits.get(*rendition).and_then(Option::as_ref);
         let track = facts.and_then(|facts| Some((facts, facts.init.track(*track_id)?)));
         let Some((facts, _)) = track.filter(|(_, track)| track.handler_type.0 == *b"vide") else { continue };
         let place = format!("{}: track {track_id}", facts.name);
-        let found = "protected samples of which no byte is enciphered";
-        findings.check("track-protected", *bytes > 0, &place, &found, &"enciphered bytes");
+        let found = "protected samples of which no byte is encrypted";
+        findings.check("track-protected", *bytes > 0, &place, &found, &"encrypted bytes");
     }
 }
 
 /// No track stays clear beside protected ones of its kind.
-fn check_clear_tracks(inits: &[Option<InitFacts>], pieces: &[PiecePlaylist<'_>], findings: &mut Findings) {
+fn check_clear_tracks(inits: &[Option<InitInfo>], segments: &[SegmentPlaylist<'_>], findings: &mut Findings) {
     let protected =
-        |audio: bool| pieces.iter().any(|media| media.is_audio() == audio && media.is_protected());
+        |audio: bool| segments.iter().any(|media| media.is_audio() == audio && media.is_protected());
     let tracks = || inits.iter().flatten().flat_map(|facts| &facts.init.tracks);
     let any = tracks().any(|track| track.protection().is_some()) || protected(true) || protected(false);
     findings.check("track-clear", any, &"the presentation", &"no protected track", &"one at least");
@@ -244,19 +245,19 @@ fn check_clear_tracks(inits: &[Option<InitFacts>], pieces: &[PiecePlaylist<'_>],
         let expected = format!("protected as other {kind} tracks");
         findings.check("track-clear", track.protection().is_some(), &place, &"a clear track", &expected);
     }
-    check_clear_playlists(pieces, &protected, findings);
+    check_clear_playlists(segments, &protected, findings);
 }
 
-/// The same of playlists of other containers, pictures and sound apart.
+/// The same of playlists of other containers, video and audio apart.
 fn check_clear_playlists(
-    pieces: &[PiecePlaylist<'_>],
+    segments: &[SegmentPlaylist<'_>],
     protected: &dyn Fn(bool) -> bool,
     findings: &mut Findings,
 ) {
     let kept =
-        |media: &&PiecePlaylist<'_>| media.protection != Protection::Never && protected(media.is_audio());
-    for media in pieces.iter().filter(kept) {
-        let holds = media.is_protected() || media.pieces.is_empty();
+        |media: &&SegmentPlaylist<'_>| media.protection != Protection::Never && protected(media.is_audio());
+    for media in segments.iter().filter(kept) {
+        let holds = media.is_protected() || media.segments.is_empty();
         findings.check(
             "track-clear",
             holds,
@@ -298,7 +299,7 @@ fn units(
 fn run_unit(
     job: &VerifyJob<'_>,
     presentation: &Presentation<'_>,
-    inits: &[Option<InitFacts>],
+    inits: &[Option<InitInfo>],
     unit: &Unit,
     clear: Option<&[ClearTrack<'_>]>,
     matches: Option<&[Vec<(u32, usize)>]>,
@@ -349,7 +350,7 @@ fn run_unit(
             clear: is_compared.then_some(&mut sources),
             parsers: HashMap::new(),
             marks: HashMap::new(),
-            facts: FileFacts::default(),
+            facts: FileInfo::default(),
             media_data: MediaData::default(),
         };
         let result = check.run();

@@ -1,14 +1,14 @@
-//! Keys that sound shares with pictures, where clients of a system refuse that — vendor specifications.
+//! Keys that audio shares with video, where clients of a system refuse that — vendor specifications.
 
 use std::collections::BTreeSet;
 
 use crate::drm;
 
 use super::findings::Findings;
-use super::manifests::facts::InitFacts;
+use super::manifests::info::InitInfo;
 
-/// Advises against a key for sound that pictures have, where boxes of a system say that its clients are to play it.
-pub(super) fn check(inits: &[Option<InitFacts>], findings: &mut Findings) {
+/// Advises against a key for audio that video has, where boxes of a system say that its clients are to play it.
+pub(super) fn check(inits: &[Option<InitInfo>], findings: &mut Findings) {
     let boxes = || inits.iter().flatten().flat_map(|facts| &facts.pssh);
     let is_signaled =
         |system: &&&dyn drm::System| boxes().any(|pssh| system.pssh_system_id() == Some(pssh.system_id));

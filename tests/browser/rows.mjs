@@ -7,7 +7,7 @@ const ROTATED = { dash: ["shaka"], hls: ["shaka", "hlsjs"] };
 // Whole segments in AES-128; the key file lies beside the playlists because the test says so.
 const SEED = ["--dev-keys", "browser"];
 const AES_128 = ["--drm", "simpleaes", "--write-key-file", "{out}/{kid}.key"];
-// Shaka Player holds the length of the deciphered bytes, which have no padding, against the range it asked for.
+// Shaka Player holds the length of the decrypted bytes, which have no padding, against the range it asked for.
 const RANGES = { hls: ["hlsjs"] };
 const TS = ["-nostdin", "-v", "error", "-y", "-i", CLIP[1], "-i", CLIP[2], "-map", "0:v", "-map", "1:a", "-c", "copy", "-f", "hls",
   "-hls_time", "2", "-hls_playlist_type", "vod", "-master_pl_name", "master.m3u8", "-hls_segment_filename", "{clear}/%d.ts", "{clear}/index.m3u8"];

@@ -226,7 +226,7 @@ fn nothing_is_at_the_output_path_after_a_contradiction() {
     let store = drm_pack::io::FileStore::new(out.path());
     let job = job(&root().join("fixtures/clip/mp4/av.mp4"), "widevine", "cenc");
     let env = drm_pack::job::Env {
-        locate: &crate::support::pack::locate,
+        open_input: &crate::support::pack::open_input,
         output: &store,
         keys: &keys,
         http: &server,

@@ -190,7 +190,7 @@ fn a_flipped_bit_of_a_file_of_all_segments_leaves_nothing_clear() {
     for (name, file, kinds) in [
         ("HLS, byte ranges", "hls-byterange/v1/media.mp4", &both[..1]),
         ("DASH, an indexed file", "dash-segment-base/video.mp4", &both[..1]),
-        ("pictures and sound in one moof", "mp4/av_frag.mp4", &both),
+        ("video and audio in one moof", "mp4/av_frag.mp4", &both),
     ] {
         let flipped = Flipped::new(name, &clip(file), 2);
         let rendition = rendition(&flipped.bytes, "cenc", kinds);

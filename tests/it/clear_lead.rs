@@ -160,7 +160,7 @@ pub(crate) fn check_decrypted(input: &Path, out: &Path) {
     assert!(compared > 0);
 }
 
-/// The hashes of the decoded pictures or sound.
+/// The hashes of the decoded video or audio.
 fn decoded(file: &Path, kid: &str) -> String {
     let key = key(Kid::parse(kid).unwrap());
     let hex: String = key.expose().iter().map(|byte| format!("{byte:02x}")).collect();

@@ -7,21 +7,21 @@ use drm_pack::codec::TrackKind;
 use drm_pack::cpix;
 use drm_pack::drm::{self, ManifestKind};
 use drm_pack::keys::{AUDIO_PRESETS, Contract, SpekeVersion, VIDEO_PRESETS};
-use drm_pack::package::{Intent, KeyRule, Schedule, ServerSignaling, Substream, TrackId, Treatment};
+use drm_pack::package::{EncryptedTrack, Intent, KeyRule, Schedule, ServerSignaling, TrackId, Treatment};
 use drm_pack::protect::Scheme;
 
 use crate::support::media::root;
 
 /// A ladder with a track of each size.
-fn ladder() -> Vec<Substream> {
+fn ladder() -> Vec<EncryptedTrack> {
     let video = [(1024, 576), (1280, 720), (1920, 1080), (3840, 2160), (7680, 4320)];
-    let video = video.into_iter().enumerate().map(|(index, (width, height))| Substream {
+    let video = video.into_iter().enumerate().map(|(index, (width, height))| EncryptedTrack {
         pixels: Some(width * height),
-        ..Substream::new(TrackId::new(TrackKind::Video, index + 1))
+        ..EncryptedTrack::new(TrackId::new(TrackKind::Video, index + 1))
     });
-    let audio = [2, 6, 8].into_iter().enumerate().map(|(index, channels)| Substream {
+    let audio = [2, 6, 8].into_iter().enumerate().map(|(index, channels)| EncryptedTrack {
         channels: Some(channels),
-        ..Substream::new(TrackId::new(TrackKind::Audio, index + 1))
+        ..EncryptedTrack::new(TrackId::new(TrackKind::Audio, index + 1))
     });
     video.chain(audio).collect()
 }
@@ -29,12 +29,13 @@ fn ladder() -> Vec<Substream> {
 /// The request under this contract, for the tracks that it protects.
 fn request(video: &str, audio: &str) -> cpix::Document {
     let rule = KeyRule::Contract(Contract::find(video, audio).unwrap());
-    let substreams: Vec<_> = ladder().into_iter().filter(|track| rule.protects(track.id.kind)).collect();
+    let encrypted_tracks: Vec<_> =
+        ladder().into_iter().filter(|track| rule.protects(track.id.kind)).collect();
     let systems = drm::parse_list("fairplay").unwrap();
     let intent = Intent {
         content_id: "contract",
         treatment: Treatment::Samples(Scheme::find("cbcs").unwrap()),
-        keys: &rule.assign(&substreams).unwrap(),
+        keys: &rule.assign(&encrypted_tracks).unwrap(),
         systems: &systems,
         manifests: &[ManifestKind::Hls],
         vector: None,

@@ -15,7 +15,7 @@ use drm_pack::isobmff::{BoxNode, parse_file, write_file};
 use drm_pack::job::Job;
 use drm_pack::keys::{DevKeys, KeyServer};
 use drm_pack::package::{
-    Intent, KeyRule, Plan, Preset, ProtectedRendition, Schedule, ServerSignaling, Substream, TrackId,
+    EncryptedTrack, Intent, KeyRule, Plan, Preset, ProtectedRendition, Schedule, ServerSignaling, TrackId,
     Treatment,
 };
 use drm_pack::protect::Scheme;
@@ -38,12 +38,13 @@ fn clip(name: &str) -> Vec<u8> {
 
 /// A plan for tracks of these kinds under one key of the tests.
 pub(crate) fn plan(scheme: &str, kinds: &[TrackKind]) -> Plan {
-    let substreams: Vec<_> = kinds.iter().map(|kind| Substream::new(TrackId::new(*kind, 1))).collect();
+    let encrypted_tracks: Vec<_> =
+        kinds.iter().map(|kind| EncryptedTrack::new(TrackId::new(*kind, 1))).collect();
     let schedule = Schedule::default();
     let intent = Intent {
         content_id: "clip",
         treatment: Treatment::Samples(Scheme::find(scheme).unwrap()),
-        keys: &KeyRule::Preset(Preset::Preset0).assign(&substreams).unwrap(),
+        keys: &KeyRule::Preset(Preset::Preset0).assign(&encrypted_tracks).unwrap(),
         systems: &drm::parse_list("widevine").unwrap(),
         manifests: &[ManifestKind::Dash],
         vector: None,

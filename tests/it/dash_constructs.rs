@@ -19,7 +19,7 @@ use drm_pack::isobmff::{BoxNode, parse_file};
 use drm_pack::job::{Job, Report};
 use drm_pack::package::{Preset, media_tracks};
 use drm_pack::protect::protected_entry;
-use drm_pack::verify::{Clear, VerifyJob, verify};
+use drm_pack::verify::{Reference, VerifyJob, verify};
 use drm_pack::xml::{Document, Element};
 use rayon::prelude::*;
 use tempfile::TempDir;
@@ -150,7 +150,7 @@ impl Run {
             names
         };
         assert_eq!(names(&self.report), names(&report), "{}", self.name);
-        let mut enciphered = 0;
+        let mut encrypted = 0;
         for name in names(&report) {
             let (source, decrypted) = (self.source(&name), fs::read(back.path().join(&name)).unwrap());
             if name == self.document() {
@@ -161,9 +161,9 @@ impl Run {
                 continue;
             }
             assert_identical(&Path::new(&self.name).join(&name), &source, &decrypted);
-            enciphered += usize::from(self.output(&name) != source);
+            encrypted += usize::from(self.output(&name) != source);
         }
-        assert!(enciphered > 0, "{}: nothing was encrypted", self.name);
+        assert!(encrypted > 0, "{}: nothing was encrypted", self.name);
     }
 
     /// Each AdaptationSet with protected media says so once, in schema order, with the key id of its media;
@@ -224,7 +224,7 @@ impl Run {
         kids.into_iter().next()
     }
 
-    /// Whatever the MPD calls a file: one that has pictures or sound is protected.
+    /// Whatever the MPD calls a file: one that has video or audio is protected.
     fn nothing_is_left_clear(&self) {
         for output in self.report.outputs.iter().filter(|output| output.path != self.document()) {
             let (source, written) = (self.source(&output.path), self.output(&output.path));
@@ -242,7 +242,7 @@ impl Run {
         let (store, clear) = (FileStore::new(self.out.path()), FileStore::new(self.input.parent().unwrap()));
         let find_key = |kid| Some(key(kid));
         let names = vec![self.document().to_owned()];
-        let against = Clear { store: &clear, names: names.clone() };
+        let against = Reference { store: &clear, names: names.clone() };
         let job = VerifyJob {
             store: &store,
             names,

@@ -10,7 +10,7 @@ use drm_pack::isobmff::boxes::{
 };
 use drm_pack::isobmff::samples::samples;
 use drm_pack::isobmff::{BoxNode, parse_file, write_file};
-use drm_pack::package::{Decrypt, Period, Phase, ProtectedTrack, media_tracks, rewrite};
+use drm_pack::package::{Period, ProtectedTrack, SegmentDecryptor, SegmentKey, media_tracks, rewrite};
 use drm_pack::protect::{Iv, Pattern, Scheme, TrackProtection, auxiliary, protect_moov};
 
 use crate::support::ffmpeg_trace::{ffmpeg, ffmpeg_is_there};
@@ -27,7 +27,7 @@ fn decrypt(bytes: &Vec<u8>) -> Result<Vec<u8>> {
 
 fn decrypt_with(bytes: &Vec<u8>, find_key: &drm_pack::package::FindKey<'_>) -> Result<Vec<u8>> {
     let mut out = Vec::new();
-    rewrite(bytes, &mut out, &[], &mut Decrypt::new(bytes, find_key))?;
+    rewrite(bytes, &mut out, &[], &mut SegmentDecryptor::new(bytes, find_key))?;
     Ok(out)
 }
 
@@ -347,7 +347,7 @@ fn progressive(scheme: &'static str, place: Place) -> (Vec<u8>, Vec<u8>) {
         let iv = Iv::of(scheme, kid, &key(kid), Some([5; 16]));
         let protection = std::sync::Arc::new(TrackProtection::new(scheme, kid, &key(kid), pattern, iv));
         let track = ProtectedTrack::new(media, protection.clone()).unwrap();
-        let mut encryptor = track.encryptor(Phase::Period(Period::FIRST), 1).unwrap().unwrap();
+        let mut encryptor = track.encryptor(SegmentKey::Period(Period::FIRST), 1).unwrap().unwrap();
         let mut senc: SencWriter = encryptor.senc();
         let ranges: Vec<_> = samples(&clear, &moov, media.track.track_id, &[])
             .unwrap()

@@ -183,16 +183,16 @@ fn job(inputs: Vec<String>, drm: &str) -> Job {
 fn with_env<T>(out: &Path, what: impl FnOnce(&Env<'_>) -> Result<T>) -> Result<T> {
     let http = Arc::new(HttpClient::new()?);
     let files = HttpFiles::new(Arc::clone(&http));
-    let locate = |input: &str| -> Result<(Box<dyn Store>, String)> {
+    let open_input = |input: &str| -> Result<(Box<dyn Store>, String)> {
         if input.starts_with("http") {
-            let (store, name) = files.locate(input)?;
+            let (store, name) = files.open_input(input)?;
             return Ok((Box::new(store), name));
         }
         let (store, name) = FileStore::of_file(input)?;
         Ok((Box::new(store), name))
     };
     what(&Env {
-        locate: &locate,
+        open_input: &open_input,
         output: &FileStore::new(out),
         keys: &DevKeys::new(SEED),
         http: http.as_ref(),
@@ -237,7 +237,7 @@ fn what_comes_over_http_is_packed_as_what_lies_in_a_folder() {
     ] {
         check(&clip(folder), names, drm, &Origin::plain(&clip(folder)));
     }
-    let both = crate::both::segments();
+    let both = crate::hls_and_dash::segments();
     check(both.path(), &["master.m3u8", "manifest.mpd"], "widevine", &Origin::plain(both.path()));
 }
 
@@ -384,7 +384,7 @@ fn a_large_file_is_read_in_parts() {
     fs::write(folder.path().join("large file.mp4"), &bytes).unwrap();
     let origin = Origin::plain(folder.path());
     let files = HttpFiles::new(Arc::new(HttpClient::new().unwrap()));
-    let (store, name) = files.locate(&origin.at("large%20file.mp4")).unwrap();
+    let (store, name) = files.open_input(&origin.at("large%20file.mp4")).unwrap();
     assert_eq!(name, "large file.mp4");
     let source = store.open(&name).unwrap();
     assert_eq!(source.len(), bytes.len() as u64);
@@ -480,7 +480,7 @@ fn a_root_on_a_server_holds_what_lies_beside_the_manifest() {
     let input = origin.at("lists/index.m3u8");
     let (store, name) = files.locate_below(Some(&origin.at("")), &input).unwrap();
     assert_eq!(name, "lists/index.m3u8");
-    assert_eq!(store.refer(&name, "../0.ts?t=1").unwrap(), "0.ts");
+    assert_eq!(store.resolve(&name, "../0.ts?t=1").unwrap(), "0.ts");
     assert_eq!(store.open("0.ts").unwrap().len(), fs::metadata(clip.join("0.ts")).unwrap().len());
     let outside = files.locate_below(Some(&origin.at("other")), &input).map(|_| ()).unwrap_err();
     assert!(outside.to_string().contains("does not lie below --root"), "{outside}");

@@ -16,7 +16,7 @@ use drm_pack::isobmff::file::moov;
 use drm_pack::job::{Job, Layout};
 use drm_pack::keys::{DevKeys, KeyServer};
 use drm_pack::package::{
-    Intent, KeyRule, Plan, Preset, ProtectedRendition, Schedule, ServerSignaling, Substream, TrackId,
+    EncryptedTrack, Intent, KeyRule, Plan, Preset, ProtectedRendition, Schedule, ServerSignaling, TrackId,
     Treatment, media_tracks,
 };
 use drm_pack::protect::Scheme;
@@ -147,9 +147,9 @@ struct Track {
 #[derive(Clone, Copy)]
 struct Entry {
     iv_size: usize,
-    /// Enciphered blocks, and clear ones after them.
+    /// Encrypted blocks, and clear ones after them.
     pattern: (usize, usize),
-    /// Whether less than a block is enciphered.
+    /// Whether less than a block is encrypted.
     has_tail: bool,
 }
 
@@ -186,7 +186,7 @@ fn entry(entry: &Node<'_>) -> Option<Entry> {
     Some(Entry { iv_size: usize::from(tenc[7]), pattern, has_tail: &scheme == b"cenc" })
 }
 
-/// The IV of each protected sample of a track fragment, and its enciphered bytes one after the other.
+/// The IV of each protected sample of a track fragment, and its encrypted bytes one after the other.
 fn samples(
     file: &[u8],
     moof: &Node<'_>,
@@ -239,19 +239,19 @@ fn samples(
             } else {
                 ranges.push(0..sample.len());
             }
-            found.push((iv, ranges.into_iter().flat_map(|range| entry.enciphered(&sample[range])).collect()));
+            found.push((iv, ranges.into_iter().flat_map(|range| entry.encrypted(&sample[range])).collect()));
         }
     }
     found
 }
 
 impl Entry {
-    fn enciphered(self, range: &[u8]) -> Vec<u8> {
+    fn encrypted(self, range: &[u8]) -> Vec<u8> {
         let whole = if self.has_tail { range.len() } else { range.len() - range.len() % 16 };
         let (crypt, skip) = self.pattern;
-        let is_enciphered = |block: usize| crypt == 0 || block % (crypt + skip) < crypt;
+        let is_encrypted = |block: usize| crypt == 0 || block % (crypt + skip) < crypt;
         let blocks = range[..whole].chunks(16).enumerate();
-        blocks.filter(|(block, _)| is_enciphered(*block)).flat_map(|(_, bytes)| bytes.to_vec()).collect()
+        blocks.filter(|(block, _)| is_encrypted(*block)).flat_map(|(_, bytes)| bytes.to_vec()).collect()
     }
 }
 
@@ -389,11 +389,11 @@ fn a_segment_is_the_same_in_every_window_and_alone() {
     ] {
         let clip = root().join("fixtures/clip/hls").join(folder);
         let track = TrackId::new(kind, 1);
-        let substreams = [Substream::new(track)];
+        let encrypted_tracks = [EncryptedTrack::new(track)];
         let intent = Intent {
             content_id: "channel",
             treatment: Treatment::Samples(Scheme::find("cenc").unwrap()),
-            keys: &KeyRule::Preset(Preset::Preset0).assign(&substreams).unwrap(),
+            keys: &KeyRule::Preset(Preset::Preset0).assign(&encrypted_tracks).unwrap(),
             systems: &drm::parse_list("widevine").unwrap(),
             manifests: &[ManifestKind::Hls],
             vector: None,

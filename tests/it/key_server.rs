@@ -137,11 +137,18 @@ fn within(
     job: impl FnOnce(&Env<'_>) -> Result<()>,
 ) -> Result<()> {
     let output = OutputDirectory::begin(out, Overwrite::Refuse)?;
-    let locate = |input: &str| {
+    let open_input = |input: &str| {
         let (store, name) = FileStore::of_file(input)?;
         Ok((Box::new(store) as Box<dyn Store>, name))
     };
-    job(&Env { locate: &locate, output: &output.store(), keys, http, journal: None, observe: &|_| {} })?;
+    job(&Env {
+        open_input: &open_input,
+        output: &output.store(),
+        keys,
+        http,
+        journal: None,
+        observe: &|_| {},
+    })?;
     output.publish()
 }
 

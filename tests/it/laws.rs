@@ -10,7 +10,7 @@ use drm_pack::isobmff::fragment::track_fragments;
 use drm_pack::isobmff::samples::Sample;
 use drm_pack::isobmff::track::{Track, tracks, trexes};
 use drm_pack::isobmff::{BoxNode, parse_file};
-use drm_pack::package::{Changed, Edit, Preset, rewrite};
+use drm_pack::package::{Changed, FragmentEdit, Preset, rewrite};
 use drm_pack::protect::protected_entry;
 
 use crate::support::files::tree;
@@ -105,7 +105,7 @@ struct Collect<'a> {
     out: &'a mut Vec<Fragment>,
 }
 
-impl Edit for Collect<'_> {
+impl FragmentEdit for Collect<'_> {
     fn moov(&mut self, moov: &mut BoxNode) -> drm_pack::base::Result<()> {
         self.tracks = tracks(moov)?;
         Ok(())
@@ -331,7 +331,7 @@ fn damaged_files_are_errors_and_never_panic() {
 /// An edit that says that everything changed, so that all offsets are made again.
 struct Ignore<'a>(&'a mut Vec<usize>);
 
-impl Edit for Ignore<'_> {
+impl FragmentEdit for Ignore<'_> {
     fn moov(&mut self, _: &mut BoxNode) -> drm_pack::base::Result<()> {
         Ok(())
     }

@@ -268,13 +268,13 @@ fn what_storage_does_not_say_is_not_left_out() {
             fs::write(folder.path().join("in/data.json"), "{}").unwrap();
         }
         let pack = |name: &'static str| {
-            let locate = |path: &str| -> Result<(Box<dyn Store>, String)> {
+            let open_input = |path: &str| -> Result<(Box<dyn Store>, String)> {
                 let (store, found) = FileStore::of_file(path)?;
                 Ok((Box::new(Failing { store, name }), found))
             };
             let inputs = vec![input.to_str().unwrap().to_owned()];
             let env = Env {
-                locate: &locate,
+                open_input: &open_input,
                 output: &FileStore::new(out.path()),
                 keys: &DevKeys::new("x"),
                 http: &Nobody,

@@ -13,8 +13,9 @@ use drm_pack::isobmff::{BoxNode, parse_file};
 use drm_pack::job::Job;
 use drm_pack::keys::{DevKeys, KeyServer};
 use drm_pack::package::{
-    Boundaries, Cmaf, EditList, Intent, KeyRule, MediaTrack, Plan, Preset, ProtectedRendition,
-    ProtectedTrack, Schedule, Segments, ServerSignaling, Substream, TrackId, Treatment, media_tracks,
+    Boundaries, Cmaf, EditList, EncryptedTrack, Intent, KeyRule, MediaTrack, Plan, Preset,
+    ProtectedRendition, ProtectedTrack, Schedule, Segments, ServerSignaling, TrackId, Treatment,
+    media_tracks,
 };
 use drm_pack::protect::Scheme;
 use proptest::prelude::*;
@@ -89,7 +90,13 @@ impl Wish {
     }
 
     /// The plan of the job, made apart from it; `segments` is the number of segments of the longest track.
-    fn plan(&self, content_id: &str, kind: ManifestKind, substreams: &[Substream], segments: u32) -> Plan {
+    fn plan(
+        &self,
+        content_id: &str,
+        kind: ManifestKind,
+        encrypted_tracks: &[EncryptedTrack],
+        segments: u32,
+    ) -> Plan {
         let schedule = Schedule {
             clear_lead: std::time::Duration::from_secs_f64(self.clear_lead),
             rotate_every: self.rotate_every.and_then(std::num::NonZeroU32::new),
@@ -98,7 +105,7 @@ impl Wish {
         let intent = Intent {
             content_id,
             treatment: Treatment::Samples(Scheme::find(self.scheme).unwrap()),
-            keys: &KeyRule::Preset(self.preset).assign(substreams).unwrap(),
+            keys: &KeyRule::Preset(self.preset).assign(encrypted_tracks).unwrap(),
             systems: &drm::parse_list("widevine").unwrap(),
             manifests: &[kind],
             vector: None,
@@ -116,7 +123,7 @@ impl Wish {
 }
 
 /// Substreams in the order of the report, pictures first, and the id of each track.
-fn substreams(tracks: &[MediaTrack]) -> (Vec<Substream>, Vec<TrackId>) {
+fn encrypted_tracks(tracks: &[MediaTrack]) -> (Vec<EncryptedTrack>, Vec<TrackId>) {
     let mut counts = [0; 2];
     let ids: Vec<_> = tracks
         .iter()
@@ -127,8 +134,8 @@ fn substreams(tracks: &[MediaTrack]) -> (Vec<Substream>, Vec<TrackId>) {
             TrackId::new(kind, *count)
         })
         .collect();
-    let mut found: Vec<_> = ids.iter().map(|id| Substream::new(*id)).collect();
-    found.sort_by_key(|substream| substream.id);
+    let mut found: Vec<_> = ids.iter().map(|id| EncryptedTrack::new(*id)).collect();
+    found.sort_by_key(|encrypted_track| encrypted_track.id);
     (found, ids)
 }
 
@@ -155,7 +162,7 @@ fn check_package(case: &Case, wish: &Wish) {
     let inits: Vec<(Vec<u8>, BoxNode)> =
         case.renditions.iter().map(|(init, _)| (read(init), moov(&read(init)).unwrap())).collect();
     let tracks: Vec<_> = inits.iter().map(|(_, moov)| media_tracks(moov).unwrap().remove(0)).collect();
-    let (substreams, ids) = substreams(&tracks);
+    let (encrypted_tracks, ids) = encrypted_tracks(&tracks);
     let clear = |index: usize| match case.renditions[index] {
         (init, []) => fragments(&read(init)),
         (_, files) => files.iter().map(|name| read(name)).collect(),
@@ -165,7 +172,7 @@ fn check_package(case: &Case, wish: &Wish) {
         "mpd" => ("manifest", ManifestKind::Dash),
         _ => ("master", ManifestKind::Hls),
     };
-    let plan = wish.plan(content_id, kind, &substreams, u32::try_from(segments).unwrap());
+    let plan = wish.plan(content_id, kind, &encrypted_tracks, u32::try_from(segments).unwrap());
     for (index, (init, moov)) in inits.iter().enumerate() {
         let (name, files) = case.renditions[index];
         let clear = clear(index);
@@ -194,7 +201,7 @@ fn check_mp4(wish: &Wish) {
     let source = fs::read(&input).unwrap();
     let moov = moov(&source).unwrap();
     let tracks = media_tracks(&moov).unwrap();
-    let (substreams, ids) = substreams(&tracks);
+    let (encrypted_tracks, ids) = encrypted_tracks(&tracks);
     let defaults = trexes(&moov).unwrap();
     let samples = |media: &MediaTrack| samples(&source, &moov, media.track.track_id, &defaults).unwrap();
     let video = tracks.iter().find(|media| media.kind() == Some(TrackKind::Video)).unwrap();
@@ -208,7 +215,7 @@ fn check_mp4(wish: &Wish) {
         segments.collect::<Result<Vec<_>, _>>().unwrap()
     };
     let most = tracks.iter().map(|media| cut(media).len()).max().unwrap();
-    let plan = wish.plan("av", ManifestKind::Dash, &substreams, u32::try_from(most).unwrap());
+    let plan = wish.plan("av", ManifestKind::Dash, &encrypted_tracks, u32::try_from(most).unwrap());
     for (media, id) in tracks.iter().zip(ids) {
         let protected = ProtectedTrack::planned(media, &plan, id).unwrap();
         let cmaf = Cmaf::new(&source, &moov, media, Some(&protected)).unwrap();

@@ -11,7 +11,7 @@ use drm_pack::base::env::{Sink, Source, Store};
 use drm_pack::io::FileStore;
 use drm_pack::job::Job;
 use drm_pack::package::Preset;
-use drm_pack::verify::{Clear, Verification, VerifyJob, verify};
+use drm_pack::verify::{Reference, Verification, VerifyJob, verify};
 
 use crate::support::case::Case;
 use crate::support::files::tree;
@@ -58,7 +58,7 @@ fn verified(
         find_key: with_keys.then_some(&find_key),
         find_iv: with_keys.then_some(&find_iv),
         only: None,
-        against: clear.as_ref().map(|(store, name)| Clear { store, names: vec![name.clone()] }),
+        against: clear.as_ref().map(|(store, name)| Reference { store, names: vec![name.clone()] }),
     });
     let found = found.unwrap_or_else(|error| panic!("{} {names:?}: {error}", out.display()));
     (found, store.names.into_inner().unwrap())

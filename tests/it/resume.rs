@@ -14,11 +14,11 @@ use drm_pack::job::{Env, Job, Journal, Layout, Report, run};
 use drm_pack::keys::{DevKeys, KeyServer};
 use drm_pack::package::Preset;
 
-use crate::both::segments;
+use crate::hls_and_dash::segments;
 use crate::support::files::copied;
 use crate::support::files::tree;
 use crate::support::media::root;
-use crate::support::pack::{SEED, WithoutIvs, job, locate};
+use crate::support::pack::{SEED, WithoutIvs, job, open_input};
 
 /// A folder that takes so many files and fails then.
 struct Failing {
@@ -61,15 +61,15 @@ pub(crate) fn attempt(wish: &Job, seed: &str, out: &Path, most: usize) -> Outcom
     };
     let http = Arc::new(HttpClient::new().unwrap());
     let files = HttpFiles::new(Arc::clone(&http));
-    let locate = |input: &str| -> Result<(Box<dyn Store>, String)> {
+    let open_input = |input: &str| -> Result<(Box<dyn Store>, String)> {
         if !input.starts_with("http") {
-            return locate(input);
+            return open_input(input);
         }
-        let (store, name) = files.locate(input)?;
+        let (store, name) = files.open_input(input)?;
         Ok((Box::new(store), name))
     };
     let env = Env {
-        locate: &locate,
+        open_input: &open_input,
         output: &store,
         keys: keys.as_ref(),
         http: http.as_ref(),

@@ -18,7 +18,8 @@ use drm_pack::isobmff::{BoxNode, parse_file};
 use drm_pack::job::{Job, Layout};
 use drm_pack::keys::{DevKeys, KeyFile, KeyServer, SpekeVersion, check};
 use drm_pack::package::{
-    Changed, Edit, Intent, KeyRule, Preset, Schedule, ServerSignaling, Substream, TrackId, Treatment, rewrite,
+    Changed, EncryptedTrack, FragmentEdit, Intent, KeyRule, Preset, Schedule, ServerSignaling, TrackId,
+    Treatment, rewrite,
 };
 use drm_pack::protect::{FragmentDecryptor, Protected, Scheme, protected_entry};
 
@@ -104,13 +105,13 @@ fn a_lead_and_periods_go_together() {
     assert_eq!(shape(&out.path().join("v1/media.m3u8")), "sksksks");
 }
 
-/// Deciphers fragments by their own groups, or as the first sample entry says.
+/// Decrypts fragments by their own groups, or as the first sample entry says.
 struct ByGroup {
     protected: Protected,
     kids: HashSet<Kid>,
 }
 
-impl Edit for ByGroup {
+impl FragmentEdit for ByGroup {
     fn moov(&mut self, moov: &mut BoxNode) -> Result<()> {
         self.protected = protected_entry(&tracks(moov)?[0].sample_entries[0])?.unwrap();
         Ok(())
@@ -151,7 +152,7 @@ fn payload(bytes: &[u8]) -> Vec<u8> {
     boxes.iter().filter(|node| node.is(b"mdat")).flat_map(|node| node.payload().to_vec()).collect()
 }
 
-/// Deciphers the files of one rendition, the first with its init segment, and compares each with its source.
+/// Decrypts the files of one rendition, the first with its init segment, and compares each with its source.
 fn check_rendition(input: &Path, out: &Path, names: &[&str]) -> HashSet<Kid> {
     let read = |folder: &Path, name: &str| fs::read(folder.join(name)).unwrap();
     let init = moov(&read(out, names[0])).unwrap();
@@ -235,14 +236,17 @@ fn a_key_uri_that_is_the_same_for_all_periods_is_refused() {
 
 /// The request for two tracks with keys of their own in three periods.
 fn request() -> Document {
-    let substream =
-        |kind| Substream { pixels: Some(10), channels: Some(2), ..Substream::new(TrackId::new(kind, 1)) };
-    let substreams = [TrackKind::Video, TrackKind::Audio].map(substream);
+    let encrypted_track = |kind| EncryptedTrack {
+        pixels: Some(10),
+        channels: Some(2),
+        ..EncryptedTrack::new(TrackId::new(kind, 1))
+    };
+    let encrypted_tracks = [TrackKind::Video, TrackKind::Audio].map(encrypted_track);
     let schedule = Schedule { rotate_every: NonZeroU32::new(2), ..Schedule::default() };
     let intent = Intent {
         content_id: "channel",
         treatment: Treatment::Samples(Scheme::find("cbcs").unwrap()),
-        keys: &KeyRule::Preset(Preset::Preset1).assign(&substreams).unwrap(),
+        keys: &KeyRule::Preset(Preset::Preset1).assign(&encrypted_tracks).unwrap(),
         systems: &drm::parse_list("widevine").unwrap(),
         manifests: &[ManifestKind::Dash],
         vector: None,

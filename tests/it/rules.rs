@@ -19,7 +19,7 @@ use drm_pack::package::Preset;
 use proptest::prelude::*;
 
 use crate::support::media::root;
-use crate::support::pack::{SEED, job, locate, pack_with};
+use crate::support::pack::{SEED, job, open_input, pack_with};
 
 fn clip(name: &str) -> PathBuf {
     root().join("fixtures/clip").join(name)
@@ -270,7 +270,7 @@ fn what_keys_writes_is_what_pack_takes() {
         let one_each = Job { preset: Preset::Preset1, ..job.clone() };
         let http = HttpClient::new().unwrap();
         let dev = DevKeys::new(SEED);
-        let (mut fetched, warnings) = fetch_keys(&one_each, &locate, &dev, &http).unwrap();
+        let (mut fetched, warnings) = fetch_keys(&one_each, &open_input, &dev, &http).unwrap();
         assert!(warnings.is_empty(), "{warnings:?}");
         let direct = kids_of(&one_each, &dev).unwrap();
         assert_eq!(kids_of(&job, &file(fetched.clone())).unwrap(), direct);
@@ -285,7 +285,7 @@ fn what_keys_writes_is_what_pack_takes() {
 #[test]
 fn a_plan_shows_the_keys_of_the_document() {
     let [dash, ..] = ladders();
-    let planned = plan(&dash, &locate, SpekeVersion::V2_0, Some(&file(tiers()))).unwrap();
+    let planned = plan(&dash, &open_input, SpekeVersion::V2_0, Some(&file(tiers()))).unwrap();
     let kids: Vec<_> =
         planned.tracks.iter().map(|track| Kid::parse(&track.kid).unwrap().bytes()[0]).collect();
     let found = kids_of(&dash, &file(tiers())).unwrap();
@@ -293,7 +293,7 @@ fn a_plan_shows_the_keys_of_the_document() {
     assert!(found.iter().all(|(_, byte)| kids.contains(byte)));
     assert!(planned.request.is_empty() && planned.keys.len() == 3);
     let silent = document(vec![pixels(1, "VIDEO", None, None)]);
-    assert!(plan(&dash, &locate, SpekeVersion::V2_0, Some(&file(silent))).is_err());
+    assert!(plan(&dash, &open_input, SpekeVersion::V2_0, Some(&file(silent))).is_err());
 }
 
 #[test]

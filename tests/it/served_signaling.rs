@@ -19,7 +19,7 @@ use secrecy::SecretString;
 use crate::support::files::tree;
 use crate::support::key_server::account;
 use crate::support::media::root;
-use crate::support::pack::{decrypt_with, job, locate};
+use crate::support::pack::{decrypt_with, job, open_input};
 
 const WISEPLAY: &str = "3d5e6d35-9b9a-41e8-b843-dd3c6e72c42c";
 const PROTECTION: &str =
@@ -60,8 +60,14 @@ fn packed(job: &Job, out: &Path) -> KeyDocument {
     let keys = DrmToday::new(account).unwrap().with_dialect(Dialect::from(SpekeVersion::V2_1));
     let http = Kept { client: HttpClient::new().unwrap(), last: Mutex::default() };
     let store = FileStore::new(out);
-    let env =
-        Env { locate: &locate, output: &store, keys: &keys, http: &http, journal: None, observe: &|_| {} };
+    let env = Env {
+        open_input: &open_input,
+        output: &store,
+        keys: &keys,
+        http: &http,
+        journal: None,
+        observe: &|_| {},
+    };
     run(job, &env).unwrap();
     let said = http.last.lock().unwrap();
     cpix::read(&said).unwrap()

@@ -16,7 +16,7 @@ use drm_pack::xml::{Document, Element};
 
 use crate::support::files::tree;
 use crate::support::media::root;
-use crate::support::pack::{job, key, locate, pack, pack_with};
+use crate::support::pack::{job, key, open_input, pack, pack_with};
 
 fn clip(name: &str, drm: &str, scheme: &str) -> Job {
     job(&root().join("fixtures/clip").join(name), drm, scheme)
@@ -174,7 +174,7 @@ fn what_is_not_passed_on_is_said_and_what_is_not_there_is_an_error() {
     let report = pack_with(&job("widevine"), out().path(), &file(&both)).unwrap();
     let said = format!("signaling for wiseplay, {other}, which is not passed on");
     assert!(report.warnings.iter().any(|warning| warning.contains(&said)), "{:?}", report.warnings);
-    let plan = plan(&job("widevine"), &locate, SpekeVersion::V2_0, Some(&file(&both))).unwrap();
+    let plan = plan(&job("widevine"), &open_input, SpekeVersion::V2_0, Some(&file(&both))).unwrap();
     assert!(plan.warnings.iter().any(|warning| warning.contains(&said)), "{:?}", plan.warnings);
     let refused = |drm: &str, document: &KeyDocument| {
         pack_with(&job(drm), out().path(), &file(document)).unwrap_err().to_string()
@@ -279,7 +279,7 @@ fn session_keys_are_left_out_on_request() {
 fn a_plan_advises_against_a_key_for_pictures_and_sound_where_clients_refuse_it() {
     let advises = |drm: &str, preset| {
         let job = Job { preset, ..clip("mp4/av.mp4", drm, "cenc") };
-        let plan = plan(&job, &locate, SpekeVersion::V2_0, None).unwrap();
+        let plan = plan(&job, &open_input, SpekeVersion::V2_0, None).unwrap();
         plan.warnings.iter().any(|warning| warning.contains("SL3000"))
     };
     assert!(advises("widevine+playready", Preset::Preset0));

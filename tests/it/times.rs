@@ -59,7 +59,7 @@ fn time(sample: &Sample) -> Time {
     }
 }
 
-/// The clip of pictures and sound, fragmented anew; and the times of both tracks by their ids.
+/// The clip of video and audio, fragmented anew; and the times of both tracks by their ids.
 struct Retimed {
     bytes: Vec<u8>,
     times: BTreeMap<u32, Vec<Time>>,

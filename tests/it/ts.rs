@@ -147,7 +147,7 @@ fn ffmpeg(arguments: &[&str], folder: &Path) -> Option<(Vec<u8>, String)> {
     Some((output.stdout, text))
 }
 
-/// What FFmpeg demuxes of pictures and sound from a playlist: hashes of packets with their times, and what it had to
+/// What FFmpeg demuxes of video and audio from a playlist: hashes of packets with their times, and what it had to
 /// say.
 fn frames(playlist: &str, folder: &Path) -> Option<(Vec<u8>, String)> {
     let reading = ["-allowed_extensions", "ALL", "-i", playlist];

@@ -1,4 +1,4 @@
-//! Everything that a transport stream carries beside pictures and sound stays as it is — ISO/IEC 13818-1; SCTE 35;
+//! Everything that a transport stream carries beside video and audio stays as it is — ISO/IEC 13818-1; SCTE 35;
 //! ID3 in PES packets; captions in SEI messages.
 
 use std::fs;
@@ -58,7 +58,7 @@ fn every_field(ticks: u64) -> Vec<u8> {
     field
 }
 
-/// The units of the clip's pictures and sound: `PID` and PES packet.
+/// The units of the clip's video and audio: `PID` and PES packet.
 fn clip(name: &str) -> Vec<(u16, Vec<u8>)> {
     let clear = fs::read(root().join("fixtures/clip/hls-ts").join(name)).unwrap();
     let mut units: Vec<(u16, Vec<u8>)> = Vec::new();

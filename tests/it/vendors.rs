@@ -14,7 +14,7 @@ use secrecy::SecretString;
 
 use crate::support::key_server::filled;
 use crate::support::media::root;
-use crate::support::pack::{SEED, key, locate};
+use crate::support::pack::{SEED, key, open_input};
 
 const TOKEN: &str = "to/ken+Marked==";
 const PASSWORD: &str = "pass&Marked";
@@ -318,7 +318,7 @@ fn ladder() -> Job {
 fn packed(job: &Job, keys: &dyn KeyServer, http: &dyn Http) -> Result<(usize, tempfile::TempDir)> {
     let out = tempfile::tempdir().unwrap();
     let store = FileStore::new(out.path());
-    let env = Env { locate: &locate, output: &store, keys, http, journal: None, observe: &|_| {} };
+    let env = Env { open_input: &open_input, output: &store, keys, http, journal: None, observe: &|_| {} };
     let report = run(job, &env)?;
     let mut kids: Vec<_> = report.tracks.iter().map(|track| track.kid.clone()).collect();
     kids.sort();

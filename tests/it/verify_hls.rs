@@ -9,7 +9,7 @@ use drm_pack::io::FileStore;
 use drm_pack::job::Job;
 use drm_pack::keys::DevKeys;
 use drm_pack::package::Preset;
-use drm_pack::verify::{Clear, Verification, VerifyJob, verify};
+use drm_pack::verify::{Reference, Verification, VerifyJob, verify};
 
 use crate::support::case::Case;
 use crate::support::media::{root, shared};
@@ -32,7 +32,7 @@ fn check(
         find_key: seed.is_some().then_some(&find_key),
         find_iv: seed.is_some().then_some(&find_iv),
         only: None,
-        against: against.then(|| Clear { store: &clear, names: vec![name] }),
+        against: against.then(|| Reference { store: &clear, names: vec![name] }),
     })
 }
 

@@ -178,7 +178,7 @@ mod with_the_development_server {
 
     use super::*;
     use crate::support::key_server::account;
-    use crate::support::pack::{decrypt_with, locate};
+    use crate::support::pack::{decrypt_with, open_input};
 
     #[test]
     fn every_version_gives_keys_that_players_can_fetch() {
@@ -191,7 +191,7 @@ mod with_the_development_server {
             let out = tempfile::tempdir().unwrap();
             let store = FileStore::new(out.path());
             let env = Env {
-                locate: &locate,
+                open_input: &open_input,
                 output: &store,
                 keys: &keys,
                 http: &http,

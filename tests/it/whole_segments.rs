@@ -16,7 +16,7 @@ use drm_pack::protect::Aes128;
 
 use crate::support::files::{other_lines, tree};
 use crate::support::media::{root, shared};
-use crate::support::pack::{decrypt_with, key, locate, pack, pack_with, pack_without_ivs, unpack};
+use crate::support::pack::{decrypt_with, key, open_input, pack, pack_with, pack_without_ivs, unpack};
 
 fn job(input: &Path) -> Job {
     Job {
@@ -178,7 +178,7 @@ fn a_file_of_two_playlists_is_written_once_under_one_key() {
 fn a_plan_names_the_keys_that_pack_would_ask_for() {
     let input = root().join("fixtures/clip/hls/master.m3u8");
     let wish = Job { key_uri: None, rotate_every: Some(2), preset: Preset::Preset1, ..job(&input) };
-    let planned = plan(&wish, &locate, SpekeVersion::find("2.0").unwrap(), None).unwrap();
+    let planned = plan(&wish, &open_input, SpekeVersion::find("2.0").unwrap(), None).unwrap();
     let out = tempfile::tempdir().unwrap();
     let packed = pack(&Job { key_uri: Some("{kid}".into()), ..wish }, out.path()).unwrap();
     let kids = planned.keys.iter().map(|key| &key.kid).collect::<BTreeSet<_>>();
@@ -197,7 +197,7 @@ fn a_file_is_not_named_as_a_whole_and_in_ranges() {
 
 /// A client that widens the range as RFC 8216bis §6.3.6 has it finds the clear bytes.
 #[test]
-fn i_frames_inside_whole_segments_are_deciphered_from_a_wider_range() {
+fn i_frames_inside_whole_segments_are_decrypted_from_a_wider_range() {
     let case = crate::support::case::Case::all("hls")
         .into_iter()
         .find(|case| case.name() == "whole-i-frames")

@@ -205,7 +205,7 @@ fn a_checksum_in_drm_data_shows_another_key() {
     }
 }
 
-/// Packages of pictures and sound under one key, whole files, transport streams, and segments in AES-128.
+/// Packages of video and audio under one key, whole files, transport streams, and segments in AES-128.
 #[test]
 fn another_key_is_noticed_in_every_container_that_has_sound() {
     let clip = root().join("fixtures/clip");

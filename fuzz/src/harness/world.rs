@@ -7,7 +7,7 @@ use drm_pack::base::env::{Http, Request, Response, Sink, Source, Store, Written}
 use drm_pack::base::{Error, Kid, Result, Secret};
 use drm_pack::job::{DecryptJob, Env, Job, Report, decrypt, run};
 use drm_pack::keys::{DevKeys, KeyServer};
-use drm_pack::verify::{Clear, Verification, VerifyJob, verify};
+use drm_pack::verify::{Reference, Verification, VerifyJob, verify};
 
 /// The seed of every key.
 pub(crate) const SEED: &str = "fuzz";
@@ -126,9 +126,16 @@ fn in_env<T>(
     what: impl FnOnce(&Env<'_>) -> Result<T>,
 ) -> Result<(T, Files)> {
     let output = Folder::new(Files::new());
-    let locate =
+    let open_input =
         |name: &str| -> Result<(Box<dyn Store>, String)> { Ok((Box::new(input.clone()), name.to_owned())) };
-    let env = Env { locate: &locate, output: &output, keys, http: &Nowhere, journal: None, observe: &|_| {} };
+    let env = Env {
+        open_input: &open_input,
+        output: &output,
+        keys,
+        http: &Nowhere,
+        journal: None,
+        observe: &|_| {},
+    };
     let done = what(&env)?;
     Ok((done, output.into_written()))
 }
@@ -162,6 +169,6 @@ pub(crate) fn prove(
         find_key: Some(&key),
         find_iv: Some(&iv),
         only: None,
-        against: clear.map(|(store, names)| Clear { store, names: owned(names) }),
+        against: clear.map(|(store, names)| Reference { store, names: owned(names) }),
     })
 }

@@ -4,11 +4,11 @@ use super::parameter_sets::picture_size;
 use super::{NalUnitHeader, nal_unit_type};
 use crate::base::Result;
 use crate::base::bytes::Reader;
-use crate::codec::StreamFacts;
+use crate::codec::StreamInfo;
 use crate::codec::byte_stream::nal_units;
 
 /// What the first sequence parameter set of an access unit in byte stream format says.
-pub(in crate::codec) fn byte_stream_facts(access_unit: &[u8]) -> Result<Option<StreamFacts>> {
+pub(in crate::codec) fn byte_stream_facts(access_unit: &[u8]) -> Result<Option<StreamInfo>> {
     let units = nal_units(access_unit).filter_map(|range| access_unit.get(range));
     for unit in units {
         let [first, seq_parameter_set @ ..] = unit else { continue };
@@ -18,7 +18,7 @@ pub(in crate::codec) fn byte_stream_facts(access_unit: &[u8]) -> Result<Option<S
         let profile_compatibility_level = Reader::new(seq_parameter_set).u24()?;
         let picture = picture_size(seq_parameter_set).map_err(|e| e.at("seq_parameter_set"))?;
         let rfc6381 = format!("avc1.{profile_compatibility_level:06x}");
-        return Ok(Some(StreamFacts { rfc6381, picture: Some(picture), ..StreamFacts::default() }));
+        return Ok(Some(StreamInfo { rfc6381, picture: Some(picture), ..StreamInfo::default() }));
     }
     Ok(None)
 }

@@ -57,7 +57,7 @@ impl SampleEntry {
                 entry.channel_count = reader.u16()?;
                 reader.take(6)?;
                 entry.sample_rate = reader.u32()? >> 16;
-                // QuickTime's sound descriptions of version 1 and 2 have more fields (stsd version 0).
+                // QuickTime's audio descriptions of version 1 and 2 have more fields (stsd version 0).
                 reader.take(match version {
                     1 if stsd_version == 0 => 16,
                     2 => 36,

@@ -5,7 +5,7 @@ use crate::base::env::Source;
 use crate::base::{Error, Result, shown_input};
 use crate::isobmff::file::{BoxHeader, moov};
 use crate::isobmff::track::trexes;
-use crate::package::{Decrypt, Proofs, rewrite};
+use crate::package::{Proofs, SegmentDecryptor, rewrite};
 
 use crate::job::DecryptJob;
 use crate::job::env::Env;
@@ -55,7 +55,7 @@ pub(in crate::job) fn decrypt_files(
 ) -> Result<(Vec<OutputReport>, Proofs)> {
     let mut files = Vec::new();
     for input in &job.inputs {
-        let (store, name) = (env.locate)(input)?;
+        let (store, name) = (env.open_input)(input)?;
         let source = store.open(&name)?;
         let part = Part::of(source.as_ref());
         files.push(File { input, name, source, part });
@@ -70,8 +70,8 @@ pub(in crate::job) fn decrypt_files(
             init.map(|init| moov(init.source.as_ref()).map_err(|error| error.at(shown_input(init.input))));
         let moov = moov.transpose()?;
         let (mut edit, defaults) = match &moov {
-            Some(moov) => (Decrypt::with_init(moov, source, job.find_key)?, trexes(moov)?),
-            None => (Decrypt::new(source, job.find_key), Vec::new()),
+            Some(moov) => (SegmentDecryptor::with_init(moov, source, job.find_key)?, trexes(moov)?),
+            None => (SegmentDecryptor::new(source, job.find_key), Vec::new()),
         };
         let mut sink = env.output.create(&file.name)?;
         rewrite(source, sink.as_mut(), &defaults, &mut edit).map_err(|error| other_format(source, error))?;

@@ -10,14 +10,16 @@ use rayon::prelude::*;
 use crate::base::env::Store;
 use crate::base::{Error, Kid, Result};
 use crate::isobmff::track::trexes;
-use crate::package::{Decrypt, FindIv, FindKey, LineKeys, OffsetMap, Proofs, copy, rewrite};
+use crate::package::{
+    FindIv, FindKey, OffsetMap, PlaylistKeyResolver, Proofs, SegmentDecryptor, copy, rewrite,
+};
 
 use crate::presentation::{MpdTrack, Presentation, Role};
 
 use crate::job::env::{Env, Event};
 use crate::job::package::files::{ProtectedPackage, written_apart};
 use crate::job::package::manifests::{self, Input, manifest_kinds};
-use crate::job::package::{Expect, Package};
+use crate::job::package::{InputState, Package};
 use crate::job::report::{OutputReport, Report};
 use files::decrypt_files;
 
@@ -34,8 +36,8 @@ pub struct DecryptJob<'a> {
 }
 
 impl DecryptJob<'_> {
-    fn keys<'a>(&'a self, store: &'a dyn Store) -> LineKeys<'a> {
-        LineKeys { store, find_key: self.find_key, find_iv: self.find_iv, only: self.only }
+    fn keys<'a>(&'a self, store: &'a dyn Store) -> PlaylistKeyResolver<'a> {
+        PlaylistKeyResolver { store, find_key: self.find_key, find_iv: self.find_iv, only: self.only }
     }
 }
 
@@ -61,9 +63,9 @@ pub fn decrypt(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<Report> {
 }
 
 fn decrypt_presentation(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<Report> {
-    let (store, read) = manifests::read(&job.inputs, env.locate)?;
+    let (store, read) = manifests::read(&job.inputs, env.open_input)?;
     let keyed = files_under_keys(&read);
-    let Input { store, package, manifests } = Input::of(store, read, Expect::Protected)?;
+    let Input { store, package, manifests } = Input::of(store, read, InputState::Protected)?;
     let (mut done, untouched) = decrypt_package(&package, &job.keys(store.as_ref()), env)?;
     done.proofs.check_all(job.find_iv)?;
     let mut report = manifests.unprotect((&done, store.as_ref()), env)?;
@@ -104,7 +106,7 @@ fn files_under_keys(read: &Presentation) -> HashSet<String> {
 /// Gives what was decrypted, and the files of renditions of which no sample was encrypted.
 fn decrypt_package(
     package: &Package,
-    keys: &LineKeys<'_>,
+    keys: &PlaylistKeyResolver<'_>,
     env: &Env<'_>,
 ) -> Result<(ProtectedPackage, Vec<String>)> {
     let store = keys.store;
@@ -117,7 +119,8 @@ fn decrypt_package(
             let mut sink = env.output.create(name)?;
             let offsets = match rendition {
                 Some(rendition) => {
-                    let mut edit = Decrypt::with_init(&rendition.moov, source.as_ref(), keys.find_key)?;
+                    let mut edit =
+                        SegmentDecryptor::with_init(&rendition.moov, source.as_ref(), keys.find_key)?;
                     let trexes = trexes(&rendition.moov)?;
                     let offsets = rewrite(source.as_ref(), sink.as_mut(), &trexes, &mut edit)?;
                     edit.proofs().check()?;
@@ -133,17 +136,17 @@ fn decrypt_package(
         .zip(jobs.par_iter())
         .map(|(done, (name, _))| done.map_err(|error: Error| error.at(name)))
         .collect::<Result<_>>()?;
-    let (mut result, mut deciphered) = (ProtectedPackage::default(), HashSet::new());
+    let (mut result, mut decrypted) = (ProtectedPackage::default(), HashSet::new());
     for ((name, rendition), (output, (offsets, proofs))) in jobs.iter().zip(done) {
         result.outputs.push(output);
         if !proofs.is_empty() {
-            deciphered.extend(rendition.map(|rendition| &rendition.init));
+            decrypted.extend(rendition.map(|rendition| &rendition.init));
         }
         result.proofs.merge(&proofs);
         result.file(name, offsets, Vec::new());
     }
     // A clear lead is of files without encrypted samples too.
-    let silent = package.renditions.iter().filter(|rendition| !deciphered.contains(&rendition.init));
+    let silent = package.renditions.iter().filter(|rendition| !decrypted.contains(&rendition.init));
     let untouched = silent.flat_map(|rendition| rendition.files.clone()).collect();
     package.streams.decrypt(keys, env, &mut result)?;
     Ok((result, untouched))

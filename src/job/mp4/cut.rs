@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::base::{Error, Result};
 use crate::codec::TrackKind;
-use crate::package::{Boundaries, Period, Phase, Substream};
+use crate::package::{Boundaries, EncryptedTrack, Period, SegmentKey};
 
 use super::OutputTrack;
 use crate::job::choice::{Choice, Source, periods_until};
@@ -56,15 +56,15 @@ impl Cut {
         rules: &Rules,
         source: &Source<'_>,
         tracks: &[OutputTrack<'_>],
-        substreams: &mut [Substream],
+        encrypted_tracks: &mut [EncryptedTrack],
     ) -> Result<Self> {
         if source.asks_for_rates() {
-            measure(tracks, substreams)?;
+            measure(tracks, encrypted_tracks)?;
         }
         let boundaries = boundaries(tracks, (job.segment_duration, &source.changes()))?;
         let start = Start::of(tracks);
         let periods = periods(tracks, (&boundaries, start), rules)?;
-        let choice = source.choose(rules.key_rule(), substreams, periods, rules.schedule.rotates())?;
+        let choice = source.choose(rules.key_rule(), encrypted_tracks, periods, rules.schedule.rotates())?;
         Ok(Self { boundaries, start, periods, choice })
     }
 }
@@ -76,7 +76,7 @@ pub(in crate::job) fn lasts(tracks: &[OutputTrack<'_>], source: &Source<'_>) -> 
     }
     let start = Start::of(tracks);
     let mut lasts = Duration::ZERO;
-    for track in tracks.iter().filter(|track| track.substream.is_some()) {
+    for track in tracks.iter().filter(|track| track.encrypted_track.is_some()) {
         let mut end = track.first.decode_time;
         for sample in track.samples()? {
             let sample = sample.map_err(|error| error.at(track.file.name.clone()))?;
@@ -92,9 +92,11 @@ pub(in crate::job) fn lasts(tracks: &[OutputTrack<'_>], source: &Source<'_>) -> 
 }
 
 /// Finds bit rates and frame rates: averages over all samples.
-fn measure(tracks: &[OutputTrack<'_>], substreams: &mut [Substream]) -> Result<()> {
+fn measure(tracks: &[OutputTrack<'_>], encrypted_tracks: &mut [EncryptedTrack]) -> Result<()> {
     for track in tracks {
-        let Some(substream) = substreams.iter_mut().find(|known| track.substream == Some(known.id)) else {
+        let Some(encrypted_track) =
+            encrypted_tracks.iter_mut().find(|known| track.encrypted_track == Some(known.id))
+        else {
             continue;
         };
         let (mut samples, mut bytes, mut ticks) = (0_u64, 0_u64, 0_u64);
@@ -107,14 +109,14 @@ fn measure(tracks: &[OutputTrack<'_>], substreams: &mut [Substream]) -> Result<(
         #[expect(clippy::cast_precision_loss, reason = "numbers of less than 2^53")]
         let per_second =
             |count: u64| count as f64 * f64::from(track.media.track.timescale) / (ticks.max(1) as f64);
-        substream.frame_rate = (track.id.kind == TrackKind::Video).then(|| per_second(samples));
+        encrypted_track.frame_rate = (track.id.kind == TrackKind::Video).then(|| per_second(samples));
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "positive and saturating"
         )]
         let bitrate = per_second(bytes.saturating_mul(8)).round() as u64;
-        substream.bitrate = substream.bitrate.or(Some(bitrate));
+        encrypted_track.bitrate = encrypted_track.bitrate.or(Some(bitrate));
     }
     Ok(())
 }
@@ -122,7 +124,7 @@ fn measure(tracks: &[OutputTrack<'_>], substreams: &mut [Substream]) -> Result<(
 /// Every track is cut where the first video track can be cut; without one, on a grid.
 fn boundaries(tracks: &[OutputTrack<'_>], (seconds, changes): (f64, &[Duration])) -> Result<Boundaries> {
     let video = tracks.iter().find(|track| track.id.kind == TrackKind::Video);
-    // Sound alone is cut on a grid, unless keys change at times that are on none.
+    // Audio alone is cut on a grid, unless keys change at times that are on none.
     let first = tracks.iter().filter(|_| changes.len() > 1).min_by_key(|track| track.begins());
     let Some(track) = video.or(first) else {
         let start = Start::of(tracks);
@@ -141,7 +143,7 @@ fn periods(
 ) -> Result<usize> {
     let (mut most, mut last) = (0, Period::FIRST);
     let schedule = &rules.schedule;
-    for track in tracks.iter().filter(|track| schedule.rotates() && track.substream.is_some()) {
+    for track in tracks.iter().filter(|track| schedule.rotates() && track.encrypted_track.is_some()) {
         let at = |error: Error| error.at(track.id).at(track.file.name.clone());
         let timescale = track.media.track.timescale;
         let late = track.begins().saturating_sub(start.ticks(timescale));
@@ -149,8 +151,8 @@ fn periods(
             let segment = segment.map_err(at)?;
             most = most.max(segment.interval.saturating_add(1));
             let elapsed = segment.decode_time().saturating_sub(track.first.decode_time).saturating_add(late);
-            let phase = schedule.phase(segment.interval, elapsed, timescale);
-            if phase.has_no_key() {
+            let segment_key = schedule.segment_key(segment.interval, elapsed, timescale);
+            if segment_key.has_no_key() {
                 let seconds = elapsed / u64::from(timescale.max(1));
                 return Err(at(Error::keys(format!(
                     "no key period is for the segment {seconds} s after the begin"
@@ -158,7 +160,7 @@ fn periods(
                 .clause("DASH-IF CPIX 2.3 §4, ContentKeyPeriod")
                 .hint("give periods that cover all of the presentation")));
             }
-            if let Phase::Period(period) = phase {
+            if let SegmentKey::Period(period) = segment_key {
                 last = last.max(period);
             }
         }

@@ -10,7 +10,7 @@ use crate::drm::ManifestKind;
 use crate::hls::media::Resource;
 use crate::hls::multivariant::{Limits, MultivariantPlaylist, NewRendition, RenditionType, Variant};
 use crate::hls::{Playlist, media, multivariant};
-use crate::package::{MediaTrack, Phase, Plan, TrackId, WrittenSegment};
+use crate::package::{MediaTrack, Plan, SegmentKey, TrackId, WrittenSegment};
 
 use super::WrittenTrack;
 use super::cut::Start;
@@ -103,9 +103,10 @@ impl Timed<'_> {
     /// Puts each segment of a new playlist under its key.
     fn signal_keys(&self, playlist: &mut Playlist, plan: &Plan, id: TrackId) -> Result<()> {
         let listed = media::segments(playlist)?;
-        let phases = listed.iter().zip(self.segments);
-        let phases = phases.filter_map(|(listed, segment)| Some((listed.line, segment.phase?))).collect();
-        let runs = key_runs(phases, |period| Ok(key_lines(plan.key_in(period, id)?)))?;
+        let segment_keys = listed.iter().zip(self.segments);
+        let segment_keys =
+            segment_keys.filter_map(|(listed, segment)| Some((listed.line, segment.segment_key?))).collect();
+        let runs = key_runs(segment_keys, |period| Ok(key_lines(plan.key_in(period, id)?)))?;
         if runs.iter().all(|(_, lines)| lines.is_empty()) {
             return Ok(());
         }
@@ -124,8 +125,8 @@ fn write_hls(tracks: &[Timed<'_>], plan: &Plan, env: &Env<'_>, report: &mut Repo
             report.warnings.push(warning);
             continue;
         }
-        if let Some(substream) = written.track.substream {
-            add_new(&mut session_keys, session_key_lines(plan.key(substream)?));
+        if let Some(encrypted_track) = written.track.encrypted_track {
+            add_new(&mut session_keys, session_key_lines(plan.key(encrypted_track)?));
         }
         let (map, segments) = written.resources();
         let durations = written.listed_durations().map(|duration| written.seconds(duration));
@@ -135,8 +136,8 @@ fn write_hls(tracks: &[Timed<'_>], plan: &Plan, env: &Env<'_>, report: &mut Repo
             segments: segments.into_iter().zip(durations).collect(),
             independent_segments: true,
         })?;
-        if let Some(substream) = written.track.substream {
-            written.signal_keys(&mut playlist, plan, substream)?;
+        if let Some(encrypted_track) = written.track.encrypted_track {
+            written.signal_keys(&mut playlist, plan, encrypted_track)?;
         }
         let name = format!("{id}.m3u8");
         report.outputs.push(write_manifest(env, &name, &playlist.to_bytes())?);
@@ -146,8 +147,9 @@ fn write_hls(tracks: &[Timed<'_>], plan: &Plan, env: &Env<'_>, report: &mut Repo
     let limits = |uri: &str| {
         let written = tracks.iter().find(|written| uri == format!("{}.m3u8", written.track.id));
         let written = written.ok_or_else(|| Error::internal(format!("no track is that of {uri}")))?;
-        let substream = written.track.substream;
-        substream.map_or_else(|| Ok(Limits::default()), |substream| Ok(plan.key(substream)?.limits()))
+        let encrypted_track = written.track.encrypted_track;
+        encrypted_track
+            .map_or_else(|| Ok(Limits::default()), |encrypted_track| Ok(plan.key(encrypted_track)?.limits()))
     };
     multivariant::limit(&mut playlist, &limits)?;
     report.outputs.push(write_manifest(env, MULTIVARIANT, &playlist.to_bytes())?);
@@ -155,7 +157,7 @@ fn write_hls(tracks: &[Timed<'_>], plan: &Plan, env: &Env<'_>, report: &mut Repo
     Ok(())
 }
 
-/// Sound of one codec in one group; two renditions of a language go to groups of their own.
+/// Audio of one codec in one group; two renditions of a language go to groups of their own.
 struct AudioGroup<'a, 'b> {
     id: String,
     codec: String,
@@ -258,7 +260,7 @@ fn variant(
 ) -> Result<Variant> {
     let entry = written.track.media.track.sample_entry()?;
     let is_video = written.track.id.kind == TrackKind::Video;
-    let sound = group.map_or(&[][..], |group| &group.tracks);
+    let audio = group.map_or(&[][..], |group| &group.tracks);
     let (pictures, ticks) = written.frame_rate();
     let mut codecs = vec![written.track.media.rfc6381()?];
     codecs.extend(group.map(|group| group.codec.clone()));
@@ -269,9 +271,9 @@ fn variant(
         }
     }
     Ok(Variant {
-        bandwidth: written.peak() + sound.iter().map(|track| track.peak()).max().unwrap_or(0),
+        bandwidth: written.peak() + audio.iter().map(|track| track.peak()).max().unwrap_or(0),
         average_bandwidth: Some(
-            written.average() + sound.iter().map(|track| track.average()).max().unwrap_or(0),
+            written.average() + audio.iter().map(|track| track.average()).max().unwrap_or(0),
         ),
         codecs: codecs.join(","),
         resolution: is_video.then(|| (u32::from(entry.width), u32::from(entry.height))),
@@ -301,13 +303,14 @@ fn mpd(tracks: &[Timed<'_>], plan: &Plan) -> Result<Vec<u8>> {
             None => sets.push((key, adaptation_set(written, language, representation), vec![written])),
         }
     }
-    let mut phases = tracks.iter().flat_map(|written| written.segments).filter_map(|segment| segment.phase);
-    let rotates = phases.any(Phase::is_later);
+    let mut segment_keys =
+        tracks.iter().flat_map(|written| written.segments).filter_map(|segment| segment.segment_key);
+    let rotates = segment_keys.any(SegmentKey::is_later);
     let mut protected = Vec::new();
     for (adaptation_set, (.., members)) in sets.iter().enumerate() {
         for (representation, written) in members.iter().enumerate() {
-            let Some(substream) = written.track.substream else { continue };
-            let key = plan.key(substream)?;
+            let Some(encrypted_track) = written.track.encrypted_track else { continue };
+            let key = plan.key(encrypted_track)?;
             protected.push(Protected {
                 place: Place { period: 0, adaptation_set, representation },
                 kid: key.kid,

@@ -18,15 +18,15 @@ use crate::isobmff::samples::{Sample, samples};
 use crate::isobmff::track::{trak, trexes};
 use crate::keys::KeyServer;
 use crate::package::{
-    Boundaries, Cmaf, EditList, KeyRule, MediaTrack, Period, Phase, Plan, ProtectedTrack, SampleGroups,
-    Segments, Substream, TrackId, UnknownVideo, WrittenSegment, media_tracks_with,
+    Boundaries, Cmaf, EditList, EncryptedTrack, KeyRule, MediaTrack, Period, Plan, ProtectedTrack,
+    SampleGroups, SegmentKey, Segments, TrackId, UnknownVideo, WrittenSegment, media_tracks_with,
 };
 use crate::presentation::SegmentKind;
 
-use crate::job::env::{Env, Event, Locate};
+use crate::job::env::{Env, Event, OpenInput};
 use crate::job::identity::Summary;
 use crate::job::package::stated::Stated;
-use crate::job::package::{substream, track_facts};
+use crate::job::package::{encrypted_track, track_facts};
 use crate::job::plan::Outline;
 use crate::job::report::{KeyRotation, Report, TrackReport};
 use crate::job::rules::{Job, Layout, Rules};
@@ -59,7 +59,7 @@ pub(in crate::job) struct OutputTrack<'a> {
     pub(in crate::job) file: &'a Mp4File,
     pub(in crate::job) media: &'a MediaTrack,
     /// Its id when it gets a key; `None` when it stays clear.
-    pub(in crate::job) substream: Option<TrackId>,
+    pub(in crate::job) encrypted_track: Option<TrackId>,
     pub(in crate::job) edits: EditList,
     /// Its first sample.
     pub(in crate::job) first: Sample,
@@ -94,16 +94,18 @@ pub(in crate::job) struct WrittenTrack<'a> {
 /// Does a job on MP4 files.
 pub(in crate::job) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     (env.observe)(Event::Step("reading MP4 headers"));
-    let files: Vec<_> = job.inputs.iter().map(|input| open(input, job, env.locate)).collect::<Result<_>>()?;
+    let files: Vec<_> =
+        job.inputs.iter().map(|input| open(input, job, env.open_input)).collect::<Result<_>>()?;
     let mut report = Report::default();
-    let (tracks, mut substreams) = output_tracks(&files, rules.keys, &mut report.warnings)?;
+    let (tracks, mut encrypted_tracks) = output_tracks(&files, rules.keys, &mut report.warnings)?;
     report.warnings.extend(not_carried(&files, &tracks)?);
     report.warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
-    let source = source(job, rules, (env.keys, env.http), &substreams, None)?;
+    let source = source(job, rules, (env.keys, env.http), &encrypted_tracks, None)?;
     let rules = &rules.timed(&source, lasts(&tracks, &source)?);
-    let Cut { boundaries, start, periods, choice } = Cut::of(job, rules, &source, &tracks, &mut substreams)?;
+    let Cut { boundaries, start, periods, choice } =
+        Cut::of(job, rules, &source, &tracks, &mut encrypted_tracks)?;
     env.check_job(job, |summary| files.iter().for_each(|file| file.summarize(summary)))?;
-    let plan = plan(job, rules, &substreams, (&source, &choice, periods), env)?;
+    let plan = plan(job, rules, &encrypted_tracks, (&source, &choice, periods), env)?;
     report.warnings.extend(choice.warnings);
     report.key_rotation = KeyRotation::of(&plan);
     report.warnings.extend(plan.warnings.iter().cloned());
@@ -116,9 +118,10 @@ pub(in crate::job) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Rep
         let WrittenFiles { files, segments, outputs } = files.map_err(|error| error.at(place))?;
         plan.check_ivs()?;
         report.outputs.extend(outputs);
-        if let Some(id) = track.substream {
-            let mut entry = facts(&track, &substreams)?.with_keys(&plan, id)?;
-            let protected = || segments.iter().filter(|segment| segment.phase != Some(Phase::Clear));
+        if let Some(id) = track.encrypted_track {
+            let mut entry = facts(&track, &encrypted_tracks)?.with_keys(&plan, id)?;
+            let protected =
+                || segments.iter().filter(|segment| segment.segment_key != Some(SegmentKey::Clear));
             entry.samples = protected().map(|segment| segment.samples).sum();
             entry.bytes = protected().map(|segment| segment.bytes).sum();
             entry.protected = protected().map(|segment| segment.protected).sum();
@@ -133,36 +136,37 @@ pub(in crate::job) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Rep
 }
 
 /// What the report says of a track that gets a key.
-fn facts(track: &OutputTrack<'_>, substreams: &[Substream]) -> Result<TrackReport> {
-    let substream = substreams.iter().find(|substream| track.substream == Some(substream.id));
-    let substream =
-        substream.ok_or_else(|| Error::internal(format!("nothing is known of track {}", track.id)))?;
-    track_facts(substream, track.media, &track.file.name)
+fn facts(track: &OutputTrack<'_>, encrypted_tracks: &[EncryptedTrack]) -> Result<TrackReport> {
+    let encrypted_track =
+        encrypted_tracks.iter().find(|encrypted_track| track.encrypted_track == Some(encrypted_track.id));
+    let encrypted_track =
+        encrypted_track.ok_or_else(|| Error::internal(format!("nothing is known of track {}", track.id)))?;
+    track_facts(encrypted_track, track.media, &track.file.name)
 }
 
 /// What a job on MP4 files would protect.
 pub(in crate::job) fn outline<'a>(
     job: &Job,
     rules: &Rules,
-    locate: &Locate<'_>,
+    open_input: &OpenInput<'_>,
     (keys, http): (&'a dyn KeyServer, &dyn Http),
 ) -> Result<Outline<'a>> {
-    let files: Vec<_> = job.inputs.iter().map(|input| open(input, job, locate)).collect::<Result<_>>()?;
+    let files: Vec<_> = job.inputs.iter().map(|input| open(input, job, open_input)).collect::<Result<_>>()?;
     let mut warnings = Vec::new();
-    let (tracks, mut substreams) = output_tracks(&files, rules.keys, &mut warnings)?;
+    let (tracks, mut encrypted_tracks) = output_tracks(&files, rules.keys, &mut warnings)?;
     warnings.extend(not_carried(&files, &tracks)?);
-    let source = source(job, rules, (keys, http), &substreams, None)?;
+    let source = source(job, rules, (keys, http), &encrypted_tracks, None)?;
     let rules = &rules.timed(&source, lasts(&tracks, &source)?);
-    let Cut { periods, choice, .. } = Cut::of(job, rules, &source, &tracks, &mut substreams)?;
-    let protected = tracks.iter().filter(|track| track.substream.is_some());
-    let facts = protected.map(|track| facts(track, &substreams));
+    let Cut { periods, choice, .. } = Cut::of(job, rules, &source, &tracks, &mut encrypted_tracks)?;
+    let protected = tracks.iter().filter(|track| track.encrypted_track.is_some());
+    let facts = protected.map(|track| facts(track, &encrypted_tracks));
     let tracks = facts.collect::<Result<_>>()?;
     let rotates = rules.schedule.rotates();
-    Ok(Outline { tracks, substreams, source, choice, periods, rotates, warnings })
+    Ok(Outline { tracks, encrypted_tracks, source, choice, periods, rotates, warnings })
 }
 
-fn open(input: &str, job: &Job, locate: &Locate<'_>) -> Result<Mp4File> {
-    let (store, name) = locate(input)?;
+fn open(input: &str, job: &Job, open_input: &OpenInput<'_>) -> Result<Mp4File> {
+    let (store, name) = open_input(input)?;
     let source = store.open(&name)?;
     let name = shown_input(input);
     let at = |error: Error| error.at(&name);
@@ -187,14 +191,14 @@ pub(in crate::job) fn other_format(source: &dyn env::Source, error: Error) -> Er
     Error::input(format!("{found}, an MP4 file expected")).hint("give the playlist that names it")
 }
 
-/// The tracks in the order of their ids: pictures, sound, text. What no player shows is left out, and said.
+/// The tracks in the order of their ids: pictures, audio, text. What no player shows is left out, and said.
 fn output_tracks<'a>(
     files: &'a [Mp4File],
     rule: KeyRule,
     warnings: &mut Vec<String>,
-) -> Result<(Vec<OutputTrack<'a>>, Vec<Substream>)> {
+) -> Result<(Vec<OutputTrack<'a>>, Vec<EncryptedTrack>)> {
     let mut tracks = Vec::new();
-    let mut substreams = Vec::new();
+    let mut encrypted_tracks = Vec::new();
     let all = || files.iter().flat_map(|file| file.tracks.iter().map(move |media| (file, media)));
     for kind in [TrackKind::Video, TrackKind::Audio, TrackKind::Text] {
         for (file, media) in all().filter(|(_, media)| media.kind() == Some(kind)) {
@@ -213,16 +217,23 @@ fn output_tracks<'a>(
             let number = tracks.iter().filter(|track: &&OutputTrack<'_>| track.id.kind == kind).count() + 1;
             let id = TrackId::new(kind, number);
             let is_protected = media.is_protectable() && rule.protects(kind);
-            tracks.push(OutputTrack { id, file, media, substream: is_protected.then_some(id), edits, first });
+            tracks.push(OutputTrack {
+                id,
+                file,
+                media,
+                encrypted_track: is_protected.then_some(id),
+                edits,
+                first,
+            });
             if is_protected {
-                substreams.push(substream(id, media, &Stated::default()));
+                encrypted_tracks.push(encrypted_track(id, media, &Stated::default()));
             }
         }
     }
     for (file, media) in all().filter(|(_, media)| media.kind().is_none()) {
         warnings.push(left_out(file, media, "players do not show it"));
     }
-    Ok((tracks, substreams))
+    Ok((tracks, encrypted_tracks))
 }
 
 fn left_out(file: &Mp4File, media: &MediaTrack, why: &str) -> String {
@@ -282,7 +293,7 @@ fn write_track(
     env: &Env<'_>,
 ) -> Result<WrittenFiles> {
     let file = track.file;
-    let (protected, pssh) = match track.substream {
+    let (protected, pssh) = match track.encrypted_track {
         Some(id) => {
             let mut protected = ProtectedTrack::planned(track.media, plan, id)?;
             protected.start = track.first.decode_time;

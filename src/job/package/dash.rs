@@ -14,7 +14,7 @@ use crate::xml::Element;
 
 use super::files::ProtectedPackage;
 use super::stated;
-use super::{Expect, Package, RenditionId};
+use super::{InputState, Package, RenditionId};
 use crate::job::env::{Env, Event};
 use crate::job::folder::write_manifest;
 use crate::job::identity::Summary;
@@ -33,12 +33,12 @@ pub(in crate::job) struct DashManifest {
 pub(in crate::job) fn read(
     store: &dyn Store,
     document: MpdDocument,
-    expect: Expect,
+    expect: InputState,
     package: &mut Package,
 ) -> Result<DashManifest> {
     let MpdDocument { name, mpd, tracks } = document;
     let at = |error: Error| error.at(name.clone());
-    if let Some(place) = mpd.has_content_protection().filter(|_| expect != Expect::Protected) {
+    if let Some(place) = mpd.has_content_protection().filter(|_| expect != InputState::Protected) {
         return Err(at(Error::input("has ContentProtection: the presentation is encrypted already")
             .clause("ISO/IEC 23009-1 §5.8.4.1")
             .at(place))
@@ -60,7 +60,7 @@ pub(in crate::job) fn read(
         renditions.extend(rendition.map(|rendition| (track.representation.place, rendition)));
     }
     let elsewhere = mpd.elsewhere().map_err(at)?;
-    warnings.extend(elsewhere.iter().filter(|_| expect != Expect::Protected).map(|address| {
+    warnings.extend(elsewhere.iter().filter(|_| expect != InputState::Protected).map(|address| {
         format!("the MPD goes on to name {address}: what is written here must be there, and nothing clear")
     }));
     let location = Location { name: &name, store };
@@ -78,7 +78,7 @@ fn add(
     store: &dyn Store,
     package: &mut Package,
     track: &MpdTrack,
-    expect: Expect,
+    expect: InputState,
 ) -> Result<Option<RenditionId>> {
     let representation = &track.representation;
     if !track.is_mp4() {
@@ -134,7 +134,7 @@ impl DashManifest {
     pub(in crate::job) fn check(&self, package: &Package, assignment: &Assignment) -> Result<()> {
         let mut keys = Vec::new();
         for (place, id) in &self.renditions {
-            if let Some(track) = package.of(*id)?.substreams.iter().flatten().next() {
+            if let Some(track) = package.of(*id)?.encrypted_tracks.iter().flatten().next() {
                 keys.push((*place, assignment.key_of(*track)?));
             }
         }
@@ -155,7 +155,7 @@ impl DashManifest {
     ) -> Result<Vec<OutputReport>> {
         let mut protected = Vec::new();
         for (place, id) in &self.renditions {
-            let Some(track) = package.of(*id)?.substreams.iter().flatten().next() else { continue };
+            let Some(track) = package.of(*id)?.encrypted_tracks.iter().flatten().next() else { continue };
             let key = plan.key(*track)?;
             let descriptors = content_protection(plan, key, done.rotates())?;
             protected.push(Protected { place: *place, kid: key.kid, descriptors });

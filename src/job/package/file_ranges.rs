@@ -5,17 +5,17 @@ use std::ops::Range;
 
 use crate::base::env::{Sink, Source, Store};
 use crate::base::{Error, Result};
-use crate::presentation::Part;
+use crate::presentation::ByteRangeSource;
 
 use crate::job::folder::total_length;
 
 /// What is to be done with each part of a file, by its byte range; a range of `None` is the whole file.
-pub(in crate::job) type Parts<T> = BTreeMap<Option<(u64, u64)>, T>;
+pub(in crate::job) type FileRanges<T> = BTreeMap<Option<(u64, u64)>, T>;
 
 /// Checks that files are there and that the parts of each lie inside it, one behind the other. Returns how many bytes
 /// the files have; `None` when that takes as long as reading them.
 pub(in crate::job) fn check_parts<T>(
-    files: &BTreeMap<String, Parts<T>>,
+    files: &BTreeMap<String, FileRanges<T>>,
     store: &dyn Store,
 ) -> Result<Option<u64>> {
     for (file, parts) in files.iter().filter(|(_, parts)| !parts.contains_key(&None)) {
@@ -55,22 +55,22 @@ fn follows(range: Range<u64>, behind: u64, length: u64) -> Result<()> {
 }
 
 /// A range of a file and where its bytes went.
-pub(in crate::job) type Move = ((u64, u64), Range<u64>);
+pub(in crate::job) type RangeMap = ((u64, u64), Range<u64>);
 
 /// Writes the parts of a file one behind the other, each as `write` does it, and returns where each of them
 /// went; the whole file is `0..u64::MAX`.
 pub(in crate::job) fn write_parts<T>(
     source: &dyn Source,
     sink: &mut dyn Sink,
-    parts: &Parts<T>,
+    parts: &FileRanges<T>,
     mut write: impl FnMut(&T, &dyn Source, &mut dyn Sink) -> Result<u64>,
-) -> Result<Vec<Move>> {
+) -> Result<Vec<RangeMap>> {
     let (mut moved, mut position, mut behind) = (Vec::new(), 0, 0);
     for (range, usage) in parts {
         let (start, end) = range.unwrap_or((0, source.len()));
         follows(start..end, behind, source.len())?;
         behind = end;
-        let part = Part::of(source, Some(&(start..end)))?;
+        let part = ByteRangeSource::of(source, Some(&(start..end)))?;
         let written = write(usage, &part, sink)?;
         moved.push((range.unwrap_or((0, u64::MAX)), position..position + written));
         position += written;

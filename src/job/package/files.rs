@@ -9,8 +9,8 @@ use rayon::prelude::*;
 use crate::base::env::Store;
 use crate::base::{Error, Result};
 use crate::package::{
-    FirstBlocks, OffsetMap, Period, Phase, Plan, Proofs, ProtectedRendition, Substream, Totals, TrackId,
-    copy, rewrite,
+    EncryptedTrack, FirstBlocks, OffsetMap, Period, Plan, Proofs, ProtectedRendition, SegmentKey, Totals,
+    TrackId, copy, rewrite,
 };
 
 use super::file_ranges::empty;
@@ -29,7 +29,7 @@ pub(in crate::job) struct ProtectedPackage {
     /// Where the bytes of each media file went.
     offsets: HashMap<String, OffsetMap>,
     /// What protected each media file, from which byte of the source on.
-    phases: HashMap<String, Vec<(u64, Phase)>>,
+    segment_keys: HashMap<String, Vec<(u64, SegmentKey)>>,
     /// What is shown of the keys by what was decrypted.
     pub(in crate::job) proofs: Proofs,
     /// What is shown of the IVs of segments that were decrypted whole.
@@ -49,19 +49,31 @@ impl ProtectedPackage {
 
     /// Whether a crypto period but the first protects anything.
     pub(in crate::job) fn rotates(&self) -> bool {
-        self.phases.values().flatten().any(|(_, phase)| phase.is_later())
+        self.segment_keys.values().flatten().any(|(_, segment_key)| segment_key.is_later())
     }
 
     /// The first crypto period that protects anything.
     pub(in crate::job) fn first_period(&self) -> Period {
-        let period = |phase: &Phase| if let Phase::Period(period) = phase { Some(*period) } else { None };
-        self.phases.values().flatten().filter_map(|(_, phase)| period(phase)).min().unwrap_or_default()
+        let period = |segment_key: &SegmentKey| {
+            if let SegmentKey::Period(period) = segment_key { Some(*period) } else { None }
+        };
+        self.segment_keys
+            .values()
+            .flatten()
+            .filter_map(|(_, segment_key)| period(segment_key))
+            .min()
+            .unwrap_or_default()
     }
 
     /// Adds what became of a file.
-    pub(in crate::job) fn file(&mut self, name: &str, offsets: OffsetMap, phases: Vec<(u64, Phase)>) {
+    pub(in crate::job) fn file(
+        &mut self,
+        name: &str,
+        offsets: OffsetMap,
+        segment_keys: Vec<(u64, SegmentKey)>,
+    ) {
         self.offsets.insert(name.to_owned(), offsets);
-        self.phases.insert(name.to_owned(), phases);
+        self.segment_keys.insert(name.to_owned(), segment_keys);
     }
 
     /// Where the bytes of a file went.
@@ -70,10 +82,10 @@ impl ProtectedPackage {
     }
 
     /// What protects the bytes of a file up to `end`, by what precedes it there; `None` when all of it stays clear.
-    pub(in crate::job) fn phase(&self, file: &str, end: Option<u64>) -> Result<Option<Phase>> {
-        let phases = self.phases.get(file).ok_or_else(|| not_written(file))?;
-        let before = phases.partition_point(|(start, _)| end.is_none_or(|end| *start < end));
-        Ok(phases.get(before.saturating_sub(1)).map(|(_, phase)| *phase))
+    pub(in crate::job) fn segment_key(&self, file: &str, end: Option<u64>) -> Result<Option<SegmentKey>> {
+        let segment_keys = self.segment_keys.get(file).ok_or_else(|| not_written(file))?;
+        let before = segment_keys.partition_point(|(start, _)| end.is_none_or(|end| *start < end));
+        Ok(segment_keys.get(before.saturating_sub(1)).map(|(_, segment_key)| *segment_key))
     }
 }
 
@@ -153,7 +165,7 @@ pub(in crate::job) fn total(package: &Package, store: &dyn Store) -> Result<Opti
 /// Writes every file of a package, protected as planned, on all cores.
 pub(in crate::job) fn protect(
     package: &Package,
-    substreams: &[Substream],
+    encrypted_tracks: &[EncryptedTrack],
     plan: &Plan,
     store: &dyn Store,
     env: &Env<'_>,
@@ -168,12 +180,12 @@ pub(in crate::job) fn protect(
         })
         .collect::<Result<_>>()?;
     let mut tracks = Vec::new();
-    for substream in substreams {
-        let facts = package.track_facts(substream)?;
-        tracks.push((substream.id, facts.with_keys(plan, substream.id)?));
+    for encrypted_track in encrypted_tracks {
+        let facts = package.track_facts(encrypted_track)?;
+        tracks.push((encrypted_track.id, facts.with_keys(plan, encrypted_track.id)?));
     }
     let mut result = ProtectedPackage { tracks, ..ProtectedPackage::default() };
-    for (job, Done { output, offsets, totals, phases }) in jobs.iter().zip(done) {
+    for (job, Done { output, offsets, totals, segment_keys }) in jobs.iter().zip(done) {
         let ids = job.prepared.map_or(&[][..], |prepared| &prepared.ids);
         if ids.len() != totals.len() {
             let what = format!("{} protected tracks, {} of them written", ids.len(), totals.len());
@@ -181,7 +193,7 @@ pub(in crate::job) fn protect(
         }
         ids.iter().zip(totals).try_for_each(|(id, totals)| result.count(*id, &totals))?;
         result.outputs.push(output);
-        result.file(job.name, offsets, phases);
+        result.file(job.name, offsets, segment_keys);
     }
     package.streams.protect(plan, store, env, &mut result)?;
     result.tracks.iter().try_for_each(|(_, track)| track.check())?;
@@ -193,7 +205,7 @@ fn prepare<'a>(package: &'a Package, plan: &Plan, store: &dyn Store) -> Result<V
         .renditions
         .iter()
         .map(|rendition| {
-            let (moov, slots) = (&rendition.moov, &rendition.substreams);
+            let (moov, slots) = (&rendition.moov, &rendition.encrypted_tracks);
             let mut protected = ProtectedRendition::of(moov, &rendition.tracks, plan, slots)?;
             let (before, first_segment) = rendition.before;
             protected.first_segment = first_segment;
@@ -242,12 +254,12 @@ struct Done {
     output: OutputReport,
     offsets: OffsetMap,
     totals: Vec<Totals>,
-    phases: Vec<(u64, Phase)>,
+    segment_keys: Vec<(u64, SegmentKey)>,
 }
 
 fn write_file(job: &FileJob<'_>, store: &dyn Store, env: &Env<'_>) -> Result<Done> {
     let source = store.open(job.name)?;
-    let (output, (offsets, totals, phases)) = write_once(env, job.name, source.as_ref(), |sink| {
+    let (output, (offsets, totals, segment_keys)) = write_once(env, job.name, source.as_ref(), |sink| {
         // Of a rendition that stays clear no track is protected.
         let protected = job.prepared.filter(|prepared| !prepared.ids.is_empty());
         let Some(Prepared { rendition, protected, cuts, .. }) = protected else {
@@ -266,10 +278,10 @@ fn write_file(job: &FileJob<'_>, store: &dyn Store, env: &Env<'_>) -> Result<Don
         if job.is_media {
             edit.check_segment()?;
         }
-        Ok((offsets, edit.totals().to_vec(), edit.phases().to_vec()))
+        Ok((offsets, edit.totals().to_vec(), edit.segment_keys().to_vec()))
     })?;
     (env.observe)(Event::Advance(source.len()));
-    Ok(Done { output, offsets, totals, phases })
+    Ok(Done { output, offsets, totals, segment_keys })
 }
 
 #[cfg(test)]
@@ -284,12 +296,12 @@ mod tests {
         let track = TrackId::new(TrackKind::Video, 1);
         for error in [
             done.offsets("v/1.m4s").map(drop).unwrap_err(),
-            done.phase("v/1.m4s", None).map(drop).unwrap_err(),
+            done.segment_key("v/1.m4s", None).map(drop).unwrap_err(),
             done.count(track, &Totals::default()).unwrap_err(),
         ] {
             assert_eq!(error.kind(), Kind::Internal, "{error}");
         }
         done.file("v/1.m4s", OffsetMap::default(), Vec::new());
-        assert_eq!(done.phase("v/1.m4s", None).unwrap(), None);
+        assert_eq!(done.segment_key("v/1.m4s", None).unwrap(), None);
     }
 }

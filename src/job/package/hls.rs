@@ -11,7 +11,7 @@ use crate::base::{Error, Result};
 use crate::codec::TrackKind;
 use crate::hls::multivariant::{Limits, SESSION_DATA};
 use crate::hls::{AES_128, Key, aes128, media, multivariant};
-use crate::package::{KeyAddress, Period, Phase, Plan, PlannedKey, TrackId};
+use crate::package::{KeyAddress, Period, Plan, PlannedKey, SegmentKey, TrackId};
 use crate::presentation::{
     Content, FileLengths, MediaPlaylist, Multivariant, OtherFile, Presentation, Resource, Role,
     check_init_is_no_media, check_is_no_media, kind_of_file,
@@ -21,7 +21,7 @@ use crate::protect::Aes128;
 use super::files::ProtectedPackage;
 use super::stated;
 use super::streams::{self, StreamId};
-use super::{Expect, Package, RenditionId};
+use super::{InputState, Package, RenditionId};
 use crate::job::env::{Env, Event};
 use crate::job::folder::write_manifest;
 use crate::job::identity::Summary;
@@ -48,7 +48,7 @@ struct Named {
     line: usize,
     place: Place,
     /// The media sequence number that stands for an IV that is not written: §5.2.
-    implied: Option<u64>,
+    implicit_iv_sequence: Option<u64>,
 }
 
 /// Where it is noted what becomes of it.
@@ -72,7 +72,7 @@ struct Renditions {
 pub(in crate::job) fn read(
     store: &dyn Store,
     read: &mut Presentation,
-    expect: Expect,
+    expect: InputState,
     package: &mut Package,
 ) -> Result<HlsManifests> {
     let mut warnings = Vec::new();
@@ -89,9 +89,9 @@ pub(in crate::job) fn read(
         refuse_keys(&media.keys, &media.name, expect)?;
         let reading = Reading { store, read, media, expect };
         let is_whole = match expect {
-            Expect::Clear { whole } => whole,
+            InputState::Clear { whole } => whole,
             // What has no key may name files of those that have one.
-            Expect::Protected => {
+            InputState::Protected => {
                 has_whole && media.keys.iter().all(|key| !key.encrypts() || key.method == AES_128)
             }
         };
@@ -142,8 +142,8 @@ fn other_files(
     Ok(files)
 }
 
-fn refuse_keys(keys: &[Key], name: &str, expect: Expect) -> Result<()> {
-    match keys.iter().find(|key| key.encrypts() && expect != Expect::Protected) {
+fn refuse_keys(keys: &[Key], name: &str, expect: InputState) -> Result<()> {
+    match keys.iter().find(|key| key.encrypts() && expect != InputState::Protected) {
         Some(key) => Err(Error::input(format!("line {} encrypts the presentation already", key.line + 1))
             .clause("RFC 8216bis §4.4.4.4")
             .at(name)
@@ -157,7 +157,7 @@ struct Reading<'a> {
     store: &'a dyn Store,
     read: &'a Presentation,
     media: &'a MediaPlaylist,
-    expect: Expect,
+    expect: InputState,
 }
 
 impl Reading<'_> {
@@ -237,8 +237,8 @@ impl Reading<'_> {
 
     /// The rendition of the segment that a resource lies inside of.
     fn held(&self, resource: &Resource, package: &Package) -> Result<Option<StreamId>> {
-        if let Some(holder) = resource.inside.and_then(|id| self.read.resource(id)) {
-            return Ok(package.streams.rendition_of(&holder.file, holder.bounds()));
+        if let Some(parent_segment) = resource.inside.and_then(|id| self.read.resource(id)) {
+            return Ok(package.streams.rendition_of(&parent_segment.file, parent_segment.bounds()));
         }
         match &resource.range {
             Some(range) if self.read.segments.has_streams(&resource.file) => {
@@ -280,7 +280,7 @@ impl Reading<'_> {
     /// Takes in what is encrypted whole: segments and partial segments, each a file or a byte range of one, and maps. Gives
     /// what of it may have a key in the playlist.
     fn whole(&self, package: &mut Package) -> Result<(Renditions, Vec<Named>)> {
-        let (is_clear, media) = (self.expect != Expect::Protected, self.media);
+        let (is_clear, media) = (self.expect != InputState::Protected, self.media);
         if is_clear && !media.content.is_media() {
             return self.leave_all_clear(package).map(|()| Default::default());
         }
@@ -311,19 +311,19 @@ impl Reading<'_> {
             let number = u32::try_from(sequence.saturating_sub(first)).unwrap_or(u32::MAX);
             let segment = streams::Segment::of(resource, rendition, number);
             let is_segment = role == Role::Segment;
-            let implied = is_segment.then_some(sequence);
+            let implicit_iv_sequence = is_segment.then_some(sequence);
             if is_inside(streams, resource) && (is_segment || !is_clear) {
                 let place = Place::Package(resource.file.clone(), None);
-                found.push(Named { line, place, implied: None });
+                found.push(Named { line, place, implicit_iv_sequence: None });
             } else if !gap {
                 streams.segment(resource.file.clone(), resource.range.as_ref(), segment)?;
                 if role != Role::Part {
                     let place = Place::Package(resource.file.clone(), resource.bounds());
-                    found.push(Named { line, place, implied });
+                    found.push(Named { line, place, implicit_iv_sequence });
                 }
             } else if is_segment {
                 streams.count_segment(&segment)?;
-                found.push(Named { line, place: Place::Missing(segment), implied });
+                found.push(Named { line, place: Place::Missing(segment), implicit_iv_sequence });
             }
         }
         Ok((Renditions { mp4: Vec::new(), streams: vec![rendition] }, found))
@@ -390,10 +390,10 @@ impl PackagedPlaylist {
     fn tracks(&self, package: &Package) -> Result<Vec<TrackId>> {
         let mut ids = Vec::new();
         for id in &self.renditions.mp4 {
-            ids.extend(package.of(*id)?.substreams.iter().flatten());
+            ids.extend(package.of(*id)?.encrypted_tracks.iter().flatten());
         }
         for id in &self.renditions.streams {
-            ids.extend(package.streams.of(*id)?.substreams.iter().flatten());
+            ids.extend(package.streams.of(*id)?.encrypted_tracks.iter().flatten());
         }
         Ok(ids)
     }
@@ -407,7 +407,7 @@ impl PackagedPlaylist {
         Ok(lines)
     }
 
-    /// What players must be able to do to play it: that of the first key with any, since pictures come first.
+    /// What players must be able to do to play it: that of the first key with any, since video comes first.
     fn limits(&self, package: &Package, plan: &Plan) -> Result<Limits> {
         let mut limits = Limits::default();
         for track in self.tracks(package)? {
@@ -477,15 +477,16 @@ impl PackagedPlaylist {
         if self.key_lines(package, plan, Period::FIRST)?.is_empty() {
             return Ok(());
         }
-        let mut phases = Vec::new();
+        let mut segment_keys = Vec::new();
         // Parts come before their segment, and the last ones before it is there.
         let of_media = |resource: &&Resource| matches!(resource.role, Role::Segment | Role::Part);
         for resource in self.media.present().filter(of_media) {
-            let phase = done.phase(&resource.file, resource.range.as_ref().map(|range| range.end))?;
-            phases.extend(phase.map(|phase| (resource.line, phase)));
+            let segment_key =
+                done.segment_key(&resource.file, resource.range.as_ref().map(|range| range.end))?;
+            segment_keys.extend(segment_key.map(|segment_key| (resource.line, segment_key)));
         }
         let lines = |period| self.key_lines(package, plan, period);
-        let runs = key_runs(phases, lines)?;
+        let runs = key_runs(segment_keys, lines)?;
         if runs.iter().all(|(_, lines)| lines.is_empty()) {
             return Ok(());
         }
@@ -507,13 +508,18 @@ fn whole_key_line(
             Error::internal("no such segment in the package").at(format_args!("line {}", named.line + 1))
         })?,
     };
-    let Phase::Period(period) = segment.phase(&plan.treatment, &plan.schedule) else { return Ok(None) };
-    let key = plan.key_in(period, package.streams.substream_of(segment)?)?;
+    let SegmentKey::Period(period) = segment.segment_key(&plan.treatment, &plan.schedule) else {
+        return Ok(None);
+    };
+    let key = plan.key_in(period, package.streams.encrypted_track_of(segment)?)?;
     let KeyAddress { uri, others } = key.address()?;
     let is_relative = !uri.starts_with('/') && !uri.split('/').next().unwrap_or_default().contains(':');
     let up = if is_relative { folder_from(playlist, input) } else { String::new() };
     let written = || Aes128::iv_of_media_sequence_number(segment.sequence);
-    let iv = key.vector().copied().or_else(|| (named.implied != Some(segment.sequence)).then(written));
+    let iv = key
+        .vector()
+        .copied()
+        .or_else(|| (named.implicit_iv_sequence != Some(segment.sequence)).then(written));
     let iv = iv.map_or_else(String::new, |iv| format!(",IV=0x{}", hex(&iv)));
     let others: String = others.iter().map(|other| format!(",{other}")).collect();
     Ok(Some(format!("#EXT-X-KEY:METHOD={AES_128},URI=\"{up}{uri}\"{iv}{others}")))
@@ -521,16 +527,16 @@ fn whole_key_line(
 
 /// The `EXT-X-KEY` lines of each run of segments in one phase, with the line of the run's first segment.
 pub(in crate::job) fn key_runs(
-    phases: Vec<(usize, Phase)>,
+    segment_keys: Vec<(usize, SegmentKey)>,
     lines: impl Fn(Period) -> Result<Vec<String>>,
 ) -> Result<Vec<(usize, Vec<String>)>> {
-    let mut phases = phases;
-    phases.dedup_by_key(|(_, phase)| *phase);
-    let run = |(line, phase)| match phase {
-        Phase::Clear => Ok((line, Vec::new())),
-        Phase::Period(period) => Ok((line, lines(period)?)),
+    let mut segment_keys = segment_keys;
+    segment_keys.dedup_by_key(|(_, segment_key)| *segment_key);
+    let run = |(line, segment_key)| match segment_key {
+        SegmentKey::Clear => Ok((line, Vec::new())),
+        SegmentKey::Period(period) => Ok((line, lines(period)?)),
     };
-    phases.into_iter().map(run).collect()
+    segment_keys.into_iter().map(run).collect()
 }
 
 impl HlsManifests {
@@ -559,7 +565,7 @@ impl HlsManifests {
                 multivariant::protect(playlist, &lines).map_err(|error| error.at(name.clone()))?;
             }
             let limits = |uri: &str| {
-                let file = store.refer(name, uri)?;
+                let file = store.resolve(name, uri)?;
                 let packaged = self.media.iter().find(|packaged| packaged.media.name == file);
                 let packaged = packaged.ok_or_else(|| Error::internal(format!("{file} was not read")))?;
                 packaged.limits(package, plan)
@@ -601,7 +607,7 @@ impl HlsManifests {
             let missing = packaged.missing_ranges();
             let MediaPlaylist { name, mut playlist, .. } = packaged.media;
             media::map_byte_ranges(&mut playlist, &mut |uri, range| {
-                let file = store.refer(&name, uri)?;
+                let file = store.resolve(&name, uri)?;
                 let is_missing = missing.contains(&(file.clone(), range.start, range.end));
                 match done.offsets(&file) {
                     Err(_) if is_missing => Ok(range),

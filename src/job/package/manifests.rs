@@ -10,8 +10,8 @@ use crate::presentation::{Presentation, kind_of_name};
 use super::dash::{self, DashManifest};
 use super::files::ProtectedPackage;
 use super::hls::{self, HlsManifests};
-use super::{Expect, Package};
-use crate::job::env::{Env, Locate};
+use super::{InputState, Package};
+use crate::job::env::{Env, OpenInput};
 use crate::job::identity::Summary;
 use crate::job::report::Report;
 
@@ -44,13 +44,21 @@ pub(in crate::job) struct Input {
 
 impl Input {
     /// Reads manifests and what they name: each file belongs to one rendition, whatever names it.
-    pub(in crate::job) fn read(inputs: &[String], locate: &Locate<'_>, expect: Expect) -> Result<Self> {
-        let (store, read) = read(inputs, locate)?;
+    pub(in crate::job) fn read(
+        inputs: &[String],
+        open_input: &OpenInput<'_>,
+        expect: InputState,
+    ) -> Result<Self> {
+        let (store, read) = read(inputs, open_input)?;
         Self::of(store, read, expect)
     }
 
     /// Takes what was read into a package.
-    pub(in crate::job) fn of(store: Box<dyn Store>, mut read: Presentation, expect: Expect) -> Result<Self> {
+    pub(in crate::job) fn of(
+        store: Box<dyn Store>,
+        mut read: Presentation,
+        expect: InputState,
+    ) -> Result<Self> {
         let (mut package, mut manifests) = (Package::default(), Manifests::default());
         // Playlists come first: they have the names of tracks that go together, and count segments.
         if !read.playlists.is_empty() || !read.multivariants.is_empty() {
@@ -64,19 +72,22 @@ impl Input {
 }
 
 /// Reads the manifests of a presentation, playlists first.
-pub(in crate::job) fn read(inputs: &[String], locate: &Locate<'_>) -> Result<(Box<dyn Store>, Presentation)> {
-    let (store, mut names) = locate_all(inputs, locate)?;
+pub(in crate::job) fn read(
+    inputs: &[String],
+    open_input: &OpenInput<'_>,
+) -> Result<(Box<dyn Store>, Presentation)> {
+    let (store, mut names) = locate_all(inputs, open_input)?;
     names.sort_by_key(|name| kind_of_name(name) != Some(ManifestKind::Hls));
     let read = Presentation::read(store.as_ref(), &names)?;
     Ok((store, read))
 }
 
 /// The one folder of all inputs, and their names in it.
-fn locate_all(inputs: &[String], locate: &Locate<'_>) -> Result<(Box<dyn Store>, Vec<String>)> {
+fn locate_all(inputs: &[String], open_input: &OpenInput<'_>) -> Result<(Box<dyn Store>, Vec<String>)> {
     let mut found = None;
     let mut names = Vec::new();
     for input in inputs {
-        let (store, name) = locate(input)?;
+        let (store, name) = open_input(input)?;
         let path = shown_input(input);
         // A name has folders in it when the root of the presentation was given, and is decoded when it was fetched.
         let folder = || path.rsplit_once('/').map_or("", |(folder, _)| folder);

@@ -18,7 +18,7 @@ use crate::codec::TrackKind;
 use crate::isobmff::BoxNode;
 use crate::isobmff::track::trexes;
 use crate::package::{
-    Assignment, KeyRule, MediaTrack, Schedule, Substream, TrackId, Treatment, media_tracks,
+    Assignment, EncryptedTrack, KeyRule, MediaTrack, Schedule, TrackId, Treatment, media_tracks,
     random_access_fragments,
 };
 use crate::presentation::{SegmentKind, read_moov};
@@ -64,7 +64,7 @@ pub(in crate::job) struct Rendition {
     /// The group of each track: tracks of one group are one substream.
     groups: Vec<Option<String>>,
     /// The substream of each track; `None` when it stays clear.
-    pub(in crate::job) substreams: Vec<Option<TrackId>>,
+    pub(in crate::job) encrypted_tracks: Vec<Option<TrackId>>,
     /// Whether parts of segments are in files of their own.
     has_part_files: bool,
     /// Where segments begin in a file that holds all of them, in bytes, when the manifest says so.
@@ -84,7 +84,7 @@ impl Rendition {
 
     /// The ids of the tracks that stay clear.
     pub(in crate::job) fn clear_tracks(&self) -> Vec<u32> {
-        let clear = self.tracks.iter().zip(&self.substreams).filter(|(_, slot)| slot.is_none());
+        let clear = self.tracks.iter().zip(&self.encrypted_tracks).filter(|(_, slot)| slot.is_none());
         clear.map(|(media, _)| media.track.track_id).collect()
     }
 }
@@ -115,7 +115,7 @@ impl Rendition {
 
 /// Whether the package that is read is meant to be clear or encrypted.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::job) enum Expect {
+pub(in crate::job) enum InputState {
     Clear {
         /// Whether segments will be encrypted whole.
         whole: bool,
@@ -123,7 +123,7 @@ pub(in crate::job) enum Expect {
     Protected,
 }
 
-impl Expect {
+impl InputState {
     /// A clear package that is to be treated so.
     pub(in crate::job) fn clear(treatment: &Treatment) -> Self {
         Self::Clear { whole: matches!(treatment, Treatment::Aes128 { .. }) }
@@ -139,7 +139,7 @@ impl Package {
         name: &str,
         group: &str,
         init: (String, Option<Range<u64>>),
-        expect: Expect,
+        expect: InputState,
     ) -> Result<RenditionId> {
         if let Some(known) = self.renditions.iter().position(|rendition| rendition.init == init) {
             return Ok(RenditionId(known));
@@ -158,8 +158,8 @@ impl Package {
             return Ok(RenditionId(known));
         }
         let tracks = match expect {
-            Expect::Clear { .. } => media_tracks(&moov).map_err(at)?,
-            Expect::Protected => Vec::new(),
+            InputState::Clear { .. } => media_tracks(&moov).map_err(at)?,
+            InputState::Protected => Vec::new(),
         };
         let groups = tracks
             .iter()
@@ -169,7 +169,7 @@ impl Package {
             name: name.to_owned(),
             init,
             moov,
-            substreams: vec![None; tracks.len()],
+            encrypted_tracks: vec![None; tracks.len()],
             tracks,
             files: Vec::new(),
             has_part_files: false,
@@ -289,43 +289,43 @@ impl Package {
 
     /// Numbers the substreams: video before audio, in the order of the manifest. Kinds that the rule leaves
     /// clear have none.
-    pub(in crate::job) fn substreams(&mut self, rule: KeyRule) -> Vec<Substream> {
-        let mut substreams = Vec::new();
+    pub(in crate::job) fn encrypted_tracks(&mut self, rule: KeyRule) -> Vec<EncryptedTrack> {
+        let mut encrypted_tracks = Vec::new();
         let kinds = [TrackKind::Video, TrackKind::Audio];
         for kind in kinds.into_iter().filter(|kind| rule.protects(*kind)) {
             let mut known: HashMap<String, TrackId> = HashMap::new();
-            let mut number = |group: &str, make: &dyn Fn(TrackId) -> Substream| -> TrackId {
+            let mut number = |group: &str, make: &dyn Fn(TrackId) -> EncryptedTrack| -> TrackId {
                 let next = TrackId::new(kind, known.len() + 1);
                 *known.entry(group.to_owned()).or_insert_with(|| {
-                    substreams.push(make(next));
+                    encrypted_tracks.push(make(next));
                     next
                 })
             };
             for rendition in &mut self.renditions {
                 for ((media, group), slot) in
-                    rendition.tracks.iter().zip(&rendition.groups).zip(&mut rendition.substreams)
+                    rendition.tracks.iter().zip(&rendition.groups).zip(&mut rendition.encrypted_tracks)
                 {
                     if let Some(group) = group.as_ref().filter(|_| media.kind() == Some(kind)) {
-                        *slot = Some(number(group, &|id| substream(id, media, &rendition.stated)));
+                        *slot = Some(number(group, &|id| encrypted_track(id, media, &rendition.stated)));
                     }
                 }
             }
             self.streams.number(kind, &mut number);
         }
-        self.streams.number_whole(&mut substreams);
-        substreams
+        self.streams.number_whole(&mut encrypted_tracks);
+        encrypted_tracks
     }
 
     /// What the report says of a substream: its first track stands for it.
-    pub(in crate::job) fn track_facts(&self, substream: &Substream) -> Result<TrackReport> {
+    pub(in crate::job) fn track_facts(&self, encrypted_track: &EncryptedTrack) -> Result<TrackReport> {
         for rendition in &self.renditions {
-            let mut slots = rendition.tracks.iter().zip(&rendition.substreams);
-            if let Some((media, _)) = slots.find(|(_, slot)| **slot == Some(substream.id)) {
-                return track_facts(substream, media, &rendition.name);
+            let mut slots = rendition.tracks.iter().zip(&rendition.encrypted_tracks);
+            if let Some((media, _)) = slots.find(|(_, slot)| **slot == Some(encrypted_track.id)) {
+                return track_facts(encrypted_track, media, &rendition.name);
             }
         }
-        let facts = self.streams.track_facts(substream);
-        facts.ok_or_else(|| Error::internal(format!("nothing is known of track {}", substream.id)))
+        let facts = self.streams.track_facts(encrypted_track);
+        facts.ok_or_else(|| Error::internal(format!("nothing is known of track {}", encrypted_track.id)))
     }
 
     /// Checks what depends on the substreams, before any key is fetched.
@@ -347,23 +347,24 @@ impl Package {
         self.streams.check(rules, assignment, store)
     }
 
-    /// A rendition with pictures and sound in one file can be signaled with one key only.
+    /// A rendition with video and audio in one file can be signaled with one key only.
     fn check_muxed(&self, assignment: &Assignment) -> Result<()> {
         let keys = |ids: &[Option<TrackId>]| -> Result<usize> {
             let keys = ids.iter().flatten().map(|id| assignment.key_of(*id));
             Ok(keys.collect::<Result<HashSet<_>>>()?.len())
         };
         let streams =
-            self.streams.renditions.iter().map(|rendition| (&rendition.name, &rendition.substreams));
-        let renditions = self.renditions.iter().map(|rendition| (&rendition.name, &rendition.substreams));
+            self.streams.renditions.iter().map(|rendition| (&rendition.name, &rendition.encrypted_tracks));
+        let renditions =
+            self.renditions.iter().map(|rendition| (&rendition.name, &rendition.encrypted_tracks));
         for (name, ids) in renditions.chain(streams) {
             if keys(ids)? > 1 {
                 return Err(Error::unsupported(
-                    "pictures and sound in one segment need two keys, a manifest can name one",
+                    "video and audio in one segment need two keys, a manifest can name one",
                 )
                 .clause("RFC 8216bis §4.4.4.4, DASH-IF IOP 6 §5")
                 .at(name.clone())
-                .hint("share one key (preset0), or package pictures and sound apart"));
+                .hint("share one key (preset0), or package video and audio apart"));
             }
         }
         Ok(())
@@ -375,36 +376,36 @@ fn no_rendition(id: RenditionId) -> Error {
 }
 
 /// What a media track is as a substream.
-pub(in crate::job) fn substream(id: TrackId, media: &MediaTrack, stated: &Stated) -> Substream {
+pub(in crate::job) fn encrypted_track(id: TrackId, media: &MediaTrack, stated: &Stated) -> EncryptedTrack {
     let is_video = id.kind == TrackKind::Video;
     let channels =
         if media.tells_channels() { media.channels() } else { stated.channels.or_else(|| media.channels()) };
-    Substream {
+    EncryptedTrack {
         pixels: media.pixels().filter(|_| is_video),
         channels: channels.map(u32::from).filter(|_| !is_video),
         frame_rate: stated.frame_rate.filter(|_| is_video),
         bitrate: stated.bandwidth,
         labels: stated.labels.iter().cloned().collect(),
-        ..Substream::new(id)
+        ..EncryptedTrack::new(id)
     }
 }
 
 /// What the report says of a track before it has a key.
 pub(in crate::job) fn track_facts(
-    substream: &Substream,
+    encrypted_track: &EncryptedTrack,
     media: &MediaTrack,
     source: &str,
 ) -> Result<TrackReport> {
     let entry = media.track.sample_entry()?;
-    let is_video = substream.id.kind == TrackKind::Video;
+    let is_video = encrypted_track.id.kind == TrackKind::Video;
     Ok(TrackReport {
-        id: substream.id.to_string(),
+        id: encrypted_track.id.to_string(),
         kind: if is_video { "video" } else { "audio" }.into(),
         source: source.to_owned(),
         codec: media.rfc6381()?,
         width: is_video.then_some(entry.width),
         height: is_video.then_some(entry.height),
-        channels: substream.channels.and_then(|channels| u16::try_from(channels).ok()),
+        channels: encrypted_track.channels.and_then(|channels| u16::try_from(channels).ok()),
         ..TrackReport::default()
     })
 }

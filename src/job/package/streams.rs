@@ -14,18 +14,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::env::{Sink, Source, Store};
 use crate::base::{Error, Kid, Result, Secret};
-use crate::codec::{Elementary, StreamFacts, TrackKind};
+use crate::codec::{Elementary, StreamInfo, TrackKind};
 use crate::hls::Key;
 use crate::package::{
-    Assignment, ElementaryStream, FirstBlocks, LineKeys, OffsetMap, Phase, Plan, Proofs, Schedule, Substream,
-    Totals, TrackId, Treatment, copy, decrypt_whole_segment, elementary_streams, encrypt_whole_segment,
-    sample_aes_segment,
+    Assignment, ElementaryStream, EncryptedTrack, FirstBlocks, OffsetMap, Plan, PlaylistKeyResolver, Proofs,
+    Schedule, SegmentKey, Totals, TrackId, Treatment, copy, decrypt_whole_segment, elementary_streams,
+    encrypt_whole_segment, sample_aes_segment,
 };
-use crate::presentation::{Part, Resource, Role};
+use crate::presentation::{ByteRangeSource, Resource, Role};
 use crate::protect::{Aes128, Operation, SampleAes};
 
-use super::Expect;
-use super::file_ranges::{Parts, check_parts, write_parts};
+use super::InputState;
+use super::file_ranges::{FileRanges, check_parts, write_parts};
 use super::files::ProtectedPackage;
 use super::stated::Stated;
 use crate::job::env::{Env, Event};
@@ -43,13 +43,13 @@ type Bounds = Option<(u64, u64)>;
 #[derive(Default)]
 pub(in crate::job) struct Streams {
     pub(in crate::job) renditions: Vec<StreamRendition>,
-    files: BTreeMap<String, Parts<Segment>>,
+    files: BTreeMap<String, FileRanges<Segment>>,
     /// Segments that a second playlist names in another place of the presentation, or with other neighbors.
     shared: Vec<(String, Segment, Segment)>,
 }
 
 /// Gives the id of a group's substream, which it makes when the group is new.
-pub(in crate::job) type Number<'a> = dyn FnMut(&str, &dyn Fn(TrackId) -> Substream) -> TrackId + 'a;
+pub(in crate::job) type Number<'a> = dyn FnMut(&str, &dyn Fn(TrackId) -> EncryptedTrack) -> TrackId + 'a;
 
 /// Which of the renditions it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,7 +61,7 @@ pub(in crate::job) struct StreamRendition {
     pub(in crate::job) name: String,
     carries: Carries,
     /// The substream of each stream, or of all that is encrypted whole.
-    pub(in crate::job) substreams: Vec<Option<TrackId>>,
+    pub(in crate::job) encrypted_tracks: Vec<Option<TrackId>>,
     /// How many segments there are.
     pub(in crate::job) segments: u32,
     /// What the multivariant playlist says of it.
@@ -107,11 +107,11 @@ impl Segment {
     }
 
     /// What protects it.
-    pub(in crate::job) fn phase(&self, treatment: &Treatment, schedule: &Schedule) -> Phase {
+    pub(in crate::job) fn segment_key(&self, treatment: &Treatment, schedule: &Schedule) -> SegmentKey {
         let is_map = matches!(self.role, Role::Init | Role::Tables);
         match is_map && !treatment.encrypts_maps() {
-            true => Phase::Clear,
-            false => schedule.phase(self.number, self.begins, 1000),
+            true => SegmentKey::Clear,
+            false => schedule.segment_key(self.number, self.begins, 1000),
         }
     }
 }
@@ -123,19 +123,19 @@ impl Streams {
         store: &dyn Store,
         name: &str,
         (file, range): (&str, Option<&Range<u64>>),
-        expect: Expect,
+        expect: InputState,
     ) -> Result<StreamId> {
         let known = self.files.get(file).and_then(|parts| parts.get(&key(range)));
         if let Some(known) = known {
             return Ok(known.rendition);
         }
         let streams = match expect {
-            Expect::Clear { .. } => {
+            InputState::Clear { .. } => {
                 let source = store.open(file)?;
-                let part = Part::of(source.as_ref(), range).map_err(|error| error.at(file))?;
+                let part = ByteRangeSource::of(source.as_ref(), range).map_err(|error| error.at(file))?;
                 elementary_streams(&part).map_err(|error| error.at(file))?
             }
-            Expect::Protected => Vec::new(),
+            InputState::Protected => Vec::new(),
         };
         let count = streams.len();
         Ok(self.add(name, Carries::Streams(streams), count))
@@ -153,8 +153,8 @@ impl Streams {
     }
 
     fn add(&mut self, name: &str, carries: Carries, streams: usize) -> StreamId {
-        let (name, substreams, stated) = (name.to_owned(), vec![None; streams], Stated::default());
-        self.renditions.push(StreamRendition { name, carries, substreams, segments: 0, stated });
+        let (name, encrypted_tracks, stated) = (name.to_owned(), vec![None; streams], Stated::default());
+        self.renditions.push(StreamRendition { name, carries, encrypted_tracks, segments: 0, stated });
         StreamId(self.renditions.len() - 1)
     }
 
@@ -222,48 +222,50 @@ impl Streams {
     }
 
     /// The substream of a segment that is encrypted whole.
-    pub(in crate::job) fn substream_of(&self, segment: &Segment) -> Result<TrackId> {
+    pub(in crate::job) fn encrypted_track_of(&self, segment: &Segment) -> Result<TrackId> {
         let rendition = self.of(segment.rendition)?;
-        let substream = rendition.substreams.first().copied().flatten();
-        substream.ok_or_else(|| Error::internal("a playlist without a substream").at(rendition.name.clone()))
+        let encrypted_track = rendition.encrypted_tracks.first().copied().flatten();
+        encrypted_track
+            .ok_or_else(|| Error::internal("a playlist without a substream").at(rendition.name.clone()))
     }
 
     /// Gives each stream of this kind the number of its substream.
     pub(in crate::job) fn number(&mut self, kind: TrackKind, number: &mut Number<'_>) {
         for rendition in &mut self.renditions {
             let Carries::Streams(streams) = &rendition.carries else { continue };
-            for (stream, slot) in streams.iter().zip(&mut rendition.substreams) {
+            for (stream, slot) in streams.iter().zip(&mut rendition.encrypted_tracks) {
                 if stream.elementary.kind() == kind {
                     let (group, facts) = (format!("{}/{kind:?}", rendition.name), stream.facts.as_ref());
-                    *slot = Some(number(&group, &|id| substream(id, facts, &rendition.stated)));
+                    *slot = Some(number(&group, &|id| encrypted_track(id, facts, &rendition.stated)));
                 }
             }
         }
     }
 
     /// Gives each playlist whose segments are encrypted whole a substream, in the order of the playlists.
-    pub(in crate::job) fn number_whole(&mut self, substreams: &mut Vec<Substream>) {
+    pub(in crate::job) fn number_whole(&mut self, encrypted_tracks: &mut Vec<EncryptedTrack>) {
         for rendition in &mut self.renditions {
             let Carries::Whole(kind) = rendition.carries else { continue };
-            let number = substreams.iter().filter(|known| known.id.kind == kind).count() + 1;
+            let number = encrypted_tracks.iter().filter(|known| known.id.kind == kind).count() + 1;
             let id = TrackId::new(kind, number);
-            rendition.substreams = vec![Some(id)];
-            substreams.push(substream(id, None, &rendition.stated));
+            rendition.encrypted_tracks = vec![Some(id)];
+            encrypted_tracks.push(encrypted_track(id, None, &rendition.stated));
         }
     }
 
     /// What the report says of a substream, when it is one of these.
-    pub(in crate::job) fn track_facts(&self, substream: &Substream) -> Option<TrackReport> {
-        let rendition = self.renditions.iter().find(|r| r.substreams.contains(&Some(substream.id)))?;
+    pub(in crate::job) fn track_facts(&self, encrypted_track: &EncryptedTrack) -> Option<TrackReport> {
+        let rendition =
+            self.renditions.iter().find(|r| r.encrypted_tracks.contains(&Some(encrypted_track.id)))?;
         let known = TrackReport {
-            id: substream.id.to_string(),
-            kind: if substream.id.kind == TrackKind::Video { "video" } else { "audio" }.into(),
+            id: encrypted_track.id.to_string(),
+            kind: if encrypted_track.id.kind == TrackKind::Video { "video" } else { "audio" }.into(),
             source: rendition.name.clone(),
             ..TrackReport::default()
         };
         let Carries::Streams(streams) = &rendition.carries else { return Some(known) };
-        let mut slots = streams.iter().zip(&rendition.substreams);
-        let (stream, _) = slots.find(|(_, slot)| **slot == Some(substream.id))?;
+        let mut slots = streams.iter().zip(&rendition.encrypted_tracks);
+        let (stream, _) = slots.find(|(_, slot)| **slot == Some(encrypted_track.id))?;
         let facts = stream.facts.clone().unwrap_or_default();
         let (width, height) = facts.picture.unzip();
         let pixels = |value: Option<u32>| value.and_then(|value| u16::try_from(value).ok());
@@ -296,15 +298,16 @@ impl Streams {
             .at(rendition.name.clone())
             .hint("leave it out of --drm, or repackage as fragmented MP4"));
         }
-        let half =
-            |r: &&StreamRendition| r.substreams.contains(&None) && r.substreams.iter().any(Option::is_some);
+        let half = |r: &&StreamRendition| {
+            r.encrypted_tracks.contains(&None) && r.encrypted_tracks.iter().any(Option::is_some)
+        };
         if let Some(rendition) = self.renditions.iter().find(half) {
             return Err(Error::unsupported(
                 "one stream of a segment is to stay clear, a playlist has one key",
             )
             .clause("RFC 8216bis §4.4.4.4")
             .at(rendition.name.clone())
-            .hint("protect pictures and sound alike, or package them apart"));
+            .hint("protect video and audio alike, or package them apart"));
         }
         self.check_shared(rules, assignment)?;
         check_parts(&self.files, store)?;
@@ -315,10 +318,10 @@ impl Streams {
     fn check_shared(&self, rules: &Rules, assignment: &Assignment) -> Result<()> {
         for (file, first, second) in &self.shared {
             let key = |segment: &Segment| {
-                let phase = segment.phase(&rules.treatment, &rules.schedule);
-                let ids = self.of(segment.rendition)?.substreams.iter().flatten();
+                let segment_key = segment.segment_key(&rules.treatment, &rules.schedule);
+                let ids = self.of(segment.rendition)?.encrypted_tracks.iter().flatten();
                 let keys = ids.map(|id| assignment.key_of(*id)).collect::<Result<Vec<_>>>()?;
-                Ok((phase != Phase::Clear).then_some((keys.into_iter().min(), phase)))
+                Ok((segment_key != SegmentKey::Clear).then_some((keys.into_iter().min(), segment_key)))
             };
             let (first, second) = (key(first)?, key(second)?);
             if first != second {
@@ -338,7 +341,8 @@ impl Streams {
     /// Every playlist has a segment that is encrypted, and partial segments have one key, that of their segments.
     fn check_protected(&self, rules: &Rules) -> Result<()> {
         let (mut there, mut protected) = (HashSet::new(), HashSet::new());
-        let is_left_clear = |rendition: &StreamRendition| rendition.substreams.iter().all(Option::is_none);
+        let is_left_clear =
+            |rendition: &StreamRendition| rendition.encrypted_tracks.iter().all(Option::is_none);
         let segments =
             self.files.iter().flat_map(|(file, parts)| parts.values().map(move |part| (file, part)));
         for (file, segment) in segments {
@@ -350,9 +354,9 @@ impl Streams {
             }
             if segment.role == Role::Segment {
                 there.insert(segment.rendition);
-                let phase = segment.phase(&rules.treatment, &rules.schedule);
-                phase.check_key().map_err(|error| error.at(file.clone()))?;
-                let is_done = phase != Phase::Clear || is_left_clear(self.of(segment.rendition)?);
+                let segment_key = segment.segment_key(&rules.treatment, &rules.schedule);
+                segment_key.check_key().map_err(|error| error.at(file.clone()))?;
+                let is_done = segment_key != SegmentKey::Clear || is_left_clear(self.of(segment.rendition)?);
                 protected.extend(is_done.then_some(segment.rendition));
             }
         }
@@ -383,19 +387,20 @@ impl Streams {
         done: &mut ProtectedPackage,
     ) -> Result<()> {
         self.write(store, env, done, &|segment| {
-            let phase = segment.phase(&plan.treatment, &plan.schedule);
-            let Phase::Period(period) = phase else { return Ok((phase, Cipher::Copy)) };
+            let segment_key = segment.segment_key(&plan.treatment, &plan.schedule);
+            let SegmentKey::Period(period) = segment_key else { return Ok((segment_key, Cipher::Copy)) };
             let rendition = self.of(segment.rendition)?;
             if let Carries::Whole(_) = rendition.carries {
-                let aes128 = plan.aes128(period, self.substream_of(segment)?, segment.sequence)?;
-                return Ok((phase, Cipher::EncryptWhole(aes128)));
+                let aes128 = plan.aes128(period, self.encrypted_track_of(segment)?, segment.sequence)?;
+                return Ok((segment_key, Cipher::EncryptWhole(aes128)));
             }
             // Streams that the rules leave clear have no substream.
-            Ok(match rendition.substreams.iter().flatten().next() {
-                Some(substream) => {
-                    (phase, Cipher::Samples(plan.sample_aes(period, *substream)?, Operation::Encrypt, None))
-                }
-                None => (Phase::Clear, Cipher::Copy),
+            Ok(match rendition.encrypted_tracks.iter().flatten().next() {
+                Some(encrypted_track) => (
+                    segment_key,
+                    Cipher::Samples(plan.sample_aes(period, *encrypted_track)?, Operation::Encrypt, None),
+                ),
+                None => (SegmentKey::Clear, Cipher::Copy),
             })
         })
     }
@@ -403,7 +408,7 @@ impl Streams {
     /// Decrypts every file with the keys that the playlists name.
     pub(in crate::job) fn decrypt(
         &self,
-        keys: &LineKeys<'_>,
+        keys: &PlaylistKeyResolver<'_>,
         env: &Env<'_>,
         done: &mut ProtectedPackage,
     ) -> Result<()> {
@@ -420,7 +425,7 @@ impl Streams {
                     .map_err(at)?
                     .map(|(key, iv)| Cipher::DecryptWhole { key, iv, playlist: name.clone() }),
             };
-            Ok((Phase::Clear, cipher.unwrap_or(Cipher::Copy)))
+            Ok((SegmentKey::Clear, cipher.unwrap_or(Cipher::Copy)))
         })
     }
 
@@ -429,9 +434,9 @@ impl Streams {
         store: &dyn Store,
         env: &Env<'_>,
         done: &mut ProtectedPackage,
-        cipher: &(dyn Fn(&Segment) -> Result<(Phase, Cipher)> + Sync),
+        cipher: &(dyn Fn(&Segment) -> Result<(SegmentKey, Cipher)> + Sync),
     ) -> Result<()> {
-        let write = |(name, parts): (&String, &Parts<Segment>)| {
+        let write = |(name, parts): (&String, &FileRanges<Segment>)| {
             let source = store.open(name)?;
             let done = write_once(env, name, source.as_ref(), |sink| {
                 let written = write_file(source.as_ref(), sink, parts, cipher);
@@ -444,20 +449,20 @@ impl Streams {
         let files: Vec<_> = self.files.par_iter().map(write).collect::<Result<_>>()?;
         for ((name, parts), (output, written)) in self.files.iter().zip(files) {
             done.outputs.push(output);
-            let mut phases = Vec::with_capacity(written.segments.len());
-            for ((range, segment), (phase, totals)) in parts.iter().zip(written.segments) {
-                phases.push((range.map_or(0, |(start, _)| start), phase));
+            let mut segment_keys = Vec::with_capacity(written.segments.len());
+            for ((range, segment), (segment_key, totals)) in parts.iter().zip(written.segments) {
+                segment_keys.push((range.map_or(0, |(start, _)| start), segment_key));
                 self.count(segment, &totals, done)?;
             }
             done.first_blocks.merge(written.first_blocks);
             done.proofs.merge(&written.proofs);
-            done.file(name, written.offsets, phases);
+            done.file(name, written.offsets, segment_keys);
         }
         Ok(())
     }
 
     /// A segment has no stream that its rendition's first segment does not have: no key was planned for it.
-    fn check_streams(&self, parts: &Parts<Segment>, written: WrittenFile) -> Result<WrittenFile> {
+    fn check_streams(&self, parts: &FileRanges<Segment>, written: WrittenFile) -> Result<WrittenFile> {
         for (segment, (_, totals)) in parts.values().zip(&written.segments) {
             let Carries::Streams(streams) = &self.of(segment.rendition)?.carries else { continue };
             let is_planned = |kind| streams.iter().any(|stream| stream.elementary.kind() == kind);
@@ -469,7 +474,7 @@ impl Streams {
                     elementary.name()
                 ))
                 .clause("RFC 8216bis §4.4.4.3")
-                .hint("begin the playlist with a segment that has every stream, or package pictures and sound apart"));
+                .hint("begin the playlist with a segment that has every stream, or package video and audio apart"));
             }
         }
         Ok(written)
@@ -485,7 +490,7 @@ impl Streams {
                 _ => Some(0),
             };
             // Nothing is reported of tracks that are decrypted.
-            if let Some(id) = slot.and_then(|slot| rendition.substreams.get(slot).copied().flatten()) {
+            if let Some(id) = slot.and_then(|slot| rendition.encrypted_tracks.get(slot).copied().flatten()) {
                 done.count(id, totals)?;
             }
         }
@@ -518,7 +523,7 @@ type Rewritten = (Option<Elementary>, Totals);
 struct WrittenFile {
     offsets: OffsetMap,
     /// What protects each segment, and what was rewritten of it.
-    segments: Vec<(Phase, Vec<Rewritten>)>,
+    segments: Vec<(SegmentKey, Vec<Rewritten>)>,
     /// What is shown of the keys by what was decrypted.
     #[serde(skip)]
     proofs: Proofs,
@@ -563,17 +568,17 @@ impl WrittenFile {
 fn write_file(
     source: &dyn Source,
     sink: &mut dyn Sink,
-    parts: &Parts<Segment>,
-    cipher: &dyn Fn(&Segment) -> Result<(Phase, Cipher)>,
+    parts: &FileRanges<Segment>,
+    cipher: &dyn Fn(&Segment) -> Result<(SegmentKey, Cipher)>,
 ) -> Result<WrittenFile> {
     let (mut file, mut offsets) = (WrittenFile::default(), Vec::with_capacity(parts.len()));
     let moves = write_parts(source, sink, parts, |segment, part, sink| {
-        let (phase, cipher) = cipher(segment)?;
+        let (segment_key, cipher) = cipher(segment)?;
         let is_whole = matches!(cipher, Cipher::EncryptWhole(_) | Cipher::DecryptWhole { .. });
         let (moved, mut totals, written) = file.rewrite(cipher, (part, sink))?;
         // Maps and partial segments are not counted.
         totals.retain(|_| segment.role == Role::Segment);
-        file.segments.push((phase, totals));
+        file.segments.push((segment_key, totals));
         offsets.push((moved, part.len(), is_whole));
         Ok(written)
     })?;
@@ -587,17 +592,17 @@ fn write_file(
     Ok(file)
 }
 
-fn substream(id: TrackId, facts: Option<&StreamFacts>, stated: &Stated) -> Substream {
+fn encrypted_track(id: TrackId, facts: Option<&StreamInfo>, stated: &Stated) -> EncryptedTrack {
     let (is_video, picture) = (id.kind == TrackKind::Video, facts.and_then(|facts| facts.picture));
     let pixels = picture.map(|(width, height)| width.saturating_mul(height)).or(stated.pixels);
     let channels = facts.and_then(|facts| facts.channels).map(u16::from).or(stated.channels);
-    Substream {
+    EncryptedTrack {
         pixels: pixels.filter(|_| is_video),
         channels: channels.map(u32::from).filter(|_| !is_video),
         frame_rate: stated.frame_rate.filter(|_| is_video),
         bitrate: stated.bandwidth,
         labels: stated.labels.iter().cloned().collect(),
-        ..Substream::new(id)
+        ..EncryptedTrack::new(id)
     }
 }
 

@@ -1,4 +1,4 @@
-//! A segment that is encrypted whole, deciphered, and what shows that its key and IV are right — RFC 8216bis §3.1,
+//! A segment that is encrypted whole, decrypted, and what shows that its key and IV are right — RFC 8216bis §3.1,
 //! §4.4.4.4, §5.2.
 
 use std::collections::{BTreeMap, HashSet};
@@ -14,7 +14,7 @@ use crate::presentation::{SegmentKind, is_box};
 
 use crate::package::fragmented::coverage::check_clear_fragments;
 
-/// Bytes of what is deciphered in which its kind is looked for, behind ID3 tags.
+/// Bytes of what is decrypted in which its kind is looked for, behind ID3 tags.
 const HEAD_BYTES: usize = (1 << 20) + 1024;
 /// The last of the `PID`s that are set aside for tables: ISO/IEC 13818-1 table 2-3, ETSI EN 300 468 table 1.
 const LAST_TABLE_PID: u16 = 0x1f;
@@ -41,14 +41,14 @@ pub enum Beginning {
 /// Encrypts a segment and returns how many bytes were written.
 ///
 /// # Errors
-/// When it begins as if it had been deciphered with another IV, or its fragments say that they are encrypted already.
+/// When it begins as if it had been decrypted with another IV, or its fragments say that they are encrypted already.
 pub fn encrypt_whole_segment(part: &dyn Source, sink: &mut dyn Sink, aes128: &Aes128) -> Result<u64> {
     check_begins(part)?;
     check_clear_fragments(part)?;
     aes128.encrypt(part, sink)
 }
 
-/// Deciphers a segment and returns how many bytes were written, and how they begin.
+/// Decrypts a segment and returns how many bytes were written, and how they begin.
 ///
 /// # Errors
 /// [`Kind::Verification`] when its padding or its beginning shows another key or IV.
@@ -71,7 +71,7 @@ pub fn decrypt_whole_segment(
     }
 }
 
-/// The beginning of what is deciphered.
+/// The beginning of what is decrypted.
 #[derive(Default)]
 pub struct SegmentHead(Vec<u8>);
 
@@ -190,7 +190,7 @@ pub struct FirstBlocks {
 }
 
 impl FirstBlocks {
-    /// Notes how a segment of this playlist begins that was deciphered with this IV.
+    /// Notes how a segment of this playlist begins that was decrypted with this IV.
     pub fn note(&mut self, playlist: &str, iv: [u8; 16], beginning: Beginning) {
         let key = (playlist.to_owned(), iv);
         match beginning {
@@ -205,7 +205,7 @@ impl FirstBlocks {
         self.open.extend(other.open);
     }
 
-    /// Whether no segment was deciphered.
+    /// Whether no segment was decrypted.
     pub fn is_empty(&self) -> bool {
         self.shown.is_empty() && self.open.is_empty()
     }
@@ -225,7 +225,7 @@ impl FirstBlocks {
     }
 }
 
-/// A segment that is to be encrypted whole does not begin as if it had been deciphered with another IV.
+/// A segment that is to be encrypted whole does not begin as if it had been decrypted with another IV.
 ///
 /// # Errors
 /// When it does, or cannot be read.

@@ -1,4 +1,4 @@
-//! Samples that the tables of `moov` describe, deciphered where they lie — ISO/IEC 14496-12 §8.5 to §8.7.
+//! Samples that the tables of `moov` describe, decrypted where they lie — ISO/IEC 14496-12 §8.5 to §8.7.
 
 use std::iter::Peekable;
 
@@ -43,7 +43,7 @@ struct TrackSamples<'a, I: Iterator> {
     number: u64,
 }
 
-/// Writes the payload of `mdat`, the samples of the encrypted tracks deciphered.
+/// Writes the payload of `mdat`, the samples of the encrypted tracks decrypted.
 ///
 /// The tracks are walked side by side in the order in which their samples lie, so that one sample is held.
 pub(in crate::package) fn decrypt_media_data(

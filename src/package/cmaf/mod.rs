@@ -21,7 +21,7 @@ use crate::package::fragmented::coverage::check_clear_input;
 use crate::package::fragmented::key_change::place_pssh;
 use crate::package::fragmented::sample_bytes::{ranges, read_samples};
 use crate::package::fragmented::track::{MediaTrack, ProtectedTrack};
-use crate::package::plan::schedule::Phase;
+use crate::package::plan::schedule::SegmentKey;
 use edit_list::{EditList, Presented, presented};
 use sample_groups::SampleGroups;
 use segments::CmafSegment;
@@ -49,7 +49,7 @@ pub struct WrittenSegment {
     /// When its last sample ends, in decode time.
     pub decode_end: u64,
     /// What protects it; `None` for a track that stays clear.
-    pub phase: Option<Phase>,
+    pub segment_key: Option<SegmentKey>,
     /// The earliest composition time of its samples, in ticks of the media.
     pub composition_time: i128,
     /// When the sample that is composed last ends.
@@ -180,7 +180,8 @@ impl<'a> Cmaf<'a> {
         let (mut bytes, mut covered) = (0, 0);
         let mut encryptor: Option<(u32, FragmentEncryptor<'_>)> = None;
         let decode_time = segment.samples.first().map_or(0, |sample| sample.decode_time);
-        let phase = self.protected.map(|protected| protected.phase(segment.interval, decode_time));
+        let segment_key =
+            self.protected.map(|protected| protected.segment_key(segment.interval, decode_time));
         for (sequence_number, chunk) in (segment.first_sequence_number..).zip(&segment.chunks) {
             let samples = segment.samples.get(chunk.clone());
             let samples =
@@ -190,8 +191,8 @@ impl<'a> Cmaf<'a> {
             let count = u32::try_from(samples.len()).unwrap_or(u32::MAX);
             let traf = made(&mut moof, &[b"traf"])?;
             self.groups.boxes(count).for_each(|sbgp| traf.push(sbgp));
-            if let Some((protected, phase)) = self.protected.zip(phase) {
-                covered += protect_chunk(protected, phase, samples, &mut encryptor, buffer, &mut moof)?;
+            if let Some((protected, segment_key)) = self.protected.zip(segment_key) {
+                covered += protect_chunk(protected, segment_key, samples, &mut encryptor, buffer, &mut moof)?;
             }
             let mut header = with_data_offset(&mut moof)?;
             let length =
@@ -205,7 +206,7 @@ impl<'a> Cmaf<'a> {
         Ok(WrittenSegment {
             number: segment.number,
             decode_time,
-            phase,
+            segment_key,
             decode_end: segment.samples.last().map_or(decode_time, end),
             composition_time: segment.samples.iter().map(Sample::composition_time).min().unwrap_or(0),
             composition_end: segment.samples.iter().map(composition_end).max().unwrap_or(0),
@@ -218,23 +219,23 @@ impl<'a> Cmaf<'a> {
     }
 }
 
-/// Enciphers the samples of one fragment, which lie in `data` one behind the other, and says so in `moof`.
+/// Encrypts the samples of one fragment, which lie in `data` one behind the other, and says so in `moof`.
 /// Returns how many bytes are protected.
 fn protect_chunk<'a>(
     protected: &'a ProtectedTrack,
-    phase: Phase,
+    segment_key: SegmentKey,
     samples: &[Sample],
     encryptor: &mut Option<(u32, FragmentEncryptor<'a>)>,
     data: &mut [u8],
     moof: &mut BoxNode,
 ) -> Result<u64> {
     let description = samples.first().map_or(1, |sample| sample.sample_description_index);
-    protected.describe(made(moof, &[b"traf"])?, phase, description, samples.len())?;
-    let Some((_, pssh)) = protected.protection_in(phase)? else { return Ok(0) };
+    protected.describe(made(moof, &[b"traf"])?, segment_key, description, samples.len())?;
+    let Some((_, pssh)) = protected.protection_in(segment_key)? else { return Ok(0) };
     place_pssh(moof, pssh)?;
     let encryptor = match encryptor {
         Some((known, encryptor)) if *known == description => encryptor,
-        slot => match protected.encryptor(phase, description)? {
+        slot => match protected.encryptor(segment_key, description)? {
             Some(encryptor) => &mut slot.insert((description, encryptor)).1,
             None => return Err(Error::internal("nothing encrypts a fragment that is to be encrypted")),
         },

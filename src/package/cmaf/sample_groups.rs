@@ -4,7 +4,7 @@ use crate::base::bytes::Reader;
 use crate::base::{FourCc, Result};
 use crate::isobmff::BoxNode;
 
-/// The groupings of a sample table. One that has all samples in one group, as pre-roll of sound has, is said
+/// The groupings of a sample table. One that has all samples in one group, as pre-roll of audio has, is said
 /// again in each fragment; one that tells samples apart is not carried over.
 #[derive(Clone, Debug, Default)]
 pub struct SampleGroups {

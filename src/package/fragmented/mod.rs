@@ -3,10 +3,10 @@
 
 pub(super) mod auxiliary;
 pub(super) mod coverage;
-pub(super) mod decrypt;
+pub(super) mod decryptor;
 pub(super) mod key_change;
 pub(super) mod offsets;
-pub(super) mod protect;
+pub(super) mod protector;
 pub(super) mod rendition;
 pub(super) mod rewrite;
 pub(super) mod sample_bytes;

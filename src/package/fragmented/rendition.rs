@@ -14,7 +14,7 @@ use crate::isobmff::file::BoxHeader;
 use crate::isobmff::fragment::track_fragments;
 use crate::isobmff::track::trexes;
 
-use super::protect::Protect;
+use super::protector::SegmentProtector;
 use super::rewrite::rewrite;
 use super::track::{MediaTrack, ProtectedTrack, media_tracks};
 use crate::package::plan::Plan;
@@ -171,13 +171,15 @@ impl ProtectedRendition {
     }
 
     /// The edit that protects the file of this number.
-    pub fn file(&self, number: u32) -> Protect<'_> {
-        Protect::segment(&self.tracks, &self.clear, &self.pssh, number).after(self.first_segment)
+    pub fn file(&self, number: u32) -> SegmentProtector<'_> {
+        SegmentProtector::segment(&self.tracks, &self.clear, &self.pssh, number).after(self.first_segment)
     }
 
     /// The edit that protects a file that holds all segments, which begin at `cuts`.
-    pub fn single_file<'a>(&'a self, cuts: &'a [u64]) -> Protect<'a> {
-        Protect::single_file(&self.tracks, &self.clear, &self.pssh).with_cuts(cuts).after(self.first_segment)
+    pub fn single_file<'a>(&'a self, cuts: &'a [u64]) -> SegmentProtector<'a> {
+        SegmentProtector::single_file(&self.tracks, &self.clear, &self.pssh)
+            .with_cuts(cuts)
+            .after(self.first_segment)
     }
 }
 

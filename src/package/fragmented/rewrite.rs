@@ -14,7 +14,7 @@ use super::offsets::OffsetMap;
 const COPY_BYTES: usize = 1 << 20;
 
 /// What is done to a file: protection or its removal.
-pub trait Edit {
+pub trait FragmentEdit {
     /// Edits `moov` in place.
     ///
     /// # Errors
@@ -100,7 +100,7 @@ pub fn rewrite(
     source: &dyn Source,
     sink: &mut dyn Sink,
     trexes: &[Trex],
-    edit: &mut dyn Edit,
+    edit: &mut dyn FragmentEdit,
 ) -> Result<OffsetMap> {
     let mut rewriter = Rewriter {
         source,
@@ -140,7 +140,7 @@ struct Rewriter<'a> {
 
 impl Rewriter<'_> {
     /// Writes what stands at `header`; returns where to go on reading.
-    fn rewrite_box(&mut self, header: &BoxHeader, edit: &mut dyn Edit) -> Result<u64> {
+    fn rewrite_box(&mut self, header: &BoxHeader, edit: &mut dyn FragmentEdit) -> Result<u64> {
         match &header.kind.0 {
             b"moov" if std::mem::replace(&mut self.has_moov, true) => {
                 return Err(Error::input("a second moov, one file has one")
@@ -193,7 +193,7 @@ impl Rewriter<'_> {
     }
 
     /// A `moof`, the boxes up to its `mdat`, and that `mdat`.
-    fn rewrite_fragment(&mut self, header: &BoxHeader, edit: &mut dyn Edit) -> Result<u64> {
+    fn rewrite_fragment(&mut self, header: &BoxHeader, edit: &mut dyn FragmentEdit) -> Result<u64> {
         let at = |error: Error| error.at(format_args!("moof at byte {}", header.position));
         let mut moof = header.read_node(self.source)?;
         check_extends(&self.trexes).map_err(at)?;
@@ -268,7 +268,7 @@ impl Rewriter<'_> {
     }
 
     /// An `mdat` that belongs to no fragment: the tables of `moov` say what is in it, so it cannot move.
-    fn rewrite_media_data(&mut self, header: &BoxHeader, edit: &mut dyn Edit) -> Result<()> {
+    fn rewrite_media_data(&mut self, header: &BoxHeader, edit: &mut dyn FragmentEdit) -> Result<()> {
         let start = self.written;
         self.offsets.begins(header.position, start);
         self.copy_header(header)?;

@@ -45,7 +45,7 @@ impl EncryptedTrack {
     }
 }
 
-/// What the samples of a track show of its keys, as they are deciphered.
+/// What the samples of a track show of its keys, as they are decrypted.
 pub(in crate::package) struct Proving<'a> {
     pub(in crate::package) marks: &'a mut TrackMarks,
     pub(in crate::package) proofs: &'a mut Proofs,
@@ -86,7 +86,7 @@ impl Groups {
     }
 }
 
-/// Deciphers the samples of one track in decode order: those of a fragment, or of a sample table.
+/// Decrypts the samples of one track in decode order: those of a fragment, or of a sample table.
 pub(in crate::package) struct SampleDecryption<'a> {
     track: &'a EncryptedTrack,
     find_key: &'a FindKey<'a>,
@@ -115,7 +115,7 @@ impl<'a> SampleDecryption<'a> {
         Self { track, find_key, auxiliary, groups, sample_count, decryptors, known: None, proving, encrypted }
     }
 
-    /// Deciphers the next sample in place.
+    /// Decrypts the next sample in place.
     pub(in crate::package) fn sample(
         &mut self,
         sample_description_index: u32,

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::base::{Error, FourCc, Result};
-use crate::codec::{self, AudioFacts, CipherModes, Codec, Config, Protection, Ranges, TrackKind};
+use crate::codec::{self, AudioInfo, CipherModes, Codec, Config, Protection, Ranges, TrackKind};
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::SampleEntry;
 use crate::isobmff::track::{Track, tracks};
@@ -14,23 +14,23 @@ use super::key_change::{keep_clear_entries, place_group, set_description};
 use crate::package::elsewhere::refuse_elsewhere;
 use crate::package::plan::Plan;
 use crate::package::plan::assignment::TrackId;
-use crate::package::plan::schedule::{Period, Phase, Schedule};
+use crate::package::plan::schedule::{Period, Schedule, SegmentKey};
 
 /// A track that has samples for a player.
 #[derive(Clone)]
 pub struct MediaTrack {
     /// What `moov` says.
     pub track: Track,
-    /// Its codec; `None` for a track that is no picture or sound and is never protected.
+    /// Its codec; `None` for a track that is no video or audio and is never protected.
     pub codec: Option<&'static Codec>,
-    /// What its configuration says of sound; of several the one with the most channels.
-    audio: AudioFacts,
+    /// What its configuration says of audio; of several the one with the most channels.
+    audio: AudioInfo,
 }
 
 /// Reads the tracks of `moov`.
 ///
 /// # Errors
-/// When a picture or sound track is protected already or its codec is not in the table: it could only be
+/// When a video or audio track is protected already or its codec is not in the table: it could only be
 /// passed on unprotected, which is never done.
 pub fn media_tracks(moov: &BoxNode) -> Result<Vec<MediaTrack>> {
     media_tracks_with(moov, UnknownVideo::Refused)
@@ -45,7 +45,7 @@ pub enum UnknownVideo {
     FullSample,
 }
 
-/// As [`media_tracks`], with a say in what becomes of pictures of an unknown codec.
+/// As [`media_tracks`], with a say in what becomes of video of an unknown codec.
 ///
 /// # Errors
 /// As [`media_tracks`].
@@ -85,7 +85,7 @@ impl MediaTrack {
             && &track.handler_type.0 == b"vide"
             && entry.find(b"sinf").is_none();
         if is_taken_whole {
-            return Ok(Self { track, codec: Some(&codec::UNKNOWN_VIDEO), audio: AudioFacts::default() });
+            return Ok(Self { track, codec: Some(&codec::UNKNOWN_VIDEO), audio: AudioInfo::default() });
         }
         if codec.is_none() && matches!(&track.handler_type.0, b"vide" | b"soun") {
             let error = if entry.find(b"sinf").is_some() {
@@ -107,7 +107,7 @@ impl MediaTrack {
             .clause("ISO/IEC 14496-12 §8.4.3, §12.5")
             .at("moov/trak/stsd"));
         }
-        let mut audio = AudioFacts::default();
+        let mut audio = AudioInfo::default();
         if let Some(codec) = codec {
             let is_other = |other: &&SampleEntry| !codec.sample_entries.contains(&other.format);
             if let Some(other) = track.sample_entries.iter().find(is_other) {
@@ -126,23 +126,23 @@ impl MediaTrack {
         Ok(Self { track, codec, audio })
     }
 
-    /// The channels of sound: its configuration knows them, and where that is silent the sample entry may.
+    /// The channels of audio: its configuration knows them, and where that is silent the sample entry may.
     pub fn channels(&self) -> Option<u16> {
         let stated = self.track.sample_entries.iter().map(|entry| entry.channel_count).max();
         self.audio.channels.or_else(|| stated.filter(|channels| *channels > 0))
     }
 
-    /// Whether the configuration of sound tells its channels.
+    /// Whether the configuration of audio tells its channels.
     pub fn tells_channels(&self) -> bool {
         self.audio.channels.is_some()
     }
 
-    /// Objects of sound beside its channels.
+    /// Objects of audio beside its channels.
     pub fn joint_objects(&self) -> Option<u8> {
         self.audio.joint_objects
     }
 
-    /// Samples of sound in a second.
+    /// Samples of audio in a second.
     pub fn sampling_frequency(&self) -> Option<u32> {
         let stated = self.track.sample_entries.first().map(|entry| entry.sample_rate);
         self.audio.sampling_frequency.or_else(|| stated.filter(|frequency| *frequency > 0))
@@ -263,21 +263,21 @@ impl ProtectedTrack {
     }
 
     /// What protects the segment of this number, whose first sample has this decode time.
-    pub fn phase(&self, segment: u32, decode_time: u64) -> Phase {
+    pub fn segment_key(&self, segment: u32, decode_time: u64) -> SegmentKey {
         let elapsed = decode_time.saturating_sub(self.start).saturating_add(self.late);
-        self.schedule.phase(segment, elapsed, self.timescale)
+        self.schedule.segment_key(segment, elapsed, self.timescale)
     }
 
     /// The key of a segment and the `pssh` boxes that its fragments carry; `None` when it is clear.
     ///
     /// # Errors
     /// When there are fewer crypto periods.
-    pub fn protection_in(&self, phase: Phase) -> Result<Option<PeriodKey<'_>>> {
-        phase.check_key()?;
-        match phase {
-            Phase::Clear => Ok(None),
-            Phase::Period(Period::FIRST) => Ok(Some((&self.protection, &[]))),
-            Phase::Period(period) => {
+    pub fn protection_in(&self, segment_key: SegmentKey) -> Result<Option<PeriodKey<'_>>> {
+        segment_key.check_key()?;
+        match segment_key {
+            SegmentKey::Clear => Ok(None),
+            SegmentKey::Period(Period::FIRST) => Ok(Some((&self.protection, &[]))),
+            SegmentKey::Period(period) => {
                 let later = period.among_later().and_then(|place| self.later.get(place));
                 let later = later.ok_or_else(|| {
                     Error::keys(format!(
@@ -311,35 +311,35 @@ impl ProtectedTrack {
     pub fn describe(
         &self,
         traf: &mut BoxNode,
-        phase: Phase,
+        segment_key: SegmentKey,
         sample_description_index: u32,
         samples: usize,
     ) -> Result<()> {
         if self.schedule.has_clear_lead() {
-            let copies = if phase == Phase::Clear { self.sample_entries.len() } else { 0 };
+            let copies = if segment_key == SegmentKey::Clear { self.sample_entries.len() } else { 0 };
             let index = u32::try_from(copies).ok().and_then(|n| sample_description_index.checked_add(n));
             let index = index.ok_or_else(|| Error::unsupported("too many sample entries"))?;
             set_description(traf, index)?;
         }
-        match self.protection_in(phase)? {
-            Some((protection, _)) if phase != Phase::Period(Period::FIRST) => {
+        match self.protection_in(segment_key)? {
+            Some((protection, _)) if segment_key != SegmentKey::Period(Period::FIRST) => {
                 place_group(traf, &protection.tenc(), samples)
             }
             _ => Ok(()),
         }
     }
 
-    /// What enciphers fragments of this phase whose samples have this `sample_description_index`, from 1; `None` when
+    /// What encrypts fragments of this phase whose samples have this `sample_description_index`, from 1; `None` when
     /// they stay clear.
     ///
     /// # Errors
     /// As [`ProtectedTrack::protection_in`] and [`ProtectedTrack::parser`].
     pub fn encryptor(
         &self,
-        phase: Phase,
+        segment_key: SegmentKey,
         sample_description_index: u32,
     ) -> Result<Option<FragmentEncryptor<'_>>> {
-        let Some((protection, _)) = self.protection_in(phase)? else { return Ok(None) };
+        let Some((protection, _)) = self.protection_in(segment_key)? else { return Ok(None) };
         let entry = self.sample_entry(sample_description_index)?;
         let track = IvTrack {
             kind: self.codec.kind,

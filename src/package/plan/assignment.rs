@@ -52,12 +52,12 @@ impl fmt::Display for TrackId {
 
 /// One encrypted rendition: a track that gets a key. What is `None` is not known.
 #[derive(Clone, Debug)]
-pub struct Substream {
+pub struct EncryptedTrack {
     /// Which it is.
     pub id: TrackId,
     /// Width × height of a picture.
     pub pixels: Option<u32>,
-    /// Channels of a sound.
+    /// Channels of audio.
     pub channels: Option<u32>,
     /// Pictures in a second.
     pub frame_rate: Option<f64>,
@@ -67,7 +67,7 @@ pub struct Substream {
     pub labels: Vec<String>,
 }
 
-impl Substream {
+impl EncryptedTrack {
     /// A track of which nothing else is known.
     pub fn new(id: TrackId) -> Self {
         Self { id, pixels: None, channels: None, frame_rate: None, bitrate: None, labels: Vec::new() }
@@ -90,9 +90,9 @@ pub struct KeyPurpose {
     pub id: Option<String>,
     /// `intendedTrackType`.
     pub track_type: String,
-    /// `VideoFilter`, when pictures are under this key.
+    /// `VideoFilter`, when video is under this key.
     pub video: Option<VideoFilter>,
-    /// `AudioFilter`, when sound is under this key.
+    /// `AudioFilter`, when audio is under this key.
     pub audio: Option<AudioFilter>,
 }
 
@@ -124,26 +124,26 @@ impl KeyRule {
     ///
     /// # Errors
     /// When a contract bounds sizes and the size of a substream is not known.
-    pub fn assign(self, substreams: &[Substream]) -> Result<Assignment> {
+    pub fn assign(self, encrypted_tracks: &[EncryptedTrack]) -> Result<Assignment> {
         match self {
             Self::Preset(Preset::Auto | Preset::Preset0) | Self::Contract(Contract::Shared) => {
                 let mut assignment = Assignment::default();
-                let key = assignment.add(shared_key(substreams));
-                substreams.iter().for_each(|substream| assignment.give(substream.id, key));
+                let key = assignment.add(shared_key(encrypted_tracks));
+                encrypted_tracks.iter().for_each(|encrypted_track| assignment.give(encrypted_track.id, key));
                 Ok(assignment)
             }
             Self::Preset(Preset::Preset1) => {
                 let mut assignment = Assignment::default();
-                for substream in substreams {
-                    let key = assignment.add(own_key(substream, substreams));
-                    assignment.give(substream.id, key);
+                for encrypted_track in encrypted_tracks {
+                    let key = assignment.add(own_key(encrypted_track, encrypted_tracks));
+                    assignment.give(encrypted_track.id, key);
                 }
                 Ok(assignment)
             }
             Self::Contract(Contract::Apart { video, audio }) => {
                 let mut assignment = Assignment::default();
-                assignment.add_side(TrackKind::Video, video, substreams)?;
-                assignment.add_side(TrackKind::Audio, audio, substreams)?;
+                assignment.add_side(TrackKind::Video, video, encrypted_tracks)?;
+                assignment.add_side(TrackKind::Audio, audio, encrypted_tracks)?;
                 Ok(assignment)
             }
         }
@@ -196,18 +196,19 @@ impl Assignment {
         &mut self,
         kind: TrackKind,
         preset: Option<&'static SidePreset>,
-        substreams: &[Substream],
+        encrypted_tracks: &[EncryptedTrack],
     ) -> Result<()> {
-        let of_kind = || substreams.iter().filter(|substream| substream.id.kind == kind);
+        let of_kind = || encrypted_tracks.iter().filter(|encrypted_track| encrypted_track.id.kind == kind);
         let Some(preset) = preset.filter(|_| of_kind().next().is_some()) else { return Ok(()) };
         let keys: Vec<_> = preset.parts.iter().map(|part| (part, self.add(part_key(kind, part)))).collect();
-        for substream in of_kind() {
-            let size = if kind == TrackKind::Video { substream.pixels } else { substream.channels };
+        for encrypted_track in of_kind() {
+            let size =
+                if kind == TrackKind::Video { encrypted_track.pixels } else { encrypted_track.channels };
             let (_, key) = keys.iter().find(|(part, _)| part.covers(size)).ok_or_else(|| {
                 Error::unsupported(format!("the size is not known, {} needs it", preset.name))
-                    .at(substream.id)
+                    .at(encrypted_track.id)
             })?;
-            self.give(substream.id, *key);
+            self.give(encrypted_track.id, *key);
         }
         Ok(())
     }
@@ -216,9 +217,11 @@ impl Assignment {
     pub fn substreams_of<'a>(
         &'a self,
         key: PurposeId,
-        substreams: &'a [Substream],
-    ) -> impl Iterator<Item = &'a Substream> {
-        substreams.iter().filter(move |substream| self.key_of.get(&substream.id) == Some(&key))
+        encrypted_tracks: &'a [EncryptedTrack],
+    ) -> impl Iterator<Item = &'a EncryptedTrack> {
+        encrypted_tracks
+            .iter()
+            .filter(move |encrypted_track| self.key_of.get(&encrypted_track.id) == Some(&key))
     }
 }
 
@@ -238,8 +241,8 @@ fn part_key(kind: TrackKind, part: &Part) -> KeyPurpose {
 }
 
 /// SPEKE 2.0: `ALL` has one bare filter of each kind; with one kind alone it is that kind's word.
-fn shared_key(substreams: &[Substream]) -> KeyPurpose {
-    let has = |kind| substreams.iter().any(|substream| substream.id.kind == kind);
+fn shared_key(encrypted_tracks: &[EncryptedTrack]) -> KeyPurpose {
+    let has = |kind| encrypted_tracks.iter().any(|encrypted_track| encrypted_track.id.kind == kind);
     let (video, audio) = (has(TrackKind::Video), has(TrackKind::Audio));
     let track_type = match (video, audio) {
         (true, false) => "VIDEO",
@@ -255,16 +258,16 @@ fn shared_key(substreams: &[Substream]) -> KeyPurpose {
 }
 
 /// A rule of its own for each substream, with a filter that says which it is.
-fn own_key(substream: &Substream, all: &[Substream]) -> KeyPurpose {
+fn own_key(encrypted_track: &EncryptedTrack, all: &[EncryptedTrack]) -> KeyPurpose {
     let number = all
         .iter()
-        .filter(|other| other.id.kind == substream.id.kind)
-        .position(|other| other.id == substream.id)
+        .filter(|other| other.id.kind == encrypted_track.id.kind)
+        .position(|other| other.id == encrypted_track.id)
         .map_or(1, |index| index + 1);
-    let is_video = substream.id.kind == TrackKind::Video;
-    let (pixels, channels) = (substream.pixels, substream.channels);
+    let is_video = encrypted_track.id.kind == TrackKind::Video;
+    let (pixels, channels) = (encrypted_track.pixels, encrypted_track.channels);
     KeyPurpose {
-        id: Some(substream.id.to_string()),
+        id: Some(encrypted_track.id.to_string()),
         track_type: format!("{}_{number}", if is_video { "VIDEO" } else { "AUDIO" }),
         video: is_video.then_some(VideoFilter {
             min_pixels: pixels,

@@ -9,7 +9,7 @@ use crate::cpix::{ContentKey, Document, DrmSystem};
 use crate::drm::{Pssh, find_id};
 use crate::keys::check;
 
-use super::assignment::{Assignment, KeyPurpose, Substream, TrackId};
+use super::assignment::{Assignment, EncryptedTrack, KeyPurpose, TrackId};
 use super::schedule::Period;
 
 /// The key id of each track in each crypto period.
@@ -111,18 +111,19 @@ fn of<T: Clone>(all: &[T], is_wanted: impl Fn(&T) -> bool) -> Vec<T> {
 pub fn choose(
     document: &Document,
     strictness: Strictness,
-    substreams: &[Substream],
+    encrypted_tracks: &[EncryptedTrack],
     periods: &[Option<String>],
 ) -> Result<(Kids, Vec<String>)> {
     let mut kids = Kids::new();
     let mut warnings: Vec<String> = Vec::new();
     for (number, period) in Period::all(periods.len()).zip(periods) {
-        let tracks: Vec<_> = substreams.iter().map(|substream| track(substream, period.clone())).collect();
+        let tracks: Vec<_> =
+            encrypted_tracks.iter().map(|encrypted_track| track(encrypted_track, period.clone())).collect();
         let found = resolve(document, &tracks, strictness).map_err(|error| match period {
             Some(period) => error.at(format_args!("key period {:?}", short_word(period))),
             None => error,
         })?;
-        let tracks = substreams.iter().map(|substream| (number, substream.id));
+        let tracks = encrypted_tracks.iter().map(|encrypted_track| (number, encrypted_track.id));
         kids.extend(tracks.zip(found.kids));
         let new: Vec<_> = found.warnings.into_iter().filter(|warning| !warnings.contains(warning)).collect();
         warnings.extend(new);
@@ -130,24 +131,29 @@ pub fn choose(
     Ok((kids, warnings))
 }
 
-fn track(substream: &Substream, period: Option<String>) -> Track {
-    let media = match substream.id.kind {
-        TrackKind::Video => {
-            Media::Video { pixels: substream.pixels, hdr: None, wcg: None, fps: substream.frame_rate }
-        }
-        TrackKind::Audio => Media::Audio { channels: substream.channels },
+fn track(encrypted_track: &EncryptedTrack, period: Option<String>) -> Track {
+    let media = match encrypted_track.id.kind {
+        TrackKind::Video => Media::Video {
+            pixels: encrypted_track.pixels,
+            hdr: None,
+            wcg: None,
+            fps: encrypted_track.frame_rate,
+        },
+        TrackKind::Audio => Media::Audio { channels: encrypted_track.channels },
         TrackKind::Text => Media::Other,
     };
-    let labels = std::iter::once(substream.id.to_string()).chain(substream.labels.iter().cloned()).collect();
-    Track { name: substream.id.to_string(), media, bitrate: substream.bitrate, labels, period }
+    let labels = std::iter::once(encrypted_track.id.to_string())
+        .chain(encrypted_track.labels.iter().cloned())
+        .collect();
+    Track { name: encrypted_track.id.to_string(), media, bitrate: encrypted_track.bitrate, labels, period }
 }
 
 impl Assignment {
     /// The assignment that key ids are: tracks that have the same in every period share a key.
-    pub fn of(kids: &Kids, substreams: &[Substream]) -> Self {
+    pub fn of(kids: &Kids, encrypted_tracks: &[EncryptedTrack]) -> Self {
         let mut assignment = Self::default();
         let mut known = Vec::new();
-        for Substream { id: track, .. } in substreams {
+        for EncryptedTrack { id: track, .. } in encrypted_tracks {
             let of_track = kids.iter().filter(|((_, of), _)| of == track);
             let own: Vec<Kid> = of_track.map(|(_, kid)| *kid).collect();
             let key = known.iter().find(|(other, _)| *other == own).map(|(_, key)| *key);

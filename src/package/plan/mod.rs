@@ -1,9 +1,9 @@
 //! The plan: which substream gets which key, scheme, IV and signaling — SPEKE 2.0, DASH-IF CPIX 2.3 §4.
 //!
 //! For a substream and a segment the plan has one answer: clear, or the key of one crypto period
-//! ([`Phase`](crate::package::Phase)). What a segment gets depends on the init segment, the plan, and the segment's
+//! ([`SegmentKey`](crate::package::Phase)). What a segment gets depends on the init segment, the plan, and the segment's
 //! number and decode time, and on nothing else, so that any segment can be protected anywhere, in any order.
-//! The loop that enciphers samples gets a key and knows neither of leads nor of periods.
+//! The loop that encrypts samples gets a key and knows neither of leads nor of periods.
 //!
 //! `default_KID` of `tenc` is that of the first period: a reader that knows no sample groups plays that
 //! period, and the first license is asked for as without rotation. Fragments of every later period say in a
@@ -37,7 +37,7 @@ use assignment::{Assignment, TrackId};
 use key_address::{KeyAddress, key_tag};
 use keyed::{Keyed, Kids};
 use license_url::{LicenseUrl, find_license_url};
-use schedule::{Period, Phase, Schedule};
+use schedule::{Period, Schedule, SegmentKey};
 use server_signaling::{KeysOfAnswer, ServerSignaling, checked};
 
 /// What becomes of tracks.
@@ -437,7 +437,7 @@ impl Plan {
     /// # Errors
     /// When there is no such track or period.
     pub fn key_in(&self, period: Period, track: TrackId) -> Result<&PlannedKey> {
-        Phase::Period(period).check_key()?;
+        SegmentKey::Period(period).check_key()?;
         if period.number() >= self.periods {
             return Err(Error::keys(format!(
                 "no key for crypto period {period}, there are {}",

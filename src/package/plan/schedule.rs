@@ -13,7 +13,7 @@ use crate::base::{Error, Result};
 pub const MAX_PERIODS: u32 = 3600;
 
 /// A segment that begins so little before the end of the clear lead, or before a crypto period, begins with it: frames
-/// of sound do not begin where pictures do, and all tracks are to change together.
+/// of audio do not begin where pictures do, and all tracks are to change together.
 const TOLERANCE: Duration = Duration::from_millis(100);
 
 /// Which crypto period it is, in their order.
@@ -70,14 +70,14 @@ pub struct PeriodTime {
 
 /// What protects a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Phase {
+pub enum SegmentKey {
     /// Nothing: it belongs to the clear lead.
     Clear,
     /// The key of a crypto period.
     Period(Period),
 }
 
-impl Phase {
+impl SegmentKey {
     /// Whether it is a crypto period behind the first.
     pub fn is_later(self) -> bool {
         matches!(self, Self::Period(period) if period > Period::FIRST)
@@ -120,21 +120,21 @@ impl Schedule {
 
     /// What protects the segment of this number, from 0, that begins `elapsed` ticks after the first one. At a time
     /// that no period has it is one that is not there, which no key is for.
-    pub fn phase(&self, segment: u32, elapsed: u64, timescale: u32) -> Phase {
+    pub fn segment_key(&self, segment: u32, elapsed: u64, timescale: u32) -> SegmentKey {
         let begins = u128::from(elapsed) * Duration::from_secs(1).as_nanos();
         let is_before = |time: Duration| begins < time.as_nanos().saturating_mul(u128::from(timescale));
         if is_before(self.clear_lead.saturating_sub(TOLERANCE)) {
-            return Phase::Clear;
+            return SegmentKey::Clear;
         }
         let Some(times) = &self.times else {
             let period = self.rotate_every.map_or(0, |segments| segment / segments);
-            return Phase::Period(Period(usize::try_from(period).unwrap_or(usize::MAX)));
+            return SegmentKey::Period(Period(usize::try_from(period).unwrap_or(usize::MAX)));
         };
         let begun = times.partition_point(|period| !is_before(period.start.saturating_sub(TOLERANCE)));
         let current = begun.checked_sub(1).and_then(|last| Some((last, times.get(last)?)));
         match current {
-            Some((number, period)) if period.end.is_none_or(is_before) => Phase::Period(Period(number)),
-            _ => Phase::Period(Period::NONE),
+            Some((number, period)) if period.end.is_none_or(is_before) => SegmentKey::Period(Period(number)),
+            _ => SegmentKey::Period(Period::NONE),
         }
     }
 
@@ -144,7 +144,7 @@ impl Schedule {
     }
 
     /// The same for a presentation that lasts so long: the last crypto period ends with it when it ends a little before,
-    /// as it does where frames of sound go on behind the pictures.
+    /// as it does where frames of audio go on behind the pictures.
     #[must_use]
     pub fn lasting(mut self, lasts: Duration) -> Self {
         let mut times = self.times.take().map(|times| times.to_vec());
@@ -186,19 +186,19 @@ mod tests {
     #[test]
     fn the_first_segment_that_begins_after_the_lead_is_protected() {
         let lead = schedule(4, 0);
-        assert_eq!(lead.phase(0, 0, 1000), Phase::Clear);
-        assert_eq!(lead.phase(1, 3899, 1000), Phase::Clear);
-        assert_eq!(lead.phase(1, 3957, 1000), Phase::Period(Period(0)), "sound is a frame early");
-        assert_eq!(lead.phase(2, 4000, 1000), Phase::Period(Period(0)));
-        assert_eq!(schedule(0, 0).phase(0, 0, 1), Phase::Period(Period(0)));
-        assert_eq!(lead.phase(u32::MAX, u64::MAX, u32::MAX), Phase::Period(Period(0)));
+        assert_eq!(lead.segment_key(0, 0, 1000), SegmentKey::Clear);
+        assert_eq!(lead.segment_key(1, 3899, 1000), SegmentKey::Clear);
+        assert_eq!(lead.segment_key(1, 3957, 1000), SegmentKey::Period(Period(0)), "audio is a frame early");
+        assert_eq!(lead.segment_key(2, 4000, 1000), SegmentKey::Period(Period(0)));
+        assert_eq!(schedule(0, 0).segment_key(0, 0, 1), SegmentKey::Period(Period(0)));
+        assert_eq!(lead.segment_key(u32::MAX, u64::MAX, u32::MAX), SegmentKey::Period(Period(0)));
     }
 
     #[test]
     fn periods_have_so_many_segments_and_the_last_may_have_fewer() {
         let three = schedule(0, 3);
-        let phases: Vec<_> = (0..7).map(|number| three.phase(number, 0, 1)).collect();
-        assert_eq!(phases, [0, 0, 0, 1, 1, 1, 2].map(|number| Phase::Period(Period(number))));
+        let segment_keys: Vec<_> = (0..7).map(|number| three.segment_key(number, 0, 1)).collect();
+        assert_eq!(segment_keys, [0, 0, 0, 1, 1, 1, 2].map(|number| SegmentKey::Period(Period(number))));
         assert_eq!([0, 1, 3, 4, 7].map(|count| three.periods(count).unwrap()), [1, 1, 1, 2, 3]);
         assert_eq!(schedule(9, 0).periods(u32::MAX).unwrap(), 1);
         assert!(schedule(0, 1).periods(MAX_PERIODS + 1).is_err());
@@ -215,12 +215,12 @@ mod tests {
         for (elapsed, number) in
             [(0, 0), (9800, 0), (9950, 1), (19_950, 1), (20_000, usize::MAX), (30_000, 2), (u64::MAX, 2)]
         {
-            assert_eq!(timed.phase(7, elapsed, 1000), Phase::Period(Period(number)), "{elapsed}");
+            assert_eq!(timed.segment_key(7, elapsed, 1000), SegmentKey::Period(Period(number)), "{elapsed}");
         }
         let two = Schedule { times: Some(hours.iter().copied().take(2).collect()), ..timed };
         for (lasts, number) in [(20_050, 1), (20_200, usize::MAX)] {
             let lasting = two.clone().lasting(Duration::from_millis(lasts));
-            assert_eq!(lasting.phase(9, 20_010, 1000), Phase::Period(Period(number)));
+            assert_eq!(lasting.segment_key(9, 20_010, 1000), SegmentKey::Period(Period(number)));
         }
     }
 }

@@ -3,13 +3,13 @@
 
 use crate::base::env::{Sink, Source};
 use crate::base::{Error, Result};
-use crate::codec::{AudioFrame, Elementary, Evidence, StreamFacts, StreamMarks};
+use crate::codec::{AudioFrame, Elementary, Evidence, StreamInfo, StreamMarks};
 use crate::hls::id3;
 use crate::presentation::{MAX_ID3_BYTES, SegmentKind, audio_position};
 use crate::protect::{Operation, SampleAes, audio_setup_information, encrypted_bytes};
 
 use crate::package::fragmented::offsets::OffsetMap;
-use crate::package::fragmented::protect::Totals;
+use crate::package::fragmented::protector::Totals;
 
 /// Bytes in memory at a time: more than a frame of any codec, or a tag between frames.
 const WINDOW_BYTES: usize = MAX_ID3_BYTES;
@@ -20,7 +20,7 @@ pub struct PackedAudioTotals {
     /// The codec.
     pub elementary: Elementary,
     /// What the first frame says.
-    pub facts: StreamFacts,
+    pub facts: StreamInfo,
     /// Frames.
     pub totals: Totals,
     /// Where its bytes went: the first tag changes its length.
@@ -57,7 +57,7 @@ pub fn decrypt_packed_audio(
 ///
 /// # Errors
 /// When the segment is not packed audio of a codec that sample encryption knows.
-pub fn packed_audio_facts(source: &dyn Source) -> Result<(Elementary, StreamFacts)> {
+pub fn packed_audio_facts(source: &dyn Source) -> Result<(Elementary, StreamInfo)> {
     let elementary = match SegmentKind::of(source)? {
         SegmentKind::PackedAudio(elementary) => elementary,
         SegmentKind::MpegAudio => {
@@ -132,7 +132,7 @@ fn leading_tag(
     sink: &mut dyn Sink,
     operation: Operation,
     elementary: Elementary,
-    facts: &StreamFacts,
+    facts: &StreamInfo,
 ) -> Result<(u64, u64)> {
     let mut window = Vec::new();
     read_window(source, 0, &mut window)?;

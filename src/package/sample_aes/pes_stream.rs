@@ -9,13 +9,13 @@ use crate::codec::{Elementary, Evidence, StreamMarks};
 use crate::protect::{Operation, SampleAes, encrypted_bytes, look_at_nal_units};
 use crate::ts::{Packet, PesHeader};
 
-use crate::package::fragmented::protect::Totals;
+use crate::package::fragmented::protector::Totals;
 
 const START_CODE_BYTES: usize = 3;
 
 /// The payloads between one `payload_unit_start_indicator` and the next.
 #[derive(Default)]
-pub(in crate::package) struct Unit {
+pub(in crate::package) struct PesUnit {
     /// Numbers of its packets, counted from the segment's first.
     pub(in crate::package) packets: Vec<u64>,
     pub(in crate::package) bytes: Vec<u8>,
@@ -23,7 +23,7 @@ pub(in crate::package) struct Unit {
 
 /// A whole PES packet.
 pub(in crate::package) struct Pes {
-    pub(in crate::package) unit: Unit,
+    pub(in crate::package) unit: PesUnit,
     /// Its header and what was rewritten of its data.
     pub(in crate::package) rewritten: Vec<u8>,
     /// How many bytes of its data are not yet rewritten.
@@ -32,7 +32,7 @@ pub(in crate::package) struct Pes {
 
 /// Why a lane's stream is looked at.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::package) enum Ends {
+pub(in crate::package) enum Flush {
     /// A PES packet is whole.
     PesPacket,
     /// The segment is.
@@ -40,10 +40,10 @@ pub(in crate::package) enum Ends {
 }
 
 /// A `PID` whose stream is rewritten.
-pub(in crate::package) struct Lane {
+pub(in crate::package) struct PesStream {
     pub(in crate::package) pid: u16,
     pub(in crate::package) elementary: Elementary,
-    pub(in crate::package) open: Unit,
+    pub(in crate::package) open: PesUnit,
     /// The elementary stream from the first NAL unit or frame on that is not yet whole.
     stream: Vec<u8>,
     /// How many zeros the stream begins with, as far as is known.
@@ -59,13 +59,13 @@ pub(in crate::package) struct Lane {
     pub(in crate::package) evidence: Evidence,
 }
 
-impl Lane {
+impl PesStream {
     /// A `PID` of which nothing was read.
     pub(in crate::package) fn new(pid: u16, elementary: Elementary) -> Self {
         Self {
             pid,
             elementary,
-            open: Unit::default(),
+            open: PesUnit::default(),
             stream: Vec::new(),
             zeros: 0,
             searched: 0,
@@ -105,7 +105,7 @@ impl Lane {
     }
 
     /// Takes in a whole PES packet.
-    pub(in crate::package) fn pes_packet(&mut self, unit: Unit, operation: Operation) -> Result<()> {
+    pub(in crate::package) fn pes_packet(&mut self, unit: PesUnit, operation: Operation) -> Result<()> {
         let header = check_pes(&unit.bytes, operation)?;
         let parts = unit.bytes.split_at_checked(header.data_position);
         let (head, data) = parts.ok_or_else(|| Error::internal("a PES header behind its packet"))?;
@@ -123,7 +123,7 @@ impl Lane {
     /// Rewrites the NAL units or frames that are whole; returns the PES packets that are done with them.
     pub(in crate::package) fn advance(
         &mut self,
-        ends: Ends,
+        ends: Flush,
         sample_aes: &SampleAes,
         operation: Operation,
     ) -> Result<Vec<Pes>> {
@@ -172,7 +172,7 @@ impl Lane {
     }
 
     /// Where the last NAL unit begins that may go on in the next PES packet; the end, when there is none.
-    fn whole_nal_units(&mut self, ends: Ends) -> Result<usize> {
+    fn whole_nal_units(&mut self, ends: Flush) -> Result<usize> {
         let stream = &self.stream;
         while stream.get(self.zeros) == Some(&0) {
             self.zeros += 1;
@@ -182,7 +182,7 @@ impl Lane {
                 .clause("RFC 8216bis §3.1.1")
                 .hint("cut segments where access units begin"));
         }
-        if ends == Ends::Segment {
+        if ends == Flush::Segment {
             return Ok(stream.len());
         }
         // A start code has three bytes: its first may have been the last.
@@ -192,7 +192,7 @@ impl Lane {
     }
 
     /// Rewrites the whole frames of the stream in place; returns where the last of them ends.
-    fn audio(&mut self, ends: Ends, sample_aes: &SampleAes, operation: Operation) -> Result<usize> {
+    fn audio(&mut self, ends: Flush, sample_aes: &SampleAes, operation: Operation) -> Result<usize> {
         let mut end = 0;
         while let Some(frame) = self.elementary.audio_frame(&self.stream, end)? {
             self.totals.protected += sample_aes.audio_frame(operation, &mut self.stream, &frame)?;
@@ -204,7 +204,7 @@ impl Lane {
             end = frame.range.end;
             self.totals.samples += 1;
         }
-        if ends == Ends::Segment && end < self.stream.len() {
+        if ends == Flush::Segment && end < self.stream.len() {
             return Err(Error::unsupported("the last frame of audio ends outside the segment")
                 .clause("RFC 8216bis §3.1.1"));
         }

@@ -3,7 +3,7 @@
 
 use crate::base::env::{Sink, Source};
 use crate::base::{Error, Result};
-use crate::codec::{Elementary, Evidence, StreamFacts};
+use crate::codec::{Elementary, Evidence, StreamInfo};
 use crate::presentation::SegmentKind;
 use crate::protect::{Operation, SampleAes};
 use crate::ts::Packets;
@@ -12,7 +12,7 @@ use super::packed_audio::{decrypt_packed_audio, packed_audio_facts, protect_pack
 use super::ts_program::TsProgram;
 use super::ts_segment::{decrypt_ts_segment, protect_ts_segment};
 use crate::package::fragmented::offsets::OffsetMap;
-use crate::package::fragmented::protect::Totals;
+use crate::package::fragmented::protector::Totals;
 
 /// An elementary stream that sample encryption is for.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct ElementaryStream {
     /// What it is.
     pub elementary: Elementary,
     /// What its first headers say; none when the segment has none of it.
-    pub facts: Option<StreamFacts>,
+    pub facts: Option<StreamInfo>,
 }
 
 /// A segment that was rewritten.

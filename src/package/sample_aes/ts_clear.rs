@@ -74,7 +74,7 @@ fn private_media(stream: &PmtStream) -> bool {
     })
 }
 
-/// Refuses a packet of a `PID` that is not encrypted when a PES packet of sound or pictures begins in it.
+/// Refuses a packet of a `PID` that is not encrypted when a PES packet of audio or video begins in it.
 pub(in crate::package) fn check_clear(packet: &Packet<'_>, payload: &[u8]) -> Result<()> {
     let [0, 0, 1, stream_id, ..] = *payload else { return Ok(()) };
     if !packet.payload_unit_start() || packet.transport_scrambling_control() != 0 {
@@ -91,7 +91,7 @@ pub(in crate::package) fn check_clear(packet: &Packet<'_>, payload: &[u8]) -> Re
     };
     if is_media {
         return Err(Error::unsupported(format!(
-            "PES packets with stream_id {stream_id:#04x} are sound or pictures, the program map does not say so: they \
+            "PES packets with stream_id {stream_id:#04x} are audio or video, the program map does not say so: they \
              would stay clear"
         ))
         .clause("ISO/IEC 13818-1 §2.4.3.7")

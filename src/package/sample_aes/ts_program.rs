@@ -3,7 +3,7 @@
 
 use crate::base::env::Source;
 use crate::base::{Error, Result};
-use crate::codec::{Elementary, StreamFacts};
+use crate::codec::{Elementary, StreamInfo};
 use crate::protect::{Operation, SIGNALING, Signaling, audio_setup_information, is_audio_setup_information};
 use crate::ts::{
     Descriptors, PAT_PID, PROGRAM_MAP_TABLE, Packet, Packets, Pat, PesHeader, Pmt, PmtStream, SectionReader,
@@ -35,7 +35,7 @@ pub struct TsStream {
     /// What it is.
     pub elementary: Elementary,
     /// What its first headers say; none when the segment has none of it.
-    pub facts: Option<StreamFacts>,
+    pub facts: Option<StreamInfo>,
 }
 
 impl TsProgram {
@@ -143,7 +143,7 @@ fn select(map: &Pmt, operation: Operation) -> Result<Vec<Option<&'static Signali
 }
 
 /// §3: another stream_type, the private data indicator, and for audio the setup information.
-fn signal(stream: &mut PmtStream, row: &Signaling, facts: Option<&StreamFacts>) -> Result<()> {
+fn signal(stream: &mut PmtStream, row: &Signaling, facts: Option<&StreamInfo>) -> Result<()> {
     stream.stream_type = row.stream_type;
     stream.descriptors.extend([tag::PRIVATE_DATA_INDICATOR, 4]);
     stream.descriptors.extend(row.private_data_indicator);

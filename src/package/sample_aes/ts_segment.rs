@@ -14,13 +14,13 @@ use crate::codec::Evidence;
 use crate::protect::{Operation, SampleAes};
 use crate::ts::{PACKET_BYTES, PAT_PID, PROGRAM_MAP_TABLE, Packet, Packets};
 
-use super::pes_stream::{Ends, Lane, Unit};
+use super::pes_stream::{Flush, PesStream, PesUnit};
 use super::ts_clear::check_clear;
 use super::ts_layout::payload_sizes;
 use super::ts_program::{TsProgram, TsStream};
 use super::ts_table::{Run, Table, with_sections};
 use crate::package::fragmented::offsets::OffsetMap;
-use crate::package::fragmented::protect::Totals;
+use crate::package::fragmented::protector::Totals;
 
 /// Bytes of packets that wait for the end of a PES packet: many times the largest picture of any level in use.
 pub const MAX_WAITING_BYTES: usize = 8 << 20;
@@ -85,10 +85,8 @@ fn rewrite(
     }
     rewriter.finish()?;
     // There is a lane for each stream.
-    let streams = program.streams.iter().zip(&rewriter.lanes).map(|(stream, lane)| TsStreamTotals {
-        stream: stream.clone(),
-        totals: lane.totals,
-        evidence: lane.evidence,
+    let streams = program.streams.iter().zip(&rewriter.pes_streams).map(|(stream, pes_stream)| {
+        TsStreamTotals { stream: stream.clone(), totals: pes_stream.totals, evidence: pes_stream.evidence }
     });
     Ok(TsSegment { streams: streams.collect(), offsets: rewriter.offsets })
 }
@@ -118,7 +116,7 @@ struct Rewriter<'a> {
     program: &'a TsProgram,
     association: Table,
     map: Table,
-    lanes: Vec<Lane>,
+    pes_streams: Vec<PesStream>,
     queue: VecDeque<Slot>,
     /// The number of the queue's first packet.
     first: u64,
@@ -135,8 +133,8 @@ impl<'a> Rewriter<'a> {
         operation: Operation,
         program: &'a TsProgram,
     ) -> Self {
-        let lanes = program.streams.iter().map(|stream| Lane::new(stream.pid, stream.elementary));
-        let lanes = lanes.collect();
+        let pes_streams = program.streams.iter().map(|stream| PesStream::new(stream.pid, stream.elementary));
+        let pes_streams = pes_streams.collect();
         Self {
             sink,
             sample_aes,
@@ -144,7 +142,7 @@ impl<'a> Rewriter<'a> {
             program,
             association: Table::default(),
             map: Table::default(),
-            lanes,
+            pes_streams,
             queue: VecDeque::new(),
             first: 0,
             out: Vec::new(),
@@ -157,13 +155,13 @@ impl<'a> Rewriter<'a> {
         let packet = Packet::parse(&bytes)?;
         let (pid, number) = (packet.pid(), position / PACKET_BYTES as u64);
         let at = |e: Error| e.at(format_args!("PID {pid:#x}"));
-        let lane = self.lanes.iter().position(|lane| lane.pid == pid);
+        let pes_stream = self.pes_streams.iter().position(|pes_stream| pes_stream.pid == pid);
         let is_table = [PAT_PID, self.program.map_pid].contains(&pid);
-        if lane.is_some() || is_table {
+        if pes_stream.is_some() || is_table {
             check_readable(&packet).map_err(at)?;
         }
         let Some(payload) = packet.payload() else { return self.pass(bytes) };
-        match lane {
+        match pes_stream {
             Some(index) => self.stream_packet(index, number, &packet, bytes, payload)?,
             None if is_table => {
                 self.queue.push_back(Slot { packet: bytes, added: Vec::new(), state: State::Waiting });
@@ -201,30 +199,30 @@ impl<'a> Rewriter<'a> {
         if packet.payload_unit_start() {
             self.close(index)?;
         }
-        let lane = self.lane(index)?;
-        lane.count(packet)?;
-        lane.open.packets.push(number);
-        lane.open.bytes.extend(payload);
+        let pes_stream = self.pes_stream(index)?;
+        pes_stream.count(packet)?;
+        pes_stream.open.packets.push(number);
+        pes_stream.open.bytes.extend(payload);
         self.queue.push_back(Slot { packet: bytes, added: Vec::new(), state: State::Waiting });
-        if self.lane(index)?.is_whole() { self.close(index) } else { Ok(()) }
+        if self.pes_stream(index)?.is_whole() { self.close(index) } else { Ok(()) }
     }
 
-    fn lane(&mut self, index: usize) -> Result<&mut Lane> {
-        self.lanes.get_mut(index).ok_or_else(|| Error::internal(format!("no stream of number {index}")))
+    fn pes_stream(&mut self, index: usize) -> Result<&mut PesStream> {
+        self.pes_streams.get_mut(index).ok_or_else(|| Error::internal(format!("no stream of number {index}")))
     }
 
     /// The open PES packet of a lane has ended.
     fn close(&mut self, index: usize) -> Result<()> {
         let (sample_aes, operation) = (self.sample_aes, self.operation);
-        let lane = self.lane(index)?;
-        if lane.open.packets.is_empty() {
+        let pes_stream = self.pes_stream(index)?;
+        if pes_stream.open.packets.is_empty() {
             return Ok(());
         }
-        let unit = std::mem::take(&mut lane.open);
-        let pid = lane.pid;
+        let unit = std::mem::take(&mut pes_stream.open);
+        let pid = pes_stream.pid;
         let at = |e: Error| e.at(format_args!("PID {pid:#x}"));
-        lane.pes_packet(unit, operation).map_err(at)?;
-        let done = lane.advance(Ends::PesPacket, sample_aes, operation).map_err(at)?;
+        pes_stream.pes_packet(unit, operation).map_err(at)?;
+        let done = pes_stream.advance(Flush::PesPacket, sample_aes, operation).map_err(at)?;
         done.iter().try_for_each(|pes| self.lay_out(&pes.unit, &pes.rewritten))
     }
 
@@ -270,7 +268,7 @@ impl<'a> Rewriter<'a> {
     }
 
     /// Puts `bytes` into the packets of a unit.
-    fn lay_out(&mut self, unit: &Unit, bytes: &[u8]) -> Result<()> {
+    fn lay_out(&mut self, unit: &PesUnit, bytes: &[u8]) -> Result<()> {
         let old = unit.packets.iter().map(|number| Ok(self.slot(*number)?.packet));
         let old: Vec<[u8; PACKET_BYTES]> = old.collect::<Result<_>>()?;
         let views = old.iter().map(Packet::parse).collect::<Result<Vec<_>>>()?;
@@ -324,13 +322,13 @@ impl<'a> Rewriter<'a> {
     fn finish(&mut self) -> Result<()> {
         self.association.finish().map_err(|e| e.at(format_args!("PID {PAT_PID:#x}")))?;
         self.map.finish().map_err(|e| e.at(format_args!("PID {:#x}", self.program.map_pid)))?;
-        for index in 0..self.lanes.len() {
+        for index in 0..self.pes_streams.len() {
             self.close(index)?;
             let (sample_aes, operation) = (self.sample_aes, self.operation);
-            let lane = self.lane(index)?;
-            let pid = lane.pid;
+            let pes_stream = self.pes_stream(index)?;
+            let pid = pes_stream.pid;
             let at = |e: Error| e.at(format_args!("PID {pid:#x}"));
-            let done = lane.advance(Ends::Segment, sample_aes, operation).map_err(at)?;
+            let done = pes_stream.advance(Flush::Segment, sample_aes, operation).map_err(at)?;
             done.iter().try_for_each(|pes| self.lay_out(&pes.unit, &pes.rewritten)).map_err(at)?;
         }
         self.write_ready()?;

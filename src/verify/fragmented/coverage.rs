@@ -47,8 +47,8 @@ impl MediaData {
     fn outside(&self) -> Option<&Range<u64>> {
         let is_inside = |range: &&Range<u64>| {
             let behind = self.boxes.partition_point(|header| header.position <= range.start);
-            let holder = behind.checked_sub(1).and_then(|last| self.boxes.get(last));
-            holder.is_some_and(|header| {
+            let parent_segment = behind.checked_sub(1).and_then(|last| self.boxes.get(last));
+            parent_segment.is_some_and(|header| {
                 header.position + header.header_length <= range.start && range.end <= header.end()
             })
         };

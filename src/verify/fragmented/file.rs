@@ -55,7 +55,7 @@ pub(in crate::verify) struct FragmentFact {
 
 /// The facts of a file.
 #[derive(Default)]
-pub(in crate::verify) struct FileFacts {
+pub(in crate::verify) struct FileInfo {
     pub(in crate::verify) length: u64,
     pub(in crate::verify) fragments: Vec<FragmentFact>,
     /// Where top-level boxes begin, in bytes.
@@ -66,8 +66,8 @@ pub(in crate::verify) struct FileFacts {
     pub(in crate::verify) indexes: Vec<BoxHeader>,
     pub(in crate::verify) samples: u64,
     pub(in crate::verify) protected_samples: u64,
-    /// How many bytes of the protected samples of each track are enciphered.
-    pub(in crate::verify) enciphered: BTreeMap<u32, u64>,
+    /// How many bytes of the protected samples of each track are encrypted.
+    pub(in crate::verify) encrypted: BTreeMap<u32, u64>,
     /// What is shown of the keys.
     pub(in crate::verify) proofs: Proofs,
 }
@@ -88,7 +88,7 @@ pub(in crate::verify) struct FileCheck<'a, 's> {
     pub(in crate::verify) parsers: HashMap<(u32, usize), Option<Box<dyn Ranges>>>,
     /// Marks by track.
     pub(in crate::verify) marks: HashMap<u32, TrackMarks>,
-    pub(in crate::verify) facts: FileFacts,
+    pub(in crate::verify) facts: FileInfo,
     pub(in crate::verify) media_data: MediaData,
 }
 

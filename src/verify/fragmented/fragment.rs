@@ -112,7 +112,7 @@ impl FileCheck<'_, '_> {
         let entries = track.entries.len();
         let holds = index >= 1 && index as usize <= entries;
         let expected = format!("1 to {entries}");
-        self.findings.check("description-range", holds, place, &index, &expected);
+        self.findings.check("sample-description-index", holds, place, &index, &expected);
         let protected = track.entries.iter().filter(|entry| entry.protection.is_some()).count();
         if protected > 0 && protected < entries {
             self.findings.check("description-explicit", is_stated, place, &"no index", &expected);

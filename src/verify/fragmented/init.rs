@@ -127,7 +127,7 @@ impl InitTrack {
         self.entries.iter().position(|known| known.clear == entry.clear)
     }
 
-    /// Pictures or sound, which are protected when others of their kind are.
+    /// Video or audio, which are protected when others of their kind are.
     pub(in crate::verify) fn is_protectable(&self) -> bool {
         matches!(&self.handler_type.0, b"vide" | b"soun")
             && self.entries.iter().any(|entry| {
@@ -153,7 +153,13 @@ impl InitTrack {
         if let (Some(first), Some(clear)) = (self.entries.get(first), self.entries.get(clear)) {
             let same = first.clear == clear.clear;
             let found = clear.clear.format;
-            findings.check("clear-twin", same, &place, &found, &"the protected entry without its sinf");
+            findings.check(
+                "clear-entry-differs",
+                same,
+                &place,
+                &found,
+                &"the protected entry without its sinf",
+            );
         }
     }
 }
@@ -206,7 +212,7 @@ fn check_sinf(sinf: &BoxNode, place: &str, findings: &mut Findings) -> bool {
     let kinds: Vec<_> = sinf.boxes().iter().map(|node| node.kind.to_string()).collect();
     let found = kinds.join(", ");
     let shaped =
-        findings.check("sinf-shape", once, &place, &found, &"frma, schm and schi with tenc, once each");
+        findings.check("sinf-children", once, &place, &found, &"frma, schm and schi with tenc, once each");
     if shaped {
         let known: Vec<_> =
             kinds.iter().filter(|kind| ["frma", "schm", "schi"].contains(&kind.as_str())).collect();

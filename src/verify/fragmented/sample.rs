@@ -100,7 +100,7 @@ impl FileCheck<'_, '_> {
             return self.compare((track, sample), &bytes, &bytes, None, place).map(drop);
         };
         self.facts.protected_samples += 1;
-        let enciphered = self.facts.enciphered.entry(track.track_id).or_default();
+        let encrypted = self.facts.encrypted.entry(track.track_id).or_default();
         let protected = protected_ranges(entry);
         let covered = entry.subsamples.iter().fold(0_u64, |sum, subsample| {
             sum + u64::from(subsample.bytes_of_clear_data) + u64::from(subsample.bytes_of_protected_data)
@@ -115,10 +115,10 @@ impl FileCheck<'_, '_> {
         let whole = 0..bytes.len();
         let runs = if entry.subsamples.is_empty() { vec![whole] } else { protected };
         let blocks = |run: &Range<usize>| match protection.scheme.last_bytes {
-            LastBytes::Enciphered => run.len(),
+            LastBytes::Encrypted => run.len(),
             LastBytes::Clear => run.len() - run.len() % BLOCK,
         };
-        *enciphered += runs.iter().map(blocks).sum::<usize>() as u64;
+        *encrypted += runs.iter().map(blocks).sum::<usize>() as u64;
         self.counter_blocks(protection, entry, (&bytes, &runs), place);
         let encrypted = bytes.clone();
         let mut shown = ("", Evidence::default());
@@ -149,7 +149,7 @@ impl FileCheck<'_, '_> {
         Ok(())
     }
 
-    /// What a deciphered sample shows of its key, and its codec.
+    /// What a decrypted sample shows of its key, and its codec.
     fn look(
         &mut self,
         track: &InitTrack,
@@ -175,7 +175,7 @@ impl FileCheck<'_, '_> {
         }
         let tenc = &protection.tenc;
         let pattern = (usize::from(tenc.default_crypt_byte_block), usize::from(tenc.default_skip_byte_block));
-        let bytes: usize = runs.iter().map(|run| enciphered(run.len(), pattern)).sum();
+        let bytes: usize = runs.iter().map(|run| encrypted_bytes(run.len(), pattern)).sum();
         let blocks = bytes.div_ceil(BLOCK) as u64;
         for used in iv::blocks_of(&entry.initialization_vector, blocks, sample, runs) {
             let reused = self.blocks.insert(tenc.default_kid, used, self.number).is_some();
@@ -254,7 +254,7 @@ impl FileCheck<'_, '_> {
         Ok(())
     }
 
-    /// What a parser says of a sample that it could read; of one that is deciphered it says more.
+    /// What a parser says of a sample that it could read; of one that is decrypted it says more.
     fn check_parsed(
         &mut self,
         track: &InitTrack,
@@ -367,8 +367,8 @@ impl FileCheck<'_, '_> {
             let tenc = &protection.tenc;
             let pattern =
                 (usize::from(tenc.default_crypt_byte_block), usize::from(tenc.default_skip_byte_block));
-            let to_the_end = protection.scheme.last_bytes == LastBytes::Enciphered;
-            let least = runs.iter().map(|run| enciphered(run.len(), pattern)).max().unwrap_or(0);
+            let to_the_end = protection.scheme.last_bytes == LastBytes::Encrypted;
+            let least = runs.iter().map(|run| encrypted_bytes(run.len(), pattern)).max().unwrap_or(0);
             // A byte or two may be the same by chance; a block is not.
             if least >= BLOCK || (to_the_end && least >= 8) {
                 let holds = runs.iter().any(|run| source.get(run.clone()) != encrypted.get(run.clone()));
@@ -399,8 +399,8 @@ fn protected_ranges(entry: &SencEntry) -> Vec<Range<usize>> {
     runs
 }
 
-/// How many bytes of a run of this length a pattern enciphers; a tail of less than a block counts.
-fn enciphered(length: usize, (crypt, skip): (usize, usize)) -> usize {
+/// How many bytes of a run of this length a pattern encrypts; a tail of less than a block counts.
+fn encrypted_bytes(length: usize, (crypt, skip): (usize, usize)) -> usize {
     if crypt == 0 || skip == 0 {
         return length;
     }

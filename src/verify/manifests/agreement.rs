@@ -9,7 +9,7 @@ use crate::base::{Kid, SystemId, from_base64};
 use crate::drm::{self, Pssh};
 use crate::hls::Key;
 
-use super::facts::Facts;
+use super::info::PresentationInfo;
 use crate::verify::findings::Findings;
 
 /// A system and key ids, in order.
@@ -28,7 +28,7 @@ pub(in crate::verify) struct Agreement {
 
 impl Agreement {
     /// Begins with the boxes of media: initialization segments and fragments.
-    pub(in crate::verify) fn of_media(facts: &Facts<'_>, findings: &mut Findings) -> Self {
+    pub(in crate::verify) fn of_media(facts: &PresentationInfo<'_>, findings: &mut Findings) -> Self {
         let mut agreement = Self::default();
         for init in facts.inits.iter().flatten() {
             let kids: Vec<Kid> = init.init.keys().iter().map(|(kid, _)| *kid).collect();

@@ -10,7 +10,7 @@ use crate::xml::Element;
 
 use super::DashManifest;
 use super::agreement::Agreement;
-use super::facts::Facts;
+use super::info::PresentationInfo;
 use crate::verify::findings::Findings;
 use crate::verify::fragmented::pssh;
 
@@ -23,7 +23,7 @@ type Descriptor<'a> = (&'a Element, usize);
 /// Checks the descriptors and addresses of an MPD.
 pub(in crate::verify) fn check(
     manifest: &DashManifest<'_>,
-    facts: &Facts<'_>,
+    facts: &PresentationInfo<'_>,
     agreement: &mut Agreement,
     findings: &mut Findings,
 ) -> Result<()> {
@@ -54,7 +54,7 @@ pub(in crate::verify) fn check(
     Ok(())
 }
 
-fn addresses(media: &MpdTrack, facts: &Facts<'_>, place: &str, findings: &mut Findings) {
+fn addresses(media: &MpdTrack, facts: &PresentationInfo<'_>, place: &str, findings: &mut Findings) {
     for segment in media.segments() {
         if let Some(range) = &segment.range {
             facts.check_range(&segment.file, range, place, findings);
@@ -146,7 +146,7 @@ fn check_scheme(
 
 fn check_systems(
     descriptors: &[Descriptor<'_>],
-    (facts, agreement): (&Facts<'_>, &mut Agreement),
+    (facts, agreement): (&PresentationInfo<'_>, &mut Agreement),
     rendition: usize,
     place: &str,
     findings: &mut Findings,

@@ -11,17 +11,17 @@ use crate::presentation::Resource;
 use crate::protect::Scheme;
 
 use super::agreement::Agreement;
-use super::facts::Facts;
+use super::info::PresentationInfo;
 use super::times;
 use super::{Mp4Playlist, Presentation};
 use crate::verify::findings::Findings;
 use crate::verify::fragmented::pssh;
-use crate::verify::segments::hls as pieces;
+use crate::verify::segments::hls as segments;
 
 /// Checks every playlist, and then the session keys.
 pub(in crate::verify) fn check(
     presentation: &Presentation<'_>,
-    facts: &Facts<'_>,
+    facts: &PresentationInfo<'_>,
     agreement: &mut Agreement,
     findings: &mut Findings,
 ) -> Result<()> {
@@ -37,7 +37,7 @@ pub(in crate::verify) fn check(
         times::check(playlist, facts, findings);
         all.extend(keys.iter().filter(|key| key.encrypts()).cloned());
     }
-    all.extend(pieces::check(&presentation.pieces, findings)?);
+    all.extend(segments::check(&presentation.segments, findings)?);
     let session = presentation.multivariants.iter().flat_map(|found| &found.session_keys);
     agreement.playlists(&session.cloned().collect::<Vec<_>>(), findings);
     let is_whole = is_whole(presentation);
@@ -93,7 +93,7 @@ pub(in crate::verify) fn check_key(key: &Key, name: &str, findings: &mut Finding
 /// Each segment against the keys in force.
 fn segments(
     playlist: &Mp4Playlist<'_>,
-    (facts, agreement): (&Facts<'_>, &mut Agreement),
+    (facts, agreement): (&PresentationInfo<'_>, &mut Agreement),
     systems: &mut Option<Systems>,
     findings: &mut Findings,
 ) -> Result<()> {
@@ -176,7 +176,13 @@ pub(in crate::verify) fn same_systems(
     findings.check("hls-systems", holds, &place, &format_args!("{names:?}"), &wanted);
 }
 
-fn addresses(segment: &Resource, i_frames: bool, facts: &Facts<'_>, place: &str, findings: &mut Findings) {
+fn addresses(
+    segment: &Resource,
+    i_frames: bool,
+    facts: &PresentationInfo<'_>,
+    place: &str,
+    findings: &mut Findings,
+) {
     let file = segment.file.as_str();
     if let Some(range) = &segment.range {
         let range = if i_frames {
@@ -195,7 +201,7 @@ fn check_match(
     key: &Key,
     scheme: &'static Scheme,
     kid: Kid,
-    facts: &Facts<'_>,
+    facts: &PresentationInfo<'_>,
     name: &str,
     findings: &mut Findings,
 ) {
@@ -208,7 +214,7 @@ fn check_match(
 /// Whether all media playlists are there with all their segments: a live one may name keys no more, or not yet.
 fn is_whole(presentation: &Presentation<'_>) -> bool {
     let mp4 = presentation.playlists.iter().map(|playlist| playlist.media);
-    let mut media = mp4.chain(presentation.pieces.iter().map(|playlist| playlist.media));
+    let mut media = mp4.chain(presentation.segments.iter().map(|playlist| playlist.media));
     media.all(|media| media.playlist.tags("EXT-X-ENDLIST").next().is_some())
 }
 

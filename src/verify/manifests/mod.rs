@@ -3,8 +3,8 @@
 
 pub(super) mod agreement;
 pub(super) mod dash;
-pub(super) mod facts;
 pub(super) mod hls;
+pub(super) mod info;
 pub(super) mod times;
 pub(super) mod unprotected;
 
@@ -22,7 +22,7 @@ use crate::presentation::{
 };
 
 use crate::verify::findings::{Findings, found_or_error};
-use crate::verify::segments::{PiecePlaylist, Protection, pieces};
+use crate::verify::segments::{Protection, SegmentPlaylist, segments};
 
 /// What manifests name, by what it is held to.
 #[derive(Default)]
@@ -32,7 +32,7 @@ pub(in crate::verify) struct Presentation<'r> {
     /// Media playlists of fragmented MP4.
     pub(in crate::verify) playlists: Vec<Mp4Playlist<'r>>,
     /// Media playlists of everything else.
-    pub(in crate::verify) pieces: Vec<PiecePlaylist<'r>>,
+    pub(in crate::verify) segments: Vec<SegmentPlaylist<'r>>,
     pub(in crate::verify) multivariants: &'r [Multivariant],
     /// Files that are no media, and why.
     pub(in crate::verify) others: Vec<OtherFile>,
@@ -141,7 +141,7 @@ impl<'r> Presentation<'r> {
             has_media |= has_moov && has_sample_tables(store, name);
             found.file(name, has_moov, has_media)?;
         }
-        if found.renditions.is_empty() && found.pieces.is_empty() && findings.passed() {
+        if found.renditions.is_empty() && found.segments.is_empty() && findings.passed() {
             return Err(Error::usage("nothing to verify")
                 .hint("give a folder with manifests, a manifest, or MP4 files"));
         }
@@ -212,10 +212,10 @@ impl<'r> Presentation<'r> {
             self.mp4_playlist(media);
         }
         if unmapped > 0 || !is_mp4 {
-            let mut pieces = pieces(read, media, protection);
+            let mut segments = segments(read, media, protection);
             let is_other = |resource: &Resource| resource.init.is_none() && resource.role != Role::Init;
-            pieces.retain(|piece| !is_mp4 || is_other(piece.resource));
-            self.pieces.push(PiecePlaylist { media, protection, pieces });
+            segments.retain(|piece| !is_mp4 || is_other(piece.resource));
+            self.segments.push(SegmentPlaylist { media, protection, segments });
         }
     }
 

@@ -5,7 +5,7 @@ use crate::hls::LineKind;
 use crate::presentation::Resource;
 
 use super::Mp4Playlist;
-use super::facts::Facts;
+use super::info::PresentationInfo;
 use crate::verify::findings::Findings;
 use crate::verify::fragmented::file::FragmentFact;
 
@@ -30,7 +30,11 @@ impl Times {
 }
 
 /// Holds the segments of a playlist to the times in them.
-pub(in crate::verify) fn check(playlist: &Mp4Playlist<'_>, facts: &Facts<'_>, findings: &mut Findings) {
+pub(in crate::verify) fn check(
+    playlist: &Mp4Playlist<'_>,
+    facts: &PresentationInfo<'_>,
+    findings: &mut Findings,
+) {
     let media = playlist.media;
     let mut before: Option<(&Resource, Times)> = None;
     let segments = playlist.segments.iter().filter(|(segment, _)| segment.duration > 0.0);
@@ -61,7 +65,7 @@ fn is_parted(playlist: &Mp4Playlist<'_>, before: &Resource, segment: &Resource) 
         .any(|line| matches!(line.kind(), LineKind::Tag { name: "EXT-X-DISCONTINUITY" | "EXT-X-GAP", .. }))
 }
 
-fn of_segment(segment: &Resource, rendition: usize, facts: &Facts<'_>) -> Option<Times> {
+fn of_segment(segment: &Resource, rendition: usize, facts: &PresentationInfo<'_>) -> Option<Times> {
     let fragments = facts.fragments(&segment.file, segment.range.as_ref());
     let FragmentFact { track_id, begin, .. } = *fragments.first()?;
     let last = fragments.iter().rev().find(|fragment| fragment.track_id == track_id)?;

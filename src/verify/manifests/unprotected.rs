@@ -17,21 +17,21 @@ use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::Trex;
 use crate::isobmff::fragment::TrackFragment;
 use crate::isobmff::samples::has_samples;
-use crate::package::{Changed, Decrypt, Edit, rewrite};
+use crate::package::{Changed, FragmentEdit, SegmentDecryptor, rewrite};
 use crate::presentation;
 use crate::xml::Element;
 
 use super::Presentation;
-use super::facts::InitFacts;
+use super::info::InitInfo;
 use crate::verify::findings::{Findings, found_or_error};
-use crate::verify::run::{Clear, VerifyJob};
+use crate::verify::run::{Reference, VerifyJob};
 
 /// Holds every file that has one of its name in the source to it.
 pub(in crate::verify) fn check(
     job: &VerifyJob<'_>,
     presentation: &Presentation<'_>,
-    inits: &[Option<InitFacts>],
-    (clear, source): (&Clear<'_>, &presentation::Presentation),
+    inits: &[Option<InitInfo>],
+    (clear, source): (&Reference<'_>, &presentation::Presentation),
     findings: &mut Findings,
 ) -> Result<()> {
     manifests(presentation, source, findings)?;
@@ -63,9 +63,9 @@ pub(in crate::verify) fn check(
 
 fn file(
     job: &VerifyJob<'_>,
-    clear: &Clear<'_>,
+    clear: &Reference<'_>,
     name: &str,
-    facts: &InitFacts,
+    facts: &InitInfo,
     findings: &mut Findings,
 ) -> Result<()> {
     let Some(find_key) = job.find_key else { return Ok(()) };
@@ -82,7 +82,7 @@ fn file(
         return Ok(());
     }
     let (output, source) = (job.store.open(name)?, clear.store.open(name)?);
-    let mut decrypt = Decrypt::with_init(&facts.init.moov, output.as_ref(), find_key)?;
+    let mut decrypt = SegmentDecryptor::with_init(&facts.init.moov, output.as_ref(), find_key)?;
     let found = Pieces::of(output.as_ref(), &facts.init.trexes, &mut decrypt);
     let Some(found) = found_or_error("source-equal", found, name, findings)? else { return Ok(()) };
     let expected = Pieces::of(source.as_ref(), &facts.init.trexes, &mut Unedited);
@@ -101,7 +101,7 @@ fn file(
 /// The clear source, read and written as a decrypted file is: data offsets alike, no `pssh`.
 struct Unedited;
 
-impl Edit for Unedited {
+impl FragmentEdit for Unedited {
     fn moov(&mut self, moov: &mut BoxNode) -> Result<()> {
         moov.remove(|node| node.is(b"pssh"));
         Ok(())
@@ -133,10 +133,10 @@ struct Piece {
 struct Pieces(Vec<Piece>);
 
 impl Pieces {
-    fn of(source: &dyn Source, trexes: &[Trex], edit: &mut dyn Edit) -> Result<Self> {
-        let mut pieces = Self::default();
-        rewrite(source, &mut pieces, trexes, edit)?;
-        Ok(pieces)
+    fn of(source: &dyn Source, trexes: &[Trex], edit: &mut dyn FragmentEdit) -> Result<Self> {
+        let mut segments = Self::default();
+        rewrite(source, &mut segments, trexes, edit)?;
+        Ok(segments)
     }
 }
 
@@ -177,7 +177,7 @@ fn manifests(
     findings: &mut Findings,
 ) -> Result<()> {
     let mp4 = presentation.playlists.iter().map(|playlist| playlist.media);
-    let playlists = mp4.chain(presentation.pieces.iter().map(|playlist| playlist.media));
+    let playlists = mp4.chain(presentation.segments.iter().map(|playlist| playlist.media));
     let playlists = playlists.map(|media| (&media.name, &media.playlist));
     let multivariants = presentation.multivariants.iter().map(|found| (&found.name, &found.playlist));
     let clear = source.playlists.iter().map(|media| (&media.name, &media.playlist));

@@ -6,12 +6,15 @@ use crate::base::Result;
 use crate::hls::Key;
 use crate::presentation::Role;
 
-use super::{PiecePlaylist, Protection, identity};
+use super::{Protection, SegmentPlaylist, identity};
 use crate::verify::findings::Findings;
 use crate::verify::manifests::hls::{InForce, check_key, check_version, same_systems};
 
 /// Checks the keys of every playlist and returns them.
-pub(in crate::verify) fn check(playlists: &[PiecePlaylist<'_>], findings: &mut Findings) -> Result<Vec<Key>> {
+pub(in crate::verify) fn check(
+    playlists: &[SegmentPlaylist<'_>],
+    findings: &mut Findings,
+) -> Result<Vec<Key>> {
     let (mut all, mut systems) = (Vec::new(), BTreeMap::new());
     for playlist in playlists.iter().filter(|playlist| playlist.protection != Protection::Never) {
         let (media, keys) = (playlist.media, &playlist.media.keys);
@@ -23,18 +26,18 @@ pub(in crate::verify) fn check(playlists: &[PiecePlaylist<'_>], findings: &mut F
             findings.check("hls-method", key.method == method, &place, &key.method, &method);
         }
         let (mut in_force, mut without_iv) = (InForce::new(keys), BTreeSet::new());
-        for piece in &playlist.pieces {
-            let place = format!("{}: line {}", media.name, piece.resource.line + 1);
-            let in_force = in_force.at(piece.resource.line, &media.name, findings);
-            if let Some(holder) = piece.inside {
-                let holds = identity(piece.resource) == identity(holder);
+        for segment in &playlist.segments {
+            let place = format!("{}: line {}", media.name, segment.resource.line + 1);
+            let in_force = in_force.at(segment.resource.line, &media.name, findings);
+            if let Some(parent_segment) = segment.inside {
+                let holds = identity(segment.resource) == identity(parent_segment);
                 findings.check("hls-inside", holds, &place, &"another key or IV", &"that of the segment");
             }
             if !in_force.is_empty() {
                 let systems = systems.entry(playlist.protection.method()).or_default();
                 same_systems(in_force, systems, &place, findings);
             }
-            if playlist.protection == Protection::Whole && piece.resource.role == Role::Init {
+            if playlist.protection == Protection::Whole && segment.resource.role == Role::Init {
                 for key in in_force.values().filter(|key| without_iv.insert(key.line)) {
                     let found = format!("no IV in line {}", key.line + 1);
                     findings.check(

@@ -36,13 +36,13 @@ impl Protection {
 
 /// A map, segment or partial segment: a file or a byte range of one.
 #[derive(Clone, Copy)]
-pub(in crate::verify) struct Piece<'r> {
+pub(in crate::verify) struct SegmentRef<'r> {
     pub(in crate::verify) resource: &'r Resource,
     /// The segment that it lies inside of, when it is no segment by itself.
     pub(in crate::verify) inside: Option<&'r Resource>,
 }
 
-/// What deciphers a piece: the same text for the same keys and IVs.
+/// What decrypts a piece: the same text for the same keys and IVs.
 pub(in crate::verify) fn identity(resource: &Resource) -> String {
     let of_sequence = Aes128::iv_of_media_sequence_number(resource.sequence);
     let key = |key: &Key| {
@@ -53,15 +53,15 @@ pub(in crate::verify) fn identity(resource: &Resource) -> String {
 }
 
 /// A media playlist of pieces.
-pub(in crate::verify) struct PiecePlaylist<'r> {
+pub(in crate::verify) struct SegmentPlaylist<'r> {
     pub(in crate::verify) media: &'r MediaPlaylist,
     pub(in crate::verify) protection: Protection,
     /// In the order of lines.
-    pub(in crate::verify) pieces: Vec<Piece<'r>>,
+    pub(in crate::verify) segments: Vec<SegmentRef<'r>>,
 }
 
-impl PiecePlaylist<'_> {
-    /// Whether its segments are sound alone.
+impl SegmentPlaylist<'_> {
+    /// Whether its segments are audio alone.
     pub(in crate::verify) fn is_audio(&self) -> bool {
         self.media.content == Content::Audio
     }
@@ -69,22 +69,24 @@ impl PiecePlaylist<'_> {
     /// Whether any piece stands under a key.
     pub(in crate::verify) fn is_protected(&self) -> bool {
         self.protection != Protection::Never
-            && self.pieces.iter().any(|piece| !piece.resource.keys.is_empty())
+            && self.segments.iter().any(|segment| !segment.resource.keys.is_empty())
     }
 }
 
 /// Everything that a media playlist names and that is to be there, with the segments of all playlists that pieces lie
-/// inside of. One that is encrypted whole is deciphered from its beginning on or in a wider range (RFC 8216bis
+/// inside of. One that is encrypted whole is decrypted from its beginning on or in a wider range (RFC 8216bis
 /// §6.3.6), so that only a file as a whole holds others then.
-pub(in crate::verify) fn pieces<'r>(
+pub(in crate::verify) fn segments<'r>(
     read: &'r Presentation,
     media: &'r MediaPlaylist,
     protection: Protection,
-) -> Vec<Piece<'r>> {
-    let piece = |resource: &'r Resource| {
-        let holder = resource.inside.filter(|_| resource.range.is_some()).and_then(|id| read.resource(id));
-        let holds = |holder: &&Resource| holder.range.is_none() || protection == Protection::Samples;
-        Piece { resource, inside: holder.filter(holds) }
+) -> Vec<SegmentRef<'r>> {
+    let segment = |resource: &'r Resource| {
+        let parent_segment =
+            resource.inside.filter(|_| resource.range.is_some()).and_then(|id| read.resource(id));
+        let holds =
+            |parent_segment: &&Resource| parent_segment.range.is_none() || protection == Protection::Samples;
+        SegmentRef { resource, inside: parent_segment.filter(holds) }
     };
-    media.present().map(piece).collect()
+    media.present().map(segment).collect()
 }

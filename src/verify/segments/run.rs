@@ -1,4 +1,4 @@
-//! Every piece of a presentation held to the rules, on all cores: found, deciphered, compared — RFC 8216bis §4.4.4,
+//! Every piece of a presentation held to the rules, on all cores: found, decrypted, compared — RFC 8216bis §4.4.4,
 //! §5.2.
 
 use std::collections::{HashMap, HashSet};
@@ -8,16 +8,16 @@ use rayon::prelude::*;
 
 use crate::base::env::Source;
 use crate::base::{Kind, Result};
-use crate::package::{FirstBlocks, LineKeys, Proofs};
-use crate::presentation::{self, Part, Resource, Role, SegmentKind};
+use crate::package::{FirstBlocks, PlaylistKeyResolver, Proofs};
+use crate::presentation::{self, ByteRangeSource, Resource, Role, SegmentKind};
 
 use super::stream_segment::StreamCheck;
 use super::whole_segment;
-use super::{Piece, PiecePlaylist, Protection, identity};
+use super::{Protection, SegmentPlaylist, SegmentRef, identity};
 use crate::verify::findings::Findings;
 use crate::verify::manifests::Presentation;
 use crate::verify::proven::NO_KEYS;
-use crate::verify::run::{Clear, VerifyJob};
+use crate::verify::run::{Reference, VerifyJob};
 
 /// What was found of some pieces.
 #[derive(Default)]
@@ -43,17 +43,18 @@ struct ClearPieces(Vec<(String, ClearPlaylist)>);
 
 impl ClearPieces {
     fn of(presentation: &presentation::Presentation) -> Self {
-        let piece =
-            |piece: &Resource| ((piece.role, piece.number), (piece.file.clone(), piece.range.clone()));
+        let segment = |segment: &Resource| {
+            ((segment.role, segment.number), (segment.file.clone(), segment.range.clone()))
+        };
         let playlists = presentation.playlists.iter();
-        Self(playlists.map(|media| (media.name.clone(), media.present().map(piece).collect())).collect())
+        Self(playlists.map(|media| (media.name.clone(), media.present().map(segment).collect())).collect())
     }
 
     /// The playlist of the same name, or else the only one.
     fn playlist(&self, name: &str) -> Option<&ClearPlaylist> {
         let named = self.0.iter().find(|(known, _)| known == name);
         let only = || self.0.first().filter(|_| self.0.len() == 1);
-        named.or_else(only).map(|(_, pieces)| pieces)
+        named.or_else(only).map(|(_, segments)| segments)
     }
 }
 
@@ -61,35 +62,36 @@ impl ClearPieces {
 pub(in crate::verify) fn check(
     job: &VerifyJob<'_>,
     presentation: &Presentation<'_>,
-    clear: Option<(&Clear<'_>, &presentation::Presentation)>,
+    clear: Option<(&Reference<'_>, &presentation::Presentation)>,
     findings: &mut Findings,
 ) -> Result<(u64, Totals)> {
     let against = clear.map(|(clear, known)| (clear, ClearPieces::of(known)));
     let (mut known, mut all) = (HashSet::new(), Vec::new());
-    for media in &presentation.pieces {
+    for media in &presentation.segments {
         if let Some((_, clear)) = &against {
             check_count(media, clear, findings);
         }
-        for piece in &media.pieces {
-            let resource = piece.resource;
+        for segment in &media.segments {
+            let resource = segment.resource;
             // Another playlist may name it under another key or IV, or as something else: then it is looked at again.
             let is_media = media.protection != Protection::Never;
             if known.insert((resource.file.as_str(), resource.bounds(), is_media, identity(resource))) {
-                all.push((media, piece));
+                all.push((media, segment));
             }
         }
     }
     let check = Check { job, against };
-    presentation.pieces.iter().try_for_each(|media| check.key_files(media, findings))?;
+    presentation.segments.iter().try_for_each(|media| check.key_files(media, findings))?;
     let others = check.others(presentation, findings)?;
-    let piece = |(media, piece): &(&PiecePlaylist<'_>, &Piece<'_>)| {
+    let segment = |(media, segment): &(&SegmentPlaylist<'_>, &SegmentRef<'_>)| {
         let mut totals = Totals::default();
-        totals.samples = check.piece(media, piece, &mut totals).map_err(|error| error.at(piece.resource))?;
-        let is_protected = media.protection != Protection::Never && !piece.resource.keys.is_empty();
+        totals.samples =
+            check.segment(media, segment, &mut totals).map_err(|error| error.at(segment.resource))?;
+        let is_protected = media.protection != Protection::Never && !segment.resource.keys.is_empty();
         totals.protected_samples = if is_protected { totals.samples } else { 0 };
         Ok(totals)
     };
-    let totals = all.par_iter().map(piece).try_reduce(Totals::default, |mut totals, more| {
+    let totals = all.par_iter().map(segment).try_reduce(Totals::default, |mut totals, more| {
         totals.samples += more.samples;
         totals.protected_samples += more.protected_samples;
         totals.findings.merge(more.findings);
@@ -100,12 +102,12 @@ pub(in crate::verify) fn check(
     for open in totals.first_blocks.not_proven() {
         findings.unchecked(format!("{open}; give the clear source with --against"));
     }
-    let files = all.iter().map(|(_, piece)| &piece.resource.file).collect::<HashSet<_>>().len() as u64;
+    let files = all.iter().map(|(_, segment)| &segment.resource.file).collect::<HashSet<_>>().len() as u64;
     Ok((files + others, totals))
 }
 
 /// The clear source has no more segments.
-fn check_count(playlist: &PiecePlaylist<'_>, clear: &ClearPieces, findings: &mut Findings) {
+fn check_count(playlist: &SegmentPlaylist<'_>, clear: &ClearPieces, findings: &mut Findings) {
     let name = &playlist.media.name;
     let Some(clear) = clear.playlist(name) else { return };
     let segments = playlist.media.segments().count();
@@ -124,22 +126,27 @@ fn check_is_no_media(source: &dyn Source, place: &str, findings: &mut Findings) 
 
 struct Check<'a> {
     job: &'a VerifyJob<'a>,
-    against: Option<(&'a Clear<'a>, ClearPieces)>,
+    against: Option<(&'a Reference<'a>, ClearPieces)>,
 }
 
 impl Check<'_> {
     /// Checks one piece and returns how many samples it has.
-    fn piece(&self, playlist: &PiecePlaylist<'_>, piece: &Piece<'_>, totals: &mut Totals) -> Result<u64> {
+    fn segment(
+        &self,
+        playlist: &SegmentPlaylist<'_>,
+        segment: &SegmentRef<'_>,
+        totals: &mut Totals,
+    ) -> Result<u64> {
         let Totals { findings, proofs, first_blocks, .. } = totals;
-        let (media, piece, holder) = (playlist.media, piece.resource, piece.inside);
-        let (store, place) = (self.job.store, piece.to_string());
-        let exists = store.exists(&piece.file)?;
+        let (media, segment, parent_segment) = (playlist.media, segment.resource, segment.inside);
+        let (store, place) = (self.job.store, segment.to_string());
+        let exists = store.exists(&segment.file)?;
         if !findings.check("file-missing", exists, &place, &"no such file", &"a media segment") {
             return Ok(0);
         }
-        let source = store.open(&piece.file)?;
-        let range = piece.range.as_ref();
-        let part = Part::of(source.as_ref(), range);
+        let source = store.open(&segment.file)?;
+        let range = segment.range.as_ref();
+        let part = ByteRangeSource::of(source.as_ref(), range);
         let found = format!("a file of {} bytes", source.len());
         let inside = part.is_ok();
         if range.is_some() {
@@ -148,19 +155,22 @@ impl Check<'_> {
         if let Ok(part) = &part {
             findings.check("segment-empty", !part.is_empty(), &place, &"0 bytes", &"a media segment");
         }
-        let (None, Ok(part)) = (holder, part) else { return Ok(0) };
+        let (None, Ok(part)) = (parent_segment, part) else { return Ok(0) };
         let is_other = playlist.protection == Protection::Never;
         if is_other {
             check_is_no_media(&part, &place, findings)?;
         }
-        let clear = self.clear(playlist, piece, &place, findings)?;
-        let clear = clear.as_ref().map(|(source, range)| Part::of(source.as_ref(), range.as_ref()));
+        let clear = self.clear(playlist, segment, &place, findings)?;
+        let clear =
+            clear.as_ref().map(|(source, range)| ByteRangeSource::of(source.as_ref(), range.as_ref()));
         let clear = clear.transpose().map_err(|error| error.at("the clear source"))?;
         let clear = clear.as_ref().map(|part| part as &dyn Source);
-        let is_protected = !piece.keys.is_empty();
+        let is_protected = !segment.keys.is_empty();
         match playlist.protection {
             Protection::Whole if is_protected => {
-                let find = |keys: &LineKeys<'_>| keys.whole_segment(&media.name, &piece.keys, piece.sequence);
+                let find = |keys: &PlaylistKeyResolver<'_>| {
+                    keys.whole_segment(&media.name, &segment.keys, segment.sequence)
+                };
                 let key = self.key(findings, find)?;
                 let beginning = whole_segment::check(&part, key.as_ref(), clear, &place, findings)?;
                 if let Some(((_, iv), beginning)) = key.zip(beginning) {
@@ -169,8 +179,9 @@ impl Check<'_> {
             }
             Protection::Whole => whole_segment::check_clear(&part, clear, &place, findings)?,
             Protection::Samples => {
-                let keys = &piece.keys;
-                let find = |found: &LineKeys<'_>| found.sample_aes(&media.name, keys, piece.sequence);
+                let keys = &segment.keys;
+                let find =
+                    |found: &PlaylistKeyResolver<'_>| found.sample_aes(&media.name, keys, segment.sequence);
                 let key = if is_protected { self.key(findings, find)? } else { None };
                 let key = key.as_ref();
                 return StreamCheck { place: &place, is_protected, key, clear, findings, proofs }.run(&part);
@@ -180,7 +191,7 @@ impl Check<'_> {
                 clear.map_or(Ok(()), |clear| whole_segment::check_equal(&part, clear, &place, findings))?
             }
         }
-        Ok(u64::from(!is_other && piece.role != Role::Init))
+        Ok(u64::from(!is_other && segment.role != Role::Init))
     }
 
     /// Opens the files that are to be no media, and returns how many there are.
@@ -221,9 +232,9 @@ impl Check<'_> {
         Ok(known.len() as u64)
     }
 
-    fn keys(&self) -> LineKeys<'_> {
+    fn keys(&self) -> PlaylistKeyResolver<'_> {
         let job = self.job;
-        LineKeys {
+        PlaylistKeyResolver {
             store: job.store,
             find_key: job.find_key.unwrap_or(&|_| None),
             find_iv: job.find_iv.unwrap_or(&|_| None),
@@ -232,7 +243,7 @@ impl Check<'_> {
     }
 
     /// Holds the files where players find keys to the keys.
-    fn key_files(&self, playlist: &PiecePlaylist<'_>, findings: &mut Findings) -> Result<()> {
+    fn key_files(&self, playlist: &SegmentPlaylist<'_>, findings: &mut Findings) -> Result<()> {
         let media = playlist.media;
         for key in media.keys.iter().filter(|key| key.encrypts()) {
             let fault = self.keys().file_fault(&media.name, key)?;
@@ -247,7 +258,7 @@ impl Check<'_> {
     fn key<T>(
         &self,
         findings: &mut Findings,
-        find: impl FnOnce(&LineKeys<'_>) -> Result<Option<T>>,
+        find: impl FnOnce(&PlaylistKeyResolver<'_>) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
         match find(&self.keys()) {
             Err(error) if error.kind() == Kind::Keys && self.job.find_key.is_none() => {
@@ -263,17 +274,17 @@ impl Check<'_> {
     /// The clear piece of the same place in the playlist.
     fn clear(
         &self,
-        playlist: &PiecePlaylist<'_>,
-        piece: &Resource,
+        playlist: &SegmentPlaylist<'_>,
+        segment: &Resource,
         place: &str,
         findings: &mut Findings,
     ) -> Result<Option<OpenPiece>> {
         let Some((clear, all)) = &self.against else { return Ok(None) };
-        let pieces = all.playlist(&playlist.media.name);
-        let found = pieces.and_then(|pieces| pieces.get(&(piece.role, piece.number)));
+        let segments = all.playlist(&playlist.media.name);
+        let found = segments.and_then(|segments| segments.get(&(segment.role, segment.number)));
         let expected = "one at its place in the clear playlist";
         // Text may have come from elsewhere.
-        if playlist.protection != Protection::Never || pieces.is_some() {
+        if playlist.protection != Protection::Never || segments.is_some() {
             findings.check("payload-samples", found.is_some(), &place, &"a segment", &expected);
         }
         let Some((file, range)) = found else { return Ok(None) };

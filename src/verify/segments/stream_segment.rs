@@ -18,7 +18,7 @@ pub(in crate::verify) struct StreamCheck<'a> {
     pub(in crate::verify) place: &'a str,
     /// Whether it stands under a key.
     pub(in crate::verify) is_protected: bool,
-    /// What deciphers it, if that is known, and the id of the key.
+    /// What decrypts it, if that is known, and the id of the key.
     pub(in crate::verify) key: Option<&'a (SampleAes, Option<Kid>)>,
     /// What it must be then.
     pub(in crate::verify) clear: Option<&'a dyn Source>,
@@ -111,16 +111,16 @@ impl StreamCheck<'_> {
             proofs.add(*kid, elementary.name(), evidence);
         }
         let read = Segment::read(&out);
-        let Some(deciphered) = found_or_error("payload-parses", read, self.place, self.findings)? else {
+        let Some(decrypted) = found_or_error("payload-parses", read, self.place, self.findings)? else {
             return Ok(());
         };
-        for stream in &deciphered.streams {
+        for stream in &decrypted.streams {
             let fault = stream.nal_fault();
             let place = format!("{}: PID {:#x}", self.place, stream.pid);
             let found = fault.as_deref().unwrap_or_default();
             self.findings.check("payload-parses", fault.is_none(), &place, &found, &"NAL units");
         }
-        if self.compare(&deciphered, source) {
+        if self.compare(&decrypted, source) {
             done.evidence.iter().for_each(|(elementary, _)| proofs.prove(*kid, elementary.name()));
         }
         key_fits(&proofs, &self.place, self.findings);

@@ -11,7 +11,7 @@ use crate::verify::findings::Findings;
 
 /// Bytes in an AES block.
 const BLOCK: u64 = 16;
-/// Holds a segment to the rules; `key` is what deciphers it, if that is known, and `clear` is what it must be then. Says how
+/// Holds a segment to the rules; `key` is what decrypts it, if that is known, and `clear` is what it must be then. Says how
 /// it begins where nothing else shows whether the IV is right.
 pub(in crate::verify) fn check(
     part: &dyn Source,
@@ -77,7 +77,7 @@ fn plays(part: &dyn Source) -> Result<bool> {
     })
 }
 
-/// What a segment is when it is deciphered: its beginning, and whether it is the clear one.
+/// What a segment is when it is decrypted: its beginning, and whether it is the clear one.
 struct Payload<'a> {
     head: SegmentHead,
     length: u64,

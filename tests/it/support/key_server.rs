@@ -9,7 +9,7 @@ use drm_pack::io::FileStore;
 use drm_pack::job::{Env, Job, Report, run};
 use drm_pack::keys::{DevKeys, KeyServer};
 
-use super::pack::{SEED, locate};
+use super::pack::{SEED, open_input};
 
 /// What becomes of a request: the answer's document, or a text of refusal.
 pub(crate) type Rule = dyn Fn(&Request) -> std::result::Result<Vec<u8>, &'static str> + Sync;
@@ -34,7 +34,14 @@ impl<'a> Server<'a> {
     pub(crate) fn pack(&self, job: &Job, keys: &dyn KeyServer) -> Result<(Report, tempfile::TempDir)> {
         let out = tempfile::tempdir().unwrap();
         let store = FileStore::new(out.path());
-        let env = Env { locate: &locate, output: &store, keys, http: self, journal: None, observe: &|_| {} };
+        let env = Env {
+            open_input: &open_input,
+            output: &store,
+            keys,
+            http: self,
+            journal: None,
+            observe: &|_| {},
+        };
         run(job, &env).map(|report| (report, out))
     }
 }

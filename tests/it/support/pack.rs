@@ -15,7 +15,7 @@ use crate::support::media::root;
 pub(crate) const SEED: &str = "laws";
 
 /// The store of an input's folder, and its name.
-pub(crate) fn locate(input: &str) -> Result<(Box<dyn Store>, String)> {
+pub(crate) fn open_input(input: &str) -> Result<(Box<dyn Store>, String)> {
     let (store, name) = FileStore::of_file(input)?;
     Ok((Box::new(store), name))
 }
@@ -35,7 +35,7 @@ pub(crate) fn packages() -> Vec<(PathBuf, &'static str)> {
     .to_vec()
 }
 
-/// MP4 files: pictures and sound together, `moov` first and last, fragmented.
+/// MP4 files: video and audio together, `moov` first and last, fragmented.
 pub(crate) fn files() -> Vec<PathBuf> {
     let clip = root().join("fixtures/clip/mp4");
     ["av.mp4", "av_faststart.mp4", "av_frag.mp4"].map(|name| clip.join(name)).to_vec()
@@ -129,5 +129,5 @@ pub(crate) fn key(kid: Kid) -> Secret<16> {
 }
 
 fn env<'a>(output: &'a FileStore, keys: &'a dyn KeyServer, http: &'a HttpClient) -> Env<'a> {
-    Env { locate: &locate, output, keys, http, journal: None, observe: &|_| {} }
+    Env { open_input: &open_input, output, keys, http, journal: None, observe: &|_| {} }
 }

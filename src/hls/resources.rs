@@ -15,7 +15,7 @@ use crate::base::Result;
 
 /// A kind of what is named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum NamedKind {
+pub enum ResourceKind {
     /// A media initialization section.
     Map,
     /// A media segment.
@@ -28,9 +28,9 @@ pub enum NamedKind {
 
 /// What a line names.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Named {
+pub struct ResourceRef {
     /// What it is.
-    pub kind: NamedKind,
+    pub kind: ResourceKind,
     /// Its place among those of its kind, missing ones counted, from 0.
     pub number: usize,
     /// Index of the line.
@@ -55,7 +55,7 @@ pub struct Named {
 ///
 /// # Errors
 /// As [`segments`] and [`partial_segments`](super::partial_segments()).
-pub fn named(playlist: &Playlist) -> Result<Vec<Named>> {
+pub fn resource_refs(playlist: &Playlist) -> Result<Vec<ResourceRef>> {
     let (first, segments) = (media_sequence(playlist)?, segments(playlist)?);
     let mut begins = Vec::with_capacity(segments.len() + 1);
     let mut end = 0.0;
@@ -68,7 +68,18 @@ pub fn named(playlist: &Playlist) -> Result<Vec<Named>> {
         let parent = segments.partition_point(|segment| segment.line < line);
         let sequence = first.saturating_add(parent as u64);
         let begins = begins.get(parent).copied().unwrap_or(end);
-        Named { kind, number, line, uri, byte_range, sequence, gap: false, begins, duration: 0.0, map: None }
+        ResourceRef {
+            kind,
+            number,
+            line,
+            uri,
+            byte_range,
+            sequence,
+            gap: false,
+            begins,
+            duration: 0.0,
+            map: None,
+        }
     };
     let mut found = Vec::with_capacity(segments.len());
     // The lines of maps that something has which is there.
@@ -82,30 +93,30 @@ pub fn named(playlist: &Playlist) -> Result<Vec<Named>> {
     };
     for (number, part) in partial_segments(playlist)?.into_iter().enumerate() {
         let map = note(part.map.as_ref(), part.gap);
-        let named = make(NamedKind::Part, number, part.line, part.uri, part.byte_range);
-        found.push(Named { gap: part.gap, map, ..named });
+        let resource_refs = make(ResourceKind::Part, number, part.line, part.uri, part.byte_range);
+        found.push(ResourceRef { gap: part.gap, map, ..resource_refs });
     }
     for (number, segment) in segments.iter().enumerate() {
         let map = note(segment.map.as_ref(), segment.gap);
         let range = segment.byte_range.clone();
-        let named = make(NamedKind::Segment, number, segment.line, segment.uri.clone(), range);
-        found.push(Named { gap: segment.gap, duration: segment.duration, map, ..named });
+        let resource_refs = make(ResourceKind::Segment, number, segment.line, segment.uri.clone(), range);
+        found.push(ResourceRef { gap: segment.gap, duration: segment.duration, map, ..resource_refs });
     }
     let mut variables = Variables::of(playlist)?;
     for (number, (line, value)) in playlist.tags("EXT-X-MAP").enumerate() {
         let map = variables.attributes(value).and_then(|attributes| map(line, &attributes));
         let Map { uri, byte_range, .. } = map.map_err(|error| error.at("EXT-X-MAP").at(place(line)))?;
-        let named = make(NamedKind::Map, number, line, uri, byte_range);
-        found.push(Named { gap: !used.contains(&line), ..named });
+        let resource_refs = make(ResourceKind::Map, number, line, uri, byte_range);
+        found.push(ResourceRef { gap: !used.contains(&line), ..resource_refs });
     }
     for (number, (line, value)) in playlist.tags("EXT-X-PRELOAD-HINT").enumerate() {
         let hint =
             hint(value, &mut variables).map_err(|error| error.at("EXT-X-PRELOAD-HINT").at(place(line)));
         if let Some((uri, range)) = hint? {
-            found.push(Named { gap: true, ..make(NamedKind::Hint, number, line, uri, range) });
+            found.push(ResourceRef { gap: true, ..make(ResourceKind::Hint, number, line, uri, range) });
         }
     }
-    found.sort_by_key(|named| named.line);
+    found.sort_by_key(|resource_refs| resource_refs.line);
     Ok(found)
 }
 
@@ -161,13 +172,13 @@ mod tests {
             #EXT-X-PART:DURATION=1,URI=\"p\"\n#EXTINF:2,\n0\n#EXTINF:2,\n#EXT-X-GAP\n1\n#EXT-X-MAP:URI=\"b\"\n\
             #EXTINF:2,\n#EXT-X-BYTERANGE:5@3\n2\n#EXT-X-PART:DURATION=1,URI=\"q\"\n";
         let playlist = Playlist::parse(text.as_bytes()).unwrap();
-        let found = named(&playlist).unwrap();
+        let found = resource_refs(&playlist).unwrap();
         let found: Vec<_> = found
             .iter()
             .filter(|n| !n.gap)
             .map(|n| (n.kind, n.number, n.uri.as_str(), n.byte_range.clone(), n.sequence))
             .collect();
-        let (map, part, segment) = (NamedKind::Map, NamedKind::Part, NamedKind::Segment);
+        let (map, part, segment) = (ResourceKind::Map, ResourceKind::Part, ResourceKind::Segment);
         let expected = [
             (map, 0, "a", None, 7),
             (part, 0, "p", None, 7),

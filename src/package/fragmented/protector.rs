@@ -12,12 +12,12 @@ use crate::protect::{Auxiliary, FragmentEncryptor, auxiliary, place_auxiliary, r
 
 use super::coverage::{check_boxes, check_copied, check_covered};
 use super::key_change::place_pssh;
-use super::rewrite::{Changed, Edit};
+use super::rewrite::{Changed, FragmentEdit};
 use super::track::ProtectedTrack;
-use crate::package::plan::schedule::{Period, Phase};
+use crate::package::plan::schedule::{Period, SegmentKey};
 
 /// Protects the boxes and samples of some tracks of a file.
-pub struct Protect<'a> {
+pub struct SegmentProtector<'a> {
     tracks: &'a [ProtectedTrack],
     /// Whole `pssh` boxes for `moov`.
     pssh: &'a [Vec<u8>],
@@ -34,7 +34,7 @@ pub struct Protect<'a> {
 /// An encryptor, and the sample entry and phase that it is for.
 struct Encryptor<'a> {
     description: u32,
-    phase: Phase,
+    segment_key: SegmentKey,
     encryptor: FragmentEncryptor<'a>,
 }
 
@@ -46,9 +46,9 @@ struct Progress<'a> {
     /// The number that the first segment has for the plan.
     first_segment: u32,
     /// The segment of the last fragment, counted from 0, and what protects it.
-    current: Option<(u32, Phase)>,
+    current: Option<(u32, SegmentKey)>,
     /// Where the media data begins from which on something else protects, in bytes of the source.
-    phases: Vec<(u64, Phase)>,
+    segment_keys: Vec<(u64, SegmentKey)>,
 }
 
 /// What was protected of a track.
@@ -71,7 +71,7 @@ enum Numbering {
     Segments,
 }
 
-impl<'a> Protect<'a> {
+impl<'a> SegmentProtector<'a> {
     /// An edit of a file that is one segment, or an init segment.
     pub fn segment(
         tracks: &'a [ProtectedTrack],
@@ -121,25 +121,28 @@ impl<'a> Protect<'a> {
     }
 
     /// What protected the media data behind each of these positions in the source, in bytes.
-    pub fn phases(&self) -> &[(u64, Phase)] {
-        &self.progress.phases
+    pub fn segment_keys(&self) -> &[(u64, SegmentKey)] {
+        &self.progress.segment_keys
     }
 
     /// What protects the segment that these fragments belong to; all of its tracks have the same.
-    fn phase(&mut self, fragments: &[TrackFragment], data_position: u64) -> Result<Phase> {
+    fn segment_key(&mut self, fragments: &[TrackFragment], data_position: u64) -> Result<SegmentKey> {
         let find =
             |fragment: &TrackFragment| self.tracks.iter().find(|track| track.track_id == fragment.track_id);
         let protected = fragments.iter().find_map(|fragment| Some((find(fragment)?, fragment)));
         let Some((track, fragment)) = protected else {
-            return Ok(self.progress.current.map_or(Phase::Period(Period::FIRST), |(_, phase)| phase));
+            return Ok(self
+                .progress
+                .current
+                .map_or(SegmentKey::Period(Period::FIRST), |(_, segment_key)| segment_key));
         };
         let progress = &mut self.progress;
         if track.schedule.is_constant() {
             // Other renditions of the presentation may have a clear lead: manifests ask of each where it ends.
-            if progress.phases.is_empty() {
-                progress.phases.push((data_position, Phase::Period(Period::FIRST)));
+            if progress.segment_keys.is_empty() {
+                progress.segment_keys.push((data_position, SegmentKey::Period(Period::FIRST)));
             }
-            return Ok(Phase::Period(Period::FIRST));
+            return Ok(SegmentKey::Period(Period::FIRST));
         }
         let is_entry = fragment.samples.first().is_some_and(|sample| sample.is_sync());
         let segment = match (self.numbering, progress.current) {
@@ -151,8 +154,8 @@ impl<'a> Protect<'a> {
             (_, Some((segment, _))) => segment + u32::from(is_entry),
             (_, None) => 0,
         };
-        if let Some((_, phase)) = progress.current.filter(|(known, _)| *known == segment) {
-            return Ok(phase);
+        if let Some((_, segment_key)) = progress.current.filter(|(known, _)| *known == segment) {
+            return Ok(segment_key);
         }
         if track.schedule.needs_times() && !fragment.decode_time_is_stated {
             return Err(Error::unsupported(
@@ -162,12 +165,12 @@ impl<'a> Protect<'a> {
             .at("traf"));
         }
         let decode_time = fragment.samples.first().map_or(0, |sample| sample.decode_time);
-        let phase = track.phase(segment.saturating_add(progress.first_segment), decode_time);
-        if progress.current.is_none_or(|(_, known)| known != phase) {
-            progress.phases.push((data_position, phase));
+        let segment_key = track.segment_key(segment.saturating_add(progress.first_segment), decode_time);
+        if progress.current.is_none_or(|(_, known)| known != segment_key) {
+            progress.segment_keys.push((data_position, segment_key));
         }
-        progress.current = Some((segment, phase));
-        Ok(phase)
+        progress.current = Some((segment, segment_key));
+        Ok(segment_key)
     }
 
     /// Holds what was read to be a segment, and not an init segment or an empty one.
@@ -192,7 +195,7 @@ impl<'a> Protect<'a> {
     fn describe(
         &self,
         index: usize,
-        phase: Phase,
+        segment_key: SegmentKey,
         moof: &mut BoxNode,
         number: usize,
         fragment: &TrackFragment,
@@ -203,8 +206,8 @@ impl<'a> Protect<'a> {
         }
         let traf = moof.all_mut(b"traf").nth(number);
         let traf = traf.ok_or_else(|| Error::internal(format!("no traf of number {number}")))?;
-        track.describe(traf, phase, description(fragment), fragment.samples.len())?;
-        match track.protection_in(phase)? {
+        track.describe(traf, segment_key, description(fragment), fragment.samples.len())?;
+        match track.protection_in(segment_key)? {
             Some((_, pssh)) => place_pssh(moof, pssh),
             None => Ok(()),
         }
@@ -213,7 +216,7 @@ impl<'a> Protect<'a> {
     fn traf(
         &mut self,
         index: usize,
-        phase: Phase,
+        segment_key: SegmentKey,
         fragment: &TrackFragment,
         data: &mut [u8],
         data_position: u64,
@@ -223,10 +226,14 @@ impl<'a> Protect<'a> {
         let totals = self.totals.get_mut(index).ok_or_else(|| no_track(index))?;
         let description = description(fragment);
         let encryptor = match slot {
-            Some(known) if (known.description, known.phase) == (description, phase) => &mut known.encryptor,
-            slot => match track.encryptor(phase, description)? {
-                Some(encryptor) => &mut slot.insert(Encryptor { description, phase, encryptor }).encryptor,
-                None if phase == Phase::Clear => return Ok(None),
+            Some(known) if (known.description, known.segment_key) == (description, segment_key) => {
+                &mut known.encryptor
+            }
+            slot => match track.encryptor(segment_key, description)? {
+                Some(encryptor) => {
+                    &mut slot.insert(Encryptor { description, segment_key, encryptor }).encryptor
+                }
+                None if segment_key == SegmentKey::Clear => return Ok(None),
                 None => return Err(Error::internal("nothing encrypts a fragment that is to be encrypted")),
             },
         };
@@ -252,7 +259,7 @@ fn description(fragment: &TrackFragment) -> u32 {
     fragment.samples.first().map_or(1, |sample| sample.sample_description_index)
 }
 
-impl Edit for Protect<'_> {
+impl FragmentEdit for SegmentProtector<'_> {
     fn moov(&mut self, moov: &mut BoxNode) -> Result<()> {
         for trak in moov.all(b"trak") {
             // A table that cannot be read is no empty one.
@@ -287,15 +294,15 @@ impl Edit for Protect<'_> {
         check_boxes(moof)?;
         moof.all(b"traf").try_for_each(refuse_protected)?;
         self.samples += fragments.iter().map(|fragment| fragment.samples.len() as u64).sum::<u64>();
-        let phase = self.phase(fragments, data_position)?;
+        let segment_key = self.segment_key(fragments, data_position)?;
         for (number, fragment) in fragments.iter().enumerate() {
             let index = self.tracks.iter().position(|track| track.track_id == fragment.track_id);
             auxiliaries.push(match index {
                 Some(_) if fragment.samples.is_empty() => None,
                 Some(index) => {
                     changed = Changed::Yes;
-                    self.describe(index, phase, moof, number, fragment)?;
-                    self.traf(index, phase, fragment, data, data_position)?
+                    self.describe(index, segment_key, moof, number, fragment)?;
+                    self.traf(index, segment_key, fragment, data, data_position)?
                 }
                 None if self.clear.contains(&fragment.track_id) => None,
                 None => {

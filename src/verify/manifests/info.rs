@@ -9,28 +9,28 @@ use crate::package::FindKey;
 use crate::protect::Scheme;
 
 use crate::verify::findings::Findings;
-use crate::verify::fragmented::file::{FileFacts, FragmentFact};
+use crate::verify::fragmented::file::{FileInfo, FragmentFact};
 use crate::verify::fragmented::init::Init;
 
 /// What is known of the media, for the checks of manifests.
-pub(in crate::verify) struct Facts<'a> {
-    pub(in crate::verify) inits: &'a [Option<InitFacts>],
-    pub(in crate::verify) files: HashMap<String, FileFacts>,
+pub(in crate::verify) struct PresentationInfo<'a> {
+    pub(in crate::verify) inits: &'a [Option<InitInfo>],
+    pub(in crate::verify) files: HashMap<String, FileInfo>,
     /// Whether a fragment stands under another key than that of its `tenc`.
     pub(in crate::verify) rotated: bool,
     pub(in crate::verify) find_key: Option<&'a FindKey<'a>>,
 }
 
 /// An init segment and its `pssh` boxes.
-pub(in crate::verify) struct InitFacts {
+pub(in crate::verify) struct InitInfo {
     /// Its file.
     pub(in crate::verify) name: String,
     pub(in crate::verify) init: Init,
     pub(in crate::verify) pssh: Vec<Pssh>,
 }
 
-impl Facts<'_> {
-    fn init(&self, rendition: usize) -> Option<&InitFacts> {
+impl PresentationInfo<'_> {
+    fn init(&self, rendition: usize) -> Option<&InitInfo> {
         self.inits.get(rendition)?.as_ref()
     }
 
@@ -54,7 +54,7 @@ impl Facts<'_> {
     }
 
     /// The facts of a file.
-    pub(in crate::verify) fn file(&self, name: &str) -> Option<&FileFacts> {
+    pub(in crate::verify) fn file(&self, name: &str) -> Option<&FileInfo> {
         self.files.get(name)
     }
 

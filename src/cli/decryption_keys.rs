@@ -11,13 +11,13 @@ use super::cpix::document;
 use super::keys::secret_text;
 
 /// Keys by their ids, and the IVs that come with them.
-pub(super) enum KnownKeys {
+pub(super) enum DecryptionKeys {
     File(Box<KeyFile>),
     Document(HashMap<Kid, ContentKey>),
     Seed(DevKeys),
 }
 
-impl KnownKeys {
+impl DecryptionKeys {
     /// The one of these that is given.
     pub(super) fn of(
         key_file: Option<&Path>,

@@ -6,13 +6,13 @@ use crate::base::env::Source;
 use crate::base::{Error, Result};
 
 /// A byte range of a source, which is a source itself.
-pub struct Part<'a> {
+pub struct ByteRangeSource<'a> {
     source: &'a dyn Source,
     start: u64,
     length: u64,
 }
 
-impl<'a> Part<'a> {
+impl<'a> ByteRangeSource<'a> {
     /// This range of a source; `None` is all of it.
     ///
     /// # Errors
@@ -30,7 +30,7 @@ impl<'a> Part<'a> {
     }
 }
 
-impl Source for Part<'_> {
+impl Source for ByteRangeSource<'_> {
     fn len(&self) -> u64 {
         self.length
     }

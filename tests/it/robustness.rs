@@ -171,11 +171,11 @@ impl Seeded {
 }
 
 fn attempt(folder: &Folder, name: &str, what: &dyn Fn(&Env<'_>, Job) -> Result<()>, job: Job) -> Result<()> {
-    let locate = |input: &str| -> Result<(Box<dyn Store>, String)> {
+    let open_input = |input: &str| -> Result<(Box<dyn Store>, String)> {
         Ok((Box::new(Folder(folder.0.clone())), input.to_owned()))
     };
     let env = Env {
-        locate: &locate,
+        open_input: &open_input,
         output: folder,
         keys: &DevKeys::new(SEED),
         http: &Nowhere,
@@ -197,7 +197,7 @@ fn unpacks(env: &Env<'_>, job: Job) -> Result<()> {
 
 /// Findings are as good as an error.
 fn verifies(env: &Env<'_>, job: Job) -> Result<()> {
-    let (store, _) = (env.locate)("")?;
+    let (store, _) = (env.open_input)("")?;
     let find_key = |kid| Some(key(kid));
     let names = job.inputs;
     let found = verify(&VerifyJob {
@@ -277,7 +277,7 @@ fn a_thousand_mutations_of_each_fixture_end_in_one_line_and_little_memory() {
     }
     let this = std::env::current_exe().unwrap();
     let limited = format!("ulimit -v {ADDRESS_SPACE_KIB}; exec \"$0\" \"$@\"");
-    let name = "calm::a_thousand_mutations_of_each_fixture_end_in_one_line_and_little_memory";
+    let name = "robustness::a_thousand_mutations_of_each_fixture_end_in_one_line_and_little_memory";
     let done = Command::new("sh")
         .args(["-c", &limited])
         .arg(this)

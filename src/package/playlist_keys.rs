@@ -15,7 +15,7 @@ pub type FindIv<'a> = dyn Fn(Kid) -> Option<[u8; 16]> + Sync + 'a;
 pub(crate) type KeyOfLine = (SampleAes, Option<Kid>);
 
 /// Where keys are found: by their ids, or in a file of 16 bytes that the URI names.
-pub struct LineKeys<'a> {
+pub struct PlaylistKeyResolver<'a> {
     /// Where such files are.
     pub store: &'a dyn Store,
     /// The keys.
@@ -26,7 +26,7 @@ pub struct LineKeys<'a> {
     pub only: Option<Kid>,
 }
 
-impl LineKeys<'_> {
+impl PlaylistKeyResolver<'_> {
     /// The key and IV of a segment that is encrypted whole, by the keys in force; `None` of a clear one.
     ///
     /// # Errors
@@ -138,7 +138,7 @@ impl LineKeys<'_> {
 
     /// The file that the URI names, if there is one.
     fn named(&self, playlist: &str, uri: &str) -> Result<Option<String>> {
-        let Ok(file) = self.store.refer(playlist, uri) else { return Ok(None) };
+        let Ok(file) = self.store.resolve(playlist, uri) else { return Ok(None) };
         Ok(self.store.exists(&file)?.then_some(file))
     }
 

@@ -13,9 +13,9 @@ use crate::presentation::{self, read_moov};
 
 use super::findings::Findings;
 use super::fragmented::init::InitTrack;
-use super::manifests::facts::InitFacts;
+use super::manifests::info::InitInfo;
 use super::manifests::{Presentation, read};
-use super::run::Clear;
+use super::run::Reference;
 
 /// A track of the clear source.
 pub(super) struct ClearTrack<'a> {
@@ -32,14 +32,14 @@ pub(super) struct ClearTrack<'a> {
 
 /// The clear source as its manifests name it.
 pub(super) struct ClearSource<'c, 's> {
-    clear: &'c Clear<'s>,
+    clear: &'c Reference<'s>,
     manifests: presentation::Presentation,
     files: Vec<String>,
 }
 
 impl<'c, 's> ClearSource<'c, 's> {
     /// Reads it; what is wrong with it is an error.
-    pub(super) fn read(clear: &'c Clear<'s>) -> Result<Self> {
+    pub(super) fn read(clear: &'c Reference<'s>) -> Result<Self> {
         let mut findings = Findings::default();
         let (manifests, files) = read(clear.store, &clear.names, &mut findings)?;
         no_findings(&findings)?;
@@ -55,7 +55,7 @@ impl<'c, 's> ClearSource<'c, 's> {
     }
 
     /// Where it is, and its manifests.
-    pub(super) fn manifests(&self) -> (&'c Clear<'s>, &presentation::Presentation) {
+    pub(super) fn manifests(&self) -> (&'c Reference<'s>, &presentation::Presentation) {
         (self.clear, &self.manifests)
     }
 }
@@ -67,7 +67,7 @@ fn no_findings(findings: &Findings) -> Result<()> {
 }
 
 /// The tracks of the clear source.
-fn clear_tracks<'a>(clear: &Clear<'a>, presentation: &Presentation<'_>) -> Result<Vec<ClearTrack<'a>>> {
+fn clear_tracks<'a>(clear: &Reference<'a>, presentation: &Presentation<'_>) -> Result<Vec<ClearTrack<'a>>> {
     let mut found = Vec::new();
     for rendition in &presentation.renditions {
         let at = |error: Error| error.at(&rendition.init.name);
@@ -103,7 +103,7 @@ pub(super) type Matches = Vec<Vec<(u32, usize)>>;
 /// Tracks belong together that have the same init segment and id, or else the same place among their kind.
 pub(super) fn match_tracks(
     presentation: &Presentation<'_>,
-    inits: &[Option<InitFacts>],
+    inits: &[Option<InitInfo>],
     clear: &[ClearTrack<'_>],
     findings: &mut Findings,
 ) -> Matches {

@@ -10,7 +10,7 @@ use drm_pack::package::Preset;
 
 use crate::support::files::copied;
 use crate::support::files::{other_lines, tree};
-use crate::support::pack::{job, locate, pack, unpack_all};
+use crate::support::pack::{job, open_input, pack, unpack_all};
 
 const HEAD: &str = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-PLAYLIST-TYPE:VOD\n";
 
@@ -151,10 +151,10 @@ fn manifests_that_are_not_one_presentation_are_refused() {
         let out = tempfile::tempdir().unwrap();
         let error = pack(&wish, out.path()).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
-        let error = plan(&wish, &locate, SpekeVersion::V2_0, None).unwrap_err().to_string();
+        let error = plan(&wish, &open_input, SpekeVersion::V2_0, None).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
         assert!(tree(out.path()).is_empty());
     }
     let wish = wish(one.path(), &["manifest.mpd", "master.m3u8"]);
-    assert_eq!(plan(&wish, &locate, SpekeVersion::V2_0, None).unwrap().tracks.len(), 3);
+    assert_eq!(plan(&wish, &open_input, SpekeVersion::V2_0, None).unwrap().tracks.len(), 3);
 }

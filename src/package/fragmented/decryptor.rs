@@ -1,8 +1,8 @@
-//! The inverse of protection — ISO/IEC 23001-7: samples deciphered, boxes of protection removed.
+//! The inverse of protection — ISO/IEC 23001-7: samples decrypted, boxes of protection removed.
 //!
 //! A file whose samples stand in fragments is written anew without the boxes of protection. In a file whose
 //! samples stand in the tables of `moov` nothing moves: a `free` box takes the place of what `moov` loses,
-//! so that every offset in the file stays true, and the samples are deciphered where they lie. Auxiliary
+//! so that every offset in the file stays true, and the samples are decrypted where they lie. Auxiliary
 //! information inside `mdat` stays as bytes that nothing points at.
 
 use crate::base::env::Source;
@@ -17,13 +17,13 @@ use crate::isobmff::track::tracks;
 use crate::protect::{protected_entry, protection_box, remove_pssh, unprotect_moov, unprotect_traf};
 
 use super::auxiliary::AuxiliaryInformation;
-use super::rewrite::{Changed, Edit, no_fragment};
+use super::rewrite::{Changed, FragmentEdit, no_fragment};
 use super::sample_decryption::{EncryptedTrack, FindKey, Groups, Proving, SampleDecryption};
 use crate::package::cmaf::media_data::{decrypt_media_data, has_samples};
 use crate::package::proofs::Proofs;
 
 /// Decrypts the protected tracks of a file.
-pub struct Decrypt<'a> {
+pub struct SegmentDecryptor<'a> {
     source: &'a dyn Source,
     find_key: &'a FindKey<'a>,
     tracks: Vec<EncryptedTrack>,
@@ -34,7 +34,7 @@ pub struct Decrypt<'a> {
     proofs: Proofs,
 }
 
-impl<'a> Decrypt<'a> {
+impl<'a> SegmentDecryptor<'a> {
     /// An edit of this file, which finds its tracks in the file itself.
     pub fn new(source: &'a dyn Source, find_key: &'a FindKey<'a>) -> Self {
         let (tracks, marks) = (Vec::new(), Vec::new());
@@ -51,7 +51,7 @@ impl<'a> Decrypt<'a> {
         Ok(edit)
     }
 
-    /// What the samples that were deciphered show of their keys.
+    /// What the samples that were decrypted show of their keys.
     pub fn proofs(&self) -> &Proofs {
         &self.proofs
     }
@@ -70,7 +70,7 @@ impl<'a> Decrypt<'a> {
         Ok(())
     }
 
-    /// Deciphers the samples of one `traf`; `track` is the place of its track among those that are encrypted.
+    /// Decrypts the samples of one `traf`; `track` is the place of its track among those that are encrypted.
     fn traf(
         &mut self,
         track: usize,
@@ -145,7 +145,7 @@ fn encrypted_tracks(moov: &BoxNode) -> Result<Vec<EncryptedTrack>> {
     Ok(found)
 }
 
-impl Edit for Decrypt<'_> {
+impl FragmentEdit for SegmentDecryptor<'_> {
     fn moov(&mut self, moov: &mut BoxNode) -> Result<()> {
         self.set_tracks(moov)?;
         let length = moov.len();
