@@ -59,6 +59,11 @@ impl KeyServer for RecordingKeyServer<'_> {
     }
 }
 
+/// Whether both paths are there and one file.
+fn is_same(path: &Path, other: &Path) -> bool {
+    path.canonicalize().is_ok_and(|path| other.canonicalize().is_ok_and(|other| path == other))
+}
+
 /// Where the keys of whole segments are written.
 pub(super) struct KeyFiles<'a> {
     template: &'a str,
@@ -140,6 +145,12 @@ impl<'a> KeyFiles<'a> {
                 return Err(Error::usage("one file for several keys").at(path.display()).hint("use {kid}"));
             }
             let place = output.place_of(path)?;
+            if let Some(file) = report.outputs.iter().find(|file| is_same(&place, &output.file(&file.path)))
+            {
+                return Err(Error::usage(format!("the key would replace {}, which this job writes", file.path))
+                    .at(path.display())
+                    .hint("choose another path"));
+            }
             let folder = place.parent().unwrap_or_else(|| Path::new(""));
             fs::create_dir_all(folder)
                 .map_err(|error| Error::storage(error.to_string()).at(folder.display()))?;

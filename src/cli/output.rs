@@ -13,7 +13,7 @@ use crate::base::env::Store;
 use crate::base::{Error, Result, steers};
 use crate::io::FileStore;
 use crate::job::{Event, KeyRotation, Report};
-use crate::presentation::SegmentKind;
+use crate::presentation::{SegmentKind, kind_of_file};
 
 use super::args::Args;
 
@@ -50,7 +50,7 @@ pub(super) fn bytes(bytes: &[u8]) -> Result<()> {
     out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| output_failed(&error))
 }
 
-/// Refuses to write over a file that the same command reads, and over media, which nobody means to lose.
+/// Refuses to write over a file that the same command reads, and over media and manifests, which nobody means to lose.
 pub(super) fn check_is_not_read<'a>(out: &Path, read: impl IntoIterator<Item = &'a Path>) -> Result<()> {
     let Ok(whole) = out.canonicalize() else { return Ok(()) };
     let is_same = |path: &Path| path.canonicalize().is_ok_and(|path| path == whole);
@@ -58,7 +58,8 @@ pub(super) fn check_is_not_read<'a>(out: &Path, read: impl IntoIterator<Item = &
         Some("read by this command")
     } else if let Some(path) = whole.to_str().filter(|_| whole.is_file()) {
         let (store, name) = FileStore::of_file(path)?;
-        SegmentKind::of(store.open(&name)?.as_ref())?.media_name()
+        let is_manifest = kind_of_file(&store, &name)?.map(|_| "a manifest");
+        SegmentKind::of(store.open(&name)?.as_ref())?.media_name().or(is_manifest)
     } else {
         None
     };

@@ -169,6 +169,11 @@ impl<'a> OutputDirectory<'a> {
         is_kept.then(|| FileStore::unpublished(self.traces.journal.clone()))
     }
 
+    /// Where a file of the output is until the folder appears.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.traces.partial.join(name)
+    }
+
     /// Where the file `path` is to be written: when it lies in this folder it appears with it.
     ///
     /// # Errors

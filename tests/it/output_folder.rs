@@ -112,9 +112,23 @@ fn a_file_that_is_read_is_not_written() {
     fs::copy(root().join("fixtures/clip/hls-ts/1.ts"), here.join("seg1.ts")).unwrap();
     refused(here, "inspect a.m4a --html seg1.ts", "is a transport stream and would be replaced");
     refused(here, "keys a.m4a --drm widevine --key-file keys --out seg1.ts", "is a transport stream");
+    // Nor is a manifest, which the input may have led to.
+    fs::copy(root().join("fixtures/clip/hls-ts/index.m3u8"), here.join("list.m3u8")).unwrap();
+    refused(here, "keys a.m4a --drm widevine --key-file keys --out list.m3u8", "is a manifest and would be");
     succeeds(here, "keys a.m4a --drm widevine --key-file keys --out doc.xml");
     succeeds(here, "keys a.m4a --drm widevine --key-file keys --out doc.xml");
     refused(here, "cpix convert doc.xml --to 2.3 --out doc.xml", "is read by this command");
+}
+
+#[test]
+fn a_key_does_not_replace_what_the_job_writes() {
+    let folder = place();
+    for name in ["index.m3u8", "./0.ts"] {
+        let to = format!("par/out/{name}");
+        let pack = format!("pack par/clear/index.m3u8 --out par/out {WHOLE} --write-key-file {to}");
+        refused(folder.path(), &pack, "this job writes");
+        assert!(!folder.path().join("par/out").exists(), "{name}");
+    }
 }
 
 #[test]
