@@ -85,6 +85,25 @@ macro_rules! display_as_uuid {
 
 display_as_uuid!(Kid SystemId);
 
+macro_rules! stored_as_uuid {
+    ($($name:ident)*) => {$(
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                parse_16(&text).map(Self).ok_or_else(|| serde::de::Error::custom("no UUID"))
+            }
+        }
+    )*};
+}
+
+stored_as_uuid!(Kid SystemId);
+
 /// A four-character code: box types, sample entries, schemes, handlers.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FourCc(pub [u8; 4]);

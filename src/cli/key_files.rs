@@ -145,11 +145,13 @@ impl<'a> KeyFiles<'a> {
                 return Err(Error::usage("one file for several keys").at(path.display()).hint("use {kid}"));
             }
             let place = output.place_of(path)?;
-            if let Some(file) = report.outputs.iter().find(|file| is_same(&place, &output.file(&file.path)))
-            {
-                return Err(Error::usage(format!("the key would replace {}, which this job writes", file.path))
-                    .at(path.display())
-                    .hint("choose another path"));
+            if let Some(file) = report.outputs.iter().find(|file| is_same(&place, &output.file(&file.path))) {
+                return Err(Error::usage(format!(
+                    "the key would replace {}, which this job writes",
+                    file.path
+                ))
+                .at(path.display())
+                .hint("choose another path"));
             }
             let folder = place.parent().unwrap_or_else(|| Path::new(""));
             fs::create_dir_all(folder)

@@ -45,7 +45,8 @@ pub use self::{ranges::Ranges, text::is_hls_subtitles, unknown::UNKNOWN_VIDEO};
 use crate::base::{FourCc, Result};
 
 /// What a track carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum TrackKind {
     /// Pictures.
     Video,

@@ -76,7 +76,7 @@ pub struct ContentKey {
 ///
 /// In a request, an empty value means "please fill"; `None` means "not wanted".
 /// In an answer, empty values are read as `None`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct DrmSystem {
     /// `@systemId`.
     pub system_id: SystemId,
@@ -105,7 +105,7 @@ pub struct DrmSystem {
 }
 
 /// `HLSSignalingData` for both kinds of playlist: whole tag lines, decoded.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct HlsSignalingData {
     /// `@playlist="media"`: `#EXT-X-KEY:…`.
     pub media: Option<String>,

@@ -1,7 +1,8 @@
-//! Segments protected one by one, in any order, are those of the whole run.
+//! Segments protected one by one, in any order, with a plan that was stored, are those of the whole run.
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use drm_pack::codec::TrackKind;
 use drm_pack::drm::{self, ManifestKind};
@@ -13,8 +14,8 @@ use drm_pack::isobmff::{BoxNode, parse_file};
 use drm_pack::job::Job;
 use drm_pack::keys::{DevKeys, KeyServer};
 use drm_pack::package::{
-    Boundaries, Cmaf, EditList, EncryptedTrack, Intent, KeyRule, MediaTrack, Plan, Preset,
-    ProtectedRendition, ProtectedTrack, Schedule, Segments, ServerSignaling, TrackId, Treatment,
+    Boundaries, Cmaf, EditList, EncryptedTrack, Intent, KeyRule, MediaTrack, PeriodTime, Plan, PlannedKey,
+    Preset, ProtectedRendition, ProtectedTrack, Schedule, Segments, ServerSignaling, TrackId, Treatment,
     media_tracks,
 };
 use drm_pack::protect::Scheme;
@@ -116,10 +117,22 @@ impl Wish {
             session_keys: true,
             schedule,
         };
-        let http = HttpClient::new().unwrap();
-        let answer = DevKeys::new(SEED).exchange(&http, intent.request()).unwrap();
-        Plan::resolve(&intent, answer).unwrap()
+        stored(&planned(&intent))
     }
+}
+
+fn planned(intent: &Intent<'_>) -> Plan {
+    let http = HttpClient::new().unwrap();
+    let answer = DevKeys::new(SEED).exchange(&http, intent.request()).unwrap();
+    Plan::resolve(intent, answer).unwrap()
+}
+
+/// The plan as another machine reads it.
+fn stored(plan: &Plan) -> Plan {
+    let bytes = plan.to_bytes().unwrap();
+    let read = Plan::from_bytes(&bytes).unwrap();
+    assert_eq!(*read.to_bytes().unwrap(), *bytes);
+    read
 }
 
 /// Substreams in the order of the report, pictures first, and the id of each track.
@@ -225,6 +238,88 @@ fn check_mp4(wish: &Wish) {
             cmaf.write_segment(&segments[number], &mut Vec::new(), &mut one).unwrap();
             let name = format!("{}/{}.m4s", id, number + 1);
             assert!(one == fs::read(out.path().join(&name)).unwrap(), "{name} {wish:?}");
+        }
+    }
+}
+
+/// Plans of both treatments, with all that a plan can have.
+fn plans() -> Vec<Plan> {
+    let track = |kind| EncryptedTrack::new(TrackId { kind, number: 1 });
+    let tracks = [track(TrackKind::Video), track(TrackKind::Audio)];
+    let minute = std::time::Duration::from_secs(60);
+    let time = |start, end| PeriodTime { start: minute * start, end };
+    let times: Arc<[PeriodTime]> = [time(0, Some(minute)), time(1, None)].into();
+    let every = Schedule { rotate_every: std::num::NonZeroU32::new(3), clear_lead: minute, times: None };
+    let timed = Schedule { times: Some(times), ..Schedule::default() };
+    let aes128 = |encrypts_maps| Treatment::Aes128 { key_uri: Some("https://k/{kid}".into()), encrypts_maps };
+    let samples = |name| Treatment::Samples(Scheme::find(name).unwrap());
+    let mut plans = Vec::new();
+    for (treatment, systems, vector) in [
+        (samples("cenc"), "widevine,playready,clearkey", None),
+        (samples("cbcs"), "fairplay,widevine", Some([7; 16])),
+        (aes128(false), "", None),
+        (aes128(true), "", None),
+    ] {
+        for (schedule, periods) in [(Schedule::default(), 1), (every.clone(), 4), (timed.clone(), 2)] {
+            plans.push(planned(&Intent {
+                content_id: "a title",
+                treatment: treatment.clone(),
+                keys: &KeyRule::Preset(Preset::Preset1).assign(&tracks).unwrap(),
+                systems: &if systems.is_empty() { Vec::new() } else { drm::parse_list(systems).unwrap() },
+                manifests: &[ManifestKind::Hls],
+                vector,
+                skd_template: "skd://{kid}",
+                periods,
+                server_signaling: ServerSignaling::default(),
+                license_urls: &[],
+                session_keys: true,
+                schedule,
+            }));
+        }
+    }
+    plans
+}
+
+#[test]
+fn a_stored_plan_is_the_plan() {
+    for plan in plans() {
+        let read = stored(&plan);
+        assert_eq!(read.keys().len(), plan.keys().len());
+        for (key, other) in plan.keys().iter().zip(read.keys()) {
+            assert_eq!(key.kid, other.kid);
+            let names =
+                |key: &PlannedKey| key.systems.iter().map(|system| system.0.name()).collect::<Vec<_>>();
+            assert_eq!(names(key), names(other));
+        }
+        assert_eq!((&read.schedule, &read.warnings), (&plan.schedule, &plan.warnings));
+        assert_eq!(read.periods().count(), plan.periods().count());
+    }
+}
+
+#[test]
+fn a_damaged_plan_is_an_error_that_says_nothing_of_the_keys() {
+    for plan in plans() {
+        let bytes = plan.to_bytes().unwrap();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let key = text.split("\"value\":\"").nth(1).unwrap()[..32].to_owned();
+        let changes = [
+            text.replace("\"version\":1", "\"version\":2"),
+            text.replace("\"version\":1,", ""),
+            text.replace("\"periods\":", "\"periods\":-"),
+            text.replace("\"periods\":", "\"periods\":9999"),
+            text.replace("\"periods\":", "\"other\":1,\"periods\":"),
+            text.replace(&key, &format!("{key}0")),
+            text.replace(&format!("\"{key}\""), &format!("{{\"{key}\":0}}")),
+            text.replace("\"samples\":{\"scheme\":\"c", "\"samples\":{\"scheme\":\"x"),
+            text.replace("\"uri\":", "\"url\":"),
+            text[..text.len() - 1].to_owned(),
+        ];
+        for changed in changes.iter().filter(|changed| **changed != text) {
+            let Err(error) = Plan::from_bytes(changed.as_bytes()) else { panic!("{changed}") };
+            assert!(!error.to_string().contains(&key), "{error}");
+        }
+        for end in 0..text.len() {
+            assert!(Plan::from_bytes(&text.as_bytes()[..end]).is_err());
         }
     }
 }

@@ -24,7 +24,7 @@ pub enum Preset {
 }
 
 /// Which track it is, by what it carries and its number among these, from 1: `v1`, `a2` in reports and key files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct TrackId {
     /// What it carries.
     pub kind: TrackKind,

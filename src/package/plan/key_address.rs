@@ -1,6 +1,8 @@
 //! Where players get the key of whole segments: the words of the key source first, then the operator's — RFC 8216bis
 //! §4.4.4.4.
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::{Error, Result};
 use crate::cpix::{ContentKey, DrmSystem};
 use crate::drm::aes128::{KeyTag, NAME};
@@ -10,7 +12,7 @@ use super::server_signaling::{KeysOfAnswer, goes_on_as_said};
 use crate::package::Intent;
 
 /// What playlists say of a key, besides method and IV.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct KeyAddress {
     /// `URI`.
     pub(crate) uri: String,

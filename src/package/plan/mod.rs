@@ -1,7 +1,7 @@
 //! The plan: which substream gets which key, scheme, IV and signaling — SPEKE 2.0, DASH-IF CPIX 2.3 §4.
 //!
 //! For a substream and a segment the plan has one answer: clear, or the key of one crypto period
-//! ([`SegmentKey`](crate::package::Phase)). What a segment gets depends on the init segment, the plan, and the segment's
+//! ([`SegmentKey`]). What a segment gets depends on the init segment, the plan, and the segment's
 //! number and decode time, and on nothing else, so that any segment can be protected anywhere, in any order.
 //! The loop that encrypts samples gets a key and knows neither of leads nor of periods.
 //!
@@ -20,6 +20,7 @@ pub(super) mod keyed;
 pub(super) mod license_url;
 pub(super) mod schedule;
 pub(super) mod server_signaling;
+mod stored;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

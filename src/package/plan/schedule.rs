@@ -49,7 +49,8 @@ impl fmt::Display for Period {
 }
 
 /// What segments are clear, and which of them share a key.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Schedule {
     /// Segments that begin before this time of the presentation are clear.
     pub clear_lead: Duration,
@@ -60,7 +61,7 @@ pub struct Schedule {
 }
 
 /// When a crypto period begins and ends: it covers the segments that begin in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeriodTime {
     /// Its begin since that of the presentation.
     pub start: Duration,
