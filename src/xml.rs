@@ -58,6 +58,10 @@ pub struct Element {
     pub children: Vec<Node>,
 }
 
+/// Names of encodings that a document in UTF-8 or UTF-16 may say; some writers say one of which theirs is a part.
+const ENCODINGS: &[&str] =
+    &["utf-8", "utf8", "utf-16", "utf-16le", "utf-16be", "us-ascii", "ascii", "iso-8859-1"];
+
 impl Document {
     /// Reads UTF-8 with or without a byte order mark, or UTF-16 with one.
     ///
@@ -71,13 +75,14 @@ impl Document {
             )));
         }
         let (encoding, text) = decode(bytes)?;
+        check_declaration(&text)?;
         let mut parser = Parser { reader: Reader::from_str(&text), text: &text };
         let mut prolog = Vec::new();
         let root = loop {
             match parser.next()? {
                 Token::Start(tag) => break parser.element(tag, 1)?,
                 Token::Empty(tag) => break Element { tag, end: None, children: Vec::new() },
-                Token::Raw(raw) => prolog.push(Node::Raw(raw)),
+                Token::Raw(raw) => prolog.push(outside(raw)?),
                 Token::End(_) | Token::Eof => {
                     return Err(Error::input("no root element").clause("XML 1.0 §2.1"));
                 }
@@ -86,7 +91,7 @@ impl Document {
         let mut epilog = Vec::new();
         loop {
             match parser.next()? {
-                Token::Raw(raw) => epilog.push(Node::Raw(raw)),
+                Token::Raw(raw) => epilog.push(outside(raw)?),
                 Token::Eof => break,
                 _ => return Err(Error::input("a second root element").clause("XML 1.0 §2.1")),
             }
@@ -294,6 +299,14 @@ impl Element {
         self.elements().find(|element| element.local_name() == local_name)
     }
 
+    /// Whether text stands between the child elements, other than white space and comments.
+    pub fn has_text(&self) -> bool {
+        self.children.iter().any(|node| match node {
+            Node::Raw(raw) => !raw.trim().is_empty() && !raw.starts_with("<!--") && !raw.starts_with("<?"),
+            Node::Element(_) => false,
+        })
+    }
+
     /// The text of this element's own text and CDATA children, unescaped, as written.
     ///
     /// # Errors
@@ -355,7 +368,53 @@ fn decode(bytes: &[u8]) -> Result<(Encoding, String)> {
         Error::input("the document is neither UTF-8 nor UTF-16 with a byte order mark")
             .clause("XML 1.0 §4.3.3")
     })?;
+    let is_forbidden =
+        |c: char| c < ' ' && !matches!(c, '\t' | '\n' | '\r') || matches!(c, '\u{fffe}' | '\u{ffff}');
+    if let Some((position, found)) = text.char_indices().find(|(_, c)| is_forbidden(*c)) {
+        return Err(Error::input(format!("{found:?}, which XML does not allow"))
+            .clause("XML 1.0 §2.2")
+            .at_byte(position as u64));
+    }
     Ok((encoding, text))
+}
+
+/// What may stand before and behind the root element: white space, comments, processing instructions.
+fn outside(raw: String) -> Result<Node> {
+    let target = raw
+        .strip_prefix("<?")
+        .and_then(|rest| rest.split(|c: char| c.is_ascii_whitespace() || c == '?').next());
+    if raw.trim_matches(['\u{feff}', ' ', '\t', '\r', '\n']).is_empty()
+        || raw.starts_with("<!--")
+        || target.is_some_and(is_name)
+    {
+        return Ok(Node::Raw(raw));
+    }
+    Err(Error::input("text outside the root element").clause("XML 1.0 §2.1"))
+}
+
+/// Checks the declaration that a document may begin with: a parser that does not know it refuses the document.
+fn check_declaration(text: &str) -> Result<()> {
+    let Some((tag, _)) = text.strip_prefix("<?xml").and_then(|rest| rest.split_once("?>")) else {
+        return Ok(());
+    };
+    let wrong = |found: String| Error::input(found).clause("XML 1.0 §2.8").at("the XML declaration");
+    let whole = format!("xml{tag}");
+    let mut allowed = ["version", "encoding", "standalone"].iter();
+    for attribute in Attributes::of(&whole) {
+        let Attribute { name, value, .. } = attribute.map_err(|error| error.at("the XML declaration"))?;
+        if !allowed.any(|known| *known == name) {
+            return Err(wrong(format!("{name:?}, expected version, encoding and standalone in this order")));
+        }
+        let is_known = match name {
+            "version" => value.strip_prefix("1.").is_some_and(|minor| minor.parse::<u8>().is_ok()),
+            "standalone" => matches!(value, "yes" | "no"),
+            _ => ENCODINGS.iter().any(|known| value.eq_ignore_ascii_case(known)),
+        };
+        if !is_known {
+            return Err(wrong(format!("{name} {value:?} is not known")));
+        }
+    }
+    Ok(())
 }
 
 fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<String> {
@@ -442,6 +501,10 @@ impl Parser<'_> {
 }
 
 fn checked_tag(tag: String) -> Result<String> {
+    let name = tag.split(|c: char| c.is_ascii_whitespace()).next().unwrap_or_default();
+    if !is_name(name) {
+        return Err(Error::input(format!("{name:?} is no name of an element")).clause("XML 1.0 §2.3"));
+    }
     let mut names = BTreeSet::new();
     for attribute in Attributes::of(&tag) {
         let Attribute { name, .. } = attribute?;
@@ -450,6 +513,15 @@ fn checked_tag(tag: String) -> Result<String> {
         }
     }
     Ok(tag)
+}
+
+/// Whether this may be a name: XML 1.0 §2.3. Of characters beyond ASCII all are taken.
+fn is_name(text: &str) -> bool {
+    let may_stand =
+        |c: char| !c.is_ascii() || c.is_ascii_alphanumeric() || matches!(c, ':' | '_' | '-' | '.');
+    !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '.'))
+        && !text.is_empty()
+        && text.chars().all(may_stand)
 }
 
 struct Attribute<'a> {
@@ -482,7 +554,7 @@ impl<'a> Attributes<'a> {
         let quote = after.trim_start().chars().next().filter(|c| matches!(c, '"' | '\''))?;
         let start = name_start + before.len() + 1 + (after.len() - after.trim_start().len()) + 1;
         let value = self.tag.get(start..)?.split_once(quote)?.0;
-        if name.is_empty() || name.contains(|c: char| c.is_ascii_whitespace() || c == '"' || c == '\'') {
+        if !is_name(name) {
             return None;
         }
         self.position = start + value.len() + 1;

@@ -46,6 +46,52 @@ pub struct Protected {
     pub descriptors: Vec<Element>,
 }
 
+impl Mpd {
+    /// `default_KID` and `pssh` of ContentProtection that are in another namespace than that of Common Encryption, as
+    /// they are written, with the namespace. Readers of namespaces do not find them.
+    ///
+    /// # Errors
+    /// When an attribute cannot be read.
+    pub fn foreign_cenc_names(&self) -> Result<Vec<(String, String)>> {
+        let mut found = Vec::new();
+        foreign_cenc_names((self.root(), false), &mut Vec::new(), &mut found)?;
+        Ok(found)
+    }
+}
+
+fn foreign_cenc_names<'a>(
+    (element, is_data): (&'a Element, bool),
+    scope: &mut Vec<(&'a str, String)>,
+    found: &mut Vec<(String, String)>,
+) -> Result<()> {
+    let (outer, is_descriptor) = (scope.len(), element.local_name() == "ContentProtection");
+    let mut names = Vec::new();
+    for (name, value) in element.attributes()? {
+        match name.split_once(':') {
+            Some(("xmlns", prefix)) => scope.push((prefix, value.into_owned())),
+            None if name == "xmlns" => scope.push(("", value.into_owned())),
+            _ if is_descriptor && name.rsplit(':').next() == Some("default_KID") => names.push(name),
+            _ => {}
+        }
+    }
+    if is_data && element.local_name() == "pssh" {
+        names.push(element.name());
+    }
+    for name in names {
+        let prefix = name.split_once(':').map_or("", |(prefix, _)| prefix);
+        let bound = scope.iter().rev().find(|(known, _)| *known == prefix);
+        let namespace = bound.map_or("", |(_, namespace)| namespace);
+        if namespace != CENC.1 {
+            found.push((name.to_owned(), namespace.to_owned()));
+        }
+    }
+    for child in element.elements() {
+        foreign_cenc_names((child, is_descriptor), scope, found)?;
+    }
+    scope.truncate(outer);
+    Ok(())
+}
+
 /// The descriptors of one key: the protection scheme with the key id first, then one for each system. There is
 /// no key id when keys change in the media.
 ///

@@ -357,6 +357,19 @@ fn check<'a>(element: &'a Element, prefix: &str, scope: &mut Scope<'a>) -> Resul
     }
     let bound =
         |prefix: &str| scope.get(prefix).and_then(|uris| uris.last()).map(Cow::as_ref).unwrap_or_default();
+    // What no reader of namespaces finds: `xml` and `xmlns` alone need no declaration.
+    let is_known = |prefix: &str| matches!(prefix, "xml" | "xmlns") || !bound(prefix).is_empty();
+    let names = attributes.iter().map(|(name, _)| *name).chain([element.name()]);
+    let mut undeclared =
+        names.filter(|name| name.split_once(':').is_some_and(|(prefix, _)| !is_known(prefix)));
+    if let Some(name) = undeclared.next() {
+        return Err(Error::input(format!(
+            "{name:?} has a prefix that is not declared, expected xmlns:… for it"
+        ))
+        .clause("Namespaces in XML 1.0 §5")
+        .at(element.name())
+        .hint("players do not read such an MPD: declare the prefix"));
+    }
     if let Some((name, value)) = attributes
         .iter()
         .find(|(name, _)| name.split_once(':').is_some_and(|(p, n)| n == "href" && bound(p) == XLINK))

@@ -63,6 +63,17 @@ pub fn find_id(system_id: SystemId) -> Option<&'static dyn System> {
     ALL.iter().copied().find(|system| system.system_id() == system_id)
 }
 
+/// Whether addresses of this scheme are for one system alone, which is named beside them.
+pub fn is_own_uri_scheme(scheme: &str) -> bool {
+    scheme.eq_ignore_ascii_case(fairplay::URI_SCHEME)
+}
+
+/// Whether this is the id of a system that has a word, in `DRMSystem` or in `pssh`.
+pub fn is_known(id: SystemId) -> bool {
+    let is_own = |system: &&dyn System| system.system_id() == id || system.pssh_system_id() == Some(id);
+    ALL.iter().copied().any(|system| is_own(&system)) || opaque::is_named(id)
+}
+
 /// The systems of a list such as `a+b,c`, in the order of the list.
 ///
 /// # Errors

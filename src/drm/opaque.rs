@@ -48,6 +48,11 @@ pub(super) fn find(name: &str) -> Option<&'static dyn System> {
     named.or_else(|| SystemId::parse(name).ok()).map(of_id)
 }
 
+/// Whether the table has a word for this id.
+pub(super) fn is_named(id: SystemId) -> bool {
+    NAMED.iter().any(|(_, named, _)| SystemId::from_u128(*named) == id)
+}
+
 /// The words of the table.
 pub(super) fn words() -> impl Iterator<Item = &'static str> {
     NAMED.iter().map(|(word, ..)| *word)

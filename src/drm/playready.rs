@@ -15,6 +15,8 @@ use super::pssh::Pssh;
 use super::{Fault, Fields, FindValue, ManifestKind, Signal, System, fill};
 
 const SYSTEM_ID: SystemId = SystemId::from_u128(0x9a04f079_9840_4286_ab92_e65be0885f95);
+/// The namespace of `mspr:pro` in an MPD.
+const PRO_NAMESPACE: &str = "urn:microsoft:playready";
 const NAMESPACE: &str = "http://schemas.microsoft.com/DRM/2007/03/PlayReadyHeader";
 const CLAUSE: &str = "PlayReady Header Specification";
 /// The record type of a rights management header.
@@ -92,7 +94,7 @@ impl System for PlayReady {
         let boxes = fill::pssh(system, SYSTEM_ID, Pssh { system_id: SYSTEM_ID, kids: None, data })?;
         let object = &boxes.first.data;
         let pro = base64(object);
-        let element = Element::new("mspr:pro").with("xmlns:mspr", "urn:microsoft:playready").with_text(&pro);
+        let element = Element::new("mspr:pro").with("xmlns:mspr", PRO_NAMESPACE).with_text(&pro);
         let license = signal.license_url.map(|url| {
             // Older players read the second.
             let element = Element::new("ms:laurl").with("xmlns:ms", "urn:microsoft").with("licenseUrl", url);
@@ -149,6 +151,11 @@ impl System for PlayReady {
     fn descriptor_data(&self, element: &Element) -> Result<Option<Pssh>> {
         if element.local_name() != "pro" {
             return Ok(None);
+        }
+        let declared = element.attribute(&format!("xmlns:{}", element.prefix()))?;
+        if let Some(other) = declared.filter(|declared| declared != PRO_NAMESPACE) {
+            return Err(Error::input(format!("pro of the namespace {other:?}, expected {PRO_NAMESPACE}"))
+                .clause("Microsoft, PlayReady DASH content protection"));
         }
         let data = from_base64(element.text()?.trim())?;
         headers(&data).map_err(|error| error.at("PlayReady object"))?;

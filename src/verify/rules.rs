@@ -105,7 +105,12 @@ pub const RULES: &[Rule] = &[
         "ISO/IEC 14496-12 §8.12.2",
         "The boxes of a sinf are frma, schm, schi in this order.",
     ),
-    error("scheme-version", "ISO/IEC 23001-7 §4.1", "The scheme_version of schm is 0x00010000."),
+    error(
+        "scheme-version",
+        "ISO/IEC 23001-7 §4.1",
+        "The scheme_version of schm is 0x00010000, its version 0, its flags those of its form.",
+    ),
+    error("tenc-reserved", "ISO/IEC 23001-7 §8.2.2", "The flags and reserved bytes of tenc are 0."),
     error(
         "tenc-version",
         "ISO/IEC 23001-7 §8.2",
@@ -161,6 +166,12 @@ pub const RULES: &[Rule] = &[
     error("senc-count", "ISO/IEC 23001-7 §7.2", "senc has an entry for each sample of the fragment."),
     error("senc-size", "ISO/IEC 23001-7 §7.2", "senc ends behind its last entry."),
     advice("senc-absent", CMAF, "The auxiliary information is in a senc."),
+    error("tfhd-version", "ISO/IEC 14496-12 §8.8.7", "The version of tfhd is 0."),
+    error(
+        "aux-flags",
+        "ISO/IEC 14496-12 §8.7.8, §8.7.9, ISO/IEC 23001-7 §7.2",
+        "saiz, saio and senc have a version and flags that are known.",
+    ),
     error("saiz-count", "ISO/IEC 14496-12 §8.7.8", "saiz has a size for each sample of the fragment."),
     error("saiz-size", "ISO/IEC 14496-12 §8.7.8", "The sizes in saiz are those of the entries of senc."),
     error(
@@ -316,6 +327,17 @@ pub const RULES: &[Rule] = &[
     error("kid-mpd-tenc", "ISO/IEC 23001-7 §11.2", "cenc:default_KID is default_KID of tenc."),
     advice("mpd-place", IOP, "ContentProtection stands in the AdaptationSet."),
     advice("mpd-order", IOP, "The mp4protection descriptor is the first."),
+    error(
+        "mpd-scheme-id",
+        "ISO/IEC 23009-1 §5.8.4.1, §5.8.5.2",
+        "A ContentProtection says its schemeIdUri; a urn:uuid is a UUID.",
+    ),
+    error("mpd-text", "ISO/IEC 23009-1 §5.8.4.1", "ContentProtection has elements and no text."),
+    error(
+        "mpd-namespace",
+        "ISO/IEC 23001-7 §11.2",
+        "default_KID and pssh of an MPD are in the namespace of Common Encryption.",
+    ),
     error("mpd-pssh", "ISO/IEC 23001-7 §11.2", "cenc:pssh is one whole box of the descriptor's system."),
     advice("mpd-same-key", IOP, "Where the key is the same, the descriptors are the same."),
     advice("mpd-system", IOP, "The MPD names no system that has no signaling there."),

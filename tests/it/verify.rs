@@ -435,6 +435,9 @@ fn errors() -> Vec<Variant> {
                 *senc = BoxNode::data(b"senc", [senc.payload(), &[0; 6]].concat());
             })
         }),
+        ("aux-flags", Segments, "cenc", |f| edit_box(f, SEGMENT, b"saiz", |saiz| saiz[3] |= 8)),
+        ("tenc-reserved", Segments, "cenc", |f| edit_box(f, INIT, b"tenc", |tenc| tenc[3] |= 4)),
+        ("tfhd-version", Segments, "cenc", |f| edit_box(f, SEGMENT, b"tfhd", |tfhd| tfhd[0] = 1)),
         ("saiz-count", Segments, "cenc", |f| edit_box(f, SEGMENT, b"saiz", |saiz| add32(&mut saiz[5..], -1))),
         ("saiz-size", Dash, "cenc", |f| edit_box(f, SLICES, b"saiz", |saiz| saiz[9] += 6)),
         ("saio-offset", Segments, "cenc", |f| edit_box(f, SEGMENT, b"saio", |saio| add32(&mut saio[8..], 8))),
@@ -544,6 +547,9 @@ fn errors() -> Vec<Variant> {
             other.replace_range(..1, if kid.starts_with('0') { "1" } else { "0" });
             replace(f, MPD, &kid, &other);
         }),
+        ("mpd-namespace", Dash, "cenc", |f| replace(f, MPD, "urn:mpeg:cenc:2013", "urn:mpeg:cenc:2012")),
+        ("mpd-scheme-id", Dash, "cenc", |f| replace(f, MPD, "urn:uuid:edef8ba9", "urn:uuid:$def8ba9")),
+        ("mpd-text", Dash, "cenc", |f| replace(f, MPD, "<cenc:pssh", "x<cenc:pssh")),
         ("mpd-pssh", Segments, "cbcs", |f| {
             let id = "urn:uuid:edef8ba9-79d6-4ace-a3c8-27dcd51d21ed";
             replace(f, MPD, id, "urn:uuid:9a04f079-9840-4286-ab92-e65be0885f95");

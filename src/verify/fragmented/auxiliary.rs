@@ -76,6 +76,18 @@ impl Auxiliary<'_> {
         let holds = matches!(counts, [0, 0] | [1, 1]);
         let found = format!("{} saiz, {} saio", counts[0], counts[1]);
         findings.check("aux-pair", holds, &self.place, &found, &"one of each or none");
+        for kind in [b"saiz", b"saio", b"senc"] {
+            let Some(head) = self.find(kind).and_then(|node| node.payload().first_chunk()) else { continue };
+            let head = u32::from_be_bytes(*head);
+            let holds = match kind {
+                b"senc" => head & !3 == 0,
+                // Version 1 has offsets of 64 bits.
+                b"saio" => matches!(head & !1, 0 | 0x0100_0000),
+                _ => head & !1 == 0,
+            };
+            let found = format!("version and flags {head:#010x} of {}", kind.escape_ascii());
+            findings.check("aux-flags", holds, &self.place, &found, &"those that the clause knows");
+        }
         if let Some(saiz) = &saiz {
             findings.check(
                 "saiz-count",

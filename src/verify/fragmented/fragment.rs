@@ -69,7 +69,10 @@ impl FileCheck<'_, '_> {
             self.findings.check("box-tree", false, &place, &"a track_ID that no trak has", &"that of a trak");
             return Ok(());
         };
-        let tfhd = Tfhd::parse(traf.require(&[b"tfhd"])?.payload())?;
+        let payload = traf.require(&[b"tfhd"])?.payload();
+        let version = payload.first().copied().unwrap_or_default();
+        self.findings.check("tfhd-version", version == 0, &place, &version, &0);
+        let tfhd = Tfhd::parse(payload)?;
         let from_moof = tfhd.other_flags & Tfhd::DEFAULT_BASE_IS_MOOF != 0;
         self.findings.check("base-is-moof", from_moof, &place, &format_args!("{from_moof}"), &"true");
         let base = tfhd.base_data_offset.unwrap_or(moof);

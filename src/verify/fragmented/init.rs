@@ -13,6 +13,8 @@ use crate::verify::findings::Findings;
 
 /// `scheme_version` of Common Encryption: ISO/IEC 23001-7 §4.1.
 const SCHEME_VERSION: u32 = 0x0001_0000;
+/// The length of `schm` without a URI, behind its header: ISO/IEC 14496-12 §8.12.6.
+const SCHM_BYTES: usize = 12;
 
 /// An initialization segment.
 pub(in crate::verify) struct Init {
@@ -230,10 +232,21 @@ impl EntryProtection {
         findings: &mut Findings,
     ) -> Result<Self> {
         let scheme = protected.scheme().map_err(|error| error.at(place))?;
-        let version = Schm::parse(sinf.require(&[b"schm"])?.payload())?.scheme_version;
+        let schm = sinf.require(&[b"schm"])?.payload();
+        let version = Schm::parse(schm)?.scheme_version;
         let holds = version == SCHEME_VERSION;
         findings.check("scheme-version", holds, &place, &format_args!("{version:#010x}"), &"0x00010000");
+        // A URI stands behind the version when the flag says so: ISO/IEC 14496-12 §8.12.6.
+        let head = schm.first_chunk().map_or(0, |head| u32::from_be_bytes(*head));
+        let expected = u32::from(schm.len() > SCHM_BYTES);
+        let found = format!("version and flags {head:#010x}");
+        findings.check("scheme-version", head == expected, &place, &found, &format!("{expected:#010x}"));
         check_tenc(&protected.tenc, scheme, handler, place, findings);
+        let bytes = sinf.require(&[b"schi", b"tenc"])?.payload();
+        // Flags and a reserved byte; in version 0, which has no pattern, another one.
+        let reserved = bytes.get(1..if protected.tenc.version == 0 { 6 } else { 5 }).unwrap_or_default();
+        let holds = reserved.iter().all(|byte| *byte == 0);
+        findings.check("tenc-reserved", holds, &place, &format_args!("{reserved:02x?}"), &"zeros");
         Ok(Self { scheme, tenc: protected.tenc.clone() })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use crate::base::{Kid, Result, Secret};
+use crate::base::{Kid, Result, Secret, SystemId};
 use crate::drm::{self, BOX_RULES, Fault, KeyUse, Pssh, box_faults};
 use crate::isobmff::BoxNode;
 use crate::package::FindKey;
@@ -49,6 +49,7 @@ pub(in crate::verify) fn check(
     findings: &mut Findings,
 ) {
     let find = |kid: Kid| -> Option<Secret<16>> { find_key.and_then(|find_key| find_key(kid)) };
+    boxes.iter().for_each(|pssh| note_unknown(pssh.system_id, "pssh", findings));
     for system in drm::ALL {
         let own = |pssh: &&Pssh| system.pssh_system_id() == Some(pssh.system_id);
         let boxes: Vec<&Pssh> = boxes.iter().filter(own).collect();
@@ -56,6 +57,13 @@ pub(in crate::verify) fn check(
             let place = format_args!("{place}: pssh of {}", system.name()).to_string();
             hold(&BOX_RULES, box_faults(*system, &boxes, keys, &find), &place, findings);
         }
+    }
+}
+
+/// Says that DRM data of this system could not be checked, if it is none that is known.
+pub(in crate::verify) fn note_unknown(id: SystemId, what: &str, findings: &mut Findings) {
+    if !drm::is_known(id) {
+        findings.unchecked(format!("{what} of the system {id}, which is none that is known"));
     }
 }
 

@@ -29,6 +29,10 @@ pub(in crate::verify) fn check(
 ) -> Result<()> {
     let mut of_key: HashMap<Kid, (String, String)> = HashMap::new();
     let descriptors = descriptors(manifest.document.mpd.root());
+    let foreign = manifest.document.mpd.foreign_cenc_names()?;
+    let found = foreign.first().map(|(name, namespace)| format!("{name} in {namespace:?}"));
+    let (holds, found) = (found.is_none(), found.unwrap_or_default());
+    findings.check("mpd-namespace", holds, &manifest.document.name, &found, &"urn:mpeg:cenc:2013");
     for (media, rendition) in &manifest.representations {
         let representation = &media.representation;
         let place =
@@ -153,9 +157,30 @@ fn check_systems(
 ) -> Result<()> {
     for (element, _) in descriptors {
         let scheme_id_uri = text(element, "schemeIdUri")?.to_ascii_lowercase();
-        let Some(id) = scheme_id_uri.strip_prefix("urn:uuid:").and_then(|id| SystemId::parse(id).ok()) else {
+        let has_text = element.has_text();
+        findings.check("mpd-text", !has_text, &place, &"text in a ContentProtection", &"elements alone");
+        let Some(id) = scheme_id_uri.strip_prefix("urn:uuid:") else {
+            let says = !scheme_id_uri.is_empty();
+            findings.check("mpd-scheme-id", says, &place, &"a ContentProtection without", &"schemeIdUri");
+            let is_pssh = element.child("pssh").is_some();
+            findings.check(
+                "mpd-pssh",
+                !is_pssh,
+                &place,
+                &scheme_id_uri,
+                &"urn:uuid and the id of the system",
+            );
+            if says && scheme_id_uri != MP4_PROTECTION {
+                findings.unchecked(format!(
+                    "ContentProtection of the scheme {scheme_id_uri}, which is none that is known"
+                ));
+            }
             continue;
         };
+        let parsed = SystemId::parse(id);
+        findings.check("mpd-scheme-id", parsed.is_ok(), &place, &scheme_id_uri, &"a UUID");
+        let Ok(id) = parsed else { continue };
+        pssh::note_unknown(id, "ContentProtection", findings);
         let system = drm::find_id(id);
         if let Some(system) = system {
             let holds = system.signals_in(ManifestKind::Dash);
