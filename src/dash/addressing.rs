@@ -21,6 +21,17 @@ pub struct Reference {
     pub name: String,
     /// The bytes meant, end excluded; `None` for all.
     pub range: Option<Range<u64>>,
+    /// When it begins by a SegmentTimeline: §5.3.9.6.
+    pub time: Option<MediaTime>,
+}
+
+/// A time on the time line of a track's media.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MediaTime {
+    /// Ticks.
+    pub ticks: u64,
+    /// Ticks in a second.
+    pub timescale: u64,
 }
 
 /// Where the media of a Representation is.
@@ -98,7 +109,7 @@ type Numbers = (Vec<(u64, Option<u64>)>, Option<Open>);
 
 impl Addressing<'_> {
     /// The initialization segment and the media.
-    pub(super) fn open_input(mut self) -> Result<(Option<Reference>, Media)> {
+    pub(super) fn locate(mut self) -> Result<(Option<Reference>, Media)> {
         let kinds = ["SegmentTemplate", "SegmentList", "SegmentBase"];
         let kind = self
             .levels
@@ -125,10 +136,12 @@ impl Addressing<'_> {
             None => self.initialization(info)?,
         };
         let ((segments, open), count) = self.segments(info)?;
-        let mut references = segments
-            .iter()
-            .map(|&(number, time)| self.expand(&media, Some(number), time))
-            .collect::<Result<Vec<_>>>()?;
+        let timescale = info.number("timescale")?.unwrap_or(1);
+        let mut references = Vec::with_capacity(segments.len());
+        for &(number, time) in &segments {
+            let time_of = time.map(|ticks| MediaTime { ticks, timescale });
+            references.push(Reference { time: time_of, ..self.expand(&media, Some(number), time)? });
+        }
         if let (Some(open), Some(live)) = (open, self.live) {
             let there_now =
                 live.segments(open, &mut |number, time| self.expand(&media, Some(number), time))?;
@@ -136,7 +149,7 @@ impl Addressing<'_> {
             references.extend(there_now);
         }
         if let [first, second, ..] = references.as_slice()
-            && first == second
+            && (&first.name, &first.range) == (&second.name, &second.range)
         {
             return Err(Error::input(format!("template {media:?} names one file for several segments"))
                 .clause("ISO/IEC 23009-1 §5.3.9.4.4"));
@@ -279,7 +292,7 @@ impl Addressing<'_> {
 
     fn reference(&self, reference: &str, range: Option<Range<u64>>) -> Result<Reference> {
         let name = self.document.file(&self.base, reference)?;
-        Ok(Reference { name, range })
+        Ok(Reference { name, range, time: None })
     }
 
     fn charge(&mut self, segments: u64) -> Result<()> {

@@ -12,7 +12,7 @@ mod switching;
 mod template;
 pub mod write;
 
-pub use addressing::{Count, Location, MAX_SEGMENTS, Media, Reference};
+pub use addressing::{Count, Location, MAX_SEGMENTS, Media, MediaTime, Reference};
 pub use byte_ranges::{RangeMap, Visit};
 pub use content_protection::{Protected, is_output_protection_of_keys};
 pub use live::last_there;

@@ -250,7 +250,7 @@ impl Level<'_> {
             live,
             segments_left: left,
         }
-        .open_input()?;
+        .locate()?;
         Ok(Representation {
             place: self.place,
             kind: self.content_type()?,

@@ -167,7 +167,7 @@ fn a_representation_inherits_from_its_adaptation_set() {
     assert_eq!(first.mime_type.as_deref(), Some("video/mp4"));
     assert_eq!((first.width, first.height, first.bandwidth), (Some(64), None, Some(1)));
     let initialization = first.initialization.as_ref().unwrap();
-    assert_eq!(*initialization, Reference { name: "dash/a/init.mp4".into(), range: None });
+    assert_eq!(*initialization, Reference { name: "dash/a/init.mp4".into(), range: None, time: None });
     let Media::Segments { references, count } = &first.media else { panic!() };
     assert_eq!((references.len(), *count), (4, Count::Implied));
     assert_eq!(references[3].name, "dash/a/004.m4s");
@@ -232,7 +232,7 @@ fn timelines_list_their_segments() {
 
 #[test]
 fn single_files_and_lists_are_located() {
-    let file = |range| Reference { name: "v/a b.mp4".into(), range };
+    let file = |range| Reference { name: "v/a b.mp4".into(), range, time: None };
     let representation =
         only(&one("<BaseURL> v/a%20b.mp4 </BaseURL><SegmentBase indexRange=\"100-199\"><Initialization \
         range=\"0-99\"/></SegmentBase>"))
@@ -248,8 +248,11 @@ fn single_files_and_lists_are_located() {
         only(&one("<BaseURL>v/a%20b.mp4</BaseURL><SegmentList><Initialization sourceURL=\"i.mp4\"/>\
          <SegmentURL media=\"1.mp4\"/><SegmentURL mediaRange=\"5-9\"/></SegmentList>"))
         .unwrap();
-    assert_eq!(representation.initialization, Some(Reference { name: "v/i.mp4".into(), range: None }));
-    let references = vec![Reference { name: "v/1.mp4".into(), range: None }, file(Some(5..10))];
+    assert_eq!(
+        representation.initialization,
+        Some(Reference { name: "v/i.mp4".into(), range: None, time: None })
+    );
+    let references = vec![Reference { name: "v/1.mp4".into(), range: None, time: None }, file(Some(5..10))];
     assert_eq!(representation.media, Media::Segments { references, count: Count::Stated });
 }
 

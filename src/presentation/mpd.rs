@@ -49,7 +49,11 @@ impl MpdTrack {
         let references = match std::mem::replace(&mut representation.media, nothing) {
             Media::SingleFile { file, index_range } => {
                 is_one_file = true;
-                index = index_range.map(|range| Reference { name: file.name.clone(), range: Some(range) });
+                index = index_range.map(|range| Reference {
+                    name: file.name.clone(),
+                    range: Some(range),
+                    time: None,
+                });
                 init = init.or_else(|| Some(file.clone()));
                 vec![file]
             }
@@ -120,6 +124,7 @@ fn resource(role: Role, number: u32, reference: Reference) -> Resource {
         keys: Arc::new([]),
         sequence: 0,
         begins: 0.0,
+        time: reference.time,
         duration: 0.0,
         init: None,
         inside: None,

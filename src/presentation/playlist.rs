@@ -107,6 +107,7 @@ impl MediaPlaylist {
                 keys: in_force.at(line),
                 sequence,
                 begins,
+                time: None,
                 duration,
                 init: map.and_then(|line| inits.get(&line).copied()),
                 inside: None,

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::dash::ContentType;
+use crate::dash::{ContentType, MediaTime};
 use crate::hls::Key;
 use crate::hls::multivariant::RenditionKind;
 
@@ -92,6 +92,8 @@ pub struct Resource {
     pub sequence: u64,
     /// Seconds of the playlist before the segment that it is, or that it is for; 0 in an MPD.
     pub begins: f64,
+    /// When a segment begins by the timeline of an MPD.
+    pub time: Option<MediaTime>,
     /// Seconds that a segment of a playlist lasts; 0 of everything else.
     pub duration: f64,
     /// The initialization section that it needs: its index among the resources of the track.

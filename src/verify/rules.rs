@@ -320,6 +320,8 @@ pub const RULES: &[Rule] = &[
         "ISO/IEC 14496-12 §8.8.12, ISO/IEC 23000-19 §7.3.2.3",
         "A segment begins where the one before it ends, but for discontinuities.",
     ),
+    advice("time-timeline", "ISO/IEC 23009-1 §5.3.9.6", "A segment begins when its SegmentTimeline says."),
+    advice("time-start", "RFC 8216bis §6.2.4", "The tracks of a presentation begin together."),
     // DASH.
     error("mpd-protection", MPD, "Protected media has a ContentProtection with the scheme."),
     error("mpd-clear", MPD, "Clear media has no ContentProtection."),

@@ -739,6 +739,12 @@ fn advices() -> Vec<Variant> {
         ("sample-times", Segments, "cenc", |f| edit_box(f, SEGMENT, b"tfdt", |tfdt| tfdt[11] ^= 1)),
         ("entry-equal", Segments, "cenc", |f| edit_box(f, INIT, b"mdhd", |mdhd| mdhd[15] ^= 1)),
         ("time-runs-on", Segments, "cenc", |f| edit_box(f, SEGMENT, b"tfdt", |tfdt| tfdt[11] ^= 1)),
+        ("time-timeline", Segments, "cenc", |f| edit_box(f, SEGMENT, b"tfdt", |tfdt| tfdt[9] ^= 1)),
+        ("time-start", Segments, "cenc", |f| {
+            for name in ["v1/1.m4s", "v1/2.m4s", "v1/3.m4s", "v1/4.m4s"] {
+                edit_box(f, name, b"tfdt", |tfdt| tfdt[8] ^= 1);
+            }
+        }),
         ("time-extinf", Segments, "cenc", |f| {
             edit_lines(f, PLAYLIST, |line| {
                 Some(if line.starts_with("#EXTINF") { "#EXTINF:9.5,".to_owned() } else { line.to_owned() })

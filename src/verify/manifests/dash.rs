@@ -11,6 +11,7 @@ use crate::xml::Element;
 use super::DashManifest;
 use super::agreement::Agreement;
 use super::info::PresentationInfo;
+use super::times;
 use crate::verify::findings::Findings;
 use crate::verify::fragmented::pssh;
 
@@ -27,6 +28,7 @@ pub(in crate::verify) fn check(
     agreement: &mut Agreement,
     findings: &mut Findings,
 ) -> Result<()> {
+    times::check_timelines(manifest, facts, findings);
     let mut of_key: HashMap<Kid, (String, String)> = HashMap::new();
     let descriptors = descriptors(manifest.document.mpd.root());
     let foreign = manifest.document.mpd.foreign_cenc_names()?;

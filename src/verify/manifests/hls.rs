@@ -37,6 +37,7 @@ pub(in crate::verify) fn check(
         times::check(playlist, facts, findings);
         all.extend(keys.iter().filter(|key| key.encrypts()).cloned());
     }
+    times::check_starts(&presentation.playlists, facts, findings);
     all.extend(segments::check(&presentation.segments, findings)?);
     let session = presentation.multivariants.iter().flat_map(|found| &found.session_keys);
     agreement.playlists(&session.cloned().collect::<Vec<_>>(), findings);

@@ -159,7 +159,7 @@ impl<'r> Presentation<'r> {
     /// Adds an MP4 file; one without a `moov` belongs to the file before it.
     fn file(&mut self, name: &str, has_moov: bool, has_media: bool) -> Result<()> {
         if has_moov {
-            let init = Reference { name: name.to_owned(), range: None };
+            let init = Reference { name: name.to_owned(), range: None, time: None };
             let content = Content::Media;
             self.renditions.push(Rendition { init, files: Vec::new(), are_parts: false, content });
         }
@@ -177,7 +177,7 @@ impl<'r> Presentation<'r> {
             .known_renditions
             .entry((init.file.clone(), init.bounds(), are_parts))
             .or_insert_with(|| {
-                let init = Reference { name: init.file.clone(), range: init.range.clone() };
+                let init = Reference { name: init.file.clone(), range: init.range.clone(), time: None };
                 self.renditions.push(Rendition { init, files: Vec::new(), are_parts, content });
                 self.renditions.len() - 1
             });

@@ -4,14 +4,16 @@
 use crate::hls::LineKind;
 use crate::presentation::Resource;
 
-use super::Mp4Playlist;
 use super::info::PresentationInfo;
+use super::{DashManifest, Mp4Playlist};
 use crate::verify::findings::Findings;
 use crate::verify::fragmented::file::FragmentFact;
 
 /// How far a duration may be from that of the media, in seconds; playlists of versions before 3 have whole seconds.
 const ROUNDED: f64 = 0.1;
 const WHOLE_SECONDS: f64 = 0.51;
+/// How far the decode time of a segment may be from its presentation time, in seconds.
+const REORDERED: f64 = 0.5;
 
 /// The times of a segment's first track, in ticks of its media.
 #[derive(Clone, Copy)]
@@ -23,9 +25,8 @@ struct Times {
 }
 
 impl Times {
-    #[expect(clippy::cast_precision_loss, reason = "seconds to be compared within a tenth")]
     fn seconds(self) -> f64 {
-        self.end.saturating_sub(self.begin) as f64 / f64::from(self.timescale.max(1))
+        seconds(self.end.saturating_sub(self.begin), u64::from(self.timescale))
     }
 }
 
@@ -55,6 +56,60 @@ pub(in crate::verify) fn check(
         }
         before = times.map(|times| (*segment, times));
     }
+}
+
+/// Holds the segments of an MPD to its timelines.
+pub(in crate::verify) fn check_timelines(
+    manifest: &DashManifest<'_>,
+    facts: &PresentationInfo<'_>,
+    findings: &mut Findings,
+) {
+    for (media, rendition) in &manifest.representations {
+        for segment in media.segments() {
+            let (Some(time), Some(found)) = (segment.time, of_segment(segment, *rendition, facts)) else {
+                continue;
+            };
+            let stated = seconds(time.ticks, time.timescale);
+            let begin = seconds(found.begin, u64::from(found.timescale));
+            let place = format!("{}: {segment}", manifest.document.name);
+            // Reordered pictures play after they are decoded.
+            let holds = (stated - begin).abs() <= REORDERED;
+            let found = format!("{stated:.3} s in the timeline");
+            findings.check(
+                "time-timeline",
+                holds,
+                &place,
+                &found,
+                &format_args!("{begin:.3} s, its decode time"),
+            );
+        }
+    }
+}
+
+/// Holds the first segments of playlists to each other: of one presentation they begin at one time.
+pub(in crate::verify) fn check_starts(
+    playlists: &[Mp4Playlist<'_>],
+    facts: &PresentationInfo<'_>,
+    findings: &mut Findings,
+) {
+    let mut known: Option<(&str, f64)> = None;
+    for playlist in playlists.iter().filter(|playlist| !playlist.media.is_i_frames) {
+        let first = playlist.segments.iter().find(|(segment, _)| segment.duration > 0.0);
+        let times =
+            first.and_then(|(segment, rendition)| Some((segment, of_segment(segment, *rendition, facts)?)));
+        let Some((segment, times)) = times.filter(|(segment, _)| segment.number == 0) else { continue };
+        let begin = seconds(times.begin, u64::from(times.timescale));
+        let (other, expected) = *known.get_or_insert((playlist.media.name.as_str(), begin));
+        let place = format!("{}: {}", playlist.media.name, segment.file);
+        let holds = (begin - expected).abs() <= segment.duration;
+        let expected = format!("{expected:.3} s, as {other}");
+        findings.check("time-start", holds, &place, &format_args!("{begin:.3} s"), &expected);
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "seconds to be compared within a part of one")]
+fn seconds(ticks: u64, timescale: u64) -> f64 {
+    ticks as f64 / timescale.max(1) as f64
 }
 
 /// Whether time need not go on between two segments: RFC 8216bis §4.4.4.3, §4.4.4.7.
