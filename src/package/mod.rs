@@ -1,6 +1,7 @@
 //! The product, still pure: a plan is applied to init segments, segments, files and manifests — ISO/IEC 23000-19.
 
 mod aes128;
+mod clear_segment;
 mod cmaf;
 mod copy;
 mod elsewhere;
@@ -13,6 +14,7 @@ mod sample_aes;
 pub use aes128::{
     Beginning, FirstBlocks, SEGMENT_KINDS, SegmentHead, decrypt_whole_segment, encrypt_whole_segment,
 };
+pub use clear_segment::check_clear_segment;
 pub use cmaf::edit_list::{EditList, Presented, presented};
 pub use cmaf::sample_groups::SampleGroups;
 pub use cmaf::segments::{Boundaries, CmafSegment, MAX_CHUNK_BYTES, Segments};

@@ -18,10 +18,10 @@ use crate::codec::{Elementary, StreamInfo, TrackKind};
 use crate::hls::Key;
 use crate::package::{
     Assignment, ElementaryStream, EncryptedTrack, FirstBlocks, OffsetMap, Plan, PlaylistKeyResolver, Proofs,
-    Schedule, SegmentKey, Totals, TrackId, Treatment, copy, decrypt_whole_segment, elementary_streams,
-    encrypt_whole_segment, sample_aes_segment,
+    Schedule, SegmentKey, Totals, TrackId, Treatment, check_clear_segment, copy, decrypt_whole_segment,
+    elementary_streams, encrypt_whole_segment, sample_aes_segment,
 };
-use crate::presentation::{ByteRangeSource, Resource, Role};
+use crate::presentation::{ByteRangeSource, Content, Resource, Role};
 use crate::protect::{Aes128, Operation, SampleAes};
 
 use super::InputState;
@@ -73,7 +73,17 @@ enum Carries {
     /// Samples of the streams that its first segment has; none of a package that is to be decrypted.
     Streams(Vec<ElementaryStream>),
     /// Every byte, whatever the container.
-    Whole(TrackKind),
+    Whole(Content),
+}
+
+impl Carries {
+    /// What it is said to be.
+    fn content(&self) -> Content {
+        match self {
+            Self::Streams(_) => Content::Media,
+            Self::Whole(content) => *content,
+        }
+    }
 }
 
 /// One segment, or what is encrypted like one: a map, or a partial segment.
@@ -145,11 +155,11 @@ impl Streams {
     pub(in crate::job) fn whole<'a>(
         &mut self,
         name: &str,
-        kind: TrackKind,
+        content: Content,
         mut segments: impl Iterator<Item = (&'a str, Bounds)>,
     ) -> StreamId {
         let known = segments.find_map(|(file, bounds)| self.rendition_of(file, bounds));
-        known.unwrap_or_else(|| self.add(name, Carries::Whole(kind), 1))
+        known.unwrap_or_else(|| self.add(name, Carries::Whole(content), 1))
     }
 
     fn add(&mut self, name: &str, carries: Carries, streams: usize) -> StreamId {
@@ -245,7 +255,8 @@ impl Streams {
     /// Gives each playlist whose segments are encrypted whole a substream, in the order of the playlists.
     pub(in crate::job) fn number_whole(&mut self, encrypted_tracks: &mut Vec<EncryptedTrack>) {
         for rendition in &mut self.renditions {
-            let Carries::Whole(kind) = rendition.carries else { continue };
+            let Carries::Whole(content) = rendition.carries else { continue };
+            let kind = if content == Content::Audio { TrackKind::Audio } else { TrackKind::Video };
             let number = encrypted_tracks.iter().filter(|known| known.id.kind == kind).count() + 1;
             let id = TrackId::new(kind, number);
             rendition.encrypted_tracks = vec![Some(id)];
@@ -388,8 +399,9 @@ impl Streams {
     ) -> Result<()> {
         self.write(store, env, done, &|segment| {
             let segment_key = segment.segment_key(&plan.treatment, &plan.schedule);
-            let SegmentKey::Period(period) = segment_key else { return Ok((segment_key, Cipher::Copy)) };
             let rendition = self.of(segment.rendition)?;
+            let copy = Cipher::Copy(Operation::Encrypt, rendition.carries.content());
+            let SegmentKey::Period(period) = segment_key else { return Ok((segment_key, copy)) };
             if let Carries::Whole(_) = rendition.carries {
                 let aes128 = plan.aes128(period, self.encrypted_track_of(segment)?, segment.sequence)?;
                 return Ok((segment_key, Cipher::EncryptWhole(aes128)));
@@ -400,7 +412,7 @@ impl Streams {
                     segment_key,
                     Cipher::Samples(plan.sample_aes(period, *encrypted_track)?, Operation::Encrypt, None),
                 ),
-                None => (SegmentKey::Clear, Cipher::Copy),
+                None => (SegmentKey::Clear, copy),
             })
         })
     }
@@ -425,7 +437,8 @@ impl Streams {
                     .map_err(at)?
                     .map(|(key, iv)| Cipher::DecryptWhole { key, iv, playlist: name.clone() }),
             };
-            Ok((SegmentKey::Clear, cipher.unwrap_or(Cipher::Copy)))
+            let copy = Cipher::Copy(Operation::Decrypt, carries.content());
+            Ok((SegmentKey::Clear, cipher.unwrap_or(copy)))
         })
     }
 
@@ -504,7 +517,8 @@ fn no_rendition(id: StreamId) -> Error {
 
 /// What rewrites a segment.
 enum Cipher {
-    Copy,
+    /// Nothing: it stands under no key, where the job encrypts or decrypts others.
+    Copy(Operation, Content),
     /// Its samples, with the key of this id.
     Samples(SampleAes, Operation, Option<Kid>),
     EncryptWhole(Aes128),
@@ -541,7 +555,10 @@ impl WrittenFile {
     ) -> Result<(OffsetMap, Vec<Rewritten>, u64)> {
         let length = part.len();
         match cipher {
-            Cipher::Copy => copy(part, sink).map(|()| (OffsetMap::default(), Vec::new(), length)),
+            Cipher::Copy(operation, content) => {
+                check_clear_segment(part, content.is_media(), operation)?;
+                copy(part, sink).map(|()| (OffsetMap::default(), Vec::new(), length))
+            }
             Cipher::Samples(sample_aes, operation, kid) => {
                 let done = sample_aes_segment(part, sink, &sample_aes, operation)?;
                 for (elementary, evidence) in &done.evidence {
