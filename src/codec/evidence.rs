@@ -15,6 +15,8 @@
 const PROOF_BITS: f64 = 20.0;
 /// How many times more often random bytes miss a mark than media that is not quite as its standard says.
 const ODDITY: f64 = 64.0;
+/// A mark that at most this share of random bytes has is strong: of media that is not damaged it is missed nowhere.
+const STRONG: f64 = 0.5;
 /// Standard deviations by which random bytes may miss more marks than is expected of them.
 const CHANCE_ALONE: f64 = 4.0;
 
@@ -27,6 +29,8 @@ pub struct Evidence {
     marks: u64,
     /// Those that were missed.
     missed: u64,
+    /// Those of them that media has but for damage: that one is missed is never passed over.
+    misfits: u64,
     /// Those that random bytes would miss, on average.
     expected: f64,
     /// Whether an IV that is another one may not show.
@@ -59,6 +63,7 @@ impl Evidence {
             self.bits += ((1.0 - miss / ODDITY) / chance.max(f64::MIN_POSITIVE)).log2();
         } else {
             self.missed += 1;
+            self.misfits += u64::from(chance <= STRONG);
             self.bits -= ODDITY.log2();
         }
     }
@@ -85,6 +90,7 @@ impl Evidence {
         self.bits += other.bits;
         self.marks += other.marks;
         self.missed += other.missed;
+        self.misfits += other.misfits;
         self.expected += other.expected;
         self.hides_iv |= other.hides_iv;
         self.is_proven |= other.is_proven;
@@ -101,7 +107,13 @@ impl Evidence {
         #[expect(clippy::cast_precision_loss, reason = "a count of marks")]
         let is_odd = self.missed as f64 <= odd + CHANCE_ALONE * odd.sqrt() + 1.0;
         match self.bits {
-            bits if bits >= PROOF_BITS && is_odd && (self.is_proven || !self.hides_iv) => Verdict::Right,
+            bits if bits >= PROOF_BITS
+                && is_odd
+                && self.misfits == 0
+                && (self.is_proven || !self.hides_iv) =>
+            {
+                Verdict::Right
+            }
             bits if bits <= -PROOF_BITS && is_chance => Verdict::Wrong,
             _ => Verdict::Open,
         }

@@ -12,7 +12,8 @@ mod proofs;
 mod sample_aes;
 
 pub use aes128::{
-    Beginning, FirstBlocks, SEGMENT_KINDS, SegmentHead, decrypt_whole_segment, encrypt_whole_segment,
+    Beginning, FirstBlock, FirstBlocks, IV_CONTRADICTED, SEGMENT_KINDS, SegmentHead, decrypt_whole_segment,
+    encrypt_whole_segment,
 };
 pub use clear_segment::check_clear_segment;
 pub use cmaf::edit_list::{EditList, Presented, presented};

@@ -258,6 +258,11 @@ pub const RULES: &[Rule] = &[
     error("whole-clear", WHOLE, "What stands under a key does not play as it is."),
     error("whole-padding", WHOLE, "A segment ends with the padding of PKCS #7 when it is decrypted."),
     error("whole-payload", "RFC 8216bis §3.1", "A segment in the clear begins as a media segment does."),
+    error(
+        "whole-iv",
+        WHOLE,
+        "Segments of a playlist under one IV begin alike, where it does not depend on what is in them.",
+    ),
     error("key-file", "RFC 8216bis §5.1", "A file at the URI of a key is the key: 16 bytes."),
     error("whole-map-iv", "RFC 8216bis §4.4.4.5", "The key of an encrypted EXT-X-MAP has an IV."),
     // Transport streams and packed audio.

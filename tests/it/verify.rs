@@ -10,11 +10,12 @@ use drm_pack::isobmff::boxes::Trun;
 use drm_pack::isobmff::{BoxNode, parse_file, write_file};
 use drm_pack::job::Job;
 use drm_pack::package::Preset;
+use drm_pack::protect::Aes128;
 use drm_pack::verify::{RULES, Severity, rule};
 
 use crate::support::files::tree;
 use crate::support::media::{root, shared};
-use crate::support::pack::{SEED, files, job, pack, packages};
+use crate::support::pack::{SEED, files, job, key, pack, packages};
 
 /// Exit code and output of `drm-pack verify`.
 fn verify(inputs: &[&Path], options: &[&str]) -> (i32, String) {
@@ -651,6 +652,21 @@ fn restore(folder: &Path) {
     edit(folder, "0.ts", |bytes| *bytes = fs::read(root().join("fixtures/clip/hls-ts/0.ts")).unwrap());
 }
 
+/// A segment that was encrypted with another IV than its playlist says, which shows in the last byte of the first block.
+fn other_iv(folder: &Path) {
+    let text = fs::read_to_string(folder.join("v1/media.m3u8")).unwrap();
+    let after = |word: &str| text.split(word).nth(1).unwrap().split(['"', '\n']).next().unwrap().to_owned();
+    let (kid, iv) = (after("https://keys.example/"), after("IV=0x"));
+    let iv = u128::from_str_radix(&iv, 16).unwrap();
+    let key = key(Kid::parse(&kid).unwrap());
+    edit(folder, "v1/1.m4s", |bytes| {
+        let (mut clear, mut other) = (Vec::new(), Vec::new());
+        Aes128::new(&key, iv.to_be_bytes()).decrypt(&bytes.clone(), &mut clear).unwrap();
+        Aes128::new(&key, (iv ^ 1).to_be_bytes()).encrypt(&clear, &mut other).unwrap();
+        *bytes = other;
+    });
+}
+
 fn errors_of_streams() -> Vec<Variant> {
     use Base::{Streams, Whole, WholeMaps};
     vec![
@@ -669,6 +685,7 @@ fn errors_of_streams() -> Vec<Variant> {
                 Some(if iv.is_empty() { line.to_owned() } else { format!("{before}IV=0x{iv}") })
             })
         }),
+        ("whole-iv", WholeMaps, "", other_iv),
         ("key-file", Whole, "", |f| {
             edit_lines(f, "index.m3u8", |line| Some(line.replace("https://keys.example/", "")));
             let text = fs::read_to_string(f.join("index.m3u8")).unwrap();

@@ -12,7 +12,9 @@ use tempfile::TempDir;
 
 use crate::support::files::tree;
 use crate::support::media::{root, shared};
-use crate::support::pack::{SEED, codec_files, decrypt_with, files, job, key, pack, packages};
+use crate::support::pack::{
+    SEED, codec_files, decrypt_with, files, job, key, pack, pack_without_ivs, packages,
+};
 
 /// What became of a decryption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,6 +186,40 @@ fn another_iv_in_aes_128_is_never_called_right() {
             }
             let found = outcome(decrypt(&manifest, &|kid| Some(key(kid))));
             assert_ne!(found, Right, "{} bit {bit}", input.display());
+        }
+    }
+}
+
+/// One IV for all segments, which were encrypted with that of their numbers: those that it is right for do not vouch for
+/// the others.
+#[test]
+fn one_segment_in_aes_128_does_not_vouch_for_the_iv_of_others() {
+    let clip = root().join("fixtures/clip");
+    let mut inputs = ["hls-ts/index.m3u8", "hls/master.m3u8", "hls-byterange/master.m3u8"]
+        .map(|name| clip.join(name))
+        .to_vec();
+    inputs.extend(shared().map(|media| media.join("hls/hls-raw-aac/manifest.m3u8")));
+    for input in inputs {
+        let job = Job {
+            inputs: vec![input.to_str().unwrap().to_owned()],
+            drm: "simpleaes".into(),
+            key_uri: Some("https://keys.example.com/{kid}".into()),
+            ..Job::default()
+        };
+        for (iv, expected) in [(None, Right), (Some(0), Wrong), (Some(1), Wrong), (Some(2), Wrong)] {
+            let out = tempfile::tempdir().unwrap();
+            pack_without_ivs(&job, out.path()).unwrap();
+            for (name, bytes) in tree(out.path()).into_iter().filter(|(name, _)| name.ends_with(".m3u8")) {
+                let text = String::from_utf8(bytes).unwrap();
+                let stated = |line: &str| match iv {
+                    Some(iv) if line.starts_with("#EXT-X-KEY") => format!("{line},IV=0x{iv:032x}\n"),
+                    _ => format!("{line}\n"),
+                };
+                fs::write(out.path().join(name), text.lines().map(stated).collect::<String>()).unwrap();
+            }
+            let manifest = manifest(&input, out.path());
+            let found = outcome(decrypt(&manifest, &|kid| Some(key(kid))));
+            assert_eq!(found, expected, "{} {iv:?}", input.display());
         }
     }
 }

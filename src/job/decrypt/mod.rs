@@ -11,8 +11,8 @@ use crate::base::env::{Source, Store};
 use crate::base::{Error, Kid, Result};
 use crate::isobmff::track::trexes;
 use crate::package::{
-    FindIv, FindKey, OffsetMap, PlaylistKeyResolver, Proofs, SegmentDecryptor, check_clear_segment, copy,
-    rewrite,
+    FindIv, FindKey, IV_CONTRADICTED, OffsetMap, PlaylistKeyResolver, Proofs, SegmentDecryptor,
+    check_clear_segment, copy, rewrite,
 };
 
 use crate::presentation::{MpdTrack, Presentation, Role, SegmentKind};
@@ -70,6 +70,12 @@ fn decrypt_presentation(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<Report> {
     let Input { store, package, manifests } = Input::of(store, read, InputState::Protected)?;
     let (mut done, untouched) = decrypt_package(&package, &job.keys(store.as_ref()), env)?;
     done.proofs.check_all(job.find_iv)?;
+    if let Some(playlist) = done.first_blocks.contradictions().first() {
+        return Err(Error::verification(IV_CONTRADICTED)
+            .clause("RFC 8216bis §4.4.4.4, §5.2")
+            .at(playlist)
+            .hint("the IV of its EXT-X-KEY lines is that of some segments alone: without IV it is the media sequence number"));
+    }
     let mut report = manifests.unprotect((&done, store.as_ref()), env)?;
     let is_clear = done.proofs.is_empty()
         && done.first_blocks.is_empty()

@@ -404,7 +404,7 @@ impl Streams {
             let SegmentKey::Period(period) = segment_key else { return Ok((segment_key, copy)) };
             if let Carries::Whole(_) = rendition.carries {
                 let aes128 = plan.aes128(period, self.encrypted_track_of(segment)?, segment.sequence)?;
-                return Ok((segment_key, Cipher::EncryptWhole(aes128)));
+                return Ok((segment_key, Cipher::EncryptWhole(aes128, rendition.name.clone())));
             }
             // Streams that the rules leave clear have no substream.
             Ok(match rendition.encrypted_tracks.iter().flatten().next() {
@@ -414,7 +414,16 @@ impl Streams {
                 ),
                 None => (SegmentKey::Clear, copy),
             })
-        })
+        })?;
+        match done.first_blocks.contradictions().first() {
+            Some(playlist) => {
+                Err(Error::input("segments begin with boxes that differ where those of a playlist do not")
+                    .clause("ISO/IEC 14496-12 §4.3, §8.16.3")
+                    .at(playlist)
+                    .hint("one of them is damaged, or was decrypted with another IV: make it again"))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Decrypts every file with the keys that the playlists name.
@@ -521,7 +530,8 @@ enum Cipher {
     Copy(Operation, Content),
     /// Its samples, with the key of this id.
     Samples(SampleAes, Operation, Option<Kid>),
-    EncryptWhole(Aes128),
+    /// A segment of the playlist of this name.
+    EncryptWhole(Aes128, String),
     DecryptWhole {
         key: Secret<16>,
         iv: [u8; 16],
@@ -568,14 +578,15 @@ impl WrittenFile {
                 let totals = done.totals.into_iter().map(|(elementary, totals)| (Some(elementary), totals));
                 Ok((done.offsets, totals.collect(), written))
             }
-            Cipher::EncryptWhole(aes128) => {
-                let bytes = encrypt_whole_segment(part, sink, &aes128)?;
+            Cipher::EncryptWhole(aes128, playlist) => {
+                let (bytes, first_block) = encrypt_whole_segment(part, sink, &aes128)?;
+                self.first_blocks.note(&playlist, *aes128.iv(), first_block);
                 let totals = Totals { samples: 1, bytes, protected: bytes };
                 Ok((OffsetMap::resized(length, bytes), vec![(None, totals)], bytes))
             }
             Cipher::DecryptWhole { key, iv, playlist } => {
-                let (bytes, beginning) = decrypt_whole_segment(part, sink, (&key, iv))?;
-                self.first_blocks.note(&playlist, iv, beginning);
+                let (bytes, first_block) = decrypt_whole_segment(part, sink, (&key, iv))?;
+                self.first_blocks.note(&playlist, iv, first_block);
                 Ok((OffsetMap::resized(length, bytes), Vec::new(), bytes))
             }
         }
@@ -591,7 +602,7 @@ fn write_file(
     let (mut file, mut offsets) = (WrittenFile::default(), Vec::with_capacity(parts.len()));
     let moves = write_parts(source, sink, parts, |segment, part, sink| {
         let (segment_key, cipher) = cipher(segment)?;
-        let is_whole = matches!(cipher, Cipher::EncryptWhole(_) | Cipher::DecryptWhole { .. });
+        let is_whole = matches!(cipher, Cipher::EncryptWhole(..) | Cipher::DecryptWhole { .. });
         let (moved, mut totals, written) = file.rewrite(cipher, (part, sink))?;
         // Maps and partial segments are not counted.
         totals.retain(|_| segment.role == Role::Segment);
