@@ -8,7 +8,7 @@
 //! the right one, or the right one for another, in one case of a million.
 //!
 //! Not all media is as its standard says. With the right key a mark may be missed all the same, though 64 times less often
-//! than with another key. A mark that is missed far more often than random bytes miss it says nothing of the key: then
+//! than with another key, and of marks that few random bytes have it is said. A mark that is missed far more often than random bytes miss it says nothing of the key: then
 //! it is the encoder that knows better, and the marks are left out of account.
 
 /// Bits of evidence for one hypothesis or the other: odds of one to a million.
@@ -29,7 +29,7 @@ pub struct Evidence {
     marks: u64,
     /// Those that were missed.
     missed: u64,
-    /// Those of them that media has but for damage: that one is missed is never passed over.
+    /// Those of them that media has but for damage, and parts that could not be looked at: neither is passed over.
     misfits: u64,
     /// Those that random bytes would miss, on average.
     expected: f64,
@@ -66,6 +66,11 @@ impl Evidence {
             self.misfits += u64::from(chance <= STRONG);
             self.bits -= ODDITY.log2();
         }
+    }
+
+    /// Notes a part that has no mark, where others have: it may be one that another IV garbled.
+    pub fn pass_over(&mut self) {
+        self.misfits += 1;
     }
 
     /// Takes it for proven: the bytes are known to be right.
@@ -131,6 +136,9 @@ impl Evidence {
             Self { marks: 0, .. } => "nothing in it shows whether the key is right".to_owned(),
             Self { missed: 0, bits, hides_iv: true, .. } if *bits >= PROOF_BITS => {
                 "the key fits, but another IV would garble the first block alone and not show".to_owned()
+            }
+            Self { missed: 0, misfits: 1.., bits, .. } if *bits >= PROOF_BITS => {
+                format!("{} samples are of a kind that is not read, others fit", self.misfits)
             }
             Self { missed: 0, marks, expected, .. } => {
                 format!(
@@ -205,6 +213,16 @@ mod tests {
         assert_eq!(evidence, Evidence::default());
         evidence.prove();
         assert_eq!(evidence.verdict(), Verdict::Right);
+    }
+
+    #[test]
+    fn one_strong_mark_that_is_missed_is_said_among_any_number() {
+        let mut evidence = Evidence::default();
+        (0..100_000).for_each(|_| evidence.mark(true, 1.0 / 32.0));
+        assert_eq!(evidence.verdict(), Verdict::Right);
+        evidence.mark(false, 1.0 / 32.0);
+        assert_eq!(evidence.verdict(), Verdict::Open);
+        assert!(evidence.describe().starts_with("1 of 100001 marks do not fit"), "{}", evidence.describe());
     }
 
     #[test]
