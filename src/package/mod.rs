@@ -21,7 +21,7 @@ pub use cmaf::sample_groups::SampleGroups;
 pub use cmaf::segments::{Boundaries, CmafSegment, MAX_CHUNK_BYTES, Segments};
 pub use cmaf::{Cmaf, WrittenSegment};
 pub use copy::copy;
-pub use fragmented::coverage::{has_unread_bytes, unread_box};
+pub use fragmented::coverage::UnreadBytes;
 pub use fragmented::decryptor::SegmentDecryptor;
 pub use fragmented::offsets::OffsetMap;
 pub use fragmented::protector::{SegmentProtector, Totals};

@@ -86,7 +86,7 @@ pub const RULES: &[Rule] = &[
     error(
         "box-unread",
         "ISO/IEC 14496-12 §8.1.2",
-        "Large boxes that no player reads are padding: they may be media.",
+        "Boxes that no player reads are padding, or have few bytes together in a fragment: they may be media.",
     ),
     // Initialization segments.
     error(

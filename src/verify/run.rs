@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::base::env::{Source, Store};
 use crate::base::{Kid, Result};
-use crate::package::{FindIv, FindKey, Proofs};
+use crate::package::{FindIv, FindKey, Proofs, UnreadBytes};
 use crate::presentation::read_moov;
 
 use super::findings::{Findings, found_or_error};
@@ -352,6 +352,7 @@ fn run_unit(
             marks: HashMap::new(),
             facts: FileInfo::default(),
             media_data: MediaData::default(),
+            unread: UnreadBytes::default(),
         };
         let result = check.run();
         let facts = std::mem::take(&mut check.facts);

@@ -9,7 +9,7 @@ use crate::codec::{Ranges, TrackMarks};
 use crate::drm::Pssh;
 use crate::isobmff::boxes::{Sidx, Tfra};
 use crate::isobmff::file::BoxHeader;
-use crate::package::{FindKey, Proofs};
+use crate::package::{FindKey, Proofs, UnreadBytes};
 
 use super::coverage::MediaData;
 use super::init::Init;
@@ -90,6 +90,7 @@ pub(in crate::verify) struct FileCheck<'a, 's> {
     pub(in crate::verify) marks: HashMap<u32, TrackMarks>,
     pub(in crate::verify) facts: FileInfo,
     pub(in crate::verify) media_data: MediaData,
+    pub(in crate::verify) unread: UnreadBytes,
 }
 
 impl FileCheck<'_, '_> {
