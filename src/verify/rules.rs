@@ -125,6 +125,7 @@ pub const RULES: &[Rule] = &[
         "default_isProtected is 1, or it is 0 and the IV size is 0.",
     ),
     advice("key-shared", "vendor specifications", "Audio has no key of video where clients refuse that."),
+    advice("key-value", "ISO/IEC 23001-7 §9.2", "Each key id has a value of its own, where keys are given."),
     advice("kid-zero", "ISO/IEC 23001-7 §8.2", "The key id of protected samples is not zero."),
     advice(
         "entries-order",

@@ -840,6 +840,7 @@ const UNBROKEN: &[(&str, &str)] = &[
         "key-shared",
         "what is packed with one key for all has it: what_is_packed_passes_with_and_without_keys_and_source",
     ),
+    ("key-value", "needs a key file: one_value_under_two_ids_is_one_key"),
     ("entries-order", "needs a clear lead, which has tests of its own"),
     ("clear-entry-differs", "needs a clear lead"),
     ("description-explicit", "needs a clear lead"),
@@ -934,6 +935,32 @@ fn under_one_key(input: &str, scheme: &str) -> tempfile::TempDir {
         .unwrap();
     assert!(status.status.success(), "{status:?}");
     out
+}
+
+/// Two ids of one value are one key: key stream that both use is used twice.
+#[test]
+fn one_value_under_two_ids_is_one_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let line =
+        |digit: u8| format!("{digit}123456789abcdef0123456789abcdef:a1b2c3d4e5f60718293a4b5c6d7e8f90\n");
+    let input = root().join("fixtures/clip/hls/v1/media.m3u8");
+    for (name, digit) in [("a", 0), ("b", 1)] {
+        fs::write(path("key"), line(digit)).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_drm-pack"));
+        command.arg("pack").arg(&input).args(["--drm", "widevine", "--scheme", "cenc", "--key-file"]);
+        let status = command.args([path("key"), "--out".into(), path(name)]).output().unwrap();
+        assert!(status.status.success(), "{status:?}");
+    }
+    fs::write(path("keys"), [line(0), line(1)].concat()).unwrap();
+    let (one, two) = (path("a"), path("b"));
+    let check = || verify(&[Path::new(&one), Path::new(&two)], &["--key-file", &path("keys")]);
+    let (code, text) = check();
+    assert!(code == 0 && text.contains("advice key-value: "), "{text}");
+    assert!(!text.contains("a1b2c3"), "{text}");
+    edit(Path::new(&two), "1.m4s", |bytes| *bytes.last_mut().unwrap() ^= 1);
+    let (code, text) = check();
+    assert!(code == 7 && text.contains("error  iv-reuse: "), "{text}");
 }
 
 #[test]
