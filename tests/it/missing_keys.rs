@@ -44,7 +44,7 @@ fn without_keys(text: &str) -> String {
 /// The first key behind the first segment.
 fn later_key(text: &str) -> String {
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
-    let Some(key) = lines.iter().position(|line| is_key(line)) else { return text.to_owned() };
+    let Some(key) = lines.iter().position(is_key) else { return text.to_owned() };
     let segment = key + lines[key..].iter().position(|line| !line.starts_with('#')).unwrap();
     let moved = [&lines[..key], &lines[key + 1..=segment], &[lines[key]], &lines[segment + 1..]];
     moved.concat().concat()
