@@ -8,13 +8,15 @@
 //! the right one, or the right one for another, in one case of a million.
 //!
 //! Not all media is as its standard says. With the right key a mark may be missed all the same, though 64 times less often
-//! than with another key. A mark that is missed far more often than random bytes miss it says nothing of the key: then
+//! than with another key, and of marks that few random bytes have it is said. A mark that is missed far more often than random bytes miss it says nothing of the key: then
 //! it is the encoder that knows better, and the marks are left out of account.
 
 /// Bits of evidence for one hypothesis or the other: odds of one to a million.
 const PROOF_BITS: f64 = 20.0;
 /// How many times more often random bytes miss a mark than media that is not quite as its standard says.
 const ODDITY: f64 = 64.0;
+/// A mark that at most this share of random bytes has is strong: of media that is not damaged it is missed nowhere.
+const STRONG: f64 = 0.5;
 /// Standard deviations by which random bytes may miss more marks than is expected of them.
 const CHANCE_ALONE: f64 = 4.0;
 
@@ -27,6 +29,8 @@ pub struct Evidence {
     marks: u64,
     /// Those that were missed.
     missed: u64,
+    /// Those of them that media has but for damage, and parts that could not be looked at: neither is passed over.
+    misfits: u64,
     /// Those that random bytes would miss, on average.
     expected: f64,
     /// Whether an IV that is another one may not show.
@@ -59,8 +63,14 @@ impl Evidence {
             self.bits += ((1.0 - miss / ODDITY) / chance.max(f64::MIN_POSITIVE)).log2();
         } else {
             self.missed += 1;
+            self.misfits += u64::from(chance <= STRONG);
             self.bits -= ODDITY.log2();
         }
+    }
+
+    /// Notes a part that has no mark, where others have: it may be one that another IV garbled.
+    pub fn pass_over(&mut self) {
+        self.misfits += 1;
     }
 
     /// Takes it for proven: the bytes are known to be right.
@@ -85,6 +95,7 @@ impl Evidence {
         self.bits += other.bits;
         self.marks += other.marks;
         self.missed += other.missed;
+        self.misfits += other.misfits;
         self.expected += other.expected;
         self.hides_iv |= other.hides_iv;
         self.is_proven |= other.is_proven;
@@ -101,7 +112,13 @@ impl Evidence {
         #[expect(clippy::cast_precision_loss, reason = "a count of marks")]
         let is_odd = self.missed as f64 <= odd + CHANCE_ALONE * odd.sqrt() + 1.0;
         match self.bits {
-            bits if bits >= PROOF_BITS && is_odd && (self.is_proven || !self.hides_iv) => Verdict::Right,
+            bits if bits >= PROOF_BITS
+                && is_odd
+                && self.misfits == 0
+                && (self.is_proven || !self.hides_iv) =>
+            {
+                Verdict::Right
+            }
             bits if bits <= -PROOF_BITS && is_chance => Verdict::Wrong,
             _ => Verdict::Open,
         }
@@ -119,6 +136,9 @@ impl Evidence {
             Self { marks: 0, .. } => "nothing in it shows whether the key is right".to_owned(),
             Self { missed: 0, bits, hides_iv: true, .. } if *bits >= PROOF_BITS => {
                 "the key fits, but another IV would garble the first block alone and not show".to_owned()
+            }
+            Self { missed: 0, misfits: 1.., bits, .. } if *bits >= PROOF_BITS => {
+                format!("{} samples are of a kind that is not read, others fit", self.misfits)
             }
             Self { missed: 0, marks, expected, .. } => {
                 format!(
@@ -193,6 +213,16 @@ mod tests {
         assert_eq!(evidence, Evidence::default());
         evidence.prove();
         assert_eq!(evidence.verdict(), Verdict::Right);
+    }
+
+    #[test]
+    fn one_strong_mark_that_is_missed_is_said_among_any_number() {
+        let mut evidence = Evidence::default();
+        (0..100_000).for_each(|_| evidence.mark(true, 1.0 / 32.0));
+        assert_eq!(evidence.verdict(), Verdict::Right);
+        evidence.mark(false, 1.0 / 32.0);
+        assert_eq!(evidence.verdict(), Verdict::Open);
+        assert!(evidence.describe().starts_with("1 of 100001 marks do not fit"), "{}", evidence.describe());
     }
 
     #[test]

@@ -311,7 +311,7 @@ impl Marks for RawDataBlock {
         }
         match self.read(sample) {
             Ok(()) => evidence.mark(true, CHANCE),
-            Err(error) if error.kind() == Kind::Unsupported => {}
+            Err(error) if error.kind() == Kind::Unsupported => evidence.pass_over(),
             Err(_) => evidence.mark(false, CHANCE),
         }
     }

@@ -1,6 +1,7 @@
 //! The product, still pure: a plan is applied to init segments, segments, files and manifests — ISO/IEC 23000-19.
 
 mod aes128;
+mod clear_segment;
 mod cmaf;
 mod copy;
 mod elsewhere;
@@ -11,14 +12,16 @@ mod proofs;
 mod sample_aes;
 
 pub use aes128::{
-    Beginning, FirstBlocks, SEGMENT_KINDS, SegmentHead, decrypt_whole_segment, encrypt_whole_segment,
+    Beginning, FirstBlock, FirstBlocks, IV_CONTRADICTED, SEGMENT_KINDS, SegmentHead, decrypt_whole_segment,
+    encrypt_whole_segment,
 };
+pub use clear_segment::check_clear_segment;
 pub use cmaf::edit_list::{EditList, Presented, presented};
 pub use cmaf::sample_groups::SampleGroups;
 pub use cmaf::segments::{Boundaries, CmafSegment, MAX_CHUNK_BYTES, Segments};
 pub use cmaf::{Cmaf, WrittenSegment};
 pub use copy::copy;
-pub use fragmented::coverage::{has_unread_bytes, unread_box};
+pub use fragmented::coverage::UnreadBytes;
 pub use fragmented::decryptor::SegmentDecryptor;
 pub use fragmented::offsets::OffsetMap;
 pub use fragmented::protector::{SegmentProtector, Totals};

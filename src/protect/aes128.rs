@@ -23,6 +23,11 @@ impl Aes128 {
         Self { cipher: Cipher::new(key), iv }
     }
 
+    /// The IV.
+    pub fn iv(&self) -> &[u8; 16] {
+        &self.iv
+    }
+
     /// The IV of a segment whose playlist gives none: the media sequence number as a 128-bit big-endian number, §5.2.
     pub fn iv_of_media_sequence_number(number: u64) -> [u8; 16] {
         u128::from(number).to_be_bytes()

@@ -86,7 +86,7 @@ pub const RULES: &[Rule] = &[
     error(
         "box-unread",
         "ISO/IEC 14496-12 §8.1.2",
-        "Large boxes that no player reads are padding: they may be media.",
+        "Boxes that no player reads are padding, or have few bytes together in a fragment: they may be media.",
     ),
     // Initialization segments.
     error(
@@ -130,6 +130,7 @@ pub const RULES: &[Rule] = &[
         "default_isProtected is 1, or it is 0 and the IV size is 0.",
     ),
     advice("key-shared", "vendor specifications", "Audio has no key of video where clients refuse that."),
+    advice("key-value", "ISO/IEC 23001-7 §9.2", "Each key id has a value of its own, where keys are given."),
     advice("kid-zero", "ISO/IEC 23001-7 §8.2", "The key id of protected samples is not zero."),
     advice(
         "entries-order",
@@ -269,6 +270,11 @@ pub const RULES: &[Rule] = &[
     error("whole-clear", WHOLE, "What stands under a key does not play as it is."),
     error("whole-padding", WHOLE, "A segment ends with the padding of PKCS #7 when it is decrypted."),
     error("whole-payload", "RFC 8216bis §3.1", "A segment in the clear begins as a media segment does."),
+    error(
+        "whole-iv",
+        WHOLE,
+        "Segments of a playlist under one IV begin alike, where it does not depend on what is in them.",
+    ),
     error("key-file", "RFC 8216bis §5.1", "A file at the URI of a key is the key: 16 bytes."),
     error("whole-map-iv", "RFC 8216bis §4.4.4.5", "The key of an encrypted EXT-X-MAP has an IV."),
     // Transport streams and packed audio.

@@ -1,20 +1,20 @@
 //! A verification from names of files to findings — its order: manifests, init segments, media, manifests again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use crate::base::env::{Source, Store};
 use crate::base::{Kid, Result};
-use crate::package::{FindIv, FindKey, Proofs};
+use crate::package::{FindIv, FindKey, Proofs, UnreadBytes};
 use crate::presentation::read_moov;
 
 use super::findings::{Findings, found_or_error};
 use super::fragmented::coverage::MediaData;
 use super::fragmented::file::{FileCheck, FileInfo};
 use super::fragmented::init::Init;
-use super::fragmented::iv::{CounterBlocks, Reuse};
+use super::fragmented::iv::{CounterBlocks, Reuse, StreamKey};
 use super::fragmented::pssh;
 use super::manifests::agreement::Agreement;
 use super::manifests::info::{InitInfo, PresentationInfo};
@@ -66,6 +66,8 @@ pub struct Verification {
     pub(super) media: Vec<String>,
     /// Which counter blocks were used.
     pub(super) blocks: CounterBlocks,
+    /// The keys of samples, and their ids.
+    pub(super) keys: BTreeSet<(StreamKey, Kid)>,
 }
 
 /// Files that are read one behind the other.
@@ -125,6 +127,7 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
             verification.samples += file.samples;
             verification.protected_samples += file.protected_samples;
             proofs.merge(&file.proofs);
+            verification.keys.extend(&file.keys);
             let own = facts.keys(unit.rendition);
             let is_own = |kid: Kid| own.iter().any(|(known, _)| *known == kid);
             facts.rotated |=
@@ -135,6 +138,7 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
             facts.files.insert(name, file);
         }
     }
+    shared_keys::check_values(&verification.keys, "the presentation", &mut findings);
     check_encrypted(&inits, &encrypted, &mut findings);
     if blocks.is_full() {
         findings.unchecked("counter blocks: there are more samples than are remembered");
@@ -352,6 +356,7 @@ fn run_unit(
             marks: HashMap::new(),
             facts: FileInfo::default(),
             media_data: MediaData::default(),
+            unread: UnreadBytes::default(),
         };
         let result = check.run();
         let facts = std::mem::take(&mut check.facts);

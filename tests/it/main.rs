@@ -38,6 +38,7 @@ mod iv_law;
 mod key_server;
 mod large_inputs;
 mod laws;
+mod missing_keys;
 mod mp4_layouts;
 mod mutation_law;
 mod output_folder;

@@ -10,11 +10,12 @@ use drm_pack::isobmff::boxes::Trun;
 use drm_pack::isobmff::{BoxNode, parse_file, write_file};
 use drm_pack::job::Job;
 use drm_pack::package::Preset;
+use drm_pack::protect::Aes128;
 use drm_pack::verify::{RULES, Severity, rule};
 
 use crate::support::files::tree;
 use crate::support::media::{root, shared};
-use crate::support::pack::{SEED, files, job, pack, packages};
+use crate::support::pack::{SEED, files, job, key, pack, packages};
 
 /// Exit code and output of `drm-pack verify`.
 fn verify(inputs: &[&Path], options: &[&str]) -> (i32, String) {
@@ -657,6 +658,21 @@ fn restore(folder: &Path) {
     edit(folder, "0.ts", |bytes| *bytes = fs::read(root().join("fixtures/clip/hls-ts/0.ts")).unwrap());
 }
 
+/// A segment that was encrypted with another IV than its playlist says, which shows in the last byte of the first block.
+fn other_iv(folder: &Path) {
+    let text = fs::read_to_string(folder.join("v1/media.m3u8")).unwrap();
+    let after = |word: &str| text.split(word).nth(1).unwrap().split(['"', '\n']).next().unwrap().to_owned();
+    let (kid, iv) = (after("https://keys.example/"), after("IV=0x"));
+    let iv = u128::from_str_radix(&iv, 16).unwrap();
+    let key = key(Kid::parse(&kid).unwrap());
+    edit(folder, "v1/1.m4s", |bytes| {
+        let (mut clear, mut other) = (Vec::new(), Vec::new());
+        Aes128::new(&key, iv.to_be_bytes()).decrypt(&bytes.clone(), &mut clear).unwrap();
+        Aes128::new(&key, (iv ^ 1).to_be_bytes()).encrypt(&clear, &mut other).unwrap();
+        *bytes = other;
+    });
+}
+
 fn errors_of_streams() -> Vec<Variant> {
     use Base::{Streams, Whole, WholeMaps};
     vec![
@@ -675,6 +691,7 @@ fn errors_of_streams() -> Vec<Variant> {
                 Some(if iv.is_empty() { line.to_owned() } else { format!("{before}IV=0x{iv}") })
             })
         }),
+        ("whole-iv", WholeMaps, "", other_iv),
         ("key-file", Whole, "", |f| {
             edit_lines(f, "index.m3u8", |line| Some(line.replace("https://keys.example/", "")));
             let text = fs::read_to_string(f.join("index.m3u8")).unwrap();
@@ -835,6 +852,7 @@ const UNBROKEN: &[(&str, &str)] = &[
         "key-shared",
         "what is packed with one key for all has it: what_is_packed_passes_with_and_without_keys_and_source",
     ),
+    ("key-value", "needs a key file: one_value_under_two_ids_is_one_key"),
     ("entries-order", "needs a clear lead, which has tests of its own"),
     ("clear-entry-differs", "needs a clear lead"),
     ("description-explicit", "needs a clear lead"),
@@ -929,6 +947,32 @@ fn under_one_key(input: &str, scheme: &str) -> tempfile::TempDir {
         .unwrap();
     assert!(status.status.success(), "{status:?}");
     out
+}
+
+/// Two ids of one value are one key: key stream that both use is used twice.
+#[test]
+fn one_value_under_two_ids_is_one_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let line =
+        |digit: u8| format!("{digit}123456789abcdef0123456789abcdef:a1b2c3d4e5f60718293a4b5c6d7e8f90\n");
+    let input = root().join("fixtures/clip/hls/v1/media.m3u8");
+    for (name, digit) in [("a", 0), ("b", 1)] {
+        fs::write(path("key"), line(digit)).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_drm-pack"));
+        command.arg("pack").arg(&input).args(["--drm", "widevine", "--scheme", "cenc", "--key-file"]);
+        let status = command.args([path("key"), "--out".into(), path(name)]).output().unwrap();
+        assert!(status.status.success(), "{status:?}");
+    }
+    fs::write(path("keys"), [line(0), line(1)].concat()).unwrap();
+    let (one, two) = (path("a"), path("b"));
+    let check = || verify(&[Path::new(&one), Path::new(&two)], &["--key-file", &path("keys")]);
+    let (code, text) = check();
+    assert!(code == 0 && text.contains("advice key-value: "), "{text}");
+    assert!(!text.contains("a1b2c3"), "{text}");
+    edit(Path::new(&two), "1.m4s", |bytes| *bytes.last_mut().unwrap() ^= 1);
+    let (code, text) = check();
+    assert!(code == 7 && text.contains("error  iv-reuse: "), "{text}");
 }
 
 #[test]

@@ -12,7 +12,9 @@ use tempfile::TempDir;
 
 use crate::support::files::tree;
 use crate::support::media::{root, shared};
-use crate::support::pack::{SEED, codec_files, decrypt_with, files, job, key, pack, packages};
+use crate::support::pack::{
+    SEED, codec_files, decrypt_with, files, job, key, pack, pack_without_ivs, packages,
+};
 
 /// What became of a decryption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,6 +186,73 @@ fn another_iv_in_aes_128_is_never_called_right() {
             }
             let found = outcome(decrypt(&manifest, &|kid| Some(key(kid))));
             assert_ne!(found, Right, "{} bit {bit}", input.display());
+        }
+    }
+}
+
+/// In counter mode each sample has an IV of its own: that of a few may be another one.
+#[test]
+fn another_iv_of_a_few_samples_is_not_passed_over() {
+    let inputs = codec_files().into_iter().chain([root().join("fixtures/clip/mp4/audio.m4a")]);
+    for input in inputs {
+        let name = input.file_stem().unwrap().to_str().unwrap().to_owned();
+        // An Opus packet of another IV has the right duration in one case of four, an AAC frame one of 32.
+        let counts = match name.as_str() {
+            "ac3" | "eac3" | "flac" | "mp3" | "audio" => [1, 2, 5],
+            "opus" => [3, 5, 10],
+            _ => continue,
+        };
+        for count in counts {
+            let (out, manifest) = packed(&job(&input, "widevine", "cenc"), &input);
+            let (file, mut bytes) = tree(out.path())
+                .into_iter()
+                .find(|(_, bytes)| bytes.windows(4).any(|kind| kind == b"senc"))
+                .unwrap();
+            let senc = bytes.windows(4).position(|kind| kind == b"senc").unwrap();
+            // Behind version, flags and sample_count; without subsamples, an IV has eight bytes: ISO/IEC 23001-7 §7.2.2.
+            assert_eq!(bytes[senc + 7] & 2, 0, "{name}");
+            (0..count).for_each(|sample| bytes[senc + 12 + 8 * sample + 2] ^= 0x40);
+            fs::write(out.path().join(file), bytes).unwrap();
+            let found = decrypt(&manifest, &|kid| Some(key(kid))).unwrap();
+            let said = found.not_proven.join("\n");
+            assert!(
+                said.contains("do not fit") || said.contains("is not read"),
+                "{name}, {count} samples: {said}"
+            );
+        }
+    }
+}
+
+/// One IV for all segments, which were encrypted with that of their numbers: those that it is right for do not vouch for
+/// the others.
+#[test]
+fn one_segment_in_aes_128_does_not_vouch_for_the_iv_of_others() {
+    let clip = root().join("fixtures/clip");
+    let mut inputs = ["hls-ts/index.m3u8", "hls/master.m3u8", "hls-byterange/master.m3u8"]
+        .map(|name| clip.join(name))
+        .to_vec();
+    inputs.extend(shared().map(|media| media.join("hls/hls-raw-aac/manifest.m3u8")));
+    for input in inputs {
+        let job = Job {
+            inputs: vec![input.to_str().unwrap().to_owned()],
+            drm: "simpleaes".into(),
+            key_uri: Some("https://keys.example.com/{kid}".into()),
+            ..Job::default()
+        };
+        for (iv, expected) in [(None, Right), (Some(0), Wrong), (Some(1), Wrong), (Some(2), Wrong)] {
+            let out = tempfile::tempdir().unwrap();
+            pack_without_ivs(&job, out.path()).unwrap();
+            for (name, bytes) in tree(out.path()).into_iter().filter(|(name, _)| name.ends_with(".m3u8")) {
+                let text = String::from_utf8(bytes).unwrap();
+                let stated = |line: &str| match iv {
+                    Some(iv) if line.starts_with("#EXT-X-KEY") => format!("{line},IV=0x{iv:032x}\n"),
+                    _ => format!("{line}\n"),
+                };
+                fs::write(out.path().join(name), text.lines().map(stated).collect::<String>()).unwrap();
+            }
+            let manifest = manifest(&input, out.path());
+            let found = outcome(decrypt(&manifest, &|kid| Some(key(kid))));
+            assert_eq!(found, expected, "{} {iv:?}", input.display());
         }
     }
 }

@@ -7,14 +7,16 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-use crate::base::env::Store;
+use crate::base::env::{Source, Store};
 use crate::base::{Error, Kid, Result};
 use crate::isobmff::track::trexes;
 use crate::package::{
-    FindIv, FindKey, OffsetMap, PlaylistKeyResolver, Proofs, SegmentDecryptor, copy, rewrite,
+    FindIv, FindKey, IV_CONTRADICTED, OffsetMap, PlaylistKeyResolver, Proofs, SegmentDecryptor,
+    check_clear_segment, copy, rewrite,
 };
 
-use crate::presentation::{MpdTrack, Presentation, Role};
+use crate::presentation::{MpdTrack, Presentation, Role, SegmentKind};
+use crate::protect::Operation;
 
 use crate::job::env::{Env, Event};
 use crate::job::package::files::{ProtectedPackage, written_apart};
@@ -68,8 +70,16 @@ fn decrypt_presentation(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<Report> {
     let Input { store, package, manifests } = Input::of(store, read, InputState::Protected)?;
     let (mut done, untouched) = decrypt_package(&package, &job.keys(store.as_ref()), env)?;
     done.proofs.check_all(job.find_iv)?;
+    if let Some(playlist) = done.first_blocks.contradictions().first() {
+        return Err(Error::verification(IV_CONTRADICTED)
+            .clause("RFC 8216bis §4.4.4.4, §5.2")
+            .at(playlist)
+            .hint("the IV of its EXT-X-KEY lines is that of some segments alone: without IV it is the media sequence number"));
+    }
     let mut report = manifests.unprotect((&done, store.as_ref()), env)?;
-    let is_clear = done.proofs.is_empty() && done.first_blocks.is_empty();
+    let is_clear = done.proofs.is_empty()
+        && done.first_blocks.is_empty()
+        && untouched.iter().all(|name| !keyed.contains(name));
     report.warnings.extend(is_clear.then(|| nothing_encrypted(env)));
     report.not_proven = done.first_blocks.not_proven();
     report.not_proven.extend(done.proofs.open());
@@ -89,6 +99,17 @@ fn nothing_encrypted(env: &Env<'_>) -> String {
     let warning = "nothing in the input is encrypted: the output is a copy of it";
     (env.observe)(Event::Warning(warning));
     warning.to_owned()
+}
+
+/// What is wrong with a file of fragmented MP4 that cannot be read: of one that begins as nothing that is known, that it
+/// may be encrypted whole.
+fn no_segment(source: &dyn Source, error: Error) -> Error {
+    match SegmentKind::of(source) {
+        Ok(SegmentKind::Unknown) => {
+            check_clear_segment(source, true, Operation::Decrypt).err().unwrap_or(error)
+        }
+        _ => error,
+    }
 }
 
 /// The files of segments for which a manifest names keys.
@@ -122,7 +143,8 @@ fn decrypt_package(
                     let mut edit =
                         SegmentDecryptor::with_init(&rendition.moov, source.as_ref(), keys.find_key)?;
                     let trexes = trexes(&rendition.moov)?;
-                    let offsets = rewrite(source.as_ref(), sink.as_mut(), &trexes, &mut edit)?;
+                    let offsets = rewrite(source.as_ref(), sink.as_mut(), &trexes, &mut edit);
+                    let offsets = offsets.map_err(|error| no_segment(source.as_ref(), error))?;
                     edit.proofs().check()?;
                     (offsets, edit.proofs().clone())
                 }

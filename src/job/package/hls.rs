@@ -8,15 +8,14 @@ use crate::base::env::Store;
 use crate::base::id::hex;
 use crate::base::uri::folder_from;
 use crate::base::{Error, Result};
-use crate::codec::TrackKind;
 use crate::hls::multivariant::{Limits, SESSION_DATA};
 use crate::hls::{AES_128, Key, aes128, media, multivariant};
-use crate::package::{KeyAddress, Period, Plan, PlannedKey, SegmentKey, TrackId};
+use crate::package::{KeyAddress, Period, Plan, PlannedKey, SegmentKey, TrackId, check_clear_segment};
 use crate::presentation::{
-    Content, FileLengths, MediaPlaylist, Multivariant, OtherFile, Presentation, Resource, Role,
+    FileLengths, MediaPlaylist, Multivariant, OtherFile, Presentation, Resource, Role,
     check_init_is_no_media, check_is_no_media, kind_of_file,
 };
-use crate::protect::Aes128;
+use crate::protect::{Aes128, Operation};
 
 use super::files::ProtectedPackage;
 use super::stated;
@@ -300,8 +299,7 @@ impl Reading<'_> {
                 (segment.file.as_str(), bounds)
             })
             .collect();
-        let kind = if media.content == Content::Audio { TrackKind::Audio } else { TrackKind::Video };
-        let rendition = streams.whole(&media.name, kind, segments.into_iter());
+        let rendition = streams.whole(&media.name, media.content, segments.into_iter());
         let first = media::media_sequence(&media.playlist)?;
         let (parts, others): (Vec<_>, Vec<_>) =
             media.resources.iter().partition(|resource| resource.role == Role::Part);
@@ -374,6 +372,11 @@ impl Reading<'_> {
 
     fn leave_clear(&self, resource: &Resource, package: &mut Package) -> Result<()> {
         check_is_no_media(self.store, &resource.file)?;
+        if self.expect == InputState::Protected {
+            let source = self.store.open(&resource.file)?;
+            check_clear_segment(source.as_ref(), false, Operation::Decrypt)
+                .map_err(|error| error.at(resource.file.clone()))?;
+        }
         package.clear_file(resource.file.clone());
         Ok(())
     }

@@ -18,10 +18,10 @@ use crate::codec::{Elementary, StreamInfo, TrackKind};
 use crate::hls::Key;
 use crate::package::{
     Assignment, ElementaryStream, EncryptedTrack, FirstBlocks, OffsetMap, Plan, PlaylistKeyResolver, Proofs,
-    Schedule, SegmentKey, Totals, TrackId, Treatment, copy, decrypt_whole_segment, elementary_streams,
-    encrypt_whole_segment, sample_aes_segment,
+    Schedule, SegmentKey, Totals, TrackId, Treatment, check_clear_segment, copy, decrypt_whole_segment,
+    elementary_streams, encrypt_whole_segment, sample_aes_segment,
 };
-use crate::presentation::{ByteRangeSource, Resource, Role};
+use crate::presentation::{ByteRangeSource, Content, Resource, Role};
 use crate::protect::{Aes128, Operation, SampleAes};
 
 use super::InputState;
@@ -73,7 +73,17 @@ enum Carries {
     /// Samples of the streams that its first segment has; none of a package that is to be decrypted.
     Streams(Vec<ElementaryStream>),
     /// Every byte, whatever the container.
-    Whole(TrackKind),
+    Whole(Content),
+}
+
+impl Carries {
+    /// What it is said to be.
+    fn content(&self) -> Content {
+        match self {
+            Self::Streams(_) => Content::Media,
+            Self::Whole(content) => *content,
+        }
+    }
 }
 
 /// One segment, or what is encrypted like one: a map, or a partial segment.
@@ -145,11 +155,11 @@ impl Streams {
     pub(in crate::job) fn whole<'a>(
         &mut self,
         name: &str,
-        kind: TrackKind,
+        content: Content,
         mut segments: impl Iterator<Item = (&'a str, Bounds)>,
     ) -> StreamId {
         let known = segments.find_map(|(file, bounds)| self.rendition_of(file, bounds));
-        known.unwrap_or_else(|| self.add(name, Carries::Whole(kind), 1))
+        known.unwrap_or_else(|| self.add(name, Carries::Whole(content), 1))
     }
 
     fn add(&mut self, name: &str, carries: Carries, streams: usize) -> StreamId {
@@ -245,7 +255,8 @@ impl Streams {
     /// Gives each playlist whose segments are encrypted whole a substream, in the order of the playlists.
     pub(in crate::job) fn number_whole(&mut self, encrypted_tracks: &mut Vec<EncryptedTrack>) {
         for rendition in &mut self.renditions {
-            let Carries::Whole(kind) = rendition.carries else { continue };
+            let Carries::Whole(content) = rendition.carries else { continue };
+            let kind = if content == Content::Audio { TrackKind::Audio } else { TrackKind::Video };
             let number = encrypted_tracks.iter().filter(|known| known.id.kind == kind).count() + 1;
             let id = TrackId::new(kind, number);
             rendition.encrypted_tracks = vec![Some(id)];
@@ -388,11 +399,12 @@ impl Streams {
     ) -> Result<()> {
         self.write(store, env, done, &|segment| {
             let segment_key = segment.segment_key(&plan.treatment, &plan.schedule);
-            let SegmentKey::Period(period) = segment_key else { return Ok((segment_key, Cipher::Copy)) };
             let rendition = self.of(segment.rendition)?;
+            let copy = Cipher::Copy(Operation::Encrypt, rendition.carries.content());
+            let SegmentKey::Period(period) = segment_key else { return Ok((segment_key, copy)) };
             if let Carries::Whole(_) = rendition.carries {
                 let aes128 = plan.aes128(period, self.encrypted_track_of(segment)?, segment.sequence)?;
-                return Ok((segment_key, Cipher::EncryptWhole(aes128)));
+                return Ok((segment_key, Cipher::EncryptWhole(aes128, rendition.name.clone())));
             }
             // Streams that the rules leave clear have no substream.
             Ok(match rendition.encrypted_tracks.iter().flatten().next() {
@@ -400,9 +412,18 @@ impl Streams {
                     segment_key,
                     Cipher::Samples(plan.sample_aes(period, *encrypted_track)?, Operation::Encrypt, None),
                 ),
-                None => (SegmentKey::Clear, Cipher::Copy),
+                None => (SegmentKey::Clear, copy),
             })
-        })
+        })?;
+        match done.first_blocks.contradictions().first() {
+            Some(playlist) => {
+                Err(Error::input("segments begin with boxes that differ where those of a playlist do not")
+                    .clause("ISO/IEC 14496-12 §4.3, §8.16.3")
+                    .at(playlist)
+                    .hint("one of them is damaged, or was decrypted with another IV: make it again"))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Decrypts every file with the keys that the playlists name.
@@ -425,7 +446,8 @@ impl Streams {
                     .map_err(at)?
                     .map(|(key, iv)| Cipher::DecryptWhole { key, iv, playlist: name.clone() }),
             };
-            Ok((SegmentKey::Clear, cipher.unwrap_or(Cipher::Copy)))
+            let copy = Cipher::Copy(Operation::Decrypt, carries.content());
+            Ok((SegmentKey::Clear, cipher.unwrap_or(copy)))
         })
     }
 
@@ -504,10 +526,12 @@ fn no_rendition(id: StreamId) -> Error {
 
 /// What rewrites a segment.
 enum Cipher {
-    Copy,
+    /// Nothing: it stands under no key, where the job encrypts or decrypts others.
+    Copy(Operation, Content),
     /// Its samples, with the key of this id.
     Samples(SampleAes, Operation, Option<Kid>),
-    EncryptWhole(Aes128),
+    /// A segment of the playlist of this name.
+    EncryptWhole(Aes128, String),
     DecryptWhole {
         key: Secret<16>,
         iv: [u8; 16],
@@ -541,7 +565,10 @@ impl WrittenFile {
     ) -> Result<(OffsetMap, Vec<Rewritten>, u64)> {
         let length = part.len();
         match cipher {
-            Cipher::Copy => copy(part, sink).map(|()| (OffsetMap::default(), Vec::new(), length)),
+            Cipher::Copy(operation, content) => {
+                check_clear_segment(part, content.is_media(), operation)?;
+                copy(part, sink).map(|()| (OffsetMap::default(), Vec::new(), length))
+            }
             Cipher::Samples(sample_aes, operation, kid) => {
                 let done = sample_aes_segment(part, sink, &sample_aes, operation)?;
                 for (elementary, evidence) in &done.evidence {
@@ -551,14 +578,15 @@ impl WrittenFile {
                 let totals = done.totals.into_iter().map(|(elementary, totals)| (Some(elementary), totals));
                 Ok((done.offsets, totals.collect(), written))
             }
-            Cipher::EncryptWhole(aes128) => {
-                let bytes = encrypt_whole_segment(part, sink, &aes128)?;
+            Cipher::EncryptWhole(aes128, playlist) => {
+                let (bytes, first_block) = encrypt_whole_segment(part, sink, &aes128)?;
+                self.first_blocks.note(&playlist, *aes128.iv(), first_block);
                 let totals = Totals { samples: 1, bytes, protected: bytes };
                 Ok((OffsetMap::resized(length, bytes), vec![(None, totals)], bytes))
             }
             Cipher::DecryptWhole { key, iv, playlist } => {
-                let (bytes, beginning) = decrypt_whole_segment(part, sink, (&key, iv))?;
-                self.first_blocks.note(&playlist, iv, beginning);
+                let (bytes, first_block) = decrypt_whole_segment(part, sink, (&key, iv))?;
+                self.first_blocks.note(&playlist, iv, first_block);
                 Ok((OffsetMap::resized(length, bytes), Vec::new(), bytes))
             }
         }
@@ -574,7 +602,7 @@ fn write_file(
     let (mut file, mut offsets) = (WrittenFile::default(), Vec::with_capacity(parts.len()));
     let moves = write_parts(source, sink, parts, |segment, part, sink| {
         let (segment_key, cipher) = cipher(segment)?;
-        let is_whole = matches!(cipher, Cipher::EncryptWhole(_) | Cipher::DecryptWhole { .. });
+        let is_whole = matches!(cipher, Cipher::EncryptWhole(..) | Cipher::DecryptWhole { .. });
         let (moved, mut totals, written) = file.rewrite(cipher, (part, sink))?;
         // Maps and partial segments are not counted.
         totals.retain(|_| segment.role == Role::Segment);

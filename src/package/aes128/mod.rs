@@ -1,12 +1,13 @@
 //! A segment that is encrypted whole, decrypted, and what shows that its key and IV are right — RFC 8216bis §3.1,
 //! §4.4.4.4, §5.2.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use memchr::memmem;
 
 use crate::base::env::{Sink, Source, Written};
 use crate::base::{Error, Kind, Result, Secret};
+use crate::hls::id3;
 use crate::protect::Aes128;
 use crate::ts::{PACKET_BYTES, Packet, SYNC_BYTE, crc_32, sections};
 
@@ -22,6 +23,8 @@ const LAST_TABLE_PID: u16 = 0x1f;
 const LOOKED_AT: usize = 4096;
 /// `mfhd`, with which the payload of a `moof` begins, but for its fields: ISO/IEC 14496-12 §8.8.5.
 const MFHD: [u8; 8] = [0, 0, 0, 16, b'm', b'f', b'h', b'd'];
+/// What stands in WebVTT behind its first line: §3.1.4.
+const TIME_STAMP_MAP: &str = "X-TIMESTAMP-MAP=";
 /// What a segment can be: §3.1.
 pub const SEGMENT_KINDS: &str = "fragmented MP4, a transport stream, packed audio or WebVTT";
 
@@ -38,14 +41,21 @@ pub enum Beginning {
     Unknown,
 }
 
-/// Encrypts a segment and returns how many bytes were written.
+/// The first 16 bytes of a segment, and how it begins.
+pub type FirstBlock = ([u8; 16], Beginning);
+
+/// Encrypts a segment and returns how many bytes were written, and how they begin in the clear.
 ///
 /// # Errors
 /// When it begins as if it had been decrypted with another IV, or its fragments say that they are encrypted already.
-pub fn encrypt_whole_segment(part: &dyn Source, sink: &mut dyn Sink, aes128: &Aes128) -> Result<u64> {
-    check_begins(part)?;
+pub fn encrypt_whole_segment(
+    part: &dyn Source,
+    sink: &mut dyn Sink,
+    aes128: &Aes128,
+) -> Result<(u64, FirstBlock)> {
+    let first_block = check_begins(part)?;
     check_clear_fragments(part)?;
-    aes128.encrypt(part, sink)
+    Ok((aes128.encrypt(part, sink)?, first_block))
 }
 
 /// Decrypts a segment and returns how many bytes were written, and how they begin.
@@ -56,18 +66,20 @@ pub fn decrypt_whole_segment(
     part: &dyn Source,
     sink: &mut dyn Sink,
     (key, iv): (&Secret<16>, [u8; 16]),
-) -> Result<(u64, Beginning)> {
+) -> Result<(u64, FirstBlock)> {
     let mut seen = Seen { head: SegmentHead::default(), sink };
     let is_whole = !part.is_empty() && part.len().is_multiple_of(16);
     let written = Aes128::new(key, iv).decrypt(part, &mut seen).map_err(|error| match error.kind() {
         Kind::Input if is_whole => Error::verification(error.to_string()),
         _ => error,
     })?;
-    match seen.head.beginning()? {
-        Beginning::Garbled => Err(Error::verification("the first block is garbled, what follows is not")
-            .clause("RFC 8216bis §5.2")
-            .hint("the IV is another one than the segment was encrypted with")),
-        beginning => Ok((written, beginning)),
+    match seen.head.first_block()? {
+        (_, Beginning::Garbled) => {
+            Err(Error::verification("the first block is garbled, what follows is not")
+                .clause("RFC 8216bis §5.2")
+                .hint("the IV is another one than the segment was encrypted with"))
+        }
+        first_block => Ok((written, first_block)),
     }
 }
 
@@ -89,6 +101,14 @@ impl SegmentHead {
     pub fn beginning(&self) -> Result<Beginning> {
         Ok(Beginning::of(SegmentKind::of(&self.0)?, &self.0))
     }
+
+    /// The same, and the bytes of the first block.
+    ///
+    /// # Errors
+    /// As [`SegmentHead::beginning`].
+    pub fn first_block(&self) -> Result<FirstBlock> {
+        Ok((block_of(&self.0), self.beginning()?))
+    }
 }
 
 impl Beginning {
@@ -98,14 +118,14 @@ impl Beginning {
             SegmentKind::Unknown => (false, false),
             SegmentKind::Ts => ts_begins(head),
             SegmentKind::Fmp4 => fmp4_begins(head),
-            SegmentKind::PackedAudio(_) | SegmentKind::MpegAudio => (true, is_audio_time_stamp(head)),
-            SegmentKind::WebVtt => (true, is_web_vtt_time_stamp(head)),
+            SegmentKind::PackedAudio(_) | SegmentKind::MpegAudio => audio_begins(head),
+            SegmentKind::WebVtt => web_vtt_begins(head),
             SegmentKind::Matroska | SegmentKind::Other(_) => (true, false),
         };
         match (begins, is_shown) {
             (true, true) => Self::Segment,
             (true, false) => Self::FirstBlockOpen,
-            (false, _) if goes_on_as_a_segment(head) => Self::Garbled,
+            (false, _) if goes_on_as_a_segment(kind, head) => Self::Garbled,
             (false, _) => Self::Unknown,
         }
     }
@@ -170,38 +190,70 @@ fn fmp4_begins(head: &[u8]) -> (bool, bool) {
     (true, is_size && is_shown)
 }
 
-/// Whether packed audio begins with the tag of its time stamp: RFC 8216bis §3.1.3.
-fn is_audio_time_stamp(head: &[u8]) -> bool {
-    matches!(head, [b'I', b'D', b'3', 4, 0, 0, _, _, _, _, b'P', b'R', b'I', b'V', 0, 0, ..])
+/// Whether packed audio begins as it should, and with the tag of its time stamp: RFC 8216bis §3.1.3. The owner of that
+/// stands right behind the header of its frame, which has few bytes.
+fn audio_begins(head: &[u8]) -> (bool, bool) {
+    let is_frame = matches!(head.get(10..16), Some([b'P', b'R', b'I', b'V', 0, 0]));
+    let has_owner = head.get(20..).is_some_and(|owner| owner.starts_with(id3::TIMESTAMP.as_bytes()));
+    (is_frame || !has_owner, is_frame && head.starts_with(b"ID3\x04\0\0"))
 }
 
-/// Whether WebVTT begins with the header of its time stamp: RFC 8216bis §3.1.4.
-fn is_web_vtt_time_stamp(head: &[u8]) -> bool {
-    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
-    let starts = [&b"WEBVTT\nX-TIMESTAMP"[..], b"WEBVTT\r\nX-TIMESTAMP", b"WEBVTT\rX-TIMESTAMP"];
-    starts.iter().any(|start| text.starts_with(start))
+/// Whether WebVTT begins as it should, and with the header of its time stamp: RFC 8216bis §3.1.4.
+fn web_vtt_begins(head: &[u8]) -> (bool, bool) {
+    let starts = ["", "\u{feff}"]
+        .map(|mark| ["\n", "\r\n", "\r"].map(|end| [mark, "WEBVTT", end, TIME_STAMP_MAP].concat()));
+    let starts = starts.as_flattened();
+    let is_shown = starts.iter().any(|start| head.starts_with(start.as_bytes()));
+    // What goes on as one of these is one.
+    let behind = |start: &String| head.get(16..)?.starts_with(start.as_bytes().get(16..)?).then_some(());
+    (is_shown || starts.iter().all(|start| behind(start).is_none()), is_shown)
 }
 
-/// What the first blocks of segments show of their IVs. Segments of one playlist under one IV show it for each other.
+fn block_of(head: &[u8]) -> [u8; 16] {
+    head.first_chunk().copied().unwrap_or_default()
+}
+
+/// Whether two first blocks under one IV, of which the first shows it, differ only where segments of a playlist do not:
+/// `minor_version` of `styp` and `ftyp`, `reference_ID` of `sidx`.
+fn contradict(shown: &[u8; 16], open: &[u8; 16]) -> bool {
+    let [size, rest] = [&shown[..4], &shown[4..12]];
+    let is_alike = match &shown[4..8] {
+        b"styp" | b"ftyp" => open.starts_with(size),
+        b"sidx" => true,
+        _ => return false,
+    };
+    is_alike && open[4..12] == *rest && open[12..] != shown[12..]
+}
+
+/// What is said of segments of which one shows that the IV is right, and another that it is not.
+pub const IV_CONTRADICTED: &str =
+    "segments under one IV, of which some are garbled in bytes that others have as they should be";
+
+/// A playlist, and an IV of its segments.
+type PlaylistIv = (String, [u8; 16]);
+
+/// What the first blocks of segments show of their IVs. Under one IV equal blocks of one playlist show it for each other.
 #[derive(Clone, Debug, Default)]
 pub struct FirstBlocks {
-    shown: HashSet<(String, [u8; 16])>,
-    open: Vec<(String, [u8; 16])>,
+    shown: HashMap<PlaylistIv, HashSet<[u8; 16]>>,
+    open: Vec<(PlaylistIv, [u8; 16])>,
 }
 
 impl FirstBlocks {
     /// Notes how a segment of this playlist begins that was decrypted with this IV.
-    pub fn note(&mut self, playlist: &str, iv: [u8; 16], beginning: Beginning) {
+    pub fn note(&mut self, playlist: &str, iv: [u8; 16], (block, beginning): FirstBlock) {
         let key = (playlist.to_owned(), iv);
         match beginning {
-            Beginning::Segment => drop(self.shown.insert(key)),
-            _ => self.open.push(key),
+            Beginning::Segment => drop(self.shown.entry(key).or_default().insert(block)),
+            _ => self.open.push((key, block)),
         }
     }
 
     /// Adds what was noted elsewhere.
     pub fn merge(&mut self, other: Self) {
-        self.shown.extend(other.shown);
+        for (key, blocks) in other.shown {
+            self.shown.entry(key).or_default().extend(blocks);
+        }
         self.open.extend(other.open);
     }
 
@@ -213,7 +265,8 @@ impl FirstBlocks {
     /// Of each playlist whose IVs are not shown, what is to be said.
     pub fn not_proven(&self) -> Vec<String> {
         let mut open = BTreeMap::<&str, usize>::new();
-        for (playlist, _) in self.open.iter().filter(|key| !self.shown.contains(*key)) {
+        let is_shown = |key, block| self.shown.get(key).is_some_and(|shown| shown.contains(block));
+        for ((playlist, _), _) in self.open.iter().filter(|(key, block)| !is_shown(key, block)) {
             *open.entry(playlist).or_default() += 1;
         }
         let said = |(playlist, count): (&str, usize)| {
@@ -223,17 +276,34 @@ impl FirstBlocks {
         };
         open.into_iter().map(said).collect()
     }
+
+    /// Every playlist that has segments under one IV of which one shows that it is right, and another that it is not.
+    pub fn contradictions(&self) -> BTreeSet<&str> {
+        let contradicts = |key, block| {
+            self.shown.get(key).is_some_and(|shown| shown.iter().any(|one| contradict(one, block)))
+        };
+        let found = self.open.iter().filter(|(key, block)| contradicts(key, block));
+        found.map(|((playlist, _), _)| playlist.as_str()).collect()
+    }
+
+    /// Every playlist of which an IV was noted.
+    pub fn playlists(&self) -> BTreeSet<&str> {
+        let open = self.open.iter().map(|(key, _)| key);
+        self.shown.keys().chain(open).map(|(playlist, _)| playlist.as_str()).collect()
+    }
 }
 
 /// A segment that is to be encrypted whole does not begin as if it had been decrypted with another IV.
 ///
 /// # Errors
 /// When it does, or cannot be read.
-fn check_begins(segment: &dyn Source) -> Result<()> {
+fn check_begins(segment: &dyn Source) -> Result<FirstBlock> {
     let mut head = vec![0; usize::try_from(segment.len()).unwrap_or(usize::MAX).min(LOOKED_AT)];
     segment.read_at(0, &mut head)?;
     match Beginning::of(SegmentKind::of(segment)?, &head) {
-        Beginning::Segment | Beginning::FirstBlockOpen | Beginning::Unknown => Ok(()),
+        beginning @ (Beginning::Segment | Beginning::FirstBlockOpen | Beginning::Unknown) => {
+            Ok((block_of(&head), beginning))
+        }
         Beginning::Garbled => {
             Err(Error::input(format!("the first bytes are damaged: {SEGMENT_KINDS} expected"))
                 .clause("RFC 8216bis §3.1")
@@ -243,7 +313,11 @@ fn check_begins(segment: &dyn Source) -> Result<()> {
 }
 
 /// Whether what stands behind the first block is part of a segment: packets, boxes inside others, cues.
-fn goes_on_as_a_segment(head: &[u8]) -> bool {
+fn goes_on_as_a_segment(kind: SegmentKind, head: &[u8]) -> bool {
+    // Of these the time stamp was found.
+    if matches!(kind, SegmentKind::PackedAudio(_) | SegmentKind::MpegAudio | SegmentKind::WebVtt) {
+        return true;
+    }
     let behind = head.get(16..head.len().min(LOOKED_AT)).unwrap_or_default();
     let packets = head.iter().skip(PACKET_BYTES).step_by(PACKET_BYTES).take(8);
     let are_packets = packets.len() >= 2 && packets.clone().all(|sync| *sync == SYNC_BYTE);

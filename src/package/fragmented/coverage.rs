@@ -10,9 +10,9 @@ use crate::isobmff::file::BoxHeader;
 use crate::isobmff::fragment::TrackFragment;
 use crate::protect::refuse_protected;
 
-/// Largest box that is passed on without a look when no player reads what is in it: padding, notes of a tool.
+/// Most bytes of boxes that no player reads which are passed on in a fragment: notes of a tool.
 const MAX_UNREAD_BYTES: u64 = 64 << 10;
-/// Bytes of such a box that are looked at at a time.
+/// Bytes of a box that are looked at at a time.
 const READ_BYTES: usize = 64 << 10;
 
 /// Boxes of segments that are read by players or by this crate: their sizes follow from the samples, and what is in
@@ -93,70 +93,86 @@ pub(in crate::package) fn check_clear_fragments(source: &dyn Source) -> Result<(
     Ok(())
 }
 
-/// A large box that no player reads may hold a copy of the media. It is refused, not kept with a warning: nobody reads
-/// the warnings of a nightly job, and leaving the box out costs whoever wrote it nothing. Zeros are padding of any
-/// length.
+/// Boxes that no player reads, of a fragment and what stands before the next, or of a file without fragments: together
+/// they may hold a copy of the media. What is more than padding and notes is refused, not kept with a warning: nobody
+/// reads the warnings of a nightly job, and leaving the boxes out costs whoever wrote them nothing. Zeros are padding of
+/// any length.
 ///
 /// User data inside `moov` is not looked at: it has titles and cover pictures, and there is one `moov` for a rendition.
-///
-/// # Errors
-/// When the box is one of these, or cannot be read.
-pub(in crate::package) fn check_copied(header: &BoxHeader, source: &dyn Source) -> Result<()> {
-    match has_unread_bytes(header, source)? {
-        true => Err(unread(header.kind, header.length).at_byte(header.position)),
-        false => Ok(()),
-    }
-}
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UnreadBytes(u64);
 
-/// Whether a box between those of the media holds bytes that no player reads, and more than padding and notes have.
-///
-/// # Errors
-/// When it cannot be read.
-pub fn has_unread_bytes(header: &BoxHeader, source: &dyn Source) -> Result<bool> {
-    if is_passed_on(header.kind, header.length) {
-        return Ok(false);
-    }
-    let (mut position, mut buffer) = (header.position + header.header_length, Vec::new());
-    while position < header.end() {
-        let length = usize::try_from(header.end() - position).unwrap_or(usize::MAX).min(READ_BYTES);
-        buffer.resize(length, 0);
-        source.read_at(position, &mut buffer)?;
-        if buffer.iter().any(|byte| *byte != 0) {
-            return Ok(true);
+impl UnreadBytes {
+    /// Takes a box between those of the media. Says whether there is more than padding and notes then.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn exceeded_by(&mut self, header: &BoxHeader, source: &dyn Source) -> Result<bool> {
+        let (mut position, mut buffer) = (header.position + header.header_length, Vec::new());
+        while position < header.end() && !is_read(header.kind) {
+            let length = usize::try_from(header.end() - position).unwrap_or(usize::MAX).min(READ_BYTES);
+            buffer.resize(length, 0);
+            source.read_at(position, &mut buffer)?;
+            if buffer.iter().any(|byte| *byte != 0) {
+                return Ok(self.is_exceeded_by(header.kind, header.length));
+            }
+            position += length as u64;
         }
-        position += length as u64;
+        Ok(false)
     }
-    Ok(false)
+
+    /// Takes the boxes inside a `moof`, with which a new sum begins. Gives the one with which there is more.
+    pub fn exceeded_in<'a>(&mut self, moof: &'a BoxNode) -> Option<&'a BoxNode> {
+        self.0 = 0;
+        self.find(moof)
+    }
+
+    fn find<'a>(&mut self, parent: &'a BoxNode) -> Option<&'a BoxNode> {
+        parent.boxes().iter().find_map(|node| {
+            let is_padding = || node.payload().iter().all(|byte| *byte == 0);
+            match is_read(node.kind) || Piff::of(node).is_some() || is_padding() {
+                true => self.find(node),
+                false => self.is_exceeded_by(node.kind, node.len() as u64).then_some(node),
+            }
+        })
+    }
+
+    fn is_exceeded_by(&mut self, kind: FourCc, length: u64) -> bool {
+        self.0 = self.0.saturating_add(length);
+        self.0 > MAX_UNREAD_BYTES || kind.0 == *MEDIA
+    }
+
+    /// As [`UnreadBytes::exceeded_by`].
+    ///
+    /// # Errors
+    /// When there is more, or the box cannot be read.
+    pub(in crate::package) fn check_copied(&mut self, header: &BoxHeader, source: &dyn Source) -> Result<()> {
+        match self.exceeded_by(header, source)? {
+            true => Err(unread(header.kind, header.length).at_byte(header.position)),
+            false => Ok(()),
+        }
+    }
+
+    /// As [`UnreadBytes::exceeded_in`].
+    ///
+    /// # Errors
+    /// When there is more.
+    pub(in crate::package) fn check_boxes(&mut self, moof: &BoxNode) -> Result<()> {
+        self.exceeded_in(moof).map_or(Ok(()), |node| Err(unread(node.kind, node.len() as u64)))
+    }
 }
 
-/// The first box inside a `moof` of which the same is true.
-pub fn unread_box(moof: &BoxNode) -> Option<&BoxNode> {
-    moof.boxes().iter().find_map(|node| {
-        let is_padding = || node.payload().iter().all(|byte| *byte == 0);
-        let is_known = is_passed_on(node.kind, node.len() as u64) || Piff::of(node).is_some();
-        if is_known || is_padding() { unread_box(node) } else { Some(node) }
-    })
-}
-
-/// As [`check_copied`], of the boxes inside a `moof`.
-///
-/// # Errors
-/// When there is such a box.
-pub(in crate::package) fn check_boxes(moof: &BoxNode) -> Result<()> {
-    unread_box(moof).map_or(Ok(()), |node| Err(unread(node.kind, node.len() as u64)))
-}
-
-fn is_passed_on(kind: FourCc, length: u64) -> bool {
-    let is_media = kind.0 == *MEDIA;
-    length <= MAX_UNREAD_BYTES && !is_media || READ.iter().any(|known| kind.0 == **known)
+fn is_read(kind: FourCc) -> bool {
+    READ.iter().any(|known| kind.0 == **known)
 }
 
 fn unread(kind: FourCc, length: u64) -> Error {
     Error::unsupported(format!(
-        "box {kind} of {length} bytes that no player reads: it may be media, and would stay clear"
+        "box {kind} of {length} bytes, with which there are more than {MAX_UNREAD_BYTES} in boxes that no player reads: they \
+         may be media, and would stay clear"
     ))
     .clause("ISO/IEC 14496-12 §8.1.2")
-    .hint("leave the box out")
+    .hint("leave such boxes out")
 }
 
 #[cfg(test)]
@@ -210,8 +226,8 @@ mod tests {
             let bytes = BoxNode::data(kind, payload).to_bytes();
             let header = BoxHeader::read(&bytes, 0).unwrap().unwrap();
             let moof = BoxNode::container(b"moof", vec![BoxNode::parse_one(&bytes).unwrap()]);
-            let found = check_copied(&header, &bytes).is_ok();
-            assert_eq!(check_boxes(&moof).is_ok(), found);
+            let found = UnreadBytes::default().check_copied(&header, &bytes).is_ok();
+            assert_eq!(UnreadBytes::default().check_boxes(&moof).is_ok(), found);
             found
         };
         let media = vec![7; 70_000];
@@ -222,5 +238,21 @@ mod tests {
         }
         assert!(!check(MEDIA, media[..10].to_vec()));
         assert!(check(b"emsg", media));
+    }
+
+    #[test]
+    fn boxes_that_no_player_reads_are_counted_together_up_to_the_next_fragment() {
+        let one = BoxNode::data(b"free", vec![7; 30_000]);
+        let bytes = one.to_bytes();
+        let header = BoxHeader::read(&bytes, 0).unwrap().unwrap();
+        let moof = |count| BoxNode::container(b"moof", vec![one.clone(); count]);
+        let mut unread = UnreadBytes::default();
+        for _ in 0..3 {
+            unread.check_boxes(&moof(1)).unwrap();
+            unread.check_copied(&header, &bytes).unwrap();
+        }
+        assert!(unread.check_copied(&header, &bytes).is_err());
+        unread.check_boxes(&moof(2)).unwrap();
+        assert!(unread.check_boxes(&moof(3)).is_err());
     }
 }

@@ -10,7 +10,7 @@ use crate::isobmff::fragment::TrackFragment;
 use crate::isobmff::samples::has_samples;
 use crate::protect::{Auxiliary, FragmentEncryptor, auxiliary, place_auxiliary, refuse_protected, seal};
 
-use super::coverage::{check_boxes, check_copied, check_covered};
+use super::coverage::{UnreadBytes, check_covered};
 use super::key_change::place_pssh;
 use super::rewrite::{Changed, FragmentEdit};
 use super::track::ProtectedTrack;
@@ -29,6 +29,8 @@ pub struct SegmentProtector<'a> {
     samples: u64,
     encryptors: Vec<Option<Encryptor<'a>>>,
     progress: Progress<'a>,
+    /// Boxes that no player reads.
+    unread: UnreadBytes,
 }
 
 /// An encryptor, and the sample entry and phase that it is for.
@@ -102,6 +104,7 @@ impl<'a> SegmentProtector<'a> {
             samples: 0,
             encryptors: tracks.iter().map(|_| None).collect(),
             progress: Progress::default(),
+            unread: UnreadBytes::default(),
         }
     }
 
@@ -291,7 +294,7 @@ impl FragmentEdit for SegmentProtector<'_> {
         let mut changed = if moof.find(&[b"pssh"]).is_some() { Changed::Yes } else { Changed::No };
         moof.remove(|node| node.is(b"pssh"));
         check_covered(fragments, data_position..data_position + data.len() as u64)?;
-        check_boxes(moof)?;
+        self.unread.check_boxes(moof)?;
         moof.all(b"traf").try_for_each(refuse_protected)?;
         self.samples += fragments.iter().map(|fragment| fragment.samples.len() as u64).sum::<u64>();
         let segment_key = self.segment_key(fragments, data_position)?;
@@ -325,7 +328,7 @@ impl FragmentEdit for SegmentProtector<'_> {
         seal(moof)
     }
 
-    fn copied(&self, header: &BoxHeader, source: &dyn Source) -> Result<()> {
-        check_copied(header, source)
+    fn copied(&mut self, header: &BoxHeader, source: &dyn Source) -> Result<()> {
+        self.unread.check_copied(header, source)
     }
 }

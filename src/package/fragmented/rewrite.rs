@@ -47,7 +47,7 @@ pub trait FragmentEdit {
     ///
     /// # Errors
     /// When it must not be.
-    fn copied(&self, _header: &BoxHeader, _source: &dyn Source) -> Result<()> {
+    fn copied(&mut self, _header: &BoxHeader, _source: &dyn Source) -> Result<()> {
         Ok(())
     }
 

@@ -5,7 +5,6 @@ use std::ops::Range;
 use crate::base::Result;
 use crate::isobmff::file::BoxHeader;
 use crate::isobmff::samples::Sample;
-use crate::package::has_unread_bytes;
 
 use super::file::FileCheck;
 
@@ -103,10 +102,10 @@ impl FileCheck<'_, '_> {
         if self.init.protection().is_none() {
             return Ok(());
         }
-        let is_unread = has_unread_bytes(header, self.source)?;
+        let is_unread = self.unread.exceeded_by(header, self.source)?;
         let place = format!("{}: box {} at byte {}", self.name, header.kind, header.position);
         let found = format!("{} bytes", header.length);
-        self.findings.check("box-unread", !is_unread, &place, &found, &"zeros");
+        self.findings.check("box-unread", !is_unread, &place, &found, &"zeros, or few bytes");
         Ok(())
     }
 }

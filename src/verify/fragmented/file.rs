@@ -9,11 +9,11 @@ use crate::codec::{Ranges, TrackMarks};
 use crate::drm::Pssh;
 use crate::isobmff::boxes::{Sidx, Tfra};
 use crate::isobmff::file::BoxHeader;
-use crate::package::{FindKey, Proofs};
+use crate::package::{FindKey, Proofs, UnreadBytes};
 
 use super::coverage::MediaData;
 use super::init::Init;
-use super::iv::CounterBlocks;
+use super::iv::{CounterBlocks, StreamKey};
 use crate::verify::findings::Findings;
 use crate::verify::proven::key_fits;
 use crate::verify::source::SourceTracks;
@@ -66,6 +66,8 @@ pub(in crate::verify) struct FileInfo {
     pub(in crate::verify) indexes: Vec<BoxHeader>,
     pub(in crate::verify) samples: u64,
     pub(in crate::verify) protected_samples: u64,
+    /// The keys of these, and their ids.
+    pub(in crate::verify) keys: BTreeSet<(StreamKey, Kid)>,
     /// How many bytes of the protected samples of each track are encrypted.
     pub(in crate::verify) encrypted: BTreeMap<u32, u64>,
     /// What is shown of the keys.
@@ -90,6 +92,7 @@ pub(in crate::verify) struct FileCheck<'a, 's> {
     pub(in crate::verify) marks: HashMap<u32, TrackMarks>,
     pub(in crate::verify) facts: FileInfo,
     pub(in crate::verify) media_data: MediaData,
+    pub(in crate::verify) unread: UnreadBytes,
 }
 
 impl FileCheck<'_, '_> {

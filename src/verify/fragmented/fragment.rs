@@ -6,7 +6,6 @@ use crate::isobmff::boxes::{Sbgp, Sgpd, Tenc, Tfhd, Trun, seig_group};
 use crate::isobmff::file::BoxHeader;
 use crate::isobmff::fragment::{TrackFragment, check_extends, track_fragments};
 use crate::isobmff::samples::{Sample, samples};
-use crate::package::unread_box;
 use crate::protect::Scheme;
 
 use super::auxiliary::Auxiliary;
@@ -32,10 +31,11 @@ impl FileCheck<'_, '_> {
     pub(in crate::verify) fn fragment(&mut self, moof: &BoxNode, header: &BoxHeader) -> Result<()> {
         check_extends(&self.init.trexes)?;
         let fragments = track_fragments(moof, header.position, &self.init.trexes)?;
-        let unread = unread_box(moof).map(|node| format!("box {} of {} bytes", node.kind, node.len()));
+        let unread = self.unread.exceeded_in(moof);
+        let unread = unread.map(|node| format!("box {} of {} bytes", node.kind, node.len()));
         let place = format!("{}: moof at byte {}", self.name, header.position);
         let found = unread.as_deref().unwrap_or_default();
-        self.findings.check("box-unread", unread.is_none(), &place, &found, &"zeros");
+        self.findings.check("box-unread", unread.is_none(), &place, &found, &"zeros, or few bytes");
         let mut position = header.position + header.header_length;
         let mut trafs = Vec::new();
         for node in moof.boxes() {

@@ -4,7 +4,26 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hasher};
 use std::ops::Range;
 
-use crate::base::Kid;
+use crate::base::{Kid, Secret};
+
+/// What makes key stream: a key by a print of its value where that is known, since two ids may have one value, and else by
+/// its id. The print stays in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(in crate::verify) enum StreamKey {
+    Id(Kid),
+    Value(u64),
+}
+
+impl StreamKey {
+    /// The key of this id, and its value if that is known.
+    pub(in crate::verify) fn of(kid: Kid, value: Option<&Secret<16>>) -> Self {
+        value.map_or(Self::Id(kid), |value| {
+            let mut hasher = DefaultHasher::new();
+            hasher.write(value.expose());
+            Self::Value(hasher.finish())
+        })
+    }
+}
 
 /// Most memory that is taken, in bytes: some 60 million samples whose IVs count up.
 const MAX_BYTES: usize = 256 << 20;
@@ -38,13 +57,14 @@ struct Run {
     span: u128,
     prints: Vec<u32>,
     file: usize,
+    kid: Kid,
 }
 
 /// Which counter blocks were used, and in which file. What is there a second time, equal bytes under equal blocks, is
 /// no use of its own: the same segment may be in two renditions or windows.
 #[derive(Clone, Debug, Default)]
 pub(in crate::verify) struct CounterBlocks {
-    by_kid: HashMap<Kid, BTreeMap<u128, Run>>,
+    by_key: HashMap<StreamKey, BTreeMap<u128, Run>>,
     bytes: usize,
 }
 
@@ -97,15 +117,20 @@ impl Run {
 
 impl CounterBlocks {
     /// Takes what a sample uses; returns the file in which one of its blocks covers something else.
-    pub(in crate::verify) fn insert(&mut self, kid: Kid, sample: SampleBlocks, file: usize) -> Option<usize> {
-        let runs = self.by_kid.entry(kid).or_default();
+    pub(in crate::verify) fn insert(
+        &mut self,
+        (key, kid): (StreamKey, Kid),
+        sample: SampleBlocks,
+        file: usize,
+    ) -> Option<usize> {
+        let runs = self.by_key.entry(key).or_default();
         let before = runs.range_mut(..=sample.last).next_back();
         if let Some((start, run)) = before {
             if run.last >= sample.first {
                 return (!run.holds(*start, sample)).then_some(run.file);
             }
             let follows = run.last.checked_add(1) == Some(sample.first);
-            let is_alike = run.file == file && run.span == sample.last - sample.first;
+            let is_alike = run.file == file && run.kid == kid && run.span == sample.last - sample.first;
             if follows && is_alike && self.bytes < MAX_BYTES {
                 run.prints.push(sample.print);
                 run.last = sample.last;
@@ -115,7 +140,7 @@ impl CounterBlocks {
         }
         if self.bytes < MAX_BYTES {
             let SampleBlocks { first, last, print } = sample;
-            runs.insert(first, Run { last, span: last - first, prints: vec![print], file });
+            runs.insert(first, Run { last, span: last - first, prints: vec![print], file, kid });
             self.bytes += RUN_BYTES;
         }
         None
@@ -124,11 +149,11 @@ impl CounterBlocks {
     /// Takes all samples of another set, whose files count from `first_file` here, and says which blocks cover
     /// something else in this one.
     pub(in crate::verify) fn merge(&mut self, other: Self, first_file: usize, found: &mut dyn FnMut(Reuse)) {
-        for (kid, runs) in other.by_kid {
+        for (key, runs) in other.by_key {
             for (start, run) in runs {
-                let file = first_file + run.file;
+                let (file, kid) = (first_file + run.file, run.kid);
                 for sample in run.samples(start) {
-                    if let Some(before) = self.insert(kid, sample, file) {
+                    if let Some(before) = self.insert((key, kid), sample, file) {
                         found(Reuse { kid, first: sample.first, before, file });
                     }
                 }
@@ -147,6 +172,7 @@ mod tests {
     use super::*;
 
     const KID: Kid = Kid::new([1; 16]);
+    const ID: StreamKey = StreamKey::Id(KID);
 
     fn short(iv: u64, bytes: &[u8]) -> SampleBlocks {
         blocks_of(&iv.to_be_bytes(), 3, bytes, std::slice::from_ref(&(0..bytes.len())))[0]
@@ -156,15 +182,18 @@ mod tests {
     fn runs_grow_and_blocks_that_cover_something_else_are_found() {
         let mut used = CounterBlocks::default();
         for iv in [5_u64, 6, 7, u64::MAX, 3] {
-            assert_eq!(used.insert(KID, short(iv, b"one"), 0), None);
+            assert_eq!(used.insert((ID, KID), short(iv, b"one"), 0), None);
         }
-        assert_eq!(used.by_kid[&KID].len(), 3);
-        assert_eq!(used.insert(KID, short(6, b"two"), 3), Some(0));
-        assert_eq!(used.insert(KID, short(6, b"one"), 3), None, "the same again");
-        assert_eq!(used.insert(Kid::new([2; 16]), short(6, b"two"), 3), None);
+        assert_eq!(used.by_key[&ID].len(), 3);
+        assert_eq!(used.insert((ID, KID), short(6, b"two"), 3), Some(0));
+        assert_eq!(used.insert((ID, KID), short(6, b"one"), 3), None, "the same again");
+        assert_eq!(
+            used.insert((StreamKey::Id(Kid::new([2; 16])), Kid::new([2; 16])), short(6, b"two"), 3),
+            None
+        );
         let mut other = CounterBlocks::default();
         for (iv, bytes) in [(4, b"one"), (5, b"one"), (6, b"one"), (7, b"two"), (8, b"one")] {
-            assert_eq!(other.insert(KID, short(iv, bytes), 9), None);
+            assert_eq!(other.insert((ID, KID), short(iv, bytes), 9), None);
         }
         let mut found = Vec::new();
         used.merge(other, 0, &mut |reuse| found.push(reuse));
@@ -179,14 +208,14 @@ mod tests {
         };
         let mut used = CounterBlocks::default();
         for run in iv(u64::MAX - 1, 4) {
-            assert_eq!(used.insert(KID, run, 0), None);
+            assert_eq!(used.insert((ID, KID), run, 0), None);
         }
-        assert!(used.insert(KID, iv(1, 1)[0], 0).is_some());
-        assert!(used.insert(KID, iv(2, 1)[0], 0).is_none());
-        assert!(used.insert(KID, iv(0, 2)[0], 0).is_none(), "the same again");
-        assert!(used.insert(KID, iv(0, 1)[0], 0).is_some(), "fewer blocks under the same IV");
+        assert!(used.insert((ID, KID), iv(1, 1)[0], 0).is_some());
+        assert!(used.insert((ID, KID), iv(2, 1)[0], 0).is_none());
+        assert!(used.insert((ID, KID), iv(0, 2)[0], 0).is_none(), "the same again");
+        assert!(used.insert((ID, KID), iv(0, 1)[0], 0).is_some(), "fewer blocks under the same IV");
         assert!(iv(3, 0).is_empty());
         // An IV of eight bytes has all of these blocks.
-        assert!(used.insert(KID, short(7, b"sample"), 0).is_some());
+        assert!(used.insert((ID, KID), short(7, b"sample"), 0).is_some());
     }
 }

@@ -14,7 +14,7 @@ use crate::protect::{FragmentDecryptor, Mode, Scheme};
 
 use super::file::{FileCheck, Place};
 use super::init::{Entry, InitTrack};
-use super::iv;
+use super::iv::{self, StreamKey};
 
 /// Bytes in an AES block.
 const BLOCK: usize = 16;
@@ -25,6 +25,8 @@ pub(in crate::verify) struct SampleProtection {
     tenc: Tenc,
     /// `None` without keys.
     decryptor: Option<FragmentDecryptor>,
+    /// The key, for what it must not be used twice for.
+    stream_key: StreamKey,
 }
 
 impl SampleProtection {
@@ -36,15 +38,16 @@ impl SampleProtection {
         let kid = tenc.default_kid;
         // A key id of zero is one that only the manifest knows, or none: a key for it is used when given.
         let is_known = *kid.bytes() != [0; 16];
-        let mut decryptor = None;
+        let (mut decryptor, mut stream_key) = (None, StreamKey::of(kid, None));
         if let Some(find_key) = find_key.filter(|_| tenc.default_is_protected == 1) {
             let key = find_key(kid);
             if key.is_none() && is_known {
                 return Err(Error::keys(format!("no key for {kid}")).hint("add a line KID:KEY for it"));
             }
+            stream_key = StreamKey::of(kid, key.as_ref());
             decryptor = key.map(|key| FragmentDecryptor::new(scheme, tenc.clone(), &key));
         }
-        Ok(Self { scheme, tenc: tenc.clone(), decryptor })
+        Ok(Self { scheme, tenc: tenc.clone(), decryptor, stream_key })
     }
 }
 
@@ -100,6 +103,7 @@ impl FileCheck<'_, '_> {
             return self.compare((track, sample), &bytes, &bytes, None, place).map(drop);
         };
         self.facts.protected_samples += 1;
+        self.facts.keys.insert((protection.stream_key, protection.tenc.default_kid));
         let encrypted = self.facts.encrypted.entry(track.track_id).or_default();
         let protected = protected_ranges(entry);
         let covered = entry.subsamples.iter().fold(0_u64, |sum, subsample| {
@@ -137,6 +141,8 @@ impl FileCheck<'_, '_> {
         let is_equal =
             self.compare((track, sample), &encrypted, decrypted, Some((protection, &runs)), place)?;
         if is_equal && encrypted != bytes {
+            // What is that of the source is as it should be, marks or not.
+            shown.1 = Evidence::default();
             shown.1.prove();
         }
         if let Some(decryptor) = &protection.decryptor {
@@ -178,7 +184,8 @@ impl FileCheck<'_, '_> {
         let bytes: usize = runs.iter().map(|run| encrypted_bytes(run.len(), pattern)).sum();
         let blocks = bytes.div_ceil(BLOCK) as u64;
         for used in iv::blocks_of(&entry.initialization_vector, blocks, sample, runs) {
-            let reused = self.blocks.insert(tenc.default_kid, used, self.number).is_some();
+            let reused =
+                self.blocks.insert((protection.stream_key, tenc.default_kid), used, self.number).is_some();
             let found = format_args!("IV {}", crate::base::id::hex(&entry.initialization_vector)).to_string();
             self.findings.check("iv-reuse", !reused, place, &found, &"counter blocks not used before");
         }

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::base::env::Source;
 use crate::base::{Kind, Result};
-use crate::package::{FirstBlocks, PlaylistKeyResolver, Proofs};
+use crate::package::{FirstBlocks, IV_CONTRADICTED, PlaylistKeyResolver, Proofs};
 use crate::presentation::{self, ByteRangeSource, Resource, Role, SegmentKind};
 
 use super::stream_segment::StreamCheck;
@@ -99,6 +99,11 @@ pub(in crate::verify) fn check(
         totals.first_blocks.merge(more.first_blocks);
         Ok(totals)
     })?;
+    let contradictions = totals.first_blocks.contradictions();
+    for playlist in totals.first_blocks.playlists() {
+        let holds = !contradictions.contains(playlist);
+        findings.check("whole-iv", holds, &playlist, &IV_CONTRADICTED, &"the IV of each segment");
+    }
     for open in totals.first_blocks.not_proven() {
         findings.unchecked(format!("{open}; give the clear source with --against"));
     }
@@ -172,9 +177,9 @@ impl Check<'_> {
                     keys.whole_segment(&media.name, &segment.keys, segment.sequence)
                 };
                 let key = self.key(findings, find)?;
-                let beginning = whole_segment::check(&part, key.as_ref(), clear, &place, findings)?;
-                if let Some(((_, iv), beginning)) = key.zip(beginning) {
-                    first_blocks.note(&media.name, iv, beginning);
+                let first_block = whole_segment::check(&part, key.as_ref(), clear, &place, findings)?;
+                if let Some(((_, iv), first_block)) = key.zip(first_block) {
+                    first_blocks.note(&media.name, iv, first_block);
                 }
             }
             Protection::Whole => whole_segment::check_clear(&part, clear, &place, findings)?,

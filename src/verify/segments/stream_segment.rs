@@ -121,6 +121,8 @@ impl StreamCheck<'_> {
             self.findings.check("payload-parses", fault.is_none(), &place, &found, &"NAL units");
         }
         if self.compare(&decrypted, source) {
+            // What is that of the source is as it should be, marks or not.
+            proofs = Proofs::default();
             done.evidence.iter().for_each(|(elementary, _)| proofs.prove(*kid, elementary.name()));
         }
         key_fits(&proofs, &self.place, self.findings);

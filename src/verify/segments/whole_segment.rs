@@ -2,7 +2,7 @@
 
 use crate::base::env::{Sink, Source, Written};
 use crate::base::{Error, Kind, Result, Secret};
-use crate::package::{Beginning, SEGMENT_KINDS, SegmentHead, copy};
+use crate::package::{Beginning, FirstBlock, SEGMENT_KINDS, SegmentHead, copy};
 use crate::presentation::SegmentKind;
 use crate::protect::Aes128;
 use crate::ts::PACKET_BYTES;
@@ -12,14 +12,14 @@ use crate::verify::findings::Findings;
 /// Bytes in an AES block.
 const BLOCK: u64 = 16;
 /// Holds a segment to the rules; `key` is what decrypts it, if that is known, and `clear` is what it must be then. Says how
-/// it begins where nothing else shows whether the IV is right.
+/// it begins when it is decrypted.
 pub(in crate::verify) fn check(
     part: &dyn Source,
     key: Option<&(Secret<16>, [u8; 16])>,
     clear: Option<&dyn Source>,
     place: &str,
     findings: &mut Findings,
-) -> Result<Option<Beginning>> {
+) -> Result<Option<FirstBlock>> {
     let length = part.len();
     let holds = length > 0 && length.is_multiple_of(BLOCK);
     findings.check("whole-length", holds, &place, &length, &"a multiple of 16, and not 0");
@@ -35,7 +35,7 @@ pub(in crate::verify) fn check(
         }
         Err(error) => return Err(error),
     };
-    payload.check(place, findings).map(|beginning| Some(beginning).filter(|_| clear.is_none()))
+    payload.check(place, findings).map(Some)
 }
 
 /// Holds a segment that stands under no key to the rules.
@@ -92,14 +92,15 @@ impl<'a> Payload<'a> {
         Self { head: SegmentHead::default(), length: 0, clear, differs: None, buffer: Vec::new() }
     }
 
-    fn check(&self, place: &str, findings: &mut Findings) -> Result<Beginning> {
+    fn check(&self, place: &str, findings: &mut Findings) -> Result<FirstBlock> {
         // Bytes that are those of the source need not be of a kind that is known.
         let is_equal = self.clear.is_some_and(|clear| clear.len() == self.length) && self.differs.is_none();
-        let beginning = self.head.beginning()?;
-        let holds = is_equal || matches!(beginning, Beginning::Segment | Beginning::FirstBlockOpen);
+        let first_block = self.head.first_block()?;
+        let holds = is_equal || matches!(first_block.1, Beginning::Segment | Beginning::FirstBlockOpen);
         findings.check("whole-payload", holds, &place, &"something else", &SEGMENT_KINDS);
         self.check_equal(place, findings);
-        Ok(beginning)
+        // The bytes of the source need no other proof.
+        Ok(if is_equal { (first_block.0, Beginning::Segment) } else { first_block })
     }
 
     fn check_equal(&self, place: &str, findings: &mut Findings) {
