@@ -326,7 +326,7 @@ pub(super) struct KeyArgs {
     #[arg(long, value_name = "CERT", value_parser = address::path())]
     pub(super) trust: Vec<PathBuf>,
     /// What else is warned of is an error: a key of zeros, one that is its key id, one under two key ids; with --cpix
-    /// two usage rules for one track, of which the last one would count
+    /// two usage rules for one track, of which the last one would count; a usage rule or key period for nobody
     #[arg(long)]
     pub(super) strict: bool,
     /// POST a signed request to a Widevine Common Encryption key API

@@ -259,9 +259,47 @@ fn lines_of_a_key_file_serve_several_tracks_and_classes() {
     assert_eq!(kids_of(&dash, &classes).unwrap(), expected(&[("640", 1), ("320", 1), ("sound", 2)]));
     let lacking = keys(line("v1", 1) + &line("a1", 2));
     assert!(kids_of(&dash, &lacking).unwrap_err().to_string().contains("track v2: none of"));
+    for (lines, words) in [
+        (line("SD", 1) + &line("AUDIO", 2) + &line("v9", 3), ["v9 of key 03030303", "(line-3)"]),
+        (line("SD", 1) + &line("AUDIO", 2) + &line("zz", 3), ["zz of key 03030303", "tracks are a1, v1, v2"]),
+        (line("v1,v2", 1) + &line("a1", 2) + &line("v2", 3), ["v2 of key 01010101", "(line-3)"]),
+    ] {
+        let text = kids_of(&dash, &keys(lines)).unwrap_err().to_string();
+        assert!(words.iter().all(|word| text.contains(word)), "{text}");
+    }
+    let named = keys(line("v2", 4) + &line("SD", 1) + &line("AUDIO", 2));
+    assert_eq!(kids_of(&dash, &named).unwrap(), expected(&[("640", 1), ("320", 4), ("sound", 2)]));
     let rotating = Job { rotate_every: Some(2), ..dash };
     let all = (0..3).map(|period| line(&format!("ALL@{period}"), period + 10)).rev().collect::<String>();
     assert_eq!(kids_of(&rotating, &keys(all)).unwrap(), expected(&[("640", 10), ("320", 10), ("sound", 10)]));
+}
+
+#[test]
+fn rules_and_periods_for_nobody_are_warned_of_and_strictly_refused() {
+    let [dash, ..] = ladders();
+    let out = tempfile::tempdir().unwrap();
+    let mut idle = tiers();
+    let periods = [("a", "PT0S"), ("b", "PT1H")].map(|(id, start)| ContentKeyPeriod {
+        id: Some(id.into()),
+        start_offset: Some(start.into()),
+        ..ContentKeyPeriod::default()
+    });
+    let mut timed = document(vec![rule(1, "ALL"), rule(2, "ALL")]);
+    for (rule, period) in timed.usage_rules.iter_mut().zip(&periods) {
+        rule.key_period_filters.extend(period.id.clone());
+    }
+    timed.periods = periods.into();
+    idle.usage_rules.retain(|rule| rule.kid != kid(3));
+    idle.usage_rules.push(pixels(3, "TOP", Some(9_000_000), None));
+    for (name, document, words) in
+        [("rule", idle, "TOP of key 03030303"), ("period", timed, "no segment is in key period \"b\"")]
+    {
+        let report = pack_with(&dash, &out.path().join(name), &file(document.clone())).unwrap();
+        assert!(report.warnings.iter().any(|warning| warning.contains(words)), "{:?}", report.warnings);
+        let strict = CpixFile::new(document, Strictness::Cpix);
+        let text = kids_of(&dash, &strict).unwrap_err().to_string();
+        assert!(text.contains(words) || name == "period", "{text}");
+    }
 }
 
 #[test]
