@@ -337,6 +337,11 @@ pub(super) fn number(element: &Element, name: &str) -> Result<Option<u64>> {
 /// Prefixes and the namespaces that they stand for, the innermost last.
 type Scope<'a> = HashMap<&'a str, Vec<Cow<'a, str>>>;
 
+/// Refuses what an MPD with it could not be read back for, in an element that comes from elsewhere.
+pub(super) fn check_inserted(element: &Element) -> Result<()> {
+    check(element, "", &mut Scope::new())
+}
+
 /// Refuses what the views would pass over in silence: remote parts and MPD elements under a second prefix.
 fn check<'a>(element: &'a Element, prefix: &str, scope: &mut Scope<'a>) -> Result<()> {
     let attributes = element.attributes().map_err(|error| error.at(element.name()))?;

@@ -26,12 +26,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crate::base::{Error, FourCc, Kid, Result, Secret, from_base64};
 use crate::codec::TrackKind;
 use crate::cpix::{ContentKey, ContentKeyPeriod, Document, DrmSystem, Index, whole_segments};
+use crate::dash::output_protections;
 use crate::drm::template::UriValues;
 use crate::drm::{ManifestKind, Signal, System};
 use crate::hls::multivariant::Limits;
 use crate::keys::{Wanted, request};
 use crate::protect::{Aes128, Iv, Pattern, SampleAes, Scheme, TrackProtection, constant_iv};
-use crate::xml::{self, Element, Node};
+use crate::xml::Element;
 
 use assignment::{Assignment, TrackId};
 use key_address::{KeyAddress, key_tag};
@@ -500,21 +501,9 @@ fn output_protection(key: &ContentKey) -> Result<Vec<Element>> {
     let Some(text) = key.hdcp_output_protection_data.as_deref().filter(|text| !text.trim().is_empty()) else {
         return Ok(Vec::new());
     };
-    let wrong = |found: &str| {
-        Error::keys(format!("{found}, OutputProtection elements expected"))
-            .clause("DASH-IF CPIX 2.4 §4, HDCPData")
-    };
-    let text = String::from_utf8(from_base64(text)?).map_err(|_| wrong("bytes that are not UTF-8"))?;
-    let mut elements = Vec::new();
-    for node in xml::parse_fragment(text.trim_start_matches('\u{feff}'))? {
-        match node {
-            Node::Element(element) if element.local_name() == "OutputProtection" => elements.push(element),
-            Node::Element(_) => return Err(wrong("another element")),
-            Node::Raw(raw) if raw.trim().is_empty() || raw.starts_with('<') => {}
-            Node::Raw(_) => return Err(wrong("text")),
-        }
-    }
-    Ok(elements)
+    let text = String::from_utf8(from_base64(text)?)
+        .map_err(|_| Error::keys("bytes that are not UTF-8, OutputProtection elements expected"))?;
+    output_protections(&text)
 }
 
 /// What `{track}` of a key's address is: a key of several tracks has none of their names.
