@@ -422,7 +422,10 @@ fn facts(track: &Track) -> String {
         count.map_or_else(String::new, |count| format!(" of {count} {what}"))
     };
     let mut text = match &track.media {
-        Media::Video { pixels, .. } => format!("video{}", count(pixels, "pixels")),
+        Media::Video { pixels, hdr, .. } => {
+            let range = if *hdr == Some(true) { "HDR video" } else { "video" };
+            format!("{range}{}", count(pixels, "pixels"))
+        }
         Media::Audio { channels } => format!("audio{}", count(channels, "channels")),
         Media::Other => "a track that is neither video nor audio".to_owned(),
     };

@@ -275,6 +275,47 @@ fn lines_of_a_key_file_serve_several_tracks_and_classes() {
 }
 
 #[test]
+fn dynamic_range_and_gamut_are_those_of_the_manifest_or_of_the_media() {
+    let ranged = |byte: u8, hdr, wcg| ContentKeyUsageRule {
+        video_filters: vec![VideoFilter { hdr, wcg, ..VideoFilter::default() }],
+        ..rule(byte, "VIDEO")
+    };
+    let ranges = document(vec![ranged(1, Some(false), None), ranged(2, Some(true), None), sound(4)]);
+    for job in ladders() {
+        let found = kids_of(&job, &file(ranges.clone())).unwrap();
+        assert!(found.iter().all(|(shape, byte)| *byte == if shape == "sound" { 4 } else { 1 }), "{found:?}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let property = |name: &str, value: u8| {
+        let scheme = format!("urn:mpeg:mpegB:cicp:{name}");
+        format!("<SupplementalProperty schemeIdUri=\"{scheme}\" value=\"{value}\"/><Representation id=\"0\"")
+    };
+    let transfer = property("TransferCharacteristics", 16);
+    let pq = ",RESOLUTION=640x360,VIDEO-RANGE=PQ";
+    for (kind, name, (from, to)) in [
+        ("dash", "manifest.mpd", ("<Representation id=\"0\"", transfer.as_str())),
+        ("hls", "master.m3u8", (",RESOLUTION=640x360", pq)),
+    ] {
+        let input = crate::support::files::changed_copy(kind, &folder.path().join(kind), &|bytes| {
+            if let Ok(text) = std::str::from_utf8(bytes) {
+                *bytes = text.replace(from, to).into_bytes();
+            }
+        });
+        let found = kids_of(&job(&input.join(name), "widevine", "cenc"), &file(ranges.clone())).unwrap();
+        assert!(found.iter().any(|(_, byte)| *byte == 2), "{kind} {found:?}");
+    }
+    let wide = property("ColourPrimaries", 9);
+    let input = crate::support::files::changed_copy("dash", &folder.path().join("wide"), &|bytes| {
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            *bytes = text.replace("<Representation id=\"0\"", &wide).into_bytes();
+        }
+    });
+    let gamuts = document(vec![ranged(1, None, Some(false)), ranged(2, None, Some(true)), sound(4)]);
+    let found = kids_of(&job(&input.join("manifest.mpd"), "widevine", "cenc"), &file(gamuts)).unwrap();
+    assert!(found.iter().any(|(_, byte)| *byte == 2), "{found:?}");
+}
+
+#[test]
 fn rules_and_periods_for_nobody_are_warned_of_and_strictly_refused() {
     let [dash, ..] = ladders();
     let out = tempfile::tempdir().unwrap();

@@ -128,8 +128,8 @@ fn track(encrypted_track: &EncryptedTrack, period: Option<String>) -> Track {
     let media = match encrypted_track.id.kind {
         TrackKind::Video => Media::Video {
             pixels: encrypted_track.pixels,
-            hdr: None,
-            wcg: None,
+            hdr: encrypted_track.color.hdr,
+            wcg: encrypted_track.color.wcg,
             fps: encrypted_track.frame_rate,
         },
         TrackKind::Audio => Media::Audio { channels: encrypted_track.channels },
