@@ -62,6 +62,14 @@ impl<'a> Source<'a> {
             None => keys.exchange(http, request())?,
         };
         let order = order(&document, begins)?;
+        if let (Some(every), Order::Timed(timed)) = (job.rotate_every, &order) {
+            let first = timed.first().map(|period| short_word(&period.id)).unwrap_or_default();
+            return Err(Error::usage(format!(
+                "--rotate-every {every}, the document has key periods with times, the first is {first:?}"
+            ))
+            .clause("DASH-IF CPIX 2.3 §4, ContentKeyPeriod")
+            .hint("leave out --rotate-every: keys change when the document says"));
+        }
         Ok(Self { keys, facts, ruled: Some(Ruled { document, strictness, order }) })
     }
 

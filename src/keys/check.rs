@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::base::id::hex;
 use crate::base::{Error, Kid, Result, SystemId};
 use crate::cpix::{ContentKey, ContentKeyUsageRule, Document, DrmSystem, Index, KEY_PERIOD_FILTER};
 
@@ -162,8 +163,13 @@ fn checked_key(wanted: &ContentKey, found: &ContentKey) -> Result<ContentKey> {
     if let (Some(asked), Some(iv)) = (wanted.explicit_iv, found.explicit_iv)
         && asked != iv
     {
-        return Err(Error::keys("the answer has another explicitIV than the request")
-            .hint("leave out the IV, so that the key source's own is used"));
+        return Err(Error::keys(format!(
+            "explicitIV {} in the answer, asked for was {}",
+            hex(&iv),
+            hex(&asked)
+        ))
+        .clause("DASH-IF CPIX 2.3 §4, ContentKey@explicitIV")
+        .hint("leave out --vector, so that the key source's own IV is used"));
     }
     Ok(ContentKey {
         id: wanted.id.clone(),

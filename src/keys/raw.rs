@@ -245,6 +245,10 @@ impl KeyServer for KeyFile {
         self.labelled.as_ref()
     }
 
+    fn is_local(&self) -> bool {
+        true
+    }
+
     fn exchange(&self, _http: &dyn Http, request: Document) -> Result<Document> {
         if let Some(document) = &self.labelled {
             return Ok(document.clone());

@@ -340,6 +340,11 @@ fn rules_and_periods_for_nobody_are_warned_of_and_strictly_refused() {
         let strict = CpixFile::new(document, Strictness::Cpix);
         let text = kids_of(&dash, &strict).unwrap_err().to_string();
         assert!(text.contains(words) || name == "period", "{text}");
+        if name == "period" {
+            let text =
+                kids_of(&Job { rotate_every: Some(7), ..dash.clone() }, &strict).unwrap_err().to_string();
+            assert!(text.contains("--rotate-every 7") && text.contains("the first is \"a\""), "{text}");
+        }
     }
 }
 
@@ -373,6 +378,29 @@ fn a_plan_shows_the_keys_of_the_document() {
     assert!(planned.request.is_empty() && planned.keys.len() == 3);
     let silent = document(vec![pixels(1, "VIDEO", None, None)]);
     assert!(plan(&dash, &open_input, SpekeVersion::V2_0, Some(&file(silent))).is_err());
+}
+
+/// What pack refuses, plan refuses: a key file needs no server to answer.
+#[test]
+fn a_plan_shows_the_keys_of_a_file_without_labels_and_what_is_wrong_with_them() {
+    let [dash, hls, _] = ladders();
+    let lines = |bytes: &[u8]| {
+        let line = |byte: &u8| format!("{}:{}\n", kid(*byte).hex(), kid(byte ^ 0x55).hex());
+        KeyFile::parse(&bytes.iter().map(line).collect::<String>()).unwrap()
+    };
+    let each = Job { preset: Preset::Preset1, ..dash };
+    let planned = plan(&each, &open_input, SpekeVersion::V2_0, Some(&lines(&[1, 2, 3]))).unwrap();
+    let kids: Vec<_> = planned.tracks.iter().map(|track| track.kid.clone()).collect();
+    assert_eq!(kids, [1, 2, 3].map(|byte| kid(byte).to_string()));
+    assert!(planned.request.is_empty() && planned.keys.iter().all(|key| !key.signaling.is_empty()));
+    let refused = |job: &Job, keys: &KeyFile| {
+        let planned = plan(job, &open_input, SpekeVersion::V2_0, Some(keys)).unwrap_err().to_string();
+        assert_eq!(kids_of(job, keys).unwrap_err().to_string(), planned);
+        planned
+    };
+    assert!(refused(&each, &lines(&[1, 2])).contains("2 keys, wanted are 3"));
+    let fairplay = Job { drm: "fairplay".into(), scheme: Some("cbcs".into()), ..hls };
+    assert!(refused(&fairplay, &lines(&[1])).contains("no IV for key"));
 }
 
 #[test]
@@ -469,7 +497,6 @@ proptest! {
         lengths in prop::collection::vec(300..4000_u64, 1..8),
         order in Just((0..8).collect::<Vec<usize>>()).prop_shuffle(),
         duration in prop_oneof![Just(1.0), Just(2.0), Just(3.0)],
-        rotate_every in prop_oneof![Just(None), Just(Some(1))],
     ) {
         let mut start = 0;
         let mut all = Vec::new();
@@ -484,7 +511,6 @@ proptest! {
         let out = tempfile::tempdir().unwrap();
         let job = Job {
             segment_duration: duration,
-            rotate_every,
             ..job(&clip("mp4/av.mp4"), "widevine", "cenc")
         };
         pack_with(&job, out.path(), &file(document)).unwrap();

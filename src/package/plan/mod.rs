@@ -23,6 +23,7 @@ pub(super) mod server_signaling;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use crate::base::id::hex;
 use crate::base::{Error, FourCc, Kid, Result, Secret, from_base64};
 use crate::codec::TrackKind;
 use crate::cpix::{ContentKey, ContentKeyPeriod, Document, DrmSystem, Index, whole_segments};
@@ -522,8 +523,10 @@ fn vector(intent: &Intent<'_>, key: &ContentKey) -> Result<Option<[u8; 16]>> {
         && theirs != ours
     {
         return Err(Error::keys(format!(
-            "the key source fixed another IV for key {} than the vector",
-            key.kid
+            "explicitIV {} of key {}, --vector is {}",
+            hex(&theirs),
+            key.kid,
+            hex(&ours)
         ))
         .hint("leave out --vector: a license may carry the key source's IV"));
     }
