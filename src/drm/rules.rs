@@ -11,7 +11,7 @@ use crate::xml::{self, Element, Node};
 use super::fault::{Fault, FindValue};
 use super::pssh::Pssh;
 use super::system::{Signal, System};
-use super::{ALL, find_key_format};
+use super::{ALL, find_key_format, recognize};
 
 /// A key and the scheme of the tracks under it.
 pub type KeyUse<'a> = (Kid, &'a Scheme);
@@ -82,6 +82,13 @@ pub fn tag_faults(key: &Key, (kid, scheme): KeyUse<'_>, find_key: &FindValue<'_>
         faults.push(fault("hls-key-id", found, kid));
     }
     let uri = key.uri.as_deref().unwrap_or_default();
+    if let Some((found, _)) = kid_and_iv(&uri.to_ascii_lowercase()).filter(|(found, _)| *found != kid) {
+        faults.push(fault("hls-key-id", format_args!("a URI of key {found}"), kid));
+    }
+    let is_identity = key.key_format == hls::IDENTITY;
+    if is_identity && uri.starts_with("skd://") {
+        faults.push(fault("hls-pssh", "skd:// with KEYFORMAT identity", "the KEYFORMAT of FairPlay"));
+    }
     let Some((_, data)) = uri.strip_prefix("data:").and_then(|data| data.split_once("base64,")) else {
         return faults;
     };
@@ -89,6 +96,13 @@ pub fn tag_faults(key: &Key, (kid, scheme): KeyUse<'_>, find_key: &FindValue<'_>
         faults.push(fault("hls-pssh", "a data URI that is not base64", "base64"));
         return faults;
     };
+    let of_system = || match Pssh::parse(&bytes) {
+        Ok(pssh) => Some(pssh.system_id.to_string()),
+        Err(_) => recognize(&bytes).map(|system| system.name().to_owned()),
+    };
+    if let Some(found) = is_identity.then(of_system).flatten() {
+        faults.push(fault("hls-pssh", format_args!("data of {found} with KEYFORMAT identity"), "a key"));
+    }
     for system in ALL {
         match system.key_uri_pssh(&key.key_format, &bytes) {
             Ok(None) => {}
@@ -233,10 +247,8 @@ fn own_tag_faults(system: &'static dyn System, key: &Key, signal: &Signal<'_>, o
         faults.push(fault("hls-iv", format_args!("IV {}", hex(&found)), hex(&expected)));
     }
     let uri = key.uri.as_deref().unwrap_or_default().to_ascii_lowercase();
-    if let Some((kid, iv)) = kid_and_iv(&uri) {
-        if kid != signal.key.kid {
-            faults.push(fault("hls-key-uri", format_args!("a URI of key {kid}"), signal.key.kid));
-        }
+    if let Some((_, iv)) = kid_and_iv(&uri) {
+        // Whose key it names is held to the segments.
         if let Some(expected) = signal.key.explicit_iv.filter(|expected| *expected != iv) {
             faults.push(fault("hls-iv", format_args!("a URI with IV {}", hex(&iv)), hex(&expected)));
         }

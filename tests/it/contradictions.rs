@@ -104,6 +104,12 @@ fn contradictions() -> Vec<Contradiction> {
             Signals { edit: |said| replace(said, "SAMPLE-AES-CTR", "SAMPLE-AES"), ..FITS },
             ["found SAMPLE-AES,", "SAMPLE-AES-CTR for cenc"],
         ),
+    ]
+}
+
+/// The same, of key lines of FairPlay and of what is no line at all.
+fn more_contradictions() -> Vec<Contradiction> {
+    vec![
         (
             "hls/master.m3u8",
             "fairplay",
@@ -149,7 +155,7 @@ fn contradictions() -> Vec<Contradiction> {
                 edit: |said| replace(said, &hex(said), &["5A".repeat(16), "5a".repeat(16)].join(":")),
                 ..FITS
             },
-            ["a URI of key 5a5a5a5a-5a5a", "hls-key-uri"],
+            ["a URI of key 5a5a5a5a-5a5a", "hls-key-id"],
         ),
         (
             "hls/master.m3u8",
@@ -187,7 +193,7 @@ fn replace(said: &mut DrmSystem, from: &str, to: &str) {
 
 #[test]
 fn signaling_that_contradicts_is_an_error_that_quotes_both_or_is_passed_on_or_replaced() {
-    for (input, drm, scheme, signals, words) in contradictions() {
+    for (input, drm, scheme, signals, words) in contradictions().into_iter().chain(more_contradictions()) {
         let input = root().join("fixtures/clip").join(input);
         let job = job(&input, drm, scheme);
         let out = tempfile::tempdir().unwrap();
@@ -205,6 +211,21 @@ fn signaling_that_contradicts_is_an_error_that_quotes_both_or_is_passed_on_or_re
         let passed_on = tempfile::tempdir().unwrap();
         let report = packed(&job, &signals, ServerSignaling::Warn, passed_on.path()).unwrap();
         assert!(report.warnings.iter().any(|warning| warning.contains("is passed on")), "{text}");
+    }
+}
+
+/// What is passed on is held to the same by verify.
+#[test]
+fn a_line_of_no_system_is_found_again() {
+    let input = root().join("fixtures/clip/hls/master.m3u8");
+    let widevine: fn(&mut DrmSystem) =
+        |said| replace(said, "urn:uuid:edef8ba9-79d6-4ace-a3c8-27dcd51d21ed", "identity");
+    let fairplay: fn(&mut DrmSystem) = |said| replace(said, "com.apple.streamingkeydelivery", "identity");
+    for (drm, scheme, edit) in [("widevine", "cenc", widevine), ("fairplay", "cbcs", fairplay)] {
+        let identity = Signals { edit, ..FITS };
+        let out = tempfile::tempdir().unwrap();
+        packed(&job(&input, drm, scheme), &identity, ServerSignaling::Warn, out.path()).unwrap();
+        assert_ne!(verify(out.path()), 0, "{drm}");
     }
 }
 
