@@ -255,7 +255,7 @@ fn refusal(telling: &Telling<'_>, response: &Response, dialect: &Dialect) -> Err
     }
     let error = Error::keys(text);
     let hint = match status {
-        404 => Some("check the path of --key-server-url, and the account or content id in it"),
+        404 => Some("check the address: its path, and the organization, configuration or content id in it"),
         _ => hint,
     };
     match said.and_then(|said| meaning(said.as_bytes())).or_else(|| meaning(&response.body)).or(hint) {
