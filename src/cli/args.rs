@@ -119,7 +119,8 @@ pub(super) struct JobArgs {
     /// prints
     #[arg(long, value_name = "ID:KEY=VALUE,...")]
     pub(super) track: Vec<String>,
-    /// Content id: 1 to 128 of A-Z a-z 0-9 _ - [default: the input's name, cleaned]
+    /// Content id; key servers take 1 to 128 of A-Z a-z 0-9 _ - where their vendor says nothing else [default: the input's
+    /// name, cleaned]
     #[arg(long, value_name = "ID")]
     pub(super) resource_id: Option<String>,
     /// IV, 32 hex digits, of cbcs and AES-128; in cenc and cens one of the things that IVs follow from, as are key,
@@ -326,7 +327,7 @@ pub(super) struct KeyArgs {
     #[arg(long, value_name = "CERT", value_parser = address::path())]
     pub(super) trust: Vec<PathBuf>,
     /// What else is warned of is an error: a key of zeros, one that is its key id, one under two key ids; with --cpix
-    /// two usage rules for one track, of which the last one would count
+    /// two usage rules for one track, of which the last one would count; a usage rule or key period for nobody
     #[arg(long)]
     pub(super) strict: bool,
     /// POST a signed request to a Widevine Common Encryption key API

@@ -14,9 +14,9 @@ use crate::drm;
 use crate::io::{AwsSigner, HttpClient, HttpOptions, region_of};
 use crate::job::Job;
 use crate::keys::{
-    Account, Auth, CencApi, CencSigner, CpixFile, DevKeys, Dialect, DrmToday, Endpoint, Environment, KeyFile,
-    KeyServer, Login, Method, OnePeriod, Recipient, Speke, SpekeVersion, VENDORS, Vendor, VendorUrl, basic,
-    bearer,
+    Account, Auth, CencApi, CencSigner, CpixFile, DevKeys, Dialect, DrmToday, Endpoint, Environment, IdRule,
+    KeyFile, KeyServer, Login, Method, OnePeriod, Recipient, Speke, SpekeVersion, VENDORS, Vendor, VendorUrl,
+    basic, bearer,
 };
 use crate::package::Preset;
 
@@ -85,13 +85,14 @@ fn speke(
 ) -> Result<Speke> {
     let vendor = vendor(args)?;
     let url = given_url(args)?;
+    let says_who = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("Authorization"));
     let server = match vendor {
         Some(vendor) => vendor.server(url.as_deref(), login, headers, dialect)?,
         None => Speke::with_login(&key_server_url(args)?, login, headers, dialect)?,
     };
     let server = server.with_method(method(args)?);
     match vendor {
-        Some(vendor) if vendor.auth == Auth::Signature => {
+        Some(vendor) if vendor.auth == Auth::Signature && !says_who => {
             let signer = aws_signer(url.as_deref().unwrap_or_default())?;
             Ok(server.signed_by(Box::new(move |request| signer.sign(request))))
         }
@@ -233,6 +234,7 @@ fn dialect(args: &KeyArgs) -> Result<Dialect> {
         },
         content_type: args.content_type.clone().or(dialect.content_type),
         error_header: args.error_header.clone().or(dialect.error_header),
+        ids: dialect.ids.or(Some(IdRule::USUAL)),
         ..dialect
     })
 }
@@ -340,12 +342,22 @@ pub(super) fn substream_limit(args: &KeyArgs) -> Result<Option<usize>> {
 /// The headers of these options, in the order of the command line.
 fn headers(args: &KeyArgs) -> Result<Vec<(String, SecretString)>> {
     let mut headers: Vec<_> = args.header.iter().map(|text| header(text)).collect::<Result<_>>()?;
-    let in_address = vendor(args)?.is_some_and(|vendor| vendor.auth == Auth::Address);
+    let in_address = match vendor(args)?.map(|vendor| vendor.auth) {
+        Some(Auth::Address) => key_server_url(args)?.contains("{password}"),
+        _ => false,
+    };
     if let Some(user) = args.basic_user.as_ref().filter(|_| !in_address) {
         headers.push(basic(user, &basic_password(args)?)?);
     }
     if let Some(path) = &args.bearer_file {
         headers.push(bearer(SecretString::from(secret_text(path)?.trim())));
+    }
+    for (number, (name, _)) in headers.iter().enumerate() {
+        if headers.iter().take(number).any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+            return Err(Error::usage(format!("the header {name} twice")).hint(
+                "give it once: --header by its name, --basic-user and --bearer-file are Authorization",
+            ));
+        }
     }
     Ok(headers)
 }

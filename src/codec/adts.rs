@@ -103,7 +103,7 @@ impl AdtsHeader {
             channels: channels.and_then(|channels| u8::try_from(channels).ok()),
             sampling_frequency: SAMPLING_FREQUENCIES.get(usize::from(self.sampling_frequency_index)).copied(),
             setup_data: config.to_be_bytes().to_vec(),
-            picture: None,
+            ..StreamInfo::default()
         }
     }
 

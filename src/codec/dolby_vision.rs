@@ -43,6 +43,13 @@ pub(super) static AV1: Codec = Codec {
 /// `dvcC` up to profile 7, `dvvC` up to 10, `dvwC` above.
 const CONFIGURATIONS: [FourCc; 3] = [FourCc(*b"dvcC"), FourCc(*b"dvvC"), FourCc(*b"dvwC")];
 
+/// Whether a sample entry is one of Dolby Vision, or has its configuration beside that of another codec.
+pub(super) fn is_there(config: &Config<'_>) -> bool {
+    let entries = [&HEVC, &AVC, &AV1].into_iter().flat_map(|codec| codec.sample_entries);
+    entries.into_iter().any(|entry| *entry == config.entry)
+        || CONFIGURATIONS.iter().any(|name| config.payload(*name).is_ok())
+}
+
 /// Dolby Vision Streams Within the HTTP Live Streaming Format §2: profile and level, two digits each.
 pub(super) fn rfc6381(config: &Config<'_>) -> Result<String> {
     let [first, others @ ..] = CONFIGURATIONS;

@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::TrackKind;
 use super::adts::AdtsHeader;
 use super::avc;
 use super::syncframe::Syncframe;
+use super::{ColorInfo, TrackKind};
 use crate::base::{Error, Result};
 
 /// A codec whose elementary streams can be told apart into units.
@@ -48,6 +48,8 @@ pub struct StreamInfo {
     pub rfc6381: String,
     /// Width and height of the cropped picture.
     pub picture: Option<(u32, u32)>,
+    /// Dynamic range and color gamut.
+    pub color: ColorInfo,
     /// Channels of audio, of low frequency effects too; none where nothing that is read says it.
     pub channels: Option<u8>,
     /// Samples of audio in a second.

@@ -11,6 +11,7 @@ mod avc;
 #[cfg(test)]
 mod bit_writer;
 pub mod byte_stream;
+mod color;
 mod config;
 #[cfg(test)]
 mod contract;
@@ -36,6 +37,7 @@ mod vp9;
 mod vvc;
 
 pub use self::audio_facts::{AudioInfo, channels_of_descriptor, configuration_of_channels};
+pub use self::color::{ColorInfo, color};
 pub use self::config::Config;
 pub use self::elementary::{AudioFrame, Elementary, MEDIA_FORMATS, StreamInfo};
 pub use self::evidence::{Evidence, Verdict};

@@ -97,7 +97,7 @@ impl Syncframe {
             channels: channels(self.acmod, self.lfeon),
             sampling_frequency: Some(self.sampling_frequency),
             setup_data,
-            picture: None,
+            ..StreamInfo::default()
         }
     }
 

@@ -262,7 +262,7 @@ fn drm_system(element: &Element) -> Result<DrmSystem> {
         .map(|text| from_base64(&text).map_err(|error| place(error.at("PSSH"))))
         .transpose()?;
     system.content_protection_data =
-        value(element, "ContentProtectionData").map_err(place)?.and_then(|text| decoded_text(&text));
+        value(element, "ContentProtectionData").map_err(place)?.map(|text| decoded_text(&text));
     let first = element.named("ContentProtectionData").next();
     system.robustness = first.map_or(Ok(None), |data| attribute(data, "robustness"))?;
     system.uri_ext_x_key = value(element, "URIExtXKey")
@@ -291,10 +291,12 @@ fn value(element: &Element, name: &str) -> Result<Option<String>> {
     Ok(found)
 }
 
-/// UTF-8 text from base64; what is neither (a PlayReady object, say) is of no use here.
-fn decoded_text(text: &str) -> Option<String> {
-    let text = String::from_utf8(from_base64(text).ok()?).ok()?;
-    Some(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned))
+/// UTF-8 text from base64; what is neither (a PlayReady object, say) stays as it stands, so that whoever needs XML can
+/// say what is there.
+fn decoded_text(text: &str) -> String {
+    let decoded = from_base64(text).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let text = decoded.as_deref().unwrap_or(text);
+    text.strip_prefix('\u{feff}').unwrap_or(text).to_owned()
 }
 
 fn hls_signaling_data(element: &Element) -> Result<HlsSignalingData> {

@@ -12,6 +12,8 @@ const CLAUSE: &str = "DASH-IF CPIX 2.3 §4, ContentKeyUsageRule";
 const LEAST_BITS_PER_SECOND: u64 = 1000;
 /// Most rules that an error names.
 const MAX_RULES_SHOWN: usize = 8;
+/// Most reasons why a rule is for no track.
+const MAX_REASONS_SHOWN: usize = 3;
 
 /// What is done where SPEKE and CPIX differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,8 +21,12 @@ pub enum Strictness {
     /// The last rule that matches wins, with a warning; a rule with video and audio filters means either.
     #[default]
     Speke,
-    /// Two rules with different keys are an error; a rule with video and audio filters matches nothing.
+    /// Two rules with different keys are an error, and so are a rule and a period for nobody; a rule with video and audio
+    /// filters matches nothing.
     Cpix,
+    /// The lines of a key file: the id of a track wins over another label and that over a class; two of one rank with
+    /// different keys are an error, and so is a label for nobody. For the rest it is as with SPEKE.
+    KeyFile,
 }
 
 /// What is known of a track.
@@ -70,27 +76,45 @@ pub struct Resolution {
     pub warnings: Vec<String>,
 }
 
-/// Finds the key of every track by the usage rules.
+/// Finds the key of every track by the usage rules; the tracks are those of the whole presentation, each in every key
+/// period.
 ///
 /// # Errors
 /// [`Kind::Keys`](crate::base::Kind::Keys), with the track and the rules, when there is no rule at all, when none
-/// matches a track, when several do (in [`Strictness::Cpix`]), and when the rule's key is not in the document.
+/// matches a track, when several do (in [`Strictness::Cpix`]), when it is not known whether another one does, when a rule
+/// is for nobody (as [`Strictness`] says), and when the rule's key is not in the document.
 pub fn resolve(document: &Document, tracks: &[Track], strictness: Strictness) -> Result<Resolution> {
-    let rules = Rules { document, classes: Classes::of(&document.usage_rules), strictness };
-    let mut warnings = Vec::new();
-    let mut kids = Vec::new();
-    for track in tracks {
-        let kid = rules
-            .resolve(track, &mut warnings)
-            .map_err(|error| error.at(format_args!("track {}", track.name)))?;
-        kids.push(kid);
-    }
+    check_periods(document)?;
+    let mut rules = Rules::of(document, strictness);
+    let mut warnings: Vec<String> = Vec::new();
+    let kids = tracks.iter().map(|track| rules.kid_of(track, &mut warnings)).collect::<Result<Vec<_>>>()?;
+    rules.for_nobody(tracks, &mut warnings)?;
     let roots = document.content_keys.iter().filter_map(|leaf| leaf.depends_on_key);
     let named = document.usage_rules.iter().map(|rule| rule.kid);
     let known: HashSet<Kid> = roots.chain(named).chain(kids.iter().copied()).collect();
     let unknown = document.content_keys.iter().filter(|key| !known.contains(&key.kid));
     warnings.extend(unknown.map(|key| format!("content key {} is in no usage rule", key.kid)));
+    let mut said = HashSet::new();
+    warnings.retain(|warning| said.insert(warning.clone()));
     Ok(Resolution { kids, warnings })
+}
+
+/// Checks that every key period that a rule is for is in the document.
+fn check_periods(document: &Document) -> Result<()> {
+    let known: HashSet<&str> = document.periods.iter().filter_map(|period| period.id.as_deref()).collect();
+    for rule in &document.usage_rules {
+        if let Some(id) = rule.key_period_filters.iter().find(|id| !known.contains(id.as_str())) {
+            return Err(Error::keys(format!(
+                "usage rule {} is for key period {:?}, which is not in the document's ContentKeyPeriodList of {}",
+                named(rule),
+                short_word(id),
+                known.len()
+            ))
+            .clause("DASH-IF CPIX 2.3 §4, KeyPeriodFilter@periodId")
+            .hint("correct the periodId, or add the ContentKeyPeriod"));
+        }
+    }
+    Ok(())
 }
 
 /// The usage rules of a document.
@@ -98,21 +122,61 @@ struct Rules<'a> {
     document: &'a Document,
     classes: Classes,
     strictness: Strictness,
+    /// Which rules match a track.
+    used: Vec<bool>,
 }
 
-impl Rules<'_> {
-    fn resolve(&self, track: &Track, warnings: &mut Vec<String>) -> Result<Kid> {
+impl<'a> Rules<'a> {
+    fn of(document: &'a Document, strictness: Strictness) -> Self {
+        let used = vec![false; document.usage_rules.len()];
+        Self { document, classes: Classes::of(&document.usage_rules), strictness, used }
+    }
+
+    fn kid_of(&mut self, track: &Track, warnings: &mut Vec<String>) -> Result<Kid> {
+        self.resolve(track, warnings).map_err(|error| {
+            let error = error.at(format_args!("track {}", track.name));
+            match &track.period {
+                Some(period) => error.at(format_args!("key period {:?}", short_word(period))),
+                None => error,
+            }
+        })
+    }
+
+    fn resolve(&mut self, track: &Track, warnings: &mut Vec<String>) -> Result<Kid> {
         let rules = &self.document.usage_rules;
         if rules.is_empty() {
             return self.without_rules(track, warnings);
         }
-        let matching: Vec<_> = rules.iter().filter(|rule| self.verdict(rule, track).is_ok()).collect();
+        let (mut matching, mut undecided) = (Vec::new(), Vec::new());
+        for (number, rule) in rules.iter().enumerate() {
+            match self.verdict(rule, track) {
+                Ok(()) => {
+                    matching.push(rule);
+                    self.used.get_mut(number).into_iter().for_each(|used| *used = true);
+                }
+                Err(Miss { reason, is_known: false }) => undecided.push((rule, reason)),
+                Err(_) => {}
+            }
+        }
+        let rank = matching.iter().map(|rule| self.rank(rule, track)).max().unwrap_or_default();
+        matching.retain(|rule| self.rank(rule, track) == rank);
+        undecided.retain(|(rule, _)| self.rank(rule, track) >= rank);
         let Some(last) = matching.last() else { return Err(self.no_match(track)) };
         let kid = if matching.iter().all(|rule| rule.kid == last.kid) {
             last.kid
         } else {
             self.one_of(&matching, track, warnings)?
         };
+        if let Some((rule, reason)) = undecided.iter().find(|(rule, _)| rule.kid != kid) {
+            return Err(Error::keys(format!(
+                "usage rule {} matches {}, and whether {} does cannot be told: it {reason}",
+                named(last),
+                facts(track),
+                named(rule)
+            ))
+            .clause(CLAUSE)
+            .hint(SAY_IT));
+        }
         if self.document.content_key(kid).is_none() {
             let rule = matching.iter().rfind(|rule| rule.kid == kid).copied().unwrap_or(last);
             return Err(Error::keys(format!(
@@ -123,9 +187,70 @@ impl Rules<'_> {
         Ok(kid)
     }
 
+    /// Of the lines of a key file, the ones that say more exactly whom they are for.
+    fn rank(&self, rule: &ContentKeyUsageRule, track: &Track) -> u8 {
+        match self.strictness {
+            Strictness::KeyFile if rule.label_filters.contains(&track.name) => 2,
+            Strictness::KeyFile if !rule.label_filters.is_empty() => 1,
+            _ => 0,
+        }
+    }
+
+    /// What is done about rules that match no track; those of key periods that are not used are not meant.
+    fn for_nobody(&self, tracks: &[Track], warnings: &mut Vec<String>) -> Result<()> {
+        let rules = self.document.usage_rules.iter().zip(&self.used);
+        let idle: Vec<_> = rules
+            .filter(|(_, used)| !**used)
+            .map(|(rule, _)| rule)
+            .filter(|rule| tracks.iter().any(|track| period(self.document, rule, track).is_ok()))
+            .collect();
+        if idle.is_empty() {
+            return Ok(());
+        }
+        // A ladder has classes that a title may lack; a name that nothing has is a mistake.
+        let is_name = |rule: &&ContentKeyUsageRule| !rule.label_filters.is_empty();
+        let wrong = match self.strictness {
+            Strictness::Speke => None,
+            Strictness::Cpix => idle.first().copied(),
+            Strictness::KeyFile => idle.iter().copied().find(is_name),
+        };
+        if let Some(rule) = wrong {
+            let known: HashSet<&str> = tracks.iter().map(|track| track.name.as_str()).collect();
+            let mut known: Vec<_> = known.into_iter().collect();
+            known.sort_unstable();
+            let hint = match self.strictness {
+                Strictness::KeyFile => {
+                    format!("correct the label or take the line out; tracks are {}", known.join(", "))
+                }
+                _ => format!(
+                    "correct the rule, take it out, or leave out --strict; tracks are {}",
+                    known.join(", ")
+                ),
+            };
+            return Err(Error::keys(self.idle(rule, tracks)).clause(CLAUSE).hint(hint));
+        }
+        let shown: Vec<_> = idle.iter().take(MAX_RULES_SHOWN).map(|rule| self.idle(rule, tracks)).collect();
+        let more = idle.len().saturating_sub(shown.len());
+        let more = if more > 0 { format!("; {more} more") } else { String::new() };
+        warnings.push(format!("{}{more}", shown.join("; ")));
+        Ok(())
+    }
+
+    fn idle(&self, rule: &ContentKeyUsageRule, tracks: &[Track]) -> String {
+        let mut reasons: Vec<String> = Vec::new();
+        for track in tracks {
+            let reason =
+                self.verdict(rule, track).err().map(|miss| format!("{}: it {}", track.name, miss.reason));
+            reasons.extend(
+                reason.filter(|reason| reasons.len() < MAX_REASONS_SHOWN && !reasons.contains(reason)),
+            );
+        }
+        format!("usage rule {} is for no track: {}", named(rule), reasons.join("; "))
+    }
+
     fn without_rules(&self, track: &Track, warnings: &mut Vec<String>) -> Result<Kid> {
         match self.document.content_keys.as_slice() {
-            [only] if self.strictness == Strictness::Speke => {
+            [only] if self.strictness != Strictness::Cpix => {
                 warnings.push(format!(
                     "track {}: no usage rule in the document, its only key {} is used",
                     track.name, only.kid
@@ -148,13 +273,23 @@ impl Rules<'_> {
     ) -> Result<Kid> {
         let names: Vec<_> = matching.iter().take(MAX_RULES_SHOWN).map(|rule| named(rule)).collect();
         let names = names.join(", ");
-        if self.strictness == Strictness::Cpix {
+        let remedy = match self.strictness {
+            Strictness::Speke => None,
+            Strictness::Cpix => Some(
+                "narrow the filters so that one rule is left, or leave out --strict: then the last rule wins",
+            ),
+            Strictness::KeyFile => {
+                Some("leave one of the lines out, or name the track in one of them, such as v1=")
+            }
+        };
+        if let Some(remedy) = remedy {
             return Err(Error::keys(format!(
                 "ambiguous: {} usage rules with different keys match {}: {names}",
                 matching.len(),
                 facts(track)
             ))
-            .clause(CLAUSE));
+            .clause(CLAUSE)
+            .hint(remedy));
         }
         let by_type: HashSet<Kid> = matching
             .iter()
@@ -179,10 +314,12 @@ impl Rules<'_> {
             .iter()
             .take(MAX_RULES_SHOWN)
             .map(|rule| {
-                let reason = self.verdict(rule, track).err().unwrap_or_default();
+                let reason = self.verdict(rule, track).err().map(|miss| miss.reason).unwrap_or_default();
                 format!("{} ({reason})", named(rule))
             })
             .collect();
+        let is_undecided =
+            rules.iter().any(|rule| self.verdict(rule, track).is_err_and(|miss| !miss.is_known));
         Error::keys(format!(
             "none of the {} usage rules matches {}: {}",
             rules.len(),
@@ -190,39 +327,45 @@ impl Rules<'_> {
             reasons.join(", ")
         ))
         .clause(CLAUSE)
-        .hint("add a rule for the track to the document, or leave the track out")
+        .hint(if is_undecided {
+            SAY_IT
+        } else {
+            "add a rule for the track to the document, or leave the track out"
+        })
     }
 
     /// Filters of one type are alternatives; each type must be satisfied.
     fn verdict(&self, rule: &ContentKeyUsageRule, track: &Track) -> Verdict {
-        if let Some(name) = rule.other_filters.first() {
-            return Err(format!("a filter that is not known, {}", short_word(name)));
-        }
         period(self.document, rule, track)?;
+        if let Some(name) = rule.other_filters.first() {
+            return no(format!("has a filter that is not known, {}", short_word(name)));
+        }
         if !rule.label_filters.is_empty()
             && !rule.label_filters.iter().any(|label| track.labels.contains(label))
         {
             let labels =
                 rule.label_filters.iter().map(|label| short_word(label)).collect::<Vec<_>>().join(", ");
-            return Err(format!("has other labels: {labels}"));
+            return no(format!("has other labels: {labels}"));
         }
-        self.media(rule, track)?;
         let in_megabits = self.document.version.is_none();
-        any(&rule.bitrate_filters, |filter| bitrate(filter, track, in_megabits))
+        all([
+            self.media(rule, track),
+            any(&rule.bitrate_filters, |filter| bitrate(filter, track, in_megabits)),
+        ])
     }
 
     fn media(&self, rule: &ContentKeyUsageRule, track: &Track) -> Verdict {
         let (has_video, has_audio) = (!rule.video_filters.is_empty(), !rule.audio_filters.is_empty());
         if has_video && has_audio && self.strictness == Strictness::Cpix {
-            return Err("asks for video and audio at once".to_owned());
+            return no("asks for video and audio at once");
         }
         if !has_video && !has_audio {
             // Labels and bit rates are filters too: the type says nothing that they leave open.
             let has_filter = !rule.label_filters.is_empty() || !rule.bitrate_filters.is_empty();
             return match self.strictness {
-                Strictness::Speke if !has_filter => self.track_type(rule, track),
-                Strictness::Speke => self.side(rule, track),
                 Strictness::Cpix => Ok(()),
+                _ if has_filter => self.side(rule, track),
+                _ => self.track_type(rule, track),
             };
         }
         match &track.media {
@@ -230,9 +373,9 @@ impl Rules<'_> {
             Media::Audio { channels } if has_audio => {
                 any(&rule.audio_filters, |filter| audio(filter, *channels))
             }
-            _ if has_video && has_audio => Err("is for video or audio".to_owned()),
-            _ if has_video => Err("is for video".to_owned()),
-            _ => Err("is for audio".to_owned()),
+            _ if has_video && has_audio => no("is for video or audio"),
+            _ if has_video => no("is for video"),
+            _ => no("is for audio"),
         }
     }
 
@@ -243,9 +386,9 @@ impl Rules<'_> {
             (Some(Class::All), _) => return Ok(()),
             (Some(Class::Video(part)), Media::Video { pixels, .. }) => (part, *pixels, "pixels"),
             (Some(Class::Audio(part)), Media::Audio { channels }) => (part, *channels, "channels"),
-            (Some(_), _) => return Err("is for other tracks by its type".to_owned()),
+            (Some(_), _) => return no("is for other tracks by its type"),
             (None, _) if track.labels.iter().any(|label| label.eq_ignore_ascii_case(name)) => return Ok(()),
-            (None, _) => return Err("has a type that is no class and no label of the track".to_owned()),
+            (None, _) => return no("has a type that is no class and no label of the track"),
         };
         range(what, size, part.min, part.max)
     }
@@ -256,7 +399,7 @@ impl Rules<'_> {
         match (class, &track.media) {
             (Some(Class::Video(_)), Media::Audio { .. } | Media::Other)
             | (Some(Class::Audio(_)), Media::Video { .. } | Media::Other) => {
-                Err("is for other tracks by its type".to_owned())
+                no("is for other tracks by its type")
             }
             _ => Ok(()),
         }
@@ -265,9 +408,11 @@ impl Rules<'_> {
 
 /// A rule in messages.
 fn named(rule: &ContentKeyUsageRule) -> String {
-    match &rule.intended_track_type {
-        Some(track_type) => format!("{} of key {}", short_word(track_type), rule.kid),
-        None => format!("that of key {}", rule.kid),
+    let id = rule.id.as_deref().map(|id| format!(" ({})", short_word(id))).unwrap_or_default();
+    let name = rule.intended_track_type.as_ref().or_else(|| rule.label_filters.first());
+    match name {
+        Some(name) => format!("{} of key {}{id}", short_word(name), rule.kid),
+        None => format!("(no type) of key {}{id}", rule.kid),
     }
 }
 
@@ -277,7 +422,10 @@ fn facts(track: &Track) -> String {
         count.map_or_else(String::new, |count| format!(" of {count} {what}"))
     };
     let mut text = match &track.media {
-        Media::Video { pixels, .. } => format!("video{}", count(pixels, "pixels")),
+        Media::Video { pixels, hdr, .. } => {
+            let range = if *hdr == Some(true) { "HDR video" } else { "video" };
+            format!("{range}{}", count(pixels, "pixels"))
+        }
         Media::Audio { channels } => format!("audio{}", count(channels, "channels")),
         Media::Other => "a track that is neither video nor audio".to_owned(),
     };
@@ -287,16 +435,52 @@ fn facts(track: &Track) -> String {
     text
 }
 
-/// Why a rule does not match, in words.
-type Verdict = std::result::Result<(), String>;
+/// What is to be done where a filter cannot be told.
+const SAY_IT: &str = "say it in the manifest (VIDEO-RANGE and FRAME-RATE of HLS; CICP properties and @frameRate of DASH), in the \
+                      media (colr), or by --track ID:bandwidth=; or take the filter out of the rule";
 
-/// Nothing is asked for, or one of the filters is satisfied; else the reason of the last.
+/// Why a rule does not match.
+struct Miss {
+    /// In words.
+    reason: String,
+    /// Whether it is known that it does not.
+    is_known: bool,
+}
+
+/// Whether a rule matches.
+type Verdict = std::result::Result<(), Miss>;
+
+/// It does not.
+fn no(reason: impl Into<String>) -> Verdict {
+    Err(Miss { reason: reason.into(), is_known: true })
+}
+
+/// It cannot be told.
+fn unknown(reason: impl Into<String>) -> Verdict {
+    Err(Miss { reason: reason.into(), is_known: false })
+}
+
+/// All of it is asked for: what is known not to match decides before what is not known.
+fn all(verdicts: impl IntoIterator<Item = Verdict>) -> Verdict {
+    let mut result = Ok(());
+    for miss in verdicts.into_iter().filter_map(Verdict::err) {
+        if miss.is_known {
+            return Err(miss);
+        }
+        result = Err(miss);
+    }
+    result
+}
+
+/// Nothing is asked for, or one of the filters is satisfied; else the reason of the last, of one that cannot be told if
+/// there is one.
 fn any<T>(filters: &[T], verdict: impl Fn(&T) -> Verdict) -> Verdict {
     let mut result = Ok(());
     for filter in filters {
-        result = verdict(filter);
-        if result.is_ok() {
-            break;
+        match (verdict(filter), &result) {
+            (Ok(()), _) => return Ok(()),
+            (Err(Miss { is_known: true, .. }), Err(Miss { is_known: false, .. })) => {}
+            (miss, _) => result = miss,
         }
     }
     result
@@ -312,31 +496,36 @@ fn period(document: &Document, rule: &ContentKeyUsageRule, track: &Track) -> Ver
     };
     match track.period.as_ref().or(only) {
         Some(period) if rule.key_period_filters.contains(period) => Ok(()),
-        Some(_) => Err("is for another key period".to_owned()),
-        None => Err("is for one of several key periods".to_owned()),
+        Some(_) => no("is for another key period"),
+        None => no("is for one of several key periods"),
     }
 }
 
 fn video(filter: &VideoFilter, track: &Track) -> Verdict {
-    let Media::Video { pixels, hdr, wcg, fps } = &track.media else { return Err("is for video".to_owned()) };
-    range("pixels", *pixels, filter.min_pixels, filter.max_pixels)?;
-    for (name, asked, known) in [("dynamic range", filter.hdr, hdr), ("color gamut", filter.wcg, wcg)] {
-        if asked.is_some() && *known != asked {
-            return Err(if known.is_some() {
-                format!("is for another {name}")
-            } else {
-                format!("asks for the {name}, which is not known")
-            });
-        }
-    }
+    let Media::Video { pixels, hdr, wcg, fps } = &track.media else { return no("is for video") };
+    let of_two = |name: &str, asked: Option<bool>, known: Option<bool>| match (asked, known) {
+        (None, _) => Ok(()),
+        (Some(_), None) => unknown(format!("asks for the {name}, which is not known")),
+        (asked, known) if asked == known => Ok(()),
+        _ => no(format!("is for another {name}")),
+    };
+    all([
+        range("pixels", *pixels, filter.min_pixels, filter.max_pixels),
+        of_two("dynamic range", filter.hdr, *hdr),
+        of_two("color gamut", filter.wcg, *wcg),
+        frame_rate(filter, *fps),
+    ])
+}
+
+fn frame_rate(filter: &VideoFilter, fps: Option<f64>) -> Verdict {
     if filter.min_fps.is_none() && filter.max_fps.is_none() {
         return Ok(());
     }
-    let Some(fps) = *fps else { return Err("asks for the frame rate, which is not known".to_owned()) };
+    let Some(fps) = fps else { return unknown("asks for the frame rate, which is not known") };
     // The lower bound is exclusive, the upper one inclusive.
     let above = filter.min_fps.is_none_or(|min| fps > f64::from(min));
     let below = filter.max_fps.is_none_or(|max| fps <= f64::from(max));
-    if above && below { Ok(()) } else { Err("is for other frame rates".to_owned()) }
+    if above && below { Ok(()) } else { no("is for other frame rates") }
 }
 
 fn audio(filter: &AudioFilter, channels: Option<u32>) -> Verdict {
@@ -363,11 +552,11 @@ fn range<T: PartialOrd + Copy + Display>(
     if min.is_none() && max.is_none() {
         return Ok(());
     }
-    let Some(value) = value else { return Err(format!("asks for {name}, which are not known")) };
+    let Some(value) = value else { return unknown(format!("asks for {name}, which are not known")) };
     if min.is_none_or(|min| value >= min) && max.is_none_or(|max| value <= max) {
         Ok(())
     } else {
-        Err(format!("is for other numbers of {name}: {}", bounds(min, max)))
+        no(format!("is for other numbers of {name}: {}", bounds(min, max)))
     }
 }
 
@@ -425,8 +614,9 @@ mod tests {
         track(Media::Audio { channels: Some(2) })
     }
 
+    /// The key of one track, whether or not the other rules are for anyone.
     fn one(document: &Document, track: Track, strictness: Strictness) -> std::result::Result<Kid, String> {
-        resolve(document, &[track], strictness).map(|found| found.kids[0]).map_err(|error| error.to_string())
+        Rules::of(document, strictness).kid_of(&track, &mut Vec::new()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -544,6 +734,93 @@ mod tests {
         assert!(one(&lone, stereo(), Strictness::Cpix).is_err());
         let missing = document(vec![pixels(9, None, None)]);
         assert!(one(&missing, picture(1), Strictness::Speke).unwrap_err().contains("no content key"));
+    }
+
+    #[test]
+    fn a_rule_that_may_match_as_well_is_not_passed_over() {
+        let hdr = |byte: u8, hdr| ContentKeyUsageRule {
+            video_filters: vec![VideoFilter { hdr, ..VideoFilter::default() }],
+            ..ContentKeyUsageRule::new(kid(byte))
+        };
+        let video = |hdr| track(Media::Video { pixels: Some(9), hdr, wcg: None, fps: None });
+        let rules = document(vec![hdr(1, None), hdr(2, Some(true))]);
+        for strictness in [Strictness::Speke, Strictness::Cpix] {
+            let error = one(&rules, video(None), strictness).unwrap_err();
+            assert!(error.contains("cannot be told: it asks for the dynamic range"), "{error}");
+            assert_eq!(one(&rules, video(Some(false)), strictness).unwrap(), kid(1));
+        }
+        assert_eq!(one(&rules, video(Some(true)), Strictness::Speke).unwrap(), kid(2));
+        // What is known not to match is no question, and neither is another rule of the same key.
+        let mut large = hdr(2, Some(true));
+        large.video_filters[0].min_pixels = Some(10);
+        for rule in [large, hdr(1, Some(true))] {
+            let rules = document(vec![hdr(1, None), rule]);
+            assert_eq!(one(&rules, video(None), Strictness::Cpix).unwrap(), kid(1));
+        }
+        let error = one(&document(vec![hdr(2, Some(true))]), video(None), Strictness::Speke).unwrap_err();
+        assert!(error.contains("which is not known") && error.contains("VIDEO-RANGE"), "{error}");
+    }
+
+    #[test]
+    fn a_rule_for_nobody_is_said_and_refused_where_it_is_a_mistake() {
+        let named = |byte: u8, label: &str| ContentKeyUsageRule {
+            label_filters: vec![label.to_owned()],
+            ..ContentKeyUsageRule::new(kid(byte))
+        };
+        let of = |strictness, rules| resolve(&document(rules), &[picture(3)], strictness);
+        let text = "R2 of key 02020202-0202-0202-0202-020202020202 is for no track: t: it is for other numbers of pixels: 9";
+        for strictness in [Strictness::Speke, Strictness::KeyFile] {
+            let found = of(strictness, vec![pixels(1, None, None), pixels(2, Some(9), None)]).unwrap();
+            assert_eq!(found.kids, [kid(1)]);
+            assert!(found.warnings[0].contains(text), "{:?}", found.warnings);
+        }
+        let strict = of(Strictness::Cpix, vec![pixels(1, None, None), pixels(2, Some(9), None)]);
+        let error = strict.unwrap_err().to_string();
+        assert!(error.contains(text) && error.contains("--strict"), "{error}");
+        let lost = vec![pixels(1, None, None), named(2, "v7")];
+        assert!(of(Strictness::Speke, lost.clone()).is_ok());
+        let error = of(Strictness::KeyFile, lost).unwrap_err().to_string();
+        assert!(error.contains("v7 of key") && error.contains("tracks are t"), "{error}");
+    }
+
+    #[test]
+    fn the_line_that_names_a_track_wins_over_a_label_and_that_over_a_class() {
+        let line = |byte: u8, label: &str| ContentKeyUsageRule {
+            id: Some(format!("line-{byte}")),
+            label_filters: vec![label.to_owned()],
+            ..ContentKeyUsageRule::new(kid(byte))
+        };
+        let class = |byte: u8, name: &str| ContentKeyUsageRule {
+            intended_track_type: Some(name.to_owned()),
+            ..ContentKeyUsageRule::new(kid(byte))
+        };
+        let labels = vec!["t".to_owned(), "main".to_owned()];
+        let track = Track { labels, ..picture(3) };
+        let mut rules = vec![line(1, "t"), line(2, "main"), class(3, "SD")];
+        while let Some(first) = rules.first() {
+            let first = first.kid;
+            for rules in [rules.clone(), rules.iter().rev().cloned().collect()] {
+                assert_eq!(one(&document(rules), track.clone(), Strictness::KeyFile).unwrap(), first);
+            }
+            rules.remove(0);
+        }
+        for rules in [vec![line(1, "t"), line(2, "t")], vec![class(1, "SD"), class(2, "VIDEO")]] {
+            let error = one(&document(rules), track.clone(), Strictness::KeyFile).unwrap_err();
+            assert!(error.contains("ambiguous") && error.contains("leave one of the lines out"), "{error}");
+        }
+        let twice = document(vec![line(1, "t"), line(2, "t")]);
+        let error = one(&twice, track, Strictness::KeyFile).unwrap_err();
+        assert!(error.contains("(line-1)") && error.contains("(line-2)"), "{error}");
+    }
+
+    #[test]
+    fn a_rule_for_a_period_that_is_not_there_is_named() {
+        let mut rule = pixels(1, None, None);
+        rule.key_period_filters = vec!["gone".to_owned()];
+        let mut rules = document(vec![rule]);
+        rules.periods = vec![ContentKeyPeriod { id: Some("here".to_owned()), ..ContentKeyPeriod::default() }];
+        let error = resolve(&rules, &[picture(1)], Strictness::Speke).unwrap_err().to_string();
+        assert!(error.contains("R1 of key") && error.contains("\"gone\""), "{error}");
     }
 
     #[test]

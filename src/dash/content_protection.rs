@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::mpd::{child, children, declaration, is_mpd};
+use super::mpd::{NAMESPACE, check_inserted, child, children, declaration, is_mpd};
 use super::switching::{self, Group, Ids};
 use super::{Mpd, Place, layout};
 use crate::base::{Error, Kid, Result, SystemId};
@@ -131,6 +131,7 @@ fn descriptor(system: &SystemDescriptor<'_>) -> Result<Element> {
     let mut prefixes = Vec::new();
     for node in &children {
         if let Node::Element(element) = node {
+            check_inserted(element)?;
             undeclared_prefixes(element, &mut Vec::new(), &mut prefixes)?;
         }
     }
@@ -151,6 +152,59 @@ fn descriptor(system: &SystemDescriptor<'_>) -> Result<Element> {
     }
     descriptor.children = children;
     Ok(descriptor)
+}
+
+/// The `OutputProtection` descriptors in a text of a key source, without a prefix: ISO/IEC 23009-1:2022 §5.8.4.12, CPIX 2.4
+/// §4, `HDCPData`.
+///
+/// # Errors
+/// When anything else is there, also an element of that name in another namespace, or a prefix is not declared.
+pub fn output_protections(text: &str) -> Result<Vec<Element>> {
+    let wrong = |found: &str| {
+        Error::keys(format!("{found}, OutputProtection elements expected"))
+            .clause("DASH-IF CPIX 2.4 §4, HDCPData")
+    };
+    let mut elements = Vec::new();
+    for node in parse_fragment(text.trim_start_matches('\u{feff}'))? {
+        match node {
+            Node::Element(element) if element.local_name() == "OutputProtection" => {
+                elements.push(without_prefix(element)?);
+            }
+            Node::Element(_) => return Err(wrong("another element")),
+            Node::Raw(raw) if raw.trim().is_empty() || raw.starts_with('<') => {}
+            Node::Raw(_) => return Err(wrong("text")),
+        }
+    }
+    Ok(elements)
+}
+
+/// An element of the MPD namespace under the name that it has where that needs no prefix.
+fn without_prefix(mut element: Element) -> Result<Element> {
+    let wrong = |found: String| {
+        Error::keys(found).clause("Namespaces in XML 1.0 §5, ISO/IEC 23009-1 §5.8.4").hint(
+            "let the key source write it without a prefix, or declare that as urn:mpeg:dash:schema:mpd:2011",
+        )
+    };
+    let (name, declared) = (element.name().to_owned(), declaration(element.prefix()));
+    let namespace = element.attribute(&declared)?.map(|namespace| namespace.into_owned());
+    match namespace.as_deref() {
+        Some(NAMESPACE) => {
+            element.remove_attribute(&declared);
+            element.set_name("OutputProtection");
+        }
+        Some(other) => return Err(wrong(format!("{name} of namespace {other:?}, one of MPDs expected"))),
+        None if !element.prefix().is_empty() => {
+            return Err(wrong(format!("{name} with a prefix that is not declared")));
+        }
+        None => {}
+    }
+    let mut prefixes = Vec::new();
+    undeclared_prefixes(&element, &mut Vec::new(), &mut prefixes)?;
+    if let Some(prefix) = prefixes.first() {
+        return Err(wrong(format!("prefix {prefix:?} inside {name} that is not declared there")));
+    }
+    check_inserted(&element)?;
+    Ok(element)
 }
 
 /// Adds to `found` the prefixes that `element` uses without declaring them.

@@ -52,14 +52,27 @@ impl Level<'_> {
 
     /// The descriptors of the Representation, or else those of its AdaptationSet.
     pub(super) fn channel_configurations(&self) -> Result<Vec<(String, String)>> {
-        let of = |element: &Element| -> Result<Vec<(String, String)>> {
-            let text = |descriptor: &Element, name: &str| -> Result<String> {
-                Ok(descriptor.attribute(name)?.unwrap_or_default().into_owned())
-            };
-            let descriptors = children(element, "AudioChannelConfiguration");
-            descriptors.map(|one| Ok((text(one, "schemeIdUri")?, text(one, "value")?))).collect()
-        };
-        let own = of(self.representation)?;
-        if own.is_empty() { of(&self.adaptation_set) } else { Ok(own) }
+        const NAME: &str = "AudioChannelConfiguration";
+        let own = described(self.representation, NAME)?;
+        if own.is_empty() { described(&self.adaptation_set, NAME) } else { Ok(own) }
     }
+
+    /// The properties of the Representation and of its AdaptationSet.
+    pub(super) fn properties(&self) -> Result<Vec<(String, String)>> {
+        let mut all = Vec::new();
+        for element in [self.representation, &self.adaptation_set] {
+            for name in ["EssentialProperty", "SupplementalProperty"] {
+                all.extend(described(element, name)?);
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Scheme and value of descriptors of this name.
+fn described(element: &Element, name: &str) -> Result<Vec<(String, String)>> {
+    let text = |descriptor: &Element, name: &str| -> Result<String> {
+        Ok(descriptor.attribute(name)?.unwrap_or_default().into_owned())
+    };
+    children(element, name).map(|one| Ok((text(one, "schemeIdUri")?, text(one, "value")?))).collect()
 }

@@ -14,7 +14,7 @@ pub mod write;
 
 pub use addressing::{Count, Location, MAX_SEGMENTS, Media, MediaTime, Reference};
 pub use byte_ranges::{RangeMap, Visit};
-pub use content_protection::{Protected, is_output_protection_of_keys};
+pub use content_protection::{Protected, is_output_protection_of_keys, output_protections};
 pub use live::last_there;
 pub use mpd::{ContentType, Mpd, Place, Representation};
 

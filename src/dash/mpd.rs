@@ -93,6 +93,8 @@ pub struct Representation {
     pub labels: Vec<String>,
     /// Scheme and value of each `AudioChannelConfiguration`: §5.8.5.4.
     pub channel_configurations: Vec<(String, String)>,
+    /// Scheme and value of each `EssentialProperty` and `SupplementalProperty`, also of the AdaptationSet: §5.8.4.8, §5.8.4.9.
+    pub properties: Vec<(String, String)>,
     /// The initialization segment; `None` for a self-initializing file or media without one.
     pub initialization: Option<Reference>,
     /// The media segments.
@@ -262,6 +264,7 @@ impl Level<'_> {
             lang: text("lang")?,
             labels: self.labels()?,
             channel_configurations: self.channel_configurations()?,
+            properties: self.properties()?,
             id,
             bandwidth,
             initialization,
@@ -336,6 +339,11 @@ pub(super) fn number(element: &Element, name: &str) -> Result<Option<u64>> {
 
 /// Prefixes and the namespaces that they stand for, the innermost last.
 type Scope<'a> = HashMap<&'a str, Vec<Cow<'a, str>>>;
+
+/// Refuses what an MPD with it could not be read back for, in an element that comes from elsewhere.
+pub(super) fn check_inserted(element: &Element) -> Result<()> {
+    check(element, "", &mut Scope::new())
+}
 
 /// Refuses what the views would pass over in silence: remote parts and MPD elements under a second prefix.
 fn check<'a>(element: &'a Element, prefix: &str, scope: &mut Scope<'a>) -> Result<()> {

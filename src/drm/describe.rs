@@ -51,6 +51,7 @@ const NAMES: &[(u128, &str)] = &[
 const KEY_FORMATS: &[(&str, &dyn System)] = &[
     ("com.apple.streamingkeydelivery", &super::fairplay::FairPlay),
     ("com.microsoft.playready", &super::playready::PlayReady),
+    ("urn:uuid:1077efec-c0b2-4d02-ace3-3c1e52e2fb4b", &super::clearkey::ClearKey),
 ];
 
 /// The name under which a system id is registered; `None` for an unknown one.

@@ -25,7 +25,8 @@ pub use describe::{Fields, find_key_format, recognize, system_name};
 pub use fault::{Fault, FindValue};
 pub use pssh::Pssh;
 pub use rules::{
-    BOX_RULES, KeyUse, TAG_RULES, box_faults, contradictions, descriptor_boxes, is_refuted, tag_faults,
+    BOX_RULES, KeyUse, TAG_RULES, box_faults, contradictions, descriptor_boxes, is_elements, is_refuted,
+    tag_faults,
 };
 pub use system::{Signal, System};
 

@@ -1,7 +1,7 @@
 //! The rules that the signaling of a key is held to, in packages and in the answers of key servers — ISO/IEC 23001-7 §8.1,
 //! §11.2, RFC 8216bis §4.4.4.4, vendor specifications.
 
-use crate::base::id::hex;
+use crate::base::id::{hex, parse_16};
 use crate::base::{Kid, ManifestKind, Result, from_base64};
 use crate::cpix::DrmSystem;
 use crate::hls::{self, Key, Playlist, media, multivariant};
@@ -11,7 +11,7 @@ use crate::xml::{self, Element, Node};
 use super::fault::{Fault, FindValue};
 use super::pssh::Pssh;
 use super::system::{Signal, System};
-use super::{ALL, find_key_format};
+use super::{ALL, find_key_format, recognize};
 
 /// A key and the scheme of the tracks under it.
 pub type KeyUse<'a> = (Kid, &'a Scheme);
@@ -82,6 +82,13 @@ pub fn tag_faults(key: &Key, (kid, scheme): KeyUse<'_>, find_key: &FindValue<'_>
         faults.push(fault("hls-key-id", found, kid));
     }
     let uri = key.uri.as_deref().unwrap_or_default();
+    if let Some((found, _)) = kid_and_iv(&uri.to_ascii_lowercase()).filter(|(found, _)| *found != kid) {
+        faults.push(fault("hls-key-id", format_args!("a URI of key {found}"), kid));
+    }
+    let is_identity = key.key_format == hls::IDENTITY;
+    if is_identity && uri.starts_with("skd://") {
+        faults.push(fault("hls-pssh", "skd:// with KEYFORMAT identity", "the KEYFORMAT of FairPlay"));
+    }
     let Some((_, data)) = uri.strip_prefix("data:").and_then(|data| data.split_once("base64,")) else {
         return faults;
     };
@@ -89,6 +96,13 @@ pub fn tag_faults(key: &Key, (kid, scheme): KeyUse<'_>, find_key: &FindValue<'_>
         faults.push(fault("hls-pssh", "a data URI that is not base64", "base64"));
         return faults;
     };
+    let of_system = || match Pssh::parse(&bytes) {
+        Ok(pssh) => Some(pssh.system_id.to_string()),
+        Err(_) => recognize(&bytes).map(|system| system.name().to_owned()),
+    };
+    if let Some(found) = is_identity.then(of_system).flatten() {
+        faults.push(fault("hls-pssh", format_args!("data of {found} with KEYFORMAT identity"), "a key"));
+    }
     for system in ALL {
         match system.key_uri_pssh(&key.key_format, &bytes) {
             Ok(None) => {}
@@ -147,8 +161,11 @@ pub fn contradictions(
     }
     if let Some(text) = answer.content_protection_data.as_deref()
         && manifests.contains(&ManifestKind::Dash)
-        && let Ok(nodes) = xml::parse_fragment(text)
     {
+        let nodes = xml::parse_fragment(text).unwrap_or_default();
+        if !is_elements(text) {
+            add("ContentProtectionData", vec![fault(NOT_ELEMENTS, beginning(text), "XML elements")]);
+        }
         let elements = nodes.iter().filter_map(|node| match node {
             Node::Element(element) => Some(element),
             _ => None,
@@ -170,6 +187,25 @@ pub fn contradictions(
         }
     }
     found
+}
+
+/// The rule that `ContentProtectionData` breaks which cannot stand in an MPD.
+const NOT_ELEMENTS: &str = "cpd-xml";
+
+/// Whether a text of a key source is elements, which can stand in a `ContentProtection` descriptor: DASH-IF CPIX 2.3 §4.
+pub fn is_elements(text: &str) -> bool {
+    let Ok(nodes) = xml::parse_fragment(text) else { return false };
+    let is_text =
+        |node: &Node| matches!(node, Node::Raw(raw) if !raw.starts_with('<') && !raw.trim().is_empty());
+    nodes.iter().any(|node| matches!(node, Node::Element(_))) && !nodes.iter().any(is_text)
+}
+
+/// The first characters of a text in quotes, and how long it is.
+fn beginning(text: &str) -> String {
+    const SHOWN: usize = 24;
+    let first: String = text.chars().take(SHOWN).collect();
+    let more = if first.len() < text.len() { "…" } else { "" };
+    format!("{:?}{more} of {} bytes", first, text.len())
 }
 
 /// The boxes that can be read, and a fault for each other.
@@ -199,7 +235,8 @@ fn own_tag_faults(system: &'static dyn System, key: &Key, signal: &Signal<'_>, o
     let mut faults = Vec::new();
     let is_other = match find_key_format(&key.key_format) {
         Some(found) => found.name() != system.name(),
-        None => key.key_format == hls::IDENTITY,
+        // Of a system that is passed on the key format is not known.
+        None => key.key_format == hls::IDENTITY || ALL.iter().any(|known| known.name() == system.name()),
     };
     if is_other {
         faults.push(fault("hls-key-format", &key.key_format, format_args!("that of {}", system.name())));
@@ -210,6 +247,13 @@ fn own_tag_faults(system: &'static dyn System, key: &Key, signal: &Signal<'_>, o
         faults.push(fault("hls-iv", format_args!("IV {}", hex(&found)), hex(&expected)));
     }
     let uri = key.uri.as_deref().unwrap_or_default().to_ascii_lowercase();
+    if let Some((_, iv)) = kid_and_iv(&uri) {
+        // Whose key it names is held to the segments.
+        if let Some(expected) = signal.key.explicit_iv.filter(|expected| *expected != iv) {
+            faults.push(fault("hls-iv", format_args!("a URI with IV {}", hex(&iv)), hex(&expected)));
+        }
+        return faults;
+    }
     let names = |kid: &Kid| uri.contains(&kid.hex()) || uri.contains(&kid.to_string());
     if let Some(other) = others.iter().find(|other| **other != signal.key.kid && names(other))
         && !names(&signal.key.kid)
@@ -217,6 +261,12 @@ fn own_tag_faults(system: &'static dyn System, key: &Key, signal: &Signal<'_>, o
         faults.push(fault("hls-key-uri", format_args!("a URI of key {other}"), signal.key.kid));
     }
     faults
+}
+
+/// Key id and IV of a `skd://KID:IV`, which is how some license servers of FairPlay want both.
+fn kid_and_iv(uri: &str) -> Option<(Kid, [u8; 16])> {
+    let (kid, iv) = uri.strip_prefix("skd://")?.split_once(':')?;
+    Some((Kid::parse(kid).ok()?, parse_16(iv)?))
 }
 
 fn fault(rule: &'static str, found: impl ToString, expected: impl ToString) -> Fault {

@@ -219,10 +219,12 @@ impl Http for HttpClient {
     }
 
     fn wait(&self, milliseconds: u64, why: &str) {
+        // A server that asks for more is not waited for longer than for its answer.
+        let wait = Duration::from_millis(milliseconds).min(self.timeout);
         if milliseconds >= LONG_WAIT {
-            self.say(&format!("{why}; trying again in {} s", milliseconds.div_ceil(1_000)));
+            self.say(&format!("{why}; trying again in {} s", wait.as_millis().div_ceil(1_000)));
         }
-        thread::sleep(Duration::from_millis(milliseconds));
+        thread::sleep(wait);
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::env::Http;
-use crate::base::{Error, Kid, Result};
+use crate::base::{Error, Kid, Result, short_word};
 use crate::cpix::Document;
 use crate::cpix::periods::{Order, TimedPeriod, order};
 use crate::cpix::usage::Strictness;
@@ -19,6 +19,9 @@ use crate::protect::Scheme;
 
 use super::rules::Job;
 use super::track_facts::{self, TrackFacts};
+
+/// Most key periods that an error names.
+const MAX_PERIODS_SHOWN: usize = 4;
 
 /// A key source, and what it has before anything is asked for by key.
 pub(super) struct Source<'a> {
@@ -59,6 +62,14 @@ impl<'a> Source<'a> {
             None => keys.exchange(http, request())?,
         };
         let order = order(&document, begins)?;
+        if let (Some(every), Order::Timed(timed)) = (job.rotate_every, &order) {
+            let first = timed.first().map(|period| short_word(&period.id)).unwrap_or_default();
+            return Err(Error::usage(format!(
+                "--rotate-every {every}, the document has key periods with times, the first is {first:?}"
+            ))
+            .clause("DASH-IF CPIX 2.3 §4, ContentKeyPeriod")
+            .hint("leave out --rotate-every: keys change when the document says"));
+        }
         Ok(Self { keys, facts, ruled: Some(Ruled { document, strictness, order }) })
     }
 
@@ -109,7 +120,8 @@ impl<'a> Source<'a> {
             return Ok(Choice { assignment, warnings: Vec::new(), kids: None });
         };
         let periods = ruled.periods(periods, rotates)?;
-        let (kids, warnings) = choose(&ruled.document, ruled.strictness, &encrypted_tracks, &periods)?;
+        let (kids, mut warnings) = choose(&ruled.document, ruled.strictness, &encrypted_tracks, &periods)?;
+        warnings.extend(ruled.idle_periods(&periods)?);
         let assignment = Assignment::of(&kids, &encrypted_tracks);
         if asked {
             contradiction(rule, &encrypted_tracks, &assignment, &kids)?;
@@ -220,6 +232,31 @@ impl Ruled {
             })
         };
         (0..periods.max(1)).map(period).collect()
+    }
+
+    /// What is done about key periods in which no segment begins. A key file may have more than a job needs.
+    fn idle_periods(&self, used: &[Option<String>]) -> Result<Option<String>> {
+        let used: HashSet<&str> = used.iter().flatten().map(String::as_str).collect();
+        let all = self.document.periods.iter().filter_map(|period| period.id.as_deref());
+        let idle: Vec<_> = all.filter(|id| !used.contains(id)).collect();
+        if idle.is_empty() || used.is_empty() || self.strictness == Strictness::KeyFile {
+            return Ok(None);
+        }
+        let shown: Vec<_> =
+            idle.iter().take(MAX_PERIODS_SHOWN).map(|id| format!("{:?}", short_word(id))).collect();
+        let more = if idle.len() > shown.len() {
+            format!(" and {} more", idle.len() - shown.len())
+        } else {
+            String::new()
+        };
+        let said =
+            format!("no segment is in key period {}{more}: the presentation is in others", shown.join(", "));
+        if self.strictness == Strictness::Cpix {
+            return Err(Error::keys(said)
+                .clause("DASH-IF CPIX 2.3 §4, ContentKeyPeriod")
+                .hint("correct its times, take it out of the document, or leave out --strict"));
+        }
+        Ok(Some(said))
     }
 }
 

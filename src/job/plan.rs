@@ -9,7 +9,7 @@ use crate::base::{Error, Kid, Result};
 use crate::cpix::{Document, DrmSystem};
 use crate::drm;
 use crate::keys::{KeyServer, SpekeVersion};
-use crate::package::{EncryptedTrack, Period, TrackId, Treatment, Wants};
+use crate::package::{EncryptedTrack, Period, Plan, TrackId, Treatment, Wants};
 
 use super::choice::{Choice, Source, labelled};
 use super::env::OpenInput;
@@ -134,11 +134,25 @@ pub fn plan(
     version: SpekeVersion,
     keys: Option<&dyn KeyServer>,
 ) -> Result<PlanReport> {
-    let server = keys.filter(|keys| keys.at_hand().is_none());
-    let keys = keys.filter(|keys| keys.at_hand().is_some()).unwrap_or(&Unasked);
+    let server = keys.filter(|keys| !keys.is_local());
+    let local = keys.filter(|keys| keys.is_local());
+    let keys = local.unwrap_or(&Unasked);
     let rules = Rules::check(job, &manifest_kinds(&job.inputs)?, keys.at_hand())?;
     let (mut outline, rules) = outline(job, &rules, open_input, (keys, &Unasked))?;
-    let document = rules.intent(job, &outline.choice.assignment, outline.periods).request();
+    let intent = rules.intent(job, &outline.choice.assignment, outline.periods);
+    let mut document = intent.request();
+    let mut warnings = Vec::new();
+    if local.is_some() {
+        let asked: (&dyn Fn() -> Document, _) = (&|| intent.request(), outline.periods);
+        let keyed = outline.source.keys(&outline.choice, &Unasked, asked, &|kid| intent.wanted(kid))?;
+        warnings = weak_keys(job, &keyed.document)?;
+        document = keyed.document.clone();
+        // Where players get the key of whole segments may be said when they are packed.
+        if let Treatment::Samples(_) = rules.treatment {
+            warnings.extend(Plan::of(&intent, keyed)?.warnings);
+        }
+    }
+    outline.warnings.extend(warnings);
     let left_out = outline.source.left_out(&outline.choice, &rules.systems);
     outline.warnings.extend(left_out);
     let shared = rules.shared_key_limits(&outline.choice.assignment, &outline.encrypted_tracks);
@@ -157,6 +171,7 @@ pub fn plan(
     }
     let asked = |request: &Document| match server.map(|server| server.asks(request)).transpose()?.flatten() {
         Some(asked) => Ok(asked),
+        None if local.is_some() => Ok(String::new()),
         None => Ok(String::from_utf8_lossy(&version.write(request)?).into_owned()),
     };
     report((&rules.content_id, rules.treatment.name()), outline, document, (signals, &asked))

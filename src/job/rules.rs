@@ -24,7 +24,7 @@ use super::track_facts::TrackFacts;
 
 /// The word of `--drm` for AES-128 of whole segments.
 const SIMPLEAES: &str = drm::aes128::NAME;
-/// Longest resource id, in characters.
+/// Longest content id that is made of an input's name, in characters.
 const MAX_RESOURCE_ID: usize = 128;
 /// Longest clear lead, in seconds: an hour.
 const MAX_CLEAR_LEAD: f64 = 3600.0;
@@ -453,7 +453,6 @@ fn manifests(
 
 /// The content id: what the operator says, else what a document states, else the input's name, cleaned.
 fn content_id(job: &Job, document: Option<&Document>) -> Result<String> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let stated = document.and_then(|document| document.content_id.clone()).filter(|id| !id.is_empty());
     match (&job.resource_id, stated) {
         (Some(asked), Some(stated)) if *asked != stated => {
@@ -467,9 +466,10 @@ fn content_id(job: &Job, document: Option<&Document>) -> Result<String> {
         _ => {}
     }
     if let Some(id) = &job.resource_id {
-        if id.is_empty() || id.len() > MAX_RESOURCE_ID || !id.chars().all(allowed) {
+        // Which characters a key server takes, and how many, is for its row to say.
+        if id.is_empty() || id.chars().any(char::is_control) {
             return Err(Error::usage(format!(
-                "resource id {id:?}, expected 1 to {MAX_RESOURCE_ID} of A-Z a-z 0-9 _ -"
+                "resource id {id:?}, expected a text without control characters"
             )));
         }
         return Ok(id.clone());
@@ -477,6 +477,7 @@ fn content_id(job: &Job, document: Option<&Document>) -> Result<String> {
     let input = shown_input(job.inputs.first().map_or("", String::as_str));
     let name = input.rsplit(['/', '\\']).next().unwrap_or_default();
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let cleaned: String =
         stem.chars().map(|c| if allowed(c) { c } else { '-' }).take(MAX_RESOURCE_ID).collect();
     Ok(if cleaned.is_empty() { "content".into() } else { cleaned })

@@ -38,6 +38,9 @@ pub struct IdRule {
 }
 
 impl IdRule {
+    /// What vendors take who say nothing else: up to 128 letters, digits, `-` and `_`.
+    pub const USUAL: Self = Self { others: "-_", longest: 128 };
+
     /// Checks a content id.
     ///
     /// # Errors
@@ -50,7 +53,7 @@ impl IdRule {
         }
         let others: String = self.others.chars().map(|c| format!(" {c}")).collect();
         Err(Error::usage(format!(
-            "content id {id:?}, the vendor takes 1 to {} of A-Z a-z 0-9{others}",
+            "content id {id:?}, the key server takes 1 to {} of A-Z a-z 0-9{others}",
             self.longest
         ))
         .hint("give another one with --resource-id"))

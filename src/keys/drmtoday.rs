@@ -14,7 +14,7 @@ use crate::base::env::{Http, Request, Response};
 use crate::base::{Error, Result};
 use crate::cpix::Document;
 use crate::cpix::usage::Strictness;
-use crate::keys::{Dialect, KeyServer, SpekeVersion};
+use crate::keys::{Dialect, IdRule, KeyServer, SpekeVersion};
 
 /// The servers of one environment.
 #[derive(Debug)]
@@ -157,6 +157,10 @@ impl DrmToday {
 
 impl KeyServer for DrmToday {
     fn exchange(&self, http: &dyn Http, document: Document) -> Result<Document> {
+        self.dialect
+            .ids
+            .unwrap_or(IdRule::USUAL)
+            .check(document.content_id.as_deref().unwrap_or_default())?;
         match self.endpoint {
             Endpoint::Process => self.process(http, &document),
             Endpoint::Generate => self.generate(http, &document),

@@ -73,6 +73,11 @@ pub trait KeyServer: Sync {
         None
     }
 
+    /// Whether requests are answered here, with nothing sent and nothing made up: a plan is of the keys themselves.
+    fn is_local(&self) -> bool {
+        self.at_hand().is_some()
+    }
+
     /// The answer, when it is known without asking.
     fn at_hand(&self) -> Option<&Document> {
         None

@@ -1,7 +1,9 @@
 //! Key files: lines `[LABEL=]KID:KEY[:IV]` in hex, `#` comments.
 //!
 //! A label is the id of a track or several with commas between, as in `v1,v2=KID:KEY`, or a class such as `SD`, `HD`
-//! or `AUDIO`; then each track gets the key of the line that fits it. A single line with another label is for all.
+//! or `AUDIO`; then each track gets the key of the line that fits it: the id of a track wins over a class, and two lines
+//! of one rank with different keys are an error, as is a label that no track has. A single line with another label is for
+//! all.
 //!
 //! A schedule of keys that change has lines `LABEL@PERIOD=KID:KEY[:IV]`: periods count from 0, and periods
 //! that are not needed are passed over. Without labels the lines go by order, the keys of one period together.
@@ -132,8 +134,10 @@ fn labelled(entries: &[Entry]) -> Option<Document> {
             value: Some(entry.key.clone()),
             ..ContentKey::new(entry.kid)
         });
-        for name in label_and_period(label).0.split(',').map(str::trim) {
+        for (number, name) in label_and_period(label).0.split(',').map(str::trim).enumerate() {
             let mut rule = ContentKeyUsageRule::new(entry.kid);
+            let among = if number > 0 { format!("-{}", number + 1) } else { String::new() };
+            rule.id = Some(format!("line-{}{among}", entry.line));
             rule.key_period_filters.extend(period.map(period_id));
             if is_track_type(name) {
                 rule.intended_track_type = Some(name.to_owned());
@@ -234,11 +238,15 @@ impl Entry {
 
 impl KeyServer for KeyFile {
     fn rules(&self) -> Option<Strictness> {
-        self.labelled.as_ref().map(|_| Strictness::Speke)
+        self.labelled.as_ref().map(|_| Strictness::KeyFile)
     }
 
     fn at_hand(&self) -> Option<&Document> {
         self.labelled.as_ref()
+    }
+
+    fn is_local(&self) -> bool {
+        true
     }
 
     fn exchange(&self, _http: &dyn Http, request: Document) -> Result<Document> {

@@ -105,6 +105,8 @@ impl Speke {
 
     /// Sends a request with the headers of this server; a signature is good for one try.
     fn send(&self, http: &dyn Http, request: &mut Request) -> Result<Response> {
+        let is_own = |name: &str| self.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
+        request.headers.retain(|(name, _)| !is_own(name));
         let headers = self.headers.iter();
         request.headers.extend(headers.map(|(name, value)| (name.clone(), value.expose_secret().to_owned())));
         let unsigned = request.clone();
@@ -253,7 +255,7 @@ fn refusal(telling: &Telling<'_>, response: &Response, dialect: &Dialect) -> Err
     }
     let error = Error::keys(text);
     let hint = match status {
-        404 => Some("check organization and configuration in the URL"),
+        404 => Some("check the address: its path, and the organization, configuration or content id in it"),
         _ => hint,
     };
     match said.and_then(|said| meaning(said.as_bytes())).or_else(|| meaning(&response.body)).or(hint) {

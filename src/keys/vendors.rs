@@ -69,9 +69,6 @@ pub enum Auth {
     Signature,
 }
 
-/// Letters, digits, `-` and `_`.
-const IDS: IdRule = IdRule { others: "-_", longest: 128 };
-
 /// One of whom nothing is known.
 const PLAIN: Vendor = Vendor {
     names: &[],
@@ -84,7 +81,7 @@ const PLAIN: Vendor = Vendor {
     max_substreams: None,
     has_id: false,
     presets: None,
-    ids: IDS,
+    ids: IdRule::USUAL,
     error_header: None,
     unsure: "",
 };
@@ -107,7 +104,7 @@ pub const VENDORS: &[Vendor] = &[
         max_substreams: Some(5),
         has_id: true,
         presets: Some(["PRESET-VIDEO-4", "PRESET-AUDIO-1"]),
-        ids: IdRule { longest: 200, ..IDS },
+        ids: IdRule { longest: 200, ..IdRule::USUAL },
         unsure: "the host under the name of DoveRunner; which characters a content id may have",
         ..PLAIN
     },
@@ -185,7 +182,7 @@ pub const VENDORS: &[Vendor] = &[
         names: &["sigmadrm"],
         url: VendorUrl::Like("https://HOST/assets/ingest/cpix/v2/{org}/APP"),
         auth: Auth::Header("x-access-token"),
-        ids: IdRule { longest: 64, ..IDS },
+        ids: IdRule { longest: 64, ..IdRule::USUAL },
         ..PLAIN
     },
 ];
@@ -243,7 +240,11 @@ impl Vendor {
             }
         };
         if let Some(token) = login.token.clone().filter(|_| !url.contains(TOKEN)) {
-            headers.push(self.header(token)?);
+            let own = self.header(token)?;
+            // What the operator says by name wins over the row.
+            if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(&own.0)) {
+                headers.push(own);
+            }
         }
         Ok(Speke::with_login(url, login, headers, dialect)?.with_method(self.method))
     }

@@ -203,7 +203,7 @@ fn a_hint_fits_who_was_asked_and_how() {
         ("401 x", &["--header", "X-Key:$DRMTODAY_PASSWORD"], "check the values of --header", "ticket"),
         ("403 x", &["--basic-user", "me"], "status 403, not permitted", "ticket"),
         ("407 x", &[], "user and password of the proxy", "ticket"),
-        ("404 x", &[], "check organization and configuration in the URL", "ticket"),
+        ("404 x", &[], "organization, configuration or content id", "ticket"),
         ("401 x", sign_in, "user or password is wrong", "used up"),
         ("404 x", sign_in, "check the address of the sign-in server", "proxy"),
         ("407 x", sign_in, "user and password of the proxy", "check the address"),

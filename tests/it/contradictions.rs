@@ -21,10 +21,11 @@ struct Signals {
     kid: Option<Kid>,
     value: Option<[u8; 16]>,
     scheme: &'static str,
+    skd: &'static str,
     edit: fn(&mut DrmSystem),
 }
 
-const FITS: Signals = Signals { kid: None, value: None, scheme: "", edit: |_| {} };
+const FITS: Signals = Signals { kid: None, value: None, scheme: "", skd: "skd://{kid}", edit: |_| {} };
 
 impl Signals {
     fn of(&self, system: &DrmSystem, key: &ContentKey, scheme: &str) -> DrmSystem {
@@ -37,7 +38,7 @@ impl Signals {
             key: &key,
             scheme: Scheme::find(if self.scheme.is_empty() { scheme } else { self.scheme }).unwrap(),
             content_id: "clip",
-            skd_template: "skd://{kid}",
+            skd_template: self.skd,
             track: "v1",
             license_url: None,
         };
@@ -103,6 +104,12 @@ fn contradictions() -> Vec<Contradiction> {
             Signals { edit: |said| replace(said, "SAMPLE-AES-CTR", "SAMPLE-AES"), ..FITS },
             ["found SAMPLE-AES,", "SAMPLE-AES-CTR for cenc"],
         ),
+    ]
+}
+
+/// The same, of key lines of FairPlay and of what is no line at all.
+fn more_contradictions() -> Vec<Contradiction> {
+    vec![
         (
             "hls/master.m3u8",
             "fairplay",
@@ -130,7 +137,52 @@ fn contradictions() -> Vec<Contradiction> {
             Signals { edit: |said| replace(said, "METHOD=SAMPLE-AES", "METHOD=AES-128"), ..FITS },
             ["AES-128", "SAMPLE-AES for cbcs"],
         ),
+        (
+            "hls/master.m3u8",
+            "fairplay",
+            "cbcs",
+            Signals {
+                edit: |said| replace(said, &hex(said), &format!("{}:{}", said.kid, "5a".repeat(16))),
+                ..FITS
+            },
+            ["a URI with IV 5a5a", "hls-iv"],
+        ),
+        (
+            "hls/master.m3u8",
+            "fairplay",
+            "cbcs",
+            Signals {
+                edit: |said| replace(said, &hex(said), &["5A".repeat(16), "5a".repeat(16)].join(":")),
+                ..FITS
+            },
+            ["a URI of key 5a5a5a5a-5a5a", "hls-key-id"],
+        ),
+        (
+            "hls/master.m3u8",
+            "widevine",
+            "cenc",
+            Signals { edit: |said| replace(said, "urn:uuid:edef8ba9", "urn:uuid:edef8baa"), ..FITS },
+            ["urn:uuid:edef8baa", "that of widevine"],
+        ),
+        (
+            "dash/manifest.mpd",
+            "playready",
+            "cenc",
+            Signals { edit: |said| said.content_protection_data = Some("UEsDBBQ=".into()), ..FITS },
+            ["\"UEsDBBQ=\" of 8 bytes", "XML elements expected"],
+        ),
+        (
+            "dash/manifest.mpd",
+            "widevine",
+            "cenc",
+            Signals { edit: |said| said.content_protection_data = Some("<a><b></a>".into()), ..FITS },
+            ["\"<a><b></a>\"", "XML elements expected"],
+        ),
     ]
+}
+
+fn hex(said: &DrmSystem) -> String {
+    said.kid.to_string().replace('-', "")
 }
 
 fn replace(said: &mut DrmSystem, from: &str, to: &str) {
@@ -141,7 +193,7 @@ fn replace(said: &mut DrmSystem, from: &str, to: &str) {
 
 #[test]
 fn signaling_that_contradicts_is_an_error_that_quotes_both_or_is_passed_on_or_replaced() {
-    for (input, drm, scheme, signals, words) in contradictions() {
+    for (input, drm, scheme, signals, words) in contradictions().into_iter().chain(more_contradictions()) {
         let input = root().join("fixtures/clip").join(input);
         let job = job(&input, drm, scheme);
         let out = tempfile::tempdir().unwrap();
@@ -160,6 +212,67 @@ fn signaling_that_contradicts_is_an_error_that_quotes_both_or_is_passed_on_or_re
         let report = packed(&job, &signals, ServerSignaling::Warn, passed_on.path()).unwrap();
         assert!(report.warnings.iter().any(|warning| warning.contains("is passed on")), "{text}");
     }
+}
+
+/// What is passed on is held to the same by verify.
+#[test]
+fn a_line_of_no_system_is_found_again() {
+    let input = root().join("fixtures/clip/hls/master.m3u8");
+    let widevine: fn(&mut DrmSystem) =
+        |said| replace(said, "urn:uuid:edef8ba9-79d6-4ace-a3c8-27dcd51d21ed", "identity");
+    let fairplay: fn(&mut DrmSystem) = |said| replace(said, "com.apple.streamingkeydelivery", "identity");
+    for (drm, scheme, edit) in [("widevine", "cenc", widevine), ("fairplay", "cbcs", fairplay)] {
+        let identity = Signals { edit, ..FITS };
+        let out = tempfile::tempdir().unwrap();
+        packed(&job(&input, drm, scheme), &identity, ServerSignaling::Warn, out.path()).unwrap();
+        assert_ne!(verify(out.path()), 0, "{drm}");
+    }
+}
+
+/// A player would take the media for clear.
+#[test]
+fn a_line_that_says_that_the_media_is_clear_is_never_passed_on() {
+    let input = root().join("fixtures/clip/hls/master.m3u8");
+    let none = Signals { edit: |said| replace(said, "METHOD=SAMPLE-AES", "METHOD=NONE"), ..FITS };
+    let job = job(&input, "fairplay", "cbcs");
+    for signaling in [ServerSignaling::Error, ServerSignaling::Warn] {
+        let text =
+            packed(&job, &none, signaling, tempfile::tempdir().unwrap().path()).unwrap_err().to_string();
+        assert!(text.contains("found NONE") && text.contains("--server-signaling replace"), "{text}");
+    }
+    let out = tempfile::tempdir().unwrap();
+    packed(&job, &none, ServerSignaling::Replace, out.path()).unwrap();
+    assert_eq!(verify(out.path()), 0);
+}
+
+/// The object of PlayReady instead of elements: it stands for the box.
+#[test]
+fn data_of_a_system_where_elements_belong_is_used() {
+    for without_box in [false, true] {
+        let bare: fn(&mut DrmSystem) = |said| {
+            said.content_protection_data.clone_from(&said.smooth_streaming_protection_header_data);
+        };
+        let alone: fn(&mut DrmSystem) = |said| {
+            said.content_protection_data = said.smooth_streaming_protection_header_data.take();
+            said.pssh = None;
+        };
+        let signals = Signals { edit: if without_box { alone } else { bare }, ..FITS };
+        let job = job(&root().join("fixtures/clip/dash/manifest.mpd"), "playready", "cenc");
+        let out = tempfile::tempdir().unwrap();
+        let report = packed(&job, &signals, ServerSignaling::Error, out.path()).unwrap();
+        assert!(report.warnings.is_empty(), "{:?}", report.warnings);
+        assert_eq!(verify(out.path()), 0);
+    }
+}
+
+#[test]
+fn a_key_uri_with_its_own_key_id_and_iv_fits() {
+    let signals = Signals { skd: "skd://{kid}:{iv}", ..FITS };
+    let input = root().join("fixtures/clip/hls/master.m3u8");
+    let out = tempfile::tempdir().unwrap();
+    let report =
+        packed(&job(&input, "fairplay", "cbcs"), &signals, ServerSignaling::Error, out.path()).unwrap();
+    assert!(report.warnings.is_empty(), "{:?}", report.warnings);
 }
 
 #[test]

@@ -395,11 +395,11 @@ fn rules_of_the_rotation_vectors_find_the_key_of_their_period() {
     }
     let several = cpix::read(&file("KeyRotationMultiKeyMulitPeriod.xml")).unwrap();
     assert!(resolve(&several, &[track(video(), None)], Strictness::Speke).is_err());
-    let mut kids = Vec::new();
-    for period in &several.periods {
-        let track = track(video(), period.id.as_deref());
-        kids.extend(resolve(&several, &[track], Strictness::Cpix).unwrap().kids);
-    }
+    let of_all = |media: &dyn Fn() -> Media| -> Vec<_> {
+        several.periods.iter().map(|period| track(media(), period.id.as_deref())).collect()
+    };
+    let tracks = [of_all(&video), of_all(&audio)].concat();
+    let mut kids = resolve(&several, &tracks, Strictness::Cpix).unwrap().kids;
     let count = kids.len();
     kids.sort();
     kids.dedup();

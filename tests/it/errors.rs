@@ -150,7 +150,12 @@ fn calls_that_contradict_the_rules() {
         (vec!["--drm", "widevine,widevine", key], 2, "twice"),
         (vec!["--drm", "simpleaes", key], 2, "whole segments are encrypted in HLS only"),
         (vec!["--drm", "widevine", "--scheme", "xyz", key], 4, "supported are cenc, cbcs"),
-        (vec!["--drm", "widevine", "--resource-id", "a b", key], 2, "resource id"),
+        (
+            vec!["--drm", "widevine", "--resource-id", "a b", "--key-server-url", "https://k.invalid"],
+            2,
+            "content id \"a b\", the key server takes 1 to 128",
+        ),
+        (vec!["--drm", "widevine", "--resource-id", "a\nb", key], 2, "resource id"),
         (vec!["--drm", "widevine", "--resource-id", "", key], 2, "resource id"),
         (vec!["--drm", "widevine", "--vector", "0123", key], 2, "32 hex digits"),
         (vec!["--drm", "widevine", "--max-substreams", "2", key], 2, "3 encrypted substreams"),

@@ -259,9 +259,93 @@ fn lines_of_a_key_file_serve_several_tracks_and_classes() {
     assert_eq!(kids_of(&dash, &classes).unwrap(), expected(&[("640", 1), ("320", 1), ("sound", 2)]));
     let lacking = keys(line("v1", 1) + &line("a1", 2));
     assert!(kids_of(&dash, &lacking).unwrap_err().to_string().contains("track v2: none of"));
+    for (lines, words) in [
+        (line("SD", 1) + &line("AUDIO", 2) + &line("v9", 3), ["v9 of key 03030303", "(line-3)"]),
+        (line("SD", 1) + &line("AUDIO", 2) + &line("zz", 3), ["zz of key 03030303", "tracks are a1, v1, v2"]),
+        (line("v1,v2", 1) + &line("a1", 2) + &line("v2", 3), ["v2 of key 01010101", "(line-3)"]),
+    ] {
+        let text = kids_of(&dash, &keys(lines)).unwrap_err().to_string();
+        assert!(words.iter().all(|word| text.contains(word)), "{text}");
+    }
+    let named = keys(line("v2", 4) + &line("SD", 1) + &line("AUDIO", 2));
+    assert_eq!(kids_of(&dash, &named).unwrap(), expected(&[("640", 1), ("320", 4), ("sound", 2)]));
     let rotating = Job { rotate_every: Some(2), ..dash };
     let all = (0..3).map(|period| line(&format!("ALL@{period}"), period + 10)).rev().collect::<String>();
     assert_eq!(kids_of(&rotating, &keys(all)).unwrap(), expected(&[("640", 10), ("320", 10), ("sound", 10)]));
+}
+
+#[test]
+fn dynamic_range_and_gamut_are_those_of_the_manifest_or_of_the_media() {
+    let ranged = |byte: u8, hdr, wcg| ContentKeyUsageRule {
+        video_filters: vec![VideoFilter { hdr, wcg, ..VideoFilter::default() }],
+        ..rule(byte, "VIDEO")
+    };
+    let ranges = document(vec![ranged(1, Some(false), None), ranged(2, Some(true), None), sound(4)]);
+    for job in ladders() {
+        let found = kids_of(&job, &file(ranges.clone())).unwrap();
+        assert!(found.iter().all(|(shape, byte)| *byte == if shape == "sound" { 4 } else { 1 }), "{found:?}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let property = |name: &str, value: u8| {
+        let scheme = format!("urn:mpeg:mpegB:cicp:{name}");
+        format!("<SupplementalProperty schemeIdUri=\"{scheme}\" value=\"{value}\"/><Representation id=\"0\"")
+    };
+    let transfer = property("TransferCharacteristics", 16);
+    let pq = ",RESOLUTION=640x360,VIDEO-RANGE=PQ";
+    for (kind, name, (from, to)) in [
+        ("dash", "manifest.mpd", ("<Representation id=\"0\"", transfer.as_str())),
+        ("hls", "master.m3u8", (",RESOLUTION=640x360", pq)),
+    ] {
+        let input = crate::support::files::changed_copy(kind, &folder.path().join(kind), &|bytes| {
+            if let Ok(text) = std::str::from_utf8(bytes) {
+                *bytes = text.replace(from, to).into_bytes();
+            }
+        });
+        let found = kids_of(&job(&input.join(name), "widevine", "cenc"), &file(ranges.clone())).unwrap();
+        assert!(found.iter().any(|(_, byte)| *byte == 2), "{kind} {found:?}");
+    }
+    let wide = property("ColourPrimaries", 9);
+    let input = crate::support::files::changed_copy("dash", &folder.path().join("wide"), &|bytes| {
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            *bytes = text.replace("<Representation id=\"0\"", &wide).into_bytes();
+        }
+    });
+    let gamuts = document(vec![ranged(1, None, Some(false)), ranged(2, None, Some(true)), sound(4)]);
+    let found = kids_of(&job(&input.join("manifest.mpd"), "widevine", "cenc"), &file(gamuts)).unwrap();
+    assert!(found.iter().any(|(_, byte)| *byte == 2), "{found:?}");
+}
+
+#[test]
+fn rules_and_periods_for_nobody_are_warned_of_and_strictly_refused() {
+    let [dash, ..] = ladders();
+    let out = tempfile::tempdir().unwrap();
+    let mut idle = tiers();
+    let periods = [("a", "PT0S"), ("b", "PT1H")].map(|(id, start)| ContentKeyPeriod {
+        id: Some(id.into()),
+        start_offset: Some(start.into()),
+        ..ContentKeyPeriod::default()
+    });
+    let mut timed = document(vec![rule(1, "ALL"), rule(2, "ALL")]);
+    for (rule, period) in timed.usage_rules.iter_mut().zip(&periods) {
+        rule.key_period_filters.extend(period.id.clone());
+    }
+    timed.periods = periods.into();
+    idle.usage_rules.retain(|rule| rule.kid != kid(3));
+    idle.usage_rules.push(pixels(3, "TOP", Some(9_000_000), None));
+    for (name, document, words) in
+        [("rule", idle, "TOP of key 03030303"), ("period", timed, "no segment is in key period \"b\"")]
+    {
+        let report = pack_with(&dash, &out.path().join(name), &file(document.clone())).unwrap();
+        assert!(report.warnings.iter().any(|warning| warning.contains(words)), "{:?}", report.warnings);
+        let strict = CpixFile::new(document, Strictness::Cpix);
+        let text = kids_of(&dash, &strict).unwrap_err().to_string();
+        assert!(text.contains(words) || name == "period", "{text}");
+        if name == "period" {
+            let text =
+                kids_of(&Job { rotate_every: Some(7), ..dash.clone() }, &strict).unwrap_err().to_string();
+            assert!(text.contains("--rotate-every 7") && text.contains("the first is \"a\""), "{text}");
+        }
+    }
 }
 
 #[test]
@@ -294,6 +378,29 @@ fn a_plan_shows_the_keys_of_the_document() {
     assert!(planned.request.is_empty() && planned.keys.len() == 3);
     let silent = document(vec![pixels(1, "VIDEO", None, None)]);
     assert!(plan(&dash, &open_input, SpekeVersion::V2_0, Some(&file(silent))).is_err());
+}
+
+/// What pack refuses, plan refuses: a key file needs no server to answer.
+#[test]
+fn a_plan_shows_the_keys_of_a_file_without_labels_and_what_is_wrong_with_them() {
+    let [dash, hls, _] = ladders();
+    let lines = |bytes: &[u8]| {
+        let line = |byte: &u8| format!("{}:{}\n", kid(*byte).hex(), kid(byte ^ 0x55).hex());
+        KeyFile::parse(&bytes.iter().map(line).collect::<String>()).unwrap()
+    };
+    let each = Job { preset: Preset::Preset1, ..dash };
+    let planned = plan(&each, &open_input, SpekeVersion::V2_0, Some(&lines(&[1, 2, 3]))).unwrap();
+    let kids: Vec<_> = planned.tracks.iter().map(|track| track.kid.clone()).collect();
+    assert_eq!(kids, [1, 2, 3].map(|byte| kid(byte).to_string()));
+    assert!(planned.request.is_empty() && planned.keys.iter().all(|key| !key.signaling.is_empty()));
+    let refused = |job: &Job, keys: &KeyFile| {
+        let planned = plan(job, &open_input, SpekeVersion::V2_0, Some(keys)).unwrap_err().to_string();
+        assert_eq!(kids_of(job, keys).unwrap_err().to_string(), planned);
+        planned
+    };
+    assert!(refused(&each, &lines(&[1, 2])).contains("2 keys, wanted are 3"));
+    let fairplay = Job { drm: "fairplay".into(), scheme: Some("cbcs".into()), ..hls };
+    assert!(refused(&fairplay, &lines(&[1])).contains("no IV for key"));
 }
 
 #[test]
@@ -390,7 +497,6 @@ proptest! {
         lengths in prop::collection::vec(300..4000_u64, 1..8),
         order in Just((0..8).collect::<Vec<usize>>()).prop_shuffle(),
         duration in prop_oneof![Just(1.0), Just(2.0), Just(3.0)],
-        rotate_every in prop_oneof![Just(None), Just(Some(1))],
     ) {
         let mut start = 0;
         let mut all = Vec::new();
@@ -405,7 +511,6 @@ proptest! {
         let out = tempfile::tempdir().unwrap();
         let job = Job {
             segment_duration: duration,
-            rotate_every,
             ..job(&clip("mp4/av.mp4"), "widevine", "cenc")
         };
         pack_with(&job, out.path(), &file(document)).unwrap();

@@ -250,6 +250,14 @@ fn what_players_must_be_able_to_do_reaches_every_manifest() {
     for (level, data, words) in [
         ("TYPE-9", protection, "HDCP-LEVEL \"TYPE-9\""),
         ("TYPE-1", "<Other/>", "another element, OutputProtection elements expected"),
+        (
+            "TYPE-1",
+            "<x:OutputProtection schemeIdUri=\"u\"/>",
+            "x:OutputProtection with a prefix that is not declared",
+        ),
+        ("TYPE-1", "<OutputProtection xmlns=\"urn:other\"/>", "namespace \"urn:other\""),
+        ("TYPE-1", "<x:OutputProtection xmlns:x=\"urn:other\"/>", "namespace \"urn:other\""),
+        ("TYPE-1", "<OutputProtection><y:a/></OutputProtection>", "prefix \"y\" inside OutputProtection"),
     ] {
         document.content_keys[0].hls_hdcp_level = Some(level.into());
         document.content_keys[0].hdcp_output_protection_data = Some(STANDARD.encode(data));
@@ -257,6 +265,23 @@ fn what_players_must_be_able_to_do_reaches_every_manifest() {
         let job = clip("mp4/av.mp4", "widevine", "cenc");
         let error = pack_with(&job, out.path(), &file(&document)).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
+    }
+}
+
+#[test]
+fn output_protection_is_written_without_the_prefix_that_it_came_with() {
+    let mut document = document_for(&[WIDEVINE]);
+    document.drm_systems.clear();
+    for data in [
+        "<x:OutputProtection xmlns:x=\"urn:mpeg:dash:schema:mpd:2011\" schemeIdUri=\"u\" value=\"1\"/>",
+        "<OutputProtection xmlns=\"urn:mpeg:dash:schema:mpd:2011\" schemeIdUri=\"u\" value=\"1\"/>",
+    ] {
+        document.content_keys[0].hdcp_output_protection_data = Some(STANDARD.encode(data));
+        let out = tempfile::tempdir().unwrap();
+        pack_with(&clip("dash/manifest.mpd", "widevine", "cenc"), out.path(), &file(&document)).unwrap();
+        let text = read(out.path(), "manifest.mpd");
+        assert!(text.contains("<OutputProtection schemeIdUri=\"u\" value=\"1\"/>"), "{text}");
+        drm_pack::dash::Mpd::parse(text.as_bytes()).unwrap();
     }
 }
 

@@ -373,7 +373,46 @@ fn ids_that_a_vendor_refuses_are_not_sent() {
     let job = Job { resource_id: Some("film_7".into()), ..ladder() };
     let error = packed(&job, keys.as_ref(), &server).unwrap_err();
     assert_eq!(error.kind(), Kind::Usage);
-    assert!(error.to_string().contains("content id \"film_7\", the vendor takes 1 to 128"), "{error}");
+    assert!(error.to_string().contains("content id \"film_7\", the key server takes 1 to 128"), "{error}");
+}
+
+/// What the operator says stands in place of the row's own header, whatever the case of its name.
+#[test]
+fn a_header_of_the_operator_replaces_that_of_the_row() {
+    for (name, header, login) in [
+        ("keyos", "soapaction", Login::default()),
+        ("nagra", "NV-Authorizations", Login { token: Some(TOKEN.into()), ..Login::default() }),
+        ("verimatrix", "authorization", Login { token: Some(TOKEN.into()), ..Login::default() }),
+        ("irdeto", "content-type", Login::default()),
+    ] {
+        let vendor = Vendor::find(name).unwrap();
+        let own = vec![(header.to_owned(), SecretString::from("mine"))];
+        let answers = |request: &Request| Ok(cpix::write(&filled(request)));
+        let server = crate::support::key_server::Server::new(&answers);
+        let keys = vendor.server(Some("https://k.example/{content_id}"), login, own, vendor.dialect());
+        let job = Sharing::One.apply(ladder());
+        server.pack(&job, &keys.unwrap()).unwrap();
+        let requests = server.requests.lock().unwrap();
+        let sent = requests[0].headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(header));
+        assert_eq!(sent.map(|(_, value)| value.as_str()).collect::<Vec<_>>(), ["mine"], "{name}");
+    }
+}
+
+#[test]
+fn a_content_id_is_held_to_the_row_and_that_of_files_to_nothing() {
+    let long = "x".repeat(200);
+    let job = Job { resource_id: Some(long.clone()), ..Sharing::One.apply(ladder()) };
+    let answers = |request: &Request| Ok(cpix::write(&filled(request)));
+    let server = crate::support::key_server::Server::new(&answers);
+    let server_of = |name: &str| {
+        let vendor = Vendor::find(name).unwrap();
+        vendor.server(Some("https://k.example"), Login::default(), Vec::new(), vendor.dialect()).unwrap()
+    };
+    server.pack(&job, &server_of("pallycon")).unwrap();
+    let text = server.pack(&job, &server_of("axinom")).unwrap_err().to_string();
+    assert!(text.contains("the key server takes 1 to 128"), "{text}");
+    let spaced = Job { resource_id: Some("Film 7, part 2".into()), ..job };
+    assert!(server.pack(&spaced, &drm_pack::keys::DevKeys::new(SEED)).is_ok());
 }
 
 /// Runs the command with a vendor.
@@ -406,6 +445,23 @@ fn a_plan_shows_what_would_be_sent_to_a_vendor_and_no_secret() {
     assert!(code == 0 && said.contains("GET https://k.example/film-7?t=…"), "{said}");
     let (code, said) = command("plan", &["--vendor", "sdmc", "--key-server-url", "https://k.example"]);
     assert!(code == 0 && said.contains("<cpix:CPIX"), "{said}");
+}
+
+#[test]
+fn who_asks_is_said_once_and_as_the_operator_says() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), PASSWORD).unwrap();
+    let path = file.path().to_str().unwrap();
+    let aws = ["--vendor", "aws", "--key-server-url", "http://127.0.0.1:9/copyProtection"];
+    let basic = ["--basic-user", "me", "--basic-password-file", path];
+    let (_, said) = command("keys", &[&aws[..], &basic[..]].concat());
+    assert!(said.contains("no answer") && !said.contains("AWS_"), "{said}");
+    let twice = [&aws[..], &basic[..], &["--bearer-file", path]].concat();
+    let (code, said) = command("keys", &twice);
+    assert!(
+        code == 2 && (said.contains("Authorization twice") || said.contains("cannot be used with")),
+        "{said}"
+    );
 }
 
 #[test]

@@ -16,7 +16,7 @@ mod tile_info;
 use self::obu::{Obu, obu_type};
 use self::sequence_header::{CP_BT_709, ColorConfig, SequenceHeader, UNSPECIFIED};
 use self::tile_data::TileData;
-use super::{CipherModes, Codec, Config, Marks, Protection, Ranges, TrackKind, audio_facts};
+use super::{CipherModes, Codec, ColorInfo, Config, Marks, Protection, Ranges, TrackKind, audio_facts};
 use crate::base::bits::BitReader;
 use crate::base::bytes::Reader;
 use crate::base::{Error, FourCc, Result};
@@ -68,6 +68,16 @@ impl<'a> Av1c<'a> {
         Ok(Self { fields: [profile_and_level, flags], config_obus: reader.rest() })
     }
 
+    /// BitDepth: §5.5.2.
+    fn bit_depth(&self) -> u8 {
+        let [_, flags] = self.fields;
+        match (flags >> 6 & 1, flags >> 5 & 1) {
+            (0, _) => 8,
+            (_, 0) => 10,
+            _ => 12,
+        }
+    }
+
     /// The color of the sequence header in configOBUs, if there is one.
     fn color(&self) -> Result<Option<ColorConfig>> {
         let mut reader = Reader::new(self.config_obus);
@@ -81,6 +91,15 @@ impl<'a> Av1c<'a> {
     }
 }
 
+/// What `av1C` says of color.
+pub(super) fn color(av1c: &[u8]) -> Result<ColorInfo> {
+    let av1c = Av1c::parse(av1c)?;
+    let color = av1c.color()?;
+    let numbers = color.map(|color| (color.color_primaries, color.transfer_characteristics));
+    let (primaries, transfer) = numbers.unwrap_or((UNSPECIFIED, UNSPECIFIED));
+    Ok(ColorInfo::of_numbers(primaries, transfer, Some(av1c.bit_depth().into())))
+}
+
 /// The binding's Codecs Parameter String, §5: profile, level, tier and bit depth; the other fields follow, all
 /// of them, when one differs from what their absence means.
 fn rfc6381(config: &Config<'_>) -> Result<String> {
@@ -90,11 +109,7 @@ fn rfc6381(config: &Config<'_>) -> Result<String> {
     let (profile, level) = (profile_and_level >> 5, profile_and_level & 0x1f);
     let bit = |position: u8| (flags >> position) & 1;
     let tier = if bit(7) == 0 { 'M' } else { 'H' };
-    let bit_depth = match (bit(6), bit(5)) {
-        (0, _) => 8,
-        (_, 0) => 10,
-        _ => 12,
-    };
+    let bit_depth = av1c.bit_depth();
     let (mono_chrome, subsampling_x, subsampling_y) = (bit(4), bit(3), bit(2));
     let chroma_sample_position = if subsampling_x & subsampling_y == 1 { flags & 3 } else { 0 };
     let short = format!("{}.{profile}.{level:02}{tier}.{bit_depth:02}", config.entry);

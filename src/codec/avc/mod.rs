@@ -9,7 +9,7 @@ mod stream_facts;
 use self::slice_data::SliceData;
 pub(super) use self::stream_facts::byte_stream_facts;
 use super::slice_marks::SliceMarks;
-use super::{CipherModes, Codec, Config, Marks, Protection, Ranges, TrackKind, audio_facts};
+use super::{CipherModes, Codec, ColorInfo, Config, Marks, Protection, Ranges, TrackKind, audio_facts};
 use crate::base::bytes::Reader;
 use crate::base::{Error, FourCc, Result};
 
@@ -34,6 +34,20 @@ fn rfc6381(config: &Config<'_>) -> Result<String> {
     configuration_version(&mut reader).map_err(at)?;
     let profile_compatibility_level = reader.u24().map_err(at)?;
     Ok(format!("{}.{profile_compatibility_level:06x}", config.entry))
+}
+
+/// What the first sequence parameter set of `avcC` says of color.
+pub(super) fn color(avcc: &[u8]) -> Result<ColorInfo> {
+    let mut reader = Reader::new(avcc);
+    configuration_version(&mut reader)?;
+    reader.take(4)?; // from AVCProfileIndication to lengthSizeMinusOne
+    let num_of_sequence_parameter_sets = reader.u8()? & 0x1f;
+    if num_of_sequence_parameter_sets == 0 {
+        return Ok(ColorInfo::default());
+    }
+    let length = reader.u16()?;
+    let [_, seq_parameter_set @ ..] = reader.take(length.into())? else { return Ok(ColorInfo::default()) };
+    Ok(parameter_sets::picture(seq_parameter_set)?.color)
 }
 
 /// Finds the slice data of samples whose configuration is in `avcC`.

@@ -3,6 +3,7 @@
 use super::nal_unit_type;
 use crate::base::bits::BitReader;
 use crate::base::{Error, Result};
+use crate::codec::ColorInfo;
 use crate::codec::nal::{absent, lookup, replace};
 
 /// Greatest seq_parameter_set_id: §7.4.2.1.1.
@@ -32,10 +33,20 @@ pub(super) struct Sps {
     pub(super) chroma_array_type: u32,
     pub(super) frame_num_bits: u32,
     pub(super) pic_order_cnt: PicOrderCnt,
+    /// BitDepthY.
+    bit_depth: u32,
     pub(super) frame_mbs_only_flag: bool,
     pub(super) pic_width_in_mbs: u32,
     /// PicSizeInMapUnits: (7-17).
     pub(super) pic_size_in_map_units: u32,
+}
+
+/// What pictures look like.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Picture {
+    /// Width and height.
+    pub(super) size: (u32, u32),
+    pub(super) color: ColorInfo,
 }
 
 /// A picture parameter set.
@@ -102,7 +113,7 @@ impl Sps {
         reader.bits(8)?; // constraint_set flags and reserved bits
         reader.bits(8)?; // level_idc
         let id = reader.ue_up_to(MAX_SPS_ID, "seq_parameter_set_id")?;
-        let (separate_colour_plane_flag, chroma_array_type) = chroma_format(reader, profile_idc)?;
+        let (separate_colour_plane_flag, chroma_array_type, bit_depth) = chroma_format(reader, profile_idc)?;
         let frame_num_bits = 4 + reader.ue_up_to(12, "log2_max_frame_num_minus4")?;
         let pic_order_cnt = pic_order_cnt(reader)?;
         reader.ue()?; // max_num_ref_frames
@@ -119,6 +130,7 @@ impl Sps {
                 chroma_array_type,
                 frame_num_bits,
                 pic_order_cnt,
+                bit_depth,
                 frame_mbs_only_flag,
                 pic_width_in_mbs: u32::try_from(pic_width_in_mbs).unwrap_or(u32::MAX),
                 pic_size_in_map_units,
@@ -127,10 +139,44 @@ impl Sps {
     }
 }
 
-/// Width and height of the cropped pictures of a sequence parameter set, given without its header: §7.4.2.1.1.
-pub(super) fn picture_size(seq_parameter_set: &[u8]) -> Result<(u32, u32)> {
+/// What a sequence parameter set, given without its header, says of its pictures.
+pub(super) fn picture(seq_parameter_set: &[u8]) -> Result<Picture> {
     let mut reader = BitReader::new(seq_parameter_set);
     let (_, sps) = Sps::parse(&mut reader)?;
+    let size = picture_size(&mut reader, &sps)?;
+    let numbers = color_numbers(&mut reader).ok().flatten().unwrap_or_default();
+    Ok(Picture { size, color: ColorInfo::of_numbers(numbers.0, numbers.1, Some(sps.bit_depth)) })
+}
+
+/// colour_primaries and transfer_characteristics of the VUI: §E.1.1.
+fn color_numbers(reader: &mut BitReader<'_>) -> Result<Option<(u32, u32)>> {
+    const EXTENDED_SAR: u32 = 255;
+    let vui_parameters_present_flag = reader.bit()?;
+    if !vui_parameters_present_flag {
+        return Ok(None);
+    }
+    let aspect_ratio_info_present_flag = reader.bit()?;
+    if aspect_ratio_info_present_flag && reader.bits(8)? == EXTENDED_SAR {
+        reader.bits(32)?; // sar_width, sar_height
+    }
+    let overscan_info_present_flag = reader.bit()?;
+    if overscan_info_present_flag {
+        reader.bit()?; // overscan_appropriate_flag
+    }
+    let video_signal_type_present_flag = reader.bit()?;
+    if !video_signal_type_present_flag {
+        return Ok(None);
+    }
+    reader.bits(4)?; // video_format, video_full_range_flag
+    let colour_description_present_flag = reader.bit()?;
+    if !colour_description_present_flag {
+        return Ok(None);
+    }
+    Ok(Some((reader.bits(8)?, reader.bits(8)?)))
+}
+
+/// Width and height of the cropped pictures: §7.4.2.1.1.
+fn picture_size(reader: &mut BitReader<'_>, sps: &Sps) -> Result<(u32, u32)> {
     let fields = if sps.frame_mbs_only_flag { 1 } else { 2 };
     if fields == 2 {
         reader.bit()?; // mb_adaptive_frame_field_flag
@@ -154,8 +200,8 @@ pub(super) fn picture_size(seq_parameter_set: &[u8]) -> Result<(u32, u32)> {
     Ok((width.saturating_sub(horizontal), height.saturating_sub(vertical)))
 }
 
-/// separate_colour_plane_flag and ChromaArrayType; reads the fields that only some profiles have.
-fn chroma_format(reader: &mut BitReader<'_>, profile_idc: u32) -> Result<(bool, u32)> {
+/// separate_colour_plane_flag, ChromaArrayType and BitDepthY; reads the fields that only some profiles have.
+fn chroma_format(reader: &mut BitReader<'_>, profile_idc: u32) -> Result<(bool, u32, u32)> {
     match profile_idc {
         100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135 => {}
         // Amendment 1 of 2005 had another syntax for it.
@@ -163,11 +209,11 @@ fn chroma_format(reader: &mut BitReader<'_>, profile_idc: u32) -> Result<(bool, 
             return Err(Error::unsupported("profile_idc 144, the High 4:4:4 profile removed in 2007")
                 .clause("ITU-T H.264 §7.3.2.1.1"));
         }
-        _ => return Ok((false, 1)),
+        _ => return Ok((false, 1, 8)),
     }
     let chroma_format_idc = reader.ue_up_to(3, "chroma_format_idc")?;
     let separate_colour_plane_flag = chroma_format_idc == 3 && reader.bit()?;
-    reader.ue_up_to(6, "bit_depth_luma_minus8")?;
+    let bit_depth = 8 + reader.ue_up_to(6, "bit_depth_luma_minus8")?;
     reader.ue_up_to(6, "bit_depth_chroma_minus8")?;
     reader.bit()?; // qpprime_y_zero_transform_bypass_flag
     let seq_scaling_matrix_present_flag = reader.bit()?;
@@ -181,7 +227,7 @@ fn chroma_format(reader: &mut BitReader<'_>, profile_idc: u32) -> Result<(bool, 
         }
     }
     let chroma_array_type = if separate_colour_plane_flag { 0 } else { chroma_format_idc };
-    Ok((separate_colour_plane_flag, chroma_array_type))
+    Ok((separate_colour_plane_flag, chroma_array_type, bit_depth))
 }
 
 /// `scaling_list()`: §7.3.2.1.1.1. A next scale of 0 ends the list early.

@@ -1,6 +1,6 @@
 //! What the first sequence parameter set of a byte stream says — ITU-T H.264 §7.3.2.1.1, ISO/IEC 14496-15 §E.3.
 
-use super::parameter_sets::picture_size;
+use super::parameter_sets::picture;
 use super::{NalUnitHeader, nal_unit_type};
 use crate::base::Result;
 use crate::base::bytes::Reader;
@@ -16,9 +16,14 @@ pub(in crate::codec) fn byte_stream_facts(access_unit: &[u8]) -> Result<Option<S
             continue;
         }
         let profile_compatibility_level = Reader::new(seq_parameter_set).u24()?;
-        let picture = picture_size(seq_parameter_set).map_err(|e| e.at("seq_parameter_set"))?;
+        let picture = picture(seq_parameter_set).map_err(|e| e.at("seq_parameter_set"))?;
         let rfc6381 = format!("avc1.{profile_compatibility_level:06x}");
-        return Ok(Some(StreamInfo { rfc6381, picture: Some(picture), ..StreamInfo::default() }));
+        return Ok(Some(StreamInfo {
+            rfc6381,
+            picture: Some(picture.size),
+            color: picture.color,
+            ..StreamInfo::default()
+        }));
     }
     Ok(None)
 }

@@ -8,8 +8,9 @@ mod slice_segment_header;
 mod sps;
 
 use self::slice_segment_data::SliceSegmentData;
+use self::sps::Color;
 use super::slice_marks::SliceMarks;
-use super::{CipherModes, Codec, Config, Marks, Protection, Ranges, TrackKind, audio_facts};
+use super::{CipherModes, Codec, ColorInfo, Config, Marks, Protection, Ranges, TrackKind, audio_facts};
 use crate::base::bytes::Reader;
 use crate::base::{Error, FourCc, Result};
 
@@ -52,6 +53,14 @@ fn profile_tier_level(hvcc: &[u8]) -> Result<String> {
         text.push_str(&format!(".{byte:X}"));
     }
     Ok(text)
+}
+
+/// What `hvcC` says of color.
+pub(super) fn color(hvcc: &[u8]) -> Result<ColorInfo> {
+    let color = SliceSegmentData::parse(hvcc)?.color();
+    let Some(Color { bit_depth, numbers }) = color else { return Ok(ColorInfo::default()) };
+    let (primaries, transfer) = numbers.unwrap_or_default();
+    Ok(ColorInfo::of_numbers(primaries, transfer, Some(bit_depth)))
 }
 
 /// Finds the slice segment data of samples whose configuration is in `hvcC`.

@@ -1,7 +1,7 @@
 //! The parameter sets in force, by id — ITU-T H.265 §7.4.2.4.2.
 
 use super::pps::Pps;
-use super::sps::Sps;
+use super::sps::{Color, Sps};
 use super::{NalUnitHeader, nal_unit_type};
 use crate::base::Result;
 use crate::base::bits::BitReader;
@@ -43,6 +43,11 @@ impl ParameterSets {
             _ => {}
         }
         Ok(())
+    }
+
+    /// What the first sequence parameter set says of color.
+    pub(super) fn color(&self) -> Option<Color> {
+        self.sps.iter().flatten().next().map(|sps| sps.color)
     }
 
     /// The parameter sets that a slice with this slice_pic_parameter_set_id uses.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::parameter_sets::ParameterSets;
+use super::sps::Color;
 use super::{NalUnitHeader, configuration_version, nal_unit_type, slice_segment_header};
 use crate::base::bits::BitReader;
 use crate::base::bytes::Reader;
@@ -38,6 +39,11 @@ impl SliceSegmentData {
             }
         }
         Ok(Self { nal_unit_length_size, parameter_sets })
+    }
+
+    /// What the first sequence parameter set says of color.
+    pub(super) fn color(&self) -> Option<Color> {
+        self.parameter_sets.color()
     }
 
     /// How many leading bytes of a NAL unit stay clear: all of them unless it carries slice segment data.

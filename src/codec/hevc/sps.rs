@@ -26,6 +26,16 @@ pub(super) struct Sps {
     pub(super) sps_temporal_mvp_enabled_flag: bool,
     /// motion_vector_resolution_control_idc of the screen content coding extension.
     pub(super) motion_vector_resolution_control_idc: u32,
+    pub(super) color: Color,
+}
+
+/// What says of color.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Color {
+    /// BitDepthY.
+    pub(super) bit_depth: u32,
+    /// colour_primaries and transfer_characteristics of the VUI.
+    pub(super) numbers: Option<(u32, u32)>,
 }
 
 struct PictureFormat {
@@ -64,8 +74,10 @@ impl Sps {
         let sps_temporal_mvp_enabled_flag = reader.bit()?;
         reader.bit()?; // strong_intra_smoothing_enabled_flag
         let vui_parameters_present_flag = reader.bit()?;
+        let mut numbers = None;
         if vui_parameters_present_flag {
-            vui_parameters(reader, sps_max_sub_layers_minus1).map_err(|e| e.at("vui_parameters"))?;
+            numbers =
+                vui_parameters(reader, sps_max_sub_layers_minus1).map_err(|e| e.at("vui_parameters"))?;
         }
         let motion_vector_resolution_control_idc = extensions(reader, &format)?;
         let chroma_array_type = if format.separate_colour_plane_flag { 0 } else { format.chroma_format_idc };
@@ -79,6 +91,7 @@ impl Sps {
             long_term_ref_pics,
             sps_temporal_mvp_enabled_flag,
             motion_vector_resolution_control_idc,
+            color: Color { bit_depth: format.bit_depth[0], numbers },
         };
         Ok((id, sps))
     }
@@ -170,9 +183,10 @@ fn long_term_ref_pics(reader: &mut BitReader<'_>, pic_order_cnt_lsb_bits: u32) -
     Ok(Some(used_by_curr_pic_lt_sps_flag))
 }
 
-/// `vui_parameters()`, passed over: §E.2.1.
-fn vui_parameters(reader: &mut BitReader<'_>, sps_max_sub_layers_minus1: u32) -> Result<()> {
+/// `vui_parameters()`, passed over but for colour_primaries and transfer_characteristics: §E.2.1.
+fn vui_parameters(reader: &mut BitReader<'_>, sps_max_sub_layers_minus1: u32) -> Result<Option<(u32, u32)>> {
     const EXTENDED_SAR: u32 = 255;
+    let mut numbers = None;
     let aspect_ratio_info_present_flag = reader.bit()?;
     if aspect_ratio_info_present_flag && reader.bits(8)? == EXTENDED_SAR {
         reader.bits(32)?; // sar_width, sar_height
@@ -185,7 +199,10 @@ fn vui_parameters(reader: &mut BitReader<'_>, sps_max_sub_layers_minus1: u32) ->
     if video_signal_type_present_flag {
         reader.bits(4)?; // video_format, video_full_range_flag
         let colour_description_present_flag = reader.bit()?;
-        skip(reader, if colour_description_present_flag { 24 } else { 0 })?;
+        if colour_description_present_flag {
+            numbers = Some((reader.bits(8)?, reader.bits(8)?));
+            reader.bits(8)?; // matrix_coeffs
+        }
     }
     let chroma_loc_info_present_flag = reader.bit()?;
     skip_ue(reader, if chroma_loc_info_present_flag { 2 } else { 0 })?;
@@ -207,7 +224,7 @@ fn vui_parameters(reader: &mut BitReader<'_>, sps_max_sub_layers_minus1: u32) ->
         reader.bits(3)?; // three flags of what streams do not do
         skip_ue(reader, 5)?; // from min_spatial_segmentation_idc to log2_max_mv_length_vertical
     }
-    Ok(())
+    Ok(numbers)
 }
 
 /// `hrd_parameters( 1, maxNumSubLayersMinus1 )`, passed over: §E.2.2.

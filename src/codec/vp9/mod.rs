@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use self::marks::VP8_FRAME;
 use self::uncompressed_header::{Frame, References};
-use super::{CipherModes, Codec, Config, Protection, Ranges, TrackKind, audio_facts};
+use super::{CipherModes, Codec, ColorInfo, Config, Protection, Ranges, TrackKind, audio_facts};
 use crate::base::bytes::Reader;
 use crate::base::{Error, FourCc, Result};
 
@@ -43,6 +43,12 @@ fn rfc6381(config: &Config<'_>) -> Result<String> {
     let fields = codec_fields(vpcc).map_err(|e| e.at(VPCC).at(config.entry))?;
     let fields: Vec<String> = fields.iter().map(|field| format!(".{field:02}")).collect();
     Ok(format!("{}{}", config.entry, fields.concat()))
+}
+
+/// What `vpcC` says of color.
+pub(super) fn color(vpcc: &[u8]) -> Result<ColorInfo> {
+    let [_, _, bit_depth, _, primaries, transfer, ..] = codec_fields(vpcc)?.map(u32::from);
+    Ok(ColorInfo::of_numbers(primaries, transfer, Some(bit_depth)))
 }
 
 /// Reads VPCodecConfigurationRecord.

@@ -384,6 +384,7 @@ pub(in crate::job) fn encrypted_track(id: TrackId, media: &MediaTrack, stated: &
         pixels: media.pixels().filter(|_| is_video),
         channels: channels.map(u32::from).filter(|_| !is_video),
         frame_rate: stated.frame_rate.filter(|_| is_video),
+        color: media.color().or_more(stated.color),
         bitrate: stated.bandwidth,
         labels: stated.labels.iter().cloned().collect(),
         ..EncryptedTrack::new(id)

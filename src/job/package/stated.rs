@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::base::time;
-use crate::codec::channels_of_descriptor;
+use crate::codec::{ColorInfo, channels_of_descriptor};
 use crate::dash::Representation;
 use crate::hls::multivariant::RenditionKind;
 use crate::presentation::{MediaPlaylist, Role};
@@ -21,6 +21,8 @@ pub(in crate::job) struct Stated {
     pub(in crate::job) bandwidth: Option<u64>,
     /// Pictures in a second.
     pub(in crate::job) frame_rate: Option<f64>,
+    /// Dynamic range and color gamut.
+    pub(in crate::job) color: ColorInfo,
     pub(in crate::job) labels: BTreeSet<String>,
 }
 
@@ -31,6 +33,7 @@ impl Stated {
         self.pixels = self.pixels.or(other.pixels);
         self.bandwidth = self.bandwidth.max(other.bandwidth);
         self.frame_rate = self.frame_rate.or(other.frame_rate);
+        self.color = self.color.or_more(other.color);
         self.labels.extend(other.labels);
     }
 }
@@ -38,12 +41,14 @@ impl Stated {
 /// What the MPD says of a Representation.
 pub(in crate::job) fn of_representation(representation: &Representation) -> Stated {
     let configurations = representation.channel_configurations.iter();
+    let color = representation.properties.iter().map(|(scheme, value)| ColorInfo::of_property(scheme, value));
     let rate = representation.frame_rate.as_deref().map(|text| text.split_once('/').unwrap_or((text, "1")));
     let rate = rate.and_then(|(pictures, seconds)| Some((pictures.parse().ok()?, seconds.parse().ok()?)));
     Stated {
         channels: configurations.filter_map(|(scheme, value)| channels_of_descriptor(scheme, value)).max(),
         bandwidth: representation.bandwidth,
         frame_rate: rate.map(|(pictures, seconds): (f64, f64)| pictures / seconds),
+        color: color.fold(ColorInfo::default(), ColorInfo::or_more),
         labels: representation.labels.iter().cloned().collect(),
         ..Stated::default()
     }
@@ -69,6 +74,12 @@ pub(in crate::job) fn of_playlist(media: &MediaPlaylist) -> Stated {
                     .flatten()
                     .map(|(width, height)| width.saturating_mul(height)),
                 bandwidth: attributes.decimal_integer("BANDWIDTH").ok().flatten(),
+                color: attributes
+                    .enumerated_string("VIDEO-RANGE")
+                    .ok()
+                    .flatten()
+                    .map(ColorInfo::of_video_range)
+                    .unwrap_or_default(),
                 frame_rate: attributes.decimal_floating_point("FRAME-RATE").ok().flatten(),
                 ..Stated::default()
             },

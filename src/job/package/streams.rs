@@ -628,6 +628,7 @@ fn encrypted_track(id: TrackId, facts: Option<&StreamInfo>, stated: &Stated) -> 
         pixels: pixels.filter(|_| is_video),
         channels: channels.map(u32::from).filter(|_| !is_video),
         frame_rate: stated.frame_rate.filter(|_| is_video),
+        color: facts.map(|facts| facts.color).unwrap_or_default().or_more(stated.color),
         bitrate: stated.bandwidth,
         labels: stated.labels.iter().cloned().collect(),
         ..EncryptedTrack::new(id)

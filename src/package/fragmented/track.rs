@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::base::{Error, FourCc, Result};
-use crate::codec::{self, AudioInfo, CipherModes, Codec, Config, Protection, Ranges, TrackKind};
+use crate::codec::{self, AudioInfo, CipherModes, Codec, ColorInfo, Config, Protection, Ranges, TrackKind};
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::SampleEntry;
 use crate::isobmff::track::{Track, tracks};
@@ -146,6 +146,12 @@ impl MediaTrack {
     pub fn sampling_frequency(&self) -> Option<u32> {
         let stated = self.track.sample_entries.first().map(|entry| entry.sample_rate);
         self.audio.sampling_frequency.or_else(|| stated.filter(|frequency| *frequency > 0))
+    }
+
+    /// Dynamic range and color gamut, which all sample entries have.
+    pub fn color(&self) -> ColorInfo {
+        let all = self.track.sample_entries.iter().map(|entry| codec::color(&config(entry)));
+        all.reduce(ColorInfo::and).unwrap_or_default()
     }
 
     /// Width × height of the largest pictures.

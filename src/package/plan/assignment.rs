@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::base::{Error, Result};
-use crate::codec::TrackKind;
+use crate::codec::{ColorInfo, TrackKind};
 use crate::cpix::{AudioFilter, VideoFilter};
 use crate::keys::{Contract, Part, SidePreset};
 
@@ -61,6 +61,8 @@ pub struct EncryptedTrack {
     pub channels: Option<u32>,
     /// Pictures in a second.
     pub frame_rate: Option<f64>,
+    /// Dynamic range and color gamut of a picture.
+    pub color: ColorInfo,
     /// Bits in a second.
     pub bitrate: Option<u64>,
     /// What it is labeled with, besides its id.
@@ -70,7 +72,15 @@ pub struct EncryptedTrack {
 impl EncryptedTrack {
     /// A track of which nothing else is known.
     pub fn new(id: TrackId) -> Self {
-        Self { id, pixels: None, channels: None, frame_rate: None, bitrate: None, labels: Vec::new() }
+        Self {
+            id,
+            pixels: None,
+            channels: None,
+            frame_rate: None,
+            color: ColorInfo::default(),
+            bitrate: None,
+            labels: Vec::new(),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::base::{Error, Kid, Result, short_word};
+use crate::base::{Error, Kid, Result};
 use crate::codec::TrackKind;
 use crate::cpix::usage::{Media, Strictness, Track, resolve};
 use crate::cpix::{ContentKey, Document, DrmSystem};
@@ -114,29 +114,22 @@ pub fn choose(
     encrypted_tracks: &[EncryptedTrack],
     periods: &[Option<String>],
 ) -> Result<(Kids, Vec<String>)> {
-    let mut kids = Kids::new();
-    let mut warnings: Vec<String> = Vec::new();
-    for (number, period) in Period::all(periods.len()).zip(periods) {
-        let tracks: Vec<_> =
-            encrypted_tracks.iter().map(|encrypted_track| track(encrypted_track, period.clone())).collect();
-        let found = resolve(document, &tracks, strictness).map_err(|error| match period {
-            Some(period) => error.at(format_args!("key period {:?}", short_word(period))),
-            None => error,
-        })?;
-        let tracks = encrypted_tracks.iter().map(|encrypted_track| (number, encrypted_track.id));
-        kids.extend(tracks.zip(found.kids));
-        let new: Vec<_> = found.warnings.into_iter().filter(|warning| !warnings.contains(warning)).collect();
-        warnings.extend(new);
-    }
-    Ok((kids, warnings))
+    let places = Period::all(periods.len()).zip(periods).flat_map(|(number, period)| {
+        encrypted_tracks.iter().map(move |encrypted_track| (number, period, encrypted_track))
+    });
+    let tracks: Vec<_> =
+        places.clone().map(|(_, period, encrypted_track)| track(encrypted_track, period.clone())).collect();
+    let found = resolve(document, &tracks, strictness)?;
+    let places = places.map(|(number, _, encrypted_track)| (number, encrypted_track.id));
+    Ok((places.zip(found.kids).collect(), found.warnings))
 }
 
 fn track(encrypted_track: &EncryptedTrack, period: Option<String>) -> Track {
     let media = match encrypted_track.id.kind {
         TrackKind::Video => Media::Video {
             pixels: encrypted_track.pixels,
-            hdr: None,
-            wcg: None,
+            hdr: encrypted_track.color.hdr,
+            wcg: encrypted_track.color.wcg,
             fps: encrypted_track.frame_rate,
         },
         TrackKind::Audio => Media::Audio { channels: encrypted_track.channels },

@@ -24,15 +24,17 @@ mod stored;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use crate::base::id::hex;
 use crate::base::{Error, FourCc, Kid, Result, Secret, from_base64};
 use crate::codec::TrackKind;
 use crate::cpix::{ContentKey, ContentKeyPeriod, Document, DrmSystem, Index, whole_segments};
+use crate::dash::output_protections;
 use crate::drm::template::UriValues;
 use crate::drm::{ManifestKind, Signal, System};
 use crate::hls::multivariant::Limits;
 use crate::keys::{Wanted, request};
 use crate::protect::{Aes128, Iv, Pattern, SampleAes, Scheme, TrackProtection, constant_iv};
-use crate::xml::{self, Element, Node};
+use crate::xml::Element;
 
 use assignment::{Assignment, TrackId};
 use key_address::{KeyAddress, key_tag};
@@ -501,21 +503,9 @@ fn output_protection(key: &ContentKey) -> Result<Vec<Element>> {
     let Some(text) = key.hdcp_output_protection_data.as_deref().filter(|text| !text.trim().is_empty()) else {
         return Ok(Vec::new());
     };
-    let wrong = |found: &str| {
-        Error::keys(format!("{found}, OutputProtection elements expected"))
-            .clause("DASH-IF CPIX 2.4 §4, HDCPData")
-    };
-    let text = String::from_utf8(from_base64(text)?).map_err(|_| wrong("bytes that are not UTF-8"))?;
-    let mut elements = Vec::new();
-    for node in xml::parse_fragment(text.trim_start_matches('\u{feff}'))? {
-        match node {
-            Node::Element(element) if element.local_name() == "OutputProtection" => elements.push(element),
-            Node::Element(_) => return Err(wrong("another element")),
-            Node::Raw(raw) if raw.trim().is_empty() || raw.starts_with('<') => {}
-            Node::Raw(_) => return Err(wrong("text")),
-        }
-    }
-    Ok(elements)
+    let text = String::from_utf8(from_base64(text)?)
+        .map_err(|_| Error::keys("bytes that are not UTF-8, OutputProtection elements expected"))?;
+    output_protections(&text)
 }
 
 /// What `{track}` of a key's address is: a key of several tracks has none of their names.
@@ -534,8 +524,10 @@ fn vector(intent: &Intent<'_>, key: &ContentKey) -> Result<Option<[u8; 16]>> {
         && theirs != ours
     {
         return Err(Error::keys(format!(
-            "the key source fixed another IV for key {} than the vector",
-            key.kid
+            "explicitIV {} of key {}, --vector is {}",
+            hex(&theirs),
+            key.kid,
+            hex(&ours)
         ))
         .hint("leave out --vector: a license may carry the key source's IV"));
     }
