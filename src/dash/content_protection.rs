@@ -131,8 +131,8 @@ fn descriptor(system: &SystemDescriptor<'_>) -> Result<Element> {
     let mut prefixes = Vec::new();
     for node in &children {
         if let Node::Element(element) = node {
-            check_inserted(element)?;
             undeclared_prefixes(element, &mut Vec::new(), &mut prefixes)?;
+            check_inserted(element, &prefixes)?;
         }
     }
     let mut descriptor = Element::new("ContentProtection");
@@ -203,7 +203,7 @@ fn without_prefix(mut element: Element) -> Result<Element> {
     if let Some(prefix) = prefixes.first() {
         return Err(wrong(format!("prefix {prefix:?} inside {name} that is not declared there")));
     }
-    check_inserted(&element)?;
+    check_inserted(&element, &[])?;
     Ok(element)
 }
 

@@ -340,9 +340,12 @@ pub(super) fn number(element: &Element, name: &str) -> Result<Option<u64>> {
 /// Prefixes and the namespaces that they stand for, the innermost last.
 type Scope<'a> = HashMap<&'a str, Vec<Cow<'a, str>>>;
 
-/// Refuses what an MPD with it could not be read back for, in an element that comes from elsewhere.
-pub(super) fn check_inserted(element: &Element) -> Result<()> {
-    check(element, "", &mut Scope::new())
+/// Refuses what an MPD with it could not be read back for, in an element that comes from elsewhere, where these prefixes
+/// are declared around it.
+pub(super) fn check_inserted(element: &Element, declared: &[String]) -> Result<()> {
+    let mut scope: Scope<'_> =
+        declared.iter().map(|name| (name.as_str(), vec!["around it".into()])).collect();
+    check(element, "", &mut scope)
 }
 
 /// Refuses what the views would pass over in silence: remote parts and MPD elements under a second prefix.

@@ -123,3 +123,21 @@ fn a_clear_input_is_copied_with_a_warning() {
         assert_eq!(report.warnings, Vec::<String>::new(), "{name}");
     }
 }
+
+#[test]
+fn encrypted_samples_that_tenc_says_are_clear_do_not_pass_for_decrypted() {
+    for scheme in ["cenc", "cbcs"] {
+        let (protected, _) = packed(scheme);
+        let init = protected.path().join("2/init.mp4");
+        let mut bytes = fs::read(&init).unwrap();
+        let tenc = bytes.windows(4).position(|kind| kind == b"tenc").unwrap();
+        bytes[tenc + 10] = 0;
+        fs::write(&init, bytes).unwrap();
+        for inputs in [vec!["manifest.mpd"], vec!["2/init.mp4", "2/1.m4s"]] {
+            let out = tempfile::tempdir().unwrap();
+            let inputs: Vec<_> = inputs.iter().map(|name| protected.path().join(name)).collect();
+            let error = unpack_all(&inputs, out.path()).unwrap_err();
+            assert!(matches!(error.kind(), Kind::Verification | Kind::Input), "{scheme}: {error}");
+        }
+    }
+}

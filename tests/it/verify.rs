@@ -1005,3 +1005,27 @@ fn several_folders_are_held_against_each_other() {
     assert!(code == 7 && text.contains(&found) && text.matches("iv-reuse: ").count() == 1, "{text}");
     assert!(text.contains(&format!("used in {}/v1/1.m4s too", folders[0].display())), "{text}");
 }
+
+/// What is between two texts, first found behind a third.
+fn between<'a>(text: &'a str, (behind, start, end): (&str, &str, &str)) -> &'a str {
+    let text = &text[text.find(behind).unwrap()..];
+    let text = &text[text.find(start).unwrap() + start.len()..];
+    &text[..text.find(end).unwrap()]
+}
+
+#[test]
+fn a_box_and_a_header_of_one_descriptor_are_held_to_the_key_each_by_itself() {
+    for (start, end) in [("<mspr:pro", "</mspr:pro>"), ("<cenc:pssh", "</cenc:pssh>")] {
+        let (out, source) = (tempfile::tempdir().unwrap(), root().join("fixtures/clip/dash/manifest.mpd"));
+        pack(&job(&source, "playready", "cbcs"), out.path()).unwrap();
+        let path = out.path().join("manifest.mpd");
+        let text = fs::read_to_string(&path).unwrap();
+        let data = between(&text, ("9a04f079", start, end)).split_once('>').unwrap().1;
+        let mut bytes = from_base64(data).unwrap();
+        let value = position(&bytes, &utf16("VALUE=\"")) + utf16("VALUE=\"").len();
+        bytes[value] = if bytes[value] == b'A' { b'B' } else { b'A' };
+        fs::write(&path, text.replace(data, &base64(&bytes))).unwrap();
+        let (code, text) = verify(&[&path], &[]);
+        assert!(code == 7 && text.contains("pssh-kid"), "{start}: {text}");
+    }
+}

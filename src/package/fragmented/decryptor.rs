@@ -99,8 +99,25 @@ impl<'a> SegmentDecryptor<'a> {
                 .sample(sample.sample_description_index, bytes)
                 .map_err(|error| error.at(format_args!("sample {}", index + 1)))?;
         }
-        decryption.finish()
+        decryption.finish()?;
+        let is_clear = !fragment.samples.is_empty() && !decryption.has_encrypted;
+        protection_box(traf).filter(|_| is_clear).map_or(Ok(()), |found| check_said_clear(traf, found))
     }
+}
+
+/// Samples that `tenc` says are clear have no auxiliary information, unless a group says so of some of them: else one bit
+/// of `tenc` would make them pass for decrypted.
+fn check_said_clear(traf: &BoxNode, found: &BoxNode) -> Result<()> {
+    let is_group = |node: &BoxNode| node.is(b"sbgp") || node.is(b"sgpd");
+    if traf.boxes().iter().any(is_group) {
+        return Ok(());
+    }
+    Err(Error::verification(format!(
+        "a box {} says that samples are encrypted, default_isProtected of tenc is 0",
+        found.kind
+    ))
+    .clause("ISO/IEC 23001-7 §7, §8.2")
+    .hint("the initialization segment is damaged, or that of other media"))
 }
 
 /// A fragment of a track that is clear says nothing of encryption: else it would pass for decrypted and is not.

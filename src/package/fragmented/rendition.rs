@@ -45,20 +45,20 @@ impl ProtectedRendition {
     /// use drm_pack::codec::TrackKind;
     /// use drm_pack::drm::{self, ManifestKind};
     /// use drm_pack::isobmff::file::moov;
-    /// use drm_pack::package::{Intent, KeyRule, Plan, Preset, ProtectedRendition, Schedule};
-    /// use drm_pack::package::{ServerSignaling, Substream, TrackId, Treatment};
+    /// use drm_pack::package::{EncryptedTrack, Intent, KeyRule, Plan, Preset, ProtectedRendition};
+    /// use drm_pack::package::{Schedule, ServerSignaling, TrackId, Treatment};
     /// use drm_pack::protect::Scheme;
     ///
     /// # fn main() -> Result<()> {
     /// // What is packaged: one video rendition, whose key changes every second segment.
     /// let video = TrackId::new(TrackKind::Video, 1);
-    /// let substreams = [Substream::new(video)];
+    /// let tracks = [EncryptedTrack::new(video)];
     /// let systems = drm::parse_list("widevine")?;
     /// let schedule = Schedule { rotate_every: std::num::NonZeroU32::new(2), ..Schedule::default() };
     /// let intent = Intent {
     ///     content_id: "channel-1",
     ///     treatment: Treatment::Samples(Scheme::find("cenc")?),
-    ///     keys: &KeyRule::Preset(Preset::Preset0).assign(&substreams)?,
+    ///     keys: &KeyRule::Preset(Preset::Preset0).assign(&tracks)?,
     ///     systems: &systems,
     ///     manifests: &[ManifestKind::Dash],
     ///     vector: None,

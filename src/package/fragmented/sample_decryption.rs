@@ -100,6 +100,8 @@ pub(in crate::package) struct SampleDecryption<'a> {
     proving: Proving<'a>,
     /// The encrypted bytes of a sample.
     encrypted: Vec<Range<usize>>,
+    /// Whether a sample was encrypted.
+    pub(in crate::package) has_encrypted: bool,
 }
 
 impl<'a> SampleDecryption<'a> {
@@ -112,7 +114,18 @@ impl<'a> SampleDecryption<'a> {
         proving: Proving<'a>,
     ) -> Self {
         let (decryptors, encrypted) = (Vec::new(), Vec::new());
-        Self { track, find_key, auxiliary, groups, sample_count, decryptors, known: None, proving, encrypted }
+        Self {
+            track,
+            find_key,
+            auxiliary,
+            groups,
+            sample_count,
+            decryptors,
+            known: None,
+            proving,
+            encrypted,
+            has_encrypted: false,
+        }
     }
 
     /// Decrypts the next sample in place.
@@ -126,6 +139,7 @@ impl<'a> SampleDecryption<'a> {
         let (mut kid, mut iv, mut hides_iv) = (None, None, false);
         if let Some((scheme, tenc, entry)) = self.next(sample_description_index)? {
             kid = Some(tenc.default_kid);
+            self.has_encrypted = true;
             let decryptor = self.decryptor(scheme, tenc)?;
             decryptor.decrypt(bytes, &entry)?;
             decryptor.encrypted(bytes.len(), &entry, &mut encrypted);

@@ -191,13 +191,19 @@ fn check_systems(
         let place = format!("{place}: ContentProtection {id}");
         let own = system.and_then(drm::System::pssh_system_id).unwrap_or(id);
         let mut boxes = Vec::new();
-        for read in drm::descriptor_boxes(system, element.elements()) {
-            let Some(parsed) = pssh::read(read, &place, findings) else { continue };
-            let holds = parsed.system_id == own || parsed.system_id == id;
-            findings.check("mpd-pssh", holds, &place, &parsed.system_id, &own);
-            boxes.push(parsed);
+        // Boxes and what a system has in their place, each by itself: players read one or the other.
+        for is_box in [true, false] {
+            let of_kind = element.elements().filter(|child| (child.local_name() == "pssh") == is_box);
+            let mut found = Vec::new();
+            for read in drm::descriptor_boxes(system, of_kind) {
+                let Some(parsed) = pssh::read(read, &place, findings) else { continue };
+                let holds = parsed.system_id == own || parsed.system_id == id;
+                findings.check("mpd-pssh", holds, &place, &parsed.system_id, &own);
+                found.push(parsed);
+            }
+            pssh::check(&found, &facts.keys(rendition), &place, facts.find_key, findings);
+            boxes.extend(found);
         }
-        pssh::check(&boxes, &facts.keys(rendition), &place, facts.find_key, findings);
         let kids: Vec<Kid> = facts.keys(rendition).iter().map(|(kid, _)| *kid).collect();
         agreement.boxes(&boxes, &kids, &place, findings);
     }
