@@ -11,10 +11,12 @@ use crate::isobmff::file::BoxHeader;
 use crate::isobmff::samples::{Sample, samples};
 
 use crate::package::fragmented::auxiliary::AuxiliaryInformation;
+use crate::package::fragmented::decryptor::check_said_clear;
 use crate::package::fragmented::sample_decryption::{
     EncryptedTrack, FindKey, Groups, Proving, SampleDecryption,
 };
 use crate::package::proofs::Proofs;
+use crate::protect::protection_box;
 
 /// Bytes written at a time.
 const WRITE_BYTES: usize = 1 << 20;
@@ -63,6 +65,9 @@ pub(in crate::package) fn decrypt_media_data(
         let stbl = trak.require(&[b"mdia", b"minf", b"stbl"])?;
         let auxiliary = AuxiliaryInformation::find(&[stbl, trak], source, 0, chunk_sizes(stbl))?;
         let groups = Groups::of(stbl, track)?;
+        let is_clear =
+            track.entries.iter().flatten().all(|protected| protected.tenc.default_is_protected == 0);
+        protection_box(stbl).filter(|_| is_clear).map_or(Ok(()), |found| check_said_clear(stbl, found))?;
         cursors.push(TrackSamples {
             track_id: track.track_id,
             samples: samples(source, moov, track.track_id, &[])?.peekable(),

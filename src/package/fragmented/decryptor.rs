@@ -107,9 +107,9 @@ impl<'a> SegmentDecryptor<'a> {
 
 /// Samples that `tenc` says are clear have no auxiliary information, unless a group says so of some of them: else one bit
 /// of `tenc` would make them pass for decrypted.
-fn check_said_clear(traf: &BoxNode, found: &BoxNode) -> Result<()> {
+pub(in crate::package) fn check_said_clear(parent: &BoxNode, found: &BoxNode) -> Result<()> {
     let is_group = |node: &BoxNode| node.is(b"sbgp") || node.is(b"sgpd");
-    if traf.boxes().iter().any(is_group) {
+    if parent.boxes().iter().any(is_group) {
         return Ok(());
     }
     Err(Error::verification(format!(
