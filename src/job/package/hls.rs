@@ -289,13 +289,16 @@ impl Reading<'_> {
         let streams = &mut package.streams;
         // I-frames are ranges of files that are encrypted whole. A client widens such a range to whole blocks, counted
         // from the file's beginning, and one block more (§6.3.6), so that the ranges stay as they are.
-        let is_inside = |streams: &streams::Streams, resource: &Resource| {
+        // Files of the playlists before are meant: what this one names as a whole itself is not cut into ranges.
+        let is_inside = |resource: &&Resource| {
             media.is_i_frames && resource.range.is_some() && streams.find(&resource.file, None).is_some()
         };
+        let inside: HashSet<usize> =
+            media.resources.iter().filter(is_inside).map(|inside| inside.line).collect();
         let segments: Vec<_> = media
             .segments()
             .map(|segment| {
-                let bounds = segment.bounds().filter(|_| !is_inside(streams, segment));
+                let bounds = segment.bounds().filter(|_| !inside.contains(&segment.line));
                 (segment.file.as_str(), bounds)
             })
             .collect();
@@ -310,7 +313,7 @@ impl Reading<'_> {
             let segment = streams::Segment::of(resource, rendition, number);
             let is_segment = role == Role::Segment;
             let implicit_iv_sequence = is_segment.then_some(sequence);
-            if is_inside(streams, resource) && (is_segment || !is_clear) {
+            if inside.contains(&line) && (is_segment || !is_clear) {
                 let place = Place::Package(resource.file.clone(), None);
                 found.push(Named { line, place, implicit_iv_sequence: None });
             } else if !gap {
