@@ -10,7 +10,7 @@ use super::{ManifestKind, Signal, System, fill};
 
 const SYSTEM_ID: SystemId = SystemId::from_u128(0xe2719d58_a985_b3c9_781a_b030af78d30e);
 /// The W3C common system: its box names key ids only, and it is the one that browsers' ClearKey reads.
-const COMMON_SYSTEM_ID: SystemId = SystemId::from_u128(0x1077efec_c0b2_4d02_ace3_3c1e52e2fb4b);
+pub(super) const COMMON_SYSTEM_ID: SystemId = SystemId::from_u128(0x1077efec_c0b2_4d02_ace3_3c1e52e2fb4b);
 
 /// ClearKey.
 #[derive(Debug)]

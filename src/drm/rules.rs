@@ -8,6 +8,7 @@ use crate::hls::{self, Key, Playlist, media, multivariant};
 use crate::protect::{Mode, Scheme};
 use crate::xml::{self, Element, Node};
 
+use super::clearkey;
 use super::fault::{Fault, FindValue};
 use super::pssh::Pssh;
 use super::system::{Signal, System};
@@ -150,7 +151,18 @@ pub fn contradictions(
     let boxes = answer.pssh.as_deref().filter(|bytes| !bytes.is_empty()).map(Pssh::parse_all);
     let header = answer.smooth_streaming_protection_header_data.as_deref();
     match (boxes, header.filter(|text| !text.trim().is_empty())) {
-        (Some(Ok(boxes)), _) => add("PSSH", boxes_of(&boxes)),
+        (Some(Ok(boxes)), _) => {
+            let is_own = |pssh: &&Pssh| {
+                let known = [answer.system_id, clearkey::COMMON_SYSTEM_ID];
+                known.contains(&pssh.system_id) || system.pssh_system_id() == Some(pssh.system_id)
+            };
+            let others = boxes.iter().filter(|pssh| !is_own(pssh));
+            let other = |pssh: &Pssh| {
+                fault("pssh-system", format!("a box of system {}", pssh.system_id), answer.system_id)
+            };
+            add("PSSH", others.map(other).collect());
+            add("PSSH", boxes_of(&boxes));
+        }
         // Where there is no box, one is made of it.
         (None, Some(text)) => {
             let element = Element::new("pro").with_text(text);

@@ -10,9 +10,6 @@ use crate::cpix::{ContentKey, ContentKeyUsageRule, Document, DrmSystem, Index, K
 const PSSH_HEADER: usize = 12;
 /// Bytes of a version 0 `pssh` box around its data.
 const PSSH_OVERHEAD: usize = PSSH_HEADER + 16 + 4;
-/// The common system of W3C, "cenc" Initialization Data Format: its box lists key ids and serves any system.
-/// Some systems have no other box; whether this one does is for the system to say.
-const COMMON_SYSTEM_ID: SystemId = SystemId::from_u128(0x1077efec_c0b2_4d02_ace3_3c1e52e2fb4b);
 /// How many key ids of an answer an error names.
 const MAX_KIDS_SHOWN: usize = 4;
 
@@ -212,7 +209,7 @@ fn checked_system(mut system: DrmSystem) -> Result<DrmSystem> {
     Ok(system)
 }
 
-/// Whole `pssh` boxes of this system; the data of one box alone is wrapped — ISO/IEC 23001-7 §8.1.
+/// Whole `pssh` boxes; the data of one box alone is wrapped for this system — ISO/IEC 23001-7 §8.1.
 fn pssh_boxes(system_id: SystemId, bytes: Vec<u8>) -> Result<Vec<u8>> {
     let clause = "ISO/IEC 23001-7 §8.1";
     if bytes.get(4..8) != Some(b"pssh") {
@@ -226,17 +223,10 @@ fn pssh_boxes(system_id: SystemId, bytes: Vec<u8>) -> Result<Vec<u8>> {
     let mut rest = bytes.as_slice();
     while let Some((size, after)) = rest.split_first_chunk::<4>() {
         let size = usize::try_from(u32::from_be_bytes(*size)).unwrap_or(usize::MAX);
-        let found = after.get(PSSH_HEADER - 4..PSSH_HEADER + 12).unwrap_or_default();
         if after.get(..4) != Some(b"pssh") || size < PSSH_OVERHEAD || size > rest.len() {
             return Err(
                 Error::keys(format!("PSSH of {} bytes is not a whole pssh box", bytes.len())).clause(clause)
             );
-        }
-        if found != system_id.bytes() && found != COMMON_SYSTEM_ID.bytes() {
-            let found = <[u8; 16]>::try_from(found)
-                .map_or_else(|_| String::new(), |id| SystemId::new(id).to_string());
-            return Err(Error::keys(format!("the PSSH is a box of system {found}, expected {system_id}"))
-                .clause(clause));
         }
         rest = rest.get(size..).unwrap_or_default();
     }
@@ -408,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn pssh_is_a_whole_box_of_its_system() {
+    fn pssh_is_a_whole_box() {
         let data = b"payload".to_vec();
         let whole = with_system(|system| system.pssh = Some(data.clone())).unwrap().pssh.unwrap();
         assert_eq!(whole.len(), 39);
@@ -419,12 +409,6 @@ mod tests {
         let twice = [whole.clone(), whole.clone()].concat();
         assert_eq!(with_system(|system| system.pssh = Some(twice.clone())).unwrap().pssh.unwrap(), twice);
 
-        let mut other = whole.clone();
-        other[12] = 0xcd;
-        let error = with_system(|system| system.pssh = Some(other.clone())).unwrap_err().to_string();
-        assert!(error.contains("system cdababab"), "{error}");
-        other[12..28].copy_from_slice(COMMON_SYSTEM_ID.bytes());
-        assert_eq!(with_system(|system| system.pssh = Some(other.clone())).unwrap().pssh.unwrap(), other);
         for length in 8..whole.len() {
             let cut = whole[..length].to_vec();
             assert!(with_system(|system| system.pssh = Some(cut.clone())).is_err(), "{length}");

@@ -11,7 +11,7 @@ use drm_pack::cpix::{ContentKey, ContentKeyUsageRule, Document as KeyDocument, D
 use drm_pack::drm::Pssh;
 use drm_pack::job::{Job, plan};
 use drm_pack::keys::{CpixFile, SpekeVersion};
-use drm_pack::package::{LicenseUrl, Preset};
+use drm_pack::package::{LicenseUrl, Preset, ServerSignaling};
 use drm_pack::xml::{Document, Element};
 
 use crate::support::files::tree;
@@ -192,7 +192,17 @@ fn what_is_not_passed_on_is_said_and_what_is_not_there_is_an_error() {
     let mut foreign = document_for(&[wise]);
     foreign.drm_systems[0].pssh = both.drm_systems[1].pssh.clone();
     let error = refused("widevine+wiseplay", &foreign);
-    assert!(error.contains(&format!("the PSSH is a box of system {other}, expected {wise}")), "{error}");
+    assert!(
+        error.contains(&format!("a box of system {other}")) && error.contains(&wise.to_string()),
+        "{error}"
+    );
+    // Ours stand in the place of a system's that we know.
+    let mut foreign = document_for(&["edef8ba9-79d6-4ace-a3c8-27dcd51d21ed"]);
+    foreign.drm_systems[0].pssh = both.drm_systems[1].pssh.clone();
+    let error = refused("widevine", &foreign);
+    assert!(error.contains(&format!("a box of system {other}")), "{error}");
+    let replaced = Job { server_signaling: ServerSignaling::Replace, ..job("widevine") };
+    pack_with(&replaced, out().path(), &file(&foreign)).unwrap();
 }
 
 #[test]
