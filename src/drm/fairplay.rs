@@ -10,9 +10,6 @@ use super::{ManifestKind, Signal, System, fill, template};
 
 const SYSTEM_ID: SystemId = SystemId::from_u128(0x94ce86fb_07ff_4f43_adb8_93d2fa968ca2);
 
-/// The scheme of its key URIs: Apple, "FairPlay Streaming Programming Guide".
-pub(super) const URI_SCHEME: &str = "skd";
-
 /// FairPlay Streaming.
 #[derive(Debug)]
 pub struct FairPlay;

@@ -25,8 +25,8 @@ pub use describe::{Fields, find_key_format, recognize, system_name};
 pub use fault::{Fault, FindValue};
 pub use pssh::Pssh;
 pub use rules::{
-    BOX_RULES, KeyUse, TAG_RULES, box_faults, contradictions, descriptor_boxes, is_elements, is_refuted,
-    tag_faults,
+    BOX_RULES, KeyUse, TAG_RULES, box_faults, contradictions, descriptor_boxes, identity_faults, is_elements,
+    is_refuted, tag_faults,
 };
 pub use system::{Signal, System};
 
@@ -62,11 +62,6 @@ pub fn of_id(system_id: SystemId) -> &'static dyn System {
 /// The system with this id of its `DRMSystem` and `ContentProtection`.
 pub fn find_id(system_id: SystemId) -> Option<&'static dyn System> {
     ALL.iter().copied().find(|system| system.system_id() == system_id)
-}
-
-/// Whether addresses of this scheme are for one system alone, which is named beside them.
-pub fn is_own_uri_scheme(scheme: &str) -> bool {
-    scheme.eq_ignore_ascii_case(fairplay::URI_SCHEME)
 }
 
 /// Whether this is the id of a system that has a word, in `DRMSystem` or in `pssh`.

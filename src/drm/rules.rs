@@ -72,6 +72,28 @@ pub fn is_refuted(boxes: &[Pssh], (kid, scheme): KeyUse<'_>, find_key: &FindValu
     faults.any(|fault| fault.rule == "wrm-checksum")
 }
 
+/// What is wrong with a key tag that says of no system whose it is: players look for the key itself behind its URI.
+pub fn identity_faults(key: &Key) -> Vec<Fault> {
+    let uri = key.uri.as_deref().unwrap_or_default();
+    if key.key_format != hls::IDENTITY {
+        return Vec::new();
+    }
+    if uri.starts_with("skd://") {
+        return vec![fault("hls-pssh", "skd:// with KEYFORMAT identity", "the KEYFORMAT of FairPlay")];
+    }
+    let data = uri.strip_prefix("data:").and_then(|data| data.split_once("base64,"));
+    // The key, or its id.
+    let other = data.and_then(|(_, data)| from_base64(data.trim()).ok()).filter(|data| data.len() != 16);
+    let found = other.map(|data| match Pssh::parse(&data) {
+        Ok(pssh) => pssh.system_id.to_string(),
+        Err(_) => recognize(&data)
+            .map_or_else(|| format!("{} bytes", data.len()), |system| system.name().to_owned()),
+    });
+    let found =
+        found.map(|found| fault("hls-pssh", format!("data of {found} with KEYFORMAT identity"), "a key"));
+    found.into_iter().collect()
+}
+
 /// What is wrong with a key tag, for media of this key and scheme.
 pub fn tag_faults(key: &Key, (kid, scheme): KeyUse<'_>, find_key: &FindValue<'_>) -> Vec<Fault> {
     let mut faults = Vec::new();
@@ -86,10 +108,7 @@ pub fn tag_faults(key: &Key, (kid, scheme): KeyUse<'_>, find_key: &FindValue<'_>
     if let Some((found, _)) = kid_and_iv(&uri.to_ascii_lowercase()).filter(|(found, _)| *found != kid) {
         faults.push(fault("hls-key-id", format_args!("a URI of key {found}"), kid));
     }
-    let is_identity = key.key_format == hls::IDENTITY;
-    if is_identity && uri.starts_with("skd://") {
-        faults.push(fault("hls-pssh", "skd:// with KEYFORMAT identity", "the KEYFORMAT of FairPlay"));
-    }
+    faults.extend(identity_faults(key));
     let Some((_, data)) = uri.strip_prefix("data:").and_then(|data| data.split_once("base64,")) else {
         return faults;
     };
@@ -97,13 +116,6 @@ pub fn tag_faults(key: &Key, (kid, scheme): KeyUse<'_>, find_key: &FindValue<'_>
         faults.push(fault("hls-pssh", "a data URI that is not base64", "base64"));
         return faults;
     };
-    let of_system = || match Pssh::parse(&bytes) {
-        Ok(pssh) => Some(pssh.system_id.to_string()),
-        Err(_) => recognize(&bytes).map(|system| system.name().to_owned()),
-    };
-    if let Some(found) = is_identity.then(of_system).flatten() {
-        faults.push(fault("hls-pssh", format_args!("data of {found} with KEYFORMAT identity"), "a key"));
-    }
     for system in ALL {
         match system.key_uri_pssh(&key.key_format, &bytes) {
             Ok(None) => {}

@@ -104,7 +104,7 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// The key of each substream in so many crypto periods: that of its rule, or one of those that `rule` asks for.
+    /// The key of each encrypted track in so many crypto periods: that of its rule, or one of those that `rule` asks for.
     /// `asked` is whether the operator named the rule: then the document must not contradict it.
     pub(super) fn choose(
         &self,

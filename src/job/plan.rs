@@ -93,7 +93,7 @@ pub struct SignalReport {
 
 /// What a job would protect, and who would have which key.
 pub(super) struct Outline<'a> {
-    /// The facts of each substream.
+    /// The facts of each encrypted track.
     pub(super) tracks: Vec<TrackReport>,
     pub(super) encrypted_tracks: Vec<EncryptedTrack>,
     pub(super) source: Source<'a>,

@@ -39,7 +39,7 @@ pub struct Job {
     pub drm: String,
     /// The protection scheme; by default the first that every system allows.
     pub scheme: Option<String>,
-    /// One key or one for each substream; by default what the rules of a document say, if there are any.
+    /// One key or one for each encrypted track; by default what the rules of a document say, if there are any.
     pub preset: Preset,
     /// Keys for video by their size, `PRESET-VIDEO-1` to `8`, `SHARED` or `UNENCRYPTED`; instead of
     /// `preset`, together with `audio_preset`.
@@ -64,7 +64,7 @@ pub struct Job {
     pub encrypt_init: bool,
     /// Whether picture tracks of MP4 inputs whose codec is not known are protected whole.
     pub allow_full_sample: bool,
-    /// Most substreams that the vendor takes.
+    /// Most encrypted tracks that the vendor takes.
     pub max_substreams: Option<usize>,
     /// Segments that begin before this time are left clear, in seconds.
     pub clear_lead: f64,
@@ -292,7 +292,7 @@ impl Rules {
         limits.map(|(name, limit)| format!("{name}: {limit}")).collect()
     }
 
-    /// Checks what depends on the substreams, before any key is fetched.
+    /// Checks what depends on the encrypted tracks, before any key is fetched.
     pub(super) fn check_substreams(&self, job: &Job, encrypted_tracks: usize, keys: usize) -> Result<()> {
         if encrypted_tracks == 0 {
             return Err(Error::input("the input has no track that can be protected"));
@@ -329,7 +329,7 @@ fn systems(list: &str, document: Option<&Document>) -> Result<Vec<&'static dyn S
         .map_err(|error| error.hint(format!("or {SIMPLEAES} alone, for AES-128")))
 }
 
-/// More substreams than the vendor takes are an error.
+/// More encrypted tracks than the vendor takes are an error.
 fn check_limit(limit: Option<usize>, encrypted_tracks: usize) -> Result<()> {
     match limit.filter(|limit| encrypted_tracks > *limit) {
         Some(limit) => Err(Error::usage(format!(

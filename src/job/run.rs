@@ -97,7 +97,7 @@ pub(super) fn source<'a>(
     Source::of(job, (keys, http), &|| rules.intent(job, &one, 1).request(), begins)
 }
 
-/// Asks for keys and fixes what each substream gets.
+/// Asks for keys and fixes what each encrypted track gets.
 pub(super) fn plan(
     job: &Job,
     rules: &Rules,

@@ -531,7 +531,7 @@ fn whole_key_line(
     Ok(Some(format!("#EXT-X-KEY:METHOD={AES_128},URI=\"{up}{uri}\"{iv}{others}")))
 }
 
-/// The `EXT-X-KEY` lines of each run of segments in one phase, with the line of the run's first segment.
+/// The `EXT-X-KEY` lines of each run of segments under one key, with the line of the run's first segment.
 pub(in crate::job) fn key_runs(
     segment_keys: Vec<(usize, SegmentKey)>,
     lines: impl Fn(Period) -> Result<Vec<String>>,

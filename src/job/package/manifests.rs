@@ -110,7 +110,7 @@ fn locate_all(inputs: &[String], open_input: &OpenInput<'_>) -> Result<(Box<dyn 
 }
 
 impl Manifests {
-    /// Checks what depends on which substream has which key, before any key is fetched.
+    /// Checks what depends on which encrypted track has which key, before any key is fetched.
     pub(in crate::job) fn check(&self, package: &Package, assignment: &Assignment) -> Result<()> {
         self.dash.as_ref().map_or(Ok(()), |dash| dash.check(package, assignment))
     }

@@ -61,9 +61,9 @@ pub(in crate::job) struct Rendition {
     pub(in crate::job) tracks: Vec<MediaTrack>,
     /// Media files in order, each once.
     pub(in crate::job) files: Vec<String>,
-    /// The group of each track: tracks of one group are one substream.
+    /// The group of each track: tracks of one group share a key.
     groups: Vec<Option<String>>,
-    /// The substream of each track; `None` when it stays clear.
+    /// The encrypted track of each track; `None` when it stays clear.
     pub(in crate::job) encrypted_tracks: Vec<Option<TrackId>>,
     /// Whether parts of segments are in files of their own.
     has_part_files: bool,
@@ -287,7 +287,7 @@ impl Package {
         }
     }
 
-    /// Numbers the substreams: video before audio, in the order of the manifest. Kinds that the rule leaves
+    /// Numbers the encrypted tracks: video before audio, in the order of the manifest. Kinds that the rule leaves
     /// clear have none.
     pub(in crate::job) fn encrypted_tracks(&mut self, rule: KeyRule) -> Vec<EncryptedTrack> {
         let mut encrypted_tracks = Vec::new();
@@ -316,7 +316,7 @@ impl Package {
         encrypted_tracks
     }
 
-    /// What the report says of a substream: its first track stands for it.
+    /// What the report says of an encrypted track: its first track stands for it.
     pub(in crate::job) fn track_facts(&self, encrypted_track: &EncryptedTrack) -> Result<TrackReport> {
         for rendition in &self.renditions {
             let mut slots = rendition.tracks.iter().zip(&rendition.encrypted_tracks);
@@ -328,7 +328,7 @@ impl Package {
         facts.ok_or_else(|| Error::internal(format!("nothing is known of track {}", encrypted_track.id)))
     }
 
-    /// Checks what depends on the substreams, before any key is fetched.
+    /// Checks what depends on the encrypted tracks, before any key is fetched.
     pub(in crate::job) fn check(
         &self,
         rules: &Rules,
@@ -375,7 +375,7 @@ fn no_rendition(id: RenditionId) -> Error {
     Error::internal(format!("no rendition of number {}", id.0))
 }
 
-/// What a media track is as a substream.
+/// What a media track is as an encrypted track.
 pub(in crate::job) fn encrypted_track(id: TrackId, media: &MediaTrack, stated: &Stated) -> EncryptedTrack {
     let is_video = id.kind == TrackKind::Video;
     let channels =

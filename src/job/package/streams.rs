@@ -48,7 +48,7 @@ pub(in crate::job) struct Streams {
     shared: Vec<(String, Segment, Segment)>,
 }
 
-/// Gives the id of a group's substream, which it makes when the group is new.
+/// Gives the id of a group's encrypted track, which it makes when the group is new.
 pub(in crate::job) type Number<'a> = dyn FnMut(&str, &dyn Fn(TrackId) -> EncryptedTrack) -> TrackId + 'a;
 
 /// Which of the renditions it is.
@@ -60,7 +60,7 @@ pub(in crate::job) struct StreamRendition {
     /// Its name.
     pub(in crate::job) name: String,
     carries: Carries,
-    /// The substream of each stream, or of all that is encrypted whole.
+    /// The encrypted track of each stream, or of all that is encrypted whole.
     pub(in crate::job) encrypted_tracks: Vec<Option<TrackId>>,
     /// How many segments there are.
     pub(in crate::job) segments: u32,
@@ -231,7 +231,7 @@ impl Streams {
         self.find(file, bounds).map(|segment| segment.rendition)
     }
 
-    /// The substream of a segment that is encrypted whole.
+    /// The encrypted track of a segment that is encrypted whole.
     pub(in crate::job) fn encrypted_track_of(&self, segment: &Segment) -> Result<TrackId> {
         let rendition = self.of(segment.rendition)?;
         let encrypted_track = rendition.encrypted_tracks.first().copied().flatten();
@@ -239,7 +239,7 @@ impl Streams {
             .ok_or_else(|| Error::internal("a playlist without a substream").at(rendition.name.clone()))
     }
 
-    /// Gives each stream of this kind the number of its substream.
+    /// Gives each stream of this kind the number of its encrypted track.
     pub(in crate::job) fn number(&mut self, kind: TrackKind, number: &mut Number<'_>) {
         for rendition in &mut self.renditions {
             let Carries::Streams(streams) = &rendition.carries else { continue };
@@ -252,7 +252,7 @@ impl Streams {
         }
     }
 
-    /// Gives each playlist whose segments are encrypted whole a substream, in the order of the playlists.
+    /// Gives each playlist whose segments are encrypted whole an encrypted track, in the order of the playlists.
     pub(in crate::job) fn number_whole(&mut self, encrypted_tracks: &mut Vec<EncryptedTrack>) {
         for rendition in &mut self.renditions {
             let Carries::Whole(content) = rendition.carries else { continue };
@@ -264,7 +264,7 @@ impl Streams {
         }
     }
 
-    /// What the report says of a substream, when it is one of these.
+    /// What the report says of an encrypted track, when it is one of these.
     pub(in crate::job) fn track_facts(&self, encrypted_track: &EncryptedTrack) -> Option<TrackReport> {
         let rendition =
             self.renditions.iter().find(|r| r.encrypted_tracks.contains(&Some(encrypted_track.id)))?;
@@ -406,7 +406,7 @@ impl Streams {
                 let aes128 = plan.aes128(period, self.encrypted_track_of(segment)?, segment.sequence)?;
                 return Ok((segment_key, Cipher::EncryptWhole(aes128, rendition.name.clone())));
             }
-            // Streams that the rules leave clear have no substream.
+            // Streams that the rules leave clear have no encrypted track.
             Ok(match rendition.encrypted_tracks.iter().flatten().next() {
                 Some(encrypted_track) => (
                     segment_key,

@@ -33,7 +33,7 @@ pub struct SegmentProtector<'a> {
     unread: UnreadBytes,
 }
 
-/// An encryptor, and the sample entry and phase that it is for.
+/// An encryptor, and the sample entry and segment key that it is for.
 struct Encryptor<'a> {
     description: u32,
     segment_key: SegmentKey,

@@ -335,7 +335,7 @@ impl ProtectedTrack {
         }
     }
 
-    /// What encrypts fragments of this phase whose samples have this `sample_description_index`, from 1; `None` when
+    /// What encrypts fragments under this segment key whose samples have this `sample_description_index`, from 1; `None` when
     /// they stay clear.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The assignment of keys to substreams — SPEKE 2.0, encryption contract.
+//! The assignment of keys to encrypted tracks — SPEKE 2.0, encryption contract.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,12 +14,12 @@ use super::schedule::Period;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {
-    /// What the rules of a document of keys say; where there is none, one key for all substreams.
+    /// What the rules of a document of keys say; where there is none, one key for all encrypted tracks.
     #[default]
     Auto,
-    /// One key for all substreams.
+    /// One key for all encrypted tracks.
     Preset0,
-    /// One key for each substream.
+    /// One key for each encrypted track.
     Preset1,
 }
 
@@ -84,10 +84,10 @@ impl EncryptedTrack {
     }
 }
 
-/// The rule by which substreams get keys.
+/// The rule by which encrypted tracks get keys.
 #[derive(Clone, Copy, Debug)]
 pub enum KeyRule {
-    /// One key or one for each substream.
+    /// One key or one for each encrypted track.
     Preset(Preset),
     /// Keys by picture size and channels.
     Contract(Contract),
@@ -96,7 +96,7 @@ pub enum KeyRule {
 /// What one key is for: the usage rule that asks for it.
 #[derive(Clone, Debug)]
 pub struct KeyPurpose {
-    /// The id of the one substream under this key.
+    /// The id of the one encrypted track under this key.
     pub id: Option<String>,
     /// `intendedTrackType`.
     pub track_type: String,
@@ -110,7 +110,7 @@ pub struct KeyPurpose {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PurposeId(usize);
 
-/// The keys that are wanted, and which of them each substream gets.
+/// The keys that are wanted, and which of them each encrypted track gets.
 #[derive(Clone, Debug, Default)]
 pub struct Assignment {
     keys: Vec<KeyPurpose>,
@@ -127,13 +127,13 @@ impl KeyRule {
         }
     }
 
-    /// Gives each substream its key.
+    /// Gives each encrypted track its key.
     ///
-    /// The keys of a contract are all there, also those that no substream of this presentation needs: the
-    /// contract is what the key server knows. A kind of which there is no substream has none.
+    /// The keys of a contract are all there, also those that no encrypted track of this presentation needs: the
+    /// contract is what the key server knows. A kind of which there is no encrypted track has none.
     ///
     /// # Errors
-    /// When a contract bounds sizes and the size of a substream is not known.
+    /// When a contract bounds sizes and the size of an encrypted track is not known.
     pub fn assign(self, encrypted_tracks: &[EncryptedTrack]) -> Result<Assignment> {
         match self {
             Self::Preset(Preset::Auto | Preset::Preset0) | Self::Contract(Contract::Shared) => {
@@ -223,7 +223,7 @@ impl Assignment {
         Ok(())
     }
 
-    /// The substreams under a key.
+    /// The encrypted tracks under a key.
     pub fn substreams_of<'a>(
         &'a self,
         key: PurposeId,
@@ -267,7 +267,7 @@ fn shared_key(encrypted_tracks: &[EncryptedTrack]) -> KeyPurpose {
     }
 }
 
-/// A rule of its own for each substream, with a filter that says which it is.
+/// A rule of its own for each encrypted track, with a filter that says which it is.
 fn own_key(encrypted_track: &EncryptedTrack, all: &[EncryptedTrack]) -> KeyPurpose {
     let number = all
         .iter()

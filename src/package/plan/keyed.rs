@@ -103,11 +103,11 @@ fn of<T: Clone>(all: &[T], is_wanted: impl Fn(&T) -> bool) -> Vec<T> {
     all.iter().filter(|one| is_wanted(one)).cloned().collect()
 }
 
-/// Finds the key of each substream in each of these key periods by the rules of a document; `None` is no period.
+/// Finds the key of each encrypted track in each of these key periods by the rules of a document; `None` is no period.
 /// Gives what the user should know as well, each thing once.
 ///
 /// # Errors
-/// When no rule is for a substream, or several are (in [`Strictness::Cpix`]).
+/// When no rule is for an encrypted track, or several are (in [`Strictness::Cpix`]).
 pub fn choose(
     document: &Document,
     strictness: Strictness,

@@ -1,6 +1,6 @@
-//! The plan: which substream gets which key, scheme, IV and signaling — SPEKE 2.0, DASH-IF CPIX 2.3 §4.
+//! The plan: which encrypted track gets which key, scheme, IV and signaling — SPEKE 2.0, DASH-IF CPIX 2.3 §4.
 //!
-//! For a substream and a segment the plan has one answer: clear, or the key of one crypto period
+//! For an encrypted track and a segment the plan has one answer: clear, or the key of one crypto period
 //! ([`SegmentKey`]). What a segment gets depends on the init segment, the plan, and the segment's
 //! number and decode time, and on nothing else, so that any segment can be protected anywhere, in any order.
 //! The loop that encrypts samples gets a key and knows neither of leads nor of periods.
@@ -187,7 +187,7 @@ fn period_id(period: Period) -> String {
     format!("p{period}")
 }
 
-/// What protects each substream and what is signaled about each key.
+/// What protects each encrypted track and what is signaled about each key.
 pub struct Plan {
     /// What becomes of every track.
     pub treatment: Treatment,
@@ -274,7 +274,7 @@ impl Plan {
     /// When a system needs the IV from the key source and there is none, or an IV differs from the one asked for.
     pub fn of(intent: &Intent<'_>, keyed: Keyed) -> Result<Self> {
         let Keyed { mut document, kids, mut warnings } = keyed;
-        // The first track under each key names it. A key of a contract that no substream needs is not signaled.
+        // The first track under each key names it. A key of a contract that no encrypted track needs is not signaled.
         let mut first: HashMap<Kid, TrackId> = HashMap::new();
         for ((_, track), kid) in &kids {
             first.entry(*kid).or_insert(*track);

@@ -13,7 +13,7 @@ use crate::base::{Error, Result};
 pub const MAX_PERIODS: u32 = 3600;
 
 /// A segment that begins so little before the end of the clear lead, or before a crypto period, begins with it: frames
-/// of audio do not begin where pictures do, and all tracks are to change together.
+/// of audio do not begin where those of video do, and all tracks are to change together.
 const TOLERANCE: Duration = Duration::from_millis(100);
 
 /// Which crypto period it is, in their order.
@@ -145,7 +145,7 @@ impl Schedule {
     }
 
     /// The same for a presentation that lasts so long: the last crypto period ends with it when it ends a little before,
-    /// as it does where frames of audio go on behind the pictures.
+    /// as it does where audio lasts longer than video.
     #[must_use]
     pub fn lasting(mut self, lasts: Duration) -> Self {
         let mut times = self.times.take().map(|times| times.to_vec());

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Peekable;
 use std::slice::Iter;
 
-use crate::base::{Kid, Result, from_base64};
+use crate::base::{Kid, Result};
 use crate::drm::{self, BOX_RULES, TAG_RULES, tag_faults};
 use crate::hls::{IDENTITY, Key, Playlist, required_version};
 use crate::presentation::Resource;
@@ -77,30 +77,6 @@ pub(in crate::verify) fn check_key(key: &Key, name: &str, findings: &mut Finding
     if key.attributes.raw("KEYFORMAT").is_some() {
         let has_versions = key.attributes.raw("KEYFORMATVERSIONS").is_some();
         findings.check("hls-format-versions", has_versions, &place, &"no KEYFORMATVERSIONS", &"1");
-    }
-    // A system's own address is of no use to players that are told of none.
-    let uri = key.attributes.raw("URI").unwrap_or_default().trim_matches('"');
-    if let Some((scheme, rest)) = uri.split_once(':').filter(|_| key.key_format == IDENTITY) {
-        // The key itself, or its id: other data is that of a system.
-        let is_data = scheme.eq_ignore_ascii_case("data");
-        let is_key = |data: &str| from_base64(data).is_ok_and(|data| data.len() == 16);
-        let data = rest.split_once("base64,").map(|(_, data)| data).filter(|_| is_data);
-        let holds = data.is_none_or(is_key);
-        findings.check(
-            "hls-format-known",
-            holds,
-            &place,
-            &"data of a system without KEYFORMAT",
-            &"its KEYFORMAT",
-        );
-        let holds = !drm::is_own_uri_scheme(scheme);
-        findings.check(
-            "hls-format-known",
-            holds,
-            &place,
-            &format_args!("{scheme}: without KEYFORMAT"),
-            &"the KEYFORMAT of its system",
-        );
     }
     // No system that is known has another version.
     if drm::find_key_format(&key.key_format).is_some() {

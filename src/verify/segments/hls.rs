@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::Result;
+use crate::drm::identity_faults;
 use crate::hls::Key;
 use crate::presentation::Role;
 
 use super::{Protection, SegmentPlaylist, identity};
 use crate::verify::findings::Findings;
+use crate::verify::fragmented::pssh;
 use crate::verify::manifests::hls::{InForce, check_key, check_version, same_systems};
 
 /// Checks the keys of every playlist and returns them.
@@ -24,6 +26,7 @@ pub(in crate::verify) fn check(
             let (place, method) =
                 (format!("{}: line {}", media.name, key.line + 1), playlist.protection.method());
             findings.check("hls-method", key.method == method, &place, &key.method, &method);
+            pssh::hold(&["hls-pssh"], identity_faults(key), &place, findings);
         }
         let (mut in_force, mut without_iv) = (InForce::new(keys), BTreeSet::new());
         for segment in &playlist.segments {
