@@ -448,6 +448,9 @@ fn bytes_of(path: &Path, (what, why): (&'static str, &str)) -> Result<Zeroizing<
             let hint = "give the name of a file that holds it";
             return Error::usage(format!("no such file{why}")).at(what).hint(hint);
         }
+        if path.is_dir() {
+            return Error::usage("a folder, a file expected").at(path.display());
+        }
         Error::storage(error.to_string()).at(path.display())
     };
     let mut bytes = Zeroizing::new(Vec::new());

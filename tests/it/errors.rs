@@ -194,6 +194,8 @@ fn keys_that_do_not_fit() {
         arguments.extend(options);
         broken.fails("master.m3u8", &arguments, code, &[says]);
     }
+    let folder = ["--drm", "widevine", "--key-file", broken.folder.path().to_str().unwrap()];
+    broken.fails("master.m3u8", &folder, 2, &["a folder, a file expected"]);
 }
 
 #[test]
