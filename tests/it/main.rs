@@ -60,6 +60,7 @@ mod signed;
 mod slice_headers;
 mod streams;
 mod support;
+mod tails;
 mod times;
 mod ts;
 mod ts_edges;

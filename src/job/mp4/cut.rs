@@ -7,6 +7,7 @@ use crate::codec::TrackKind;
 use crate::package::{Boundaries, EncryptedTrack, Period, SegmentKey};
 
 use super::OutputTrack;
+use super::survey::Survey;
 use crate::job::choice::{Choice, Source, periods_until};
 use crate::job::rules::{Job, Rules};
 
@@ -59,9 +60,10 @@ impl Cut {
         encrypted_tracks: &mut [EncryptedTrack],
     ) -> Result<Self> {
         if source.asks_for_rates() {
-            measure(tracks, encrypted_tracks)?;
+            measure(tracks, encrypted_tracks);
         }
-        let boundaries = boundaries(tracks, (job.segment_duration, &source.changes()))?;
+        let boundaries = boundaries(tracks, (job.segment_duration, &source.changes()))?
+            .with_changes(&rules.schedule.changes());
         let start = Start::of(tracks);
         let periods = periods(tracks, (&boundaries, start), rules)?;
         let choice = source.choose(rules.key_rule(), encrypted_tracks, periods, rules.schedule.rotates())?;
@@ -70,45 +72,35 @@ impl Cut {
 }
 
 /// How long the presentation lasts, where key periods with times ask for it.
-pub(in crate::job) fn lasts(tracks: &[OutputTrack<'_>], source: &Source<'_>) -> Result<Option<Duration>> {
+pub(in crate::job) fn lasts(tracks: &[OutputTrack<'_>], source: &Source<'_>) -> Option<Duration> {
     if source.changes().is_empty() {
-        return Ok(None);
+        return None;
     }
     let start = Start::of(tracks);
     let mut lasts = Duration::ZERO;
     for track in tracks.iter().filter(|track| track.encrypted_track.is_some()) {
-        let mut end = track.first.decode_time;
-        for sample in track.samples()? {
-            let sample = sample.map_err(|error| error.at(track.file.name.clone()))?;
-            end = end.max(sample.decode_time.saturating_add(sample.duration.into()));
-        }
         let timescale = track.media.track.timescale;
         let late = track.begins().saturating_sub(start.ticks(timescale));
-        let elapsed = u128::from(end.saturating_sub(track.first.decode_time).saturating_add(late));
+        let elapsed =
+            u128::from(track.survey.end.saturating_sub(track.survey.first.decode_time).saturating_add(late));
         let nanoseconds = elapsed * Duration::from_secs(1).as_nanos() / u128::from(timescale.max(1));
         lasts = lasts.max(Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX)));
     }
-    Ok(Some(lasts))
+    Some(lasts)
 }
 
 /// Finds bit rates and frame rates: averages over all samples.
-fn measure(tracks: &[OutputTrack<'_>], encrypted_tracks: &mut [EncryptedTrack]) -> Result<()> {
+fn measure(tracks: &[OutputTrack<'_>], encrypted_tracks: &mut [EncryptedTrack]) {
     for track in tracks {
         let Some(encrypted_track) =
             encrypted_tracks.iter_mut().find(|known| track.encrypted_track == Some(known.id))
         else {
             continue;
         };
-        let (mut samples, mut bytes, mut ticks) = (0_u64, 0_u64, 0_u64);
-        for sample in track.samples()? {
-            let sample = sample.map_err(|error| error.at(track.file.name.clone()))?;
-            samples = samples.saturating_add(1);
-            bytes = bytes.saturating_add(sample.size.into());
-            ticks = ticks.saturating_add(sample.duration.into());
-        }
+        let Survey { samples, bytes, duration, .. } = track.survey;
         #[expect(clippy::cast_precision_loss, reason = "numbers of less than 2^53")]
         let per_second =
-            |count: u64| count as f64 * f64::from(track.media.track.timescale) / (ticks.max(1) as f64);
+            |count: u64| count as f64 * f64::from(track.media.track.timescale) / (duration.max(1) as f64);
         encrypted_track.frame_rate = (track.id.kind == TrackKind::Video).then(|| per_second(samples));
         #[expect(
             clippy::cast_possible_truncation,
@@ -118,7 +110,6 @@ fn measure(tracks: &[OutputTrack<'_>], encrypted_tracks: &mut [EncryptedTrack]) 
         let bitrate = per_second(bytes.saturating_mul(8)).round() as u64;
         encrypted_track.bitrate = encrypted_track.bitrate.or(Some(bitrate));
     }
-    Ok(())
 }
 
 /// Every track is cut where the first video track can be cut; without one, on a grid.
@@ -150,7 +141,8 @@ fn periods(
         for segment in track.segments(boundaries)? {
             let segment = segment.map_err(at)?;
             most = most.max(segment.interval.saturating_add(1));
-            let elapsed = segment.decode_time().saturating_sub(track.first.decode_time).saturating_add(late);
+            let elapsed =
+                segment.decode_time().saturating_sub(track.survey.first.decode_time).saturating_add(late);
             let segment_key = schedule.segment_key(segment.interval, elapsed, timescale);
             if segment_key.has_no_key() {
                 let seconds = elapsed / u64::from(timescale.max(1));

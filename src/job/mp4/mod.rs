@@ -5,6 +5,7 @@
 pub(super) mod cut;
 pub(super) mod files;
 pub(super) mod manifests;
+pub(super) mod survey;
 pub(super) mod timed;
 
 use crate::base::env;
@@ -33,6 +34,7 @@ use crate::job::rules::{Job, Layout, Rules};
 use crate::job::run::{plan, source};
 use cut::{Cut, Start, lasts};
 use files::{TrackFiles, WrittenFiles, write_segments, write_single_file};
+use survey::Survey;
 
 /// An input file.
 pub(in crate::job) struct Mp4File {
@@ -61,21 +63,21 @@ pub(in crate::job) struct OutputTrack<'a> {
     /// Its id when it gets a key; `None` when it stays clear.
     pub(in crate::job) encrypted_track: Option<TrackId>,
     pub(in crate::job) edits: EditList,
-    /// Its first sample.
-    pub(in crate::job) first: Sample,
+    pub(in crate::job) survey: Survey,
 }
 
 impl<'a> OutputTrack<'a> {
     /// When it begins, in ticks of its media.
     pub(in crate::job) fn begins(&self) -> u64 {
-        u64::try_from(self.edits.presented(self.first.composition_time()).max(0)).unwrap_or(u64::MAX)
+        u64::try_from(self.edits.presented(self.survey.first.composition_time()).max(0)).unwrap_or(u64::MAX)
     }
 
     pub(in crate::job) fn segments<'b>(
         &'b self,
         boundaries: &'b Boundaries,
     ) -> Result<Segments<'b, impl Iterator<Item = Result<Sample>> + use<'a>>> {
-        Ok(Segments::new(self.samples()?, boundaries, &self.edits, self.media.track.timescale))
+        let segments = Segments::new(self.samples()?, boundaries, &self.edits, self.media.track.timescale);
+        Ok(segments.ending(self.survey.end))
     }
 
     pub(in crate::job) fn samples(&self) -> Result<impl Iterator<Item = Result<Sample>> + use<'a>> {
@@ -101,7 +103,7 @@ pub(in crate::job) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Rep
     report.warnings.extend(not_carried(&files, &tracks)?);
     report.warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
     let source = source(job, rules, (env.keys, env.http), &encrypted_tracks, None)?;
-    let rules = &rules.timed(&source, lasts(&tracks, &source)?);
+    let rules = &rules.timed(&source, lasts(&tracks, &source));
     let Cut { boundaries, start, periods, choice } =
         Cut::of(job, rules, &source, &tracks, &mut encrypted_tracks)?;
     env.check_job(job, |summary| files.iter().for_each(|file| file.summarize(summary)))?;
@@ -156,7 +158,7 @@ pub(in crate::job) fn outline<'a>(
     let (tracks, mut encrypted_tracks) = output_tracks(&files, rules.keys, &mut warnings)?;
     warnings.extend(not_carried(&files, &tracks)?);
     let source = source(job, rules, (keys, http), &encrypted_tracks, None)?;
-    let rules = &rules.timed(&source, lasts(&tracks, &source)?);
+    let rules = &rules.timed(&source, lasts(&tracks, &source));
     let Cut { periods, choice, .. } = Cut::of(job, rules, &source, &tracks, &mut encrypted_tracks)?;
     let protected = tracks.iter().filter(|track| track.encrypted_track.is_some());
     let facts = protected.map(|track| facts(track, &encrypted_tracks));
@@ -204,9 +206,9 @@ fn output_tracks<'a>(
         for (file, media) in all().filter(|(_, media)| media.kind() == Some(kind)) {
             let track = &media.track;
             let at = |error: Error| error.at(file.name.clone());
-            let mut samples =
+            let samples =
                 samples(file.source.as_ref(), &file.moov, track.track_id, &file.trexes).map_err(at)?;
-            let Some(first) = samples.next().transpose().map_err(at)? else {
+            let Some(survey) = Survey::of(samples).map_err(at)? else {
                 warnings.push(left_out(file, media, "it has no samples"));
                 continue;
             };
@@ -223,7 +225,7 @@ fn output_tracks<'a>(
                 media,
                 encrypted_track: is_protected.then_some(id),
                 edits,
-                first,
+                survey,
             });
             if is_protected {
                 encrypted_tracks.push(encrypted_track(id, media, &Stated::default()));
@@ -296,7 +298,7 @@ fn write_track(
     let (protected, pssh) = match track.encrypted_track {
         Some(id) => {
             let mut protected = ProtectedTrack::planned(track.media, plan, id)?;
-            protected.start = track.first.decode_time;
+            protected.start = track.survey.first.decode_time;
             protected.late = track.begins().saturating_sub(start.ticks(track.media.track.timescale));
             (Some(protected), plan.pssh(Period::FIRST, &[id])?)
         }

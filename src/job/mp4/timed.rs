@@ -49,14 +49,34 @@ impl<'a> Timed<'a> {
         self.segments.iter().map(|segment| segment.duration).sum()
     }
 
-    /// The bit rate of the segment with the highest one, in bits per second.
+    /// The target duration of its playlist, in ticks: that of the longest segment, in whole seconds, as §4.4.3.1 of RFC
+    /// 8216bis rounds it.
+    fn target(&self) -> u64 {
+        let timescale = u64::from(self.track.media.track.timescale);
+        let longest = self.listed_durations().max().unwrap_or(0);
+        (longest.saturating_add(timescale / 2) / timescale.max(1)).max(1).saturating_mul(timescale)
+    }
+
+    /// The peak segment bit rate in bits per second: the highest of any run of segments that lasts 0.5 to 1.5 target
+    /// durations, RFC 8216bis §4.1; of media that is shorter, the average.
     pub(in crate::job) fn peak(&self) -> u64 {
-        self.segments
-            .iter()
-            .zip(&self.presented)
-            .map(|(segment, presented)| self.bits_per_second(segment.bytes, presented.duration))
-            .max()
-            .unwrap_or(0)
+        let target = self.target();
+        let times: Vec<_> = self.segments.iter().zip(&self.presented).collect();
+        let mut peak = None;
+        for first in 0..times.len() {
+            let (mut bytes, mut duration) = (0_u64, 0_u64);
+            for (segment, presented) in times.iter().skip(first) {
+                bytes = bytes.saturating_add(segment.bytes);
+                duration = duration.saturating_add(presented.duration);
+                if duration.saturating_mul(2) > target.saturating_mul(3) {
+                    break;
+                }
+                if duration.saturating_mul(2) >= target {
+                    peak = peak.max(Some(self.bits_per_second(bytes, duration)));
+                }
+            }
+        }
+        peak.unwrap_or_else(|| self.average())
     }
 
     pub(in crate::job) fn average(&self) -> u64 {

@@ -68,6 +68,12 @@ impl EditList {
         decode_time.saturating_add(self.late)
     }
 
+    /// When media that is decoded until then ends, as tracks are compared by it: no later than the edit does.
+    pub fn shifted_end(&self, decode_end: u64) -> u64 {
+        let shifted = self.shifted(decode_end);
+        self.end.map_or(shifted, |(end, _)| shifted.min(end.saturating_add(self.media_time)))
+    }
+
     /// When a sample is presented; before 0, and behind the end of the edit, it is not.
     pub fn presented(&self, composition_time: i128) -> i128 {
         composition_time + i128::from(self.late) - i128::from(self.media_time)

@@ -22,6 +22,9 @@ pub struct Boundaries {
     timescale: u32,
     /// The distance of further cuts, in ticks of `timescale`.
     duration: u64,
+    /// When what protects segments changes: a tail is not joined over such a time. In ticks of `timescale`, since
+    /// `origin`.
+    changes: Vec<u64>,
 }
 
 /// One segment of a track.
@@ -55,7 +58,35 @@ impl CmafSegment {
 impl Boundaries {
     /// A cut every `seconds` from `origin` on, which is in ticks of `timescale`.
     pub fn grid(origin: u64, timescale: u32, seconds: f64) -> Self {
-        Self { origin, times: Vec::new(), timescale, duration: ticks(seconds, timescale) }
+        Self {
+            origin,
+            times: Vec::new(),
+            timescale,
+            duration: ticks(seconds, timescale),
+            changes: Vec::new(),
+        }
+    }
+
+    /// The same where what protects segments changes at these times of the presentation.
+    #[must_use]
+    pub fn with_changes(mut self, changes: &[Duration]) -> Self {
+        self.changes = changes.iter().map(|change| ticks(change.as_secs_f64(), self.timescale)).collect();
+        self
+    }
+
+    /// Whether what begins at `time` and ends at `end`, in ticks of `timescale`, is a tail that joins the segment that
+    /// began at `start`: shorter than half a segment, and under the same key.
+    fn is_tail(&self, (start, time, end): (u64, u64, u64), timescale: u32) -> bool {
+        let (ours, theirs) = (u128::from(self.timescale), u128::from(timescale.max(1)));
+        let is_short = u128::from(end.saturating_sub(time)) * 2 * ours < u128::from(self.duration) * theirs;
+        let scaled = |time: u64| u128::from(time) * ours / theirs;
+        // Tracks begin at times that differ a little: where it is close, nothing is joined.
+        let near = u128::from(self.timescale / 2);
+        let is_over = |change: &u64| {
+            let change = u128::from(self.origin) + u128::from(*change);
+            scaled(start) < change + near && change <= scaled(time) + near
+        };
+        is_short && !self.changes.iter().any(is_over)
     }
 
     /// A cut at the first random access point at least `seconds` after the cut before it, and at the first one at
@@ -94,7 +125,7 @@ impl Boundaries {
                 start = time;
             }
         }
-        Ok(Self { origin: first.unwrap_or(0), times, timescale, duration })
+        Ok(Self { origin: first.unwrap_or(0), times, timescale, duration, changes: Vec::new() })
     }
 
     /// How many boundaries there are up to a time in ticks of `timescale`, and when the next one is. A time of day
@@ -132,6 +163,8 @@ pub struct Segments<'a, I> {
     boundaries: &'a Boundaries,
     edits: &'a EditList,
     timescale: u32,
+    /// When the last sample ends, as tracks are compared by it.
+    end: u64,
     next_sample: Option<Sample>,
     /// The decode time of the sample before.
     decode_time: u64,
@@ -148,6 +181,7 @@ impl<'a, I: Iterator<Item = Result<Sample>>> Segments<'a, I> {
             boundaries,
             edits,
             timescale,
+            end: u64::MAX,
             next_sample: None,
             decode_time: 0,
             number: 0,
@@ -156,20 +190,32 @@ impl<'a, I: Iterator<Item = Result<Sample>>> Segments<'a, I> {
         }
     }
 
+    /// The same of a track that ends then, in decode time: a tail shorter than half a segment joins the one before.
+    #[must_use]
+    pub fn ending(mut self, end: u64) -> Self {
+        self.end = self.edits.shifted_end(end);
+        self
+    }
+
     fn segment(&mut self) -> Result<Option<CmafSegment>> {
         let mut samples = Vec::new();
         let Some(first) = self.next_sample.take().map(Ok).or_else(|| self.samples.next()).transpose()? else {
             return Ok(None);
         };
         let time = |sample: &Sample| self.edits.shifted(sample.decode_time);
-        let (interval, end) = self.boundaries.around(time(&first), self.timescale);
+        let start = time(&first);
+        let (interval, end) = self.boundaries.around(start, self.timescale);
         self.decode_time = first.decode_time;
         samples.push(first);
         for sample in self.samples.by_ref() {
             let sample = sample?;
             check_order(self.decode_time, &sample)?;
             self.decode_time = sample.decode_time;
-            if sample.is_sync() && u128::from(time(&sample)) >= end && self.edits.may_cut(&sample) {
+            if sample.is_sync()
+                && u128::from(time(&sample)) >= end
+                && self.edits.may_cut(&sample)
+                && !self.boundaries.is_tail((start, time(&sample), self.end), self.timescale)
+            {
                 self.next_sample = Some(sample);
                 break;
             }

@@ -139,6 +139,15 @@ impl Schedule {
         }
     }
 
+    /// When what protects segments changes, as far as that has times.
+    pub fn changes(&self) -> Vec<Duration> {
+        let lead = self.has_clear_lead().then_some(self.clear_lead);
+        let periods = self.times.iter().flat_map(|times| times.iter());
+        lead.into_iter()
+            .chain(periods.flat_map(|period| std::iter::once(period.start).chain(period.end)))
+            .collect()
+    }
+
     /// Whether it depends on when a segment begins.
     pub fn needs_times(&self) -> bool {
         self.has_clear_lead() || self.times.is_some()

@@ -1,0 +1,35 @@
+//! What all samples of a track together say: how many, how large, how long — ISO/IEC 14496-12 §8.6, §8.7, §8.8.
+
+use crate::base::Result;
+use crate::isobmff::samples::Sample;
+
+/// The samples of a track, gone through once.
+#[derive(Clone, Debug)]
+pub(in crate::job) struct Survey {
+    /// Its first sample.
+    pub(in crate::job) first: Sample,
+    /// When its last sample ends, in decode time.
+    pub(in crate::job) end: u64,
+    /// Its samples.
+    pub(in crate::job) samples: u64,
+    /// Their bytes.
+    pub(in crate::job) bytes: u64,
+    /// Their durations together, in ticks of the media.
+    pub(in crate::job) duration: u64,
+}
+
+impl Survey {
+    /// Goes through the samples; `None` when there are none.
+    pub(in crate::job) fn of(mut samples: impl Iterator<Item = Result<Sample>>) -> Result<Option<Self>> {
+        let Some(first) = samples.next().transpose()? else { return Ok(None) };
+        let mut survey = Self { end: 0, samples: 0, bytes: 0, duration: 0, first };
+        for sample in std::iter::once(Ok(first)).chain(samples) {
+            let sample = sample?;
+            survey.end = survey.end.max(sample.decode_time.saturating_add(sample.duration.into()));
+            survey.samples = survey.samples.saturating_add(1);
+            survey.bytes = survey.bytes.saturating_add(sample.size.into());
+            survey.duration = survey.duration.saturating_add(sample.duration.into());
+        }
+        Ok(Some(survey))
+    }
+}
