@@ -1,10 +1,13 @@
 //! A lossless element tree for CPIX, MPD and PlayReady headers — XML 1.0 and Namespaces in XML 1.0.
 //!
 //! Every node keeps the text it was read from, so that a document nobody edits is written back
-//! byte for byte. White space between attributes may be missing (seen in published MPDs).
+//! byte for byte. White space between attributes may be missing (seen in published MPDs): of documents that are
+//! handed on, this and its like is put right.
 //! A DOCTYPE and every entity but the five predefined ones are refused.
 //!
 //! It is longer than 400 lines because tree, reader and attributes share one form: the text as written.
+
+mod repair;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -68,15 +71,28 @@ impl Document {
     /// # Errors
     /// When the document is not well formed, has a DOCTYPE or an unknown entity, or is too large or too deep.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        if bytes.len() > MAX_DOCUMENT_BYTES {
-            return Err(Error::input(format!(
-                "XML document of {} bytes, at most {MAX_DOCUMENT_BYTES} are read",
-                bytes.len()
-            )));
-        }
+        check_size(bytes)?;
         let (encoding, text) = decode(bytes)?;
-        check_declaration(&text)?;
-        let mut parser = Parser { reader: Reader::from_str(&text), text: &text };
+        Self::read(encoding, &text)
+    }
+
+    /// Reads a document that need not be well formed where what it means is not in doubt, and says what was put right:
+    /// nothing of one that is well formed.
+    ///
+    /// # Errors
+    /// As [`Document::parse`].
+    pub fn parse_repaired(bytes: &[u8]) -> Result<(Self, Vec<String>)> {
+        check_size(bytes)?;
+        let (encoding, text) = decode(bytes)?;
+        match repair::repaired(&text)? {
+            Some((text, repairs)) => Ok((Self::read(encoding, &text)?, repairs.lines())),
+            None => Ok((Self::read(encoding, &text)?, Vec::new())),
+        }
+    }
+
+    fn read(encoding: Encoding, text: &str) -> Result<Self> {
+        check_declaration(text)?;
+        let mut parser = Parser { reader: Reader::from_str(text), text };
         let mut prolog = Vec::new();
         let root = loop {
             match parser.next()? {
@@ -355,6 +371,16 @@ impl Element {
 pub fn parse_fragment(text: &str) -> Result<Vec<Node>> {
     let document = Document::parse(format!("<fragment>{text}</fragment>").as_bytes())?;
     Ok(document.root.children)
+}
+
+fn check_size(bytes: &[u8]) -> Result<()> {
+    match bytes.len() > MAX_DOCUMENT_BYTES {
+        false => Ok(()),
+        true => Err(Error::input(format!(
+            "XML document of {} bytes, at most {MAX_DOCUMENT_BYTES} are read",
+            bytes.len()
+        ))),
+    }
 }
 
 fn decode(bytes: &[u8]) -> Result<(Encoding, String)> {

@@ -28,6 +28,7 @@ const MAX_PROPERTIES: usize = 256;
 #[derive(Clone, Debug)]
 pub struct Mpd {
     pub(super) document: Document,
+    pub(super) repairs: Vec<String>,
 }
 
 /// Where a Representation stands: counts from 0 of its Period, of its AdaptationSet in the Period and of
@@ -118,7 +119,7 @@ impl Mpd {
     /// # Errors
     /// When it is not an XML document whose root is `MPD`, or has parts elsewhere (`xlink:href`).
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        let document = Document::parse(bytes)?;
+        let (document, repairs) = Document::parse_repaired(bytes)?;
         let root = document.root();
         let namespace = root.attribute(&declaration(root.prefix()))?.unwrap_or_default();
         if root.local_name() != "MPD" || namespace != NAMESPACE {
@@ -129,7 +130,12 @@ impl Mpd {
             .clause("ISO/IEC 23009-1 §5.3.1"));
         }
         check(root, root.prefix(), &mut Scope::new())?;
-        Ok(Self { document })
+        Ok(Self { document, repairs })
+    }
+
+    /// What was not well formed and was put right, one line each.
+    pub fn repairs(&self) -> &[String] {
+        &self.repairs
     }
 
     /// The document's bytes.

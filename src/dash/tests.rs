@@ -13,7 +13,7 @@ const NS: &str = "xmlns=\"urn:mpeg:dash:schema:mpd:2011\"";
 
 /// Odd formatting: a missing space between attributes, CRLF, single quotes, comments, foreign elements.
 const ODD: &str = "<?xml version='1.0'?>\r\n<!-- c -->\r\n<MPD \
-xmlns=\"urn:mpeg:dash:schema:mpd:2011\"profiles='p' \
+xmlns=\"urn:mpeg:dash:schema:mpd:2011\" profiles='p' \
     xmlns:x=\"urn:x\" type=\"static\" mediaPresentationDuration=\"PT8S\"\r\n\tminBufferTime=\"PT2S\" >\r\n\
     \t<x:Period/>\r\n\t<Period id='0'>\r\n\t\t<AdaptationSet contentType=\"video\" mimeType=\"video/mp4\" \
     id=\"7\">\r\n\

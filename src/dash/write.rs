@@ -111,7 +111,7 @@ pub fn mpd(new: &NewMpd) -> Mpd {
         .with("minBufferTime", &duration::write(new.max_segment_duration))
         .with_child(period);
     spread(&mut root, "\n");
-    Mpd { document: Document::new(root) }
+    Mpd { document: Document::new(root), repairs: Vec::new() }
 }
 
 fn spread(element: &mut Element, before: &str) {

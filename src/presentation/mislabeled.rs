@@ -9,14 +9,16 @@ use crate::isobmff::BoxNode;
 use crate::isobmff::track::tracks;
 
 use super::SegmentKind;
-use super::read::read_moov;
+use super::read::{read_moov, webm};
 
 /// Checks that a file is no container of video or audio: what is left clear must not be media by mistake.
 ///
 /// # Errors
 /// When it is one, or cannot be read.
 pub fn check_is_no_media(store: &dyn Store, file: &str) -> Result<()> {
-    match SegmentKind::of(store.open(file)?.as_ref()).map_err(|error| error.at(file))?.media_name() {
+    let kind = SegmentKind::of(store.open(file)?.as_ref()).map_err(|error| error.at(file))?;
+    match kind.media_name() {
+        Some(_) if kind == SegmentKind::Matroska => Err(webm().at(file)),
         Some(name) => Err(mistaken(name).at(file)),
         None => Ok(()),
     }

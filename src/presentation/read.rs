@@ -9,7 +9,7 @@ use crate::base::{Error, Result};
 use crate::isobmff::BoxNode;
 use crate::isobmff::file::moov;
 
-use super::ByteRangeSource;
+use super::{ByteRangeSource, SegmentKind};
 
 /// The `moov` of an initialization section.
 ///
@@ -17,7 +17,18 @@ use super::ByteRangeSource;
 /// When there is none, or it cannot be read.
 pub fn read_moov(store: &dyn Store, file: &str, range: Option<&Range<u64>>) -> Result<BoxNode> {
     let source = store.open(file)?;
-    ByteRangeSource::of(source.as_ref(), range).and_then(|part| moov(&part)).map_err(|error| error.at(file))
+    let read = ByteRangeSource::of(source.as_ref(), range).and_then(|part| moov(&part));
+    read.map_err(|error| match SegmentKind::of(source.as_ref()) {
+        Ok(SegmentKind::Matroska) => webm().at(file),
+        _ => error.at(file),
+    })
+}
+
+/// Segments of WebM have no boxes to say that they are encrypted.
+pub(super) fn webm() -> Error {
+    Error::unsupported("WebM (Matroska) behind a manifest, ISO media expected")
+        .clause("RFC 8216bis §3.1, ISO/IEC 23000-19 §7.3")
+        .hint("give the .webm file itself in place of the manifest: its tracks become ISO media")
 }
 
 /// How long files are, each looked up once.

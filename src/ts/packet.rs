@@ -43,7 +43,8 @@ impl<'a> Packet<'a> {
         let payload_start = match fourth & 0x30 {
             0x10 => HEADER_BYTES,
             0x20 if length < BODY_BYTES => PACKET_BYTES,
-            0x30 if length + 1 < BODY_BYTES => HEADER_BYTES + 1 + length,
+            // With a payload the field has at most 182 bytes; one of 183 leaves none, as encoders write for padding.
+            0x30 if length < BODY_BYTES => HEADER_BYTES + 1 + length,
             0x00 => PACKET_BYTES,
             _ => {
                 return Err(Error::input(format!(
@@ -96,6 +97,12 @@ impl<'a> Packet<'a> {
         let [_, _, _, fourth, length, ..] = *self.bytes;
         let start = HEADER_BYTES + 1;
         (fourth & 0x20 != 0).then(|| self.bytes.get(start..start + usize::from(length)).unwrap_or_default())
+    }
+
+    /// Whether the header announces a payload for which the adaptation field leaves no room.
+    pub fn lacks_its_payload(&self) -> bool {
+        let [_, _, _, fourth, ..] = *self.bytes;
+        fourth & 0x10 != 0 && self.payload().is_none()
     }
 
     /// The payload; none in a packet of adaptation field alone.
@@ -291,6 +298,18 @@ mod tests {
             let view = Packet::parse(&bytes).unwrap();
             assert_eq!(view.with_payload(view.payload().unwrap()), bytes, "{field:?}");
         }
+    }
+
+    #[test]
+    fn a_field_that_fills_the_packet_leaves_no_payload_whatever_the_header_announces() {
+        let bytes = packet(Some(&[0; 183]));
+        let view = Packet::parse(&bytes).unwrap();
+        assert_eq!((view.payload(), view.lacks_its_payload(), view.pid()), (None, true, 0x100));
+        let mut longer = bytes;
+        longer[4] = 184;
+        assert!(Packet::parse(&longer).is_err());
+        let whole = packet(Some(&[0]));
+        assert!(!Packet::parse(&whole).unwrap().lacks_its_payload());
     }
 
     #[test]

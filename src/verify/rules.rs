@@ -340,6 +340,7 @@ pub const RULES: &[Rule] = &[
         "ISO/IEC 23009-1 §5.8.4.1, §5.8.5.2",
         "A ContentProtection says its schemeIdUri; a urn:uuid is a UUID.",
     ),
+    error("mpd-xml", "XML 1.0 §2.1", "An MPD is well formed."),
     error("mpd-text", "ISO/IEC 23009-1 §5.8.4.1", "ContentProtection has elements and no text."),
     error(
         "mpd-namespace",

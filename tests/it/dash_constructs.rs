@@ -25,6 +25,7 @@ use rayon::prelude::*;
 use tempfile::TempDir;
 
 use crate::support::case::Case;
+use crate::support::files::copied;
 use crate::support::media::{assert_identical, shared};
 use crate::support::pack::{job, key, pack, pack_without_keys, unpack};
 
@@ -106,8 +107,10 @@ impl Run {
         self.input.file_name().unwrap().to_str().unwrap()
     }
 
+    /// A file as it was; the MPD well formed.
     fn source(&self, name: &str) -> Vec<u8> {
-        fs::read(self.input.with_file_name(name)).unwrap()
+        let bytes = fs::read(self.input.with_file_name(name)).unwrap();
+        if name == self.document() { Mpd::parse(&bytes).unwrap().to_bytes() } else { bytes }
     }
 
     fn output(&self, name: &str) -> Vec<u8> {
@@ -322,6 +325,25 @@ fn text(bytes: &[u8]) -> String {
         }
         bytes => String::from_utf8(bytes.to_vec()).unwrap(),
     }
+}
+
+/// A strict parser refuses such an MPD: it is not handed on as it is.
+#[test]
+fn an_mpd_that_is_not_well_formed_is_repaired_and_that_is_said() {
+    let input = copied("dash");
+    let manifest = input.path().join("manifest.mpd");
+    let title = "<ProgramInformation moreInformationURL=\"https://a.example/?a=1&b=2\"lang='en'>\
+                 <Title>Tom & Jerry</Title>";
+    let source = fs::read_to_string(&manifest).unwrap().replace("<ProgramInformation>", title);
+    fs::write(&manifest, source).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let report = pack(&job(&manifest, "widevine", "cenc"), &out).unwrap();
+    let said: Vec<_> = report.warnings.iter().filter(|warning| warning.contains("not well-formed")).collect();
+    assert_eq!(said.len(), 2, "{:?}", report.warnings);
+    let written = fs::read_to_string(out.join("manifest.mpd")).unwrap();
+    assert!(written.contains("?a=1&amp;b=2\" lang='en'>"), "{written}");
+    assert!(written.contains("Tom &amp; Jerry"), "{written}");
 }
 
 /// White space between tags left out: descriptors of one key may stand at different depths.

@@ -291,6 +291,16 @@ fn what_is_no_mp4_file_is_called_by_its_name() {
 }
 
 #[test]
+fn webm_behind_a_manifest_is_called_webm() {
+    let webm = |bytes: &mut Vec<u8>| bytes[..8].copy_from_slice(b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81");
+    let says = ["WebM", "give the .webm file itself"];
+    Broken::copy_of("hls").edit("v1/init_0.mp4", webm).fails("master.m3u8", WIDEVINE, 4, &says);
+    let dash = Broken::copy_of("dash").edit("0/init.mp4", webm);
+    dash.fails("manifest.mpd", WIDEVINE, 4, &says);
+    dash.replace("manifest.mpd", "video/mp4", "video/webm").fails("manifest.mpd", WIDEVINE, 4, &says);
+}
+
+#[test]
 fn whole_segments_stand_alone_in_the_list_of_systems() {
     let hls = Broken::copy_of("hls");
     let says =

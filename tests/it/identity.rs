@@ -8,7 +8,10 @@ use crate::support::media::{assert_identical, media_files};
 fn a_parsed_mpd_is_written_as_it_was_read() {
     for (path, bytes) in media_files(&["mpd"]) {
         let mpd = dash::Mpd::parse(&bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        assert_identical(&path, &bytes, &mpd.to_bytes());
+        // What is not well formed is not handed on as it was.
+        if mpd.repairs().is_empty() {
+            assert_identical(&path, &bytes, &mpd.to_bytes());
+        }
     }
 }
 

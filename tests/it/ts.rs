@@ -8,7 +8,7 @@ use drm_pack::base::Secret;
 use drm_pack::package::protect_ts_segment;
 use drm_pack::presentation::SegmentKind;
 use drm_pack::protect::Aes128;
-use drm_pack::ts::{PACKET_BYTES, Packet};
+use drm_pack::ts::{PACKET_BYTES, Packet, Pmt, sections};
 
 use crate::support::media::{root, shared};
 use crate::support::ts::{IV, KEY, counter_faults, demux, packets, run, sample_aes};
@@ -266,6 +266,27 @@ fn every_codec_of_sample_encryption_is_read_by_ffmpeg() {
     }
 }
 
+/// AC-3 as private data with a descriptor: ETSI EN 300 468 annex D.
+#[test]
+fn ac_3_as_dvb_carries_it_is_protected_and_comes_back_as_it_was() {
+    for codec in ["ac3", "eac3"] {
+        let arguments = [&PICTURE[..], &SOUND, &["-c:v", "libx264", "-c:a", codec]].concat();
+        let arguments = [&arguments[..], &["-mpegts_flags", "system_b"]].concat();
+        let Some(clear) = made(&arguments, "dvb.ts") else { return };
+        let protected = check_ts(codec, &clear);
+        let types = |stream: &[u8]| -> Vec<u8> {
+            let packets = packets(stream).map(|packet| Packet::parse(packet).unwrap());
+            let mut maps = packets.filter(|packet| packet.pid() == 0x1000);
+            let payload = maps.next().unwrap().payload().unwrap().to_vec();
+            let map = Pmt::parse(&sections(&payload).unwrap().unwrap()[0]).unwrap();
+            map.streams.iter().map(|stream| stream.stream_type).collect()
+        };
+        assert_eq!(types(&clear), [0x1b, 0x06]);
+        assert_eq!(types(&protected), [0xdb, if codec == "ac3" { 0xc1 } else { 0xc2 }]);
+        assert_eq!(types(&run(&protected, false).unwrap()), [0x1b, 0x06]);
+    }
+}
+
 /// A constant bit rate with filler: `cabac_zero_word`s would grow by a third, filler data does not; low pictures
 /// have many emulation prevention bytes.
 #[test]
@@ -305,11 +326,6 @@ fn what_cannot_be_protected_is_refused_with_the_reason() {
         &[&SOUND[..], &["-c:a", "libmp3lame"]].concat(),
         "sound.mp3",
         "MPEG audio, which sample encryption",
-    );
-    refused(
-        &[&SOUND[..], &["-c:a", "ac3", "-mpegts_flags", "system_b"]].concat(),
-        "dvb.ts",
-        "as private data",
     );
     let programs =
         ["-map", "0", "-map", "1", "-program", "st=0", "-program", "st=1", "-c:v", "libx264", "-c:a", "aac"];

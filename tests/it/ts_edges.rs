@@ -120,6 +120,34 @@ fn packets_of_adaptation_field_alone_keep_their_counter() {
     }
 }
 
+/// Padding as encoders write it: the header announces a payload, the field leaves none. Some count such a packet.
+#[test]
+fn packets_whose_field_leaves_no_payload_are_carried_along() {
+    for counts in [false, true] {
+        let mut mux = Mux::program(&av_map());
+        let mut added = 0;
+        for part in 0..40 {
+            let (start, at) = (part % 10 == 0, mux.bytes.len());
+            let payload = if start { pes(0xe0, false, 0, &nal_unit(5, 150)) } else { vec![7; 184] };
+            mux.packet(VIDEO_PID, start, None, &payload);
+            let counter = mux.bytes[at + 3] & 15;
+            let mut padding = [0xff; PACKET_BYTES];
+            padding[..4].copy_from_slice(&[0x47, 1, 0, 0x30 | ((counter + u8::from(counts)) & 15)]);
+            (padding[4], padding[5]) = (183, 0);
+            mux.bytes.extend(padding);
+            if counts {
+                mux.count(VIDEO_PID);
+            }
+            added += 1;
+        }
+        let protected = run(&mux.bytes, true).unwrap();
+        let views = packets(&protected).map(|bytes| Packet::parse(bytes).unwrap());
+        assert_eq!(views.filter(Packet::lacks_its_payload).count(), added);
+        let decrypted = run(&protected, false).unwrap();
+        assert_eq!(demux(&decrypted), demux(&mux.bytes));
+    }
+}
+
 /// Frames of audio as one would encrypt them by hand, from the header's and the frame's lengths.
 fn frames_by_hand(frames: &[(Vec<u8>, usize)]) -> Vec<u8> {
     let encrypted = frames.iter().flat_map(|(frame, header_bytes)| {

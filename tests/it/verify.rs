@@ -550,6 +550,7 @@ fn errors() -> Vec<Variant> {
         }),
         ("mpd-namespace", Dash, "cenc", |f| replace(f, MPD, "urn:mpeg:cenc:2013", "urn:mpeg:cenc:2012")),
         ("mpd-scheme-id", Dash, "cenc", |f| replace(f, MPD, "urn:uuid:edef8ba9", "urn:uuid:$def8ba9")),
+        ("mpd-xml", Dash, "cenc", |f| replace(f, MPD, "<MPD", "<!-- a -- b --><MPD")),
         ("mpd-text", Dash, "cenc", |f| replace(f, MPD, "<cenc:pssh", "x<cenc:pssh")),
         ("mpd-pssh", Segments, "cbcs", |f| {
             let id = "urn:uuid:edef8ba9-79d6-4ace-a3c8-27dcd51d21ed";

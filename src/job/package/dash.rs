@@ -63,6 +63,11 @@ pub(in crate::job) fn read(
     warnings.extend(elsewhere.iter().filter(|_| expect != InputState::Protected).map(|address| {
         format!("the MPD goes on to name {address}: what is written here must be there, and nothing clear")
     }));
+    warnings.extend(
+        mpd.repairs()
+            .iter()
+            .map(|repair| format!("{name} is not well-formed XML, and is written well formed: {repair}")),
+    );
     let location = Location { name: &name, store };
     check_initialization_sets(&mpd, location, package).map_err(at)?;
     let mut lengths = FileLengths::new(store);

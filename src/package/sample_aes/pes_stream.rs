@@ -104,6 +104,15 @@ impl PesStream {
         Ok(())
     }
 
+    /// A packet without a payload does not count, but encoders are known that count one whose header announces it.
+    pub(in crate::package) fn pass(&mut self, packet: &Packet<'_>) {
+        let counter = packet.continuity_counter();
+        let follows = self.continuity_counter.is_some_and(|before| (before + 1) & 0x0f == counter);
+        if packet.lacks_its_payload() && follows {
+            self.continuity_counter = Some(counter);
+        }
+    }
+
     /// Takes in a whole PES packet.
     pub(in crate::package) fn pes_packet(&mut self, unit: PesUnit, operation: Operation) -> Result<()> {
         let header = check_pes(&unit.bytes, operation)?;

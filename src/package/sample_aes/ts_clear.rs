@@ -2,7 +2,7 @@
 //! MPEG-2 Stream Encryption Format for HTTP Live Streaming §2.4.
 
 use crate::base::{Error, Result};
-use crate::codec::MEDIA_FORMATS;
+use crate::codec::{Elementary, MEDIA_FORMATS};
 use crate::protect::{SIGNALING, Signaling};
 use crate::ts::{Packet, PesHeader, PmtStream};
 
@@ -17,6 +17,8 @@ pub(in crate::package) mod tag {
     pub(in crate::package) const AAC: u8 = 0x7c;
     pub(in crate::package) const EXTENSION: u8 = 0x7f;
 }
+/// `stream_type` of PES packets with private data: table 2-34.
+const PRIVATE_DATA: u8 = 6;
 /// `stream_id` of private_stream_1 and extended_stream_id: table 2-22. Audio and video have 0xc0 to 0xef.
 const PRIVATE_STREAM_1: u8 = 0xbd;
 const EXTENDED_STREAM: u8 = 0xfd;
@@ -36,7 +38,7 @@ pub(in crate::package) fn protectable(stream: &PmtStream) -> Result<Option<&'sta
     if SIGNALING.iter().any(|row| row.stream_type == stream_type) {
         return Err(already(&format!("stream_type is {stream_type:#04x}")));
     }
-    if let Some(row) = SIGNALING.iter().find(|row| row.clear_stream_type == stream_type) {
+    if let Some(row) = clear_row(stream) {
         return Ok(Some(row));
     }
     let refused = |what: &str| {
@@ -53,12 +55,36 @@ pub(in crate::package) fn protectable(stream: &PmtStream) -> Result<Option<&'sta
         0x11 => Err(refused("AAC in LATM")),
         // Private sections and data, metadata (ID3 too), DSM-CC, splice information: never protected.
         0x05 | 0x0a..=0x0d | 0x14..=0x19 | 0x86 => Ok(None),
-        0x06 => match private_media(stream) {
+        PRIVATE_DATA => match private_media(stream) {
             false => Ok(None),
             true => Err(refused("audio or video as private data")),
         },
         _ => Err(refused("a stream")),
     }
+}
+
+/// The row of a clear stream that sample encryption is for, by its stream_type, or that of private data and what its
+/// descriptors say: ETSI EN 300 468 annex D.
+pub(in crate::package) fn clear_row(stream: &PmtStream) -> Option<&'static Signaling> {
+    let by_type = SIGNALING.iter().find(|row| row.clear_stream_type == stream.stream_type);
+    let elementary = || private_audio(stream).filter(|_| stream.stream_type == PRIVATE_DATA);
+    by_type.or_else(|| SIGNALING.iter().find(|row| Some(row.elementary) == elementary()))
+}
+
+/// AC-3 or E-AC-3 by the descriptors of a stream.
+fn private_audio(stream: &PmtStream) -> Option<Elementary> {
+    stream.descriptors().find_map(|(tag, payload)| match (tag, payload.get(..4)) {
+        (tag::AC_3, _) | (tag::REGISTRATION, Some(b"AC-3")) => Some(Elementary::Ac3),
+        (tag::ENHANCED_AC_3, _) | (tag::REGISTRATION, Some(b"EAC3")) => Some(Elementary::Eac3),
+        _ => None,
+    })
+}
+
+/// The stream_type that a stream of this row has when it is clear: one that says AC-3 or E-AC-3 as DVB does came as
+/// private data.
+pub(in crate::package) fn clear_stream_type(stream: &PmtStream, row: &Signaling) -> u8 {
+    let is_dvb = |(tag, _): (u8, &[u8])| matches!(tag, tag::AC_3 | tag::ENHANCED_AC_3);
+    if stream.descriptors().any(is_dvb) { PRIVATE_DATA } else { row.clear_stream_type }
 }
 
 /// Whether descriptors of a stream of private data say that it is audio or video.

@@ -9,7 +9,7 @@ use crate::ts::{
     Descriptors, PAT_PID, PROGRAM_MAP_TABLE, Packet, Packets, Pat, PesHeader, Pmt, PmtStream, SectionReader,
 };
 
-use super::ts_clear::{already, protectable, tag};
+use super::ts_clear::{already, clear_row, clear_stream_type, protectable, tag};
 
 /// Bytes of PES packets in which headers are looked for.
 const FACTS_BYTES: usize = 1 << 16;
@@ -160,9 +160,8 @@ fn signal(stream: &mut PmtStream, row: &Signaling, facts: Option<&StreamInfo>) -
 
 /// The row of a stream that sample encryption is for, and whether the program map says that it is encrypted.
 pub fn signaling(stream: &PmtStream) -> Option<(&'static Signaling, bool)> {
-    let found = stream.stream_type;
-    let row = SIGNALING.iter().find(|row| [row.stream_type, row.clear_stream_type].contains(&found))?;
-    Some((row, row.stream_type == found))
+    let encrypted = SIGNALING.iter().find(|row| row.stream_type == stream.stream_type);
+    encrypted.map(|row| (row, true)).or_else(|| Some((clear_row(stream)?, false)))
 }
 
 /// What an encrypted stream of a program map lacks of its signaling: §3. One without frames has no setup information.
@@ -183,7 +182,7 @@ pub fn signaling_fault(stream: &PmtStream, row: &Signaling, has_frames: bool) ->
 
 /// The inverse of [`signal`].
 fn unsignal(stream: &mut PmtStream, row: &Signaling) {
-    stream.stream_type = row.clear_stream_type;
+    stream.stream_type = clear_stream_type(stream, row);
     let ours = |tag: u8, payload: &[u8]| match tag {
         tag::PRIVATE_DATA_INDICATOR => payload == row.private_data_indicator,
         tag::REGISTRATION => payload.starts_with(APAD),

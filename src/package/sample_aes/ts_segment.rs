@@ -160,7 +160,10 @@ impl<'a> Rewriter<'a> {
         if pes_stream.is_some() || is_table {
             check_readable(&packet).map_err(at)?;
         }
-        let Some(payload) = packet.payload() else { return self.pass(bytes) };
+        let Some(payload) = packet.payload() else {
+            pes_stream.map_or(Ok(()), |index| self.pes_stream(index).map(|of| of.pass(&packet)))?;
+            return self.pass(bytes);
+        };
         match pes_stream {
             Some(index) => self.stream_packet(index, number, &packet, bytes, payload)?,
             None if is_table => {

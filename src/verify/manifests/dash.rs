@@ -35,6 +35,9 @@ pub(in crate::verify) fn check(
     let found = foreign.first().map(|(name, namespace)| format!("{name} in {namespace:?}"));
     let (holds, found) = (found.is_none(), found.unwrap_or_default());
     findings.check("mpd-namespace", holds, &manifest.document.name, &found, &"urn:mpeg:cenc:2013");
+    let repairs = manifest.document.mpd.repairs();
+    let found = repairs.first().map_or("", String::as_str);
+    findings.check("mpd-xml", repairs.is_empty(), &manifest.document.name, &found, &"well-formed XML");
     for (media, rendition) in &manifest.representations {
         let representation = &media.representation;
         let place =

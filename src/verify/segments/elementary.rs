@@ -132,7 +132,10 @@ impl Transport {
                 continue;
             }
             read.packets.add(&packet);
-            let Some(payload) = packet.payload() else { continue };
+            let Some(payload) = packet.payload() else {
+                read.pass(&packet);
+                continue;
+            };
             read.count(&packet, position);
             let units = read.units.entry(packet.pid()).or_default();
             if packet.payload_unit_start() || units.is_empty() {
@@ -143,6 +146,16 @@ impl Transport {
             }
         }
         Ok(read)
+    }
+
+    /// A packet without a payload does not count, but encoders are known that count one whose header announces it.
+    fn pass(&mut self, packet: &Packet<'_>) {
+        let counter = packet.continuity_counter();
+        let before = self.counters.get_mut(&packet.pid()).filter(|_| packet.lacks_its_payload());
+        before
+            .into_iter()
+            .filter(|before| (**before + 1) & 0x0f == counter)
+            .for_each(|before| *before = counter);
     }
 
     /// Within a unit counters follow each other; where one begins, packets may have been left out before: §2.4.3.3.

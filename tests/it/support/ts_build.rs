@@ -49,6 +49,12 @@ impl Mux {
         self.bytes.extend(packet);
     }
 
+    /// Goes on as if one more packet of the `PID` had been counted.
+    pub(crate) fn count(&mut self, pid: u16) {
+        let counter = self.counters.entry(pid).or_insert(15);
+        *counter = (*counter + 1) & 15;
+    }
+
     /// A payload over as many packets as it needs, the first with this adaptation field.
     pub(crate) fn unit(&mut self, pid: u16, field: Option<&[u8]>, unit: &[u8]) {
         let first = (PACKET_BYTES - 4 - field.map_or(0, |field| field.len() + 1)).min(unit.len());
