@@ -6,6 +6,7 @@ pub mod duration;
 pub mod env;
 pub mod error;
 pub mod id;
+mod key_store;
 pub mod manifest;
 pub mod secret;
 mod text;
@@ -14,6 +15,7 @@ pub mod uri;
 
 pub use error::{Error, Kind, Result};
 pub use id::{FourCc, Kid, SystemId};
+pub use key_store::KeyStore;
 pub use manifest::{MAX_DOCUMENT_BYTES, ManifestKind};
 pub use secret::Secret;
 pub use text::{base64, from_base64, is_http, redact_url, short_word, shown_input, steers};

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::base::Result;
+use crate::base::{Kid, Result};
 use crate::io::{FileStore, OutputDirectory};
 use crate::job::{DecryptJob, Env, decrypt};
 use crate::keys::DevKeys;
 
 use super::args::DecryptArgs;
-use super::decryption_keys::DecryptionKeys;
+use super::decryption_keys::key_store;
 use super::folder::presentations;
 use super::keys::http_client;
 use super::output::{Progress, finish, note};
@@ -18,7 +18,7 @@ use super::pack::{DEV_KEYS_WARNING, Inputs, overwrite};
 
 pub(super) fn run(args: &DecryptArgs) -> Result<()> {
     let (key_file, cpix) = (args.key_file.as_deref(), args.cpix.as_deref());
-    let keys = DecryptionKeys::of(key_file, cpix, &args.recipient_key, args.dev_keys.as_deref())?;
+    let keys = key_store(key_file, cpix, &args.recipient_key, args.dev_keys.as_deref())?;
     if args.dev_keys.is_some() {
         note(DEV_KEYS_WARNING);
     }
@@ -38,12 +38,7 @@ pub(super) fn run(args: &DecryptArgs) -> Result<()> {
     let http = Arc::new(http_client(&args.http)?);
     let located = Inputs::new(&args.inputs, root, args.follow_links, &http);
     let report = decrypt(
-        &DecryptJob {
-            inputs,
-            find_key: &|kid| keys.as_ref()?.key(kid),
-            find_iv: &|kid| keys.as_ref()?.iv(kid),
-            only: keys.as_ref().and_then(DecryptionKeys::only),
-        },
+        &DecryptJob { inputs, key_store: keys.as_deref().unwrap_or(&|_: Kid| None) },
         &Env {
             open_input: &output_folder::apart(&args.out, root, |input| located.open_input(input)),
             output: &output.store() as &FileStore,

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::base::env::{Http, Source, Store};
 use crate::base::id::hex;
-use crate::base::{Error, Kid, Result, Secret};
+use crate::base::{Error, Kid, Result};
 use crate::cpix::Document;
 use crate::io::interrupt::{OnInterrupt, wait_for_signal};
 use crate::io::{FileStore, HttpClient, OutputDirectory, Overwrite};
@@ -204,15 +204,10 @@ fn open_input(path: &str) -> Result<(Box<dyn Store>, String)> {
 }
 
 fn decrypt_again(input: &Path, out: &Path, document: &Document) -> Result<()> {
-    let find_key = |kid: Kid| -> Option<Secret<16>> { document.content_key(kid)?.value.clone() };
+    let key_store = |kid: Kid| document.content_key(kid)?.value.clone();
     let output = OutputDirectory::begin(out, Overwrite::Refuse)?;
     let report = decrypt(
-        &DecryptJob {
-            inputs: vec![input.to_string_lossy().into_owned()],
-            find_key: &find_key,
-            find_iv: &|_| None,
-            only: None,
-        },
+        &DecryptJob { inputs: vec![input.to_string_lossy().into_owned()], key_store: &key_store },
         &Env {
             open_input: &open_input,
             output: &output.store(),
@@ -228,15 +223,13 @@ fn decrypt_again(input: &Path, out: &Path, document: &Document) -> Result<()> {
 }
 
 fn hold_to_rules(packed: &Path, clip: &Path, document: &Document) -> Result<()> {
-    let find_key = |kid: Kid| -> Option<Secret<16>> { document.content_key(kid)?.value.clone() };
+    let key_store = |kid: Kid| document.content_key(kid)?.value.clone();
     let clear = FileStore::new(clip);
     let names = CLIP.iter().map(|(name, _)| (*name).to_owned()).collect();
     let found = verify(&VerifyJob {
         store: &FileStore::new(packed),
         names: vec!["master.m3u8".into(), "manifest.mpd".into()],
-        find_key: Some(&find_key),
-        find_iv: None,
-        only: None,
+        key_store: Some(&key_store),
         against: Some(Reference { store: &clear, names }),
     })?;
     let counts = found.findings.counts();

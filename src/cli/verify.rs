@@ -10,7 +10,7 @@ use crate::io::FileStore;
 use crate::verify::{Reference, Severity, Verification, VerifyJob, rule, verify, verify_all};
 
 use super::args::VerifyArgs;
-use super::decryption_keys::DecryptionKeys;
+use super::decryption_keys::key_store;
 use super::folder::presentation_files_below;
 use super::keys::http_client;
 use super::output::{json, line};
@@ -18,9 +18,7 @@ use super::pack::Inputs;
 
 pub(super) fn run(args: &VerifyArgs) -> Result<()> {
     let (key_file, cpix) = (args.key_file.as_deref(), args.cpix.as_deref());
-    let keys = DecryptionKeys::of(key_file, cpix, &args.recipient_key, args.dev_keys.as_deref())?;
-    let find_key = |kid| keys.as_ref()?.key(kid);
-    let find_iv = |kid| keys.as_ref()?.iv(kid);
+    let keys = key_store(key_file, cpix, &args.recipient_key, args.dev_keys.as_deref())?;
     let http = Arc::new(http_client(&args.http)?);
     let given = Inputs::new(&args.inputs, args.root.as_deref(), args.follow_links, &http);
     let named: Vec<Named> = presentations(&args.inputs)
@@ -35,9 +33,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
             VerifyJob {
                 store,
                 names: names.clone(),
-                find_key: keys.is_some().then_some(&find_key),
-                find_iv: keys.is_some().then_some(&find_iv),
-                only: keys.as_ref().and_then(DecryptionKeys::only),
+                key_store: keys.as_deref(),
                 against: against
                     .map(|(store, names)| Reference { store: store.as_ref(), names: names.clone() }),
             },

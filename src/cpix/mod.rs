@@ -1,6 +1,7 @@
 //! Content Protection Information Exchange Format — DASH-IF CPIX 2.1 to 2.4: the domain model.
 
 mod c14n;
+mod content_keys;
 mod document;
 mod encrypted;
 mod original;
@@ -17,6 +18,7 @@ pub mod whole_segments;
 mod write;
 mod write_usage;
 
+pub use content_keys::ContentKeys;
 pub(crate) use document::Index;
 pub use document::{
     AudioFilter, BitrateFilter, ContentKey, ContentKeyPeriod, ContentKeyUsageRule, DeliveryData, Document,

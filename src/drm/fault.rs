@@ -1,10 +1,5 @@
 //! What in the signaling of a system is not as the system wants it — vendor specifications.
 
-use crate::base::{Kid, Secret};
-
-/// Finds the value of a content key.
-pub type FindValue<'a> = dyn Fn(Kid) -> Option<Secret<16>> + 'a;
-
 /// Something in signaling that is not as its system wants it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {

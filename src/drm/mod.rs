@@ -22,7 +22,7 @@ pub mod widevine;
 
 pub use crate::base::ManifestKind;
 pub use describe::{Fields, find_key_format, recognize, system_name};
-pub use fault::{Fault, FindValue};
+pub use fault::Fault;
 pub use pssh::Pssh;
 pub use rules::{
     BOX_RULES, KeyUse, TAG_RULES, box_faults, contradictions, descriptor_boxes, identity_faults, is_elements,

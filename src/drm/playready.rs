@@ -5,14 +5,14 @@ use aes::cipher::{BlockCipherEncrypt, KeyInit};
 
 use crate::base::bytes::Reader;
 use crate::base::id::hex;
-use crate::base::{Error, Kid, Result, Secret, SystemId, base64, from_base64, redact_url};
+use crate::base::{Error, KeyStore, Kid, Result, Secret, SystemId, base64, from_base64, redact_url};
 use crate::cpix::DrmSystem;
 use crate::protect::Scheme;
 use crate::protect::scheme::{Mode, Pattern};
 use crate::xml::{Document, Element};
 
 use super::pssh::Pssh;
-use super::{Fault, Fields, FindValue, ManifestKind, Signal, System, fill};
+use super::{Fault, Fields, ManifestKind, Signal, System, fill};
 
 const SYSTEM_ID: SystemId = SystemId::from_u128(0x9a04f079_9840_4286_ab92_e65be0885f95);
 /// The namespace of `mspr:pro` in an MPD.
@@ -140,10 +140,10 @@ impl System for PlayReady {
         headers(data).is_ok_and(|headers| !headers.is_empty())
     }
 
-    fn faults(&self, pssh: &Pssh, scheme: &Scheme, find_key: &FindValue<'_>) -> Vec<Fault> {
+    fn faults(&self, pssh: &Pssh, scheme: &Scheme, key_store: &dyn KeyStore) -> Vec<Fault> {
         let mut faults = Vec::new();
         for header in headers(&pssh.data).unwrap_or_default() {
-            check_header(header.root(), scheme.mode, find_key, &mut faults);
+            check_header(header.root(), scheme.mode, key_store, &mut faults);
         }
         faults
     }
@@ -213,7 +213,7 @@ fn describe_header(element: &Element, fields: &mut Fields) -> Result<()> {
 }
 
 /// Version, algorithms and checksums of a header.
-fn check_header(header: &Element, mode: Mode, find_key: &FindValue<'_>, faults: &mut Vec<Fault>) {
+fn check_header(header: &Element, mode: Mode, key_store: &dyn KeyStore, faults: &mut Vec<Fault>) {
     let attribute = |element: &Element, name: &str| {
         element.attribute(name).ok().flatten().map(std::borrow::Cow::into_owned)
     };
@@ -246,7 +246,9 @@ fn check_header(header: &Element, mode: Mode, find_key: &FindValue<'_>, faults: 
         let value = kids_of(kid, &mut own).ok().and_then(|()| own.first().copied());
         let wanted = match (mode, value) {
             (Mode::Cbc, _) => Some("none with AESCBC".to_owned()),
-            (Mode::Ctr, Some(kid)) => find_key(kid).map(|value| checksum(&HeaderKey { kid, value: &value })),
+            (Mode::Ctr, Some(kid)) => {
+                key_store.key(kid).map(|value| checksum(&HeaderKey { kid, value: &value }))
+            }
             (Mode::Ctr, None) => None,
         };
         if let Some(expected) = wanted.filter(|wanted| *wanted != found) {

@@ -2,14 +2,14 @@
 //! §11.2, RFC 8216bis §4.4.4.4, vendor specifications.
 
 use crate::base::id::{hex, parse_16};
-use crate::base::{Kid, ManifestKind, Result, from_base64};
+use crate::base::{KeyStore, Kid, ManifestKind, Result, from_base64};
 use crate::cpix::DrmSystem;
 use crate::hls::{self, Key, Playlist, media, multivariant};
 use crate::protect::{Mode, Scheme};
 use crate::xml::{self, Element, Node};
 
 use super::clearkey;
-use super::fault::{Fault, FindValue};
+use super::fault::Fault;
 use super::pssh::Pssh;
 use super::system::{Signal, System};
 use super::{ALL, find_key_format, recognize};
@@ -28,7 +28,7 @@ pub fn box_faults(
     system: &dyn System,
     boxes: &[&Pssh],
     keys: &[KeyUse<'_>],
-    find_key: &FindValue<'_>,
+    key_store: &dyn KeyStore,
 ) -> Vec<Fault> {
     let (mut faults, mut named, mut listed) = (Vec::new(), Vec::new(), Vec::new());
     for pssh in boxes {
@@ -38,7 +38,7 @@ pub fn box_faults(
             Err(error) => faults.push(fault("pssh-data", error, "data of the system")),
         }
         if let Some((_, scheme)) = keys.first() {
-            faults.extend(system.faults(pssh, scheme, find_key));
+            faults.extend(system.faults(pssh, scheme, key_store));
         }
     }
     // The data and the list of a box of version 1, each by itself: players look at one or the other.
@@ -62,8 +62,8 @@ fn not_named(kids: &[Kid], kid: Kid) -> Option<Fault> {
 }
 
 /// Whether the data of a system has a checksum of the key of this id, and it is that of another key.
-pub fn is_refuted(boxes: &[Pssh], (kid, scheme): KeyUse<'_>, find_key: &FindValue<'_>) -> bool {
-    let only = |other: Kid| find_key(other).filter(|_| other == kid);
+pub fn is_refuted(boxes: &[Pssh], (kid, scheme): KeyUse<'_>, key_store: &dyn KeyStore) -> bool {
+    let only = |other: Kid| key_store.key(other).filter(|_| other == kid);
     // With block chaining there is to be no checksum, whatever it says.
     let mut faults = boxes.iter().filter(|_| scheme.mode == Mode::Ctr).flat_map(|pssh| {
         let system = ALL.iter().find(|system| system.pssh_system_id() == Some(pssh.system_id));
@@ -95,7 +95,7 @@ pub fn identity_faults(key: &Key) -> Vec<Fault> {
 }
 
 /// What is wrong with a key tag, for media of this key and scheme.
-pub fn tag_faults(key: &Key, (kid, scheme): KeyUse<'_>, find_key: &FindValue<'_>) -> Vec<Fault> {
+pub fn tag_faults(key: &Key, (kid, scheme): KeyUse<'_>, key_store: &dyn KeyStore) -> Vec<Fault> {
     let mut faults = Vec::new();
     let method = scheme.hls_method.unwrap_or("a scheme that HLS can signal");
     if key.method != method {
@@ -122,7 +122,7 @@ pub fn tag_faults(key: &Key, (kid, scheme): KeyUse<'_>, find_key: &FindValue<'_>
             Ok(Some(found)) if Some(found.system_id) != system.pssh_system_id() => {
                 faults.push(fault("hls-pssh", found.system_id, system.name()));
             }
-            Ok(Some(found)) => faults.extend(box_faults(*system, &[&found], &[(kid, scheme)], find_key)),
+            Ok(Some(found)) => faults.extend(box_faults(*system, &[&found], &[(kid, scheme)], key_store)),
             Err(error) => faults.push(fault("hls-pssh", error, system.name())),
         }
     }
@@ -151,14 +151,14 @@ pub fn contradictions(
     answer: &DrmSystem,
     (signal, others): (&Signal<'_>, &[Kid]),
     manifests: &[ManifestKind],
-    find_key: &FindValue<'_>,
+    key_store: &dyn KeyStore,
 ) -> Vec<(&'static str, Fault)> {
     let key = (signal.key.kid, signal.scheme);
     let mut found: Vec<(&'static str, Fault)> = Vec::new();
     let mut add = |place, faults: Vec<Fault>| found.extend(faults.into_iter().map(|fault| (place, fault)));
     let boxes_of = |boxes: &[Pssh]| {
         let boxes: Vec<&Pssh> = boxes.iter().collect();
-        box_faults(system, &boxes, &[key], find_key)
+        box_faults(system, &boxes, &[key], key_store)
     };
     let boxes = answer.pssh.as_deref().filter(|bytes| !bytes.is_empty()).map(Pssh::parse_all);
     let header = answer.smooth_streaming_protection_header_data.as_deref();
@@ -204,7 +204,7 @@ pub fn contradictions(
             ("HLSSignalingData of the multivariant playlist", &hls.multivariant),
         ] {
             for key in text.as_deref().map(tags).unwrap_or_default() {
-                let mut faults = tag_faults(&key, (signal.key.kid, signal.scheme), find_key);
+                let mut faults = tag_faults(&key, (signal.key.kid, signal.scheme), key_store);
                 faults.extend(own_tag_faults(system, &key, signal, others));
                 add(place, faults);
             }

@@ -1,12 +1,12 @@
 //! A DRM system as the rest of the project sees it — CPIX `DRMSystem`, ISO/IEC 23001-7 §11.
 
-use crate::base::{Kid, ManifestKind, Result, SystemId};
+use crate::base::{KeyStore, Kid, ManifestKind, Result, SystemId};
 use crate::cpix::{ContentKey, DrmSystem};
 use crate::protect::Scheme;
 use crate::xml::Element;
 
 use super::describe::{self, Fields};
-use super::fault::{Fault, FindValue};
+use super::fault::Fault;
 use super::pssh::Pssh;
 
 /// What a system may use to say something about a key.
@@ -109,7 +109,7 @@ pub trait System: Sync {
     }
 
     /// What in a box of this system, for tracks of this scheme, is not as the system wants it.
-    fn faults(&self, _pssh: &Pssh, _scheme: &Scheme, _find_key: &FindValue<'_>) -> Vec<Fault> {
+    fn faults(&self, _pssh: &Pssh, _scheme: &Scheme, _key_store: &dyn KeyStore) -> Vec<Fault> {
         Vec::new()
     }
 

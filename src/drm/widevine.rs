@@ -3,13 +3,13 @@
 use prost::Message;
 
 use crate::base::id::hex;
-use crate::base::{Error, FourCc, Kid, Result, SystemId};
+use crate::base::{Error, FourCc, KeyStore, Kid, Result, SystemId};
 use crate::cpix::DrmSystem;
 use crate::protect::{Mode, Pattern, Scheme};
 
 use super::describe::{Fields, text_or_hex};
 use super::pssh::Pssh;
-use super::{Fault, FindValue, ManifestKind, Signal, System, fill, protobuf};
+use super::{Fault, ManifestKind, Signal, System, fill, protobuf};
 
 const SYSTEM_ID: SystemId = SystemId::from_u128(0xedef8ba9_79d6_4ace_a3c8_27dcd51d21ed);
 
@@ -107,7 +107,7 @@ impl System for Widevine {
             .is_ok_and(|data| !data.key_id.is_empty() && data.key_id.iter().all(|id| id.len() == 16))
     }
 
-    fn faults(&self, pssh: &Pssh, scheme: &Scheme, _find_key: &FindValue<'_>) -> Vec<Fault> {
+    fn faults(&self, pssh: &Pssh, scheme: &Scheme, _key_store: &dyn KeyStore) -> Vec<Fault> {
         let Ok(data) = PsshData::decode(pssh.data.as_slice()) else { return Vec::new() };
         let expected = u32::from_be_bytes(scheme.fourcc.0);
         // Without the field counter mode without a pattern is meant.

@@ -16,7 +16,6 @@ mod run;
 mod track_facts;
 mod weak_keys;
 
-pub use crate::package::FindIv;
 pub use decrypt::{DecryptJob, decrypt};
 pub use env::{Env, Event, OpenInput};
 pub use journal::Journal;

@@ -15,7 +15,7 @@ use super::choice::{Choice, Source, labelled};
 use super::env::OpenInput;
 use super::mp4;
 use super::package::InputState;
-use super::package::manifests::{Input, manifest_kinds};
+use super::package::manifests::{self, Input, manifest_kinds};
 use super::report::TrackReport;
 use super::rules::{Job, Rules};
 use super::run::source;
@@ -281,8 +281,9 @@ fn package_outline<'a>(
     open_input: &OpenInput<'_>,
     (keys, http): (&'a dyn KeyServer, &dyn Http),
 ) -> Result<Outline<'a>> {
+    let (store, read) = manifests::read(&job.inputs, open_input)?;
     let Input { store, mut package, manifests } =
-        Input::read(&job.inputs, open_input, InputState::clear(&rules.treatment))?;
+        Input::of(store, read, InputState::clear(&rules.treatment))?;
     let encrypted_tracks = package.encrypted_tracks(rules.keys);
     let source = source(job, rules, (keys, http), &encrypted_tracks, package.begins)?;
     let rules = rules.timed(&source, package.lasts);

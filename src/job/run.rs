@@ -14,7 +14,7 @@ use super::journal::Journal;
 use super::mp4;
 use super::package::InputState;
 use super::package::files;
-use super::package::manifests::{Input, manifest_kinds};
+use super::package::manifests::{self, Input, manifest_kinds};
 use super::report::{KeyRotation, Report};
 use super::rules::{Job, Rules, no_segment_behind};
 use super::weak_keys::weak_keys;
@@ -57,8 +57,9 @@ fn check_protected(report: &Report) -> Result<()> {
 
 fn run_package(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     (env.observe)(Event::Step("reading manifests and init segments"));
+    let (store, read) = manifests::read(&job.inputs, env.open_input)?;
     let Input { store, mut package, manifests } =
-        Input::read(&job.inputs, env.open_input, InputState::clear(&rules.treatment))?;
+        Input::of(store, read, InputState::clear(&rules.treatment))?;
     let encrypted_tracks = package.encrypted_tracks(rules.keys);
     let source = source(job, rules, (env.keys, env.http), &encrypted_tracks, package.begins)?;
     let rules = &rules.timed(&source, package.lasts);

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
 use crate::base::env::Http;
-use crate::base::{Error, Kid, Result, Secret};
+use crate::base::{Error, KeyStore, Kid, Result, Secret};
 use crate::cpix::Document;
 use crate::keys::{KeyServer, check};
 
@@ -51,6 +51,16 @@ impl DevKeys {
 impl fmt::Debug for DevKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("DevKeys(…)")
+    }
+}
+
+impl KeyStore for DevKeys {
+    fn key(&self, kid: Kid) -> Option<Secret<16>> {
+        Self::key(self, kid).ok()
+    }
+
+    fn iv(&self, kid: Kid) -> Option<[u8; 16]> {
+        Self::iv(self, kid).ok()
     }
 }
 

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 use crate::base::env::Http;
 use crate::base::id::parse_16;
-use crate::base::{Error, Kid, Result, Secret};
+use crate::base::{Error, KeyStore, Kid, Result, Secret};
 use crate::cpix::track_types::is_track_type;
 use crate::cpix::usage::Strictness;
 use crate::cpix::{ContentKey, ContentKeyPeriod, ContentKeyUsageRule, Document, Index};
@@ -70,26 +70,8 @@ impl KeyFile {
         Ok(Self { entries, places, labelled })
     }
 
-    /// The key of this id.
-    pub fn lookup(&self, kid: Kid) -> Option<&Secret<16>> {
-        self.entry(kid).map(|entry| &entry.key)
-    }
-
     fn entry(&self, kid: Kid) -> Option<&Entry> {
         self.entries.get(*self.places.get(&kid)?)
-    }
-
-    /// The id of the only key; `None` when there are several.
-    pub fn only(&self) -> Option<Kid> {
-        match self.entries.as_slice() {
-            [entry] => Some(entry.kid),
-            _ => None,
-        }
-    }
-
-    /// The IV that came with the key of this id.
-    pub fn iv(&self, kid: Kid) -> Option<[u8; 16]> {
-        self.entry(kid)?.iv
     }
 
     /// The entry for each requested key: the only one, or by label, or by order.
@@ -236,6 +218,23 @@ impl Entry {
     }
 }
 
+impl KeyStore for KeyFile {
+    fn key(&self, kid: Kid) -> Option<Secret<16>> {
+        self.entry(kid).map(|entry| entry.key.clone())
+    }
+
+    fn iv(&self, kid: Kid) -> Option<[u8; 16]> {
+        self.entry(kid)?.iv
+    }
+
+    fn only(&self) -> Option<Kid> {
+        match self.entries.as_slice() {
+            [entry] => Some(entry.kid),
+            _ => None,
+        }
+    }
+}
+
 impl KeyServer for KeyFile {
     fn rules(&self) -> Option<Strictness> {
         self.labelled.as_ref().map(|_| Strictness::KeyFile)
@@ -357,8 +356,8 @@ mod tests {
     #[test]
     fn keys_are_found_by_id() {
         let file = KeyFile::parse(&format!("{B}:{KEY}")).unwrap();
-        assert!(file.lookup(Kid::parse(B).unwrap()).is_some());
-        assert!(file.lookup(Kid::parse(A).unwrap()).is_none());
+        assert!(file.key(Kid::parse(B).unwrap()).is_some());
+        assert!(file.key(Kid::parse(A).unwrap()).is_none());
         assert!(!format!("{file:?}").contains("94"), "{file:?}");
     }
 

@@ -27,7 +27,6 @@ pub use fragmented::offsets::OffsetMap;
 pub use fragmented::protector::{SegmentProtector, Totals};
 pub use fragmented::rendition::{ProtectedRendition, random_access_fragments};
 pub use fragmented::rewrite::{Changed, FragmentEdit, rewrite};
-pub use fragmented::sample_decryption::FindKey;
 pub use fragmented::track::{
     CryptoPeriod, MediaTrack, PeriodKey, ProtectedTrack, UnknownVideo, clear_tracks, media_tracks,
     media_tracks_with,
@@ -39,7 +38,7 @@ pub use plan::license_url::{LicenseUrl, check_license_urls};
 pub use plan::schedule::{MAX_PERIODS, Period, PeriodTime, Schedule, SegmentKey};
 pub use plan::server_signaling::ServerSignaling;
 pub use plan::{Intent, Plan, PlannedKey, Treatment};
-pub use playlist_keys::{FindIv, PlaylistKeyResolver};
+pub use playlist_keys::PlaylistKeyResolver;
 pub use proofs::Proofs;
 pub use sample_aes::packed_audio::{
     PackedAudioTotals, audio_description, decrypt_packed_audio, packed_audio_facts, protect_packed_audio,

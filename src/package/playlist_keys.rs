@@ -2,14 +2,9 @@
 
 use crate::base::env::Store;
 use crate::base::id::parse_16;
-use crate::base::{Error, Kid, Result, Secret, from_base64};
+use crate::base::{Error, KeyStore, Kid, Result, Secret, from_base64};
 use crate::hls::{AES_128, IDENTITY, Key, SAMPLE_AES};
 use crate::protect::{Aes128, SampleAes};
-
-use super::fragmented::sample_decryption::FindKey;
-
-/// Finds the IV that came with the key of this id: what sample encryption of streams begins with.
-pub type FindIv<'a> = dyn Fn(Kid) -> Option<[u8; 16]> + Sync + 'a;
 
 /// What decrypts sample encryption, and the id of the key if it is known.
 pub(crate) type KeyOfLine = (SampleAes, Option<Kid>);
@@ -19,11 +14,7 @@ pub struct PlaylistKeyResolver<'a> {
     /// Where such files are.
     pub store: &'a dyn Store,
     /// The keys.
-    pub find_key: &'a FindKey<'a>,
-    /// The IVs that come with keys.
-    pub find_iv: &'a FindIv<'a>,
-    /// The id of the only key, if there is no other: what a URI means that names no id.
-    pub only: Option<Kid>,
+    pub key_store: &'a dyn KeyStore,
 }
 
 impl PlaylistKeyResolver<'_> {
@@ -79,7 +70,7 @@ impl PlaylistKeyResolver<'_> {
     fn iv(&self, key: &Key, kid: Option<Kid>, sequence: u64) -> Result<[u8; 16]> {
         let of_sequence =
             || (key.key_format == IDENTITY).then(|| Aes128::iv_of_media_sequence_number(sequence));
-        let given = key.iv()?.or_else(|| kid.and_then(self.find_iv)).or_else(of_sequence);
+        let given = key.iv()?.or_else(|| kid.and_then(|kid| self.key_store.iv(kid))).or_else(of_sequence);
         given.ok_or_else(|| {
             Error::keys(format!(
                 "no IV for line {}: of KEYFORMAT={:?} it comes with the key",
@@ -112,7 +103,7 @@ impl PlaylistKeyResolver<'_> {
     /// The key of an id that the line has, or that its URI has in it.
     fn known(&self, key: &Key) -> Option<(Kid, Secret<16>)> {
         let ids = key.key_id.into_iter().chain(kids(key.uri.as_deref().unwrap_or_default()));
-        ids.into_iter().find_map(|kid| Some((kid, (self.find_key)(kid)?)))
+        ids.into_iter().find_map(|kid| Some((kid, self.key_store.key(kid)?)))
     }
 
     /// A key, and its id unless it is a file.
@@ -128,8 +119,8 @@ impl PlaylistKeyResolver<'_> {
             return Ok((None, Secret::new(value)));
         }
         let named = key.key_id.or_else(|| kids(uri).next());
-        let only = self.only.filter(|_| named.is_none());
-        only.and_then(|kid| Some((Some(kid), (self.find_key)(kid)?))).ok_or_else(|| {
+        let only = self.key_store.only().filter(|_| named.is_none());
+        only.and_then(|kid| Some((Some(kid), self.key_store.key(kid)?))).ok_or_else(|| {
             let kid = named.map_or_else(String::new, |kid| format!(" {kid}"));
             Error::keys(format!("no key{kid} for line {}", key.line + 1))
                 .hint("add a line KID:KEY for the key id in its URI, or put the key file where the URI says")

@@ -1,9 +1,7 @@
 //! What decrypted samples show of their keys, key by key and codec by codec — ISO/IEC 23001-7 §9.
 
-use crate::base::{Error, Kid, Result};
+use crate::base::{Error, KeyStore, Kid, Result};
 use crate::codec::{Evidence, Verdict};
-
-use super::playlist_keys::FindIv;
 
 /// What is shown of each key by each codec.
 #[derive(Clone, Debug, Default)]
@@ -54,11 +52,11 @@ impl Proofs {
     }
 
     /// Takes the IVs of the media for right that are those which came with the keys.
-    pub fn settle_ivs(&mut self, find_iv: &FindIv<'_>) {
+    pub fn settle_ivs(&mut self, key_store: &dyn KeyStore) {
         for Proof { kid, evidence, .. } in &mut self.shown {
             let Some(kid) = *kid else { continue };
             let mut ivs = self.ivs.iter().filter(|(of, _)| *of == kid).peekable();
-            if ivs.peek().is_some() && ivs.all(|(_, iv)| find_iv(kid) == Some(*iv)) {
+            if ivs.peek().is_some() && ivs.all(|(_, iv)| key_store.iv(kid) == Some(*iv)) {
                 evidence.show_iv();
             }
         }
@@ -100,8 +98,8 @@ impl Proofs {
     ///
     /// # Errors
     /// As [`Proofs::check`].
-    pub fn check_all(&mut self, find_iv: &FindIv<'_>) -> Result<()> {
-        self.settle_ivs(find_iv);
+    pub fn check_all(&mut self, key_store: &dyn KeyStore) -> Result<()> {
+        self.settle_ivs(key_store);
         self.check()?;
         let is_proven = |kid: &Kid| {
             let of_kid = self.shown.iter().filter(|proof| proof.kid == Some(*kid));

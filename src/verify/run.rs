@@ -6,8 +6,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::base::env::{Source, Store};
-use crate::base::{Kid, Result};
-use crate::package::{FindIv, FindKey, Proofs, UnreadBytes};
+use crate::base::{KeyStore, Kid, Result};
+use crate::package::{Proofs, UnreadBytes};
 use crate::presentation::read_moov;
 
 use super::findings::{Findings, found_or_error};
@@ -33,11 +33,7 @@ pub struct VerifyJob<'a> {
     /// Manifests, or MP4 files; a file without a `moov` belongs to the one before it that has one.
     pub names: Vec<String>,
     /// The keys; `None` checks only what can be seen without.
-    pub find_key: Option<&'a FindKey<'a>>,
-    /// The IVs that come with keys: those of sample encryption of streams need not stand in playlists.
-    pub find_iv: Option<&'a FindIv<'a>>,
-    /// The id of the only key, if there is no other: playlists need not name it.
-    pub only: Option<Kid>,
+    pub key_store: Option<&'a dyn KeyStore>,
     /// The clear source.
     pub against: Option<Reference<'a>>,
 }
@@ -109,7 +105,7 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
         .collect::<Result<_>>()?;
     let mut verification = Verification::default();
     let mut facts =
-        PresentationInfo { inits: &inits, files: HashMap::new(), rotated: false, find_key: job.find_key };
+        PresentationInfo { inits: &inits, files: HashMap::new(), rotated: false, key_store: job.key_store };
     let names = presentation.renditions.iter().flat_map(|rendition| &rendition.files).collect::<Vec<_>>();
     let (mut blocks, mut proofs) = (CounterBlocks::default(), Proofs::default());
     let mut encrypted: BTreeMap<(usize, u32), u64> = BTreeMap::new();
@@ -149,7 +145,7 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
             .map_err(|error| error.at(&manifest.document.name))?;
     }
     hls::check(&presentation, &facts, &mut agreement, &mut findings)?;
-    if verification.protected_samples > 0 && job.find_key.is_none() {
+    if verification.protected_samples > 0 && job.key_store.is_none() {
         findings.unchecked(NO_KEYS);
     }
     let source = source.as_ref().map(ClearSource::manifests);
@@ -162,7 +158,7 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
     verification.protected_samples += totals.protected_samples;
     findings.merge(totals.findings);
     proofs.merge(&totals.proofs);
-    proofs.settle_ivs(job.find_iv.unwrap_or(&|_| None));
+    job.key_store.into_iter().for_each(|key_store| proofs.settle_ivs(key_store));
     all_keys_fit(&proofs, &mut findings);
     verification.findings = findings;
     (verification.media, verification.blocks) = (names.into_iter().cloned().collect(), blocks);
@@ -189,7 +185,7 @@ fn inits(
             if !rendition.content.is_media() {
                 check_label(&init, name, findings);
             }
-            let pssh = pssh::check_boxes(&init.moov, &init.keys(), name, job.find_key, findings);
+            let pssh = pssh::check_boxes(&init.moov, &init.keys(), name, job.key_store, findings);
             Ok(InitInfo { name: name.clone(), init, pssh })
         });
         inits.push(found_or_error("box-tree", checked, name, findings)?);
@@ -348,7 +344,7 @@ fn run_unit(
             number,
             source: source.as_ref(),
             init: &facts.init,
-            find_key: job.find_key,
+            key_store: job.key_store,
             findings: &mut done.findings,
             blocks: &mut done.blocks,
             clear: is_compared.then_some(&mut sources),

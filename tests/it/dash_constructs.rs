@@ -243,17 +243,10 @@ impl Run {
     /// The rules of `verify`, every sample compared with the source.
     fn verifies(&self) {
         let (store, clear) = (FileStore::new(self.out.path()), FileStore::new(self.input.parent().unwrap()));
-        let find_key = |kid| Some(key(kid));
+        let key_store = |kid| Some(key(kid));
         let names = vec![self.document().to_owned()];
         let against = Reference { store: &clear, names: names.clone() };
-        let job = VerifyJob {
-            store: &store,
-            names,
-            find_key: Some(&find_key),
-            find_iv: None,
-            only: None,
-            against: Some(against),
-        };
+        let job = VerifyJob { store: &store, names, key_store: Some(&key_store), against: Some(against) };
         let found = verify(&job).unwrap_or_else(|error| panic!("{}: {error}", self.name)).findings;
         // One key for all is what is asked for here.
         let is_as_asked = found.listed().iter().all(|finding| finding.rule == "key-shared");

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Output;
 
-use drm_pack::base::{FourCc, Kid, Result};
+use drm_pack::base::{FourCc, KeyStore, Kid, Result};
 use drm_pack::isobmff::boxes::{
     CencSampleEncryptionInformationGroupEntry, Piff, Saio, Saiz, Sbgp, SbgpEntry, SencWriter, Sgpd, Tenc,
     Tfhd, Trun,
@@ -25,9 +25,9 @@ fn decrypt(bytes: &Vec<u8>) -> Result<Vec<u8>> {
     decrypt_with(bytes, &|kid| Some(key(kid)))
 }
 
-fn decrypt_with(bytes: &Vec<u8>, find_key: &drm_pack::package::FindKey<'_>) -> Result<Vec<u8>> {
+fn decrypt_with(bytes: &Vec<u8>, key_store: &dyn KeyStore) -> Result<Vec<u8>> {
     let mut out = Vec::new();
-    rewrite(bytes, &mut out, &[], &mut SegmentDecryptor::new(bytes, find_key))?;
+    rewrite(bytes, &mut out, &[], &mut SegmentDecryptor::new(bytes, key_store))?;
     Ok(out)
 }
 
@@ -245,8 +245,8 @@ fn groups_of_the_fragment_and_of_the_track_replace_the_defaults() {
             let moov = global.iter_mut().find(|node| node.is(b"moov")).unwrap();
             moov.find_mut(&[b"trak", b"mdia", b"minf", b"stbl"]).unwrap().push(sgpd);
             for (name, boxes) in [("local", local), ("global", global)] {
-                let find_key = |kid: Kid| (kid == tenc.default_kid).then(|| key(kid));
-                let out = decrypt_with(&write_file(&boxes), &find_key).unwrap();
+                let key_store = |kid: Kid| (kid == tenc.default_kid).then(|| key(kid));
+                let out = decrypt_with(&write_file(&boxes), &key_store).unwrap();
                 assert!(payload(&out) == clear, "{scheme} {track} {name}");
                 assert_no_mark(&out, name);
             }

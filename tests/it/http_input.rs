@@ -274,8 +274,8 @@ fn what_was_packed_is_decrypted_over_http() {
         let name = if folder == "mp4" { "master.m3u8" } else { name };
         let origin = Origin::plain(protected.path());
         let unpacked = |input: String, out: &Path| {
-            let find_key = |kid| Some(key(kid));
-            let job = DecryptJob { inputs: vec![input], find_key: &find_key, find_iv: &|_| None, only: None };
+            let key_store = |kid| Some(key(kid));
+            let job = DecryptJob { inputs: vec![input], key_store: &key_store };
             with_env(out, |env| decrypt(&job, env)).unwrap();
             tree(out)
         };

@@ -122,9 +122,9 @@ impl Target {
     }
 
     fn decrypt(&self, packed: &Path, out: &Path, document: &Document) {
-        let find_key = |kid: Kid| document.content_key(kid)?.value.clone();
+        let key_store = |kid: Kid| document.content_key(kid)?.value.clone();
         let input = packed.join(self.manifest()).to_str().unwrap().to_owned();
-        let job = DecryptJob { inputs: vec![input], find_key: &find_key, find_iv: &|_| None, only: None };
+        let job = DecryptJob { inputs: vec![input], key_store: &key_store };
         within(out, &DevKeys::new(""), &Recorder::default(), |env| decrypt(&job, env).map(drop)).unwrap();
     }
 }

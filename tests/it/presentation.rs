@@ -16,7 +16,7 @@ use drm_pack::verify::{Reference, Verification, VerifyJob, verify};
 use crate::support::case::Case;
 use crate::support::files::tree;
 use crate::support::media::root;
-use crate::support::pack::{SEED, codec_files, files, job, key, pack, packages};
+use crate::support::pack::{SEED, codec_files, files, job, pack, packages};
 
 /// A folder that remembers what was opened.
 struct Opened {
@@ -47,17 +47,14 @@ fn verified(
     against: Option<&Path>,
 ) -> (Verification, BTreeSet<String>) {
     let store = Opened { store: FileStore::new(out), names: Mutex::default() };
-    let find_key = |kid| Some(key(kid));
-    let find_iv = |kid| drm_pack::keys::DevKeys::new(SEED).iv(kid).ok();
+    let key_store = drm_pack::keys::DevKeys::new(SEED);
     let clear = against.map(|input| {
         (FileStore::new(input.parent().unwrap()), input.file_name().unwrap().to_str().unwrap().to_owned())
     });
     let found = verify(&VerifyJob {
         store: &store,
         names: names.to_vec(),
-        find_key: with_keys.then_some(&find_key),
-        find_iv: with_keys.then_some(&find_iv),
-        only: None,
+        key_store: with_keys.then_some(&key_store),
         against: clear.as_ref().map(|(store, name)| Reference { store, names: vec![name.clone()] }),
     });
     let found = found.unwrap_or_else(|error| panic!("{} {names:?}: {error}", out.display()));

@@ -13,7 +13,7 @@ use drm_pack::job::{DecryptJob, Env, Job, decrypt, run};
 use drm_pack::keys::DevKeys;
 use drm_pack::verify::{VerifyJob, verify};
 
-use crate::support::pack::{SEED, codec_files, files, job, key, packages};
+use crate::support::pack::{SEED, codec_files, files, job, packages};
 
 /// Mutations of each fixture.
 const MUTATIONS: u64 = 1000;
@@ -190,24 +190,17 @@ fn packs(env: &Env<'_>, job: Job) -> Result<()> {
 }
 
 fn unpacks(env: &Env<'_>, job: Job) -> Result<()> {
-    let find_key = |kid| Some(key(kid));
-    decrypt(&DecryptJob { inputs: job.inputs, find_key: &find_key, find_iv: &|_| None, only: None }, env)
-        .map(drop)
+    let key_store = DevKeys::new(SEED);
+    decrypt(&DecryptJob { inputs: job.inputs, key_store: &key_store }, env).map(drop)
 }
 
 /// Findings are as good as an error.
 fn verifies(env: &Env<'_>, job: Job) -> Result<()> {
     let (store, _) = (env.open_input)("")?;
-    let find_key = |kid| Some(key(kid));
+    let key_store = DevKeys::new(SEED);
     let names = job.inputs;
-    let found = verify(&VerifyJob {
-        store: store.as_ref(),
-        names,
-        find_key: Some(&find_key),
-        find_iv: Some(&|kid| DevKeys::new(SEED).iv(kid).ok()),
-        only: None,
-        against: None,
-    })?;
+    let found =
+        verify(&VerifyJob { store: store.as_ref(), names, key_store: Some(&key_store), against: None })?;
     if found.findings.passed() { Ok(()) } else { Err(Error::verification("findings")) }
 }
 

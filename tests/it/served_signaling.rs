@@ -143,9 +143,7 @@ fn what_a_server_says_reaches_every_manifest_and_is_gone_again_when_decrypted() 
         }
         let job = DecryptJob {
             inputs: vec![out.path().join(manifest).to_str().unwrap().to_owned()],
-            find_key: &|kid| dev.key(kid).ok(),
-            find_iv: &|kid| dev.iv(kid).ok(),
-            only: None,
+            key_store: &dev,
         };
         let clear = tempfile::tempdir().unwrap();
         decrypt_with(&job, clear.path()).unwrap();

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use drm_pack::base::KeyStore;
 use drm_pack::base::Kind;
 use drm_pack::io::FileStore;
 use drm_pack::job::Job;
@@ -24,14 +25,11 @@ fn check(
 ) -> drm_pack::base::Result<Verification> {
     let name = input.file_name().unwrap().to_str().unwrap().to_owned();
     let (store, clear) = (FileStore::new(out), FileStore::new(input.parent().unwrap()));
-    let find_key = |kid| DevKeys::new(seed.unwrap()).key(kid).ok();
-    let find_iv = |kid| DevKeys::new(seed.unwrap()).iv(kid).ok();
+    let key_store = seed.map(DevKeys::new);
     verify(&VerifyJob {
         store: &store,
         names: vec![name.clone()],
-        find_key: seed.is_some().then_some(&find_key),
-        find_iv: seed.is_some().then_some(&find_iv),
-        only: None,
+        key_store: key_store.as_ref().map(|keys| keys as &dyn KeyStore),
         against: against.then(|| Reference { store: &clear, names: vec![name] }),
     })
 }

@@ -217,12 +217,7 @@ mod with_the_development_server {
                 assert_eq!(get(&other).status, 404);
             }
             let input = out.path().join("master.m3u8");
-            let job = DecryptJob {
-                inputs: vec![input.to_str().unwrap().to_owned()],
-                find_key: &|kid| dev.key(kid).ok(),
-                find_iv: &|kid| dev.iv(kid).ok(),
-                only: None,
-            };
+            let job = DecryptJob { inputs: vec![input.to_str().unwrap().to_owned()], key_store: &dev };
             let clear = tempfile::tempdir().unwrap();
             decrypt_with(&job, clear.path()).unwrap();
             let source = root().join("fixtures/clip/hls");

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use cbc::cipher::block_padding::NoPadding;
 use cbc::cipher::{BlockModeDecrypt, KeyIvInit};
-use drm_pack::base::{Kid, Result, Secret};
+use drm_pack::base::{KeyStore, Kid, Result, Secret};
 use drm_pack::cpix::usage::Strictness;
 use drm_pack::cpix::{AudioFilter, BitrateFilter, ContentKey, ContentKeyUsageRule, Document, VideoFilter};
 use drm_pack::job::{DecryptJob, Job, Report, plan};
@@ -246,7 +246,7 @@ fn text_that_is_encrypted_is_decrypted() {
     write("master.m3u8", media.as_bytes());
     let none = |_| None;
     let input = folder.path().join("master.m3u8").to_str().unwrap().to_owned();
-    let job = DecryptJob { inputs: vec![input], find_key: &none, find_iv: &|_| None, only: None };
+    let job = DecryptJob { inputs: vec![input], key_store: &none };
     decrypt_with(&job, out.path()).unwrap();
     assert_eq!(fs::read(out.path().join("t.vtt")).unwrap(), text);
     let tree = tree(out.path());
@@ -260,14 +260,14 @@ fn an_address_without_a_key_id_means_the_only_key() {
     let report =
         pack(&Job { key_uri: Some("https://k/movie.key".into()), ..job(&input) }, out.path()).unwrap();
     let kid = Kid::parse(&report.tracks[0].kid).unwrap();
-    let find_key = |id| Some(key(id));
-    let decrypt = |only| {
+    let decrypt = |key_store: &dyn KeyStore| {
         let inputs = vec![out.path().join("index.m3u8").to_str().unwrap().to_owned()];
-        let job = DecryptJob { inputs, find_key: &find_key, find_iv: &|_| None, only };
+        let job = DecryptJob { inputs, key_store };
         decrypt_with(&job, back.path()).map(|_| ()).map_err(|error| error.to_string())
     };
-    assert!(decrypt(None).unwrap_err().contains("no key for line"));
-    decrypt(Some(kid)).unwrap();
+    let value = drm_pack::base::id::hex(key(kid).expose());
+    assert!(decrypt(&|id| Some(key(id))).unwrap_err().contains("no key for line"));
+    decrypt(&drm_pack::keys::KeyFile::parse(&format!("{kid}:{value}")).unwrap()).unwrap();
     let clear = tree(input.parent().unwrap());
     assert!(tree(back.path()).iter().all(|(name, bytes)| name.ends_with(".m3u8") || clear[name] == *bytes));
 }
@@ -284,8 +284,8 @@ fn a_data_uri_holds_the_key_or_its_id() {
         let uri = format!("data:text/plain;base64,{}", drm_pack::base::base64(&bytes));
         pack(&Job { key_uri: Some(uri), ..job(&input) }, out.path()).unwrap();
         let inputs = vec![out.path().join("index.m3u8").to_str().unwrap().to_owned()];
-        let find_key = |id| (is_id && id == kid).then(|| key(id));
-        let job = DecryptJob { inputs, find_key: &find_key, find_iv: &|_| None, only: None };
+        let key_store = |id| (is_id && id == kid).then(|| key(id));
+        let job = DecryptJob { inputs, key_store: &key_store };
         decrypt_with(&job, back.path()).unwrap();
         let clear = tree(input.parent().unwrap());
         let back = tree(back.path());

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use drm_pack::base::{Kid, Kind, Result, Secret};
+use drm_pack::base::{KeyStore, Kid, Kind, Result, Secret};
 use drm_pack::job::{DecryptJob, Job, Report};
 use drm_pack::keys::DevKeys;
 use tempfile::TempDir;
@@ -36,17 +36,26 @@ fn other(kid: Kid) -> Secret<16> {
     Secret::new(value)
 }
 
-fn decrypt(input: &Path, find_key: &(dyn Fn(Kid) -> Option<Secret<16>> + Sync)) -> Result<Report> {
-    decrypt_with_iv(input, find_key, &|kid| DevKeys::new(SEED).iv(kid).ok())
+/// Keys of a function, and the IVs of [`SEED`].
+struct WithIvs<'a>(&'a dyn KeyStore);
+
+impl KeyStore for WithIvs<'_> {
+    fn key(&self, kid: Kid) -> Option<Secret<16>> {
+        self.0.key(kid)
+    }
+
+    fn iv(&self, kid: Kid) -> Option<[u8; 16]> {
+        DevKeys::new(SEED).iv(kid).ok()
+    }
 }
 
-fn decrypt_with_iv(
-    input: &Path,
-    find_key: &(dyn Fn(Kid) -> Option<Secret<16>> + Sync),
-    find_iv: &(dyn Fn(Kid) -> Option<[u8; 16]> + Sync),
-) -> Result<Report> {
+fn decrypt(input: &Path, keys: &dyn KeyStore) -> Result<Report> {
+    decrypt_by(input, &WithIvs(keys))
+}
+
+fn decrypt_by(input: &Path, key_store: &dyn KeyStore) -> Result<Report> {
     let out = tempfile::tempdir().unwrap();
-    let job = DecryptJob { inputs: vec![input.to_str().unwrap().to_owned()], find_key, find_iv, only: None };
+    let job = DecryptJob { inputs: vec![input.to_str().unwrap().to_owned()], key_store };
     decrypt_with(&job, out.path())
 }
 
@@ -143,8 +152,11 @@ fn another_iv_is_never_called_right() {
         for bit in (0..128).step_by(5) {
             inits.iter().for_each(|(file, iv)| flip(file, iv + bit / 8, bit % 8));
             for with_iv in [true, false] {
-                let find_iv = |kid| DevKeys::new(SEED).iv(kid).ok().filter(|_| with_iv);
-                let found = outcome(decrypt_with_iv(&manifest, &|kid| Some(key(kid)), &find_iv));
+                let keys = |kid| Some(key(kid));
+                let found = outcome(match with_iv {
+                    true => decrypt(&manifest, &keys),
+                    false => decrypt_by(&manifest, &keys),
+                });
                 assert_ne!(found, Right, "{} bit {bit}", input.display());
             }
             inits.iter().for_each(|(file, iv)| flip(file, iv + bit / 8, bit % 8));

@@ -116,10 +116,6 @@ pub(crate) fn key(kid: Kid) -> Option<Secret<16>> {
     DevKeys::new(SEED).key(kid).ok()
 }
 
-pub(crate) fn iv(kid: Kid) -> Option<[u8; 16]> {
-    DevKeys::new(SEED).iv(kid).ok()
-}
-
 fn in_env<T>(
     input: &Folder,
     keys: &dyn KeyServer,
@@ -152,7 +148,7 @@ pub(crate) fn pack_with(input: &Folder, job: &Job, keys: &dyn KeyServer) -> Resu
 /// Decrypts with the keys of [`SEED`].
 pub(crate) fn unpack(input: &Folder, names: &[&str]) -> Result<Files> {
     let inputs = names.iter().map(|name| (*name).to_owned()).collect();
-    let job = DecryptJob { inputs, find_key: &key, find_iv: &iv, only: None };
+    let job = DecryptJob { inputs, key_store: &DevKeys::new(SEED) };
     in_env(input, &DevKeys::new(SEED), |env| decrypt(&job, env)).map(|(_, files)| files)
 }
 
@@ -166,9 +162,7 @@ pub(crate) fn prove(
     verify(&VerifyJob {
         store: packed,
         names: owned(names),
-        find_key: Some(&key),
-        find_iv: Some(&iv),
-        only: None,
+        key_store: Some(&DevKeys::new(SEED)),
         against: clear.map(|(store, names)| Reference { store, names: owned(names) }),
     })
 }

@@ -70,8 +70,8 @@ pub(in crate::job) fn decrypt_files(
             init.map(|init| moov(init.source.as_ref()).map_err(|error| error.at(shown_input(init.input))));
         let moov = moov.transpose()?;
         let (mut edit, defaults) = match &moov {
-            Some(moov) => (SegmentDecryptor::with_init(moov, source, job.find_key)?, trexes(moov)?),
-            None => (SegmentDecryptor::new(source, job.find_key), Vec::new()),
+            Some(moov) => (SegmentDecryptor::with_init(moov, source, job.key_store)?, trexes(moov)?),
+            None => (SegmentDecryptor::new(source, job.key_store), Vec::new()),
         };
         let mut sink = env.output.create(&file.name)?;
         rewrite(source, sink.as_mut(), &defaults, &mut edit).map_err(|error| other_format(source, error))?;
@@ -83,7 +83,7 @@ pub(in crate::job) fn decrypt_files(
     for (file, init) in files.iter().zip(inits) {
         outputs.push(decrypt((file, init)).map_err(|error: Error| error.at(shown_input(file.input)))?);
     }
-    proofs.check_all(job.find_iv)?;
+    proofs.check_all(job.key_store)?;
     Ok((outputs, proofs))
 }
 

@@ -8,11 +8,11 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use crate::base::env::{Source, Store};
-use crate::base::{Error, Kid, Result};
+use crate::base::{Error, KeyStore, Result};
 use crate::isobmff::track::trexes;
 use crate::package::{
-    FindIv, FindKey, IV_CONTRADICTED, OffsetMap, PlaylistKeyResolver, Proofs, SegmentDecryptor,
-    check_clear_segment, copy, rewrite,
+    IV_CONTRADICTED, OffsetMap, PlaylistKeyResolver, Proofs, SegmentDecryptor, check_clear_segment, copy,
+    rewrite,
 };
 
 use crate::presentation::{MpdTrack, Presentation, Role, SegmentKind};
@@ -30,16 +30,12 @@ pub struct DecryptJob<'a> {
     /// One MPD, one playlist, one of each over the same segments, or MP4 files.
     pub inputs: Vec<String>,
     /// The keys.
-    pub find_key: &'a FindKey<'a>,
-    /// The IVs that come with keys.
-    pub find_iv: &'a FindIv<'a>,
-    /// The id of the only key, if there is no other: playlists need not name it.
-    pub only: Option<Kid>,
+    pub key_store: &'a dyn KeyStore,
 }
 
 impl DecryptJob<'_> {
     fn keys<'a>(&'a self, store: &'a dyn Store) -> PlaylistKeyResolver<'a> {
-        PlaylistKeyResolver { store, find_key: self.find_key, find_iv: self.find_iv, only: self.only }
+        PlaylistKeyResolver { store, key_store: self.key_store }
     }
 }
 
@@ -69,7 +65,7 @@ fn decrypt_presentation(job: &DecryptJob<'_>, env: &Env<'_>) -> Result<Report> {
     let keyed = files_under_keys(&read);
     let Input { store, package, manifests } = Input::of(store, read, InputState::Protected)?;
     let (mut done, untouched) = decrypt_package(&package, &job.keys(store.as_ref()), env)?;
-    done.proofs.check_all(job.find_iv)?;
+    done.proofs.check_all(job.key_store)?;
     if let Some(playlist) = done.first_blocks.contradictions().first() {
         return Err(Error::verification(IV_CONTRADICTED)
             .clause("RFC 8216bis §4.4.4.4, §5.2")
@@ -141,7 +137,7 @@ fn decrypt_package(
             let offsets = match rendition {
                 Some(rendition) => {
                     let mut edit =
-                        SegmentDecryptor::with_init(&rendition.moov, source.as_ref(), keys.find_key)?;
+                        SegmentDecryptor::with_init(&rendition.moov, source.as_ref(), keys.key_store)?;
                     let trexes = trexes(&rendition.moov)?;
                     let offsets = rewrite(source.as_ref(), sink.as_mut(), &trexes, &mut edit);
                     let offsets = offsets.map_err(|error| no_segment(source.as_ref(), error))?;

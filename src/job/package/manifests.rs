@@ -43,17 +43,7 @@ pub(in crate::job) struct Input {
 }
 
 impl Input {
-    /// Reads manifests and what they name: each file belongs to one rendition, whatever names it.
-    pub(in crate::job) fn read(
-        inputs: &[String],
-        open_input: &OpenInput<'_>,
-        expect: InputState,
-    ) -> Result<Self> {
-        let (store, read) = read(inputs, open_input)?;
-        Self::of(store, read, expect)
-    }
-
-    /// Takes what was read into a package.
+    /// Takes what was read into a package: each file belongs to one rendition, whatever names it.
     pub(in crate::job) fn of(
         store: Box<dyn Store>,
         mut read: Presentation,

@@ -4,7 +4,7 @@ use std::iter::Peekable;
 
 use crate::base::bytes::Reader;
 use crate::base::env::Source;
-use crate::base::{Error, Result};
+use crate::base::{Error, KeyStore, Result};
 use crate::codec::TrackMarks;
 use crate::isobmff::BoxNode;
 use crate::isobmff::file::BoxHeader;
@@ -12,9 +12,7 @@ use crate::isobmff::samples::{Sample, samples};
 
 use crate::package::fragmented::auxiliary::AuxiliaryInformation;
 use crate::package::fragmented::decryptor::check_said_clear;
-use crate::package::fragmented::sample_decryption::{
-    EncryptedTrack, FindKey, Groups, Proving, SampleDecryption,
-};
+use crate::package::fragmented::sample_decryption::{EncryptedTrack, Groups, Proving, SampleDecryption};
 use crate::package::proofs::Proofs;
 use crate::protect::protection_box;
 
@@ -51,7 +49,7 @@ struct TrackSamples<'a, I: Iterator> {
 pub(in crate::package) fn decrypt_media_data(
     moov: &BoxNode,
     (tracks, marks): (&[EncryptedTrack], &mut [TrackMarks]),
-    find_key: &FindKey<'_>,
+    key_store: &dyn KeyStore,
     mdat: &BoxHeader,
     source: &dyn Source,
     write: &mut dyn FnMut(&[u8]) -> Result<()>,
@@ -73,7 +71,7 @@ pub(in crate::package) fn decrypt_media_data(
             samples: samples(source, moov, track.track_id, &[])?.peekable(),
             decryption: SampleDecryption::new(
                 track,
-                find_key,
+                key_store,
                 auxiliary,
                 groups,
                 sample_count(stbl),

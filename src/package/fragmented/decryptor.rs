@@ -6,7 +6,7 @@
 //! information inside `mdat` stays as bytes that nothing points at.
 
 use crate::base::env::Source;
-use crate::base::{Error, Result};
+use crate::base::{Error, KeyStore, Result};
 use crate::codec::TrackMarks;
 use crate::drm::{Pssh, is_refuted};
 use crate::isobmff::BoxNode;
@@ -18,14 +18,14 @@ use crate::protect::{protected_entry, protection_box, remove_pssh, unprotect_moo
 
 use super::auxiliary::AuxiliaryInformation;
 use super::rewrite::{Changed, FragmentEdit, no_fragment};
-use super::sample_decryption::{EncryptedTrack, FindKey, Groups, Proving, SampleDecryption};
+use super::sample_decryption::{EncryptedTrack, Groups, Proving, SampleDecryption};
 use crate::package::cmaf::media_data::{decrypt_media_data, has_samples};
 use crate::package::proofs::Proofs;
 
 /// Decrypts the protected tracks of a file.
 pub struct SegmentDecryptor<'a> {
     source: &'a dyn Source,
-    find_key: &'a FindKey<'a>,
+    key_store: &'a dyn KeyStore,
     tracks: Vec<EncryptedTrack>,
     /// `moov` as it was, when samples stand in it.
     tables: Option<BoxNode>,
@@ -36,17 +36,17 @@ pub struct SegmentDecryptor<'a> {
 
 impl<'a> SegmentDecryptor<'a> {
     /// An edit of this file, which finds its tracks in the file itself.
-    pub fn new(source: &'a dyn Source, find_key: &'a FindKey<'a>) -> Self {
+    pub fn new(source: &'a dyn Source, key_store: &'a dyn KeyStore) -> Self {
         let (tracks, marks) = (Vec::new(), Vec::new());
-        Self { source, find_key, tracks, tables: None, marks, proofs: Proofs::default() }
+        Self { source, key_store, tracks, tables: None, marks, proofs: Proofs::default() }
     }
 
     /// An edit of a segment whose init segment has this `moov`.
     ///
     /// # Errors
     /// When a box is wrong or a scheme is not supported.
-    pub fn with_init(moov: &BoxNode, source: &'a dyn Source, find_key: &'a FindKey<'a>) -> Result<Self> {
-        let mut edit = Self::new(source, find_key);
+    pub fn with_init(moov: &BoxNode, source: &'a dyn Source, key_store: &'a dyn KeyStore) -> Result<Self> {
+        let mut edit = Self::new(source, key_store);
         edit.set_tracks(moov)?;
         Ok(edit)
     }
@@ -62,7 +62,7 @@ impl<'a> SegmentDecryptor<'a> {
         let boxes: Vec<_> = moov.all(b"pssh").filter_map(|node| Pssh::parse(&node.to_bytes()).ok()).collect();
         for protected in tracks.iter().flat_map(|track| track.entries.iter().flatten()) {
             let kid = protected.tenc.default_kid;
-            if is_refuted(&boxes, (kid, protected.scheme()?), &|kid| (self.find_key)(kid)) {
+            if is_refuted(&boxes, (kid, protected.scheme()?), self.key_store) {
                 self.proofs.refute(kid);
             }
         }
@@ -90,7 +90,7 @@ impl<'a> SegmentDecryptor<'a> {
         };
         let groups = Groups::of(traf, track)?;
         let proving = Proving { marks, proofs: &mut self.proofs };
-        let mut decryption = SampleDecryption::new(track, self.find_key, auxiliary, groups, count, proving);
+        let mut decryption = SampleDecryption::new(track, self.key_store, auxiliary, groups, count, proving);
         for (index, sample) in fragment.samples.iter().enumerate() {
             let start = usize::try_from(sample.position.saturating_sub(data_position)).unwrap_or(usize::MAX);
             let bytes = data.get_mut(start..start.saturating_add(sample.size as usize));
@@ -222,7 +222,7 @@ impl FragmentEdit for SegmentDecryptor<'_> {
             self.marks = tracks.iter().map(EncryptedTrack::marks).collect();
         }
         let proofs =
-            decrypt_media_data(&moov, (&tracks, &mut self.marks), self.find_key, mdat, source, write)?;
+            decrypt_media_data(&moov, (&tracks, &mut self.marks), self.key_store, mdat, source, write)?;
         self.proofs.merge(&proofs);
         self.tables = Some(moov);
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::base::{Error, Kid, Result, Secret};
+use crate::base::{Error, KeyStore, Result};
 use crate::codec::{Config, TrackMarks};
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::{SampleEntry, Sbgp, SbgpEntry, SencEntry, Sgpd, Tenc, seig_group};
@@ -10,9 +10,6 @@ use crate::protect::{FragmentDecryptor, Protected, Scheme};
 
 use super::auxiliary::{AuxiliaryInformation, Entry};
 use crate::package::proofs::Proofs;
-
-/// Finds the key of a key id.
-pub type FindKey<'a> = dyn Fn(Kid) -> Option<Secret<16>> + Sync + 'a;
 
 /// A sample's `sample_description_index` and `group_description_index`.
 type Place = (u32, u32);
@@ -89,7 +86,7 @@ impl Groups {
 /// Decrypts the samples of one track in decode order: those of a fragment, or of a sample table.
 pub(in crate::package) struct SampleDecryption<'a> {
     track: &'a EncryptedTrack,
-    find_key: &'a FindKey<'a>,
+    key_store: &'a dyn KeyStore,
     auxiliary: AuxiliaryInformation<'a>,
     groups: Groups,
     /// Samples in all, to know whether those that are clear have entries too.
@@ -107,7 +104,7 @@ pub(in crate::package) struct SampleDecryption<'a> {
 impl<'a> SampleDecryption<'a> {
     pub(in crate::package) fn new(
         track: &'a EncryptedTrack,
-        find_key: &'a FindKey<'a>,
+        key_store: &'a dyn KeyStore,
         auxiliary: AuxiliaryInformation<'a>,
         groups: Groups,
         sample_count: u32,
@@ -116,7 +113,7 @@ impl<'a> SampleDecryption<'a> {
         let (decryptors, encrypted) = (Vec::new(), Vec::new());
         Self {
             track,
-            find_key,
+            key_store,
             auxiliary,
             groups,
             sample_count,
@@ -224,7 +221,7 @@ impl<'a> SampleDecryption<'a> {
             Some(index) => index,
             None => {
                 let kid = tenc.default_kid;
-                let key = (self.find_key)(kid).ok_or_else(|| {
+                let key = self.key_store.key(kid).ok_or_else(|| {
                     Error::keys(format!("no key for {kid}, which protects track {}", self.track.track_id))
                         .hint("give it: a key file with a line KID:KEY, or a CPIX document")
                 })?;

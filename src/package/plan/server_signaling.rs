@@ -53,10 +53,10 @@ pub(in crate::package) fn checked(
     (system, mut answer): (&'static dyn System, DrmSystem),
     warnings: &mut Vec<String>,
 ) -> Result<DrmSystem> {
-    let find_key = |kid| keys.iter().find(|(known, _)| *known == kid).map(|(_, value)| value.clone());
+    let key_store = |kid| keys.iter().find(|(known, _)| *known == kid).map(|(_, value)| value.clone());
     let others: Vec<Kid> = keys.iter().map(|(kid, _)| *kid).collect();
     use_object(system, &mut answer)?;
-    let found = contradictions(system, &answer, (signal, &others), intent.manifests, &find_key);
+    let found = contradictions(system, &answer, (signal, &others), intent.manifests, &key_store);
     let goes_on = goes_on_as_said(intent, (system.name(), signal.key.kid), (&found, keys), warnings)?;
     if !goes_on {
         return Ok(DrmSystem::new(answer.system_id, answer.kid));

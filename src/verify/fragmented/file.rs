@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use crate::base::env::Source;
-use crate::base::{Kid, Result};
+use crate::base::{KeyStore, Kid, Result};
 use crate::codec::{Ranges, TrackMarks};
 use crate::drm::Pssh;
 use crate::isobmff::boxes::{Sidx, Tfra};
 use crate::isobmff::file::BoxHeader;
-use crate::package::{FindKey, Proofs, UnreadBytes};
+use crate::package::{Proofs, UnreadBytes};
 
 use super::coverage::MediaData;
 use super::init::Init;
@@ -81,7 +81,7 @@ pub(in crate::verify) struct FileCheck<'a, 's> {
     pub(in crate::verify) number: usize,
     pub(in crate::verify) source: &'a dyn Source,
     pub(in crate::verify) init: &'a Init,
-    pub(in crate::verify) find_key: Option<&'a FindKey<'a>>,
+    pub(in crate::verify) key_store: Option<&'a dyn KeyStore>,
     pub(in crate::verify) findings: &'a mut Findings,
     pub(in crate::verify) blocks: &'a mut CounterBlocks,
     /// What the samples must be.

@@ -49,7 +49,7 @@ impl FileCheck<'_, '_> {
                 .map_err(|error| error.at(format_args!("track {}", fragment.track_id)))?;
         }
         // Boxes here may be for keys to come: which ones they name is not held against the fragment.
-        let boxes = pssh::check_boxes(moof, &[], &place, self.find_key, self.findings);
+        let boxes = pssh::check_boxes(moof, &[], &place, self.key_store, self.findings);
         let is_new = self.facts.pssh.last().is_none_or(|(_, known)| *known != boxes);
         if !boxes.is_empty() && is_new {
             self.facts.pssh.push((header.position, boxes));
@@ -171,7 +171,7 @@ impl FileCheck<'_, '_> {
         let mut protections = Vec::new();
         for tenc in &groups.tencs {
             let Some(scheme) = groups.scheme else { break };
-            protections.push(SampleProtection::new(scheme, tenc, self.find_key)?);
+            protections.push(SampleProtection::new(scheme, tenc, self.key_store)?);
         }
         let mut runs = Vec::new();
         for (index, sample) in samples.iter().enumerate() {

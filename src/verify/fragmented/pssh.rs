@@ -2,10 +2,9 @@
 
 use std::fmt::Display;
 
-use crate::base::{Kid, Result, Secret, SystemId};
+use crate::base::{KeyStore, Kid, Result, Secret, SystemId};
 use crate::drm::{self, BOX_RULES, Fault, KeyUse, Pssh, box_faults};
 use crate::isobmff::BoxNode;
-use crate::package::FindKey;
 
 use crate::verify::findings::Findings;
 
@@ -14,14 +13,14 @@ pub(in crate::verify) fn check_boxes(
     parent: &BoxNode,
     keys: &[KeyUse<'_>],
     place: &dyn Display,
-    find_key: Option<&FindKey<'_>>,
+    key_store: Option<&dyn KeyStore>,
     findings: &mut Findings,
 ) -> Vec<Pssh> {
     let mut boxes = Vec::new();
     for node in parent.all(b"pssh") {
         boxes.extend(read(Pssh::parse(&node.to_bytes()), place, findings));
     }
-    check(&boxes, keys, place, find_key, findings);
+    check(&boxes, keys, place, key_store, findings);
     boxes
 }
 
@@ -45,10 +44,10 @@ pub(in crate::verify) fn check(
     boxes: &[Pssh],
     keys: &[KeyUse<'_>],
     place: &dyn Display,
-    find_key: Option<&FindKey<'_>>,
+    key_store: Option<&dyn KeyStore>,
     findings: &mut Findings,
 ) {
-    let find = |kid: Kid| -> Option<Secret<16>> { find_key.and_then(|find_key| find_key(kid)) };
+    let find = |kid: Kid| -> Option<Secret<16>> { key_store.and_then(|key_store| key_store.key(kid)) };
     boxes.iter().for_each(|pssh| note_unknown(pssh.system_id, "pssh", findings));
     for system in drm::ALL {
         let own = |pssh: &&Pssh| system.pssh_system_id() == Some(pssh.system_id);

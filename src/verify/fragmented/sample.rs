@@ -4,11 +4,10 @@ use std::collections::hash_map::Entry as Slot;
 use std::fmt;
 use std::ops::Range;
 
-use crate::base::{Error, Kind, Result};
+use crate::base::{Error, KeyStore, Kind, Result};
 use crate::codec::{Evidence, Protection, TrackMarks};
 use crate::isobmff::boxes::{SencEntry, Tenc};
 use crate::isobmff::samples::Sample;
-use crate::package::FindKey;
 use crate::protect::scheme::{Align, LastBytes};
 use crate::protect::{FragmentDecryptor, Mode, Scheme};
 
@@ -33,14 +32,14 @@ impl SampleProtection {
     pub(in crate::verify) fn new(
         scheme: &'static Scheme,
         tenc: &Tenc,
-        find_key: Option<&FindKey<'_>>,
+        key_store: Option<&dyn KeyStore>,
     ) -> Result<Self> {
         let kid = tenc.default_kid;
         // A key id of zero is one that only the manifest knows, or none: a key for it is used when given.
         let is_known = *kid.bytes() != [0; 16];
         let (mut decryptor, mut stream_key) = (None, StreamKey::of(kid, None));
-        if let Some(find_key) = find_key.filter(|_| tenc.default_is_protected == 1) {
-            let key = find_key(kid);
+        if let Some(key_store) = key_store.filter(|_| tenc.default_is_protected == 1) {
+            let key = key_store.key(kid);
             if key.is_none() && is_known {
                 return Err(Error::keys(format!("no key for {kid}")).hint("add a line KID:KEY for it"));
             }
@@ -132,7 +131,7 @@ impl FileCheck<'_, '_> {
             decryptor.encrypted(bytes.len(), entry, &mut encrypted);
             shown = self.look(track, sample, &bytes, (&encrypted, decryptor.hides_iv()));
         }
-        if self.find_key.is_some() && protection.decryptor.is_none() {
+        if self.key_store.is_some() && protection.decryptor.is_none() {
             self.findings.unchecked(format!("{}: payload: no key for the key id 0", place.file));
         }
         self.check_ranges(track, sample, (protection, entry), &bytes, &runs, ranges, place)?;

@@ -204,7 +204,7 @@ fn check_systems(
                 findings.check("mpd-pssh", holds, &place, &parsed.system_id, &own);
                 found.push(parsed);
             }
-            pssh::check(&found, &facts.keys(rendition), &place, facts.find_key, findings);
+            pssh::check(&found, &facts.keys(rendition), &place, facts.key_store, findings);
             boxes.extend(found);
         }
         let kids: Vec<Kid> = facts.keys(rendition).iter().map(|(kid, _)| *kid).collect();

@@ -207,7 +207,7 @@ fn check_match(
     findings: &mut Findings,
 ) {
     let place = format!("{name}: line {}", key.line + 1);
-    let find = |kid: Kid| facts.find_key.and_then(|find_key| find_key(kid));
+    let find = |kid: Kid| facts.key_store.and_then(|key_store| key_store.key(kid));
     let rules: Vec<_> = TAG_RULES.into_iter().chain(BOX_RULES).collect();
     pssh::hold(&rules, tag_faults(key, (kid, scheme), &find), &place, findings);
 }

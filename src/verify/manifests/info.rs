@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::base::Kid;
+use crate::base::{KeyStore, Kid};
 use crate::drm::{KeyUse, Pssh};
-use crate::package::FindKey;
 use crate::protect::Scheme;
 
 use crate::verify::findings::Findings;
@@ -18,7 +17,7 @@ pub(in crate::verify) struct PresentationInfo<'a> {
     pub(in crate::verify) files: HashMap<String, FileInfo>,
     /// Whether a fragment stands under another key than that of its `tenc`.
     pub(in crate::verify) rotated: bool,
-    pub(in crate::verify) find_key: Option<&'a FindKey<'a>>,
+    pub(in crate::verify) key_store: Option<&'a dyn KeyStore>,
 }
 
 /// An init segment and its `pssh` boxes.

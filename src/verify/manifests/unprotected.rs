@@ -68,7 +68,7 @@ fn file(
     facts: &InitInfo,
     findings: &mut Findings,
 ) -> Result<()> {
-    let Some(find_key) = job.find_key else { return Ok(()) };
+    let Some(key_store) = job.key_store else { return Ok(()) };
     // A clear lead has sample entries of its own, which decrypting leaves.
     let has_lead = facts.init.tracks.iter().any(|track| {
         let protected = track.entries.iter().filter(|entry| entry.protection.is_some()).count();
@@ -82,7 +82,7 @@ fn file(
         return Ok(());
     }
     let (output, source) = (job.store.open(name)?, clear.store.open(name)?);
-    let mut decrypt = SegmentDecryptor::with_init(&facts.init.moov, output.as_ref(), find_key)?;
+    let mut decrypt = SegmentDecryptor::with_init(&facts.init.moov, output.as_ref(), key_store)?;
     let found = Pieces::of(output.as_ref(), &facts.init.trexes, &mut decrypt);
     let Some(found) = found_or_error("source-equal", found, name, findings)? else { return Ok(()) };
     let expected = Pieces::of(source.as_ref(), &facts.init.trexes, &mut Unedited);

@@ -7,7 +7,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::base::env::Source;
-use crate::base::{Kind, Result};
+use crate::base::{Kid, Kind, Result};
 use crate::package::{FirstBlocks, IV_CONTRADICTED, PlaylistKeyResolver, Proofs};
 use crate::presentation::{self, ByteRangeSource, Resource, Role, SegmentKind};
 
@@ -239,12 +239,7 @@ impl Check<'_> {
 
     fn keys(&self) -> PlaylistKeyResolver<'_> {
         let job = self.job;
-        PlaylistKeyResolver {
-            store: job.store,
-            find_key: job.find_key.unwrap_or(&|_| None),
-            find_iv: job.find_iv.unwrap_or(&|_| None),
-            only: job.only,
-        }
+        PlaylistKeyResolver { store: job.store, key_store: job.key_store.unwrap_or(&|_: Kid| None) }
     }
 
     /// Holds the files where players find keys to the keys.
@@ -266,7 +261,7 @@ impl Check<'_> {
         find: impl FnOnce(&PlaylistKeyResolver<'_>) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
         match find(&self.keys()) {
-            Err(error) if error.kind() == Kind::Keys && self.job.find_key.is_none() => {
+            Err(error) if error.kind() == Kind::Keys && self.job.key_store.is_none() => {
                 findings.unchecked(NO_KEYS);
                 Ok(None)
             }

@@ -108,12 +108,10 @@ pub(crate) fn unpack(input: &Path, out: &Path) -> Result<Report> {
 
 /// Decrypts manifests of one presentation.
 pub(crate) fn unpack_all(inputs: &[PathBuf], out: &Path) -> Result<Report> {
-    let find_key = |kid| Some(key(kid));
+    let key_store = DevKeys::new(SEED);
     let job = DecryptJob {
         inputs: inputs.iter().map(|input| input.to_str().unwrap().to_owned()).collect(),
-        find_key: &find_key,
-        find_iv: &|kid| DevKeys::new(SEED).iv(kid).ok(),
-        only: None,
+        key_store: &key_store,
     };
     decrypt_with(&job, out)
 }
