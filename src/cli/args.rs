@@ -115,8 +115,9 @@ pub(super) struct JobArgs {
     /// Keys for audio by channels: PRESET-AUDIO-1 to 3, SHARED, UNENCRYPTED; with --video-preset
     #[arg(long, value_name = "P", requires = "video_preset", conflicts_with = "preset")]
     pub(super) audio_preset: Option<String>,
-    /// What is to be known of a track that usage rules of keys ask for: label=TEXT, bandwidth=BITS; ids are those that plan
-    /// prints
+    /// What is to be known of a track, ids as plan prints them: lang=TAG (en), label=TEXT, role=ROLE+ROLE of DASH, default,
+    /// forced, characteristics=A+B of HLS, group=GROUP-ID of HLS, clear, bandwidth=BITS; of a package's tracks label and
+    /// bandwidth, for the usage rules of keys
     #[arg(long, value_name = "ID:KEY=VALUE,...")]
     pub(super) track: Vec<String>,
     /// Content id; key servers take 1 to 128 of A-Z a-z 0-9 _ - where their vendor says nothing else [default: the input's

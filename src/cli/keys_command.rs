@@ -17,6 +17,7 @@ use super::check;
 use super::keys::{apply_vendor, http_client, key_server};
 use super::output::{bytes, check_is_not_read, note};
 use super::pack::{Inputs, job};
+use super::title;
 
 pub(super) fn run(args: &KeysArgs) -> Result<()> {
     if args.check {
@@ -32,6 +33,7 @@ pub(super) fn run(args: &KeysArgs) -> Result<()> {
     let mut job = job(&args.inputs, args.drm.as_deref().unwrap_or_default(), &args.job, limit)?;
     job.strict_keys = args.keys.strict;
     apply_vendor(&args.keys, &mut job)?;
+    title::check(&job, &args.keys)?;
     let http = Arc::new(http_client(&args.keys.http)?);
     let inputs = Inputs::of(&args.inputs, &args.job, &http);
     let (document, warnings) =

@@ -21,6 +21,7 @@ mod output;
 mod output_folder;
 mod pack;
 mod plan;
+mod title;
 mod verify;
 
 use std::process::ExitCode;

@@ -15,6 +15,7 @@ use super::key_files::{KeyFiles, RecordingKeyServer};
 use super::keys::{apply_vendor, http_client, key_server};
 use super::output::{Progress, finish, note};
 use super::output_folder;
+use super::title;
 
 /// What is said whenever keys come from a seed.
 pub(super) const DEV_KEYS_WARNING: &str =
@@ -31,11 +32,7 @@ pub(super) fn run(args: &PackArgs) -> Result<()> {
     apply_vendor(&args.keys, &mut job)?;
     let key_file = args.write_key_file.as_deref();
     let key_file = key_file.map(|path| KeyFiles::at(path, args.overwrite, &mut job)).transpose()?;
-    if job.resource_id.is_none() && (args.keys.drmtoday || args.keys.key_server_url.is_some()) {
-        note(
-            "warning: no --resource-id: the input's name serves, and titles of one name would share their keys",
-        );
-    }
+    title::check(&job, &args.keys)?;
     let root = args.job.root.as_deref();
     output_folder::check(&args.out, &args.inputs, root, &args.keys.files())?;
     let begin = if args.resume { OutputDirectory::resume } else { OutputDirectory::begin };

@@ -48,6 +48,10 @@ fn text(report: &PlanReport) -> String {
         let _ = write!(text, "{id:4} {kind:6} {codec:16} {shape:>9}  {scheme:10} ");
         let _ = writeln!(text, "key {}  {}", track.kid, track.source);
     }
+    for track in &report.clear_tracks {
+        let (id, kind, codec) = (&track.id, track.kind, &track.codec);
+        let _ = writeln!(text, "{id:4} {kind:6} {codec:16} {:>9}  clear  {}", "", track.source);
+    }
     for key in &report.keys {
         let tracks = if key.tracks.is_empty() { "no track".to_owned() } else { key.tracks.join(", ") };
         let period = key.period.map(|period| format!(" period {period}")).unwrap_or_default();

@@ -607,6 +607,9 @@ fn new_mpd() -> Mpd {
         content_type,
         mime_type: mime_type.into(),
         lang: Some("en".into()),
+        label: None,
+        purposes: Vec::new(),
+        roles: Vec::new(),
         representations,
     };
     super::write::mpd(&NewMpd {

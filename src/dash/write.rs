@@ -13,6 +13,28 @@ const ON_DEMAND_PROFILES: &str = "urn:mpeg:dash:profile:isoff-on-demand:2011,urn
 /// Values are channel configuration indexes of ISO/IEC 23091-3.
 const CHANNELS: &str = "urn:mpeg:mpegB:cicp:ChannelConfiguration";
 const STEP: &str = "  ";
+/// Values of this scheme are [`ROLES`].
+const ROLE: &str = "urn:mpeg:dash:role:2011";
+/// What a track is for: ETSI TS 102 822-3-1.
+const PURPOSE: &str = "urn:tva:metadata:cs:AudioPurposeCS:2007";
+/// What a Role may be: §5.8.5.5.
+pub const ROLES: &[&str] = &[
+    "main",
+    "alternate",
+    "supplementary",
+    "commentary",
+    "dub",
+    "caption",
+    "subtitle",
+    "forced-subtitle",
+    "description",
+    "sign",
+    "metadata",
+    "easyreader",
+    "enhanced-audio-intelligibility",
+    "emergency",
+    "karaoke",
+];
 
 /// A static presentation of one Period.
 #[derive(Clone, Debug)]
@@ -34,6 +56,12 @@ pub struct NewAdaptationSet {
     pub mime_type: String,
     /// `@lang`.
     pub lang: Option<String>,
+    /// `Label`.
+    pub label: Option<String>,
+    /// Purposes of `Accessibility`.
+    pub purposes: Vec<&'static str>,
+    /// `Role`, one of [`ROLES`] each.
+    pub roles: Vec<String>,
     /// The Representations.
     pub representations: Vec<NewRepresentation>,
 }
@@ -142,6 +170,14 @@ fn adaptation_set(id: usize, new: &NewAdaptationSet) -> Element {
     }
     if let Some(sap_type) = subsegment_sap_type(&new.representations) {
         set.set_attribute("subsegmentStartsWithSAP", &sap_type.to_string());
+    }
+    if let Some(label) = &new.label {
+        set = set.with_child(Element::new("Label").with_text(label));
+    }
+    let purposes = new.purposes.iter().map(|purpose| ("Accessibility", PURPOSE, *purpose));
+    let roles = new.roles.iter().map(|role| ("Role", ROLE, role.as_str()));
+    for (name, scheme, value) in purposes.chain(roles) {
+        set = set.with_child(Element::new(name).with("schemeIdUri", scheme).with("value", value));
     }
     new.representations
         .iter()

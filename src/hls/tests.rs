@@ -467,6 +467,8 @@ fn new_multivariant() -> MultivariantPlaylist {
         group_id: "a".into(),
         name: name.into(),
         language: Some("en".into()),
+        forced: false,
+        characteristics: Vec::new(),
         default,
         channels: Some("2".into()),
         uri: format!("{name}.m3u8"),

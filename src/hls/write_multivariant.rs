@@ -42,6 +42,10 @@ pub struct NewRendition {
     pub language: Option<String>,
     /// `DEFAULT`: played unless the user chooses another one; at most one in a group.
     pub default: bool,
+    /// `FORCED`: subtitles that are always shown.
+    pub forced: bool,
+    /// `CHARACTERISTICS`.
+    pub characteristics: Vec<String>,
     /// `CHANNELS`: the count of channels, maybe with `/` and what they are.
     pub channels: Option<String>,
     /// The media playlist.
@@ -134,6 +138,12 @@ fn media(rendition: &NewRendition) -> Result<String> {
     list.set_unquoted("DEFAULT", if rendition.default { "YES" } else { "NO" })?;
     // A default rendition must have it; the others may be chosen by language.
     list.set_unquoted("AUTOSELECT", "YES")?;
+    if rendition.forced {
+        list.set_unquoted("FORCED", "YES")?;
+    }
+    if !rendition.characteristics.is_empty() {
+        list.set_quoted_string("CHARACTERISTICS", &rendition.characteristics.join(","))?;
+    }
     if let Some(channels) = &rendition.channels {
         list.set_quoted_string("CHANNELS", channels)?;
     }

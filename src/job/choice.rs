@@ -114,7 +114,7 @@ impl<'a> Source<'a> {
         rotates: bool,
     ) -> Result<Choice> {
         let mut encrypted_tracks = encrypted_tracks.to_vec();
-        track_facts::apply(&self.facts, &mut encrypted_tracks)?;
+        track_facts::apply(&self.facts, &mut encrypted_tracks);
         let Some(ruled) = &self.ruled else {
             let assignment = rule.assign(&encrypted_tracks)?;
             return Ok(Choice { assignment, warnings: Vec::new(), kids: None });

@@ -20,7 +20,7 @@ pub use decrypt::{DecryptJob, decrypt};
 pub use env::{Env, Event, OpenInput};
 pub use journal::Journal;
 pub use named_files::named_files;
-pub use plan::{PlanReport, PlannedKeyReport, PlannedTrack, SignalReport, fetch_keys, plan};
+pub use plan::{ClearTrack, PlanReport, PlannedKeyReport, PlannedTrack, SignalReport, fetch_keys, plan};
 pub use report::{KeyRotation, OutputReport, Report, TrackReport};
 pub use rules::{Format, Job, Layout, check_drm};
 pub use run::run;

@@ -19,6 +19,7 @@ use super::package::manifests::{self, Input, manifest_kinds};
 use super::report::TrackReport;
 use super::rules::{Job, Rules};
 use super::run::source;
+use super::track_facts;
 use super::weak_keys::weak_keys;
 
 /// What a job would do.
@@ -30,6 +31,9 @@ pub struct PlanReport {
     pub scheme: String,
     /// The tracks that would be protected.
     pub tracks: Vec<PlannedTrack>,
+    /// The tracks of MP4 inputs that would stay clear.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub clear_tracks: Vec<ClearTrack>,
     /// The keys that would be asked for.
     pub keys: Vec<PlannedKeyReport>,
     /// What the operator should know.
@@ -66,6 +70,20 @@ pub struct PlannedTrack {
     pub scheme: String,
 }
 
+/// A track that would stay clear.
+#[derive(Clone, Debug, Serialize)]
+pub struct ClearTrack {
+    /// Its id: `t1`, as in `--track`.
+    pub id: String,
+    /// `video`, `audio` or `text`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// RFC 6381 codecs parameter.
+    pub codec: String,
+    /// The file that it is in.
+    pub source: String,
+}
+
 /// A key that would be asked for.
 #[derive(Clone, Debug, Serialize)]
 pub struct PlannedKeyReport {
@@ -95,6 +113,7 @@ pub struct SignalReport {
 pub(super) struct Outline<'a> {
     /// The facts of each encrypted track.
     pub(super) tracks: Vec<TrackReport>,
+    pub(super) clear_tracks: Vec<ClearTrack>,
     pub(super) encrypted_tracks: Vec<EncryptedTrack>,
     pub(super) source: Source<'a>,
     pub(super) choice: Choice,
@@ -216,6 +235,7 @@ fn report(
         content_id: content_id.to_owned(),
         scheme: scheme.to_owned(),
         tracks,
+        clear_tracks: outline.clear_tracks,
         keys,
         warnings,
         request: written,
@@ -285,6 +305,8 @@ fn package_outline<'a>(
     let Input { store, mut package, manifests } =
         Input::of(store, read, InputState::clear(&rules.treatment))?;
     let encrypted_tracks = package.encrypted_tracks(rules.keys);
+    let ids: Vec<_> = encrypted_tracks.iter().map(|track| track.id.to_string()).collect();
+    track_facts::check(&job.tracks, &ids)?;
     let source = source(job, rules, (keys, http), &encrypted_tracks, package.begins)?;
     let rules = rules.timed(&source, package.lasts);
     let rotates = rules.schedule.rotates();
@@ -294,7 +316,8 @@ fn package_outline<'a>(
     manifests.check(&package, &choice.assignment)?;
     let tracks = encrypted_tracks.iter().map(|encrypted_track| package.track_facts(encrypted_track));
     let tracks = tracks.collect::<Result<_>>()?;
-    Ok(Outline { tracks, encrypted_tracks, source, choice, periods, rotates, warnings: Vec::new() })
+    let (clear_tracks, warnings) = (Vec::new(), Vec::new());
+    Ok(Outline { tracks, clear_tracks, encrypted_tracks, source, choice, periods, rotates, warnings })
 }
 
 fn planned(track: &TrackReport, kid: String, scheme: &str) -> PlannedTrack {

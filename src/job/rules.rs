@@ -20,7 +20,7 @@ use crate::protect::Scheme;
 use crate::protect::scheme::SCHEMES;
 
 use super::choice::{Source, stated_scheme};
-use super::track_facts::TrackFacts;
+use super::track_facts::{self, TrackFacts};
 
 /// The word of `--drm` for AES-128 of whole segments.
 const SIMPLEAES: &str = drm::aes128::NAME;
@@ -161,6 +161,9 @@ impl Rules {
     /// Checks everything that can be known before the input is read. `package` has the kinds of manifest
     /// that the inputs are, none for MP4 files; `document` is one with keys that is at hand.
     pub(super) fn check(job: &Job, package: &[ManifestKind], document: Option<&Document>) -> Result<Self> {
+        if !package.is_empty() {
+            track_facts::check_package(&job.tracks)?;
+        }
         if job.drm == SIMPLEAES {
             return Self::aes128(job, package, document);
         }

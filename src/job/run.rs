@@ -17,6 +17,7 @@ use super::package::files;
 use super::package::manifests::{self, Input, manifest_kinds};
 use super::report::{KeyRotation, Report};
 use super::rules::{Job, Rules, no_segment_behind};
+use super::track_facts;
 use super::weak_keys::weak_keys;
 
 /// Does a job: encrypts its inputs and writes or rewrites their manifests.
@@ -61,6 +62,8 @@ fn run_package(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     let Input { store, mut package, manifests } =
         Input::of(store, read, InputState::clear(&rules.treatment))?;
     let encrypted_tracks = package.encrypted_tracks(rules.keys);
+    let ids: Vec<_> = encrypted_tracks.iter().map(|track| track.id.to_string()).collect();
+    track_facts::check(&job.tracks, &ids)?;
     let source = source(job, rules, (env.keys, env.http), &encrypted_tracks, package.begins)?;
     let rules = &rules.timed(&source, package.lasts);
     let periods = package.periods(&rules.schedule, store.as_ref())?;

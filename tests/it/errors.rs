@@ -164,7 +164,11 @@ fn calls_that_contradict_the_rules() {
         (vec!["--drm", "widvine"], 2, "known are widevine"),
         (vec!["--drm", "widevine", key, "--drmtoday"], 2, "more than one source of keys"),
         (vec!["--drm", "widevine", "--drmtoday"], 2, "password is missing"),
-        (vec!["--drm", "widevine", "--key-server-url", "http://127.0.0.1:9/speke"], 5, "127.0.0.1"),
+        (
+            vec!["--drm=widevine", "--resource-id=film", "--key-server-url=http://127.0.0.1:9/speke"],
+            5,
+            "127.0.0.1",
+        ),
     ] {
         Broken::copy_of("dash").fails("manifest.mpd", &options, code, &[says]);
     }

@@ -524,7 +524,7 @@ fn the_url_that_key_url_prints_feeds_one_job_and_is_refused_to_the_next() {
     let input = root().join(HLS);
     let pack = |out: &Path| {
         let arguments = ["pack", input.to_str().unwrap(), "--out", out.to_str().unwrap()];
-        let keys = ["--drm", "widevine+playready", "--key-server-url", url];
+        let keys = ["--drm", "widevine+playready", "--resource-id", "film", "--key-server-url", url];
         command(&server, &[&arguments[..], &keys].concat())
     };
     let (code, _, noise) = pack(&folder.path().join("first"));

@@ -36,6 +36,7 @@ mod inspect;
 mod iv_law;
 #[cfg(feature = "server")]
 mod key_server;
+mod ladders;
 mod large_inputs;
 mod laws;
 mod missing_keys;

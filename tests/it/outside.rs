@@ -352,13 +352,13 @@ fn a_secret_in_the_place_of_a_file_name_is_not_repeated() {
             format!("verify out --key-file {line}"),
             format!("decrypt out/master.m3u8 --out o --key-file {line}"),
             format!(
-                "keys in/master.m3u8 --drm widevine --key-server-url http://127.0.0.1:9/ --bearer-file {line}"
+                "keys in/master.m3u8 --drm widevine --resource-id x --key-server-url http://127.0.0.1:9/ --bearer-file {line}"
             ),
             format!(
-                "keys in/master.m3u8 --drm widevine --key-server-url http://127.0.0.1:9/ --header X-Key:@{line}"
+                "keys in/master.m3u8 --drm widevine --resource-id x --key-server-url http://127.0.0.1:9/ --header X-Key:@{line}"
             ),
             format!(
-                "keys in/master.m3u8 --drm widevine --key-server-url http://127.0.0.1:9/ --proxy @{line}"
+                "keys in/master.m3u8 --drm widevine --resource-id x --key-server-url http://127.0.0.1:9/ --proxy @{line}"
             ),
             format!("key-url --org o --cpix-config c --user u --password-file {line}"),
             format!("cpix explain {line}"),

@@ -157,31 +157,47 @@ fn write_hls(tracks: &[Timed<'_>], plan: &Plan, env: &Env<'_>, report: &mut Repo
     Ok(())
 }
 
-/// Audio of one codec in one group; two renditions of a language go to groups of their own.
+/// Audio of one codec and channel layout in one group; two qualities of the same go to groups of their own.
 struct AudioGroup<'a, 'b> {
     id: String,
-    codec: String,
+    codecs: Vec<String>,
     tracks: Vec<&'a Timed<'b>>,
 }
 
 fn audio_groups<'a, 'b>(tracks: &'a [Timed<'b>]) -> Result<Vec<AudioGroup<'a, 'b>>> {
-    let mut groups: Vec<AudioGroup<'a, 'b>> = Vec::new();
-    for written in tracks.iter().filter(|written| written.track.id.kind == TrackKind::Audio) {
-        let codec = written.track.media.rfc6381()?;
-        let language = &written.track.media.track.language;
-        let fits = |group: &&mut AudioGroup<'a, 'b>| {
-            group.codec == codec
-                && group.tracks.iter().all(|other| other.track.media.track.language != *language)
+    let audio = || tracks.iter().filter(|written| written.track.id.kind == TrackKind::Audio);
+    let is_named = |id: &str| audio().any(|one| one.track.described.group.as_deref() == Some(id));
+    let mut free = (1..).map(|number| format!("audio{number}")).filter(|id| !is_named(id));
+    let mut groups: Vec<(AudioGroup<'a, 'b>, bool)> = Vec::new();
+    for written in audio() {
+        let (codec, channels) = (written.track.media.rfc6381()?, channels(written.track.media));
+        let described = &written.track.described;
+        let fits = |(group, is_named): &&mut (AudioGroup<'a, 'b>, bool)| match &described.group {
+            Some(id) => group.id == *id,
+            None => {
+                !*is_named
+                    && group.codecs == [codec.as_str()]
+                    && group.tracks.iter().all(|other| {
+                        self::channels(other.track.media) == channels
+                            && !other.track.described.is_same_choice(described)
+                    })
+            }
         };
         match groups.iter_mut().find(fits) {
-            Some(group) => group.tracks.push(written),
+            Some((group, _)) => {
+                group.tracks.push(written);
+                if !group.codecs.contains(&codec) {
+                    group.codecs.push(codec);
+                }
+            }
             None => {
-                let id = format!("audio{}", groups.len() + 1);
-                groups.push(AudioGroup { id, codec, tracks: vec![written] });
+                let id = described.group.clone().or_else(|| free.next()).unwrap_or_default();
+                let group = AudioGroup { id, codecs: vec![codec], tracks: vec![written] };
+                groups.push((group, described.group.is_some()));
             }
         }
     }
-    Ok(groups)
+    Ok(groups.into_iter().map(|(group, _)| group).collect())
 }
 
 fn multivariant_playlist(
@@ -197,31 +213,62 @@ fn multivariant_playlist(
     };
     let has_video = tracks.iter().any(|written| written.track.id.kind == TrackKind::Video);
     for group in groups.iter().filter(|_| has_video) {
+        let default = group.tracks.iter().position(|written| written.track.described.is_default).unwrap_or(0);
         for (index, written) in group.tracks.iter().enumerate() {
             let mut rendition = rendition(written, RenditionType::Audio, &group.id);
-            rendition.default = index == 0;
+            rendition.default = index == default;
             rendition.channels = channels(written.track.media);
             playlist.renditions.push(rendition);
         }
     }
     let subtitles: Vec<_> = tracks.iter().filter(|written| written.is_hls_subtitles()).collect();
-    for (index, written) in subtitles.iter().enumerate() {
-        let mut rendition = rendition(written, RenditionType::Subtitles, SUBTITLES);
-        // Names are unique in a group: §4.4.6.1.1.
-        let names = subtitles.iter().take(index).map(|other| &other.track.media.track.language);
-        if names.into_iter().any(|language| *language == rendition.language) {
-            rendition.name = written.track.id.to_string();
-        }
+    let mut subtitle_groups: Vec<&str> = Vec::new();
+    for written in &subtitles {
+        let group = written.track.described.group.as_deref().unwrap_or(SUBTITLES);
+        let mut rendition = rendition(written, RenditionType::Subtitles, group);
+        let is_first = !playlist.renditions.iter().any(|other| {
+            other.rendition_type == RenditionType::Subtitles && other.group_id == group && other.default
+        });
+        rendition.default = written.track.described.is_default && is_first;
         playlist.renditions.push(rendition);
+        if !subtitle_groups.contains(&group) {
+            subtitle_groups.push(group);
+        }
     }
+    make_names_unique(&mut playlist.renditions);
     let variants = if has_video { TrackKind::Video } else { TrackKind::Audio };
+    let groups: Vec<_> = groups.iter().filter(|_| has_video).collect();
     for written in tracks.iter().filter(|written| written.track.id.kind == variants) {
-        let groups: Vec<_> = groups.iter().filter(|_| has_video).map(Some).collect();
-        for group in if groups.is_empty() { vec![None] } else { groups } {
-            playlist.variants.push(variant(written, group, &subtitles)?);
+        for audio in or_none(&groups) {
+            for text in or_none(&subtitle_groups) {
+                let of_group = subtitles.iter().copied().filter(|one| {
+                    Some(one.track.described.group.as_deref().unwrap_or(SUBTITLES)) == text.copied()
+                });
+                playlist.variants.push(variant(written, audio.copied(), (text.copied(), of_group))?);
+            }
         }
     }
     Ok(playlist)
+}
+
+/// Each of them, or one time none.
+fn or_none<T>(all: &[T]) -> Vec<Option<&T>> {
+    if all.is_empty() { vec![None] } else { all.iter().map(Some).collect() }
+}
+
+/// Names are unique in a group: §4.4.6.1.1. One that is not is the track's id, which is that of its playlist.
+fn make_names_unique(renditions: &mut [NewRendition]) {
+    for index in 0..renditions.len() {
+        let (before, rest) = renditions.split_at_mut(index);
+        let Some(rendition) = rest.first_mut() else { continue };
+        let is_taken = |other: &NewRendition| {
+            (other.rendition_type, &other.group_id, &other.name)
+                == (rendition.rendition_type, &rendition.group_id, &rendition.name)
+        };
+        if before.iter().any(is_taken) {
+            rendition.name = rendition.uri.trim_end_matches(".m3u8").to_owned();
+        }
+    }
 }
 
 /// `CHANNELS`: §4.4.6.1; of objects beside channels it tells their number, and what they are coded with.
@@ -241,29 +288,32 @@ fn joint_object_properties(objects: u8) -> Vec<(&'static str, String)> {
 }
 
 fn rendition(written: &Timed<'_>, rendition_type: RenditionType, group_id: &str) -> NewRendition {
-    let language = &written.track.media.track.language;
+    let described = &written.track.described;
+    let name = described.label.clone().or_else(|| described.lang.clone());
     NewRendition {
         rendition_type,
         group_id: group_id.into(),
-        name: language.clone().unwrap_or_else(|| written.track.id.to_string()),
-        language: language.clone(),
+        name: name.unwrap_or_else(|| written.track.id.to_string()),
+        language: described.lang.clone(),
         default: false,
+        forced: described.forced,
+        characteristics: described.characteristics.clone(),
         channels: None,
         uri: format!("{}.m3u8", written.track.id),
     }
 }
 
-fn variant(
+fn variant<'a, 'b: 'a>(
     written: &Timed<'_>,
     group: Option<&AudioGroup<'_, '_>>,
-    subtitles: &[&Timed<'_>],
+    (text, subtitles): (Option<&str>, impl Iterator<Item = &'a Timed<'b>>),
 ) -> Result<Variant> {
     let entry = written.track.media.track.sample_entry()?;
     let is_video = written.track.id.kind == TrackKind::Video;
     let audio = group.map_or(&[][..], |group| &group.tracks);
     let (pictures, ticks) = written.frame_rate();
     let mut codecs = vec![written.track.media.rfc6381()?];
-    codecs.extend(group.map(|group| group.codec.clone()));
+    codecs.extend(group.into_iter().flat_map(|group| group.codecs.iter().cloned()));
     for text in subtitles {
         let codec = text.track.media.rfc6381()?;
         if !codecs.contains(&codec) {
@@ -280,27 +330,28 @@ fn variant(
         #[expect(clippy::cast_precision_loss, reason = "a frame rate")]
         frame_rate: is_video.then(|| pictures as f64 / ticks as f64),
         audio: group.map(|group| group.id.clone()),
-        subtitles: (!subtitles.is_empty()).then(|| SUBTITLES.into()),
+        subtitles: text.map(str::to_owned),
         uri: format!("{}.m3u8", written.track.id),
     })
 }
 
-/// The MPD: one AdaptationSet for each kind, codec and language; keys split them further.
+/// The MPD: one AdaptationSet for each kind, codec, channel layout and choice of the user; keys split them further.
 fn mpd(tracks: &[Timed<'_>], plan: &Plan) -> Result<Vec<u8>> {
     let mut sets: Vec<(String, NewAdaptationSet, Vec<&Timed<'_>>)> = Vec::new();
     for written in tracks {
         let codec = written.track.media.rfc6381()?;
-        let language =
-            written.track.media.track.language.clone().filter(|_| written.track.id.kind != TrackKind::Video);
+        let described = &written.track.described;
         let family = codec.split('.').next().unwrap_or_default();
-        let key = format!("{:?}/{family}/{language:?}", written.track.id.kind);
+        let choice = (&described.lang, &described.label, &described.roles, &described.characteristics);
+        let layout = channels(written.track.media).filter(|_| written.track.id.kind == TrackKind::Audio);
+        let key = format!("{:?}/{family}/{choice:?}/{layout:?}", written.track.id.kind);
         let representation = representation(written, codec)?;
         match sets.iter_mut().find(|(known, ..)| *known == key) {
             Some((_, set, members)) => {
                 set.representations.push(representation);
                 members.push(written);
             }
-            None => sets.push((key, adaptation_set(written, language, representation), vec![written])),
+            None => sets.push((key, adaptation_set(written, representation), vec![written])),
         }
     }
     let mut segment_keys =
@@ -333,11 +384,8 @@ fn mpd(tracks: &[Timed<'_>], plan: &Plan) -> Result<Vec<u8>> {
     Ok(mpd.to_bytes())
 }
 
-fn adaptation_set(
-    written: &Timed<'_>,
-    lang: Option<String>,
-    representation: NewRepresentation,
-) -> NewAdaptationSet {
+fn adaptation_set(written: &Timed<'_>, representation: NewRepresentation) -> NewAdaptationSet {
+    let described = &written.track.described;
     let (content_type, mime_type) = match written.track.id.kind {
         TrackKind::Video => (ContentType::Video, "video/mp4"),
         TrackKind::Audio => (ContentType::Audio, "audio/mp4"),
@@ -346,7 +394,10 @@ fn adaptation_set(
     NewAdaptationSet {
         content_type,
         mime_type: mime_type.into(),
-        lang,
+        lang: described.lang.clone(),
+        label: described.label.clone(),
+        purposes: described.purposes(),
+        roles: described.roles.clone(),
         representations: vec![representation],
     }
 }

@@ -3,6 +3,7 @@
 //! It is longer than 400 lines because it holds the run over MP4 files from tracks to segments, in the order of its steps.
 
 pub(super) mod cut;
+pub(super) mod described;
 pub(super) mod files;
 pub(super) mod manifests;
 pub(super) mod survey;
@@ -28,11 +29,13 @@ use crate::job::env::{Env, Event, OpenInput};
 use crate::job::identity::Summary;
 use crate::job::package::stated::Stated;
 use crate::job::package::{encrypted_track, track_facts};
-use crate::job::plan::Outline;
+use crate::job::plan::{ClearTrack, Outline};
 use crate::job::report::{KeyRotation, Report, TrackReport};
 use crate::job::rules::{Job, Layout, Rules};
 use crate::job::run::{plan, source};
+use crate::job::track_facts;
 use cut::{Cut, Start, lasts};
+use described::{Described, choose_default};
 use files::{TrackFiles, WrittenFiles, write_segments, write_single_file};
 use survey::Survey;
 
@@ -64,6 +67,8 @@ pub(in crate::job) struct OutputTrack<'a> {
     pub(in crate::job) encrypted_track: Option<TrackId>,
     pub(in crate::job) edits: EditList,
     pub(in crate::job) survey: Survey,
+    /// What manifests say of it.
+    pub(in crate::job) described: Described,
 }
 
 impl<'a> OutputTrack<'a> {
@@ -99,7 +104,7 @@ pub(in crate::job) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Rep
     let files: Vec<_> =
         job.inputs.iter().map(|input| open(input, job, env.open_input)).collect::<Result<_>>()?;
     let mut report = Report::default();
-    let (tracks, mut encrypted_tracks) = output_tracks(&files, rules.keys, &mut report.warnings)?;
+    let (tracks, mut encrypted_tracks) = output_tracks(&files, (rules.keys, job), &mut report.warnings)?;
     report.warnings.extend(not_carried(&files, &tracks)?);
     report.warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
     let source = source(job, rules, (env.keys, env.http), &encrypted_tracks, None)?;
@@ -155,16 +160,28 @@ pub(in crate::job) fn outline<'a>(
 ) -> Result<Outline<'a>> {
     let files: Vec<_> = job.inputs.iter().map(|input| open(input, job, open_input)).collect::<Result<_>>()?;
     let mut warnings = Vec::new();
-    let (tracks, mut encrypted_tracks) = output_tracks(&files, rules.keys, &mut warnings)?;
+    let (tracks, mut encrypted_tracks) = output_tracks(&files, (rules.keys, job), &mut warnings)?;
     warnings.extend(not_carried(&files, &tracks)?);
     let source = source(job, rules, (keys, http), &encrypted_tracks, None)?;
     let rules = &rules.timed(&source, lasts(&tracks, &source));
     let Cut { periods, choice, .. } = Cut::of(job, rules, &source, &tracks, &mut encrypted_tracks)?;
     let protected = tracks.iter().filter(|track| track.encrypted_track.is_some());
     let facts = protected.map(|track| facts(track, &encrypted_tracks));
-    let tracks = facts.collect::<Result<_>>()?;
+    let facts = facts.collect::<Result<_>>()?;
+    let clear = tracks.iter().filter(|track| track.encrypted_track.is_none());
+    let clear_tracks = clear.map(clear_track).collect::<Result<_>>()?;
     let rotates = rules.schedule.rotates();
-    Ok(Outline { tracks, encrypted_tracks, source, choice, periods, rotates, warnings })
+    Ok(Outline { tracks: facts, clear_tracks, encrypted_tracks, source, choice, periods, rotates, warnings })
+}
+
+fn clear_track(track: &OutputTrack<'_>) -> Result<ClearTrack> {
+    let kind = match track.id.kind {
+        TrackKind::Video => "video",
+        TrackKind::Audio => "audio",
+        TrackKind::Text => "text",
+    };
+    let (codec, source) = (track.media.rfc6381()?, track.file.name.clone());
+    Ok(ClearTrack { id: track.id.to_string(), kind, codec, source })
 }
 
 fn open(input: &str, job: &Job, open_input: &OpenInput<'_>) -> Result<Mp4File> {
@@ -196,7 +213,7 @@ pub(in crate::job) fn other_format(source: &dyn env::Source, error: Error) -> Er
 /// The tracks in the order of their ids: pictures, audio, text. What no player shows is left out, and said.
 fn output_tracks<'a>(
     files: &'a [Mp4File],
-    rule: KeyRule,
+    (rule, job): (KeyRule, &Job),
     warnings: &mut Vec<String>,
 ) -> Result<(Vec<OutputTrack<'a>>, Vec<EncryptedTrack>)> {
     let mut tracks = Vec::new();
@@ -218,7 +235,12 @@ fn output_tracks<'a>(
             }
             let number = tracks.iter().filter(|track: &&OutputTrack<'_>| track.id.kind == kind).count() + 1;
             let id = TrackId::new(kind, number);
-            let is_protected = media.is_protectable() && rule.protects(kind);
+            let described = Described::of(id, track.language.as_deref(), &job.tracks)?;
+            let left_clear = job.tracks.iter().any(|facts| facts.clear && facts.id == id.to_string());
+            if left_clear {
+                warnings.push(format!("{id} stays clear: --track says so"));
+            }
+            let is_protected = media.is_protectable() && rule.protects(kind) && !left_clear;
             tracks.push(OutputTrack {
                 id,
                 file,
@@ -226,6 +248,7 @@ fn output_tracks<'a>(
                 encrypted_track: is_protected.then_some(id),
                 edits,
                 survey,
+                described,
             });
             if is_protected {
                 encrypted_tracks.push(encrypted_track(id, media, &Stated::default()));
@@ -234,6 +257,12 @@ fn output_tracks<'a>(
     }
     for (file, media) in all().filter(|(_, media)| media.kind().is_none()) {
         warnings.push(left_out(file, media, "players do not show it"));
+    }
+    let ids: Vec<_> = tracks.iter().map(|track| track.id.to_string()).collect();
+    track_facts::check(&job.tracks, &ids)?;
+    for kind in [TrackKind::Audio, TrackKind::Text] {
+        let of_kind = tracks.iter_mut().filter(|track| track.id.kind == kind);
+        choose_default(kind, &mut of_kind.map(|track| &mut track.described).collect::<Vec<_>>())?;
     }
     Ok((tracks, encrypted_tracks))
 }

@@ -58,8 +58,12 @@ impl<'a> Timed<'a> {
     }
 
     /// The peak segment bit rate in bits per second: the highest of any run of segments that lasts 0.5 to 1.5 target
-    /// durations, RFC 8216bis §4.1; of media that is shorter, the average.
+    /// durations, RFC 8216bis §4.1; of media that is shorter, the average. What
+    /// the operator says goes before.
     pub(in crate::job) fn peak(&self) -> u64 {
+        if let Some(stated) = self.track.described.bandwidth {
+            return stated;
+        }
         let target = self.target();
         let times: Vec<_> = self.segments.iter().zip(&self.presented).collect();
         let mut peak = None;
@@ -80,7 +84,9 @@ impl<'a> Timed<'a> {
     }
 
     pub(in crate::job) fn average(&self) -> u64 {
-        self.bits_per_second(self.segments.iter().map(|segment| segment.bytes).sum(), self.duration())
+        let average =
+            self.bits_per_second(self.segments.iter().map(|segment| segment.bytes).sum(), self.duration());
+        self.track.described.bandwidth.map_or(average, |stated| average.min(stated))
     }
 
     fn bits_per_second(&self, bytes: u64, duration: u64) -> u64 {

@@ -1,0 +1,138 @@
+//! Ladders of MP4 files: what is said of tracks stands in both manifests.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use drm_pack::job::{Job, TrackFacts};
+use tempfile::TempDir;
+
+use crate::support::media::root;
+use crate::support::pack::{pack, pack_without_keys};
+
+fn fixture(name: &str) -> String {
+    root().join("fixtures/clip/mp4").join(name).to_str().unwrap().to_owned()
+}
+
+/// A job on fixtures, with these words of `--track`.
+fn job(inputs: &[&str], tracks: &[&str]) -> Job {
+    Job {
+        inputs: inputs.iter().map(|name| fixture(name)).collect(),
+        drm: "widevine".into(),
+        segment_duration: 2.0,
+        tracks: tracks.iter().map(|text| TrackFacts::parse(text).unwrap()).collect(),
+        ..Job::default()
+    }
+}
+
+/// The manifests of a job: HLS, DASH.
+fn manifests(job: &Job) -> (String, String) {
+    let out = TempDir::new().unwrap();
+    pack(job, out.path()).unwrap();
+    let text = |name| fs::read_to_string(out.path().join(name)).unwrap();
+    (text("master.m3u8"), text("manifest.mpd"))
+}
+
+fn lines<'a>(text: &'a str, word: &str) -> Vec<&'a str> {
+    text.lines().map(str::trim).filter(|line| line.contains(word)).collect()
+}
+
+#[test]
+fn both_manifests_say_what_the_operator_says() {
+    let inputs = ["video_360.mp4", "audio.m4a", "audio.m4a"];
+    let (hls, dash) = manifests(&job(
+        &inputs,
+        &[
+            r"a1:lang=eng,label=English\, loud,role=description",
+            "a2:lang=fra,label=Français,default,group=speech,bandwidth=77777",
+        ],
+    ));
+    let media = lines(&hls, "#EXT-X-MEDIA");
+    assert!(media[0].contains(r#"NAME="English, loud",LANGUAGE="en""#), "{}", media[0]);
+    assert!(media[0].contains(r#"CHARACTERISTICS="public.accessibility.describes-video""#), "{}", media[0]);
+    assert!(
+        media[1].contains(r#"GROUP-ID="speech",NAME="Français",LANGUAGE="fr",DEFAULT=YES"#),
+        "{}",
+        media[1]
+    );
+    for line in [
+        r#"lang="en""#,
+        r#"lang="fr""#,
+        "<Label>English, loud</Label>",
+        "<Label>Français</Label>",
+        r#"<Role schemeIdUri="urn:mpeg:dash:role:2011" value="description"/>"#,
+        r#"<Accessibility schemeIdUri="urn:tva:metadata:cs:AudioPurposeCS:2007" value="1"/>"#,
+        r#"bandwidth="77777""#,
+    ] {
+        assert_eq!(lines(&dash, line).len(), 1, "{line}: {dash}");
+    }
+    let main = dash.find(r#"value="main""#).unwrap();
+    assert!(
+        dash.matches(r#"value="main""#).count() == 1 && main > dash.find(r#"lang="fr""#).unwrap(),
+        "{dash}"
+    );
+}
+
+#[test]
+fn without_a_word_the_first_audio_is_the_default() {
+    let (hls, dash) = manifests(&job(&["video_360.mp4", "audio.m4a"], &[]));
+    assert!(lines(&hls, "#EXT-X-MEDIA")[0].contains("DEFAULT=YES"), "{hls}");
+    assert_eq!(lines(&dash, r#"value="main""#).len(), 1, "{dash}");
+}
+
+#[test]
+fn a_track_is_left_clear_when_that_is_asked_for() {
+    let out = TempDir::new().unwrap();
+    let report = pack(&job(&["video_360.mp4", "audio.m4a"], &["a1:clear"]), out.path()).unwrap();
+    assert!(
+        report.warnings.iter().any(|warning| warning.contains("a1 stays clear")),
+        "{:?}",
+        report.warnings
+    );
+    assert_eq!(report.tracks.iter().map(|track| track.id.as_str()).collect::<Vec<_>>(), ["v1"]);
+    assert!(!fs::read_to_string(out.path().join("a1.m3u8")).unwrap().contains("EXT-X-KEY"));
+    assert!(fs::read_to_string(out.path().join("v1.m3u8")).unwrap().contains("EXT-X-KEY"));
+}
+
+#[test]
+fn what_cannot_be_said_is_refused_before_keys_are_asked_for() {
+    let inputs = ["video_360.mp4", "audio.m4a", "audio.m4a"];
+    for (tracks, says) in [
+        (vec!["a3:lang=en"], "there are v1, a1, a2"),
+        (vec!["v1:default"], "nothing to choose"),
+        (vec!["a1:forced"], "for text"),
+        (vec!["a1:lang=en,default", "a2:lang=de,default"], "default"),
+        (vec!["a1:label=a\"b"], "quotation mark"),
+        (vec!["a1:lang=en", "a1:lang=de"], "twice"),
+    ] {
+        let error = pack_without_keys(&job(&inputs, &tracks), Path::new("nowhere")).unwrap_err().to_string();
+        assert!(error.contains(says), "{tracks:?}: {error}");
+    }
+    let package = root().join("fixtures/clip/hls/master.m3u8");
+    let job = Job { inputs: vec![package.to_str().unwrap().into()], ..job(&[], &["a1:lang=en"]) };
+    let error = pack_without_keys(&job, Path::new("nowhere")).unwrap_err().to_string();
+    assert!(error.contains("a package keeps its manifests"), "{error}");
+}
+
+fn drm_pack(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_drm-pack"));
+    command.args(arguments).env_remove("DRM_PACK_KEY_SERVER_URL").output().unwrap()
+}
+
+#[test]
+fn a_name_of_every_title_is_no_content_id_for_a_key_server() {
+    let input = root().join("fixtures/clip/dash/manifest.mpd");
+    for verb in ["pack", "keys"] {
+        let out = TempDir::new().unwrap().path().join("out");
+        let (input, out) = (input.to_str().unwrap(), out.to_str().unwrap());
+        let url = "http://127.0.0.1:9/k";
+        let call = [verb, input, "--drm", "widevine", "--key-server-url", url, "--out", out];
+        let output = drm_pack(&call);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("--resource-id movie-42"), "{said}");
+        // With a name it goes on, and finds nobody there.
+        let output = drm_pack(&[&call[..], &["--resource-id", "film"]].concat());
+        assert_ne!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
