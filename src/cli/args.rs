@@ -63,8 +63,8 @@ impl Command {
 
 #[derive(ArgsGroup, Debug)]
 pub(super) struct PackArgs {
-    /// One .mpd, one .m3u8, one of each over the same segments, a folder that holds them, or one or more MP4 files
-    /// (progressive, fragmented, CMAF); each a path or an http(s) URL
+    /// One .mpd, one .m3u8, one of each over the same segments, a folder that holds them, or one or more MP4 or
+    /// QuickTime files (progressive, fragmented, CMAF); each a path or an http(s) URL
     #[arg(required = true, value_name = "INPUT", value_parser = address::input)]
     pub(super) inputs: Vec<String>,
     /// Output folder; it appears when everything in it is whole

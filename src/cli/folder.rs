@@ -7,8 +7,8 @@ use crate::base::{Error, ManifestKind, Result, is_http};
 use crate::io::FileStore;
 use crate::presentation::{is_multivariant, kind_of_name, may_be_manifest, read_manifest};
 
-/// Extensions of MP4 files.
-const MP4: &[&str] = &["mp4", "m4v", "m4a", "cmfv", "cmfa"];
+/// Extensions of MP4 and QuickTime files.
+const MP4: &[&str] = &["mp4", "m4v", "m4a", "mov", "qt", "cmfv", "cmfa"];
 
 /// The inputs with each folder replaced by its presentation: one MPD, one playlist, one of each, or its MP4 files.
 /// Below a root all of them are whole paths.

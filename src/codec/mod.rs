@@ -25,6 +25,7 @@ mod marks;
 mod mpegh;
 mod nal;
 mod opus;
+pub mod quicktime;
 mod ranges;
 mod raw_data_block;
 mod slice_marks;

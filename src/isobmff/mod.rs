@@ -5,6 +5,7 @@
 pub mod boxes;
 pub mod file;
 pub mod fragment;
+pub mod quicktime;
 mod sample_sizes;
 pub mod samples;
 pub mod track;

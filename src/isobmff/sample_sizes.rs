@@ -66,6 +66,14 @@ pub(super) fn sample_sizes(stbl: &BoxNode) -> Result<(Sizes<'_>, u32)> {
     Ok((sizes, count))
 }
 
+/// The size of all samples, where they have one.
+pub(super) fn constant_sample_size(stbl: &BoxNode) -> Option<u32> {
+    match sample_sizes(stbl) {
+        Ok((Sizes::Constant(size), count)) if count > 0 => Some(size),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

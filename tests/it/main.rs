@@ -13,6 +13,7 @@ mod answers;
 mod av1_headers;
 mod aws_reference;
 mod bit_flips;
+mod camera_files;
 mod channels;
 mod clear_lead;
 mod contract;

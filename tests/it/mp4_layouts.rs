@@ -49,7 +49,7 @@ const CLIP: &[&str] = &[
     "32k",
 ];
 
-fn run(command: &mut Command) -> Vec<u8> {
+pub(crate) fn run(command: &mut Command) -> Vec<u8> {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     output.stdout
@@ -66,7 +66,7 @@ fn clip(folder: &TempDir, arguments: &[&str]) -> PathBuf {
 }
 
 /// Decode time, presentation time, size and hash of each packet of one stream, as FFmpeg reads it.
-fn packets(input: &Path, options: &[&str], stream: &str) -> Vec<String> {
+pub(crate) fn packets(input: &Path, options: &[&str], stream: &str) -> Vec<String> {
     let mut command = ffmpeg();
     command.args(["-v", "fatal", "-copyts"]).args(options);
     // FFmpeg loses count of encrypted samples when it seeks in fragments without an index, so it gets a pipe.
@@ -122,7 +122,7 @@ fn key_of(track: &TrackReport) -> String {
     key.expose().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn packed(input: &Path, scheme: &str, layout: Layout) -> (TempDir, Report) {
+pub(crate) fn packed(input: &Path, scheme: &str, layout: Layout) -> (TempDir, Report) {
     let out = tempfile::tempdir().unwrap();
     let job = Job { layout: Some(layout), ..job(input, "widevine+playready", scheme) };
     let report = pack(&job, out.path()).map_err(|error| format!("{}: {error}", input.display())).unwrap();
@@ -130,7 +130,7 @@ fn packed(input: &Path, scheme: &str, layout: Layout) -> (TempDir, Report) {
 }
 
 /// What FFmpeg plays of an output track.
-fn played(out: &TempDir, track: &TrackReport, layout: Layout) -> Vec<String> {
+pub(crate) fn played(out: &TempDir, track: &TrackReport, layout: Layout) -> Vec<String> {
     let name = if layout == Layout::SingleFile { ".mp4" } else { "" };
     let path = out.path().join(format!("{}{name}", track.id));
     packets(

@@ -35,7 +35,7 @@ pub use schm::Schm;
 pub use senc::{Senc, SencEntry, SencHeader, SencSubsample, SencWriter};
 pub use sgpd::{CencSampleEncryptionInformationGroupEntry, Sgpd, seig_group};
 pub use sidx::{Sidx, SidxReference};
-pub use stsd::SampleEntry;
+pub use stsd::{SampleEntry, leading_boxes};
 pub use tenc::Tenc;
 pub use tfdt::Tfdt;
 pub use tfhd::Tfhd;

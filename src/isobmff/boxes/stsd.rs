@@ -57,10 +57,11 @@ impl SampleEntry {
                 entry.channel_count = reader.u16()?;
                 reader.take(6)?;
                 entry.sample_rate = reader.u32()? >> 16;
-                // QuickTime's audio descriptions of version 1 and 2 have more fields (stsd version 0).
+                // QuickTime's audio descriptions of version 1 and 2 have more fields (stsd version 0); the second says
+                // how many bytes it has, with the header of a box.
                 reader.take(match version {
                     1 if stsd_version == 0 => 16,
-                    2 => 36,
+                    2 => (reader.clone().u32()? as usize).saturating_sub(8 + reader.position()).max(36),
                     _ => 0,
                 })?;
             }
@@ -71,10 +72,8 @@ impl SampleEntry {
         }
         let end = reader.position();
         entry.fields = payload.get(..end).unwrap_or_default().to_vec();
-        let children = reader.rest();
-        let whole = whole_boxes(children);
-        entry.boxes = parse_file(children.get(..whole).unwrap_or_default())?;
-        entry.rest = children.get(whole..).unwrap_or_default().to_vec();
+        let (boxes, rest) = leading_boxes(reader.rest())?;
+        (entry.boxes, entry.rest) = (boxes, rest.to_vec());
         Ok(entry)
     }
 
@@ -90,6 +89,15 @@ impl SampleEntry {
     pub fn find(&self, kind: &[u8; 4]) -> Option<&BoxNode> {
         self.boxes.iter().find(|node| node.is(kind))
     }
+}
+
+/// The boxes at the beginning, and the bytes behind them that are none.
+///
+/// # Errors
+/// When a box is cut off.
+pub fn leading_boxes(bytes: &[u8]) -> Result<(Vec<BoxNode>, &[u8])> {
+    let (boxes, rest) = bytes.split_at_checked(whole_boxes(bytes)).unwrap_or((bytes, &[]));
+    Ok((parse_file(boxes)?, rest))
 }
 
 /// How many leading bytes are boxes: some writers end a sample entry with a few zero bytes.

@@ -6,6 +6,7 @@ pub(super) mod cut;
 pub(super) mod described;
 pub(super) mod files;
 pub(super) mod manifests;
+mod movie;
 pub(super) mod survey;
 pub(super) mod timed;
 
@@ -46,6 +47,8 @@ pub(in crate::job) struct Mp4File {
     moov: BoxNode,
     trexes: Vec<Trex>,
     tracks: Vec<MediaTrack>,
+    /// What of it is no rendition, in words.
+    left_out: Vec<String>,
 }
 
 impl Mp4File {
@@ -189,11 +192,13 @@ fn open(input: &str, job: &Job, open_input: &OpenInput<'_>) -> Result<Mp4File> {
     let source = store.open(&name)?;
     let name = shown_input(input);
     let at = |error: Error| error.at(&name);
-    let moov = moov(source.as_ref()).map_err(|error| other_format(source.as_ref(), error)).map_err(at)?;
+    let moov = moov(source.as_ref()).map_err(|error| other_format(source.as_ref(), error));
+    let mut moov = moov.map_err(at)?;
     let unknown = if job.allow_full_sample { UnknownVideo::FullSample } else { UnknownVideo::Refused };
+    let left_out = movie::ready(&name, source.as_ref(), &mut moov, unknown).map_err(at)?;
     let tracks = media_tracks_with(&moov, unknown).map_err(at)?;
     let trexes = trexes(&moov).map_err(at)?;
-    Ok(Mp4File { name, source, moov, trexes, tracks })
+    Ok(Mp4File { name, source, moov, trexes, tracks, left_out })
 }
 
 /// What is wrong with a file that was to be MP4: that it is of another format, if it can be told.
@@ -218,6 +223,7 @@ fn output_tracks<'a>(
 ) -> Result<(Vec<OutputTrack<'a>>, Vec<EncryptedTrack>)> {
     let mut tracks = Vec::new();
     let mut encrypted_tracks = Vec::new();
+    warnings.extend(files.iter().flat_map(|file| file.left_out.iter().cloned()));
     let all = || files.iter().flat_map(|file| file.tracks.iter().map(move |media| (file, media)));
     for kind in [TrackKind::Video, TrackKind::Audio, TrackKind::Text] {
         for (file, media) in all().filter(|(_, media)| media.kind() == Some(kind)) {
@@ -226,7 +232,11 @@ fn output_tracks<'a>(
             let samples =
                 samples(file.source.as_ref(), &file.moov, track.track_id, &file.trexes).map_err(at)?;
             let Some(survey) = Survey::of(samples).map_err(at)? else {
-                warnings.push(left_out(file, media, "it has no samples"));
+                let (name, id) = (&file.name, track.track_id);
+                warnings.push(format!(
+                    "{name}: track {id} ({}) is left out: it has no samples",
+                    track.handler_type
+                ));
                 continue;
             };
             let edits = EditList::of(&file.moov, track.track_id, track.timescale).map_err(at)?;
@@ -255,9 +265,6 @@ fn output_tracks<'a>(
             }
         }
     }
-    for (file, media) in all().filter(|(_, media)| media.kind().is_none()) {
-        warnings.push(left_out(file, media, "players do not show it"));
-    }
     let ids: Vec<_> = tracks.iter().map(|track| track.id.to_string()).collect();
     track_facts::check(&job.tracks, &ids)?;
     for kind in [TrackKind::Audio, TrackKind::Text] {
@@ -265,11 +272,6 @@ fn output_tracks<'a>(
         choose_default(kind, &mut of_kind.map(|track| &mut track.described).collect::<Vec<_>>())?;
     }
     Ok((tracks, encrypted_tracks))
-}
-
-fn left_out(file: &Mp4File, media: &MediaTrack, why: &str) -> String {
-    let track = &media.track;
-    format!("{}: track {} ({}) is left out: {why}", file.name, track.track_id, track.handler_type)
 }
 
 fn groups(track: &OutputTrack<'_>) -> Result<SampleGroups> {
