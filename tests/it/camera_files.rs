@@ -18,7 +18,7 @@ use crate::support::ffmpeg_trace::{ffmpeg, ffmpeg_is_there};
 use crate::support::pack::{job, pack_without_keys};
 
 /// A change of a movie.
-type Change = fn(&mut Vec<BoxNode>);
+type Change = fn(&mut [BoxNode]);
 
 /// What comes of a file.
 enum Comes {
@@ -335,7 +335,7 @@ fn add_track(boxes: &mut [BoxNode], handler: &[u8; 4], kind: &[u8; 4], fields: &
 }
 
 /// Timed metadata, an aperture, and metadata of a track and of the movie.
-fn as_phone(boxes: &mut Vec<BoxNode>) {
+fn as_phone(boxes: &mut [BoxNode]) {
     for _ in 0..3 {
         add_track(boxes, b"meta", b"mebx", &[]);
     }
@@ -352,22 +352,22 @@ fn as_phone(boxes: &mut Vec<BoxNode>) {
     moov(boxes).push(BoxNode::data(b"udta", vec![0; 4]));
 }
 
-fn with_positional_audio(boxes: &mut Vec<BoxNode>) {
+fn with_positional_audio(boxes: &mut [BoxNode]) {
     add_track(boxes, b"soun", b"apac", &[0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 16, 0, 0, 0, 0, 0xbb, 0x80, 0, 0]);
 }
 
-fn with_depth(boxes: &mut Vec<BoxNode>) {
+fn with_depth(boxes: &mut [BoxNode]) {
     let entry = entry(boxes, b"vide").clone();
     add_track(boxes, b"auxv", b"hvc1", &entry.payload()[8..]);
 }
 
-fn with_telemetry(boxes: &mut Vec<BoxNode>) {
+fn with_telemetry(boxes: &mut [BoxNode]) {
     add_track(boxes, b"meta", b"gpmd", &[0; 4]);
     add_track(boxes, b"fdsc", b"fdsc", &[]);
 }
 
 /// A file without `ftyp`, with a language by its number and an alias to itself.
-fn as_of_2001(boxes: &mut Vec<BoxNode>) {
+fn as_of_2001(boxes: &mut [BoxNode]) {
     let ftyp = &mut boxes[0];
     *ftyp = BoxNode::data(b"wide", vec![0; ftyp.len() - 8]);
     for trak in moov(boxes).all_mut(b"trak") {
@@ -378,7 +378,7 @@ fn as_of_2001(boxes: &mut Vec<BoxNode>) {
 }
 
 /// The sound description of version 2: QuickTime File Format, Sound Sample Description (Version 2).
-fn as_second_version(boxes: &mut Vec<BoxNode>) {
+fn as_second_version(boxes: &mut [BoxNode]) {
     let entry = entry(boxes, b"soun");
     let payload = entry.payload();
     let (first, behind) = (&payload[..8], leading_boxes(&payload[44..]).unwrap().0);
@@ -391,7 +391,7 @@ fn as_second_version(boxes: &mut Vec<BoxNode>) {
 }
 
 /// Sound whose tables count its instants: packets of 384 bytes, each of 1152.
-fn as_constant_mp3(boxes: &mut Vec<BoxNode>) {
+fn as_constant_mp3(boxes: &mut [BoxNode]) {
     edit_entry(entry(boxes, b"soun"), |fields| {
         fields[20..22].copy_from_slice(&[0xff, 0xff]);
         fields[28..44].copy_from_slice(&[1152, 384, 384, 2].map(u32::to_be_bytes).concat());
@@ -419,7 +419,7 @@ fn edit_entry(entry: &mut BoxNode, change: impl Fn(&mut [u8])) {
     *entry = BoxNode::data(&entry.kind.0, payload);
 }
 
-fn without_dac3(boxes: &mut Vec<BoxNode>) {
+fn without_dac3(boxes: &mut [BoxNode]) {
     edit_entry(entry(boxes, b"soun"), |payload| {
         let at = payload.windows(4).position(|window| window == b"dac3").unwrap();
         payload[at..at + 4].copy_from_slice(b"free");
@@ -427,7 +427,7 @@ fn without_dac3(boxes: &mut Vec<BoxNode>) {
 }
 
 /// The movie in a form that says that it is compressed, though nothing is: QuickTime File Format, Compressed Movie Resources.
-fn compressed(boxes: &mut Vec<BoxNode>) {
+fn compressed(boxes: &mut [BoxNode]) {
     let moov = moov(boxes);
     let bytes = moov.to_bytes();
     let length = u16::try_from(bytes.len()).unwrap();
