@@ -12,8 +12,8 @@ use crate::drm;
 use crate::io::SystemRandom;
 
 use super::args::{CpixCommand, CpixFileArgs};
-use super::keys::{document_bytes, secret_bytes};
 use super::output::{line, note};
+use super::secret_file::{document_bytes, secret_bytes};
 
 pub(super) fn run(command: &CpixCommand) -> Result<()> {
     match command {

@@ -6,7 +6,7 @@ use crate::base::{KeyStore, Result};
 use crate::keys::{DevKeys, KeyFile};
 
 use super::cpix::document;
-use super::keys::secret_text;
+use super::secret_file::secret_text;
 
 /// The one of these that is given.
 pub(super) fn key_store(

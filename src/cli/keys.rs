@@ -1,12 +1,10 @@
 //! From options to a key source; secrets come by file, environment or standard input.
 
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use zeroize::Zeroizing;
 
 use crate::base::{Error, Result};
 use crate::cpix::usage::Strictness;
@@ -23,13 +21,10 @@ use crate::package::Preset;
 use super::args::{AccountArgs, HttpArgs, KeyArgs, MethodArg, RotationRequestsArg};
 use super::cpix::{certificate, document, recipient_keys};
 use super::output::note;
+use super::secret_file::secret_text;
 
 /// Most substreams that DRMtoday takes.
 const DRMTODAY_SUBSTREAMS: usize = 9;
-/// Largest file of secrets that is read, in bytes: a little more than the largest CPIX document, so that one
-/// that is too large is told from one that is cut.
-const MAX_SECRET_FILE: u64 = (8 << 20) + 1;
-
 /// A key source, and the most substreams it takes.
 pub(super) fn key_server(args: &KeyArgs) -> Result<(Box<dyn KeyServer>, Option<usize>)> {
     let given = [
@@ -420,45 +415,4 @@ fn account_with(
         user: required(&args.user, "--user", "DRMTODAY_USER")?,
         password,
     })
-}
-
-/// A file of secrets as text; `-` is standard input.
-pub(super) fn secret_text(path: &Path) -> Result<Zeroizing<String>> {
-    let bytes = secret_bytes(path)?;
-    std::str::from_utf8(&bytes)
-        .map(|text| Zeroizing::new(text.to_owned()))
-        .map_err(|_| Error::storage("stream did not contain valid UTF-8").at(path.display()))
-}
-
-/// A file of secrets, wiped when it is no longer needed; `-` is standard input.
-pub(super) fn secret_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
-    let why = "; it is not repeated here, as it may be the secret itself";
-    bytes_of(path, ("a file of keys or secrets", why))
-}
-
-/// A CPIX document, wiped as well: it may hold keys. `-` is standard input.
-pub(super) fn document_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
-    bytes_of(path, ("the CPIX document", ""))
-}
-
-fn bytes_of(path: &Path, (what, why): (&'static str, &str)) -> Result<Zeroizing<Vec<u8>>> {
-    let failed = |error: std::io::Error| {
-        // What names no file may be the secret itself, typed in its place.
-        if std::fs::symlink_metadata(path).is_err() && path != Path::new("-") {
-            let hint = "give the name of a file that holds it";
-            return Error::usage(format!("no such file{why}")).at(what).hint(hint);
-        }
-        if path.is_dir() {
-            return Error::usage("a folder, a file expected").at(path.display());
-        }
-        Error::storage(error.to_string()).at(path.display())
-    };
-    let mut bytes = Zeroizing::new(Vec::new());
-    if path == Path::new("-") {
-        std::io::stdin().take(MAX_SECRET_FILE).read_to_end(&mut bytes).map_err(failed)?;
-    } else {
-        let file = std::fs::File::open(path).map_err(failed)?;
-        file.take(MAX_SECRET_FILE).read_to_end(&mut bytes).map_err(failed)?;
-    }
-    Ok(bytes)
 }

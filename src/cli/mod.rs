@@ -21,6 +21,7 @@ mod output;
 mod output_folder;
 mod pack;
 mod plan;
+mod secret_file;
 mod title;
 mod verify;
 

@@ -7,7 +7,7 @@ use crate::base::{Error, Result};
 use crate::ts::{PACKET_BYTES, PAT_PID, PROGRAM_MAP_TABLE, Packet, Pat, PesHeader, Pmt, sections};
 
 use super::node::{Budget, Node};
-use super::ts_program;
+use super::ts_program::{self, PidFacts};
 use super::{Inspected, read};
 
 const PACKET: u64 = 188;
@@ -62,17 +62,6 @@ pub(super) fn describe(source: &dyn Source) -> Result<Inspected> {
         node.push(child, &mut budget);
     }
     Ok(Inspected { node, error: scan.error })
-}
-
-/// What was met of a PID.
-#[derive(Default)]
-pub(super) struct PidFacts {
-    pub(super) packets: u64,
-    pub(super) scrambled: u64,
-    /// The first `PTS`, in units of 90 kHz.
-    pub(super) pts: Option<u64>,
-    /// The first `program_clock_reference`, in units of 27 MHz.
-    pub(super) pcr: Option<u64>,
 }
 
 #[derive(Default)]

@@ -10,7 +10,6 @@ use crate::ts::{Descriptors, Pmt, PmtStream};
 
 use super::node::{Budget, Node};
 use super::packed_audio::audio_setup;
-use super::ts::PidFacts;
 
 /// `descriptor_tag`: table 2-45, and ETSI EN 300 468 table 12.
 const DESCRIPTORS: [(u8, &str); 14] = [
@@ -51,6 +50,17 @@ const STREAM_TYPES: [(u8, &str); 13] = [
     // ANSI/SCTE 35 §8.1.
     (0x86, "splice information"),
 ];
+
+/// What was met of a PID.
+#[derive(Default)]
+pub(super) struct PidFacts {
+    pub(super) packets: u64,
+    pub(super) scrambled: u64,
+    /// The first `PTS`, in units of 90 kHz.
+    pub(super) pts: Option<u64>,
+    /// The first `program_clock_reference`, in units of 27 MHz.
+    pub(super) pcr: Option<u64>,
+}
 
 /// A program and its streams.
 pub(super) fn describe(map_pid: u16, map: &Pmt, pids: &BTreeMap<u16, PidFacts>, budget: &mut Budget) -> Node {

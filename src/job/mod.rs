@@ -6,6 +6,7 @@ mod env;
 mod folder;
 mod identity;
 mod journal;
+mod key_exchange;
 mod mp4;
 mod named_files;
 mod package;

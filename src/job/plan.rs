@@ -13,12 +13,12 @@ use crate::package::{EncryptedTrack, Period, Plan, TrackId, Treatment, Wants};
 
 use super::choice::{Choice, Source, labelled};
 use super::env::OpenInput;
+use super::key_exchange::source;
 use super::mp4;
 use super::package::InputState;
 use super::package::manifests::{self, Input, manifest_kinds};
 use super::report::TrackReport;
 use super::rules::{Job, Rules};
-use super::run::source;
 use super::track_facts;
 use super::weak_keys::weak_keys;
 

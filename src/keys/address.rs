@@ -4,7 +4,6 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 use uuid::Uuid;
 
-use super::drmtoday::segment;
 use super::transport::shown_url;
 use crate::base::{Error, Result};
 use crate::cpix::Document;
@@ -86,7 +85,7 @@ impl Address {
         let content_id = document.content_id.as_deref().unwrap_or_default();
         let mut url = self.template.expose_secret().to_owned();
         if url.contains(CONTENT_ID) {
-            url = url.replace(CONTENT_ID, &segment("content id", content_id)?);
+            url = url.replace(CONTENT_ID, &path_segment("content id", content_id)?);
         }
         if url.contains(KID) {
             let name = format!("drm-pack:{content_id}");
@@ -101,7 +100,7 @@ impl Address {
             {
                 url = url.replace(
                     word,
-                    &segment("what is given for it", value).map_err(|_| {
+                    &path_segment("what is given for it", value).map_err(|_| {
                         Error::usage(format!("{word} of the key server URL cannot be part of an address"))
                     })?,
                 );
@@ -126,4 +125,18 @@ fn period(document: &Document) -> Result<i64> {
                 .hint("ask for them one by one with --rotation-requests single"))
         }
     }
+}
+
+/// One path segment, percent-encoded — RFC 3986 §3.3.
+pub(super) fn path_segment(what: &str, text: &str) -> Result<String> {
+    if text.is_empty() || text == "." || text == ".." {
+        return Err(
+            Error::usage(format!("{what} {text:?} cannot be part of an address")).clause("RFC 3986 §3.3")
+        );
+    }
+    let encode = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    Ok(text.bytes().map(encode).collect())
 }

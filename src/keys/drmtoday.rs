@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use url::Url;
 use zeroize::Zeroize;
 
+use super::address::path_segment;
 use super::cas::Cas;
 use super::request::refuse_periods;
 use super::speke;
@@ -110,8 +111,8 @@ impl DrmToday {
         let service = format!(
             "{}/frontend/cpix/v1/{}/ingest/{}",
             frontend_url.as_str().trim_end_matches('/'),
-            segment("organization", &account.organization)?,
-            segment("CPIX configuration", &account.cpix_config)?
+            path_segment("organization", &account.organization)?,
+            path_segment("CPIX configuration", &account.cpix_config)?
         );
         Ok(Self {
             service,
@@ -141,7 +142,7 @@ impl DrmToday {
     pub fn service_url(&self, asset: Option<&str>) -> Result<String> {
         match asset {
             None => Ok(self.service.clone()),
-            Some(asset) => Ok(format!("{}/{}", self.service, segment("asset id", asset)?)),
+            Some(asset) => Ok(format!("{}/{}", self.service, path_segment("asset id", asset)?)),
         }
     }
 
@@ -253,20 +254,6 @@ fn server(what: &str, text: &str) -> Result<Url> {
         && url.query().is_none()
         && url.fragment().is_none();
     if plain { Ok(url) } else { Err(refused()) }
-}
-
-/// One path segment, percent-encoded — RFC 3986 §3.3.
-pub(super) fn segment(what: &str, text: &str) -> Result<String> {
-    if text.is_empty() || text == "." || text == ".." {
-        return Err(
-            Error::usage(format!("{what} {text:?} cannot be part of an address")).clause("RFC 3986 §3.3")
-        );
-    }
-    let encode = |byte: u8| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-        byte => format!("%{byte:02X}"),
-    };
-    Ok(text.bytes().map(encode).collect())
 }
 
 #[cfg(test)]

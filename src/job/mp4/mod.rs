@@ -28,12 +28,12 @@ use crate::presentation::SegmentKind;
 
 use crate::job::env::{Env, Event, OpenInput};
 use crate::job::identity::Summary;
+use crate::job::key_exchange::{plan, source};
 use crate::job::package::stated::Stated;
 use crate::job::package::{encrypted_track, track_facts};
 use crate::job::plan::{ClearTrack, Outline};
 use crate::job::report::{KeyRotation, Report, TrackReport};
 use crate::job::rules::{Job, Layout, Rules};
-use crate::job::run::{plan, source};
 use crate::job::track_facts;
 use cut::{Cut, Start, lasts};
 use described::{Described, choose_default};

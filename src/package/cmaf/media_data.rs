@@ -11,7 +11,7 @@ use crate::isobmff::file::BoxHeader;
 use crate::isobmff::samples::{Sample, samples};
 
 use crate::package::fragmented::auxiliary::AuxiliaryInformation;
-use crate::package::fragmented::decryptor::check_said_clear;
+use crate::package::fragmented::sample_decryption::check_said_clear;
 use crate::package::fragmented::sample_decryption::{EncryptedTrack, Groups, Proving, SampleDecryption};
 use crate::package::proofs::Proofs;
 use crate::protect::protection_box;

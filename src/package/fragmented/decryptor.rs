@@ -18,7 +18,7 @@ use crate::protect::{protected_entry, protection_box, remove_pssh, unprotect_moo
 
 use super::auxiliary::AuxiliaryInformation;
 use super::rewrite::{Changed, FragmentEdit, no_fragment};
-use super::sample_decryption::{EncryptedTrack, Groups, Proving, SampleDecryption};
+use super::sample_decryption::{EncryptedTrack, Groups, Proving, SampleDecryption, check_said_clear};
 use crate::package::cmaf::media_data::{decrypt_media_data, has_samples};
 use crate::package::proofs::Proofs;
 
@@ -103,21 +103,6 @@ impl<'a> SegmentDecryptor<'a> {
         let is_clear = !fragment.samples.is_empty() && !decryption.has_encrypted;
         protection_box(traf).filter(|_| is_clear).map_or(Ok(()), |found| check_said_clear(traf, found))
     }
-}
-
-/// Samples that `tenc` says are clear have no auxiliary information, unless a group says so of some of them: else one bit
-/// of `tenc` would make them pass for decrypted.
-pub(in crate::package) fn check_said_clear(parent: &BoxNode, found: &BoxNode) -> Result<()> {
-    let is_group = |node: &BoxNode| node.is(b"sbgp") || node.is(b"sgpd");
-    if parent.boxes().iter().any(is_group) {
-        return Ok(());
-    }
-    Err(Error::verification(format!(
-        "a box {} says that samples are encrypted, default_isProtected of tenc is 0",
-        found.kind
-    ))
-    .clause("ISO/IEC 23001-7 §7, §8.2")
-    .hint("the initialization segment is damaged, or that of other media"))
 }
 
 /// A fragment of a track that is clear says nothing of encryption: else it would pass for decrypted and is not.

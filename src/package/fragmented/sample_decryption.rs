@@ -237,3 +237,18 @@ impl<'a> SampleDecryption<'a> {
         found.ok_or_else(|| Error::keys("no decryptor"))
     }
 }
+
+/// Samples that `tenc` says are clear have no auxiliary information, unless a group says so of some of them: else one bit
+/// of `tenc` would make them pass for decrypted.
+pub(in crate::package) fn check_said_clear(parent: &BoxNode, found: &BoxNode) -> Result<()> {
+    let is_group = |node: &BoxNode| node.is(b"sbgp") || node.is(b"sgpd");
+    if parent.boxes().iter().any(is_group) {
+        return Ok(());
+    }
+    Err(Error::verification(format!(
+        "a box {} says that samples are encrypted, default_isProtected of tenc is 0",
+        found.kind
+    ))
+    .clause("ISO/IEC 23001-7 §7, §8.2")
+    .hint("the initialization segment is damaged, or that of other media"))
+}

@@ -4,6 +4,7 @@
 pub(super) mod agreement;
 pub(super) mod dash;
 pub(super) mod hls;
+pub(super) mod hls_keys;
 pub(super) mod info;
 pub(super) mod times;
 pub(super) mod unprotected;

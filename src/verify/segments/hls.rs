@@ -10,7 +10,7 @@ use crate::presentation::Role;
 use super::{Protection, SegmentPlaylist, identity};
 use crate::verify::findings::Findings;
 use crate::verify::fragmented::pssh;
-use crate::verify::manifests::hls::{InForce, check_key, check_version, same_systems};
+use crate::verify::manifests::hls_keys::{InForce, check_key, check_version, same_systems};
 
 /// Checks the keys of every playlist and returns them.
 pub(in crate::verify) fn check(
