@@ -2,7 +2,7 @@
 
 use super::{CipherModes, Codec, Config, Protection, TrackKind, audio_facts, av1, avc, hevc};
 use crate::base::bytes::Reader;
-use crate::base::{FourCc, Result};
+use crate::base::{Error, FourCc, Result};
 
 /// Dolby Vision whose base is HEVC. Its metadata are NAL units of unspecified types, which stay clear.
 pub(super) static HEVC: Codec = Codec {
@@ -43,25 +43,83 @@ pub(super) static AV1: Codec = Codec {
 /// `dvcC` up to profile 7, `dvvC` up to 10, `dvwC` above.
 const CONFIGURATIONS: [FourCc; 3] = [FourCc(*b"dvcC"), FourCc(*b"dvvC"), FourCc(*b"dvwC")];
 
-/// Whether a sample entry is one of Dolby Vision, or has its configuration beside that of another codec.
-pub(super) fn is_there(config: &Config<'_>) -> bool {
-    let entries = [&HEVC, &AVC, &AV1].into_iter().flat_map(|codec| codec.sample_entries);
-    entries.into_iter().any(|entry| *entry == config.entry)
-        || CONFIGURATIONS.iter().any(|name| config.payload(*name).is_ok())
+/// DOVIDecoderConfigurationRecord: §3.2.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DolbyVision {
+    /// The sample entry that this configuration would have alone.
+    entry: FourCc,
+    /// Whether the sample entry is that of the base, which plays without Dolby Vision.
+    is_supplement: bool,
+    profile: u16,
+    level: u16,
+    /// dv_bl_signal_compatibility_id: what the base is to others.
+    compatibility: u8,
 }
 
-/// Dolby Vision Streams Within the HTTP Live Streaming Format §2: profile and level, two digits each.
-pub(super) fn rfc6381(config: &Config<'_>) -> Result<String> {
+/// Sample entries of bases, and those of Dolby Vision over them.
+const ENTRIES: [(&[u8; 4], &[u8; 4]); 5] =
+    [(b"hvc1", b"dvh1"), (b"hev1", b"dvhe"), (b"avc1", b"dva1"), (b"avc3", b"dvav"), (b"av01", b"dav1")];
+
+/// The Dolby Vision of a sample entry: its own, or beside another codec.
+pub(super) fn find(config: &Config<'_>) -> Option<DolbyVision> {
+    let alone = ENTRIES.iter().find(|(_, entry)| **entry == config.entry.0);
+    let over = ENTRIES.iter().find(|(base, _)| **base == config.entry.0);
+    let (entry, is_supplement) = match (alone, over) {
+        (Some(_), _) => (config.entry, false),
+        (None, Some((_, entry))) => (FourCc(**entry), true),
+        (None, None) => return None,
+    };
+    parse(config, entry, is_supplement).ok()
+}
+
+fn parse(config: &Config<'_>, entry: FourCc, is_supplement: bool) -> Result<DolbyVision> {
     let [first, others @ ..] = CONFIGURATIONS;
     let found = others.into_iter().find(|name| config.payload(*name).is_ok()).unwrap_or(first);
     let mut reader = Reader::new(config.payload(found)?);
-    let mut profile_level = || {
+    let mut read = || {
         reader.u16()?; // dv_version_major, dv_version_minor
-        reader.u16()
+        let profile_level = reader.u16()?;
+        let compatibility = reader.u8().unwrap_or(0) >> 4;
+        let (profile, level) = (profile_level >> 9, (profile_level >> 3) & 0x3f);
+        Ok(DolbyVision { entry, is_supplement, profile, level, compatibility })
     };
-    let profile_level = profile_level().map_err(|e| e.at(found).at(config.entry))?;
-    let (dv_profile, dv_level) = (profile_level >> 9, (profile_level >> 3) & 0x3f);
-    Ok(format!("{}.{dv_profile:02}.{dv_level:02}", config.entry))
+    read().map_err(|e: Error| e.at(found).at(config.entry))
+}
+
+impl DolbyVision {
+    /// Dolby Vision Streams Within the HTTP Live Streaming Format §2: profile and level, two digits each.
+    fn codecs(&self) -> String {
+        format!("{}.{:02}.{:02}", self.entry, self.profile, self.level)
+    }
+
+    /// What the base says to those without Dolby Vision; profiles without such a base say nothing.
+    pub(super) fn video_range(&self) -> Option<&'static str> {
+        match self.compatibility {
+            1 | 6 => Some("PQ"),
+            2 => Some("SDR"),
+            4 => Some("HLG"),
+            _ => None,
+        }
+    }
+
+    /// `SUPPLEMENTAL-CODECS` over a base that plays alone: the codec, and the brand that says what the base is (Dolby
+    /// Vision Streams Within the ISO Base Media File Format §2), which `is_sdr_curve` tells too: HLG may be under that
+    /// of SDR.
+    pub(super) fn supplement(&self, is_sdr_curve: bool) -> Option<(String, &'static str)> {
+        let brand = match (self.compatibility, is_sdr_curve) {
+            (1, _) => "db1p",
+            (2, _) => "db2g",
+            (4, true) => "db4g",
+            (4, false) => "db4h",
+            _ => return None,
+        };
+        self.is_supplement.then(|| (self.codecs(), brand))
+    }
+}
+
+/// The codecs parameter of a sample entry of Dolby Vision.
+pub(super) fn rfc6381(config: &Config<'_>) -> Result<String> {
+    Ok(parse(config, config.entry, false)?.codecs())
 }
 
 #[cfg(test)]

@@ -34,16 +34,20 @@ mod stream_marks;
 mod syncframe;
 mod text;
 mod unknown;
+mod video_info;
 mod vp9;
+mod vui;
 mod vvc;
 
 pub use self::audio_facts::{AudioInfo, channels_of_descriptor, configuration_of_channels};
-pub use self::color::{ColorInfo, color};
+pub use self::color::{ColorInfo, ColorNumbers};
 pub use self::config::Config;
+pub use self::dolby_vision::DolbyVision;
 pub use self::elementary::{AudioFrame, Elementary, MEDIA_FORMATS, StreamInfo};
 pub use self::evidence::{Evidence, Verdict};
 pub use self::marks::{Marks, OpenMarks, TrackMarks};
 pub use self::stream_marks::StreamMarks;
+pub use self::video_info::{VideoInfo, video};
 pub use self::{ranges::Ranges, text::is_hls_subtitles, unknown::UNKNOWN_VIDEO};
 use crate::base::{FourCc, Result};
 

@@ -585,6 +585,9 @@ fn new_mpd() -> Mpd {
         audio_sampling_rate: None,
         channel_configuration: None,
         properties: Vec::new(),
+        sample_aspect_ratio: None,
+        supplemental_codec: None,
+        set_properties: Vec::new(),
         timescale: 1000,
         presentation_time_offset: 100,
         addressing: NewAddressing::Template {

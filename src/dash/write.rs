@@ -12,6 +12,8 @@ const LIVE_PROFILES: &str = "urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash
 const ON_DEMAND_PROFILES: &str = "urn:mpeg:dash:profile:isoff-on-demand:2011,urn:mpeg:dash:profile:cmaf:2019";
 /// Values are channel configuration indexes of ISO/IEC 23091-3.
 const CHANNELS: &str = "urn:mpeg:mpegB:cicp:ChannelConfiguration";
+/// ANSI/SCTE 214-1: what MPDs say of codecs over a base.
+const SCTE_214: &str = "urn:scte:dash:scte214-extensions";
 const STEP: &str = "  ";
 /// Values of this scheme are [`ROLES`].
 const ROLE: &str = "urn:mpeg:dash:role:2011";
@@ -85,6 +87,12 @@ pub struct NewRepresentation {
     pub audio_sampling_rate: Option<u32>,
     /// `AudioChannelConfiguration`, as a ChannelConfiguration of ISO/IEC 23091-3.
     pub channel_configuration: Option<u32>,
+    /// `@sar`: width and height of a pixel.
+    pub sample_aspect_ratio: Option<(u32, u32)>,
+    /// `@scte214:supplementalCodecs` and `@scte214:supplementalProfiles`: ANSI/SCTE 214-1.
+    pub supplemental_codec: Option<(String, &'static str)>,
+    /// Scheme and value of each `SupplementalProperty` that the AdaptationSet has when all its Representations do.
+    pub set_properties: Vec<(String, String)>,
     /// Properties: scheme and value of each `SupplementalProperty`.
     pub properties: Vec<(&'static str, String)>,
     /// `@timescale` of the segment information.
@@ -130,8 +138,12 @@ pub fn mpd(new: &NewMpd) -> Mpd {
     }
     let profiles =
         if new.adaptation_sets.iter().all(are_indexed) { ON_DEMAND_PROFILES } else { LIVE_PROFILES };
-    let mut root = Element::new("MPD")
-        .with("xmlns", NAMESPACE)
+    let mut root = Element::new("MPD").with("xmlns", NAMESPACE);
+    let mut representations = new.adaptation_sets.iter().flat_map(|set| &set.representations);
+    if representations.any(|representation| representation.supplemental_codec.is_some()) {
+        root.set_attribute("xmlns:scte214", SCTE_214);
+    }
+    let mut root = root
         .with("profiles", profiles)
         .with("type", "static")
         .with("mediaPresentationDuration", &duration::write(new.duration))
@@ -171,6 +183,9 @@ fn adaptation_set(id: usize, new: &NewAdaptationSet) -> Element {
     if let Some(sap_type) = subsegment_sap_type(&new.representations) {
         set.set_attribute("subsegmentStartsWithSAP", &sap_type.to_string());
     }
+    for (scheme, value) in shared_properties(&new.representations) {
+        set = set.with_child(property(scheme, value));
+    }
     if let Some(label) = &new.label {
         set = set.with_child(Element::new("Label").with_text(label));
     }
@@ -182,6 +197,18 @@ fn adaptation_set(id: usize, new: &NewAdaptationSet) -> Element {
     new.representations
         .iter()
         .fold(set, |set, representation| set.with_child(self::representation(representation)))
+}
+
+fn property(scheme: &str, value: &str) -> Element {
+    Element::new("SupplementalProperty").with("schemeIdUri", scheme).with("value", value)
+}
+
+/// The properties of the AdaptationSet that all Representations have.
+fn shared_properties(representations: &[NewRepresentation]) -> Vec<&(String, String)> {
+    let Some((first, others)) = representations.split_first() else { return Vec::new() };
+    let is_shared =
+        |property: &&(String, String)| others.iter().all(|other| other.set_properties.contains(property));
+    first.set_properties.iter().filter(is_shared).collect()
 }
 
 /// Whether every Representation is one indexed file, whose segments are subsegments: §8.3.
@@ -232,6 +259,13 @@ fn representation(new: &NewRepresentation) -> Element {
             representation.set_attribute(name, &value);
         }
     }
+    if let Some((width, height)) = new.sample_aspect_ratio {
+        representation.set_attribute("sar", &format!("{width}:{height}"));
+    }
+    if let Some((codec, profile)) = &new.supplemental_codec {
+        representation.set_attribute("scte214:supplementalCodecs", codec);
+        representation.set_attribute("scte214:supplementalProfiles", profile);
+    }
     if let Some(index) = new.channel_configuration {
         let configuration = Element::new("AudioChannelConfiguration")
             .with("schemeIdUri", CHANNELS)
@@ -239,8 +273,7 @@ fn representation(new: &NewRepresentation) -> Element {
         representation = representation.with_child(configuration);
     }
     for (scheme, value) in &new.properties {
-        let property = Element::new("SupplementalProperty").with("schemeIdUri", scheme).with("value", value);
-        representation = representation.with_child(property);
+        representation = representation.with_child(property(scheme, value));
     }
     match &new.addressing {
         NewAddressing::Template { initialization, media, start_number } => {

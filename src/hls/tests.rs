@@ -486,6 +486,7 @@ fn new_multivariant() -> MultivariantPlaylist {
             audio: Some("a".into()),
             subtitles: None,
             uri: "v.m3u8".into(),
+            ..Variant::default()
         }],
         independent_segments: true,
     }

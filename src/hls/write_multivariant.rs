@@ -53,7 +53,7 @@ pub struct NewRendition {
 }
 
 /// A variant: `EXT-X-STREAM-INF`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Variant {
     /// `BANDWIDTH`: peak bits per second, the audio group's included.
     pub bandwidth: u64,
@@ -63,8 +63,14 @@ pub struct Variant {
     pub codecs: String,
     /// `RESOLUTION`: width and height.
     pub resolution: Option<(u32, u32)>,
+    /// `SUPPLEMENTAL-CODECS`: codecs with the brands that they go with.
+    pub supplemental_codecs: Option<String>,
     /// `FRAME-RATE`.
     pub frame_rate: Option<f64>,
+    /// `VIDEO-RANGE`.
+    pub video_range: Option<&'static str>,
+    /// `REQ-VIDEO-LAYOUT`.
+    pub video_layout: Option<&'static str>,
     /// `AUDIO`: the `GROUP-ID` of its audio renditions.
     pub audio: Option<String>,
     /// `SUBTITLES`: the `GROUP-ID` of its subtitles.
@@ -158,6 +164,9 @@ fn stream_inf(variant: &Variant) -> Result<String> {
         list.set_unquoted("AVERAGE-BANDWIDTH", &average.to_string())?;
     }
     list.set_quoted_string("CODECS", &variant.codecs)?;
+    if let Some(codecs) = &variant.supplemental_codecs {
+        list.set_quoted_string("SUPPLEMENTAL-CODECS", codecs)?;
+    }
     if let Some((width, height)) = variant.resolution {
         list.set_unquoted("RESOLUTION", &format!("{width}x{height}"))?;
     }
@@ -165,6 +174,12 @@ fn stream_inf(variant: &Variant) -> Result<String> {
         list.set_unquoted("FRAME-RATE", &format!("{rate:.3}"))?;
         // Not a number, infinite or negative: reading it back finds out.
         list.decimal_floating_point("FRAME-RATE")?;
+    }
+    if let Some(range) = variant.video_range {
+        list.set_unquoted("VIDEO-RANGE", range)?;
+    }
+    if let Some(layout) = variant.video_layout {
+        list.set_quoted_string("REQ-VIDEO-LAYOUT", layout)?;
     }
     if let Some(audio) = &variant.audio {
         list.set_quoted_string("AUDIO", audio)?;

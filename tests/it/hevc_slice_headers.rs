@@ -88,6 +88,10 @@ fn media_files_have_the_slice_data_where_ffmpeg_says() {
     for syntax in [&AVC, &HEVC] {
         let (mut slices, mut files) = (0, 0);
         for (path, bytes) in media_files(&["mp4", "ts"]) {
+            // The trace has no second view; spatial.rs holds its slices to another peer.
+            if path.ends_with("mv_hevc.mp4") {
+                continue;
+            }
             let whole = directory.path().join("whole");
             fs::write(&whole, [bytes, segments(&path)].concat()).unwrap();
             let stream = directory.path().join("stream");

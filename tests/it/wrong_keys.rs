@@ -90,6 +90,7 @@ fn another_key_is_noticed_where_the_codec_shows_it() {
     let shown = BTreeMap::from([
         ("av1", (Open, Open)),
         ("hevc", (Open, Open)),
+        ("mv_hevc", (Open, Open)),
         ("avc_interlaced", (Open, Open)),
         ("vp9", (Open, Wrong)),
         ("ac3", (Right, Wrong)),

@@ -67,7 +67,7 @@ pub(crate) fn fragmented() -> Seeds {
 }
 
 pub(crate) fn mp4() -> Seeds {
-    let codecs = ["av1", "hevc", "avc_interlaced", "vp9", "ac3", "eac3", "opus", "flac", "mp3"];
+    let codecs = ["av1", "hevc", "mv_hevc", "avc_interlaced", "vp9", "ac3", "eac3", "opus", "flac", "mp3"];
     let codecs = codecs
         .iter()
         .flat_map(|name| with_options(&[0, 33, 40], name, &fixture(&format!("clip/codecs/{name}.mp4"))));

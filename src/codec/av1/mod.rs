@@ -16,7 +16,8 @@ mod tile_info;
 use self::obu::{Obu, obu_type};
 use self::sequence_header::{CP_BT_709, ColorConfig, SequenceHeader, UNSPECIFIED};
 use self::tile_data::TileData;
-use super::{CipherModes, Codec, ColorInfo, Config, Marks, Protection, Ranges, TrackKind, audio_facts};
+use super::color::ColorNumbers;
+use super::{CipherModes, Codec, Config, Marks, Protection, Ranges, TrackKind, VideoInfo, audio_facts};
 use crate::base::bits::BitReader;
 use crate::base::bytes::Reader;
 use crate::base::{Error, FourCc, Result};
@@ -91,13 +92,13 @@ impl<'a> Av1c<'a> {
     }
 }
 
-/// What `av1C` says of color.
-pub(super) fn color(av1c: &[u8]) -> Result<ColorInfo> {
+/// What `av1C` says of pictures.
+pub(super) fn video(av1c: &[u8]) -> Result<VideoInfo> {
     let av1c = Av1c::parse(av1c)?;
-    let color = av1c.color()?;
-    let numbers = color.map(|color| (color.color_primaries, color.transfer_characteristics));
-    let (primaries, transfer) = numbers.unwrap_or((UNSPECIFIED, UNSPECIFIED));
-    Ok(ColorInfo::of_numbers(primaries, transfer, Some(av1c.bit_depth().into())))
+    let numbers = av1c.color()?.map_or([UNSPECIFIED; 3], |color| {
+        [color.color_primaries, color.transfer_characteristics, color.matrix_coefficients]
+    });
+    Ok(VideoInfo::of_color(ColorNumbers::new(numbers, Some(av1c.bit_depth().into()))))
 }
 
 /// The binding's Codecs Parameter String, §5: profile, level, tier and bit depth; the other fields follow, all

@@ -9,7 +9,7 @@ mod stream_facts;
 use self::slice_data::SliceData;
 pub(super) use self::stream_facts::byte_stream_facts;
 use super::slice_marks::SliceMarks;
-use super::{CipherModes, Codec, ColorInfo, Config, Marks, Protection, Ranges, TrackKind, audio_facts};
+use super::{CipherModes, Codec, Config, Marks, Protection, Ranges, TrackKind, VideoInfo, audio_facts};
 use crate::base::bytes::Reader;
 use crate::base::{Error, FourCc, Result};
 
@@ -36,18 +36,18 @@ fn rfc6381(config: &Config<'_>) -> Result<String> {
     Ok(format!("{}.{profile_compatibility_level:06x}", config.entry))
 }
 
-/// What the first sequence parameter set of `avcC` says of color.
-pub(super) fn color(avcc: &[u8]) -> Result<ColorInfo> {
+/// What the first sequence parameter set of `avcC` says of pictures.
+pub(super) fn video(avcc: &[u8]) -> Result<VideoInfo> {
     let mut reader = Reader::new(avcc);
     configuration_version(&mut reader)?;
     reader.take(4)?; // from AVCProfileIndication to lengthSizeMinusOne
     let num_of_sequence_parameter_sets = reader.u8()? & 0x1f;
     if num_of_sequence_parameter_sets == 0 {
-        return Ok(ColorInfo::default());
+        return Ok(VideoInfo::default());
     }
     let length = reader.u16()?;
-    let [_, seq_parameter_set @ ..] = reader.take(length.into())? else { return Ok(ColorInfo::default()) };
-    Ok(parameter_sets::picture(seq_parameter_set)?.color)
+    let [_, seq_parameter_set @ ..] = reader.take(length.into())? else { return Ok(VideoInfo::default()) };
+    Ok(parameter_sets::picture(seq_parameter_set)?.info)
 }
 
 /// Finds the slice data of samples whose configuration is in `avcC`.

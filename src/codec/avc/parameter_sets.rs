@@ -3,8 +3,8 @@
 use super::nal_unit_type;
 use crate::base::bits::BitReader;
 use crate::base::{Error, Result};
-use crate::codec::ColorInfo;
 use crate::codec::nal::{absent, lookup, replace};
+use crate::codec::{VideoInfo, vui};
 
 /// Greatest seq_parameter_set_id: §7.4.2.1.1.
 const MAX_SPS_ID: u32 = 31;
@@ -42,11 +42,11 @@ pub(super) struct Sps {
 }
 
 /// What pictures look like.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Picture {
     /// Width and height.
     pub(super) size: (u32, u32),
-    pub(super) color: ColorInfo,
+    pub(super) info: VideoInfo,
 }
 
 /// A picture parameter set.
@@ -144,35 +144,9 @@ pub(super) fn picture(seq_parameter_set: &[u8]) -> Result<Picture> {
     let mut reader = BitReader::new(seq_parameter_set);
     let (_, sps) = Sps::parse(&mut reader)?;
     let size = picture_size(&mut reader, &sps)?;
-    let numbers = color_numbers(&mut reader).ok().flatten().unwrap_or_default();
-    Ok(Picture { size, color: ColorInfo::of_numbers(numbers.0, numbers.1, Some(sps.bit_depth)) })
-}
-
-/// colour_primaries and transfer_characteristics of the VUI: §E.1.1.
-fn color_numbers(reader: &mut BitReader<'_>) -> Result<Option<(u32, u32)>> {
-    const EXTENDED_SAR: u32 = 255;
-    let vui_parameters_present_flag = reader.bit()?;
-    if !vui_parameters_present_flag {
-        return Ok(None);
-    }
-    let aspect_ratio_info_present_flag = reader.bit()?;
-    if aspect_ratio_info_present_flag && reader.bits(8)? == EXTENDED_SAR {
-        reader.bits(32)?; // sar_width, sar_height
-    }
-    let overscan_info_present_flag = reader.bit()?;
-    if overscan_info_present_flag {
-        reader.bit()?; // overscan_appropriate_flag
-    }
-    let video_signal_type_present_flag = reader.bit()?;
-    if !video_signal_type_present_flag {
-        return Ok(None);
-    }
-    reader.bits(4)?; // video_format, video_full_range_flag
-    let colour_description_present_flag = reader.bit()?;
-    if !colour_description_present_flag {
-        return Ok(None);
-    }
-    Ok(Some((reader.bits(8)?, reader.bits(8)?)))
+    let vui_parameters_present_flag = reader.bit().unwrap_or(false);
+    let info = vui_parameters_present_flag.then(|| vui::start(&mut reader, sps.bit_depth).ok()).flatten();
+    Ok(Picture { size, info: info.unwrap_or_else(|| VideoInfo::of_depth(sps.bit_depth)) })
 }
 
 /// Width and height of the cropped pictures: §7.4.2.1.1.

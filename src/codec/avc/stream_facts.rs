@@ -21,7 +21,7 @@ pub(in crate::codec) fn byte_stream_facts(access_unit: &[u8]) -> Result<Option<S
         return Ok(Some(StreamInfo {
             rfc6381,
             picture: Some(picture.size),
-            color: picture.color,
+            color: picture.info.color_info(),
             ..StreamInfo::default()
         }));
     }

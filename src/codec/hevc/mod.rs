@@ -6,11 +6,11 @@ mod ref_pic_set;
 mod slice_segment_data;
 mod slice_segment_header;
 mod sps;
+mod vps;
 
 use self::slice_segment_data::SliceSegmentData;
-use self::sps::Color;
 use super::slice_marks::SliceMarks;
-use super::{CipherModes, Codec, ColorInfo, Config, Marks, Protection, Ranges, TrackKind, audio_facts};
+use super::{CipherModes, Codec, Config, Marks, Protection, Ranges, TrackKind, VideoInfo, audio_facts};
 use crate::base::bytes::Reader;
 use crate::base::{Error, FourCc, Result};
 
@@ -27,6 +27,8 @@ pub(super) static CODEC: Codec = Codec {
 };
 
 const HVCC: FourCc = FourCc(*b"hvcC");
+/// LHEVCDecoderConfigurationRecord of a second view: ISO/IEC 14496-15 §9.5.3.
+const LHVC: FourCc = FourCc(*b"lhvC");
 
 /// ISO/IEC 14496-15 §E.3: profile, compatibility flags in reverse bit order, tier and level, and the six
 /// bytes of constraint flags without trailing zero bytes.
@@ -55,23 +57,29 @@ fn profile_tier_level(hvcc: &[u8]) -> Result<String> {
     Ok(text)
 }
 
-/// What `hvcC` says of color.
-pub(super) fn color(hvcc: &[u8]) -> Result<ColorInfo> {
-    let color = SliceSegmentData::parse(hvcc)?.color();
-    let Some(Color { bit_depth, numbers }) = color else { return Ok(ColorInfo::default()) };
-    let (primaries, transfer) = numbers.unwrap_or_default();
-    Ok(ColorInfo::of_numbers(primaries, transfer, Some(bit_depth)))
+/// What the first sequence parameter set of `hvcC` says of pictures.
+pub(super) fn video(hvcc: &[u8]) -> Result<VideoInfo> {
+    Ok(SliceSegmentData::parse(hvcc)?.video().unwrap_or_default())
+}
+
+/// Reads the configurations of a sample entry: that of the base layer, and of a second view beside it.
+fn configuration(config: &Config<'_>) -> Result<SliceSegmentData> {
+    let at = |name: FourCc| move |e: Error| e.at(name).at(config.entry);
+    let mut data = SliceSegmentData::parse(config.payload(HVCC)?).map_err(at(HVCC))?;
+    if let Ok(lhvc) = config.payload(LHVC) {
+        data.add_layer(lhvc).map_err(at(LHVC))?;
+    }
+    Ok(data)
 }
 
 /// Finds the slice segment data of samples whose configuration is in `hvcC`.
 pub(super) fn slice_segment_data_ranges(config: &Config<'_>) -> Result<Box<dyn Ranges>> {
-    let hvcc = config.payload(HVCC)?;
-    Ok(Box::new(SliceSegmentData::parse(hvcc).map_err(|e| e.at(HVCC).at(config.entry))?))
+    Ok(Box::new(configuration(config)?))
 }
 
 /// The marks of slices whose parameter sets are in `hvcC` or in samples.
 pub(super) fn slice_marks(config: &Config<'_>) -> Option<Box<dyn Marks>> {
-    Some(Box::new(SliceMarks(SliceSegmentData::parse(config.payload(HVCC).ok()?).ok()?)))
+    Some(Box::new(SliceMarks(configuration(config).ok()?)))
 }
 
 fn configuration_version(reader: &mut Reader<'_>) -> Result<()> {
@@ -91,8 +99,11 @@ mod nal_unit_type {
     pub(super) const CRA_NUT: u8 = 21;
     pub(super) const RSV_IRAP_VCL23: u8 = 23;
     pub(super) const RSV_VCL31: u8 = 31;
+    pub(super) const VPS: u8 = 32;
     pub(super) const SPS: u8 = 33;
     pub(super) const PPS: u8 = 34;
+    /// Of Dolby Vision: a NAL unit of an enhancement layer is inside.
+    pub(super) const UNSPEC63: u8 = 63;
 }
 
 /// The first two bytes of a NAL unit: ITU-T H.265 §7.3.1.2.
@@ -100,6 +111,7 @@ mod nal_unit_type {
 struct NalUnitHeader {
     nal_unit_type: u8,
     nuh_layer_id: u8,
+    temporal_id: u8,
 }
 
 impl NalUnitHeader {
@@ -107,7 +119,11 @@ impl NalUnitHeader {
         if first & 0x80 != 0 {
             return Err(Error::input("forbidden_zero_bit is 1").clause("ITU-T H.265 §7.4.2.2"));
         }
-        Ok(Self { nal_unit_type: (first >> 1) & 0x3f, nuh_layer_id: (first & 1) << 5 | second >> 3 })
+        Ok(Self {
+            nal_unit_type: (first >> 1) & 0x3f,
+            nuh_layer_id: (first & 1) << 5 | second >> 3,
+            temporal_id: (second & 7).saturating_sub(1),
+        })
     }
 }
 

@@ -3,13 +3,12 @@
 use std::ops::Range;
 
 use super::parameter_sets::ParameterSets;
-use super::sps::Color;
 use super::{NalUnitHeader, configuration_version, nal_unit_type, slice_segment_header};
 use crate::base::bits::BitReader;
 use crate::base::bytes::Reader;
 use crate::base::{Error, Result};
 use crate::codec::slice_marks::{SliceStart, Slices};
-use crate::codec::{Ranges, nal};
+use crate::codec::{Ranges, VideoInfo, nal};
 
 /// Finds the slice segment data in samples; knows the parameter sets that are in force.
 #[derive(Debug)]
@@ -25,7 +24,29 @@ impl SliceSegmentData {
         configuration_version(&mut reader)?;
         reader.take(20)?; // from general_profile_space to avgFrameRate
         let nal_unit_length_size = nal::nal_unit_length_size(reader.u8()?)?;
-        let mut parameter_sets = ParameterSets::default();
+        let mut data = Self { nal_unit_length_size, parameter_sets: ParameterSets::default() };
+        data.arrays(&mut reader)?;
+        Ok(data)
+    }
+
+    /// Adds the parameter sets of LHEVCDecoderConfigurationRecord: ISO/IEC 14496-15 §9.5.3.1.
+    pub(super) fn add_layer(&mut self, lhvc: &[u8]) -> Result<()> {
+        let mut reader = Reader::new(lhvc);
+        configuration_version(&mut reader)?;
+        reader.take(3)?; // min_spatial_segmentation_idc, parallelismType
+        let nal_unit_length_size = nal::nal_unit_length_size(reader.u8()?)?;
+        if nal_unit_length_size != self.nal_unit_length_size {
+            return Err(Error::input(format!(
+                "NAL unit lengths of {nal_unit_length_size} bytes, hvcC says {}",
+                self.nal_unit_length_size
+            ))
+            .clause("ISO/IEC 14496-15 §9.5.3.2"));
+        }
+        self.arrays(&mut reader)
+    }
+
+    /// The arrays of NAL units from numOfArrays on.
+    fn arrays(&mut self, reader: &mut Reader<'_>) -> Result<()> {
         for _ in 0..reader.u8()? {
             reader.u8()?; // array_completeness, NAL_unit_type, which the NAL units say themselves
             for _ in 0..reader.u16()? {
@@ -33,17 +54,17 @@ impl SliceSegmentData {
                 let position = reader.position();
                 if let [first, second, payload @ ..] = reader.take(usize::from(length))? {
                     NalUnitHeader::parse(*first, *second)
-                        .and_then(|header| parameter_sets.update(header, payload))
+                        .and_then(|header| self.parameter_sets.update(header, payload))
                         .map_err(|e| e.at_byte(position as u64))?;
                 }
             }
         }
-        Ok(Self { nal_unit_length_size, parameter_sets })
+        Ok(())
     }
 
-    /// What the first sequence parameter set says of color.
-    pub(super) fn color(&self) -> Option<Color> {
-        self.parameter_sets.color()
+    /// What the first sequence parameter set says of pictures.
+    pub(super) fn video(&self) -> Option<VideoInfo> {
+        self.parameter_sets.video()
     }
 
     /// How many leading bytes of a NAL unit stay clear: all of them unless it carries slice segment data.
@@ -67,6 +88,11 @@ impl Slices for SliceSegmentData {
                 let size = slice_segment_header_size(header, payload, &self.parameter_sets)?;
                 Ok(Some(SliceStart { position: 2 + size, is_cabac: true }))
             }
+            nal_unit_type::UNSPEC63 if !payload.is_empty() => Err(Error::unsupported(
+                "a NAL unit of type 63, an enhancement layer of Dolby Vision: it would stay clear",
+            )
+            .clause("ISO/IEC 23001-7 §9.5.2, Dolby Vision Streams Within the ISO Base Media File Format §3.1")
+            .hint("convert profile 7 to 8.1, or leave the layer out: ffmpeg -c copy -bsf:v filter_units=remove_types=63")),
             _ => {
                 self.parameter_sets.update(header, payload)?;
                 Ok(None)
@@ -86,17 +112,8 @@ fn slice_segment_header_size(header: NalUnitHeader, payload: &[u8], sets: &Param
             .clause("ITU-T H.265 §7.4.2.2"));
         }
     }
-    if header.nuh_layer_id != 0 {
-        return Err(Error::unsupported(format!(
-            "a slice of nuh_layer_id {}, 0 expected",
-            header.nuh_layer_id
-        ))
-        .clause("ITU-T H.265 §F.7.3.6")
-        .hint("extract the base layer"));
-    }
     let mut reader = BitReader::new(payload);
-    slice_segment_header::parse(&mut reader, header.nal_unit_type, sets)
-        .map_err(|e| e.at("slice_segment_header"))?;
+    slice_segment_header::parse(&mut reader, header, sets).map_err(|e| e.at("slice_segment_header"))?;
     Ok(reader.bytes_touched())
 }
 

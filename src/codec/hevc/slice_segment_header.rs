@@ -1,10 +1,11 @@
 //! The slice segment header, read to know where it ends — ITU-T H.265 §7.3.6.
 
-use super::nal_unit_type;
 use super::parameter_sets::{MAX_PPS_ID, ParameterSets};
 use super::pps::{MAX_NUM_REF_IDX_ACTIVE_MINUS1, Pps};
 use super::ref_pic_set::{Place, StRefPicSet};
 use super::sps::Sps;
+use super::vps::SecondLayer;
+use super::{NalUnitHeader, nal_unit_type};
 use crate::base::bits::BitReader;
 use crate::base::{Error, Result};
 
@@ -36,20 +37,21 @@ enum SampleAdaptiveOffset {
 ///
 /// # Errors
 /// When the NAL unit ends too early, an element is out of its bounds or a parameter set is absent.
-pub(super) fn parse(reader: &mut BitReader<'_>, nal_unit_type: u8, sets: &ParameterSets) -> Result<()> {
+pub(super) fn parse(reader: &mut BitReader<'_>, header: NalUnitHeader, sets: &ParameterSets) -> Result<()> {
+    let second_layer = sets.second_layer(header)?;
     let first_slice_segment_in_pic_flag = reader.bit()?;
-    if (nal_unit_type::BLA_W_LP..=nal_unit_type::RSV_IRAP_VCL23).contains(&nal_unit_type) {
+    if (nal_unit_type::BLA_W_LP..=nal_unit_type::RSV_IRAP_VCL23).contains(&header.nal_unit_type) {
         reader.bit()?; // no_output_of_prior_pics_flag
     }
     let slice_pic_parameter_set_id = reader.ue_up_to(MAX_PPS_ID, "slice_pic_parameter_set_id")?;
-    let (sps, pps) = sets.activate(slice_pic_parameter_set_id)?;
+    let (sps, pps) = sets.activate(slice_pic_parameter_set_id, second_layer.is_none())?;
     let mut dependent_slice_segment_flag = false;
     if !first_slice_segment_in_pic_flag {
         dependent_slice_segment_flag = pps.dependent_slice_segments_enabled_flag && reader.bit()?;
         reader.bits(sps.slice_segment_address_bits)?; // slice_segment_address
     }
     if !dependent_slice_segment_flag {
-        independent(reader, nal_unit_type, sps, pps)?;
+        independent(reader, header, second_layer, sps, pps)?;
     }
     if pps.has_entry_points {
         entry_points(reader)?;
@@ -63,8 +65,15 @@ pub(super) fn parse(reader: &mut BitReader<'_>, nal_unit_type: u8, sets: &Parame
 }
 
 /// What a dependent slice segment takes over from the slice segment before it.
-fn independent(reader: &mut BitReader<'_>, nal_unit_type: u8, sps: &Sps, pps: &Pps) -> Result<()> {
-    reader.bits(pps.num_extra_slice_header_bits)?; // slice_reserved_flag
+fn independent(
+    reader: &mut BitReader<'_>,
+    header: NalUnitHeader,
+    second_layer: Option<&SecondLayer>,
+    sps: &Sps,
+    pps: &Pps,
+) -> Result<()> {
+    // slice_reserved_flag; of a second layer also discardable_flag and cross_layer_bla_flag.
+    reader.bits(pps.num_extra_slice_header_bits)?;
     let slice_type = match reader.ue_up_to(2, "slice_type")? {
         0 => SliceType::B,
         1 => SliceType::P,
@@ -77,8 +86,15 @@ fn independent(reader: &mut BitReader<'_>, nal_unit_type: u8, sps: &Sps, pps: &P
         reader.bits(2)?; // colour_plane_id
     }
     let mut references = References::default();
-    if !matches!(nal_unit_type, nal_unit_type::IDR_W_RADL | nal_unit_type::IDR_N_LP) {
+    let is_idr = matches!(header.nal_unit_type, nal_unit_type::IDR_W_RADL | nal_unit_type::IDR_N_LP);
+    if !is_idr || second_layer.is_some_and(|layer| !layer.poc_lsb_not_present_flag) {
+        reader.bits(sps.pic_order_cnt_lsb_bits)?; // slice_pic_order_cnt_lsb
+    }
+    if !is_idr {
         references = reference_pictures(reader, sps)?;
+    }
+    if let Some(layer) = second_layer {
+        references.num_pic_total_curr += active_reference_layers(reader, layer, header.temporal_id)?;
     }
     references.num_pic_total_curr += u32::from(pps.extensions.pps_curr_pic_ref_enabled_flag);
     let mut sample_adaptive_offset = SampleAdaptiveOffset::Off;
@@ -96,9 +112,15 @@ fn independent(reader: &mut BitReader<'_>, nal_unit_type: u8, sps: &Sps, pps: &P
     loop_filters(reader, sample_adaptive_offset, pps)
 }
 
-/// From slice_pic_order_cnt_lsb to slice_temporal_mvp_enabled_flag.
+/// NumActiveRefLayerPics of a layer with at most one reference layer: §F.7.3.6.1, §F.7.4.7.1.
+fn active_reference_layers(reader: &mut BitReader<'_>, layer: &SecondLayer, temporal_id: u8) -> Result<u32> {
+    let is_said = layer.is_dependent && !layer.default_ref_layers_active_flag;
+    let inter_layer_pred_enabled_flag = !is_said || reader.bit()?;
+    Ok(if inter_layer_pred_enabled_flag { layer.reference_layers(temporal_id.into()) } else { 0 })
+}
+
+/// From short_term_ref_pic_set_sps_flag to slice_temporal_mvp_enabled_flag.
 fn reference_pictures(reader: &mut BitReader<'_>, sps: &Sps) -> Result<References> {
-    reader.bits(sps.pic_order_cnt_lsb_bits)?; // slice_pic_order_cnt_lsb
     let short_term_ref_pic_set_sps_flag = reader.bit()?;
     let short_term = if short_term_ref_pic_set_sps_flag {
         let short_term_ref_pic_set_idx = reader.bits(ceil_log2(sps.st_ref_pic_sets.len()))?;
@@ -219,8 +241,8 @@ fn ref_pic_lists_modification(
     Ok(())
 }
 
-/// `pred_weight_table()`: §7.3.6.3. Every reference picture of a single layer differs from the current one
-/// in its picture order count, unless the current picture is one of them.
+/// `pred_weight_table()`: §7.3.6.3. Every reference picture differs from the current one in its picture order count or
+/// its layer, unless the current picture is one of them.
 fn pred_weight_table(
     reader: &mut BitReader<'_>,
     num_ref_idx_active_minus1: &[u32],

@@ -2,8 +2,10 @@
 
 use super::parameter_sets::{MAX_SPS_ID, scaling_list_data};
 use super::ref_pic_set::{Place, StRefPicSet};
+use super::vps::SecondLayer;
 use crate::base::bits::BitReader;
 use crate::base::{Error, Result};
+use crate::codec::{VideoInfo, vui};
 
 /// Greatest num_short_term_ref_pic_sets: §7.4.3.2.1.
 const MAX_SHORT_TERM_REF_PIC_SETS: u32 = 64;
@@ -26,41 +28,56 @@ pub(super) struct Sps {
     pub(super) sps_temporal_mvp_enabled_flag: bool,
     /// motion_vector_resolution_control_idc of the screen content coding extension.
     pub(super) motion_vector_resolution_control_idc: u32,
-    pub(super) color: Color,
+    pub(super) video: VideoInfo,
 }
 
-/// What says of color.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Color {
-    /// BitDepthY.
-    pub(super) bit_depth: u32,
-    /// colour_primaries and transfer_characteristics of the VUI.
-    pub(super) numbers: Option<(u32, u32)>,
-}
-
-struct PictureFormat {
-    separate_colour_plane_flag: bool,
-    chroma_format_idc: u32,
-    width: u32,
-    height: u32,
-    bit_depth: [u32; 2],
+/// What a sequence or video parameter set says of the samples of pictures.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct PictureFormat {
+    pub(super) separate_colour_plane_flag: bool,
+    pub(super) chroma_format_idc: u32,
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) bit_depth: [u32; 2],
 }
 
 impl Sps {
-    /// `seq_parameter_set_rbsp()` of the base layer.
-    pub(super) fn parse(reader: &mut BitReader<'_>) -> Result<(u32, Self)> {
+    /// `seq_parameter_set_rbsp()`; `second_layer` is what the video parameter set says where the set is one of that
+    /// layer, which may say less: §F.7.3.2.2.1.
+    pub(super) fn parse(
+        reader: &mut BitReader<'_>,
+        second_layer: Option<&SecondLayer>,
+    ) -> Result<(u32, Self)> {
         reader.bits(4)?; // sps_video_parameter_set_id
-        let sps_max_sub_layers_minus1 = reader.bits(3)?;
-        reader.bit()?; // sps_temporal_id_nesting_flag
-        profile_tier_level(reader, sps_max_sub_layers_minus1)?;
+        let mut sps_max_sub_layers_minus1 = reader.bits(3)?;
+        // MultiLayerExtSpsFlag.
+        let inferred = second_layer.filter(|_| sps_max_sub_layers_minus1 == 7);
+        match inferred {
+            Some(second_layer) => sps_max_sub_layers_minus1 = second_layer.max_sub_layers_minus1,
+            None => {
+                reader.bit()?; // sps_temporal_id_nesting_flag
+                profile_tier_level(reader, true, sps_max_sub_layers_minus1)?;
+            }
+        }
         let id = reader.ue_up_to(MAX_SPS_ID, "sps_seq_parameter_set_id")?;
-        let format = picture_format(reader)?;
+        let format = match inferred {
+            Some(second_layer) => {
+                let update_rep_format_flag = reader.bit()?;
+                let sps_rep_format_idx = update_rep_format_flag.then(|| reader.bits(8)).transpose()?;
+                second_layer.format(sps_rep_format_idx)?
+            }
+            None => picture_format(reader)?,
+        };
         let pic_order_cnt_lsb_bits = 4 + reader.ue_up_to(12, "log2_max_pic_order_cnt_lsb_minus4")?;
-        sub_layer_ordering_info(reader, sps_max_sub_layers_minus1)?;
+        if inferred.is_none() {
+            sub_layer_ordering_info(reader, sps_max_sub_layers_minus1)?;
+        }
         let slice_segment_address_bits = coding_block_sizes(reader, &format)?;
         let scaling_list_enabled_flag = reader.bit()?;
-        let sps_scaling_list_data_present_flag = scaling_list_enabled_flag && reader.bit()?;
-        if sps_scaling_list_data_present_flag {
+        let sps_infer_scaling_list_flag = scaling_list_enabled_flag && inferred.is_some() && reader.bit()?;
+        if sps_infer_scaling_list_flag {
+            reader.bits(6)?; // sps_scaling_list_ref_layer_id
+        } else if scaling_list_enabled_flag && reader.bit()? {
             scaling_list_data(reader)?;
         }
         reader.bit()?; // amp_enabled_flag
@@ -74,10 +91,10 @@ impl Sps {
         let sps_temporal_mvp_enabled_flag = reader.bit()?;
         reader.bit()?; // strong_intra_smoothing_enabled_flag
         let vui_parameters_present_flag = reader.bit()?;
-        let mut numbers = None;
+        let mut video = VideoInfo::of_depth(format.bit_depth[0]);
         if vui_parameters_present_flag {
-            numbers =
-                vui_parameters(reader, sps_max_sub_layers_minus1).map_err(|e| e.at("vui_parameters"))?;
+            video = vui_parameters(reader, sps_max_sub_layers_minus1, format.bit_depth[0])
+                .map_err(|e| e.at("vui_parameters"))?;
         }
         let motion_vector_resolution_control_idc = extensions(reader, &format)?;
         let chroma_array_type = if format.separate_colour_plane_flag { 0 } else { format.chroma_format_idc };
@@ -91,15 +108,19 @@ impl Sps {
             long_term_ref_pics,
             sps_temporal_mvp_enabled_flag,
             motion_vector_resolution_control_idc,
-            color: Color { bit_depth: format.bit_depth[0], numbers },
+            video,
         };
         Ok((id, sps))
     }
 }
 
-/// `profile_tier_level( 1, maxNumSubLayersMinus1 )`, passed over: §7.3.3.
-fn profile_tier_level(reader: &mut BitReader<'_>, max_sub_layers_minus1: u32) -> Result<()> {
-    skip(reader, 88 + 8)?; // general profile and level
+/// `profile_tier_level()`, passed over: §7.3.3.
+pub(super) fn profile_tier_level(
+    reader: &mut BitReader<'_>,
+    profile_present_flag: bool,
+    max_sub_layers_minus1: u32,
+) -> Result<()> {
+    skip(reader, if profile_present_flag { 88 + 8 } else { 8 })?; // general profile and level
     let mut present = [[false; 2]; 8];
     let sub_layers = present.iter_mut().take(usize::try_from(max_sub_layers_minus1).unwrap_or(0));
     for [sub_layer_profile_present_flag, sub_layer_level_present_flag] in sub_layers {
@@ -116,11 +137,11 @@ fn profile_tier_level(reader: &mut BitReader<'_>, max_sub_layers_minus1: u32) ->
     Ok(())
 }
 
-fn skip(reader: &mut BitReader<'_>, bits: u32) -> Result<()> {
+pub(super) fn skip(reader: &mut BitReader<'_>, bits: u32) -> Result<()> {
     (0..bits).try_for_each(|_| reader.bit().map(|_| ()))
 }
 
-fn skip_ue(reader: &mut BitReader<'_>, codes: u32) -> Result<()> {
+pub(super) fn skip_ue(reader: &mut BitReader<'_>, codes: u32) -> Result<()> {
     (0..codes).try_for_each(|_| reader.ue().map(|_| ()))
 }
 
@@ -183,27 +204,13 @@ fn long_term_ref_pics(reader: &mut BitReader<'_>, pic_order_cnt_lsb_bits: u32) -
     Ok(Some(used_by_curr_pic_lt_sps_flag))
 }
 
-/// `vui_parameters()`, passed over but for colour_primaries and transfer_characteristics: §E.2.1.
-fn vui_parameters(reader: &mut BitReader<'_>, sps_max_sub_layers_minus1: u32) -> Result<Option<(u32, u32)>> {
-    const EXTENDED_SAR: u32 = 255;
-    let mut numbers = None;
-    let aspect_ratio_info_present_flag = reader.bit()?;
-    if aspect_ratio_info_present_flag && reader.bits(8)? == EXTENDED_SAR {
-        reader.bits(32)?; // sar_width, sar_height
-    }
-    let overscan_info_present_flag = reader.bit()?;
-    if overscan_info_present_flag {
-        reader.bit()?; // overscan_appropriate_flag
-    }
-    let video_signal_type_present_flag = reader.bit()?;
-    if video_signal_type_present_flag {
-        reader.bits(4)?; // video_format, video_full_range_flag
-        let colour_description_present_flag = reader.bit()?;
-        if colour_description_present_flag {
-            numbers = Some((reader.bits(8)?, reader.bits(8)?));
-            reader.bits(8)?; // matrix_coeffs
-        }
-    }
+/// `vui_parameters()`, passed over but for its beginning: §E.2.1.
+fn vui_parameters(
+    reader: &mut BitReader<'_>,
+    sps_max_sub_layers_minus1: u32,
+    bit_depth: u32,
+) -> Result<VideoInfo> {
+    let info = vui::start(reader, bit_depth)?;
     let chroma_loc_info_present_flag = reader.bit()?;
     skip_ue(reader, if chroma_loc_info_present_flag { 2 } else { 0 })?;
     reader.bits(3)?; // neutral_chroma_indication_flag, field_seq_flag, frame_field_info_present_flag
@@ -224,11 +231,11 @@ fn vui_parameters(reader: &mut BitReader<'_>, sps_max_sub_layers_minus1: u32) ->
         reader.bits(3)?; // three flags of what streams do not do
         skip_ue(reader, 5)?; // from min_spatial_segmentation_idc to log2_max_mv_length_vertical
     }
-    Ok(numbers)
+    Ok(info)
 }
 
 /// `hrd_parameters( 1, maxNumSubLayersMinus1 )`, passed over: §E.2.2.
-fn hrd_parameters(reader: &mut BitReader<'_>, max_sub_layers_minus1: u32) -> Result<()> {
+pub(super) fn hrd_parameters(reader: &mut BitReader<'_>, max_sub_layers_minus1: u32) -> Result<()> {
     let nal_hrd_parameters_present_flag = reader.bit()?;
     let vcl_hrd_parameters_present_flag = reader.bit()?;
     let kinds = u32::from(nal_hrd_parameters_present_flag) + u32::from(vcl_hrd_parameters_present_flag);

@@ -154,7 +154,7 @@ fn what_cannot_be_found_safely_is_refused() {
     let error = |sample: &[u8]| ranges(&configuration(), sample).unwrap_err().to_string();
     let mut layer = nal_unit(TRAIL_R, &b_slice());
     layer[1] = 9;
-    assert!(error(&sample(&[&layer])).contains("a slice of nuh_layer_id 1, 0 expected"));
+    assert!(error(&sample(&[&layer])).contains("a slice of nuh_layer_id 1, which no video"));
     assert!(error(&sample(&[&nal_unit(24, &w().u(8, 0))])).contains("reserved nal_unit_type 24"));
     assert!(
         error(&sample(&[&nal_unit(IDR, &w().u(1, 1).u(1, 0).ue(7))])).contains("7 refers to a parameter")

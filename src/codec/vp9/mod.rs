@@ -7,7 +7,8 @@ use std::ops::Range;
 
 use self::marks::VP8_FRAME;
 use self::uncompressed_header::{Frame, References};
-use super::{CipherModes, Codec, ColorInfo, Config, Protection, Ranges, TrackKind, audio_facts};
+use super::color::ColorNumbers;
+use super::{CipherModes, Codec, Config, Protection, Ranges, TrackKind, VideoInfo, audio_facts};
 use crate::base::bytes::Reader;
 use crate::base::{Error, FourCc, Result};
 
@@ -45,10 +46,10 @@ fn rfc6381(config: &Config<'_>) -> Result<String> {
     Ok(format!("{}{}", config.entry, fields.concat()))
 }
 
-/// What `vpcC` says of color.
-pub(super) fn color(vpcc: &[u8]) -> Result<ColorInfo> {
-    let [_, _, bit_depth, _, primaries, transfer, ..] = codec_fields(vpcc)?.map(u32::from);
-    Ok(ColorInfo::of_numbers(primaries, transfer, Some(bit_depth)))
+/// What `vpcC` says of pictures.
+pub(super) fn video(vpcc: &[u8]) -> Result<VideoInfo> {
+    let [_, _, bit_depth, _, primaries, transfer, matrix, _] = codec_fields(vpcc)?.map(u32::from);
+    Ok(VideoInfo::of_color(ColorNumbers::new([primaries, transfer, matrix], Some(bit_depth))))
 }
 
 /// Reads VPCodecConfigurationRecord.

@@ -16,6 +16,7 @@ use super::WrittenTrack;
 use super::cut::Start;
 use super::files::TrackFiles;
 use super::timed::Timed;
+use super::video_facts;
 use crate::job::env::{Env, Event};
 use crate::job::folder::write_manifest;
 use crate::job::package::dash::content_protection;
@@ -244,7 +245,9 @@ fn multivariant_playlist(
                 let of_group = subtitles.iter().copied().filter(|one| {
                     Some(one.track.described.group.as_deref().unwrap_or(SUBTITLES)) == text.copied()
                 });
-                playlist.variants.push(variant(written, audio.copied(), (text.copied(), of_group))?);
+                let variant = variant(written, audio.copied(), (text.copied(), of_group))?;
+                playlist.variants.extend(video_facts::stereo(&variant, written.track.media));
+                playlist.variants.push(variant);
             }
         }
     }
@@ -311,7 +314,7 @@ fn variant<'a, 'b: 'a>(
     let entry = written.track.media.track.sample_entry()?;
     let is_video = written.track.id.kind == TrackKind::Video;
     let audio = group.map_or(&[][..], |group| &group.tracks);
-    let (pictures, ticks) = written.frame_rate();
+    let (pictures, ticks) = video_facts::nominal_frame_rate(written.frame_rate());
     let mut codecs = vec![written.track.media.rfc6381()?];
     codecs.extend(group.into_iter().flat_map(|group| group.codecs.iter().cloned()));
     for text in subtitles {
@@ -320,7 +323,7 @@ fn variant<'a, 'b: 'a>(
             codecs.push(codec);
         }
     }
-    Ok(Variant {
+    let mut variant = Variant {
         bandwidth: written.peak() + audio.iter().map(|track| track.peak()).max().unwrap_or(0),
         average_bandwidth: Some(
             written.average() + audio.iter().map(|track| track.average()).max().unwrap_or(0),
@@ -332,10 +335,16 @@ fn variant<'a, 'b: 'a>(
         audio: group.map(|group| group.id.clone()),
         subtitles: text.map(str::to_owned),
         uri: format!("{}.m3u8", written.track.id),
-    })
+        ..Variant::default()
+    };
+    if is_video {
+        video_facts::add_to_variant(&mut variant, written.track.media);
+    }
+    Ok(variant)
 }
 
-/// The MPD: one AdaptationSet for each kind, codec, channel layout and choice of the user; keys split them further.
+/// The MPD: one AdaptationSet for each kind, codec, channel layout, dynamic range and choice of the user; keys split them
+/// further.
 fn mpd(tracks: &[Timed<'_>], plan: &Plan) -> Result<Vec<u8>> {
     let mut sets: Vec<(String, NewAdaptationSet, Vec<&Timed<'_>>)> = Vec::new();
     for written in tracks {
@@ -344,7 +353,8 @@ fn mpd(tracks: &[Timed<'_>], plan: &Plan) -> Result<Vec<u8>> {
         let family = codec.split('.').next().unwrap_or_default();
         let choice = (&described.lang, &described.label, &described.roles, &described.characteristics);
         let layout = channels(written.track.media).filter(|_| written.track.id.kind == TrackKind::Audio);
-        let key = format!("{:?}/{family}/{choice:?}/{layout:?}", written.track.id.kind);
+        let range = video_facts::switching(written.track.media);
+        let key = format!("{:?}/{family}/{choice:?}/{layout:?}/{range}", written.track.id.kind);
         let representation = representation(written, codec)?;
         match sets.iter_mut().find(|(known, ..)| *known == key) {
             Some((_, set, members)) => {
@@ -407,10 +417,10 @@ fn representation(written: &Timed<'_>, codecs: String) -> Result<NewRepresentati
     let entry = track.sample_entry()?;
     let (is_video, is_audio) =
         (written.track.id.kind == TrackKind::Video, written.track.id.kind == TrackKind::Audio);
-    let (pictures, ticks) = written.frame_rate();
+    let (pictures, ticks) = video_facts::nominal_frame_rate(written.frame_rate());
     let channels = written.track.media.channels().filter(|_| is_audio);
     let objects = written.track.media.joint_objects().filter(|_| is_audio);
-    Ok(NewRepresentation {
+    let mut representation = NewRepresentation {
         id: written.track.id.to_string(),
         codecs,
         bandwidth: written.peak(),
@@ -428,5 +438,12 @@ fn representation(written: &Timed<'_>, codecs: String) -> Result<NewRepresentati
         presentation_time_offset: written.start,
         addressing: written.addressing(),
         timeline: written.presented.iter().map(|segment| (segment.start, segment.duration)).collect(),
-    })
+        sample_aspect_ratio: None,
+        supplemental_codec: None,
+        set_properties: Vec::new(),
+    };
+    if is_video {
+        video_facts::add_to_representation(&mut representation, written.track.media);
+    }
+    Ok(representation)
 }

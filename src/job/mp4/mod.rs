@@ -9,6 +9,7 @@ pub(super) mod manifests;
 mod movie;
 pub(super) mod survey;
 pub(super) mod timed;
+mod video_facts;
 
 use crate::base::env;
 use crate::base::env::Http;

@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::base::{Error, FourCc, Result};
-use crate::codec::{self, AudioInfo, CipherModes, Codec, ColorInfo, Config, Protection, Ranges, TrackKind};
+use crate::codec::{
+    self, AudioInfo, CipherModes, Codec, ColorInfo, Config, Protection, Ranges, TrackKind, VideoInfo,
+};
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::SampleEntry;
 use crate::isobmff::track::{Track, tracks};
@@ -150,8 +152,14 @@ impl MediaTrack {
 
     /// Dynamic range and color gamut, which all sample entries have.
     pub fn color(&self) -> ColorInfo {
-        let all = self.track.sample_entries.iter().map(|entry| codec::color(&config(entry)));
+        let all = self.track.sample_entries.iter().map(|entry| codec::video(&config(entry)).color_info());
         all.reduce(ColorInfo::and).unwrap_or_default()
+    }
+
+    /// What its sample entries say of pictures, when all say the same.
+    pub fn video(&self) -> VideoInfo {
+        let all = self.track.sample_entries.iter().map(|entry| codec::video(&config(entry)));
+        all.reduce(|one, other| if one == other { one } else { VideoInfo::default() }).unwrap_or_default()
     }
 
     /// Width × height of the largest pictures.

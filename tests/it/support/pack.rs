@@ -43,7 +43,7 @@ pub(crate) fn files() -> Vec<PathBuf> {
 
 /// One second of each codec.
 pub(crate) fn codec_files() -> Vec<PathBuf> {
-    let names = ["av1", "hevc", "avc_interlaced", "vp9", "ac3", "eac3", "opus", "flac", "mp3"];
+    let names = ["av1", "hevc", "mv_hevc", "avc_interlaced", "vp9", "ac3", "eac3", "opus", "flac", "mp3"];
     names.map(|name| root().join(format!("fixtures/clip/codecs/{name}.mp4"))).to_vec()
 }
 

@@ -1,0 +1,52 @@
+//! What pictures are is said in both manifests: dynamic range, color, aspect ratio of a pixel.
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::files::changed_copy;
+use crate::support::pack::{job, pack};
+
+/// Puts `ColourInformationBox` of these numbers in the place of `btrt`, which has the same size.
+fn colored(bytes: &mut [u8], [primaries, transfer, matrix]: [u8; 3]) {
+    let at = bytes.windows(4).position(|kind| kind == b"btrt").unwrap();
+    let colr = [b"colrnclx\0", &[primaries, 0, transfer, 0, matrix, 0, 0][..]].concat();
+    bytes[at..at + 16].copy_from_slice(&colr);
+}
+
+/// Makes pixels 4:3 in `PixelAspectRatioBox`.
+fn oblong(bytes: &mut [u8]) {
+    let at = bytes.windows(4).position(|kind| kind == b"pasp").unwrap();
+    bytes[at + 4..at + 12].copy_from_slice(&[0, 0, 0, 4, 0, 0, 0, 3]);
+}
+
+#[test]
+fn pictures_of_other_curves_are_told_apart_in_both_manifests() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut inputs, out) = (Vec::new(), folder.path().join("out"));
+    for (name, numbers) in [("sdr", [1, 1, 1]), ("pq", [9, 16, 9]), ("hlg", [9, 18, 9])] {
+        changed_copy("codecs", &folder.path().join(name), &|bytes| {
+            let is_plain = !bytes.windows(4).any(|kind| kind == b"lhvC");
+            if is_plain && bytes.windows(4).any(|kind| kind == b"hvcC") {
+                colored(bytes, numbers);
+                oblong(bytes);
+            }
+        });
+        inputs.push(folder.path().join(name).join("hevc.mp4").to_str().unwrap().to_owned());
+    }
+    let job = drm_pack::job::Job { inputs, ..job(Path::new(""), "widevine+fairplay", "cbcs") };
+    pack(&job, &out).unwrap();
+    let read = |name: &str| fs::read_to_string(out.join(name)).unwrap();
+    let (playlist, mpd) = (read("master.m3u8"), read("manifest.mpd"));
+    let ranges: Vec<_> =
+        playlist.split("VIDEO-RANGE=").skip(1).map(|text| text.split([',', '\n']).next().unwrap()).collect();
+    assert_eq!(ranges, ["SDR", "PQ", "HLG"], "{playlist}");
+    let sets: Vec<_> = mpd.split("<AdaptationSet").skip(1).collect();
+    assert_eq!(sets.len(), 3, "{mpd}");
+    for (set, transfer) in sets.iter().zip(["1", "16", "18"]) {
+        let said = format!("urn:mpeg:mpegB:cicp:TransferCharacteristics\" value=\"{transfer}\"");
+        assert!(set.contains(&said) && set.contains("sar=\"4:3\""), "{set}");
+    }
+    // RESOLUTION is that of the screen, width and height are those of the code.
+    let coded: u32 = mpd.split(" width=\"").nth(1).unwrap().split('"').next().unwrap().parse().unwrap();
+    assert!(playlist.contains(&format!("RESOLUTION={}x", coded * 4 / 3)), "{playlist}");
+}
