@@ -134,12 +134,13 @@ pub(super) struct JobArgs {
     /// Files for MP4 inputs: segments, or single-file, one indexed file for each track [default: segments]
     #[arg(long, value_enum, value_name = "L")]
     pub(super) layout: Option<LayoutArg>,
-    /// Segment duration for MP4 inputs, in seconds, cut at the next random access point
-    #[arg(long, value_name = "S", default_value_t = 6.0)]
-    pub(super) segment_duration: f64,
-    /// FairPlay URI; {kid} {kid_guid} {iv} {content_id} {track} are replaced
-    #[arg(long, value_name = "T", default_value = "skd://{kid}")]
-    pub(super) skd_template: String,
+    /// Segment duration for MP4 inputs, in seconds, cut at the next random access point; a tail shorter than half of it
+    /// joins the segment before [default: 6]
+    #[arg(long, value_name = "S")]
+    pub(super) segment_duration: Option<f64>,
+    /// FairPlay URI; {kid} {kid_guid} {iv} {content_id} {track} are replaced [default: skd://{kid}]
+    #[arg(long, value_name = "T")]
+    pub(super) skd_template: Option<String>,
     /// Where the licenses of a DRM system are, in the signaling that is our own: in an MPD, and in PlayReady's header;
     /// once for each system
     #[arg(long, value_name = "SYSTEM=URL")]

@@ -17,6 +17,7 @@ mod key_server;
 mod key_url;
 mod keys;
 mod keys_command;
+mod no_effect;
 mod output;
 mod output_folder;
 mod pack;

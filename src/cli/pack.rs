@@ -13,6 +13,7 @@ use super::args::{JobArgs, LayoutArg, PackArgs, PresetArg, ServerSignalingArg};
 use super::folder::presentations;
 use super::key_files::{KeyFiles, RecordingKeyServer};
 use super::keys::{apply_vendor, http_client, key_server};
+use super::no_effect;
 use super::output::{Progress, finish, note};
 use super::output_folder;
 use super::title;
@@ -147,8 +148,11 @@ pub(super) fn job(inputs: &[String], drm: &str, args: &JobArgs, limit: Option<us
                 .collect::<Result<Vec<_>>>()
         })
         .transpose()?;
+    let inputs = presentations(inputs, args.root.as_deref())?;
+    no_effect::check(&inputs, drm, args)?;
+    let defaults = Job::default();
     Ok(Job {
-        inputs: presentations(inputs, args.root.as_deref())?,
+        inputs,
         drm: drm.to_owned(),
         scheme: args.scheme.clone(),
         preset: match args.preset {
@@ -165,8 +169,8 @@ pub(super) fn job(inputs: &[String], drm: &str, args: &JobArgs, limit: Option<us
             LayoutArg::Segments => Layout::Segments,
             LayoutArg::SingleFile => Layout::SingleFile,
         }),
-        segment_duration: args.segment_duration,
-        skd_template: args.skd_template.clone(),
+        segment_duration: args.segment_duration.unwrap_or(defaults.segment_duration),
+        skd_template: args.skd_template.clone().unwrap_or(defaults.skd_template),
         key_uri: args.key_uri.clone(),
         encrypt_init: args.encrypt_init,
         allow_full_sample: args.allow_full_sample,

@@ -8,6 +8,7 @@ mod elsewhere;
 mod layout;
 mod live;
 mod mpd;
+mod named;
 mod switching;
 mod template;
 pub mod write;
@@ -17,6 +18,7 @@ pub use byte_ranges::{RangeMap, Visit};
 pub use content_protection::{Protected, is_output_protection_of_keys, output_protections};
 pub use live::last_there;
 pub use mpd::{ContentType, Mpd, Place, Representation};
+pub use named::OtherAddress;
 
 #[cfg(test)]
 mod tests;

@@ -24,7 +24,7 @@ pub use attributes::Attributes;
 pub use key::{AES_128, IDENTITY, Key, KeysInForce, SAMPLE_AES};
 pub use line::{Line, LineEnding, LineKind, MAX_LINES, Playlist, PlaylistKind};
 pub use partial_segments::{PartialSegment, partial_segments};
-pub use resources::{OtherUri, ResourceKind, ResourceRef, other_uris, resource_refs};
+pub use resources::{ASSET_LIST, ASSET_URI, OtherUri, ResourceKind, ResourceRef, other_uris, resource_refs};
 pub use version::required as required_version;
 
 #[cfg(test)]

@@ -130,7 +130,8 @@ pub fn session_data(playlist: &Playlist) -> Result<Vec<OtherUri>> {
         let at = |error: Error| error.at(tag).at(place(line));
         let attributes = variables.attributes(value).map_err(at)?;
         let uri = attributes.quoted_string("URI").map_err(at)?;
-        uris.extend(uri.map(|uri| OtherUri { line, tag: tag.to_owned(), uri: uri.to_owned() }));
+        let (tag, attribute) = (tag.to_owned(), "URI".to_owned());
+        uris.extend(uri.map(|uri| OtherUri { line, tag, attribute, uri: uri.to_owned() }));
     }
     Ok(uris)
 }

@@ -134,13 +134,21 @@ const READ_ELSEWHERE: &[&str] = &[
     "EXT-X-SESSION-KEY",
 ];
 
-/// A URI in a tag that is not known here.
+/// Attributes of an interstitial (`EXT-X-DATERANGE`) that name what is played in its place: a presentation, or a list of
+/// them in JSON, appendix D.
+pub const ASSET_URI: &str = "X-ASSET-URI";
+/// See [`ASSET_URI`].
+pub const ASSET_LIST: &str = "X-ASSET-LIST";
+
+/// A URI in a tag that is no part of the presentation's own media.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtherUri {
     /// Index of the line.
     pub line: usize,
     /// The tag.
     pub tag: String,
+    /// The attribute.
+    pub attribute: String,
     /// The URI, variables replaced.
     pub uri: String,
 }
@@ -151,13 +159,17 @@ pub fn other_uris(playlist: &Playlist) -> Vec<OtherUri> {
     let mut found = Vec::new();
     for (line, text) in playlist.lines().iter().enumerate() {
         let LineKind::Tag { name, value } = text.kind() else { continue };
-        if READ_ELSEWHERE.contains(&name) || !value.contains("URI=") {
+        if READ_ELSEWHERE.contains(&name) || !["URI=", ASSET_LIST].iter().any(|part| value.contains(part)) {
             continue;
         }
         // What is no list of attributes has no URI.
-        let attributes: Option<Attributes> = variables.attributes(value).ok();
-        let uri = attributes.and_then(|list| list.quoted_string("URI").ok().flatten().map(str::to_owned));
-        found.extend(uri.map(|uri| OtherUri { line, tag: name.to_owned(), uri }));
+        let Some(list): Option<Attributes> = variables.attributes(value).ok() else { continue };
+        let names = |name: &&str| *name == "URI" || name.ends_with("-URI") || *name == ASSET_LIST;
+        for attribute in list.names().filter(names) {
+            let uri = list.quoted_string(attribute).ok().flatten().map(str::to_owned);
+            let (tag, attribute) = (name.to_owned(), attribute.to_owned());
+            found.extend(uri.map(|uri| OtherUri { line, tag, attribute, uri }));
+        }
     }
     found
 }

@@ -23,14 +23,18 @@ pub fn named_files(store: &dyn Store, files: &[String]) -> Result<HashSet<String
     let key_file = |name: &str, key: &Key| store.resolve(name, key.uri.as_deref()?).ok();
     let mut found: HashSet<String> = manifests.into_iter().collect();
     for multivariant in &presentation.multivariants {
-        found.extend(multivariant.others.iter().map(|other| other.file.clone()));
         found.extend(multivariant.session_keys.iter().filter_map(|key| key_file(&multivariant.name, key)));
     }
     for media in &presentation.playlists {
         found.extend(media.resources.iter().map(|resource| resource.file.clone()));
-        found.extend(media.others.iter().map(|other| other.file.clone()));
         found.extend(media.keys.iter().filter_map(|key| key_file(&media.name, key)));
     }
+    let multivariants = presentation.multivariants.iter().map(|one| &one.others);
+    let mpds = presentation.mpds.iter().map(|one| &one.others);
+    for others in presentation.playlists.iter().map(|one| &one.others).chain(multivariants).chain(mpds) {
+        found.extend(others.iter().map(|other| other.file.clone()));
+    }
+    found.extend(presentation.assets.iter().flat_map(|asset| asset.files.iter().cloned()));
     for track in presentation.mpds.iter().flat_map(|mpd| &mpd.tracks) {
         found.extend(track.resources.iter().map(|resource| resource.file.clone()));
     }

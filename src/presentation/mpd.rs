@@ -6,7 +6,7 @@ use crate::base::Result;
 use crate::base::env::Store;
 use crate::dash::{Count, Media, Mpd, Reference, Representation, last_there};
 
-use super::{Content, Resource, Role};
+use super::{Content, OtherFile, Resource, Role};
 
 /// An MPD.
 pub struct MpdDocument {
@@ -16,6 +16,8 @@ pub struct MpdDocument {
     pub mpd: Mpd,
     /// Its Representations in document order.
     pub tracks: Vec<MpdTrack>,
+    /// Files of its other elements and attributes.
+    pub others: Vec<OtherFile>,
 }
 
 /// A Representation and what it names.
@@ -35,7 +37,10 @@ impl MpdDocument {
     pub(super) fn read(store: &dyn Store, name: &str, mpd: Mpd) -> Result<Self> {
         let representations = mpd.representations(name, store)?;
         let tracks = representations.into_iter().map(|representation| MpdTrack::new(store, representation));
-        Ok(Self { name: name.to_owned(), tracks: tracks.collect::<Result<_>>()?, mpd })
+        let tracks = tracks.collect::<Result<_>>()?;
+        let others = mpd.other_addresses()?;
+        let others = others.iter().filter_map(|named| OtherFile::of_address(store, name, named)).collect();
+        Ok(Self { name: name.to_owned(), tracks, others, mpd })
     }
 }
 

@@ -9,6 +9,7 @@ use crate::hls::{
     Key, KeysInForce, OtherUri, Playlist, ResourceKind, ResourceRef, media, other_uris, resource_refs,
 };
 
+use super::other::OtherFile;
 use super::read::FileLengths;
 use super::{Content, Resource, Role, SegmentIndex};
 
@@ -22,17 +23,6 @@ pub struct Multivariant {
     pub session_keys: Vec<Key>,
     /// Files of its other tags.
     pub others: Vec<OtherFile>,
-}
-
-/// A file that a tag names which is no media: session data (§4.4.6.4), or anything of a tag that is not known.
-#[derive(Clone, Debug)]
-pub struct OtherFile {
-    /// Index of the line.
-    pub line: usize,
-    /// The tag.
-    pub tag: String,
-    /// Its name in the store.
-    pub file: String,
 }
 
 /// A media playlist.
@@ -69,11 +59,8 @@ impl Multivariant {
     }
 }
 
-/// Those that are below the presentation's folder; addresses of other places stay what they are.
 fn other_files(store: &dyn Store, name: &str, uris: Vec<OtherUri>) -> Vec<OtherFile> {
-    let file =
-        |OtherUri { line, tag, uri }| Some(OtherFile { line, tag, file: store.resolve(name, &uri).ok()? });
-    uris.into_iter().filter_map(file).collect()
+    uris.iter().filter_map(|uri| OtherFile::of_tag(store, name, uri)).collect()
 }
 
 impl MediaPlaylist {

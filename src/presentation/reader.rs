@@ -9,8 +9,8 @@ use crate::hls::multivariant::{self, Rendition};
 use crate::hls::{Playlist, PlaylistKind};
 
 use super::{
-    Content, MediaPlaylist, MpdDocument, Multivariant, Resource, ResourceId, SegmentIndex, kind_of_file,
-    read_manifest,
+    Asset, Content, MediaPlaylist, MpdDocument, Multivariant, OtherFile, OtherKind, Resource, ResourceId,
+    SegmentIndex, kind_of_file, read_manifest,
 };
 
 /// Manifests and what they name.
@@ -24,6 +24,8 @@ pub struct Presentation {
     pub mpds: Vec<MpdDocument>,
     /// Where segments lie that are no I-frames.
     pub segments: SegmentIndex,
+    /// What interstitials play.
+    pub assets: Vec<Asset>,
     known: HashSet<String>,
 }
 
@@ -52,6 +54,13 @@ impl Presentation {
     /// Adds manifests and the playlists that they name, each once, and says what is wrong with each; the others are
     /// read all the same.
     pub fn add(&mut self, store: &dyn Store, names: &[String]) -> Vec<Fault> {
+        let faults = self.add_media(store, names);
+        self.find_assets(store);
+        faults
+    }
+
+    /// The same without what interstitials play.
+    pub(super) fn add_media(&mut self, store: &dyn Store, names: &[String]) -> Vec<Fault> {
         let (mut faults, mut media) = (Vec::new(), Vec::new());
         for name in names {
             let added = match kind_of_file(store, name) {
@@ -154,22 +163,49 @@ impl Presentation {
         }
     }
 
+    /// The files of media that are to be there.
+    fn media_files(&self) -> impl Iterator<Item = &String> {
+        let media = self.playlists.iter().flat_map(MediaPlaylist::present);
+        let tracks = self.mpds.iter().flat_map(|mpd| &mpd.tracks);
+        media.chain(tracks.flat_map(|track| &track.resources)).map(|resource| &resource.file)
+    }
+
     /// What a tag that is known names as well is no other file.
     fn drop_named(&mut self) {
-        let media = self.playlists.iter().flat_map(MediaPlaylist::present);
-        let media =
-            media.chain(self.mpds.iter().flat_map(|mpd| &mpd.tracks).flat_map(|track| &track.resources));
-        let named: HashSet<String> = media.map(|resource| resource.file.clone()).collect();
+        let named: HashSet<String> = self.media_files().cloned().collect();
         let multivariants = self.multivariants.iter_mut().map(|multivariant| &mut multivariant.others);
-        for others in self.playlists.iter_mut().map(|media| &mut media.others).chain(multivariants) {
-            others.retain(|other| !named.contains(&other.file));
+        let mpds = self.mpds.iter_mut().map(|mpd| &mut mpd.others);
+        let playlists = self.playlists.iter_mut().map(|media| &mut media.others);
+        for others in playlists.chain(multivariants).chain(mpds) {
+            others.retain(|other| !named.contains(&other.file) && !self.known.contains(&other.file));
         }
+    }
+
+    /// Whether a manifest was read.
+    pub(super) fn knows(&self, manifest: &str) -> bool {
+        self.known.contains(manifest)
+    }
+
+    /// Every file that is named: manifests, media, and others of this presentation.
+    pub(super) fn named(&self) -> impl Iterator<Item = &String> {
+        let multivariants =
+            self.multivariants.iter().flat_map(|one| std::iter::once(&one.name).chain(files(&one.others)));
+        let playlists =
+            self.playlists.iter().flat_map(|one| std::iter::once(&one.name).chain(files(&one.others)));
+        let mpds = self.mpds.iter().flat_map(|one| std::iter::once(&one.name).chain(files(&one.others)));
+        multivariants.chain(playlists).chain(mpds).chain(self.media_files())
     }
 
     /// A resource of a playlist.
     pub fn resource(&self, id: ResourceId) -> Option<&Resource> {
         self.playlists.get(id.playlist)?.resources.get(id.resource)
     }
+}
+
+/// Those of a presentation itself, below its folder.
+fn files(others: &[OtherFile]) -> impl Iterator<Item = &String> {
+    let is_own = |other: &&OtherFile| matches!(other.kind, OtherKind::SessionData | OtherKind::Unknown);
+    others.iter().filter(is_own).map(|other| &other.file)
 }
 
 impl Fault {

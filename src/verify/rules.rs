@@ -63,6 +63,11 @@ pub const RULES: &[Rule] = &[
         "RFC 8216bis §4.4.6.1, ISO/IEC 23009-1 §5.3.7",
         "What a manifest calls text, images or data has no clear video or audio.",
     ),
+    advice(
+        "asset-clear",
+        "RFC 8216bis appendix D",
+        "What an interstitial plays has no video or audio that is not encrypted, unless it is an advertisement.",
+    ),
     error(
         "byte-range",
         "RFC 8216bis §4.4.4.2, ISO/IEC 23009-1 §5.3.9.2",

@@ -50,7 +50,9 @@ export async function pack({ name, input, pack, keys = ["--drmtoday"], prepare, 
     await run("ffmpeg", prepare.map((word) => word.replace("{clear}", clear)));
   }
   if (identity) writeFileSync(`${out}.keys`, `${identity.kid}:${identity.key}:${identity.iv}\n`);
-  const words = [...input, "--out", out, "--segment-duration", "2", ...keys, "--json", ...pack];
+  // A package keeps its segments.
+  const cut = input.every((name) => /\.(mp4|m4a)$/.test(name)) ? ["--segment-duration", "2"] : [];
+  const words = [...input, "--out", out, ...cut, ...keys, "--json", ...pack];
   const args = ["pack", ...words.map((word) => word.replace("{clear}", clear).replace("{out}", out))];
   const report = JSON.parse((await run(command, args, { env: server.env, maxBuffer: 1 << 26 })).stdout);
   if (identity) nameIdentity(out, identity);

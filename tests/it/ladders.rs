@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::LazyLock;
 
 use drm_pack::job::{Job, TrackFacts};
 use tempfile::TempDir;
@@ -10,8 +11,18 @@ use tempfile::TempDir;
 use crate::support::media::root;
 use crate::support::pack::{pack, pack_without_keys};
 
+/// A fixture; `other.m4a` is `audio.m4a` but for its last byte, as a file that is given twice is refused.
 fn fixture(name: &str) -> String {
-    root().join("fixtures/clip/mp4").join(name).to_str().unwrap().to_owned()
+    static OTHER: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().unwrap());
+    let folder = root().join("fixtures/clip/mp4");
+    if name != "other.m4a" {
+        return folder.join(name).to_str().unwrap().to_owned();
+    }
+    let mut bytes = fs::read(folder.join("audio.m4a")).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    let path = OTHER.path().join(name);
+    fs::write(&path, bytes).unwrap();
+    path.to_str().unwrap().to_owned()
 }
 
 /// A job on fixtures, with these words of `--track`.
@@ -39,7 +50,7 @@ fn lines<'a>(text: &'a str, word: &str) -> Vec<&'a str> {
 
 #[test]
 fn both_manifests_say_what_the_operator_says() {
-    let inputs = ["video_360.mp4", "audio.m4a", "audio.m4a"];
+    let inputs = ["video_360.mp4", "audio.m4a", "other.m4a"];
     let (hls, dash) = manifests(&job(
         &inputs,
         &[
@@ -96,7 +107,7 @@ fn a_track_is_left_clear_when_that_is_asked_for() {
 
 #[test]
 fn what_cannot_be_said_is_refused_before_keys_are_asked_for() {
-    let inputs = ["video_360.mp4", "audio.m4a", "audio.m4a"];
+    let inputs = ["video_360.mp4", "audio.m4a", "other.m4a"];
     for (tracks, says) in [
         (vec!["a3:lang=en"], "there are v1, a1, a2"),
         (vec!["v1:default"], "nothing to choose"),

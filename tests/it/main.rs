@@ -37,6 +37,7 @@ mod inspect;
 mod iv_law;
 #[cfg(feature = "server")]
 mod key_server;
+mod ladder_checks;
 mod ladders;
 mod large_inputs;
 mod laws;
@@ -64,6 +65,7 @@ mod spatial;
 mod streams;
 mod support;
 mod tails;
+mod taken_along;
 mod times;
 mod ts;
 mod ts_edges;

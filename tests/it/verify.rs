@@ -763,6 +763,15 @@ fn advices() -> Vec<Variant> {
                 edit_box(f, name, b"tfdt", |tfdt| tfdt[8] ^= 1);
             }
         }),
+        ("asset-clear", Segments, "cenc", |f| {
+            fs::copy(root().join("fixtures/clip/mp4/av.mp4"), f.join("ad.mp4")).unwrap();
+            edit_lines(f, PLAYLIST, |line| {
+                let tag =
+                    "#EXT-X-DATERANGE:ID=\"a\",START-DATE=\"2026-03-01T10:00:00Z\",X-ASSET-URI=\"ad.mp4\"";
+                let is_end = line == "#EXT-X-ENDLIST";
+                Some(if is_end { format!("{tag}\n{line}") } else { line.to_owned() })
+            });
+        }),
         ("time-extinf", Segments, "cenc", |f| {
             edit_lines(f, PLAYLIST, |line| {
                 Some(if line.starts_with("#EXTINF") { "#EXTINF:9.5,".to_owned() } else { line.to_owned() })

@@ -5,6 +5,7 @@
 pub(super) mod cut;
 pub(super) mod described;
 pub(super) mod files;
+pub(super) mod ladder;
 pub(super) mod manifests;
 mod movie;
 pub(super) mod survey;
@@ -81,6 +82,22 @@ impl<'a> OutputTrack<'a> {
         u64::try_from(self.edits.presented(self.survey.first.composition_time()).max(0)).unwrap_or(u64::MAX)
     }
 
+    pub(in crate::job) fn timescale(&self) -> u32 {
+        self.media.track.timescale
+    }
+
+    /// When a sample of this decode time is played as tracks are compared by it, in ticks of its media.
+    pub(in crate::job) fn played(&self, decode_time: u64) -> u64 {
+        self.begins().saturating_add(decode_time.saturating_sub(self.survey.first.decode_time))
+    }
+
+    /// When it ends, in ticks of its media.
+    pub(in crate::job) fn ends(&self) -> u64 {
+        let begin = self.edits.shifted(self.survey.first.decode_time);
+        let lasts = self.edits.shifted_end(self.survey.end).saturating_sub(begin);
+        self.begins().saturating_add(lasts)
+    }
+
     pub(in crate::job) fn segments<'b>(
         &'b self,
         boundaries: &'b Boundaries,
@@ -107,6 +124,7 @@ pub(in crate::job) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Rep
     (env.observe)(Event::Step("reading MP4 headers"));
     let files: Vec<_> =
         job.inputs.iter().map(|input| open(input, job, env.open_input)).collect::<Result<_>>()?;
+    ladder::check_files(&files)?;
     let mut report = Report::default();
     let (tracks, mut encrypted_tracks) = output_tracks(&files, (rules.keys, job), &mut report.warnings)?;
     report.warnings.extend(not_carried(&files, &tracks)?);
@@ -115,6 +133,9 @@ pub(in crate::job) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Rep
     let rules = &rules.timed(&source, lasts(&tracks, &source));
     let Cut { boundaries, start, periods, choice } =
         Cut::of(job, rules, &source, &tracks, &mut encrypted_tracks)?;
+    let disagree = ladder::warnings(&tracks, &boundaries, start)?;
+    disagree.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
+    report.warnings.extend(disagree);
     env.check_job(job, |summary| files.iter().for_each(|file| file.summarize(summary)))?;
     let plan = plan(job, rules, &encrypted_tracks, (&source, &choice, periods), env)?;
     report.warnings.extend(choice.warnings);
@@ -163,12 +184,15 @@ pub(in crate::job) fn outline<'a>(
     (keys, http): (&'a dyn KeyServer, &dyn Http),
 ) -> Result<Outline<'a>> {
     let files: Vec<_> = job.inputs.iter().map(|input| open(input, job, open_input)).collect::<Result<_>>()?;
+    ladder::check_files(&files)?;
     let mut warnings = Vec::new();
     let (tracks, mut encrypted_tracks) = output_tracks(&files, (rules.keys, job), &mut warnings)?;
     warnings.extend(not_carried(&files, &tracks)?);
     let source = source(job, rules, (keys, http), &encrypted_tracks, None)?;
     let rules = &rules.timed(&source, lasts(&tracks, &source));
-    let Cut { periods, choice, .. } = Cut::of(job, rules, &source, &tracks, &mut encrypted_tracks)?;
+    let Cut { boundaries, start, periods, choice } =
+        Cut::of(job, rules, &source, &tracks, &mut encrypted_tracks)?;
+    warnings.extend(ladder::warnings(&tracks, &boundaries, start)?);
     let protected = tracks.iter().filter(|track| track.encrypted_track.is_some());
     let facts = protected.map(|track| facts(track, &encrypted_tracks));
     let facts = facts.collect::<Result<_>>()?;

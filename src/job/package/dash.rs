@@ -13,6 +13,7 @@ use crate::presentation::{FileLengths, MpdDocument, MpdTrack, Resource, check_is
 use crate::xml::Element;
 
 use super::files::ProtectedPackage;
+use super::others;
 use super::stated;
 use super::{InputState, Package, RenditionId};
 use crate::job::env::{Env, Event};
@@ -36,7 +37,7 @@ pub(in crate::job) fn read(
     expect: InputState,
     package: &mut Package,
 ) -> Result<DashManifest> {
-    let MpdDocument { name, mpd, tracks } = document;
+    let MpdDocument { name, mpd, tracks, others } = document;
     let at = |error: Error| error.at(name.clone());
     if let Some(place) = mpd.has_content_protection().filter(|_| expect != InputState::Protected) {
         return Err(at(Error::input("has ContentProtection: the presentation is encrypted already")
@@ -68,6 +69,7 @@ pub(in crate::job) fn read(
             .iter()
             .map(|repair| format!("{name} is not well-formed XML, and is written well formed: {repair}")),
     );
+    others::take(store, (&name, &others), expect, (package, &mut warnings)).map_err(at)?;
     let location = Location { name: &name, store };
     check_initialization_sets(&mpd, location, package).map_err(at)?;
     let mut lengths = FileLengths::new(store);

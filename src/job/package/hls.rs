@@ -8,16 +8,17 @@ use crate::base::env::Store;
 use crate::base::id::hex;
 use crate::base::uri::folder_from;
 use crate::base::{Error, Result};
-use crate::hls::multivariant::{Limits, SESSION_DATA};
+use crate::hls::multivariant::Limits;
 use crate::hls::{AES_128, Key, aes128, media, multivariant};
 use crate::package::{KeyAddress, Period, Plan, PlannedKey, SegmentKey, TrackId, check_clear_segment};
 use crate::presentation::{
-    FileLengths, MediaPlaylist, Multivariant, OtherFile, Presentation, Resource, Role,
-    check_init_is_no_media, check_is_no_media, kind_of_file,
+    FileLengths, MediaPlaylist, Multivariant, Presentation, Resource, Role, check_init_is_no_media,
+    check_is_no_media,
 };
 use crate::protect::{Aes128, Operation};
 
 use super::files::ProtectedPackage;
+use super::others;
 use super::stated;
 use super::streams::{self, StreamId};
 use super::{InputState, Package, RenditionId};
@@ -77,9 +78,7 @@ pub(in crate::job) fn read(
     let mut warnings = Vec::new();
     for Multivariant { name, session_keys, others, .. } in &read.multivariants {
         refuse_keys(session_keys, name, expect)?;
-        other_files(store, name, others, &mut warnings)?
-            .into_iter()
-            .for_each(|file| package.clear_file(file));
+        others::take(store, (name, others), expect, (package, &mut warnings))?;
     }
     let mut found = Vec::new();
     let has_whole = read.playlists.iter().flat_map(|media| &media.keys).any(|key| key.method == AES_128);
@@ -104,10 +103,10 @@ pub(in crate::job) fn read(
         renditions.streams.iter().try_for_each(|id| package.streams.stated(*id, stated.clone()))?;
         stated::add_times(package, media);
         media.check_ranges(&mut lengths).map_err(|error| error.at(media.name.clone()))?;
-        let others = other_files(store, &media.name, &media.others, &mut warnings)?;
-        others.into_iter().for_each(|file| package.clear_file(file));
+        others::take(store, (&media.name, &media.others), expect, (package, &mut warnings))?;
         found.push((renditions, whole));
     }
+    others::take_assets(&read.assets, (package, &mut warnings))?;
     let playlists = std::mem::take(&mut read.playlists).into_iter().zip(found);
     let media: Vec<_> =
         playlists.map(|(media, (renditions, whole))| PackagedPlaylist { media, renditions, whole }).collect();
@@ -115,30 +114,6 @@ pub(in crate::job) fn read(
         return Err(Error::input("a playlist is named as a segment").at(named.media.name.clone()));
     }
     Ok(HlsManifests { multivariant: std::mem::take(&mut read.multivariants).pop(), media, warnings })
-}
-
-/// The files of other tags that stay as they are: those that are there and are no media.
-fn other_files(
-    store: &dyn Store,
-    name: &str,
-    others: &[OtherFile],
-    warnings: &mut Vec<String>,
-) -> Result<Vec<String>> {
-    let mut files = Vec::new();
-    for OtherFile { line, tag, file } in others {
-        let place = || format!("{name}: line {}: {tag} names {file}", line + 1);
-        if !store.exists(file)? {
-            warnings.push(format!("{}, which is not there", place()));
-        } else if tag == SESSION_DATA {
-            check_is_no_media(store, file)?;
-            files.push(file.clone());
-        } else if kind_of_file(store, file)?.is_some() || check_is_no_media(store, file).is_err() {
-            warnings.push(format!("{}: what that tag means is not known, and the file is left out", place()));
-        } else {
-            files.push(file.clone());
-        }
-    }
-    Ok(files)
 }
 
 fn refuse_keys(keys: &[Key], name: &str, expect: InputState) -> Result<()> {

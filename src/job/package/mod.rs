@@ -5,6 +5,7 @@ pub(super) mod file_ranges;
 pub(super) mod files;
 pub(super) mod hls;
 pub(super) mod manifests;
+mod others;
 pub(super) mod stated;
 pub(super) mod streams;
 

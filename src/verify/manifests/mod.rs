@@ -18,8 +18,8 @@ use crate::hls::AES_128;
 use crate::isobmff::file::BoxHeader;
 use crate::isobmff::samples::has_samples;
 use crate::presentation::{
-    self, Content, MediaPlaylist, MpdDocument, MpdTrack, Multivariant, Resource, Role, kind_of_file,
-    read_moov,
+    self, Asset, Content, MediaPlaylist, MpdDocument, MpdTrack, Multivariant, OtherKind, Resource, Role,
+    kind_of_file, read_moov,
 };
 
 use crate::verify::findings::{Findings, found_or_error};
@@ -37,6 +37,8 @@ pub(in crate::verify) struct Presentation<'r> {
     pub(in crate::verify) multivariants: &'r [Multivariant],
     /// Files that are no media, and why.
     pub(in crate::verify) others: Vec<OtherFile>,
+    /// What interstitials play.
+    pub(in crate::verify) assets: &'r [Asset],
     known_renditions: HashMap<RenditionKey, usize>,
     known_files: HashSet<String>,
 }
@@ -119,7 +121,7 @@ impl<'r> Presentation<'r> {
         files: &[String],
         findings: &mut Findings,
     ) -> Result<Self> {
-        let mut found = Self { multivariants: &read.multivariants, ..Self::default() };
+        let mut found = Self { multivariants: &read.multivariants, assets: &read.assets, ..Self::default() };
         for media in &read.playlists {
             found.media_playlist(read, media);
             found.others(&media.name, &media.others);
@@ -129,6 +131,7 @@ impl<'r> Presentation<'r> {
         }
         for document in &read.mpds {
             found.mpd(document, findings);
+            found.others(&document.name, &document.others);
         }
         for name in files {
             let source = store.open(name)?;
@@ -150,9 +153,12 @@ impl<'r> Presentation<'r> {
     }
 
     fn others(&mut self, name: &str, others: &[presentation::OtherFile]) {
-        self.others.extend(others.iter().map(|other| OtherFile {
+        let is_file = |other: &&presentation::OtherFile| {
+            matches!(other.kind, OtherKind::SessionData | OtherKind::Unknown)
+        };
+        self.others.extend(others.iter().filter(is_file).map(|other| OtherFile {
             file: other.file.clone(),
-            named_by: format!("{name}: line {}: {}", other.line + 1, other.tag),
+            named_by: format!("{name}: {}", other.place),
             must_exist: false,
         }));
     }

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use crate::base::env::Source;
 use crate::base::{Kid, Kind, Result};
 use crate::package::{FirstBlocks, IV_CONTRADICTED, PlaylistKeyResolver, Proofs};
-use crate::presentation::{self, ByteRangeSource, Resource, Role, SegmentKind};
+use crate::presentation::{self, Asset, ByteRangeSource, Resource, Role, SegmentKind};
 
 use super::stream_segment::StreamCheck;
 use super::whole_segment;
@@ -82,7 +82,7 @@ pub(in crate::verify) fn check(
     }
     let check = Check { job, against };
     presentation.segments.iter().try_for_each(|media| check.key_files(media, findings))?;
-    let others = check.others(presentation, findings)?;
+    let others = check.others(presentation, findings)? + check.assets(presentation.assets, findings)?;
     let segment = |(media, segment): &(&SegmentPlaylist<'_>, &SegmentRef<'_>)| {
         let mut totals = Totals::default();
         totals.samples =
@@ -227,14 +227,42 @@ impl Check<'_> {
             }
             let source = store.open(file)?;
             check_is_no_media(source.as_ref(), file, findings)?;
-            if let Some((clear, _)) = &self.against
-                && clear.store.exists(file)?
-            {
-                let clear = clear.store.open(file)?;
-                whole_segment::check_equal(source.as_ref(), clear.as_ref(), file, findings)?;
-            }
+            self.is_as_clear(source.as_ref(), file, findings)?;
         }
         Ok(known.len() as u64)
+    }
+
+    /// A file that stays as it is is that of the clear source.
+    fn is_as_clear(&self, source: &dyn Source, file: &str, findings: &mut Findings) -> Result<()> {
+        if let Some((clear, _)) = &self.against
+            && clear.store.exists(file)?
+        {
+            let clear = clear.store.open(file)?;
+            whole_segment::check_equal(source, clear.as_ref(), file, findings)?;
+        }
+        Ok(())
+    }
+
+    /// Opens what interstitials play. It is not encrypted with the keys of the film, and whether it is not the film
+    /// itself nobody but people can see.
+    fn assets(&self, assets: &[Asset], findings: &mut Findings) -> Result<u64> {
+        let mut count = 0;
+        for asset in assets {
+            let mut media = 0_usize;
+            for file in &asset.files {
+                let source = self.job.store.open(file)?;
+                media += usize::from(SegmentKind::of(source.as_ref())?.media_name().is_some());
+                self.is_as_clear(source.as_ref(), file, findings)?;
+                count += 1;
+            }
+            let place = format!("{} names {}", asset.named_by, asset.file);
+            let found = format!("{media} files of video or audio under no key of this presentation");
+            findings.check("asset-clear", media == 0, &place, &found, &"an advertisement, and not the film");
+            for missing in &asset.missing {
+                findings.unchecked(format!("{missing}, which {} names", asset.named_by));
+            }
+        }
+        Ok(count)
     }
 
     fn keys(&self) -> PlaylistKeyResolver<'_> {
