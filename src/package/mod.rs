@@ -17,7 +17,6 @@ pub use aes128::{
 };
 pub use clear_segment::check_clear_segment;
 pub use cmaf::edit_list::{EditList, Presented, presented};
-pub use cmaf::sample_groups::SampleGroups;
 pub use cmaf::segments::{Boundaries, CmafSegment, MAX_CHUNK_BYTES, Segments};
 pub use cmaf::{Cmaf, WrittenSegment};
 pub use copy::copy;

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use drm_pack::base::{Kid, Kind};
-use drm_pack::isobmff::boxes::{Elst, Sidx};
+use drm_pack::base::{FourCc, Kid, Kind};
+use drm_pack::isobmff::boxes::{Elst, Sbgp, SbgpEntry, Sidx};
 use drm_pack::isobmff::file::moov;
 use drm_pack::isobmff::samples::{Sample, samples};
 use drm_pack::isobmff::track::{tracks, trexes};
@@ -552,5 +552,50 @@ fn what_players_could_miss_is_said() {
     assert_eq!(report.tracks.len(), 2);
     for said in ["track 7 (soun) is left out: it has no samples", "event messages (emsg) are left out"] {
         assert!(report.warnings.iter().any(|warning| warning.contains(said)), "{:?}", report.warnings);
+    }
+}
+
+/// The groups of a `roll` grouping that the samples of a `stbl` or `traf` are in.
+fn groups_in(parent: &BoxNode) -> Vec<u32> {
+    let found = Sbgp::of(parent, FourCc(*b"roll")).unwrap();
+    let entries = found.map_or_else(Vec::new, |sbgp| sbgp.entries);
+    let group = |entry: &SbgpEntry| vec![entry.group_description_index; entry.sample_count as usize];
+    entries.iter().flat_map(group).collect()
+}
+
+#[test]
+fn groups_that_tell_samples_apart_stay_with_their_samples() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("groups.mp4");
+    let mut boxes = parse_file(&fs::read(root().join("fixtures/clip/mp4/av.mp4")).unwrap()).unwrap();
+    let moov = boxes.iter_mut().find(|node| node.is(b"moov")).unwrap();
+    let stbl = moov.all_mut(b"trak").last().unwrap().find_mut(&[b"mdia", b"minf", b"stbl"]).unwrap();
+    stbl.remove(|node| node.is(b"sgpd") || node.is(b"sbgp"));
+    let entry = |sample_count, group_description_index| SbgpEntry { sample_count, group_description_index };
+    let entries = vec![entry(3, 1), entry(90, 0), entry(40, 2), entry(10, 1)];
+    let sbgp = Sbgp { grouping_type: FourCc(*b"roll"), grouping_type_parameter: None, entries };
+    let described = [&[1, 0, 0, 0][..], b"roll", &[0, 0, 0, 2, 0, 0, 0, 2, 0xff, 0xff, 0xff, 0xfe]].concat();
+    stbl.push(BoxNode::data(b"sgpd", described.clone()));
+    stbl.push(BoxNode::data(b"sbgp", sbgp.write()));
+    let expected = groups_in(stbl);
+    fs::write(&path, write_file(&boxes)).unwrap();
+    for scheme in SCHEMES {
+        let (out, report) = packed(&path, scheme, Layout::SingleFile);
+        assert!(!report.warnings.iter().any(|warning| warning.contains("group")), "{:?}", report.warnings);
+        let boxes = parse_file(&fs::read(out.path().join("a1.mp4")).unwrap()).unwrap();
+        let stbl = boxes[1].find(&[b"trak", b"mdia", b"minf", b"stbl"]).unwrap();
+        assert_eq!(stbl.find(&[b"sgpd"]).unwrap().payload(), described);
+        let mut found = Vec::new();
+        for traf in boxes.iter().filter_map(|node| node.find(&[b"traf"]).filter(|_| node.is(b"moof"))) {
+            let trun = traf.find(&[b"trun"]).unwrap().payload();
+            let count = u32::from_be_bytes(trun[4..8].try_into().unwrap()) as usize;
+            let mut groups = groups_in(traf);
+            assert!(groups.len() <= count);
+            groups.resize(count, 0);
+            found.extend(groups);
+        }
+        assert!(found.len() > expected.len());
+        let (same, rest) = found.split_at(expected.len());
+        assert!(same == expected && rest.iter().all(|group| *group == 0), "{scheme}");
     }
 }

@@ -24,7 +24,7 @@ use crate::isobmff::track::{trak, trexes};
 use crate::keys::KeyServer;
 use crate::package::{
     Boundaries, Cmaf, EditList, EncryptedTrack, KeyRule, MediaTrack, Period, Plan, ProtectedTrack,
-    SampleGroups, SegmentKey, Segments, TrackId, UnknownVideo, WrittenSegment, media_tracks_with,
+    SegmentKey, Segments, TrackId, UnknownVideo, WrittenSegment, media_tracks_with,
 };
 use crate::presentation::SegmentKind;
 
@@ -299,19 +299,11 @@ fn output_tracks<'a>(
     Ok((tracks, encrypted_tracks))
 }
 
-fn groups(track: &OutputTrack<'_>) -> Result<SampleGroups> {
-    let trak = trak(&track.file.moov, track.media.track.track_id)?;
-    SampleGroups::of(trak.require(&[b"mdia", b"minf", b"stbl"])?)
-}
-
 /// What is not carried into segments although a player could use it.
 fn not_carried(files: &[Mp4File], tracks: &[OutputTrack<'_>]) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     for track in tracks {
         let place = format!("{}: track {}", track.file.name, track.media.track.track_id);
-        for grouping_type in groups(track)?.left_out {
-            warnings.push(format!("{place}: sample groups of the type {grouping_type} are left out"));
-        }
         if track.edits.edits() > 1 {
             let count = track.edits.edits();
             warnings.push(format!("{place}: {count} edits (elst), players of segments know the first alone"));

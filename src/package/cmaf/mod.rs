@@ -2,7 +2,7 @@
 
 pub(super) mod edit_list;
 pub(super) mod media_data;
-pub(super) mod sample_groups;
+mod sample_groups;
 pub(super) mod segments;
 
 use serde::{Deserialize, Serialize};
@@ -79,10 +79,16 @@ impl<'a> Cmaf<'a> {
         protected: Option<&'a ProtectedTrack>,
     ) -> Result<Self> {
         let trak = trak(moov, media.track.track_id)?;
-        let stbl = trak.require(&[b"mdia", b"minf", b"stbl"])?;
         protected.map_or(Ok(()), |_| check_clear_input(source, trak))?;
         let edits = EditList::of(moov, media.track.track_id, media.track.timescale)?;
-        Ok(Self { source, moov, media, protected, groups: SampleGroups::of(stbl)?, edits })
+        Ok(Self {
+            source,
+            moov,
+            media,
+            protected,
+            groups: SampleGroups::of(source, moov, media.track.track_id)?,
+            edits,
+        })
     }
 
     /// The file that it is made of.
@@ -188,9 +194,9 @@ impl<'a> Cmaf<'a> {
                 samples.ok_or_else(|| Error::internal("a fragment of samples that are not there"))?;
             read_samples(self.source, samples, buffer)?;
             let mut moof = moof(sequence_number, samples);
-            let count = u32::try_from(samples.len()).unwrap_or(u32::MAX);
             let traf = made(&mut moof, &[b"traf"])?;
-            self.groups.boxes(count).for_each(|sbgp| traf.push(sbgp));
+            let number = |at: usize| segment.first_sample.saturating_add(at as u64);
+            self.groups.boxes(number(chunk.start)..number(chunk.end)).for_each(|sbgp| traf.push(sbgp));
             if let Some((protected, segment_key)) = self.protected.zip(segment_key) {
                 covered += protect_chunk(protected, segment_key, samples, &mut encryptor, buffer, &mut moof)?;
             }
@@ -293,12 +299,11 @@ fn init_trak(trak: &mut BoxNode, groups: &SampleGroups) -> Result<BoxNode> {
     let stbl = trak
         .find_mut(&[b"mdia", b"minf", b"stbl"])
         .ok_or_else(|| Error::input("stbl is missing").clause("ISO/IEC 14496-12 §8.5.1"))?;
-    let descriptions: Vec<_> = stbl.boxes().iter().filter(|node| groups.describes(node)).cloned().collect();
     stbl.remove(|node| !node.is(b"stsd"));
     for (kind, length) in [(b"stts", 8), (b"stsc", 8), (b"stsz", 12), (b"stco", 8)] {
         stbl.push(BoxNode::data(kind, vec![0; length]));
     }
-    descriptions.into_iter().for_each(|sgpd| stbl.push(sgpd));
+    groups.descriptions()?.into_iter().for_each(|sgpd| stbl.push(sgpd));
     Ok(trak.clone())
 }
 

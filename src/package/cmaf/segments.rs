@@ -37,6 +37,8 @@ pub struct CmafSegment {
     pub interval: u32,
     /// Number of the first of its fragments, from 1.
     pub(in crate::package) first_sequence_number: u32,
+    /// The number of its first sample in the track, from 0.
+    pub(in crate::package) first_sample: u64,
     /// Its samples.
     pub(in crate::package) samples: Vec<Sample>,
     /// Which samples each fragment has.
@@ -170,6 +172,7 @@ pub struct Segments<'a, I> {
     decode_time: u64,
     number: u32,
     sequence_number: u32,
+    sample_number: u64,
     failed: bool,
 }
 
@@ -186,6 +189,7 @@ impl<'a, I: Iterator<Item = Result<Sample>>> Segments<'a, I> {
             decode_time: 0,
             number: 0,
             sequence_number: 1,
+            sample_number: 0,
             failed: false,
         }
     }
@@ -226,10 +230,12 @@ impl<'a, I: Iterator<Item = Result<Sample>>> Segments<'a, I> {
             number: self.number,
             interval,
             first_sequence_number: self.sequence_number,
+            first_sample: self.sample_number,
             samples,
             chunks,
         };
         self.number += 1;
+        self.sample_number = self.sample_number.saturating_add(segment.samples.len() as u64);
         self.sequence_number =
             self.sequence_number.wrapping_add(u32::try_from(segment.chunks.len()).unwrap_or(1));
         Ok(Some(segment))
