@@ -2,6 +2,7 @@
 
 mod addressing;
 mod byte_ranges;
+mod codecs;
 pub mod content_protection;
 mod described;
 mod elsewhere;

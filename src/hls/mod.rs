@@ -8,6 +8,7 @@
 pub mod aes128;
 mod attributes;
 mod byte_range;
+pub mod codecs;
 mod define;
 pub mod id3;
 mod key;

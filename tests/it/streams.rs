@@ -148,7 +148,7 @@ fn byte_ranges_and_i_frames_in_them_follow_the_segments() {
     // Its I-frames: the first packets of each segment, of as many bytes as cover the first picture.
     let frames = i_frames(&index, &fs::read(folder.path().join("index.ts")).unwrap());
     fs::write(folder.path().join("frames.m3u8"), &frames).unwrap();
-    let multivariant = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nindex.m3u8\n\
+    let multivariant = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1,CODECS=\"avc1.4d400c,mp4a.40.2\"\nindex.m3u8\n\
         #EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=1,URI=\"frames.m3u8\"\n";
     fs::write(folder.path().join("master.m3u8"), multivariant).unwrap();
     let protected = there_and_back(&wish(&folder.path().join("master.m3u8")));

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::base::env::{Source, Store};
 use crate::base::{Error, Result};
 use crate::dash::content_protection::{SystemDescriptor, descriptors};
-use crate::dash::{Location, Mpd, Place, Protected};
+use crate::dash::{Location, Mpd, Place, Protected, Representation};
 use crate::drm::{self, ManifestKind};
 use crate::isobmff::file::BoxHeader;
 use crate::package::{Assignment, Plan, PlannedKey};
@@ -37,7 +37,7 @@ pub(in crate::job) fn read(
     expect: InputState,
     package: &mut Package,
 ) -> Result<DashManifest> {
-    let MpdDocument { name, mpd, tracks, others } = document;
+    let MpdDocument { name, mut mpd, tracks, others } = document;
     let at = |error: Error| error.at(name.clone());
     if let Some(place) = mpd.has_content_protection().filter(|_| expect != InputState::Protected) {
         return Err(at(Error::input("has ContentProtection: the presentation is encrypted already")
@@ -46,7 +46,7 @@ pub(in crate::job) fn read(
         .hint("give the clear input, or decrypt it first with drm-pack decrypt"));
     }
     package.lasts = package.lasts.max(mpd.duration().map_err(at)?);
-    let (mut renditions, mut warnings) = (Vec::new(), Vec::new());
+    let (mut renditions, mut warnings, mut silent) = (Vec::new(), Vec::new(), Vec::new());
     for track in &tracks {
         let id = &track.representation.id;
         let place = || format!("Representation {id}");
@@ -58,7 +58,19 @@ pub(in crate::job) fn read(
             ));
         }
         let rendition = add(store, package, track, expect).map_err(|error| at(error.at(place())))?;
-        renditions.extend(rendition.map(|rendition| (track.representation.place, rendition)));
+        let Some(rendition) = rendition else { continue };
+        renditions.push((track.representation.place, rendition));
+        let codecs = package.of(rendition)?.codecs().filter(|_| expect != InputState::Protected);
+        if let Some(codecs) = codecs.filter(|_| says_no_codecs(&track.representation)) {
+            mpd.set_codecs(track.representation.place, &codecs.join(","))?;
+            silent.push(id.as_str());
+        }
+    }
+    if !silent.is_empty() {
+        let ids = silent.join(", ");
+        warnings.push(format!(
+            "{name}: no @codecs, by which players choose: added from the media (Representation {ids})"
+        ));
     }
     let elsewhere = mpd.elsewhere().map_err(at)?;
     warnings.extend(elsewhere.iter().filter(|_| expect != InputState::Protected).map(|address| {
@@ -78,6 +90,11 @@ pub(in crate::job) fn read(
     };
     mpd.visit_byte_ranges(location, &mut hold).map_err(at)?;
     Ok(DashManifest { mpd, renditions, warnings, name })
+}
+
+fn says_no_codecs(representation: &Representation) -> bool {
+    let in_mime_type = |mime_type: &String| mime_type.contains("codecs");
+    representation.codecs.is_none() && !representation.mime_type.as_ref().is_some_and(in_mime_type)
 }
 
 /// Takes a Representation into the package, and returns its rendition unless it stays clear.

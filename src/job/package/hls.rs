@@ -9,7 +9,7 @@ use crate::base::id::hex;
 use crate::base::uri::folder_from;
 use crate::base::{Error, Result};
 use crate::hls::multivariant::Limits;
-use crate::hls::{AES_128, Key, aes128, media, multivariant};
+use crate::hls::{AES_128, Key, aes128, codecs, media, multivariant};
 use crate::package::{KeyAddress, Period, Plan, PlannedKey, SegmentKey, TrackId, check_clear_segment};
 use crate::presentation::{
     FileLengths, MediaPlaylist, Multivariant, Presentation, Resource, Role, check_init_is_no_media,
@@ -113,7 +113,23 @@ pub(in crate::job) fn read(
     if let Some(named) = media.iter().find(|packaged| package.streams.has(&packaged.media.name)) {
         return Err(Error::input("a playlist is named as a segment").at(named.media.name.clone()));
     }
-    Ok(HlsManifests { multivariant: std::mem::take(&mut read.multivariants).pop(), media, warnings })
+    let mut multivariant = std::mem::take(&mut read.multivariants).pop();
+    if let Some(multivariant) = multivariant.as_mut().filter(|_| expect != InputState::Protected) {
+        let name = multivariant.name.clone();
+        let of = |uri: &str| {
+            let file = store.resolve(&name, uri).ok()?;
+            media.iter().find(|packaged| packaged.media.name == file)?.codecs(package)
+        };
+        let lines = codecs::add(&mut multivariant.playlist, &of).map_err(|error| error.at(name.clone()))?;
+        let lines: Vec<_> = lines.into_iter().map(|line| (line + 1).to_string()).collect();
+        if !lines.is_empty() {
+            let lines = lines.join(", ");
+            warnings.push(format!(
+                "{name}: no CODECS, by which players choose: added from the media (line {lines})"
+            ));
+        }
+    }
+    Ok(HlsManifests { multivariant, media, warnings })
 }
 
 fn refuse_keys(keys: &[Key], name: &str, expect: InputState) -> Result<()> {
@@ -377,6 +393,18 @@ impl PackagedPlaylist {
             ids.extend(package.streams.of(*id)?.encrypted_tracks.iter().flatten());
         }
         Ok(ids)
+    }
+
+    /// The codecs of its renditions, if all are known.
+    fn codecs(&self, package: &Package) -> Option<Vec<String>> {
+        let mut all = Vec::new();
+        for id in &self.renditions.mp4 {
+            all.extend(package.of(*id).ok()?.codecs()?);
+        }
+        for id in &self.renditions.streams {
+            all.extend(package.streams.of(*id).ok()?.codecs()?);
+        }
+        (!all.is_empty()).then_some(all)
     }
 
     /// The `EXT-X-KEY` lines of a crypto period; none when the playlist stays clear.

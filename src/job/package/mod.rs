@@ -76,6 +76,12 @@ pub(in crate::job) struct Rendition {
 }
 
 impl Rendition {
+    /// The codecs of its tracks, if all are known.
+    fn codecs(&self) -> Option<Vec<String>> {
+        let codecs: Option<Vec<_>> = self.tracks.iter().map(|media| media.rfc6381().ok()).collect();
+        codecs.filter(|codecs| !codecs.is_empty())
+    }
+
     /// The init segment and the media files, each once.
     pub(in crate::job) fn all_files(&self) -> impl Iterator<Item = &str> {
         let init = self.init.0.as_str();

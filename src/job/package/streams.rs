@@ -76,6 +76,16 @@ enum Carries {
     Whole(Content),
 }
 
+impl StreamRendition {
+    /// The codecs of its streams, if all are known.
+    pub(super) fn codecs(&self) -> Option<Vec<String>> {
+        let Carries::Streams(streams) = &self.carries else { return None };
+        let codecs: Option<Vec<_>> =
+            streams.iter().map(|stream| Some(stream.facts.as_ref()?.rfc6381.clone())).collect();
+        codecs.filter(|codecs| !codecs.is_empty() && codecs.iter().all(|codec| !codec.is_empty()))
+    }
+}
+
 impl Carries {
     /// What it is said to be.
     fn content(&self) -> Content {
