@@ -16,6 +16,7 @@
 //! | 1 | [`codec`] | which bytes of a sample may be protected, one file a codec | ISO/IEC 14496-15 and others |
 //! | 2 | [`dash`] | media presentation descriptions | ISO/IEC 23009-1, DASH-IF IOP |
 //! | 2 | [`cpix`] | the domain model: keys, systems, usage rules | DASH-IF CPIX 2.3 |
+//! | 2 | [`subtitles`] | text beside video, as cues | WebVTT, TTML, 3GPP TS 26.245 |
 //! | 2 | [`protect`] | how bytes are encrypted and where boxes say so | ISO/IEC 23001-7 |
 //! | 3 | [`drm`] | what each DRM system is told about a key, one file a system | vendor specifications |
 //! | 3 | [`keys`] | key servers, one file a server | SPEKE 1 to 2.1, CAS |
@@ -75,6 +76,7 @@ pub mod presentation;
 pub mod protect;
 #[cfg(feature = "server")]
 pub mod server;
+pub mod subtitles;
 pub mod ts;
 pub mod verify;
 pub mod xml;

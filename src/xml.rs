@@ -331,12 +331,7 @@ impl Element {
         let mut text = String::new();
         for node in &self.children {
             let Node::Raw(raw) = node else { continue };
-            if let Some(data) = raw.strip_prefix("<![CDATA[").and_then(|rest| rest.strip_suffix("]]>")) {
-                text.push_str(data);
-            } else if !raw.starts_with("<!--") && !raw.starts_with("<?") {
-                let part = unescape(raw).map_err(|error| Error::input(error.to_string()).at(self.name()))?;
-                text.push_str(&part);
-            }
+            text.push_str(&raw_text(raw).map_err(|error| error.at(self.name()))?);
         }
         Ok(text)
     }
@@ -362,6 +357,20 @@ impl Element {
         self.write(&mut text);
         text
     }
+}
+
+/// The characters that a node stands for that is no element: text without escapes, CDATA, nothing of a comment.
+///
+/// # Errors
+/// When it has an unknown entity.
+pub fn raw_text(raw: &str) -> Result<Cow<'_, str>> {
+    if let Some(data) = raw.strip_prefix("<![CDATA[").and_then(|rest| rest.strip_suffix("]]>")) {
+        return Ok(data.into());
+    }
+    if raw.starts_with("<!--") || raw.starts_with("<?") {
+        return Ok("".into());
+    }
+    unescape(raw).map_err(|error| Error::input(error.to_string()))
 }
 
 /// Reads the sibling elements of a fragment, whose prefixes need not be declared in it.

@@ -64,7 +64,8 @@ impl Command {
 #[derive(ArgsGroup, Debug)]
 pub(super) struct PackArgs {
     /// One .mpd, one .m3u8, one of each over the same segments, a folder that holds them, or one or more MP4 or
-    /// QuickTime files (progressive, fragmented, CMAF); each a path or an http(s) URL
+    /// QuickTime files (progressive, fragmented, CMAF) with .vtt, .srt and .ttml files beside them; each a path or an http(s)
+    /// URL
     #[arg(required = true, value_name = "INPUT", value_parser = address::input)]
     pub(super) inputs: Vec<String>,
     /// Output folder; it appears when everything in it is whole
@@ -176,7 +177,7 @@ pub(super) struct JobArgs {
 #[derive(ArgsGroup, Debug)]
 pub(super) struct PlanArgs {
     /// One .mpd, one .m3u8, one of each over the same segments, a folder that holds them, or one or more MP4 files
-    /// (progressive, fragmented, CMAF); each a path or an http(s) URL
+    /// (progressive, fragmented, CMAF) with text files beside them; each a path or an http(s) URL
     #[arg(required = true, value_name = "INPUT", value_parser = address::input)]
     pub(super) inputs: Vec<String>,
     /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey; wiseplay, marlin, irdeto, nagra, a system id, or
@@ -195,7 +196,7 @@ pub(super) struct PlanArgs {
 #[derive(ArgsGroup, Debug)]
 pub(super) struct KeysArgs {
     /// One .mpd, one .m3u8, one of each over the same segments, a folder that holds them, or one or more MP4 files
-    /// (progressive, fragmented, CMAF); each a path or an http(s) URL
+    /// (progressive, fragmented, CMAF) with text files beside them; each a path or an http(s) URL
     #[arg(required_unless_present = "check", value_name = "INPUT", value_parser = address::input)]
     pub(super) inputs: Vec<String>,
     /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey; wiseplay, marlin, irdeto, nagra, a system id, or

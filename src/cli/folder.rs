@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::base::{Error, ManifestKind, Result, is_http};
 use crate::io::FileStore;
 use crate::presentation::{is_multivariant, kind_of_name, may_be_manifest, read_manifest};
+use crate::subtitles::Format;
 
 /// Extensions of MP4 and QuickTime files.
 const MP4: &[&str] = &["mp4", "m4v", "m4a", "mov", "qt", "cmfv", "cmfa"];
@@ -44,7 +45,12 @@ fn presentation(folder: &Path) -> Result<Vec<PathBuf>> {
     let (mpds, playlists): (Vec<_>, Vec<_>) =
         (of(ManifestKind::Dash).collect(), of(ManifestKind::Hls).collect());
     if mpds.is_empty() && playlists.is_empty() {
-        return Ok(files);
+        // An .xml may be anything.
+        let is_text = |path: &PathBuf| {
+            Format::of_name(&path.to_string_lossy()).is_some()
+                && path.extension().is_some_and(|end| end != "xml")
+        };
+        return Ok(files.into_iter().chain(entries(folder)?.into_iter().filter(is_text)).collect());
     }
     let multivariant: Vec<_> = playlists.iter().copied().filter(|path| lists_playlists(path)).collect();
     let playlists = if multivariant.is_empty() { playlists } else { multivariant };

@@ -43,7 +43,7 @@ pub(super) fn check(job: &Job, keys: &KeyArgs) -> Result<()> {
     if job.resource_id.is_some() || at_hand {
         return Ok(());
     }
-    let input = shown_input(job.inputs.first().map_or("", String::as_str));
+    let input = shown_input(job.title_input());
     let name = input.rsplit(['/', '\\']).next().unwrap_or_default();
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
     if kind_of_name(&input).is_none() || !is_of_any_title(stem) {

@@ -48,7 +48,9 @@ pub use self::evidence::{Evidence, Verdict};
 pub use self::marks::{Marks, OpenMarks, TrackMarks};
 pub use self::stream_marks::StreamMarks;
 pub use self::video_info::{VideoInfo, video};
-pub use self::{ranges::Ranges, text::is_hls_subtitles, unknown::UNKNOWN_VIDEO};
+pub use self::{
+    ranges::Ranges, text::is_hls_subtitles, text::is_timed_text, text::is_webvtt, unknown::UNKNOWN_VIDEO,
+};
 use crate::base::{FourCc, Result};
 
 /// What a track carries.

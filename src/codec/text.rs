@@ -23,7 +23,8 @@ const TEXT: Codec = Codec {
 pub(super) static WEBVTT: Codec = Codec { name: "WebVTT", sample_entries: &[FourCc(*b"wvtt")], ..TEXT };
 
 /// TTML: ISO/IEC 14496-30 §5.
-pub(super) static TTML: Codec = Codec { name: "TTML", sample_entries: &[FourCc(*b"stpp")], ..TEXT };
+pub(super) static TTML: Codec =
+    Codec { name: "TTML", sample_entries: &[FourCc(*b"stpp")], rfc6381: ttml_codecs, ..TEXT };
 
 /// Timed text: 3GPP TS 26.245 §5.16.
 pub(super) static TX3G: Codec =
@@ -41,12 +42,28 @@ pub(super) static CEA_608: Codec =
 pub(super) static CEA_708: Codec =
     Codec { name: "CEA-708 captions", sample_entries: &[FourCc(*b"c708")], ..TEXT };
 
-/// Whether HLS players know this text in fragmented MP4: WebVTT and IMSC1, RFC 8216bis §3.1.
+/// Whether it is WebVTT, which HLS has in files of its own: RFC 8216bis §3.1.4.
+pub fn is_webvtt(codec: &Codec) -> bool {
+    codec.name == WEBVTT.name
+}
+
+/// Whether it is timed text of 3GPP, which players of segments do not show.
+pub fn is_timed_text(codec: &Codec) -> bool {
+    codec.name == TX3G.name
+}
+
+/// Whether HLS players know this text in fragmented MP4: IMSC1, RFC 8216bis §3.1.5.
 pub fn is_hls_subtitles(codec: &Codec) -> bool {
-    [WEBVTT.name, TTML.name].contains(&codec.name)
+    codec.name == TTML.name
 }
 
 /// RFC 6381 §3.3: the first element is the sample entry's type, which says enough.
 fn rfc6381(config: &Config<'_>) -> Result<String> {
     Ok(config.entry.to_string())
+}
+
+/// The text profile of IMSC1, which playlists must name, is that of all TTML in MP4: RFC 8216bis §3.1.5, TTML Media Type
+/// Definition and Profile Registry §6.
+fn ttml_codecs(config: &Config<'_>) -> Result<String> {
+    Ok(format!("{}.ttml.im1t", config.entry))
 }

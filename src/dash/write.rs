@@ -69,11 +69,11 @@ pub struct NewAdaptationSet {
 }
 
 /// A Representation to be written.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct NewRepresentation {
     /// `@id`.
     pub id: String,
-    /// `@codecs`.
+    /// `@codecs`; not written when it is empty.
     pub codecs: String,
     /// `@bandwidth`, in bits per second.
     pub bandwidth: u64,
@@ -128,6 +128,17 @@ pub enum NewAddressing {
         /// The greatest `SAP_type` that a segment starts with; 0 when one starts with none.
         sap_type: u8,
     },
+    /// `BaseURL` alone: one file without segments.
+    Sidecar {
+        /// `BaseURL`.
+        url: String,
+    },
+}
+
+impl Default for NewAddressing {
+    fn default() -> Self {
+        Self::Sidecar { url: String::new() }
+    }
 }
 
 /// Writes the MPD.
@@ -211,11 +222,11 @@ fn shared_properties(representations: &[NewRepresentation]) -> Vec<&(String, Str
     first.set_properties.iter().filter(is_shared).collect()
 }
 
-/// Whether every Representation is one indexed file, whose segments are subsegments: §8.3.
+/// Whether every Representation is one file, indexed, so that its segments are subsegments, or text: §8.3.
 fn are_indexed(set: &NewAdaptationSet) -> bool {
     set.representations
         .iter()
-        .all(|representation| matches!(representation.addressing, NewAddressing::Base { .. }))
+        .all(|representation| !matches!(representation.addressing, NewAddressing::Template { .. }))
 }
 
 /// The greatest `SAP_type` when every segment of every Representation starts with one.
@@ -230,6 +241,9 @@ fn subsegment_sap_type(representations: &[NewRepresentation]) -> Option<u8> {
 /// Whether segments of all Representations have the same boundaries: §5.3.3.2, `@segmentAlignment`.
 fn are_aligned(representations: &[NewRepresentation]) -> bool {
     let Some((first, others)) = representations.split_first() else { return false };
+    if matches!(first.addressing, NewAddressing::Sidecar { .. }) {
+        return false;
+    }
     let presented = |representation: &NewRepresentation| -> Vec<i128> {
         let offset = i128::from(representation.presentation_time_offset);
         representation.timeline.iter().map(|(time, _)| i128::from(*time) - offset).collect()
@@ -244,10 +258,11 @@ fn are_aligned(representations: &[NewRepresentation]) -> bool {
 }
 
 fn representation(new: &NewRepresentation) -> Element {
-    let mut representation = Element::new("Representation")
-        .with("id", &new.id)
-        .with("codecs", &new.codecs)
-        .with("bandwidth", &new.bandwidth.to_string());
+    let mut representation =
+        Element::new("Representation").with("id", &new.id).with("bandwidth", &new.bandwidth.to_string());
+    if !new.codecs.is_empty() {
+        representation.set_attribute("codecs", &new.codecs);
+    }
     let optional = [
         ("width", new.width.map(|width| width.to_string())),
         ("height", new.height.map(|height| height.to_string())),
@@ -293,6 +308,7 @@ fn representation(new: &NewRepresentation) -> Element {
                 .with_child(initialization);
             representation.with_child(Element::new("BaseURL").with_text(url)).with_child(base)
         }
+        NewAddressing::Sidecar { url } => representation.with_child(Element::new("BaseURL").with_text(url)),
     }
 }
 

@@ -19,6 +19,8 @@ use crate::package::{
 use crate::protect::Scheme;
 use crate::protect::scheme::SCHEMES;
 
+use crate::subtitles::Format as TextFormat;
+
 use super::choice::{Source, stated_scheme};
 use super::track_facts::{self, TrackFacts};
 
@@ -109,6 +111,14 @@ impl Default for Job {
             license_urls: Vec::new(),
             no_session_keys: false,
         }
+    }
+}
+
+impl Job {
+    /// The input whose name may be that of the title: text beside the video has the name of a language.
+    pub fn title_input(&self) -> &str {
+        let media = self.inputs.iter().find(|input| TextFormat::of_name(&shown_input(input)).is_none());
+        media.or_else(|| self.inputs.first()).map_or("", String::as_str)
     }
 }
 
@@ -477,7 +487,7 @@ fn content_id(job: &Job, document: Option<&Document>) -> Result<String> {
         }
         return Ok(id.clone());
     }
-    let input = shown_input(job.inputs.first().map_or("", String::as_str));
+    let input = shown_input(job.title_input());
     let name = input.rsplit(['/', '\\']).next().unwrap_or_default();
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';

@@ -147,3 +147,78 @@ fn a_name_of_every_title_is_no_content_id_for_a_key_server() {
         assert_ne!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
     }
 }
+
+/// Files of text in a folder, as people have them.
+fn texts(folder: &Path) -> Vec<String> {
+    let vtt = "WEBVTT\n\n00:00.000 --> 00:00.900\nHello\n\n00:02.000 --> 00:02.900\nagain\n\n";
+    let srt = "1\n00:00:01,000 --> 00:00:01,900\nSalut\n\n2\n00:00:03,000 --> 00:00:03,900\nencore\n\n";
+    let ttml = r#"<tt xmlns="http://www.w3.org/ns/ttml" xml:lang="de"><body><div><p begin="0s" end="5s">Guten Abend</p></div></body></tt>"#;
+    let write = |name: &str, text: &str| {
+        fs::write(folder.join(name), text).unwrap();
+        folder.join(name).to_str().unwrap().to_owned()
+    };
+    vec![write("film.en.vtt", vtt), write("fr.srt", srt), write("text.ttml", ttml)]
+}
+
+#[test]
+fn text_files_become_playlists_and_sidecars_and_stay_clear() {
+    let (folder, out) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let mut job = job(&["video_360.mp4", "audio.m4a"], &["t2:forced"]);
+    job.inputs.extend(texts(folder.path()));
+    let report = pack(&job, out.path()).unwrap();
+    let read = |name: &str| fs::read_to_string(out.path().join(name)).unwrap();
+    let (hls, dash) = (read("master.m3u8"), read("manifest.mpd"));
+    let media = lines(&hls, "TYPE=SUBTITLES");
+    assert_eq!(media.len(), 3, "{hls}");
+    for (line, says) in media.iter().zip([r#"LANGUAGE="en""#, r#"LANGUAGE="fr""#, r#"LANGUAGE="de""#]) {
+        assert!(line.contains(says), "{line}");
+    }
+    assert!(media[1].contains("FORCED=YES"), "{}", media[1]);
+    assert!(
+        lines(&hls, "#EXT-X-STREAM-INF").iter().all(|line| line.contains(r#"SUBTITLES="subtitles""#)),
+        "{hls}"
+    );
+    // Cut like the video, and each cue is where it is shown.
+    let segments = |name: &str| {
+        read(name).lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(segments("t1.m3u8").len(), segments("v1.m3u8").len());
+    assert!(!read("t1.m3u8").contains("EXT-X-KEY"));
+    let first = segments("t3.m3u8").iter().map(|name| read(name)).collect::<Vec<_>>();
+    assert!(
+        first
+            .iter()
+            .take(2)
+            .all(|text| text.starts_with("WEBVTT\nX-TIMESTAMP-MAP=") && text.contains("Guten Abend")),
+        "{first:?}"
+    );
+    for line in [
+        r#"mimeType="application/ttml+xml""#,
+        r#"<BaseURL>t1.vtt</BaseURL>"#,
+        r#"<BaseURL>t2.vtt</BaseURL>"#,
+        r#"<BaseURL>t3.ttml</BaseURL>"#,
+        r#"value="forced-subtitle""#,
+    ] {
+        assert_eq!(lines(&dash, line).len(), 1, "{line}: {dash}");
+    }
+    assert_eq!(fs::read(out.path().join("t1.vtt")).unwrap(), fs::read(&job.inputs[2]).unwrap());
+    assert!(report.outputs.iter().any(|output| output.path == "t2/1.vtt"));
+    assert!(!dash.contains(r#" d="0""#));
+}
+
+#[test]
+fn a_file_of_text_that_cannot_be_read_is_named_before_keys_are_asked_for() {
+    let folder = TempDir::new().unwrap();
+    for (name, text, says) in [
+        ("a.vtt", "no header", "a.vtt: the first line is not WEBVTT"),
+        ("a.srt", "1\n00:00:01,000 --> soon\nx\n", "line 2"),
+        ("a.ttml", "<html/>", "expected tt of TTML"),
+    ] {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        let mut job = job(&["video_360.mp4"], &[]);
+        job.inputs.push(path.to_str().unwrap().to_owned());
+        let error = pack_without_keys(&job, Path::new("nowhere")).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+}

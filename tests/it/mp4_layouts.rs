@@ -422,7 +422,7 @@ fn text_is_a_rendition_where_hls_has_a_place_for_it() {
     command.arg("-i").arg(clip(&folder, &[])).arg("-i").arg(&lines).args(["-c", "copy", "-c:s", "mov_text"]);
     run(command.args(["-metadata:s:s:0", "language=eng"]).arg(&path));
     let mut bytes = fs::read(&path).unwrap();
-    for (entry, has_rendition) in [(b"tx3g", false), (b"wvtt", true)] {
+    for (entry, has_rendition) in [(b"tx3g", true), (b"c608", false)] {
         let at = bytes.windows(4).position(|window| window == b"tx3g").unwrap();
         bytes[at..at + 4].copy_from_slice(entry);
         fs::write(&path, &bytes).unwrap();
@@ -435,9 +435,16 @@ fn text_is_a_rendition_where_hls_has_a_place_for_it() {
             "{playlist}"
         );
         assert_eq!(playlist.contains("SUBTITLES=\"subtitles\""), has_rendition);
-        assert_eq!(playlist.contains(",wvtt\""), has_rendition);
         assert_eq!(out.path().join("t1.m3u8").exists(), has_rendition);
-        assert!(fs::read_to_string(out.path().join("manifest.mpd")).unwrap().contains("t1.mp4"));
+        let file = if has_rendition { "t1.vtt" } else { "t1.mp4" };
+        assert!(fs::read_to_string(out.path().join("manifest.mpd")).unwrap().contains(file));
+        if has_rendition {
+            assert!(
+                fs::read_to_string(out.path().join(file))
+                    .unwrap()
+                    .contains("00:02.500 --> 00:00:03.000\ntwo")
+            );
+        }
     }
 }
 

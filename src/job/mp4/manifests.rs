@@ -10,11 +10,13 @@ use crate::drm::ManifestKind;
 use crate::hls::media::Resource;
 use crate::hls::multivariant::{Limits, MultivariantPlaylist, NewRendition, RenditionType, Variant};
 use crate::hls::{Playlist, media, multivariant};
-use crate::package::{MediaTrack, Plan, SegmentKey, TrackId, WrittenSegment};
+use crate::package::{Boundaries, MediaTrack, Plan, SegmentKey, TrackId, WrittenSegment};
 
 use super::WrittenTrack;
 use super::cut::Start;
+use super::described::Described;
 use super::files::TrackFiles;
+use super::text::TextTrack;
 use super::timed::Timed;
 use super::video_facts;
 use crate::job::env::{Env, Event};
@@ -33,19 +35,31 @@ const SUBTITLES: &str = "subtitles";
 
 /// Writes the manifests that were asked for.
 pub(in crate::job) fn write(
-    tracks: &[WrittenTrack<'_>],
-    start: Start,
+    (tracks, texts): (&[WrittenTrack<'_>], &[TextTrack]),
+    (boundaries, start): (&Boundaries, Start),
     rules: &Rules,
     plan: &Plan,
     env: &Env<'_>,
     report: &mut Report,
 ) -> Result<()> {
     let tracks: Vec<_> = tracks.iter().map(|written| Timed::new(written, start)).collect::<Result<_>>()?;
+    let lasts = tracks.iter().map(|written| written.seconds(written.end())).fold(0.0, f64::max);
+    for warning in texts.iter().filter_map(|text| text.too_late(lasts)) {
+        (env.observe)(Event::Warning(&warning));
+        report.warnings.push(warning);
+    }
     if rules.manifests.contains(&ManifestKind::Hls) {
-        write_hls(&tracks, plan, env, report)?;
+        for text in texts {
+            text.write_hls((boundaries, start, lasts), env, report)?;
+        }
+        write_hls((&tracks, texts), plan, env, report)?;
     }
     if rules.manifests.contains(&ManifestKind::Dash) {
-        let output = write_manifest(env, MPD, &mpd(&tracks, plan)?)?;
+        let mut sidecars = Vec::new();
+        for text in texts {
+            sidecars.extend(text.write_dash(lasts, env, report)?);
+        }
+        let output = write_manifest(env, MPD, &mpd(&tracks, sidecars, plan)?)?;
         report.manifests.push(MPD.into());
         report.outputs.push(output);
     }
@@ -116,10 +130,18 @@ impl Timed<'_> {
 }
 
 /// The media playlists, then the multivariant one.
-fn write_hls(tracks: &[Timed<'_>], plan: &Plan, env: &Env<'_>, report: &mut Report) -> Result<()> {
+fn write_hls(
+    (tracks, texts): (&[Timed<'_>], &[TextTrack]),
+    plan: &Plan,
+    env: &Env<'_>,
+    report: &mut Report,
+) -> Result<()> {
     let mut session_keys = Vec::new();
     for written in tracks {
         let id = &written.track.id;
+        if texts.iter().any(|text| text.id == *id) {
+            continue;
+        }
         if written.track.id.kind == TrackKind::Text && !written.is_hls_subtitles() {
             let warning = format!("{id}: text of this format is in the MPD only, HLS has no place for it");
             (env.observe)(Event::Warning(&warning));
@@ -144,7 +166,7 @@ fn write_hls(tracks: &[Timed<'_>], plan: &Plan, env: &Env<'_>, report: &mut Repo
         report.outputs.push(write_manifest(env, &name, &playlist.to_bytes())?);
         report.manifests.push(name);
     }
-    let mut playlist = multivariant::write(&multivariant_playlist(tracks, session_keys)?)?;
+    let mut playlist = multivariant::write(&multivariant_playlist((tracks, texts), session_keys)?)?;
     let limits = |uri: &str| {
         let written = tracks.iter().find(|written| uri == format!("{}.m3u8", written.track.id));
         let written = written.ok_or_else(|| Error::internal(format!("no track is that of {uri}")))?;
@@ -201,8 +223,26 @@ fn audio_groups<'a, 'b>(tracks: &'a [Timed<'b>]) -> Result<Vec<AudioGroup<'a, 'b
     Ok(groups.into_iter().map(|(group, _)| group).collect())
 }
 
+/// Text that HLS has: which track, what is said of it, and its codec when that is one of MP4.
+type Subtitles<'a> = (TrackId, &'a Described, Option<String>);
+
+fn subtitles<'a>(tracks: &'a [Timed<'_>], texts: &'a [TextTrack]) -> Result<Vec<Subtitles<'a>>> {
+    let mut all: Vec<_> = texts.iter().map(|text| (text.id, &text.described, None)).collect();
+    for written in tracks.iter().filter(|written| written.is_hls_subtitles()) {
+        let track = written.track;
+        all.push((track.id, &track.described, Some(track.media.rfc6381()?)));
+    }
+    all.sort_by_key(|(id, ..)| *id);
+    Ok(all)
+}
+
+/// The group that text is in.
+fn subtitle_group(described: &Described) -> &str {
+    described.group.as_deref().unwrap_or(SUBTITLES)
+}
+
 fn multivariant_playlist(
-    tracks: &[Timed<'_>],
+    (tracks, texts): (&[Timed<'_>], &[TextTrack]),
     session_key_lines: Vec<String>,
 ) -> Result<MultivariantPlaylist> {
     let groups = audio_groups(tracks)?;
@@ -216,21 +256,22 @@ fn multivariant_playlist(
     for group in groups.iter().filter(|_| has_video) {
         let default = group.tracks.iter().position(|written| written.track.described.is_default).unwrap_or(0);
         for (index, written) in group.tracks.iter().enumerate() {
-            let mut rendition = rendition(written, RenditionType::Audio, &group.id);
+            let mut rendition =
+                rendition(written.track.id, &written.track.described, (RenditionType::Audio, &group.id));
             rendition.default = index == default;
             rendition.channels = channels(written.track.media);
             playlist.renditions.push(rendition);
         }
     }
-    let subtitles: Vec<_> = tracks.iter().filter(|written| written.is_hls_subtitles()).collect();
+    let subtitles = subtitles(tracks, texts)?;
     let mut subtitle_groups: Vec<&str> = Vec::new();
-    for written in &subtitles {
-        let group = written.track.described.group.as_deref().unwrap_or(SUBTITLES);
-        let mut rendition = rendition(written, RenditionType::Subtitles, group);
+    for (id, described, _) in &subtitles {
+        let group = subtitle_group(described);
+        let mut rendition = rendition(*id, described, (RenditionType::Subtitles, group));
         let is_first = !playlist.renditions.iter().any(|other| {
             other.rendition_type == RenditionType::Subtitles && other.group_id == group && other.default
         });
-        rendition.default = written.track.described.is_default && is_first;
+        rendition.default = described.is_default && is_first;
         playlist.renditions.push(rendition);
         if !subtitle_groups.contains(&group) {
             subtitle_groups.push(group);
@@ -242,10 +283,10 @@ fn multivariant_playlist(
     for written in tracks.iter().filter(|written| written.track.id.kind == variants) {
         for audio in or_none(&groups) {
             for text in or_none(&subtitle_groups) {
-                let of_group = subtitles.iter().copied().filter(|one| {
-                    Some(one.track.described.group.as_deref().unwrap_or(SUBTITLES)) == text.copied()
-                });
-                let variant = variant(written, audio.copied(), (text.copied(), of_group))?;
+                let is_of_group = |described: &Described| Some(&subtitle_group(described)) == text;
+                let of_group = subtitles.iter().filter(|(_, described, _)| is_of_group(described));
+                let codecs = of_group.filter_map(|(.., codec)| codec.as_ref());
+                let variant = variant(written, audio.copied(), (text.copied(), codecs))?;
                 playlist.variants.extend(video_facts::stereo(&variant, written.track.media));
                 playlist.variants.push(variant);
             }
@@ -290,26 +331,29 @@ fn joint_object_properties(objects: u8) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn rendition(written: &Timed<'_>, rendition_type: RenditionType, group_id: &str) -> NewRendition {
-    let described = &written.track.described;
+fn rendition(
+    id: TrackId,
+    described: &Described,
+    (rendition_type, group_id): (RenditionType, &str),
+) -> NewRendition {
     let name = described.label.clone().or_else(|| described.lang.clone());
     NewRendition {
         rendition_type,
         group_id: group_id.into(),
-        name: name.unwrap_or_else(|| written.track.id.to_string()),
+        name: name.unwrap_or_else(|| id.to_string()),
         language: described.lang.clone(),
         default: false,
         forced: described.forced,
         characteristics: described.characteristics.clone(),
         channels: None,
-        uri: format!("{}.m3u8", written.track.id),
+        uri: format!("{id}.m3u8"),
     }
 }
 
-fn variant<'a, 'b: 'a>(
+fn variant<'a>(
     written: &Timed<'_>,
     group: Option<&AudioGroup<'_, '_>>,
-    (text, subtitles): (Option<&str>, impl Iterator<Item = &'a Timed<'b>>),
+    (text, text_codecs): (Option<&str>, impl Iterator<Item = &'a String>),
 ) -> Result<Variant> {
     let entry = written.track.media.track.sample_entry()?;
     let is_video = written.track.id.kind == TrackKind::Video;
@@ -317,10 +361,9 @@ fn variant<'a, 'b: 'a>(
     let (pictures, ticks) = video_facts::nominal_frame_rate(written.frame_rate());
     let mut codecs = vec![written.track.media.rfc6381()?];
     codecs.extend(group.into_iter().flat_map(|group| group.codecs.iter().cloned()));
-    for text in subtitles {
-        let codec = text.track.media.rfc6381()?;
-        if !codecs.contains(&codec) {
-            codecs.push(codec);
+    for codec in text_codecs {
+        if !codecs.contains(codec) {
+            codecs.push(codec.clone());
         }
     }
     let mut variant = Variant {
@@ -345,7 +388,7 @@ fn variant<'a, 'b: 'a>(
 
 /// The MPD: one AdaptationSet for each kind, codec, channel layout, dynamic range and choice of the user; keys split them
 /// further.
-fn mpd(tracks: &[Timed<'_>], plan: &Plan) -> Result<Vec<u8>> {
+fn mpd(tracks: &[Timed<'_>], sidecars: Vec<NewAdaptationSet>, plan: &Plan) -> Result<Vec<u8>> {
     let mut sets: Vec<(String, NewAdaptationSet, Vec<&Timed<'_>>)> = Vec::new();
     for written in tracks {
         let codec = written.track.media.rfc6381()?;
@@ -388,7 +431,7 @@ fn mpd(tracks: &[Timed<'_>], plan: &Plan) -> Result<Vec<u8>> {
     let mut mpd = write::mpd(&NewMpd {
         duration: longest(&|written| written.seconds(written.end())),
         max_segment_duration: longest(&longest_segment),
-        adaptation_sets: sets.into_iter().map(|(_, set, _)| set).collect(),
+        adaptation_sets: sets.into_iter().map(|(_, set, _)| set).chain(sidecars).collect(),
     });
     mpd.protect(&protected)?;
     Ok(mpd.to_bytes())
@@ -437,10 +480,8 @@ fn representation(written: &Timed<'_>, codecs: String) -> Result<NewRepresentati
         timescale: track.timescale,
         presentation_time_offset: written.start,
         addressing: written.addressing(),
-        timeline: written.presented.iter().map(|segment| (segment.start, segment.duration)).collect(),
-        sample_aspect_ratio: None,
-        supplemental_codec: None,
-        set_properties: Vec::new(),
+        timeline: written.presented.iter().map(|segment| (segment.start, segment.duration.max(1))).collect(),
+        ..NewRepresentation::default()
     };
     if is_video {
         video_facts::add_to_representation(&mut representation, written.track.media);

@@ -9,6 +9,7 @@ pub(super) mod ladder;
 pub(super) mod manifests;
 mod movie;
 pub(super) mod survey;
+pub(super) mod text;
 pub(super) mod timed;
 mod video_facts;
 
@@ -36,11 +37,11 @@ use crate::job::package::{encrypted_track, track_facts};
 use crate::job::plan::{ClearTrack, Outline};
 use crate::job::report::{KeyRotation, Report, TrackReport};
 use crate::job::rules::{Job, Layout, Rules};
-use crate::job::track_facts;
 use cut::{Cut, Start, lasts};
-use described::{Described, choose_default};
+use described::Described;
 use files::{TrackFiles, WrittenFiles, write_segments, write_single_file};
 use survey::Survey;
+use text::text_tracks;
 
 /// An input file.
 pub(in crate::job) struct Mp4File {
@@ -54,6 +55,10 @@ pub(in crate::job) struct Mp4File {
 }
 
 impl Mp4File {
+    fn read_at(&self, position: u64, buffer: &mut [u8]) -> Result<()> {
+        self.source.read_at(position, buffer)
+    }
+
     /// Where segments are cut depends on all of it.
     fn summarize(&self, summary: &mut Summary) {
         summary.named(&self.name, &self.moov.to_bytes());
@@ -122,11 +127,13 @@ pub(in crate::job) struct WrittenTrack<'a> {
 /// Does a job on MP4 files.
 pub(in crate::job) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     (env.observe)(Event::Step("reading MP4 headers"));
-    let files: Vec<_> =
-        job.inputs.iter().map(|input| open(input, job, env.open_input)).collect::<Result<_>>()?;
+    let (texts, inputs) = text::split(job, env.open_input)?;
+    let files: Vec<_> = inputs.iter().map(|input| open(input, job, env.open_input)).collect::<Result<_>>()?;
     ladder::check_files(&files)?;
     let mut report = Report::default();
-    let (tracks, mut encrypted_tracks) = output_tracks(&files, (rules.keys, job), &mut report.warnings)?;
+    let (mut tracks, mut encrypted_tracks) = output_tracks(&files, (rules.keys, job), &mut report.warnings)?;
+    let mut texts = text_tracks(&mut tracks, texts, (job, rules))?;
+    report.warnings.extend(texts.iter().filter_map(text::TextTrack::empty));
     report.warnings.extend(not_carried(&files, &tracks)?);
     report.warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
     let source = source(job, rules, (env.keys, env.http), &encrypted_tracks, None)?;
@@ -163,7 +170,8 @@ pub(in crate::job) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Rep
         written.push(WrittenTrack { track, segments, files });
     }
     (env.observe)(Event::Step("writing manifests"));
-    manifests::write(&written, start, rules, &plan, env, &mut report)?;
+    texts.iter_mut().for_each(|text| text.begin_at(start));
+    manifests::write((&written, &texts), (&boundaries, start), rules, &plan, env, &mut report)?;
     Ok(report)
 }
 
@@ -183,10 +191,13 @@ pub(in crate::job) fn outline<'a>(
     open_input: &OpenInput<'_>,
     (keys, http): (&'a dyn KeyServer, &dyn Http),
 ) -> Result<Outline<'a>> {
-    let files: Vec<_> = job.inputs.iter().map(|input| open(input, job, open_input)).collect::<Result<_>>()?;
+    let (texts, inputs) = text::split(job, open_input)?;
+    let files: Vec<_> = inputs.iter().map(|input| open(input, job, open_input)).collect::<Result<_>>()?;
     ladder::check_files(&files)?;
     let mut warnings = Vec::new();
-    let (tracks, mut encrypted_tracks) = output_tracks(&files, (rules.keys, job), &mut warnings)?;
+    let (mut tracks, mut encrypted_tracks) = output_tracks(&files, (rules.keys, job), &mut warnings)?;
+    let texts = text_tracks(&mut tracks, texts, (job, rules))?;
+    warnings.extend(texts.iter().filter_map(text::TextTrack::empty));
     warnings.extend(not_carried(&files, &tracks)?);
     let source = source(job, rules, (keys, http), &encrypted_tracks, None)?;
     let rules = &rules.timed(&source, lasts(&tracks, &source));
@@ -197,7 +208,8 @@ pub(in crate::job) fn outline<'a>(
     let facts = protected.map(|track| facts(track, &encrypted_tracks));
     let facts = facts.collect::<Result<_>>()?;
     let clear = tracks.iter().filter(|track| track.encrypted_track.is_none());
-    let clear_tracks = clear.map(clear_track).collect::<Result<_>>()?;
+    let mut clear_tracks = clear.map(clear_track).collect::<Result<Vec<_>>>()?;
+    clear_tracks.extend(texts.iter().filter_map(text::TextTrack::outline));
     let rotates = rules.schedule.rotates();
     Ok(Outline { tracks: facts, clear_tracks, encrypted_tracks, source, choice, periods, rotates, warnings })
 }
@@ -289,12 +301,6 @@ fn output_tracks<'a>(
                 encrypted_tracks.push(encrypted_track(id, media, &Stated::default()));
             }
         }
-    }
-    let ids: Vec<_> = tracks.iter().map(|track| track.id.to_string()).collect();
-    track_facts::check(&job.tracks, &ids)?;
-    for kind in [TrackKind::Audio, TrackKind::Text] {
-        let of_kind = tracks.iter_mut().filter(|track| track.id.kind == kind);
-        choose_default(kind, &mut of_kind.map(|track| &mut track.described).collect::<Vec<_>>())?;
     }
     Ok((tracks, encrypted_tracks))
 }

@@ -130,6 +130,22 @@ impl Boundaries {
         Ok(Self { origin: first.unwrap_or(0), times, timescale, duration, changes: Vec::new() })
     }
 
+    /// Where what begins and ends at these times, in ticks of `timescale`, is cut as tracks are: its begin and the
+    /// boundaries inside of it.
+    pub fn cuts(&self, (begin, end): (u64, u64), timescale: u32) -> Vec<u64> {
+        let mut cuts = vec![begin];
+        let mut time = begin;
+        while let Ok(next) = u64::try_from(self.around(time, timescale).1)
+            && next > time
+            && next < end
+            && !self.is_tail((time, next, end), timescale)
+        {
+            cuts.push(next);
+            time = next;
+        }
+        cuts
+    }
+
     /// How many boundaries there are up to a time in ticks of `timescale`, and when the next one is. A time of day
     /// has many: they are not gone through.
     fn around(&self, time: u64, timescale: u32) -> (u32, u128) {
