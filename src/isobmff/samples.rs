@@ -332,7 +332,8 @@ impl Fragments<'_> {
     /// Reads boxes until a `moof` with samples of this track is in the queue.
     fn fill(&mut self) -> Result<()> {
         while self.queue.is_empty() {
-            let Some(header) = BoxHeader::read(self.source, self.position)? else { return Ok(()) };
+            let header = BoxHeader::read_overstated(self.source, self.position)?;
+            let Some((header, _)) = header else { return Ok(()) };
             self.position = header.end();
             if !header.is(b"moof") {
                 continue;

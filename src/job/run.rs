@@ -79,6 +79,7 @@ fn run_package(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
     report.outputs.splice(..0, std::mem::take(&mut done.outputs));
     report.key_rotation = KeyRotation::of(&plan);
     report.warnings.extend(plan.warnings.iter().cloned());
+    report.warnings.append(&mut done.mended);
     report.tracks = done.tracks.into_iter().map(|(_, track)| track).collect();
     report.warnings.extend(choice.warnings);
     Ok(report)

@@ -44,6 +44,7 @@ mod laws;
 mod missing_keys;
 mod mp4_layouts;
 mod mutation_law;
+mod muxer_slips;
 mod one_media;
 mod output_folder;
 #[cfg(target_os = "linux")]

@@ -18,6 +18,8 @@ pub struct Sidx {
     references: usize,
     /// `referenced_size` of each reference, in bytes.
     pub referenced_sizes: Vec<u32>,
+    /// Whether a reference is to another `sidx`.
+    has_indexes: bool,
 }
 
 /// What a new `sidx` says about one subsegment.
@@ -96,11 +98,19 @@ impl Sidx {
         check_count(&reader, u32::from(reference_count), 12)?;
         let references = reader.position();
         let mut referenced_sizes = Vec::with_capacity(usize::from(reference_count));
+        let mut has_indexes = false;
         for _ in 0..reference_count {
-            referenced_sizes.push(reader.u32()? & 0x7fff_ffff);
+            let field = reader.u32()?;
+            has_indexes |= field >> 31 == 1;
+            referenced_sizes.push(field & 0x7fff_ffff);
             reader.take(8)?;
         }
-        Ok(Self { first_offset_field, first_offset, references, referenced_sizes })
+        Ok(Self { first_offset_field, first_offset, references, referenced_sizes, has_indexes })
+    }
+
+    /// Whether it refers to further indexes, not to media alone.
+    pub fn has_indexes(&self) -> bool {
+        self.has_indexes
     }
 
     /// Where the referenced bytes lie in the file, given where this box ends.

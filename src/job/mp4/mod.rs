@@ -12,6 +12,7 @@ pub(super) mod survey;
 pub(super) mod text;
 pub(super) mod timed;
 mod video_facts;
+mod wrong_boxes;
 
 use crate::base::env;
 use crate::base::env::Http;
@@ -19,7 +20,7 @@ use crate::base::{Error, Result, shown_input};
 use crate::codec::TrackKind;
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::Trex;
-use crate::isobmff::file::{BoxHeader, moov};
+use crate::isobmff::file::moov;
 use crate::isobmff::samples::{Sample, samples};
 use crate::isobmff::track::{trak, trexes};
 use crate::keys::KeyServer;
@@ -319,15 +320,8 @@ fn not_carried(files: &[Mp4File], tracks: &[OutputTrack<'_>]) -> Result<Vec<Stri
             warnings.push(format!("{place}: the table of subsamples (subs) is left out"));
         }
     }
-    for file in files.iter().filter(|file| !file.trexes.is_empty()) {
-        let mut position = 0;
-        while let Some(header) = BoxHeader::read(file.source.as_ref(), position)? {
-            if header.is(b"emsg") {
-                warnings.push(format!("{}: event messages (emsg) are left out", file.name));
-                break;
-            }
-            position = header.end();
-        }
+    for file in files {
+        warnings.extend(wrong_boxes::said(&file.name, file.source.as_ref())?);
     }
     Ok(warnings)
 }

@@ -30,6 +30,8 @@ pub(in crate::job) struct ProtectedPackage {
     offsets: HashMap<String, OffsetMap>,
     /// What protected each media file, from which byte of the source on.
     segment_keys: HashMap<String, Vec<(u64, SegmentKey)>>,
+    /// What was wrong in the files and was put right.
+    pub(in crate::job) mended: Vec<String>,
     /// What is shown of the keys by what was decrypted.
     pub(in crate::job) proofs: Proofs,
     /// What is shown of the IVs of segments that were decrypted whole.
@@ -72,6 +74,7 @@ impl ProtectedPackage {
         offsets: OffsetMap,
         segment_keys: Vec<(u64, SegmentKey)>,
     ) {
+        self.mended.extend(offsets.mended.iter().map(|what| format!("{name}: {what}, which was put right")));
         self.offsets.insert(name.to_owned(), offsets);
         self.segment_keys.insert(name.to_owned(), segment_keys);
     }

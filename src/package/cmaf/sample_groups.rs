@@ -55,7 +55,8 @@ impl SampleGroups {
         groups.add(stbl, 0..start).map_err(|error| error.at("moov/trak/mdia/minf/stbl"))?;
         let mut position = 0;
         let is_fragmented = moov.find(&[b"mvex"]).is_some();
-        while let Some(header) = BoxHeader::read(source, position)?.filter(|_| is_fragmented) {
+        let next = |position| BoxHeader::read_overstated(source, position);
+        while let Some((header, _)) = next(position)?.filter(|_| is_fragmented) {
             position = header.end();
             if !header.is(b"moof") {
                 continue;

@@ -82,7 +82,7 @@ pub(in crate::package) fn check_clear_input(source: &dyn Source, trak: &BoxNode)
 /// When one does.
 pub(in crate::package) fn check_clear_fragments(source: &dyn Source) -> Result<()> {
     let mut position = 0;
-    while let Ok(Some(header)) = BoxHeader::read(source, position) {
+    while let Ok(Some((header, _))) = BoxHeader::read_overstated(source, position) {
         if header.is(b"moof") {
             let moof = header.read_node(source)?;
             let checked = moof.all(b"traf").try_for_each(refuse_protected);

@@ -13,6 +13,9 @@ use crate::base::{Error, Result};
 pub struct OffsetMap {
     /// Old position, new position, and what lies from there on, in order.
     entries: Vec<(u64, u64, Span)>,
+    /// What was wrong in the file and was put right.
+    #[serde(default)]
+    pub mended: Vec<String>,
 }
 
 /// What lies between two borders.
@@ -27,7 +30,7 @@ enum Span {
 impl OffsetMap {
     /// The map of a segment that has another length now, and of which no byte is where it was.
     pub fn resized(length: u64, written: u64) -> Self {
-        Self { entries: vec![(0, 0, Span::Changed), (length, written, Span::Kept)] }
+        Self { entries: vec![(0, 0, Span::Changed), (length, written, Span::Kept)], ..Self::default() }
     }
 
     /// The bytes from these positions on are the same, or as many.

@@ -133,7 +133,7 @@ impl ProtectedRendition {
     /// When a box is wrong.
     pub fn beginning_with(&mut self, first: &dyn Source) -> Result<()> {
         let mut position = 0;
-        while let Some(header) = BoxHeader::read(first, position)? {
+        while let Some((header, _)) = BoxHeader::read_overstated(first, position)? {
             if header.is(b"moof") {
                 let moof = header.read_node(first)?;
                 for fragment in track_fragments(&moof, header.position, &self.trexes)? {
@@ -190,7 +190,7 @@ impl ProtectedRendition {
 /// When a box is wrong.
 pub fn random_access_fragments(source: &dyn Source, trexes: &[Trex], clear: &[u32]) -> Result<u32> {
     let (mut position, mut count) = (0, 0_u32);
-    while let Some(header) = BoxHeader::read(source, position)? {
+    while let Some((header, _)) = BoxHeader::read_overstated(source, position)? {
         position = header.end();
         if !header.is(b"moof") {
             continue;

@@ -1,5 +1,7 @@
 //! A file rewritten in one pass: init segment, segment, or both in one — ISO/IEC 14496-12 §8.8, §8.16.
 
+use std::ops::Range;
+
 use crate::base::bytes::Reader;
 use crate::base::env::{Sink, Source};
 use crate::base::{Error, Result};
@@ -109,11 +111,15 @@ pub fn rewrite(
         written: 0,
         offsets: OffsetMap::default(),
         indexes: Vec::new(),
+        units: Vec::new(),
+        media_end: 0,
+        is_unit_open: false,
         buffer: Vec::new(),
         has_moov: false,
     };
     let (mut position, mut is_media) = (0, false);
-    while let Some(header) = BoxHeader::read(source, position)? {
+    while let Some((header, overstated)) = BoxHeader::read_overstated(source, position)? {
+        rewriter.overstated(&header, overstated);
         is_media |= header.is(b"moov") || header.is(b"moof");
         position = rewriter.rewrite_box(&header, edit)?;
     }
@@ -134,13 +140,37 @@ struct Rewriter<'a> {
     offsets: OffsetMap,
     /// `sidx` boxes and where they were written, to be patched when all sizes are known.
     indexes: Vec<(BoxHeader, u64)>,
+    /// Where fragments begin, with the boxes before them that are theirs.
+    units: Vec<u64>,
+    /// Where the last one ends.
+    media_end: u64,
+    is_unit_open: bool,
     buffer: Vec<u8>,
     has_moov: bool,
 }
 
 impl Rewriter<'_> {
+    /// An `mdat` that states more than it has is written with what it has.
+    fn overstated(&mut self, header: &BoxHeader, bytes: u64) {
+        if bytes > 0 {
+            self.offsets
+                .mended
+                .push(format!("the mdat at byte {} states {bytes} bytes too many", header.position));
+        }
+    }
+
+    /// Boxes before a `moof` are of its fragment, but for those of the file.
+    fn note_unit(&mut self, header: &BoxHeader) {
+        let is_of_file =
+            [b"ftyp", b"moov", b"sidx", b"ssix", b"mfra", b"mdat"].iter().any(|kind| header.is(kind));
+        if !is_of_file && !std::mem::replace(&mut self.is_unit_open, true) {
+            self.units.push(header.position);
+        }
+    }
+
     /// Writes what stands at `header`; returns where to go on reading.
     fn rewrite_box(&mut self, header: &BoxHeader, edit: &mut dyn FragmentEdit) -> Result<u64> {
+        self.note_unit(header);
         match &header.kind.0 {
             b"moov" if std::mem::replace(&mut self.has_moov, true) => {
                 return Err(Error::input("a second moov, one file has one")
@@ -201,7 +231,10 @@ impl Rewriter<'_> {
         let mut between = Vec::new();
         let mut position = header.end();
         let mdat = loop {
-            let Some(next) = BoxHeader::read(self.source, position)? else { break None };
+            let Some((next, overstated)) = BoxHeader::read_overstated(self.source, position)? else {
+                break None;
+            };
+            self.overstated(&next, overstated);
             if next.is(b"mdat") {
                 break Some(next);
             }
@@ -239,6 +272,8 @@ impl Rewriter<'_> {
         for header in &between {
             self.rewrite_box(header, edit)?;
         }
+        self.is_unit_open = false;
+        self.media_end = mdat.map_or(position, |mdat| mdat.end());
         let Some(mdat) = mdat else { return Ok(position) };
         self.offsets.begins(mdat.position, self.written);
         self.copy_header(&mdat)?;
@@ -264,7 +299,9 @@ impl Rewriter<'_> {
     fn copy_header(&mut self, header: &BoxHeader) -> Result<()> {
         let mut bytes = vec![0; usize::try_from(header.header_length).unwrap_or(0)];
         self.source.read_at(header.position, &mut bytes)?;
-        self.write(&bytes)
+        // The size is what the box has, which an `mdat` may overstate; 0 is what reaches the end of the file.
+        let reaches_end = bytes.starts_with(&[0; 4]);
+        self.write(&if reaches_end { bytes } else { header.to_bytes() })
     }
 
     /// An `mdat` that belongs to no fragment: the tables of `moov` say what is in it, so it cannot move.
@@ -302,6 +339,24 @@ impl Rewriter<'_> {
         self.write(&mfra.to_bytes())
     }
 
+    /// The lengths of these parts of the file, which are whole boxes, as they are now.
+    fn sizes(&self, ranges: &[Range<u64>]) -> Result<Vec<u64>> {
+        let size = |range: &Range<u64>| {
+            self.offsets.check_boxes(range, false)?;
+            self.offsets.range(range.clone()).map(|moved| moved.end - moved.start)
+        };
+        ranges.iter().map(size).collect()
+    }
+
+    /// The fragments behind an index, when there are as many as it has references.
+    fn indexed(&self, sidx: &BoxHeader, count: usize) -> Option<Vec<Range<u64>>> {
+        let first = self.units.partition_point(|unit| *unit < sidx.end());
+        let starts = self.units.get(first..)?.iter().copied();
+        let ends = starts.clone().skip(1).chain([self.media_end]);
+        let ranges: Vec<_> = starts.zip(ends).map(|(start, end)| start..end).collect();
+        (ranges.len() == count && self.media_end > 0).then_some(ranges)
+    }
+
     /// §8.16.3: the sizes in `sidx` are those of the boxes as they are now.
     fn patch_indexes(&mut self) -> Result<()> {
         for (header, written_at) in std::mem::take(&mut self.indexes) {
@@ -310,14 +365,20 @@ impl Rewriter<'_> {
             let mut reader = Reader::new(&bytes);
             reader.take(start)?;
             let sidx = Sidx::parse(reader.rest()).map_err(|error| error.at("sidx"))?;
-            let ranges = sidx.ranges(header.end());
-            let mut sizes = Vec::with_capacity(ranges.len());
-            for range in &ranges {
-                let moved =
-                    self.offsets.check_boxes(range, false).and_then(|()| self.offsets.range(range.clone()));
-                let moved = moved.map_err(|error| error.at("sidx"))?;
-                sizes.push(moved.end - moved.start);
-            }
+            let stated = sidx.ranges(header.end());
+            let (ranges, sizes) = match self.sizes(&stated) {
+                Ok(sizes) => (stated, sizes),
+                Err(error) => {
+                    let ranges = self.indexed(&header, stated.len()).filter(|_| !sidx.has_indexes());
+                    let ranges = ranges.ok_or_else(|| error.at("sidx"))?;
+                    let place = header.position;
+                    self.offsets
+                        .mended
+                        .push(format!("the sidx at byte {place} does not fit the fragments behind it"));
+                    let sizes = self.sizes(&ranges).map_err(|error| error.at("sidx"))?;
+                    (ranges, sizes)
+                }
+            };
             let end = written_at + header.length;
             let first = ranges.first().map_or_else(|| header.end(), |range| range.start);
             let first_offset = self.offsets.position(first)?.saturating_sub(end);
@@ -331,7 +392,7 @@ impl Rewriter<'_> {
 }
 
 /// Every sample lies in the `mdat` that follows its `moof`.
-fn check_samples(fragments: &[TrackFragment], mdat: std::ops::Range<u64>) -> Result<()> {
+fn check_samples(fragments: &[TrackFragment], mdat: Range<u64>) -> Result<()> {
     for fragment in fragments {
         for (index, sample) in fragment.samples.iter().enumerate() {
             let end = sample.position.saturating_add(u64::from(sample.size));
