@@ -13,8 +13,10 @@
 //! | 1 | [`isobmff`] | lossless box tree, typed boxes, samples, fragment surgery | ISO/IEC 14496-12 |
 //! | 1 | [`hls`] | lossless playlist lines | RFC 8216bis |
 //! | 1 | [`ts`] | lossless transport packets, program tables, PES headers | ISO/IEC 13818-1 |
+//! | 1 | [`matroska`] | Matroska and WebM: tracks, and where frames lie | RFC 9559 |
 //! | 1 | [`codec`] | which bytes of a sample may be protected, one file a codec | ISO/IEC 14496-15 and others |
 //! | 2 | [`dash`] | media presentation descriptions | ISO/IEC 23009-1, DASH-IF IOP |
+//! | 2 | [`demux`] | files of other containers read as movies | ISO/IEC 14496-12 |
 //! | 2 | [`cpix`] | the domain model: keys, systems, usage rules | DASH-IF CPIX 2.3 |
 //! | 2 | [`subtitles`] | text beside video, as cues | WebVTT, TTML, 3GPP TS 26.245 |
 //! | 2 | [`protect`] | how bytes are encrypted and where boxes say so | ISO/IEC 23001-7 |
@@ -64,6 +66,7 @@ pub mod cli;
 pub mod codec;
 pub mod cpix;
 pub mod dash;
+pub mod demux;
 pub mod drm;
 pub mod hls;
 pub mod inspect;
@@ -71,6 +74,7 @@ pub mod io;
 pub mod isobmff;
 pub mod job;
 pub mod keys;
+pub mod matroska;
 pub mod package;
 pub mod presentation;
 pub mod protect;

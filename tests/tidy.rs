@@ -25,6 +25,8 @@ const FLOORS: &[(&str, u8)] = &[
     ("hls", 1),
     ("codec", 1),
     ("ts", 1),
+    ("matroska", 1),
+    ("demux", 2),
     ("dash", 2),
     ("cpix", 2),
     ("protect", 2),
@@ -48,7 +50,7 @@ const IMPURE: &[&str] =
     &["SystemTime", "Instant", "println", "eprintln", "log", "rand", "getrandom", "fs", "net"];
 /// Rooms whose files name a standard in their first line, or say what the thing does.
 const FORMATS: &[&str] =
-    &["xml", "isobmff", "hls", "ts", "dash", "codec", "cpix", "protect", "subtitles", "drm", "keys"];
+    &["xml", "isobmff", "hls", "ts", "matroska", "demux", "dash", "codec", "cpix", "protect", "subtitles", "drm", "keys"];
 /// Files that only tests compile, besides every `tests.rs`.
 const TEST_FILES: &[&str] = &["src/codec/bit_writer.rs", "src/codec/contract.rs", "src/keys/scripted.rs"];
 

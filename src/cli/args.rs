@@ -63,9 +63,9 @@ impl Command {
 
 #[derive(ArgsGroup, Debug)]
 pub(super) struct PackArgs {
-    /// One .mpd, one .m3u8, one of each over the same segments, a folder that holds them, or one or more MP4 or
-    /// QuickTime files (progressive, fragmented, CMAF) with .vtt, .srt and .ttml files beside them; each a path or an http(s)
-    /// URL
+    /// One .mpd, one .m3u8, one of each over the same segments, a folder that holds them, or one or more MP4, QuickTime
+    /// (progressive, fragmented, CMAF), WebM, Matroska or MPEG-TS files with .vtt, .srt and .ttml files beside them; each
+    /// a path or an http(s) URL
     #[arg(required = true, value_name = "INPUT", value_parser = address::input)]
     pub(super) inputs: Vec<String>,
     /// Output folder; it appears when everything in it is whole
@@ -176,8 +176,9 @@ pub(super) struct JobArgs {
 
 #[derive(ArgsGroup, Debug)]
 pub(super) struct PlanArgs {
-    /// One .mpd, one .m3u8, one of each over the same segments, a folder that holds them, or one or more MP4 files
-    /// (progressive, fragmented, CMAF) with text files beside them; each a path or an http(s) URL
+    /// One .mpd, one .m3u8, one of each over the same segments, a folder that holds them, or one or more MP4, QuickTime
+    /// (progressive, fragmented, CMAF), WebM, Matroska or MPEG-TS files with .vtt, .srt and .ttml files beside them; each
+    /// a path or an http(s) URL
     #[arg(required = true, value_name = "INPUT", value_parser = address::input)]
     pub(super) inputs: Vec<String>,
     /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey; wiseplay, marlin, irdeto, nagra, a system id, or
@@ -195,8 +196,9 @@ pub(super) struct PlanArgs {
 
 #[derive(ArgsGroup, Debug)]
 pub(super) struct KeysArgs {
-    /// One .mpd, one .m3u8, one of each over the same segments, a folder that holds them, or one or more MP4 files
-    /// (progressive, fragmented, CMAF) with text files beside them; each a path or an http(s) URL
+    /// One .mpd, one .m3u8, one of each over the same segments, a folder that holds them, or one or more MP4, QuickTime
+    /// (progressive, fragmented, CMAF), WebM, Matroska or MPEG-TS files with .vtt, .srt and .ttml files beside them; each
+    /// a path or an http(s) URL
     #[arg(required_unless_present = "check", value_name = "INPUT", value_parser = address::input)]
     pub(super) inputs: Vec<String>,
     /// DRM systems joined by + or ,: widevine, playready, fairplay, clearkey; wiseplay, marlin, irdeto, nagra, a system id, or
@@ -481,7 +483,7 @@ pub(super) struct VerifyArgs {
     /// Follow links inside the input's folder to files elsewhere: only where every link is trusted
     #[arg(long)]
     pub(super) follow_links: bool,
-    /// The clear source, to compare the payload with: a manifest, a folder, or an MP4 file, once for each that was
+    /// The clear source, to compare the payload with: a manifest, a folder, or a file, once for each that was
     /// packed; an http(s) URL will do
     #[arg(long, value_name = "INPUT", value_parser = address::input)]
     pub(super) against: Vec<String>,

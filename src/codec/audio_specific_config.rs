@@ -101,6 +101,29 @@ pub(super) fn plain_frames(config: &[u8]) -> Result<Option<u32>> {
     Ok((object::PLAIN.contains(&object) && !frame_length_flag).then_some(core_index))
 }
 
+/// The sampling frequency of the core, and how many of its samples a frame has: §4.5.1.1.
+///
+/// # Errors
+/// When the configuration ends too early, or is of no AAC whose frames have one length.
+pub(super) fn frames(config: &[u8]) -> Result<(u32, u32)> {
+    let mut bits = BitReader::plain(config);
+    let mut object = audio_object_type(&mut bits)?;
+    let index = bits.bits(4)?;
+    let frequency = sampling_frequency(&mut bits, index)?.filter(|frequency| *frequency > 0);
+    bits.bits(4)?; // channelConfiguration
+    if matches!(object, object::SBR | object::PS) {
+        let index = bits.bits(4)?;
+        sampling_frequency(&mut bits, index)?;
+        object = audio_object_type(&mut bits)?;
+    }
+    let frequency = frequency.filter(|_| object::PLAIN.contains(&object)).ok_or_else(|| {
+        Error::unsupported(format!("audio object type {object} in frames, one of AAC expected"))
+            .clause("ISO/IEC 14496-3 §1.5.1.1")
+            .hint("repackage it as MP4")
+    })?;
+    Ok((frequency, if bits.bit()? { 960 } else { 1024 }))
+}
+
 fn sampling_frequency(bits: &mut BitReader<'_>, index: u32) -> Result<Option<u32>> {
     if index == ESCAPE_INDEX {
         return bits.bits(24).map(Some);

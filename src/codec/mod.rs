@@ -11,6 +11,7 @@ mod avc;
 #[cfg(test)]
 mod bit_writer;
 pub mod byte_stream;
+mod carried;
 mod color;
 mod config;
 #[cfg(test)]
@@ -40,6 +41,7 @@ mod vui;
 mod vvc;
 
 pub use self::audio_facts::{AudioInfo, channels_of_descriptor, configuration_of_channels};
+pub use self::carried::{Carried, Picture, SampleDescription};
 pub use self::color::{ColorInfo, ColorNumbers};
 pub use self::config::Config;
 pub use self::dolby_vision::DolbyVision;

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::evidence::Evidence;
 use super::marks::{Marks, is_in};
+use crate::base::{Error, Result};
 
 /// The longest packet, in units of 2.5 ms: 120 ms.
 const MAX_DURATION: u32 = 48;
@@ -24,6 +25,37 @@ impl Marks for PacketDurations {
             evidence.mark(duration == Some(before), CHANCE);
         }
     }
+}
+
+/// Samples in a second of what every decoder can give: RFC 7845 §5.1.
+pub(super) const FREQUENCY: u32 = 48_000;
+
+/// The duration of a packet, in samples; `None` of what is none.
+pub(super) fn samples(packet: &[u8]) -> Option<u32> {
+    duration(packet).map(|duration| duration * FREQUENCY / 400)
+}
+
+/// OpusSpecificBox of an identification header, the channels and the pre-skip: RFC 7845 §5.1; Encapsulation of Opus in
+/// ISO Base Media File Format §4.3.2. The fields are the same, big-endian.
+///
+/// # Errors
+/// When it is no such header.
+pub(super) fn dops(header: &[u8]) -> Result<(Vec<u8>, u16, u32)> {
+    let fields = header.strip_prefix(b"OpusHead").and_then(<[u8]>::split_first_chunk::<11>);
+    let Some((
+        [version, channels, skip_low, skip_high, r0, r1, r2, r3, gain_low, gain_high, family],
+        mapping,
+    )) = fields.filter(|(fields, _)| fields[0] < 16)
+    else {
+        return Err(Error::input("no identification header of Opus").clause("RFC 7845 §5.1"));
+    };
+    let expected = if *family == 0 { 0 } else { 2 + usize::from(*channels) };
+    let mapping = mapping.get(..expected).filter(|_| *version > 0 && *channels > 0).ok_or_else(|| {
+        Error::input("an identification header of Opus without its channel mapping").clause("RFC 7845 §5.1.1")
+    })?;
+    let head = [0, *channels, *skip_high, *skip_low, *r3, *r2, *r1, *r0, *gain_high, *gain_low, *family];
+    let pre_skip = u32::from(u16::from_le_bytes([*skip_low, *skip_high]));
+    Ok(([&head[..], mapping].concat(), u16::from(*channels), pre_skip))
 }
 
 /// The duration of a packet, in units of 2.5 ms; `None` of what is none.

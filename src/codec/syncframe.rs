@@ -32,6 +32,8 @@ pub(super) struct Syncframe {
     pub bytes: usize,
     /// Whether it is a dependent substream or another independent one, which goes on with the frame before.
     pub goes_on: bool,
+    is_dependent: bool,
+    blocks: u32,
     sampling_frequency: u32,
     bit_rate: u32,
     fscod: u32,
@@ -91,6 +93,26 @@ impl Syncframe {
         self.facts("ec-3", self.ec3_specific_box())
     }
 
+    /// Channels, sampling frequency, and the latter once more as ticks of a second.
+    pub(super) fn audio(self) -> (u16, u32, u32) {
+        let channels = channels(self.acmod, self.lfeon).unwrap_or(2);
+        (channels.into(), self.sampling_frequency, self.sampling_frequency)
+    }
+
+    /// How many samples of each channel it has: 256 in each block.
+    pub(super) fn samples(self) -> u32 {
+        self.blocks * 256
+    }
+
+    /// AC3SpecificBox: §F.4.
+    pub(super) fn dac3(self) -> Vec<u8> {
+        let code = BIT_RATES.iter().position(|rate| *rate == self.bit_rate);
+        let code = code.and_then(|code| u32::try_from(code).ok()).unwrap_or(0);
+        let fields = self.fscod << 22 | self.bsid << 17 | self.bsmod << 14 | self.acmod << 11;
+        let [_, a, b, c] = (fields | self.lfeon << 10 | code << 5).to_be_bytes();
+        vec![a, b, c]
+    }
+
     fn facts(self, rfc6381: &str, setup_data: Vec<u8>) -> StreamInfo {
         StreamInfo {
             rfc6381: rfc6381.to_owned(),
@@ -113,6 +135,62 @@ impl Syncframe {
         let [_, c, d, e] = second.to_be_bytes();
         vec![a, b, c, d, e]
     }
+}
+
+/// EC3SpecificBox of an access unit: each independent substream, with those that depend on it: §F.6.
+///
+/// # Errors
+/// When a syncframe is wrong or cut off.
+pub(super) fn dec3(unit: &[u8]) -> Result<Vec<u8>> {
+    let cut_off = || Error::input("a syncframe is cut off").clause("ETSI TS 102 366 §E.1.2");
+    let mut substreams: Vec<(Syncframe, u32, u32)> = Vec::new();
+    let (mut rate, mut rest) = (0, unit);
+    while !rest.is_empty() {
+        let frame = Syncframe::parse(rest)?.ok_or_else(cut_off)?;
+        let (bytes, behind) = rest.split_at_checked(frame.bytes).ok_or_else(cut_off)?;
+        rest = behind;
+        rate += frame.bit_rate;
+        let count = substreams.len();
+        match substreams.last_mut().filter(|_| frame.is_dependent) {
+            Some((_, dependent, locations)) => {
+                *dependent += 1;
+                *locations |= chan_loc(bytes)?;
+            }
+            None if count < 8 => substreams.push((frame, 0, 0)),
+            None => return Err(Error::unsupported("more than 8 independent substreams")),
+        }
+    }
+    let count = u32::try_from(substreams.len().saturating_sub(1)).unwrap_or(0);
+    let [_, _, a, b] = (rate.min(0x1fff) << 3 | count).to_be_bytes();
+    let mut out = vec![a, b];
+    for (frame, dependent, locations) in substreams {
+        let fields = frame.fscod << 22 | frame.bsid << 17 | frame.bsmod << 12 | frame.acmod << 9;
+        let fields = fields | frame.lfeon << 8 | dependent.min(15) << 1;
+        let [_, c, d, e] = (fields | if dependent > 0 { locations >> 8 & 1 } else { 0 }).to_be_bytes();
+        out.extend([c, d, e]);
+        if dependent > 0 {
+            out.extend(locations.to_be_bytes().last());
+        }
+    }
+    Ok(out)
+}
+
+/// chan_loc of the channel map of a dependent substream: table F.6.1 by table E.1.4.
+fn chan_loc(frame: &[u8]) -> Result<u32> {
+    let mut bits = BitReader::plain(frame);
+    bits.bits(32)?; // syncword, strmtyp, substreamid, frmsiz
+    bits.bits(8 + 5 + 5)?; // fscod to lfeon, bsid, dialnorm
+    if bits.bit()? {
+        bits.bits(8)?; // compr
+    }
+    if !bits.bit()? {
+        return Ok(0);
+    }
+    let map = bits.bits(16)?;
+    // Bit 0 of chanmap is its highest. Without L, C, R, Ls, Rs and LFE, which the independent substream has.
+    let bits_of_map = [5, 6, 7, 8, 9, 10, 11, 12, 14];
+    let located = (0..).zip(bits_of_map).filter(|(_, of_map)| map >> (15 - of_map) & 1 == 1);
+    Ok(located.fold(0, |locations, (bit, _)| locations | 1 << bit))
 }
 
 /// `syncinfo()` and `bsi()`: §4.3.1, §4.3.2.
@@ -142,7 +220,19 @@ fn ac_3(bits: &mut BitReader<'_>, bsid: u32) -> Result<Syncframe> {
     bits.bits(optional)?;
     let lfeon = bits.bits(1)?;
     let bytes = usize::try_from(words * 2).unwrap_or(0);
-    Ok(Syncframe { bytes, goes_on: false, sampling_frequency, bit_rate, fscod, bsid, bsmod, acmod, lfeon })
+    Ok(Syncframe {
+        bytes,
+        goes_on: false,
+        is_dependent: false,
+        blocks: 6,
+        sampling_frequency,
+        bit_rate,
+        fscod,
+        bsid,
+        bsmod,
+        acmod,
+        lfeon,
+    })
 }
 
 /// `syncinfo()` and `bsi()` of the enhanced syntax: §E.1.2.2.
@@ -169,7 +259,20 @@ fn e_ac_3(bits: &mut BitReader<'_>, bsid: u32) -> Result<Syncframe> {
     };
     let bit_rate = bytes * 8 * sampling_frequency / (blocks * 256) / 1000;
     let bytes = usize::try_from(bytes).unwrap_or(0);
-    Ok(Syncframe { bytes, goes_on, sampling_frequency, bit_rate, fscod, bsid, bsmod: 0, acmod, lfeon })
+    let is_dependent = strmtyp == 1;
+    Ok(Syncframe {
+        bytes,
+        goes_on,
+        is_dependent,
+        blocks,
+        sampling_frequency,
+        bit_rate,
+        fscod,
+        bsid,
+        bsmod: 0,
+        acmod,
+        lfeon,
+    })
 }
 
 #[cfg(test)]

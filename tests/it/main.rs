@@ -24,6 +24,7 @@ mod damaged_tables;
 mod dash_constructs;
 mod decrypt_segments;
 mod decrypt_styles;
+mod demux;
 mod dialects;
 mod errors;
 mod full_sample;

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+use drm_pack::isobmff::file::moov;
+use drm_pack::isobmff::samples::samples;
+use drm_pack::isobmff::track::tracks;
 use drm_pack::job::{Format, Job, Layout};
 use drm_pack::package::Preset;
 
@@ -110,6 +113,34 @@ pub(crate) fn fragmented(data: &[u8]) -> Outcome {
 /// An MP4 file, progressive or fragmented.
 pub(crate) fn mp4(data: &[u8]) -> Outcome {
     let Some((&options, file)) = data.split_first() else { return Outcome::Refused };
+    one_file(options, file, &mdats(file))
+}
+
+/// A file of another container, as the MP4 file that it is read as.
+pub(crate) fn demuxed(data: &[u8]) -> Outcome {
+    let Some((&options, file)) = data.split_first() else { return Outcome::Refused };
+    let source = match drm_pack::demux::opened(Box::new(file.to_vec())) {
+        Ok(opened) => opened.source,
+        Err(error) => return refused(&error),
+    };
+    let mut movie = vec![0; usize::try_from(source.len()).unwrap()];
+    source.read_at(0, &mut movie).unwrap();
+    if movie == file {
+        return Outcome::Refused;
+    }
+    let moov = moov(&movie).unwrap();
+    let ids: Vec<u32> = tracks(&moov).unwrap().iter().map(|track| track.track_id).collect();
+    let all = ids.iter().flat_map(|id| samples(&movie, &moov, *id, &[]).unwrap());
+    let bytes = all.map(|sample| {
+        let sample = sample.unwrap();
+        let start = usize::try_from(sample.position).unwrap();
+        &movie[start..start + sample.size as usize]
+    });
+    let clear: Vec<&[u8]> = bytes.collect();
+    one_file(options, &movie, &clear)
+}
+
+fn one_file(options: u8, file: &[u8], clear: &[&[u8]]) -> Outcome {
     let folder = Folder::of([("in.mp4", file.to_vec())]);
     let job = Job {
         inputs: vec!["in.mp4".to_owned()],
@@ -126,7 +157,7 @@ pub(crate) fn mp4(data: &[u8]) -> Outcome {
         Ok(done) => done,
         Err(error) => return refused(&error),
     };
-    no_clear_mp4(&mdats(file), &packed, scheme(options));
+    no_clear_mp4(clear, &packed, scheme(options));
     let manifests: Vec<_> =
         ["master.m3u8", "manifest.mpd"].into_iter().filter(|name| packed.contains_key(*name)).collect();
     comes_back((&folder, &["in.mp4"]), (&Folder::new(packed), &manifests), &report);

@@ -76,6 +76,12 @@ pub(crate) fn mp4() -> Seeds {
     codecs.chain(files).collect()
 }
 
+pub(crate) fn matroska() -> Seeds {
+    let names = ["vp9_opus.webm", "av1_ac3.mkv", "hevc_eac3.mkv", "avc_aac.mkv"];
+    let file = |name: &&str| with_options(&[0, 33, 44], name, &fixture(&format!("clip/demux/{name}")));
+    names.iter().flat_map(file).collect()
+}
+
 pub(crate) fn protected() -> Seeds {
     let mut seeds = Vec::new();
     for (name, file) in fragmented_files() {

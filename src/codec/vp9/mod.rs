@@ -6,6 +6,7 @@ mod uncompressed_header;
 use std::ops::Range;
 
 use self::marks::VP8_FRAME;
+pub(super) use self::uncompressed_header::{Format, first_frame};
 use self::uncompressed_header::{Frame, References};
 use super::color::ColorNumbers;
 use super::{CipherModes, Codec, Config, Protection, Ranges, TrackKind, VideoInfo, audio_facts};
@@ -35,6 +36,10 @@ pub(super) static VP8: Codec = Codec {
     rfc6381,
     audio: audio_facts::unknown,
 };
+
+/// VP8 is 4:2:0 of eight bits always: RFC 6386 §2.
+pub(super) const VP8_FORMAT: Format =
+    Format { profile: 0, bit_depth: 8, subsampling: 1, matrix: 2, is_full_range: false };
 
 const VPCC: FourCc = FourCc(*b"vpcC");
 

@@ -156,18 +156,64 @@ fn frame_sync_code(reader: &mut BitReader<'_>) -> Result<()> {
 }
 
 /// `color_config()`: §6.2.2.
-fn color_config(reader: &mut BitReader<'_>, profile: u32) -> Result<()> {
-    if profile >= 2 {
-        reader.bit()?; // ten_or_twelve_bit
-    }
+fn color_config(reader: &mut BitReader<'_>, profile: u32) -> Result<Format> {
+    let ten_or_twelve_bit = profile >= 2 && reader.bit()?;
+    let bit_depth = 8 + if profile >= 2 { 2 } else { 0 } + if ten_or_twelve_bit { 2 } else { 0 };
     let has_subsampling = profile == 1 || profile == 3;
-    if reader.bits(3)? == CS_RGB {
+    let color_space = reader.bits(3)?;
+    let matrix =
+        usize::try_from(color_space).ok().and_then(|space| MATRICES.get(space).copied()).unwrap_or(2);
+    let (is_full_range, subsampled) = if color_space == CS_RGB {
         reader.bits(u32::from(has_subsampling))?; // reserved_zero
+        (true, 0)
     } else {
-        reader.bit()?; // color_range
-        reader.bits(if has_subsampling { 3 } else { 0 })?; // subsampling_x, subsampling_y, reserved_zero
+        let color_range = reader.bit()?;
+        // subsampling_x, subsampling_y, reserved_zero
+        (color_range, if has_subsampling { reader.bits(3)? >> 1 } else { 3 })
+    };
+    // 4:2:0 with chroma where luma is, 4:2:2, 4:4:4; 4:4:0 has no number of its own.
+    let subsampling = match subsampled {
+        3 => 1,
+        2 => 2,
+        _ => 3,
+    };
+    let profile = u8::try_from(profile).unwrap_or(0);
+    Ok(Format { profile, bit_depth, subsampling, matrix, is_full_range })
+}
+
+/// What the header of a key frame says of its pictures, as the codec configuration box numbers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::codec) struct Format {
+    pub(in crate::codec) profile: u8,
+    pub(in crate::codec) bit_depth: u8,
+    pub(in crate::codec) subsampling: u8,
+    /// By ITU-T H.273.
+    pub(in crate::codec) matrix: u8,
+    pub(in crate::codec) is_full_range: bool,
+}
+
+/// Matrix coefficients of ITU-T H.273 by color_space: §7.2.2.
+const MATRICES: [u8; 8] = [2, 5, 1, 6, 7, 9, 2, 0];
+
+/// The format of a stream that begins with this frame.
+///
+/// # Errors
+/// When it is no key frame.
+pub(in crate::codec) fn first_frame(frame: &[u8]) -> Result<Format> {
+    let mut reader = BitReader::plain(frame);
+    let frame_marker = reader.bits(2)?;
+    let profile = reader.bits(1)? + 2 * reader.bits(1)?;
+    if profile == 3 {
+        reader.bit()?; // reserved_zero
     }
-    Ok(())
+    // show_existing_frame and frame_type are 0; show_frame and error_resilient_mode are anything.
+    if frame_marker != 2 || reader.bits(4)? >> 2 != 0 {
+        return Err(
+            Error::input("the first frame is no key frame").clause("VP9 Bitstream Specification §7.2")
+        );
+    }
+    frame_sync_code(&mut reader)?;
+    color_config(&mut reader, profile)
 }
 
 /// `frame_size()` and `render_size()`: §6.2.3, §6.2.4; FrameWidth.

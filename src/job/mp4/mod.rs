@@ -18,6 +18,7 @@ use crate::base::env;
 use crate::base::env::Http;
 use crate::base::{Error, Result, shown_input};
 use crate::codec::TrackKind;
+use crate::demux::{self, Demuxed};
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::Trex;
 use crate::isobmff::file::moov;
@@ -230,10 +231,12 @@ fn open(input: &str, job: &Job, open_input: &OpenInput<'_>) -> Result<Mp4File> {
     let source = store.open(&name)?;
     let name = shown_input(input);
     let at = |error: Error| error.at(&name);
+    let Demuxed { source, left_out: others } = demux::opened(source).map_err(at)?;
     let moov = moov(source.as_ref()).map_err(|error| other_format(source.as_ref(), error));
     let mut moov = moov.map_err(at)?;
     let unknown = if job.allow_full_sample { UnknownVideo::FullSample } else { UnknownVideo::Refused };
-    let left_out = movie::ready(&name, source.as_ref(), &mut moov, unknown).map_err(at)?;
+    let mut left_out = movie::ready(&name, source.as_ref(), &mut moov, unknown).map_err(at)?;
+    left_out.extend(others.iter().map(|what| format!("{name}: {what}")));
     let tracks = media_tracks_with(&moov, unknown).map_err(at)?;
     let trexes = trexes(&moov).map_err(at)?;
     Ok(Mp4File { name, source, moov, trexes, tracks, left_out })

@@ -47,6 +47,12 @@ pub(crate) fn codec_files() -> Vec<PathBuf> {
     names.map(|name| root().join(format!("fixtures/clip/codecs/{name}.mp4"))).to_vec()
 }
 
+/// Files of other containers.
+pub(crate) fn demuxed_files() -> Vec<PathBuf> {
+    let names = ["vp9_opus.webm", "av1_ac3.mkv", "hevc_eac3.mkv", "avc_aac.mkv"];
+    names.map(|name| root().join("fixtures/clip/demux").join(name)).to_vec()
+}
+
 /// A job on one input.
 pub(crate) fn job(input: &Path, drm: &str, scheme: &str) -> Job {
     Job {

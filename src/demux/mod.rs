@@ -1,0 +1,30 @@
+//! Files of other containers read as if they were MP4 files — ISO/IEC 14496-12 §8: a `moov` with sample tables is made of
+//! what they say, and samples lie where the file has them.
+//!
+//! So there is one road for all inputs. Nothing of the media is held: the tables are as large as those of an MP4 file.
+
+mod file;
+mod matroska;
+mod movie;
+
+pub use file::{DemuxStore, Demuxed};
+
+use crate::base::Result;
+use crate::base::env::Source;
+
+/// Reads a Matroska or WebM file as an MP4 file; any other file is left as it is.
+///
+/// # Errors
+/// When it is damaged, encrypted, or has video or audio that ISO media are not made of.
+pub fn opened(source: Box<dyn Source>) -> Result<Demuxed> {
+    let mut start = [0; 4];
+    let has_start = source.len() >= 4;
+    start.get_mut(..).filter(|_| has_start).map_or(Ok(()), |start| source.read_at(0, start))?;
+    match start {
+        [0x1a, 0x45, 0xdf, 0xa3] => {
+            let (tracks, left_out) = matroska::read(source.as_ref())?;
+            Demuxed::of(&tracks, source, left_out)
+        }
+        _ => Ok(Demuxed { source, left_out: Vec::new() }),
+    }
+}
