@@ -49,8 +49,21 @@ const LAST_PURE_FLOOR: u8 = 4;
 const IMPURE: &[&str] =
     &["SystemTime", "Instant", "println", "eprintln", "log", "rand", "getrandom", "fs", "net"];
 /// Rooms whose files name a standard in their first line, or say what the thing does.
-const FORMATS: &[&str] =
-    &["xml", "isobmff", "hls", "ts", "matroska", "demux", "dash", "codec", "cpix", "protect", "subtitles", "drm", "keys"];
+const FORMATS: &[&str] = &[
+    "xml",
+    "isobmff",
+    "hls",
+    "ts",
+    "matroska",
+    "demux",
+    "dash",
+    "codec",
+    "cpix",
+    "protect",
+    "subtitles",
+    "drm",
+    "keys",
+];
 /// Files that only tests compile, besides every `tests.rs`.
 const TEST_FILES: &[&str] = &["src/codec/bit_writer.rs", "src/codec/contract.rs", "src/keys/scripted.rs"];
 
