@@ -28,6 +28,8 @@ struct Track {
     start: u64,
     /// An empty edit before the media, in milliseconds, and the composition time that it begins with, in ticks.
     edits: Option<(u32, u32)>,
+    /// Whether fragments say their time as Smooth Streaming does.
+    is_smooth: bool,
 }
 
 fn track() -> impl Strategy<Value = Track> {
@@ -37,8 +39,9 @@ fn track() -> impl Strategy<Value = Track> {
         1 => Just(None),
         1 => (prop_oneof![Just(0), 0..3000_u32], prop_oneof![Just(0), Just(1024), 0..60_000_u32]).prop_map(Some)
     ];
-    (10..60_usize, prop::collection::vec(gap, 20), start, edits)
-        .prop_map(|(fragments, gaps, start, edits)| Track { fragments, gaps, start, edits })
+    (10..60_usize, prop::collection::vec(gap, 20), start, edits, prop::bool::weighted(0.3)).prop_map(
+        |(fragments, gaps, start, edits, is_smooth)| Track { fragments, gaps, start, edits, is_smooth },
+    )
 }
 
 /// A sample as a test made it, in ticks of its track.
@@ -107,7 +110,7 @@ fn retimed(wishes: &[Track]) -> Retimed {
                 decode += u64::from(sample.duration);
             }
             ends.insert(*track_id, decode);
-            parts.extend(fragment(*track_id, start, &chunk, &source));
+            parts.extend(fragment(*track_id, (start, wish.is_smooth), &chunk, &source));
         }
         if parts.len() == before {
             break;
@@ -130,7 +133,16 @@ fn edit_list(late: u64, media_time: u32) -> BoxNode {
     BoxNode::container(b"edts", vec![BoxNode::data(b"elst", payload)])
 }
 
-fn fragment(track_id: u32, start: u64, chunk: &[Sample], source: &[u8]) -> [BoxNode; 2] {
+/// The time of a fragment: ISO/IEC 14496-12 §8.8.12, or MS-SSTR §2.2.4.4.
+fn time_box((start, is_smooth): (u64, bool)) -> BoxNode {
+    if !is_smooth {
+        return BoxNode::data(b"tfdt", Tfdt { base_media_decode_time: start }.write());
+    }
+    let usertype = 0x6d1d_9b05_42d5_44e6_80e2_141d_aff7_57b2_u128.to_be_bytes();
+    BoxNode::data(b"uuid", [&usertype[..], &[1, 0, 0, 0], &start.to_be_bytes(), &[0; 8]].concat())
+}
+
+fn fragment(track_id: u32, start: (u64, bool), chunk: &[Sample], source: &[u8]) -> [BoxNode; 2] {
     let trun = |data_offset| Trun {
         data_offset: Some(data_offset),
         first_sample_flags: None,
@@ -148,7 +160,7 @@ fn fragment(track_id: u32, start: u64, chunk: &[Sample], source: &[u8]) -> [BoxN
     let moof = |data_offset| {
         let boxes = vec![
             BoxNode::data(b"tfhd", tfhd.write()),
-            BoxNode::data(b"tfdt", Tfdt { base_media_decode_time: start }.write()),
+            time_box(start),
             BoxNode::data(b"trun", trun(data_offset).write()),
         ];
         let mfhd = BoxNode::data(b"mfhd", vec![0; 8]);
@@ -197,6 +209,37 @@ fn duration_of(mpd: &Element) -> f64 {
     number(hours) * 3600.0 + number(minutes) * 60.0 + number(seconds)
 }
 
+/// When the last segment of a track ends by its index or its timeline, in seconds of the presentation, which begins at
+/// `begins`.
+fn indexed_end(out: &Path, id: &str, layout: Layout, mpd: &Element, begins: f64) -> f64 {
+    if layout == Layout::SingleFile {
+        let boxes = parse_file(&fs::read(out.join(format!("{id}.mp4"))).unwrap()).unwrap();
+        let sidx = boxes.iter().find(|node| node.is(b"sidx")).unwrap().payload();
+        let field = |at: usize| f64::from(u32::from_be_bytes(sidx[at..at + 4].try_into().unwrap()));
+        let earliest = u64::from_be_bytes(sidx[12..20].try_into().unwrap()) as f64;
+        let durations = (32..sidx.len()).step_by(12).map(|at| field(at + 4));
+        return (earliest + durations.sum::<f64>()) / field(8) - begins;
+    }
+    let sets = mpd.named("Period").flat_map(|period| period.named("AdaptationSet"));
+    let number = |element: &Element, name: &str| {
+        element.attribute(name).unwrap().map(|text| text.parse::<i128>().unwrap())
+    };
+    for set in sets {
+        let is_it = |one: &&Element| one.attribute("id").unwrap().as_deref() == Some(id);
+        let Some(representation) = set.named("Representation").find(is_it) else { continue };
+        let template =
+            representation.child("SegmentTemplate").or_else(|| set.child("SegmentTemplate")).unwrap();
+        let mut time = 0;
+        for line in template.child("SegmentTimeline").unwrap().named("S") {
+            time = number(line, "t").unwrap_or(time);
+            time += number(line, "d").unwrap() * (1 + number(line, "r").unwrap_or(0));
+        }
+        let offset = number(template, "presentationTimeOffset").unwrap_or(0);
+        return (time - offset) as f64 / number(template, "timescale").unwrap_or(1) as f64;
+    }
+    panic!("no Representation {id}");
+}
+
 fn check(wishes: &[Track], layout: Layout, scheme: &str) {
     let folder = tempfile::tempdir().unwrap();
     let (input, out) = (folder.path().join("in.mp4"), folder.path().join("out"));
@@ -225,6 +268,62 @@ fn check(wishes: &[Track], layout: Layout, scheme: &str) {
         let listed: f64 = durations.iter().sum();
         let end = bounds(times, made.timescales[track_id], wish).1 - begins;
         assert!((listed - end).abs() < 0.002, "{id}: {listed} s listed, {end} expected");
+        let indexed = indexed_end(&out, id, layout, mpd.root(), begins);
+        assert!((indexed - end).abs() < 0.002, "{id}: the index ends at {indexed} s, {end} expected");
+    }
+}
+
+/// Packs the clip with an edit of each track that begins at a composition time and lasts so long, both in milliseconds.
+fn check_trimmed(edits: [(u32, u32); 2], layout: Layout) {
+    let folder = tempfile::tempdir().unwrap();
+    let (input, out) = (folder.path().join("in.mp4"), folder.path().join("out"));
+    let source = fs::read(root().join("fixtures/clip/mp4/av.mp4")).unwrap();
+    let mut boxes = parse_file(&source).unwrap();
+    let moov = boxes.iter_mut().find(|node| node.is(b"moov")).unwrap();
+    let found = tracks(moov).unwrap();
+    let movie = Mvhd::parse(moov.find(&[b"mvhd"]).unwrap().payload()).unwrap().timescale;
+    let mut expected = Vec::new();
+    for (track, (begin, lasts)) in found.iter().zip(edits) {
+        let times: Vec<_> = samples(&source, moov, track.track_id, &[])
+            .unwrap()
+            .map(|sample| time(&sample.unwrap()))
+            .collect();
+        let media_time = u32::try_from(u64::from(begin) * u64::from(track.timescale) / 1000).unwrap();
+        let wish = Track {
+            fragments: 1,
+            gaps: Vec::new(),
+            start: 0,
+            edits: Some((0, media_time)),
+            is_smooth: false,
+        };
+        let (starts, ends) = bounds(&times, track.timescale, &wish);
+        expected.push((times, starts, ends.min(f64::from(lasts) / 1000.0)));
+        let duration = u64::from(lasts) * u64::from(movie) / 1000;
+        let trak = moov.all_mut(b"trak").nth(expected.len() - 1).unwrap();
+        trak.remove(|node| node.is(b"edts"));
+        let mut edts = edit_list(0, media_time);
+        let elst = edts.find_mut(&[b"elst"]).unwrap();
+        let payload = elst.payload();
+        let payload =
+            [&payload[..8], &u32::try_from(duration).unwrap().to_be_bytes(), &payload[12..]].concat();
+        *elst = BoxNode::data(b"elst", payload);
+        trak.push(edts);
+    }
+    fs::write(&input, write_file(&boxes)).unwrap();
+    let job = Job { layout: Some(layout), segment_duration: 1.0, ..job(&input, "widevine", "cenc") };
+    pack(&job, &out).unwrap();
+    let begins = expected.iter().map(|(_, starts, _)| *starts).fold(f64::INFINITY, f64::min);
+    let ends = expected.iter().map(|(_, _, ends)| *ends).fold(0.0, f64::max);
+    let mpd = Document::parse(&fs::read(out.join("manifest.mpd")).unwrap()).unwrap();
+    let said = duration_of(mpd.root());
+    assert!((said - (ends - begins)).abs() < 0.003, "{said} s, {begins} to {ends} expected");
+    for ((times, _, end), id) in expected.iter().zip(["v1", "a1"]) {
+        assert!(written(&out, id, layout) == *times, "{id}");
+        let indexed = indexed_end(&out, id, layout, mpd.root(), begins);
+        assert!(
+            (indexed - (end - begins)).abs() < 0.003,
+            "{id}: the index ends at {indexed} s, {end} expected"
+        );
     }
 }
 
@@ -245,11 +344,20 @@ proptest! {
         }
         check(&wishes, layout, scheme);
     }
+
+    #[test]
+    fn edits_that_trim_shorten_the_presentation_and_no_sample(
+        video in (0..4000_u32, 700..5000_u32),
+        audio in (0..4000_u32, 700..5000_u32),
+        layout in prop_oneof![Just(Layout::Segments), Just(Layout::SingleFile)],
+    ) {
+        check_trimmed([video, audio], layout);
+    }
 }
 
 #[test]
 fn times_near_the_end_of_64_bits_are_kept_or_refused_at_once() {
-    let quiet = |start| Track { fragments: 40, gaps: vec![0], start, edits: None };
+    let quiet = |start| Track { fragments: 40, gaps: vec![0], start, edits: None, is_smooth: false };
     for layout in [Layout::Segments, Layout::SingleFile] {
         let both = [quiet(u64::MAX - (1 << 20)), quiet(u64::MAX - (1 << 20))];
         let folder = tempfile::tempdir().unwrap();
