@@ -17,6 +17,8 @@ pub struct VideoInfo {
     pub dolby_vision: Option<DolbyVision>,
     /// Two views, one for each eye.
     pub is_stereo: bool,
+    /// Whether the stream says that its samples use the full range of their bits.
+    pub is_full_range: bool,
 }
 
 /// Reads what a box of a sample entry says.
@@ -40,6 +42,7 @@ pub fn video(config: &Config<'_>) -> VideoInfo {
         let said = read(payload).unwrap_or_default();
         found.color = found.color.or(said.color);
         found.sample_aspect_ratio = found.sample_aspect_ratio.or(said.sample_aspect_ratio);
+        found.is_full_range |= said.is_full_range;
     }
     found.dolby_vision = dolby_vision::find(config);
     found.is_stereo = config.payload(FourCc(*b"vexu")).is_ok_and(|vexu| has_both_eyes(vexu).unwrap_or(false));

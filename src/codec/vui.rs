@@ -47,7 +47,8 @@ pub(super) fn start(reader: &mut BitReader<'_>, bit_depth: u32) -> Result<VideoI
     }
     let video_signal_type_present_flag = reader.bit()?;
     if video_signal_type_present_flag {
-        reader.bits(4)?; // video_format, video_full_range_flag
+        reader.bits(3)?; // video_format
+        info.is_full_range = reader.bit()?; // video_full_range_flag
         let colour_description_present_flag = reader.bit()?;
         if colour_description_present_flag {
             info.color =

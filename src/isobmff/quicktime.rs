@@ -16,6 +16,15 @@ use super::{Body, BoxNode};
 /// its configuration and payload.
 pub type IsoForm = fn(FourCc) -> Option<(FourCc, FourCc, Vec<u8>)>;
 
+/// What is asked of those who know codecs.
+#[derive(Clone, Copy)]
+pub struct Codecs {
+    /// The form of a sound format.
+    pub iso_form: IsoForm,
+    /// Whether pictures use the full range of their bits.
+    pub is_full_range: fn(&SampleEntry) -> bool,
+}
+
 /// The brand of QuickTime.
 const BRAND: &[u8; 4] = b"qt  ";
 /// Boxes of `trak` that ISO files have too.
@@ -31,6 +40,8 @@ const EXTENSIONS: &[&[u8; 4]] = &[
 const TRACK_FLAGS: u8 = 7;
 /// `componentType` of the handlers of media and data.
 const COMPONENT_TYPES: [[u8; 4]; 2] = [*b"mhlr", *b"dhlr"];
+/// `full_range_flag` of `nclx`.
+const FULL_RANGE: u8 = 0x80;
 /// Bytes of a sound description before those of its version.
 const SOUND_FIELDS: usize = 28;
 
@@ -38,14 +49,14 @@ const SOUND_FIELDS: usize = 28;
 ///
 /// # Errors
 /// When a box is cut off, or a sample table counts what ISO files do not.
-pub fn to_iso(source: &dyn Source, moov: &mut BoxNode, iso_form: IsoForm) -> Result<bool> {
+pub fn to_iso(source: &dyn Source, moov: &mut BoxNode, codecs: Codecs) -> Result<bool> {
     if !has_brand(source)? && !moov.all(b"trak").any(is_quicktime) {
         return Ok(false);
     }
     for trak in moov.all_mut(b"trak") {
         let tkhd =
             Tkhd::parse(trak.require(&[b"tkhd"])?.payload()).map_err(|error| error.at("moov/trak/tkhd"))?;
-        track(trak, iso_form).map_err(|error| error.at(format_args!("track {}", tkhd.track_id)))?;
+        track(trak, codecs).map_err(|error| error.at(format_args!("track {}", tkhd.track_id)))?;
     }
     Ok(true)
 }
@@ -74,7 +85,7 @@ fn is_quicktime(trak: &BoxNode) -> bool {
             && trak.find(&[b"mdia", b"minf", b"stbl", b"stsd"]).is_some_and(is_wide)
 }
 
-fn track(trak: &mut BoxNode, iso_form: IsoForm) -> Result<()> {
+fn track(trak: &mut BoxNode, codecs: Codecs) -> Result<()> {
     trak.remove(|node| !OF_TRACK.iter().any(|kind| node.is(kind)));
     for udta in trak.all_mut(b"udta") {
         let mut kept = leading_boxes(udta.payload())?.0;
@@ -90,7 +101,7 @@ fn track(trak: &mut BoxNode, iso_form: IsoForm) -> Result<()> {
     let handler_type = Hdlr::parse(hdlr.payload()).map_err(|error| error.at("mdia/hdlr"))?.handler_type;
     edit(trak, &[b"mdia", b"hdlr"], |payload| *payload = handler(payload));
     if let Some(minf) = trak.find_mut(&[b"mdia", b"minf"]) {
-        media_information(minf, handler_type, iso_form).map_err(|error| error.at("mdia/minf"))?;
+        media_information(minf, handler_type, codecs).map_err(|error| error.at("mdia/minf"))?;
     }
     Ok(())
 }
@@ -119,7 +130,7 @@ fn handler(payload: &[u8]) -> Vec<u8> {
     [&[0; 8], kind, &[0; 12], name.as_bytes(), &[0]].concat()
 }
 
-fn media_information(minf: &mut BoxNode, handler_type: FourCc, iso_form: IsoForm) -> Result<()> {
+fn media_information(minf: &mut BoxNode, handler_type: FourCc, codecs: Codecs) -> Result<()> {
     minf.remove(|node| node.is(b"hdlr"));
     for node in minf.boxes_mut().into_iter().flatten() {
         match &node.kind.0 {
@@ -140,8 +151,8 @@ fn media_information(minf: &mut BoxNode, handler_type: FourCc, iso_form: IsoForm
         let parsed = SampleEntry::parse(entry, handler_type, version);
         let parsed = parsed.map_err(|error| error.at(entry.kind).at("stbl/stsd"))?;
         match &handler_type.0 {
-            b"vide" => *entry = image_description(parsed).write(),
-            b"soun" => *entry = sound_description(parsed, iso_form)?.write(),
+            b"vide" => *entry = image_description(parsed, codecs.is_full_range).write(),
+            b"soun" => *entry = sound_description(parsed, codecs.iso_form)?.write(),
             _ => {}
         }
     }
@@ -176,7 +187,8 @@ fn check_counts_packets(stbl: &BoxNode) -> Result<()> {
 }
 
 /// VisualSampleEntry: §12.1.3.
-fn image_description(mut entry: SampleEntry) -> SampleEntry {
+fn image_description(mut entry: SampleEntry, is_full_range: fn(&SampleEntry) -> bool) -> SampleEntry {
+    let range = if is_full_range(&entry) { FULL_RANGE } else { 0 };
     // Behind the index of a data reference: version, revision, vendor, temporal and spatial quality.
     entry.fields.get_mut(8..24).into_iter().for_each(|fields| fields.fill(0));
     let resolution = entry.fields.get_mut(28..36).into_iter().flat_map(|fields| fields.chunks_exact_mut(4));
@@ -191,7 +203,7 @@ fn image_description(mut entry: SampleEntry) -> SampleEntry {
         .into_iter()
         .for_each(|fields| fields.copy_from_slice(&[0, 0x18, 0xff, 0xff]));
     entry.boxes.retain(is_iso);
-    entry.boxes.iter_mut().filter(|node| node.is(b"colr")).for_each(color);
+    entry.boxes.iter_mut().filter(|node| node.is(b"colr")).for_each(|colr| color(colr, range));
     entry.rest.clear();
     entry
 }
@@ -200,10 +212,10 @@ fn is_iso(node: &BoxNode) -> bool {
     !EXTENSIONS.iter().any(|kind| node.is(kind))
 }
 
-/// `nclc` says of its range what ISO files say with a bit: that it is not full (§12.1.5).
-fn color(colr: &mut BoxNode) {
+/// `nclc` says nothing of its range, which ISO files say with a bit (§12.1.5).
+fn color(colr: &mut BoxNode, range: u8) {
     if let Some(numbers) = colr.payload().strip_prefix(b"nclc").and_then(|numbers| numbers.get(..6)) {
-        *colr = BoxNode::data(b"colr", [&b"nclx"[..], numbers, &[0]].concat());
+        *colr = BoxNode::data(b"colr", [&b"nclx"[..], numbers, &[range]].concat());
     }
 }
 
@@ -350,13 +362,16 @@ mod tests {
 
     #[test]
     fn color_says_its_range_and_other_colors_stay() {
-        let changed = |payload: &[u8]| {
+        let changed = |payload: &[u8], range| {
             let mut colr = BoxNode::data(b"colr", payload.to_vec());
-            color(&mut colr);
+            color(&mut colr, range);
             colr.payload().to_vec()
         };
-        assert_eq!(changed(b"nclc\0\x01\0\x02\0\x03"), b"nclx\0\x01\0\x02\0\x03\0");
-        assert_eq!(changed(b"nclx\0\x01\0\x02\0\x03\x80"), b"nclx\0\x01\0\x02\0\x03\x80");
-        assert_eq!(changed(b"nclc\0\x01"), b"nclc\0\x01");
+        for range in [0, FULL_RANGE] {
+            let nclx = [&b"nclx\0\x01\0\x02\0\x03"[..], &[range]].concat();
+            assert_eq!(changed(b"nclc\0\x01\0\x02\0\x03", range), nclx);
+            assert_eq!(changed(&nclx, 0), nclx);
+        }
+        assert_eq!(changed(b"nclc\0\x01", 0), b"nclc\0\x01");
     }
 }

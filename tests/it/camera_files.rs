@@ -229,6 +229,27 @@ fn each_file_is_packed_or_refused_with_a_remedy_that_works() {
     }
 }
 
+#[test]
+fn color_of_full_range_stays_so() {
+    if !ffmpeg_is_there() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("range.mov");
+    for (range, flag) in [("tv", 0), ("pc", 0x80)] {
+        let mut command = ffmpeg();
+        command.args("-y -f lavfi -i testsrc=s=128x72:r=10:d=1 -vf format=yuv420p -c:v libx264".split(' '));
+        let color = "-color_primaries bt709 -color_trc bt709 -colorspace bt709 -color_range";
+        run(command.args(color.split(' ')).arg(range).arg(&path));
+        let source = fs::read(&path).unwrap();
+        assert!(source.windows(8).any(|window| window == b"colrnclc"));
+        let (out, _) = packed(&path, "cenc", Layout::Segments);
+        let init = fs::read(out.path().join("v1/init.mp4")).unwrap();
+        let colr = init.windows(4).position(|window| window == b"colr").unwrap();
+        assert_eq!(init[colr + 4..colr + 15], [&b"nclx"[..], &[0, 1, 0, 1, 0, 1, flag]].concat(), "{range}");
+    }
+}
+
 /// Types the remedy that an error has; the file that it makes.
 fn mended(error: &str) -> PathBuf {
     let command = error.split_once(": ffmpeg ").unwrap_or_else(|| panic!("no remedy: {error}")).1;

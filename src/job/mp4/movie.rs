@@ -6,7 +6,8 @@ use std::collections::HashSet;
 use crate::base::env::Source;
 use crate::base::{Error, Result};
 use crate::codec::{self, Config};
-use crate::isobmff::boxes::{Tkhd, leading_boxes};
+use crate::isobmff::boxes::{SampleEntry, Tkhd, leading_boxes};
+use crate::isobmff::quicktime::Codecs;
 use crate::isobmff::track::{Track, tracks};
 use crate::isobmff::{BoxNode, quicktime};
 use crate::package::UnknownVideo;
@@ -17,6 +18,17 @@ const STILLS: &[&[u8; 4]] = &[b"jpeg", b"png ", b"tiff", b"gif "];
 const POSITIONAL_AUDIO: &[u8; 4] = b"apac";
 /// The handler of tracks that help others: depth, alpha.
 const AUXILIARY: &[u8; 4] = b"auxv";
+
+/// What QuickTime's boxes need to know of codecs.
+const CODECS: Codecs = Codecs {
+    iso_form: codec::quicktime::iso_form,
+    is_full_range: |entry| codec::video(&config(entry)).is_full_range,
+};
+
+fn config(entry: &SampleEntry) -> Config<'_> {
+    let boxes = entry.boxes.iter().map(|node| (node.kind, node.payload())).collect();
+    Config { entry: entry.format, boxes }
+}
 
 /// Makes a movie ready; says what was left out.
 ///
@@ -40,7 +52,7 @@ pub(super) fn ready(
             .at("moov")
             .hint(command("copy it", name, " -c copy")));
     }
-    let is_quicktime = quicktime::to_iso(source, moov, codec::quicktime::iso_form);
+    let is_quicktime = quicktime::to_iso(source, moov, CODECS);
     let is_quicktime = is_quicktime.map_err(|error| error.hint(remedy(name, moov, Some(b"soun"))))?;
     let mut left_out = metadata(name, moov);
     let all = tracks(moov)?;
@@ -166,18 +178,13 @@ fn check(
             .at(place)
             .hint(hint))
         }
-        Some(_) => {
-            let boxes = entry.boxes.iter().map(|node| (node.kind, node.payload())).collect();
-            match codec::quicktime::lacks(&Config { entry: entry.format, boxes }).filter(|_| is_quicktime) {
-                None => Ok(()),
-                Some(kind) => {
-                    Err(Error::unsupported(format!("the sample entry {} has no {kind}", entry.format))
-                        .clause("ISO/IEC 14496-12 §12.2.3")
-                        .at(place)
-                        .hint(remedy(name, moov, Some(&track.handler_type.0))))
-                }
-            }
-        }
+        Some(_) => match codec::quicktime::lacks(&config(entry)).filter(|_| is_quicktime) {
+            None => Ok(()),
+            Some(kind) => Err(Error::unsupported(format!("the sample entry {} has no {kind}", entry.format))
+                .clause("ISO/IEC 14496-12 §12.2.3")
+                .at(place)
+                .hint(remedy(name, moov, Some(&track.handler_type.0)))),
+        },
     }
 }
 
