@@ -64,6 +64,20 @@ pub fn folder_from(document: &str, other: &str) -> String {
     "../".repeat(from.len() - common) + &down.collect::<String>()
 }
 
+/// A name as a reference: what is not unreserved is percent-encoded, RFC 3986 §2.1, but for `/`.
+pub fn percent_encode(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                out.push(char::from(byte))
+            }
+            other => out.push_str(&format!("%{other:02X}")),
+        }
+    }
+    out
+}
+
 /// Undoes percent-encoding, RFC 3986 §2.1; `None` when it is malformed or does not give UTF-8.
 pub fn percent_decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
@@ -93,6 +107,13 @@ mod tests {
             ("v/a.m3u8", "x/a:b", "v/x/a:b"),
         ] {
             assert_eq!(resolve(document, reference).unwrap(), name);
+        }
+    }
+
+    #[test]
+    fn a_name_comes_back() {
+        for name in ["v1/1.m4s", "ä b/100%$.m4s", "a?b#c&d'"] {
+            assert_eq!(resolve("", &percent_encode(name)).unwrap(), name);
         }
     }
 

@@ -139,6 +139,18 @@ pub(super) struct JobArgs {
     /// joins the segment before [default: 6]
     #[arg(long, value_name = "S")]
     pub(super) segment_duration: Option<f64>,
+    /// Name of the manifests of MP4 inputs: {inputName} {inputFormat} {format} (hls or dash) {definition} (such as 720p)
+    /// [default: master and manifest]
+    #[arg(long, value_name = "T")]
+    pub(super) name_manifest: Option<String>,
+    /// Name of media playlists, single files and text of MP4 inputs; {track} {kid} {subStreamNumber} (from 0) as well
+    /// [default: {track}]
+    #[arg(long, value_name = "T")]
+    pub(super) name_stream: Option<String>,
+    /// Name of segments of MP4 inputs; {segmentNumber} (from 1) or {number} (from 0) as well
+    /// [default: {track}/{segmentNumber}]
+    #[arg(long, value_name = "T")]
+    pub(super) name_segment: Option<String>,
     /// FairPlay URI; {kid} {kid_guid} {iv} {content_id} {track} are replaced [default: skd://{kid}]
     #[arg(long, value_name = "T")]
     pub(super) skd_template: Option<String>,

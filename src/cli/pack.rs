@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::base::env::Store;
 use crate::base::{Error, Result, is_http, shown_input};
 use crate::io::{FileStore, HttpClient, HttpFiles, Links, OutputDirectory, Overwrite};
-use crate::job::{Env, Format, Job, Journal, Layout, TrackFacts, check_drm, run as run_job};
+use crate::job::{Env, Format, Job, Journal, Layout, NameTemplates, TrackFacts, check_drm, run as run_job};
 use crate::package::{LicenseUrl, Preset, ServerSignaling};
 
 use super::args::{JobArgs, LayoutArg, PackArgs, PresetArg, ServerSignalingArg};
@@ -185,6 +185,12 @@ pub(super) fn job(inputs: &[String], drm: &str, args: &JobArgs, limit: Option<us
         strict_keys: false,
         license_urls: license_urls(drm, &args.la_url)?,
         no_session_keys: args.no_session_keys,
+        names: NameTemplates {
+            manifest: args.name_manifest.clone(),
+            stream: args.name_stream.clone(),
+            segment: args.name_segment.clone(),
+            definition: None,
+        },
         tracks: args.track.iter().map(|text| TrackFacts::parse(text)).collect::<Result<_>>()?,
     })
 }

@@ -22,6 +22,7 @@ use crate::protect::scheme::SCHEMES;
 use crate::subtitles::Format as TextFormat;
 
 use super::choice::{Source, stated_scheme};
+use super::mp4::names::NameTemplates;
 use super::track_facts::{self, TrackFacts};
 
 /// The word of `--drm` for AES-128 of whole segments.
@@ -78,6 +79,8 @@ pub struct Job {
     pub strict_keys: bool,
     /// What the operator says of tracks.
     pub tracks: Vec<TrackFacts>,
+    /// How the files that are made of MP4 files are called.
+    pub names: NameTemplates,
     /// Where the licenses of DRM systems are.
     pub license_urls: Vec<LicenseUrl>,
     /// Whether multivariant playlists name no keys: some players stumble over `EXT-X-SESSION-KEY`.
@@ -108,6 +111,7 @@ impl Default for Job {
             server_signaling: ServerSignaling::default(),
             strict_keys: false,
             tracks: Vec::new(),
+            names: NameTemplates::default(),
             license_urls: Vec::new(),
             no_session_keys: false,
         }
@@ -173,6 +177,7 @@ impl Rules {
     pub(super) fn check(job: &Job, package: &[ManifestKind], document: Option<&Document>) -> Result<Self> {
         if !package.is_empty() {
             track_facts::check_package(&job.tracks)?;
+            job.names.check_package()?;
         }
         if job.drm == SIMPLEAES {
             return Self::aes128(job, package, document);

@@ -1,5 +1,6 @@
 // One cell of the matrix: a presentation in a player of the page.
 
+import { listed } from "./listed.mjs";
 import { MANIFESTS, SECONDS } from "./rows.mjs";
 
 const PATIENCE = 40_000;
@@ -50,6 +51,7 @@ export async function plays(page, cell) {
     if (!kids.some((kid) => seen.asked.includes(kid))) wrong.push(`no key of ${type} was asked for`);
   }
   const strange = pack.rotates ? [] : seen.asked.filter((kid) => !Object.values(pack.keys).flat().includes(kid));
+  if (pack.lists && !wrong.length) wrong.push(...await listed(page, cell));
   if (strange.length) wrong.push(`keys that the pack does not have: ${strange.join(", ")}`);
   return { wrong, seen };
 }

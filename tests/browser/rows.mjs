@@ -20,10 +20,34 @@ const CMAF = ["-nostdin", "-v", "error", "-y", "-i", CLIP[1], "-i", CLIP[2], "-m
 const IDENTITY = { kid: "0123456789abcdef0123456789abcdef", key: "00112233445566778899aabbccddeeff", iv: "a5010203040506070809a0b0c0d0e0f0" };
 const FAIRPLAY = ["--drm", "fairplay", "--key-file", "{out}.keys"];
 
+// A ladder with two languages, stereo and 5.1, and text of two formats.
+const SOUND = (hertz) => ["-f", "lavfi", "-i", `sine=f=${hertz}:d=8`];
+const LADDER = ["-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=8", ...SOUND(300), ...SOUND(400),
+  "-map", "0:v", "-c:v", "libx264", "-g", "50", "-pix_fmt", "yuv420p", "{clear}/v.mp4", "-map", "1:a", "-ac", "2", "{clear}/en2.m4a",
+  "-map", "1:a", "-ac", "6", "{clear}/en6.m4a", "-map", "2:a", "-ac", "2", "{clear}/fr2.m4a"];
+const TEXTS = {
+  "en.vtt": "WEBVTT\n\n00:00.500 --> 00:07.000\nGood evening.\n",
+  "de.ttml": '<tt xmlns="http://www.w3.org/ns/ttml" xml:lang="de"><head><layout><region xml:id="r"/></layout></head><body region="r"><div>'
+    + '<p begin="00:00:00.500" end="00:00:07.000">Guten Abend.</p></div></body></tt>',
+};
+const LISTS = {
+  cues: { en: "Good evening.", de: "Guten Abend." },
+  dash: {
+    audio: [["en", "English", 2, "main"], ["en", "English", 6, "main"], ["fr", "Français", 2, "dub"]],
+    text: [["en", "English", "subtitle"], ["de", "Deutsch", "caption"]],
+  },
+  hls: {
+    audio: [["en", "English", 2, ""], ["en", "English", 6, ""], ["fr", "Français", 2, ""]],
+    text: [["en", "English", ""], ["de", "Deutsch", "public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound"]],
+  },
+};
+const SAID = ["a1:lang=eng,label=English", "a2:lang=en,label=English", "a3:lang=fra,label=Français,role=dub", "t1:label=English", "t2:label=Deutsch,role=caption"];
+
 /**
  * name: folder under the media; pack: arguments of `drm-pack pack`; players: by kind of manifest;
  * rotates: there are more keys than the report names; withoutLicense: keys come by URI (AES-128);
  * prepare: arguments of FFmpeg that make the input in {clear}; keys: where keys come from;
+ * files: texts that are written into {clear}; lists: what players list of it, and cues that they show;
  * identity: the key in {out}.keys, which the playlists are made to name with KEYFORMAT="identity". */
 export const PACKS = [
   { name: "cenc-preset0", input: CLIP, pack: ["--drm", "widevine+playready+clearkey", "--scheme", "cenc"], players: BOTH },
@@ -42,6 +66,8 @@ export const PACKS = [
   { name: "aes-128-ts", input: ["{clear}/master.m3u8"], prepare: TS, pack: AES_128, keys: SEED, players: { hls: ["hlsjs", "shaka"] }, withoutLicense: true },
   { name: "aes-128-ts-rotation", input: ["{clear}/master.m3u8"], prepare: TS, pack: [...AES_128, "--rotate-every", "1"], keys: SEED, players: { hls: ["hlsjs", "shaka"] }, withoutLicense: true },
   { name: "cbcs-both", input: ["{clear}"], prepare: CMAF, pack: ["--drm", "widevine+playready+fairplay+clearkey"], players: { dash: ["shaka"], hls: ["hlsjs"] } },
+  { name: "ladder", input: ["v.mp4", "en2.m4a", "en6.m4a", "fr2.m4a", "en.vtt", "de.ttml"].map((name) => `{clear}/${name}`), prepare: LADDER,
+    files: TEXTS, pack: ["--drm", "widevine+clearkey", "--scheme", "cenc", ...SAID.flatMap((said) => ["--track", said])], players: BOTH, lists: LISTS },
   { name: "sample-aes-ts", input: ["{clear}/master.m3u8"], prepare: TS, pack: FAIRPLAY, keys: [], identity: IDENTITY, players: { hls: ["hlsjs"] }, withoutLicense: true },
 ];
 

@@ -41,7 +41,7 @@ export function mediaFolder() {
 }
 
 /** Packs and returns the report. */
-export async function pack({ name, input, pack, keys = ["--drmtoday"], prepare, identity }, server, media) {
+export async function pack({ name, input, pack, keys = ["--drmtoday"], prepare, files = {}, identity }, server, media) {
   const out = join(media, name);
   if (existsSync(out)) rmSync(out, { recursive: true });
   const clear = `${out}.clear`;
@@ -49,6 +49,7 @@ export async function pack({ name, input, pack, keys = ["--drmtoday"], prepare, 
     mkdirSync(clear, { recursive: true });
     await run("ffmpeg", prepare.map((word) => word.replace("{clear}", clear)));
   }
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(clear, name), text);
   if (identity) writeFileSync(`${out}.keys`, `${identity.kid}:${identity.key}:${identity.iv}\n`);
   // A package keeps its segments.
   const cut = input.every((name) => /\.(mp4|m4a)$/.test(name)) ? ["--segment-duration", "2"] : [];

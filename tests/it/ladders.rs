@@ -5,7 +5,9 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::LazyLock;
 
-use drm_pack::job::{Job, TrackFacts};
+use drm_pack::io::FileStore;
+use drm_pack::job::{Job, Layout, NameTemplates, TrackFacts};
+use drm_pack::presentation::Presentation;
 use tempfile::TempDir;
 
 use crate::support::media::root;
@@ -221,4 +223,77 @@ fn a_file_of_text_that_cannot_be_read_is_named_before_keys_are_asked_for() {
         let error = pack_without_keys(&job, Path::new("nowhere")).unwrap_err().to_string();
         assert!(error.contains(says), "{error}");
     }
+}
+
+/// A job whose files have these names: of manifests, streams, segments.
+fn named(templates: [Option<&str>; 3]) -> Job {
+    let [manifest, stream, segment] = templates.map(|template| template.map(str::to_owned));
+    let names = NameTemplates { manifest, stream, segment, definition: None };
+    Job { names, ..job(&["video_360.mp4", "video_180.mp4", "audio.m4a"], &[]) }
+}
+
+#[test]
+fn names_follow_templates_and_manifests_name_what_is_there() {
+    let segment = "seg $1/{definition}_{subStreamNumber}/{track}#{number}.m4s";
+    let templates =
+        [Some("films/{inputName}-{format}"), Some("hls/{inputFormat} {kid}_{track}.m3u8"), Some(segment)];
+    for layout in [Layout::Segments, Layout::SingleFile] {
+        let (folder, out) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let mut job = Job { layout: Some(layout), ..named(templates) };
+        job.inputs.extend(texts(folder.path()));
+        let report = pack(&job, out.path()).unwrap();
+        let kid = report.tracks[0].kid.replace('-', "");
+        for name in [
+            "films/video_360-hls.m3u8".to_owned(),
+            "films/video_360-dash.mpd".into(),
+            format!("hls/mp4 {kid}_v1.m3u8"),
+        ] {
+            assert!(out.path().join(&name).is_file(), "{name}: {:?}", report.manifests);
+        }
+        let media = if layout == Layout::Segments {
+            "seg $1/360p_0/v1#0.m4s".to_owned()
+        } else {
+            format!("hls/m4a {kid}_a1.mp4")
+        };
+        assert!(out.path().join(&media).is_file(), "{media}");
+        // Both manifests are read, and everything that they name is there.
+        for name in ["films/video_360-hls.m3u8", "films/video_360-dash.mpd"] {
+            let store = FileStore::new(out.path());
+            let presentation = Presentation::read(&store, &[name.to_owned()]).unwrap();
+            let playlists = presentation.playlists.iter().flat_map(|playlist| &playlist.resources);
+            let tracks =
+                presentation.mpds.iter().flat_map(|mpd| &mpd.tracks).flat_map(|track| &track.resources);
+            let files: Vec<_> = playlists.chain(tracks).map(|resource| resource.file.clone()).collect();
+            assert!(files.len() > 3 && files.iter().all(|file| out.path().join(file).is_file()), "{files:?}");
+        }
+    }
+}
+
+#[test]
+fn names_that_clash_or_leave_the_folder_are_found_before_anything_is_written() {
+    for (templates, says) in [
+        (
+            [None, None, Some("{track}.m4s")],
+            "--name-segment {track}.m4s: all segments of a track would have one name",
+        ),
+        ([None, None, Some("{segmentNumber}")], "--name-segment {segmentNumber}"),
+        ([None, Some("all"), None], "all.m3u8 would be the name of the playlist of v1"),
+        ([Some("../x"), None, None], "below the output folder"),
+        ([Some("/x"), None, None], "below the output folder"),
+        ([None, Some("{track}/../../x"), None], "below the output folder"),
+        ([None, Some("{color}"), None], "{color} is not known"),
+        ([Some("{track}"), None, None], "{track} is not known"),
+        ([None, None, Some("{track}/{number}/{segmentNumber}")], "two numbers"),
+        ([None, None, Some("{track}/{number}/{track")], "{ without }"),
+    ] {
+        let out = TempDir::new().unwrap();
+        let error = pack(&named(templates), out.path()).unwrap_err().to_string();
+        assert!(error.contains(says), "{templates:?}: {error}");
+        assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0, "{templates:?}");
+    }
+    let package = root().join("fixtures/clip/hls/master.m3u8");
+    let job = Job { inputs: vec![package.to_str().unwrap().into()], ..named([Some("film"), None, None]) };
+    assert!(
+        pack_without_keys(&job, Path::new("nowhere")).unwrap_err().to_string().contains("for MP4 inputs")
+    );
 }

@@ -8,6 +8,7 @@ use crate::base::env::Sink;
 use crate::base::{Error, Result};
 use crate::package::{Cmaf, CmafSegment, WrittenSegment};
 
+use super::names::TrackNames;
 use crate::job::env::{Env, Event};
 use crate::job::journal::write_once;
 use crate::job::report::OutputReport;
@@ -35,13 +36,13 @@ pub(in crate::job) struct WrittenFiles {
 
 /// Writes an init segment and segments, on all cores, in any order.
 pub(in crate::job) fn write_segments(
-    id: &str,
+    names: &TrackNames,
     cmaf: &Cmaf<'_>,
     init: &[u8],
     segments: impl Iterator<Item = Result<CmafSegment>> + Send,
     env: &Env<'_>,
 ) -> Result<WrittenFiles> {
-    let init_name = format!("{id}/init.mp4");
+    let init_name = names.init();
     let mut sink = env.output.create(&init_name)?;
     sink.write(init)?;
     let mut outputs = vec![OutputReport::new(&init_name, &sink.commit()?)];
@@ -49,7 +50,7 @@ pub(in crate::job) fn write_segments(
         .par_bridge()
         .map_init(Vec::new, |buffer, segment| {
             let segment = segment?;
-            let name = format!("{id}/{}.m4s", segment.number + 1);
+            let name = names.segment(segment.number.into(), "m4s");
             let (output, written) =
                 write_once(env, &name, cmaf.source(), |sink| cmaf.write_segment(&segment, buffer, sink))?;
             (env.observe)(Event::Advance(written.bytes));
@@ -65,14 +66,14 @@ pub(in crate::job) fn write_segments(
 /// Writes one file of `count` segments. Room is left for `sidx`, whose length follows from the count: how long
 /// segments are is known when they are encrypted. Segments are made on all cores and written in order.
 pub(in crate::job) fn write_single_file(
-    id: &str,
+    names: &TrackNames,
     cmaf: &Cmaf<'_>,
     init: &[u8],
     count: usize,
     segments: impl Iterator<Item = Result<CmafSegment>>,
     env: &Env<'_>,
 ) -> Result<WrittenFiles> {
-    let name = format!("{id}.mp4");
+    let name = names.file("mp4");
     let index_length = Cmaf::sidx_length(count)?;
     let initialization = 0..init.len() as u64;
     let index = initialization.end..initialization.end + index_length as u64;

@@ -16,6 +16,7 @@ use super::WrittenTrack;
 use super::cut::Start;
 use super::described::Described;
 use super::files::TrackFiles;
+use super::names::{ManifestNames, reference};
 use super::text::TextTrack;
 use super::timed::Timed;
 use super::video_facts;
@@ -26,17 +27,13 @@ use crate::job::package::hls::{add_new, key_lines, key_runs, session_key_lines};
 use crate::job::report::Report;
 use crate::job::rules::Rules;
 
-/// The multivariant playlist.
-const MULTIVARIANT: &str = "master.m3u8";
-/// The MPD.
-const MPD: &str = "manifest.mpd";
 /// The group of all subtitles.
 const SUBTITLES: &str = "subtitles";
 
 /// Writes the manifests that were asked for.
 pub(in crate::job) fn write(
     (tracks, texts): (&[WrittenTrack<'_>], &[TextTrack]),
-    (boundaries, start): (&Boundaries, Start),
+    (names, (boundaries, start)): (&ManifestNames, (&Boundaries, Start)),
     rules: &Rules,
     plan: &Plan,
     env: &Env<'_>,
@@ -52,33 +49,34 @@ pub(in crate::job) fn write(
         for text in texts {
             text.write_hls((boundaries, start, lasts), env, report)?;
         }
-        write_hls((&tracks, texts), plan, env, report)?;
+        write_hls((&tracks, texts), (&names.hls, plan), env, report)?;
     }
     if rules.manifests.contains(&ManifestKind::Dash) {
         let mut sidecars = Vec::new();
         for text in texts {
-            sidecars.extend(text.write_dash(lasts, env, report)?);
+            sidecars.extend(text.write_dash((&names.dash, lasts), env, report)?);
         }
-        let output = write_manifest(env, MPD, &mpd(&tracks, sidecars, plan)?)?;
-        report.manifests.push(MPD.into());
+        let output = write_manifest(env, &names.dash, &mpd(&tracks, (&names.dash, sidecars), plan)?)?;
+        report.manifests.push(names.dash.clone());
         report.outputs.push(output);
     }
     Ok(())
 }
 
 impl Timed<'_> {
-    /// The init segment and the segments as playlists name them.
-    fn resources(&self) -> (Resource, Vec<Resource>) {
-        let id = &self.track.id;
+    /// The init segment and the segments as this playlist names them.
+    fn resources(&self, playlist: &str) -> (Resource, Vec<Resource>) {
+        let names = &self.track.names;
         match self.files {
             TrackFiles::Segments => {
-                let resource = |name: String| Resource { uri: format!("{id}/{name}"), byte_range: None };
-                let name = |segment: &WrittenSegment| format!("{}.m4s", segment.number + 1);
+                let resource = |name: String| Resource { uri: reference(playlist, &name), byte_range: None };
+                let name = |segment: &WrittenSegment| names.segment(segment.number.into(), "m4s");
                 let segments = self.segments.iter().map(|segment| resource(name(segment)));
-                (resource("init.mp4".into()), segments.collect())
+                (resource(names.init()), segments.collect())
             }
             TrackFiles::SingleFile { name, initialization, index } => {
-                let resource = |range| Resource { uri: name.clone(), byte_range: Some(range) };
+                let uri = reference(playlist, name);
+                let resource = |range| Resource { uri: uri.clone(), byte_range: Some(range) };
                 let mut position = index.end;
                 let segments = self.segments.iter().map(|segment| {
                     let start = position;
@@ -91,18 +89,18 @@ impl Timed<'_> {
     }
 
     /// The same for an MPD.
-    fn addressing(&self) -> NewAddressing {
+    fn addressing(&self, mpd: &str) -> NewAddressing {
         match self.files {
-            TrackFiles::Segments => NewAddressing::Template {
-                initialization: "$RepresentationID$/init.mp4".into(),
-                media: "$RepresentationID$/$Number$.m4s".into(),
-                start_number: 1,
-            },
+            TrackFiles::Segments => {
+                let (media, start_number) = self.track.names.template(mpd, "m4s");
+                let initialization = reference(mpd, &self.track.names.init());
+                NewAddressing::Template { initialization, media, start_number }
+            }
             TrackFiles::SingleFile { name, initialization, index } => {
                 let types = || self.segments.iter().map(|segment| segment.sap_type);
                 let all_start_with_sap = types().all(|sap_type| sap_type != 0);
                 NewAddressing::Base {
-                    url: name.clone(),
+                    url: reference(mpd, name),
                     initialization: initialization.clone(),
                     index: index.clone(),
                     sap_type: types().max().filter(|_| all_start_with_sap).unwrap_or(0),
@@ -132,7 +130,7 @@ impl Timed<'_> {
 /// The media playlists, then the multivariant one.
 fn write_hls(
     (tracks, texts): (&[Timed<'_>], &[TextTrack]),
-    plan: &Plan,
+    (multivariant, plan): (&str, &Plan),
     env: &Env<'_>,
     report: &mut Report,
 ) -> Result<()> {
@@ -151,7 +149,8 @@ fn write_hls(
         if let Some(encrypted_track) = written.track.encrypted_track {
             add_new(&mut session_keys, session_key_lines(plan.key(encrypted_track)?));
         }
-        let (map, segments) = written.resources();
+        let name = written.track.names.playlist();
+        let (map, segments) = written.resources(&name);
         let durations = written.listed_durations().map(|duration| written.seconds(duration));
         let mut playlist = media::write(&media::MediaPlaylist {
             map: Some(map),
@@ -162,22 +161,36 @@ fn write_hls(
         if let Some(encrypted_track) = written.track.encrypted_track {
             written.signal_keys(&mut playlist, plan, encrypted_track)?;
         }
-        let name = format!("{id}.m3u8");
         report.outputs.push(write_manifest(env, &name, &playlist.to_bytes())?);
         report.manifests.push(name);
     }
-    let mut playlist = multivariant::write(&multivariant_playlist((tracks, texts), session_keys)?)?;
+    let mut playlist = multivariant_playlist((tracks, texts), session_keys)?;
+    let of_tracks = tracks.iter().map(|written| (written.track.id, &written.track.names));
+    let names: Vec<_> = of_tracks.chain(texts.iter().map(|text| (text.id, &text.names))).collect();
+    let renditions = playlist.renditions.iter_mut().map(|rendition| &mut rendition.uri);
+    for uri in renditions.chain(playlist.variants.iter_mut().map(|variant| &mut variant.uri)) {
+        let track = names.iter().find(|(id, _)| *uri == by_id(*id));
+        let (_, names) = track.ok_or_else(|| Error::internal(format!("no track is that of {uri}")))?;
+        *uri = reference(multivariant, &names.playlist());
+    }
+    let mut playlist = multivariant::write(&playlist)?;
     let limits = |uri: &str| {
-        let written = tracks.iter().find(|written| uri == format!("{}.m3u8", written.track.id));
+        let is_of = |written: &&Timed<'_>| uri == reference(multivariant, &written.track.names.playlist());
+        let written = tracks.iter().find(is_of);
         let written = written.ok_or_else(|| Error::internal(format!("no track is that of {uri}")))?;
         let encrypted_track = written.track.encrypted_track;
         encrypted_track
             .map_or_else(|| Ok(Limits::default()), |encrypted_track| Ok(plan.key(encrypted_track)?.limits()))
     };
     multivariant::limit(&mut playlist, &limits)?;
-    report.outputs.push(write_manifest(env, MULTIVARIANT, &playlist.to_bytes())?);
-    report.manifests.insert(0, MULTIVARIANT.into());
+    report.outputs.push(write_manifest(env, multivariant, &playlist.to_bytes())?);
+    report.manifests.insert(0, multivariant.to_owned());
     Ok(())
+}
+
+/// What stands for the playlist of a track until all have their names.
+fn by_id(id: TrackId) -> String {
+    format!("{id}.m3u8")
 }
 
 /// Audio of one codec and channel layout in one group; two qualities of the same go to groups of their own.
@@ -346,7 +359,7 @@ fn rendition(
         forced: described.forced,
         characteristics: described.characteristics.clone(),
         channels: None,
-        uri: format!("{id}.m3u8"),
+        uri: by_id(id),
     }
 }
 
@@ -377,7 +390,7 @@ fn variant<'a>(
         frame_rate: is_video.then(|| pictures as f64 / ticks as f64),
         audio: group.map(|group| group.id.clone()),
         subtitles: text.map(str::to_owned),
-        uri: format!("{}.m3u8", written.track.id),
+        uri: by_id(written.track.id),
         ..Variant::default()
     };
     if is_video {
@@ -388,7 +401,11 @@ fn variant<'a>(
 
 /// The MPD: one AdaptationSet for each kind, codec, channel layout, dynamic range and choice of the user; keys split them
 /// further.
-fn mpd(tracks: &[Timed<'_>], sidecars: Vec<NewAdaptationSet>, plan: &Plan) -> Result<Vec<u8>> {
+fn mpd(
+    tracks: &[Timed<'_>],
+    (name, sidecars): (&str, Vec<NewAdaptationSet>),
+    plan: &Plan,
+) -> Result<Vec<u8>> {
     let mut sets: Vec<(String, NewAdaptationSet, Vec<&Timed<'_>>)> = Vec::new();
     for written in tracks {
         let codec = written.track.media.rfc6381()?;
@@ -398,7 +415,7 @@ fn mpd(tracks: &[Timed<'_>], sidecars: Vec<NewAdaptationSet>, plan: &Plan) -> Re
         let layout = channels(written.track.media).filter(|_| written.track.id.kind == TrackKind::Audio);
         let range = video_facts::switching(written.track.media);
         let key = format!("{:?}/{family}/{choice:?}/{layout:?}/{range}", written.track.id.kind);
-        let representation = representation(written, codec)?;
+        let representation = representation(written, codec, name)?;
         match sets.iter_mut().find(|(known, ..)| *known == key) {
             Some((_, set, members)) => {
                 set.representations.push(representation);
@@ -455,7 +472,7 @@ fn adaptation_set(written: &Timed<'_>, representation: NewRepresentation) -> New
     }
 }
 
-fn representation(written: &Timed<'_>, codecs: String) -> Result<NewRepresentation> {
+fn representation(written: &Timed<'_>, codecs: String, mpd: &str) -> Result<NewRepresentation> {
     let track = &written.track.media.track;
     let entry = track.sample_entry()?;
     let (is_video, is_audio) =
@@ -479,7 +496,7 @@ fn representation(written: &Timed<'_>, codecs: String) -> Result<NewRepresentati
         properties: objects.map(joint_object_properties).unwrap_or_default(),
         timescale: track.timescale,
         presentation_time_offset: written.start,
-        addressing: written.addressing(),
+        addressing: written.addressing(mpd),
         timeline: written.presented.iter().map(|segment| (segment.start, segment.duration.max(1))).collect(),
         ..NewRepresentation::default()
     };

@@ -8,6 +8,7 @@ pub(super) mod files;
 pub(super) mod ladder;
 pub(super) mod manifests;
 mod movie;
+pub(super) mod names;
 pub(super) mod survey;
 pub(super) mod text;
 pub(super) mod timed;
@@ -42,6 +43,7 @@ use crate::job::rules::{Job, Layout, Rules};
 use cut::{Cut, Start, lasts};
 use described::Described;
 use files::{TrackFiles, WrittenFiles, write_segments, write_single_file};
+use names::TrackNames;
 use survey::Survey;
 use text::text_tracks;
 
@@ -81,6 +83,8 @@ pub(in crate::job) struct OutputTrack<'a> {
     pub(in crate::job) survey: Survey,
     /// What manifests say of it.
     pub(in crate::job) described: Described,
+    /// The names of its files; none before keys are known.
+    pub(in crate::job) names: TrackNames,
 }
 
 impl<'a> OutputTrack<'a> {
@@ -150,6 +154,10 @@ pub(in crate::job) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Rep
     report.warnings.extend(choice.warnings);
     report.key_rotation = KeyRotation::of(&plan);
     report.warnings.extend(plan.warnings.iter().cloned());
+    names::name_tracks(job, &plan, &mut tracks, &mut texts)?;
+    let manifest_names = names::manifests(job, &tracks)?;
+    let files_of = (&boundaries, rules.layout);
+    names::check(job, (&manifest_names, &rules.manifests), (&tracks, &texts), files_of)?;
     (env.observe)(Event::Step("encrypting"));
     (env.observe)(Event::Total(files.iter().map(|file| file.source.len()).sum()));
     let mut written = Vec::new();
@@ -173,7 +181,8 @@ pub(in crate::job) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Rep
     }
     (env.observe)(Event::Step("writing manifests"));
     texts.iter_mut().for_each(|text| text.begin_at(start));
-    manifests::write((&written, &texts), (&boundaries, start), rules, &plan, env, &mut report)?;
+    let names = (&manifest_names, (&boundaries, start));
+    manifests::write((&written, &texts), names, rules, &plan, env, &mut report)?;
     Ok(report)
 }
 
@@ -300,6 +309,7 @@ fn output_tracks<'a>(
                 edits,
                 survey,
                 described,
+                names: TrackNames::default(),
             });
             if is_protected {
                 encrypted_tracks.push(encrypted_track(id, media, &Stated::default()));
@@ -359,10 +369,10 @@ fn write_track(
     let init = cmaf.init(&pssh)?;
     let segments = || track.segments(boundaries);
     match rules.layout {
-        Layout::Segments => write_segments(&track.id.to_string(), &cmaf, &init, segments()?, env),
+        Layout::Segments => write_segments(&track.names, &cmaf, &init, segments()?, env),
         Layout::SingleFile => {
             let count = segments()?.try_fold(0, |count, segment| segment.map(|_| count + 1))?;
-            write_single_file(&track.id.to_string(), &cmaf, &init, count, segments()?, env)
+            write_single_file(&track.names, &cmaf, &init, count, segments()?, env)
         }
     }
 }

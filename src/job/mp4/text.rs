@@ -13,6 +13,7 @@ use crate::subtitles::{Format, MAX_TEXT_BYTES, Subtitles, TextSample, timed_text
 use super::OutputTrack;
 use super::cut::Start;
 use super::described::{Described, choose_default};
+use super::names::{TrackNames, reference};
 use crate::job::env::{Env, OpenInput};
 use crate::job::folder::write_manifest;
 use crate::job::plan::ClearTrack;
@@ -79,6 +80,7 @@ pub(in crate::job) struct TextTrack {
     subtitles: Subtitles,
     /// Media type, extension and bytes of the file for DASH; `None` when MP4 segments serve there.
     sidecar: Option<(&'static str, &'static str, Vec<u8>)>,
+    pub(in crate::job) names: TrackNames,
     /// Whether its times are those of the media, and not from the begin of the presentation.
     is_media_time: bool,
 }
@@ -129,7 +131,15 @@ impl TextTrack {
             Format::WebVtt if std::str::from_utf8(&bytes).is_ok() => (WEBVTT.0, WEBVTT.1, bytes),
             Format::WebVtt | Format::SubRip => (WEBVTT.0, WEBVTT.1, subtitles.to_webvtt().into_bytes()),
         };
-        Self { id, described, name, subtitles, sidecar: Some(sidecar), is_media_time: false }
+        Self {
+            id,
+            described,
+            name,
+            subtitles,
+            sidecar: Some(sidecar),
+            names: TrackNames::default(),
+            is_media_time: false,
+        }
     }
 
     /// The text of an MP4 track that HLS has as WebVTT.
@@ -157,7 +167,15 @@ impl TextTrack {
             (subtitles, Some(sidecar))
         };
         let (described, name) = (track.described.clone(), track.file.name.clone());
-        Ok(Some(Self { id: track.id, described, name, subtitles, sidecar, is_media_time: true }))
+        Ok(Some(Self {
+            id: track.id,
+            described,
+            name,
+            subtitles,
+            sidecar,
+            names: TrackNames::default(),
+            is_media_time: true,
+        }))
     }
 
     /// What `plan` says of it.
@@ -171,9 +189,15 @@ impl TextTrack {
         })
     }
 
-    /// The name of its playlist.
-    pub(in crate::job) fn playlist(&self) -> String {
-        format!("{}.m3u8", self.id)
+    /// The input that it is from.
+    pub(in crate::job) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The files of it: that for DASH, and the first of those for HLS.
+    pub(in crate::job) fn files(&self) -> impl Iterator<Item = String> {
+        let sidecar = self.sidecar.as_ref().map(|(_, ending, _)| self.names.file(ending));
+        sidecar.into_iter().chain([self.names.segment(0, "vtt")])
     }
 
     /// Cue times count from the begin of the presentation.
@@ -210,16 +234,17 @@ impl TextTrack {
         let texts = self.subtitles.segments(&starts, begin).map_err(|error| error.at(self.name.clone()))?;
         let ends = cuts.iter().skip(1).copied().chain([begin.saturating_add(end)]);
         let mut segments = Vec::new();
-        for ((number, text), (cut, end)) in (1..).zip(texts).zip(cuts.iter().zip(ends)) {
-            let name = format!("{}/{number}.vtt", self.id);
+        let playlist_name = self.names.playlist();
+        for ((number, text), (cut, end)) in (0..).zip(texts).zip(cuts.iter().zip(ends)) {
+            let name = self.names.segment(number, "vtt");
             report.outputs.push(write_manifest(env, &name, text.as_bytes())?);
             #[expect(clippy::cast_precision_loss, reason = "durations of less than 2^53 ticks")]
             let duration = end.saturating_sub(*cut) as f64 / f64::from(TIMESCALE);
-            segments.push((Resource { uri: name, byte_range: None }, duration));
+            segments.push((Resource { uri: reference(&playlist_name, &name), byte_range: None }, duration));
         }
         let playlist =
             media::MediaPlaylist { segments, independent_segments: true, ..media::MediaPlaylist::default() };
-        let name = self.playlist();
+        let name = playlist_name;
         report.outputs.push(write_manifest(env, &name, &media::write(&playlist)?.to_bytes())?);
         report.manifests.push(name);
         Ok(())
@@ -228,13 +253,13 @@ impl TextTrack {
     /// Writes the file for DASH, and gives its AdaptationSet; `seconds` is how long the presentation lasts.
     pub(in crate::job) fn write_dash(
         &self,
-        seconds: f64,
+        (mpd, seconds): (&str, f64),
         env: &Env<'_>,
         report: &mut Report,
     ) -> Result<Option<NewAdaptationSet>> {
         let Some((mime_type, extension, bytes)) = &self.sidecar else { return Ok(None) };
-        let url = format!("{}.{extension}", self.id);
-        report.outputs.push(write_manifest(env, &url, bytes)?);
+        let name = self.names.file(extension);
+        report.outputs.push(write_manifest(env, &name, bytes)?);
         #[expect(
             clippy::cast_precision_loss,
             clippy::cast_possible_truncation,
@@ -253,7 +278,7 @@ impl TextTrack {
             representations: vec![NewRepresentation {
                 id: self.id.to_string(),
                 bandwidth: described.bandwidth.unwrap_or(bandwidth),
-                addressing: NewAddressing::Sidecar { url },
+                addressing: NewAddressing::Sidecar { url: reference(mpd, &name) },
                 ..NewRepresentation::default()
             }],
         }))

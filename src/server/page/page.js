@@ -157,7 +157,7 @@ async function play(url, keys) {
   }).catch(() => {});
   try {
     const player = await PLAYERS[name].start(video, { url, isPlaylist: isPlaylist(url), keys, license: LICENSE }, report);
-    if (run === state.run) state.playing.stop = player.stop;
+    if (run === state.run) Object.assign(state.playing, player);
     else player.stop();
   } catch (error) {
     report(error.what ? error : { what: "unknown", detail: error.message });

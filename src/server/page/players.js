@@ -1,4 +1,4 @@
-// Three players behind one face: prepare() loads it, start(video, wanted, report) plays and returns what stops it.
+// Three players behind one face: prepare() loads it, start(video, wanted, report) plays and returns what stops it, and itself.
 // `report` takes what went wrong: {what, url, status, detail}.
 
 const CLEAR_KEY = "org.w3.clearkey";
@@ -61,7 +61,7 @@ async function startShaka(video, { url, isPlaylist, keys, license }, report) {
   player.addEventListener("error", (event) => failed(event.detail));
   const stop = () => player.destroy();
   player.load(url).then(() => video.play()).catch((error) => error.name !== "AbortError" && failed(error));
-  return { stop };
+  return { stop, player };
 }
 
 /**
@@ -114,7 +114,7 @@ async function startDash(video, { url, keys, license }, report) {
   player.attachView(video);
   player.setAutoPlay(true);
   player.attachSource(new URL(url, location.href).href);
-  return { stop: () => player.destroy() };
+  return { stop: () => player.destroy(), player };
 }
 
 /** Codes of dash.js: Errors and ProtectionErrors. */
@@ -151,7 +151,7 @@ async function startHls(video, { url, keys, license }, report) {
   player.on(Hls.Events.MANIFEST_PARSED, () => video.play().catch(() => {}));
   player.loadSource(new URL(url, location.href).href);
   player.attachMedia(video);
-  return { stop: () => { player.destroy(); if (answer) URL.revokeObjectURL(answer); } };
+  return { stop: () => { player.destroy(); if (answer) URL.revokeObjectURL(answer); }, player };
 }
 
 /** The initialization data of one key: EME registry, "keyids". */
