@@ -86,7 +86,9 @@ fn audio(config: &Config<'_>) -> Result<AudioInfo> {
     let Ok(dac4) = config.payload(DAC4) else { return Ok(AudioInfo::default()) };
     let channels = first_presentation(dac4).and_then(|(_, mut behind)| channels(&mut behind));
     let channels = channels.map_err(|e| e.at(DAC4).at(config.entry))?;
-    Ok(AudioInfo::new(channels, None))
+    // fs_index: ETSI TS 103 190-1 table 83.
+    let fs_index = dac4.get(1).is_some_and(|byte| byte & 0x20 != 0);
+    Ok(AudioInfo::new(channels, Some(if fs_index { 48_000 } else { 44_100 })))
 }
 
 /// Reads `ac4_presentation_v1_dsi()` from behind mdcompat to presentation_channel_mask_v1: §E.10. Presentations of
@@ -196,7 +198,9 @@ mod tests {
         let channels = |mode: &BitWriter| {
             let behind = w().u(8, 1).u(8, 20).u(5, 1).u(3, 3).u(1, 1).u(5, 0).u(19, 0).then(mode);
             let dac4 = dac4(2, &w().u(1, 0), &behind);
-            audio(&Config { entry: FourCc(*b"ac-4"), boxes: vec![(DAC4, &dac4)] }).unwrap().channels
+            let found = audio(&Config { entry: FourCc(*b"ac-4"), boxes: vec![(DAC4, &dac4)] }).unwrap();
+            assert_eq!(found.sampling_frequency, Some(48_000));
+            found.channels
         };
         // Front pair; and center, surround pair, low frequency effects; and pairs behind and above.
         assert_eq!(channels(&w().u(1, 1).u(5, 1).u(24, 0x01)), Some(2));

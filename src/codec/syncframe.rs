@@ -1,5 +1,6 @@
 //! Syncframes of AC-3 and Enhanced AC-3 — ETSI TS 102 366 §4.3, §4.4, §E.1.2, §F.6.
 
+use super::audio_facts::AudioInfo;
 use super::elementary::StreamInfo;
 use crate::base::bits::BitReader;
 use crate::base::{Error, Result};
@@ -81,6 +82,12 @@ impl Syncframe {
             .clause("ETSI TS 102 366 §4.4.2.1"));
         }
         Ok(self)
+    }
+
+    /// Its channels and sampling frequency.
+    pub(super) fn audio_info(self) -> AudioInfo {
+        let channels = channels(self.acmod, self.lfeon).unwrap_or(0);
+        AudioInfo::new(channels.into(), Some(self.sampling_frequency))
     }
 
     /// What the header of AC-3 says, with the start of `frame` as setup data; none when that is cut off.

@@ -10,10 +10,12 @@ type Describe = fn(&mut Reader<'_>, &mut Node) -> Result<()>;
 const BOXES: &[(&[u8; 4], Describe)] = &[
     (b"avcC", avcc),
     (b"hvcC", hvcc),
+    (b"lhvC", lhvc),
     (b"av1C", av1c),
     (b"vpcC", vpcc),
     (b"dvcC", dvcc),
     (b"dvvC", dvcc),
+    (b"dvwC", dvcc),
     (b"esds", esds),
     (b"dac3", dac3),
     (b"dec3", dec3),
@@ -51,6 +53,17 @@ fn hvcc(reader: &mut Reader<'_>, node: &mut Node) -> Result<()> {
     reader.take(4)?;
     node.set("bit_depth", (reader.u8()? & 7) + 8);
     reader.take(3)?;
+    nal_units(reader, node)
+}
+
+/// Of a second layer: ISO/IEC 14496-15 §9.5.3.
+fn lhvc(reader: &mut Reader<'_>, node: &mut Node) -> Result<()> {
+    reader.take(4)?;
+    nal_units(reader, node)
+}
+
+/// From lengthSizeMinusOne on.
+fn nal_units(reader: &mut Reader<'_>, node: &mut Node) -> Result<()> {
     node.set("nal_length_size", (reader.u8()? & 3) + 1);
     let arrays = reader.u8()?;
     for _ in 0..arrays {

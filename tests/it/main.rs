@@ -16,6 +16,7 @@ mod bit_flips;
 mod camera_files;
 mod channels;
 mod clear_lead;
+mod codec_strings;
 mod contract;
 mod contradictions;
 mod coverage;

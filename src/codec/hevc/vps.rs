@@ -171,8 +171,6 @@ fn extension(
 fn second_layer_id(reader: &mut BitReader<'_>) -> Result<u8> {
     let splitting_flag = reader.bit()?;
     let mask: Vec<bool> = (0..16).map(|_| reader.bit()).collect::<Result<_>>()?;
-    // ScalabilityId 1 is the view order, 3 are auxiliary pictures: table F.1.
-    let has_views = mask.get(1).copied().unwrap_or_default();
     let types = mask.iter().filter(|flag| **flag).count();
     let mut lengths = Vec::new();
     for _ in 0..types.saturating_sub(usize::from(splitting_flag)) {
@@ -180,16 +178,19 @@ fn second_layer_id(reader: &mut BitReader<'_>) -> Result<u8> {
     }
     let vps_nuh_layer_id_present_flag = reader.bit()?;
     let nuh_layer_id = if vps_nuh_layer_id_present_flag { reader.bits(6)? } else { 1 };
+    // ViewOrderIdx, ScalabilityId 1, has its place behind that of depth: table F.1. Layers of one view differ in another
+    // dimension, such as auxiliary pictures.
+    let [has_depth, has_view, ..] = mask.as_slice() else { return Err(Error::internal("sixteen flags")) };
+    let mut is_other_view = *has_view && splitting_flag;
     if !splitting_flag {
-        for length in lengths {
-            reader.bits(length)?; // dimension_id
+        for (dimension, length) in lengths.into_iter().enumerate() {
+            let dimension_id = reader.bits(length)?;
+            is_other_view |= *has_view && dimension == usize::from(*has_depth) && dimension_id != 0;
         }
     }
     let view_id_len = reader.bits(4)?;
-    // As many views as layers, or one view in both of them.
-    reader.bits(view_id_len)?;
-    if has_views {
-        reader.bits(view_id_len)?;
+    for _ in 0..if is_other_view { 2 } else { 1 } {
+        reader.bits(view_id_len)?; // view_id_val
     }
     Ok(u8::try_from(nuh_layer_id).unwrap_or(u8::MAX))
 }

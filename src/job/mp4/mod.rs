@@ -18,7 +18,7 @@ mod wrong_boxes;
 use crate::base::env;
 use crate::base::env::Http;
 use crate::base::{Error, Result, shown_input};
-use crate::codec::TrackKind;
+use crate::codec::{FIRST_FRAME_BYTES, TrackKind};
 use crate::demux::{self, Demuxed};
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::Trex;
@@ -246,8 +246,20 @@ fn open(input: &str, job: &Job, open_input: &OpenInput<'_>) -> Result<Mp4File> {
     let unknown = if job.allow_full_sample { UnknownVideo::FullSample } else { UnknownVideo::Refused };
     let mut left_out = movie::ready(&name, source.as_ref(), &mut moov, unknown).map_err(at)?;
     left_out.extend(others.iter().map(|what| format!("{name}: {what}")));
-    let tracks = media_tracks_with(&moov, unknown).map_err(at)?;
+    let mut tracks = media_tracks_with(&moov, unknown).map_err(at)?;
     let trexes = trexes(&moov).map_err(at)?;
+    let is_silent =
+        |media: &&mut MediaTrack| media.kind() == Some(TrackKind::Audio) && !media.tells_channels();
+    for media in tracks.iter_mut().filter(is_silent) {
+        let mut samples = samples(source.as_ref(), &moov, media.track.track_id, &trexes).map_err(at)?;
+        let Some(Ok(first)) = samples.next() else { continue };
+        let size = usize::try_from(first.size).unwrap_or(usize::MAX).min(FIRST_FRAME_BYTES);
+        let mut frame = vec![0; size];
+        // What lies outside the file is found where samples are read.
+        if source.read_at(first.position, &mut frame).is_ok() {
+            media.hear(&frame);
+        }
+    }
     Ok(Mp4File { name, source, moov, trexes, tracks, left_out })
 }
 

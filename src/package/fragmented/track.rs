@@ -139,6 +139,13 @@ impl MediaTrack {
         self.audio.channels.is_some()
     }
 
+    /// Takes what the first sample says, where the configuration of audio is silent.
+    pub fn hear(&mut self, sample: &[u8]) {
+        if !self.tells_channels() {
+            self.audio = codec::first_frame(sample);
+        }
+    }
+
     /// Objects of audio beside its channels.
     pub fn joint_objects(&self) -> Option<u8> {
         self.audio.joint_objects
