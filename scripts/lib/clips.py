@@ -34,6 +34,8 @@ CLIPS = [
     video("hevc", "-c:v libx265 -x265-params log-level=error:keyint=25 -tag:v hvc1"),
     video("hevc-slices-weighted", "-c:v libx265 -x265-params log-level=error:slices=4:weightb=1:bframes=4:keyint=25 -tag:v hvc1", NOISY),
     video("hevc-wavefront-hev1", "-c:v libx265 -x265-params log-level=error:wpp=1:b-pyramid=1:keyint=25 -tag:v hev1", NOISY),
+    # What FFmpeg has no encoder for is a fixture, in one shape.
+    Clip("mv-hevc", "video", "", "fixtures/clip/codecs/mv_hevc.mp4"),
     video("av1-tiles", "-c:v libaom-av1 -cpu-used 8 -row-mt 0 -tiles 2x2 -g 25", NOISY.replace("640x360", "1024x576")),
     video("av1-hidden-frames", "-c:v libsvtav1 -preset 10 -g 25"),
     video("vp9-tiles-superframes", "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -tile-columns 2 -auto-alt-ref 1 -lag-in-frames 16 -g 25",
@@ -59,6 +61,8 @@ def ffmpeg(*arguments):
 
 def make(clip, folder):
     """The clip as a progressive and as a fragmented file."""
+    if not clip.arguments:
+        return dict.fromkeys(("progressive", "fragmented", "single-file"), pathlib.Path(clip.source).resolve())
     progressive, fragmented = folder / f"{clip.name}.mp4", folder / f"{clip.name}-fragmented.mp4"
     ffmpeg("-f", "lavfi", "-i", clip.source, *clip.arguments.split(), str(progressive))
     # Copied, not encoded again: both have the same samples.

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use drm_pack::job::{Job, TrackReport};
 
+use crate::support::ffmpeg_trace::{ffmpeg, ffmpeg_is_there};
 use crate::support::files::changed_copy;
 use crate::support::media::root;
 use crate::support::pack::{job, pack};
@@ -52,6 +53,26 @@ fn the_same_media_has_the_same_facts_and_keys_in_every_form() {
             let found = packed(&[form], by_facts);
             assert!(found == two || found == three, "{form}: {found:?}");
         }
+    }
+}
+
+#[test]
+fn the_same_media_has_the_same_facts_and_keys_in_webm() {
+    if !ffmpeg_is_there() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["vp9", "av1", "opus"] {
+        let clip = root().join(format!("fixtures/clip/codecs/{name}.mp4"));
+        let webm = folder.path().join(format!("{name}.webm"));
+        let copied = ffmpeg().arg("-i").arg(&clip).args(["-c", "copy"]).arg(&webm).output().unwrap();
+        assert!(copied.status.success(), "{name}");
+        let facts_of = |input: &Path| {
+            let job = Job { resource_id: Some("film".into()), ..job(input, "widevine", "cenc") };
+            let report = pack(&job, tempfile::tempdir().unwrap().path()).unwrap();
+            report.tracks.iter().map(facts).collect::<BTreeSet<_>>()
+        };
+        assert_eq!(facts_of(&webm), facts_of(&clip), "{name}");
     }
 }
 
