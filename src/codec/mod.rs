@@ -37,6 +37,7 @@ mod syncframe;
 mod text;
 mod unknown;
 mod video_info;
+mod video_units;
 mod vp9;
 mod vui;
 mod vvc;
@@ -52,6 +53,7 @@ pub use self::first_frame::{FIRST_FRAME_BYTES, first_frame};
 pub use self::marks::{Marks, OpenMarks, TrackMarks};
 pub use self::stream_marks::StreamMarks;
 pub use self::video_info::{VideoInfo, video};
+pub use self::video_units::{VideoUnit, VideoUnits};
 pub use self::{
     ranges::Ranges, text::is_hls_subtitles, text::is_timed_text, text::is_webvtt, unknown::UNKNOWN_VIDEO,
 };

@@ -6,13 +6,14 @@
 mod file;
 mod matroska;
 mod movie;
+mod ts;
 
 pub use file::{DemuxStore, Demuxed};
 
 use crate::base::Result;
 use crate::base::env::Source;
 
-/// Reads a Matroska or WebM file as an MP4 file; any other file is left as it is.
+/// Reads a Matroska or WebM file or a transport stream as an MP4 file; any other file is left as it is.
 ///
 /// # Errors
 /// When it is damaged, encrypted, or has video or audio that ISO media are not made of.
@@ -25,6 +26,9 @@ pub fn opened(source: Box<dyn Source>) -> Result<Demuxed> {
             let (tracks, left_out) = matroska::read(source.as_ref())?;
             Demuxed::of(&tracks, source, left_out)
         }
-        _ => Ok(Demuxed { source, left_out: Vec::new() }),
+        _ => match ts::is_stream(source.as_ref())? {
+            Some(is_stamped) => ts::read(source, is_stamped),
+            None => Ok(Demuxed { source, left_out: Vec::new() }),
+        },
     }
 }

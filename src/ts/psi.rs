@@ -7,6 +7,11 @@ use crate::base::{Error, Result};
 const PROGRAM_ASSOCIATION_TABLE: u8 = 0;
 /// `table_id` of a program map section: table 2-31.
 pub const PROGRAM_MAP_TABLE: u8 = 2;
+/// Descriptor tags: ISO/IEC 13818-1 table 2-45, ETSI EN 300 468 table 12.
+const REGISTRATION: u8 = 5;
+const ISO_639_LANGUAGE: u8 = 10;
+const AC_3: u8 = 0x6a;
+const ENHANCED_AC_3: u8 = 0x7a;
 /// Greatest `section_length` of the sections read here: §2.4.4.3.
 const MAX_SECTION_LENGTH: usize = 1021;
 /// Bytes before `section_length` counts.
@@ -113,6 +118,22 @@ impl PmtStream {
     /// `elementary_PID`.
     pub fn pid(&self) -> u16 {
         self.pid & 0x1fff
+    }
+
+    /// The format of private data that is audio by its descriptors: those of DVB, or a format_identifier.
+    pub fn private_format(&self) -> Option<[u8; 4]> {
+        self.descriptors().find_map(|(tag, payload)| match tag {
+            AC_3 => Some(*b"AC-3"),
+            ENHANCED_AC_3 => Some(*b"EAC3"),
+            REGISTRATION => payload.first_chunk().copied(),
+            _ => None,
+        })
+    }
+
+    /// ISO_639_language_code of the stream, if it is said.
+    pub fn language(&self) -> Option<[u8; 3]> {
+        self.descriptors()
+            .find_map(|(tag, payload)| payload.first_chunk().copied().filter(|_| tag == ISO_639_LANGUAGE))
     }
 
     /// The stream's descriptors: tag and payload.

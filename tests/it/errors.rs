@@ -286,7 +286,10 @@ fn what_is_no_mp4_file_is_called_by_its_name() {
     ] {
         // Matroska is packed, and this is cut off; what was packed is never Matroska.
         let (packing, reason) = if name == "a.webm" { (3, "cut off") } else { (code, says) };
-        broken.fails(name, WIDEVINE, packing, &[reason]);
+        // And a transport stream is packed, but what was packed is none.
+        if name != "0.ts" {
+            broken.fails(name, WIDEVINE, packing, &[reason]);
+        }
         let out = broken.folder.path().join("out");
         let arguments = [&broken.path(name), Path::new("--out"), &out, Path::new("--key-file"), &keys];
         let output = drm_pack("decrypt", &arguments.map(|path| path.to_str().unwrap().to_owned()));

@@ -46,6 +46,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "mp4", shape: Shape::Boxes, run: media::mp4, seeds: seeds::mp4 },
     Target { name: "protected", shape: Shape::Boxes, run: media::protected, seeds: seeds::protected },
     Target { name: "matroska", shape: Shape::Bytes, run: media::demuxed, seeds: seeds::matroska },
+    Target { name: "stream", shape: Shape::Packets, run: media::demuxed, seeds: seeds::stream },
     Target { name: "ts", shape: Shape::Packets, run: media::ts, seeds: seeds::ts },
     Target { name: "aes128", shape: Shape::Packets, run: media::aes128, seeds: seeds::aes128 },
     Target {

@@ -82,6 +82,12 @@ pub(crate) fn matroska() -> Seeds {
     names.iter().flat_map(file).collect()
 }
 
+pub(crate) fn stream() -> Seeds {
+    let names = ["hevc_eac3.ts", "avc_ac3.ts", "avc_aac.ts"];
+    let file = |name: &&str| with_options(&[0, 33, 44], name, &fixture(&format!("clip/demux/{name}")));
+    names.iter().flat_map(file).collect()
+}
+
 pub(crate) fn protected() -> Seeds {
     let mut seeds = Vec::new();
     for (name, file) in fragmented_files() {

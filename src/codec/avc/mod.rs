@@ -2,10 +2,12 @@
 
 mod nal_unit_type;
 mod parameter_sets;
+mod record;
 mod slice_data;
 mod slice_header;
 mod stream_facts;
 
+pub(super) use self::record::record;
 use self::slice_data::SliceData;
 pub(super) use self::stream_facts::byte_stream_facts;
 use super::slice_marks::SliceMarks;

@@ -7,7 +7,7 @@ use crate::codec::nal::{absent, lookup, replace};
 use crate::codec::{VideoInfo, vui};
 
 /// Greatest seq_parameter_set_id: §7.4.2.1.1.
-const MAX_SPS_ID: u32 = 31;
+pub(super) const MAX_SPS_ID: u32 = 31;
 /// Greatest pic_parameter_set_id: §7.4.2.2.
 const MAX_PPS_ID: u32 = 255;
 /// Greatest num_ref_idx_l0_active_minus1, that of fields: §7.4.3.

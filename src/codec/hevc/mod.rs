@@ -2,12 +2,14 @@
 
 mod parameter_sets;
 mod pps;
+mod record;
 mod ref_pic_set;
 mod slice_segment_data;
 mod slice_segment_header;
 mod sps;
 mod vps;
 
+pub(super) use self::record::record;
 use self::slice_segment_data::SliceSegmentData;
 use super::slice_marks::SliceMarks;
 use super::{CipherModes, Codec, Config, Marks, Protection, Ranges, TrackKind, VideoInfo, audio_facts};

@@ -67,17 +67,12 @@ pub(in crate::package) fn protectable(stream: &PmtStream) -> Result<Option<&'sta
 /// descriptors say: ETSI EN 300 468 annex D.
 pub(in crate::package) fn clear_row(stream: &PmtStream) -> Option<&'static Signaling> {
     let by_type = SIGNALING.iter().find(|row| row.clear_stream_type == stream.stream_type);
-    let elementary = || private_audio(stream).filter(|_| stream.stream_type == PRIVATE_DATA);
-    by_type.or_else(|| SIGNALING.iter().find(|row| Some(row.elementary) == elementary()))
-}
-
-/// AC-3 or E-AC-3 by the descriptors of a stream.
-fn private_audio(stream: &PmtStream) -> Option<Elementary> {
-    stream.descriptors().find_map(|(tag, payload)| match (tag, payload.get(..4)) {
-        (tag::AC_3, _) | (tag::REGISTRATION, Some(b"AC-3")) => Some(Elementary::Ac3),
-        (tag::ENHANCED_AC_3, _) | (tag::REGISTRATION, Some(b"EAC3")) => Some(Elementary::Eac3),
+    let elementary = match stream.private_format().filter(|_| stream.stream_type == PRIVATE_DATA).as_ref() {
+        Some(b"AC-3") => Some(Elementary::Ac3),
+        Some(b"EAC3") => Some(Elementary::Eac3),
         _ => None,
-    })
+    };
+    by_type.or_else(|| SIGNALING.iter().find(|row| Some(row.elementary) == elementary))
 }
 
 /// The stream_type that a stream of this row has when it is clear: one that says AC-3 or E-AC-3 as DVB does came as

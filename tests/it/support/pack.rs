@@ -49,7 +49,15 @@ pub(crate) fn codec_files() -> Vec<PathBuf> {
 
 /// Files of other containers.
 pub(crate) fn demuxed_files() -> Vec<PathBuf> {
-    let names = ["vp9_opus.webm", "av1_ac3.mkv", "hevc_eac3.mkv", "avc_aac.mkv"];
+    let names = [
+        "vp9_opus.webm",
+        "av1_ac3.mkv",
+        "hevc_eac3.mkv",
+        "avc_aac.mkv",
+        "hevc_eac3.ts",
+        "avc_ac3.ts",
+        "avc_aac.ts",
+    ];
     names.map(|name| root().join("fixtures/clip/demux").join(name)).to_vec()
 }
 

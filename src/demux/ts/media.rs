@@ -1,0 +1,227 @@
+//! Samples put together from transport packets when they are read — ISO/IEC 13818-1 §2.4.3.
+
+use super::stream::data;
+use crate::base::env::Source;
+use crate::base::{Error, Result};
+use crate::codec::VideoUnits;
+use crate::ts::{PACKET_BYTES, Packet};
+
+/// Packets read at a time.
+const PACKETS_AT_A_TIME: u64 = 256;
+/// Bytes before each packet of a stream with time stamps.
+const STAMP_BYTES: u64 = 4;
+
+/// How the bytes of a stream become samples.
+pub(super) enum Form {
+    /// NAL units behind start codes.
+    Units {
+        units: VideoUnits,
+        /// Whether parameter sets stand in the sample entry alone.
+        is_constant: bool,
+    },
+    /// Bytes as they are.
+    Frames,
+}
+
+/// A sample.
+struct Place {
+    /// Where it begins among the samples of all tracks.
+    start: u64,
+    /// Where its first byte lies in the file, and how many bytes of the stream it is made of.
+    position: u64,
+    length: u32,
+}
+
+/// The samples of a track, one behind the other.
+pub(super) struct MediaTrack {
+    pid: u16,
+    base: u64,
+    end: u64,
+    form: Form,
+    places: Vec<Place>,
+}
+
+impl MediaTrack {
+    pub(super) fn new(pid: u16, base: u64, form: Form) -> Self {
+        Self { pid, base, end: base, form, places: Vec::new() }
+    }
+
+    /// Where the samples of the track end.
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Adds a sample of `size` bytes, and says where it begins.
+    pub(super) fn push(&mut self, position: u64, length: u32, size: u32) -> u64 {
+        let start = self.end;
+        self.places.push(Place { start, position, length });
+        self.end += u64::from(size);
+        start
+    }
+
+    /// The bytes from a place on, as far as the track has them; returns how many.
+    fn read(&self, source: &dyn Source, position: u64, buffer: &mut [u8]) -> Result<usize> {
+        let first = self.places.partition_point(|place| place.start <= position).saturating_sub(1);
+        let mut packets = Pieces { source, pid: self.pid, window: Vec::new(), begin: 0, counter: None };
+        let (mut stream, mut sample, mut filled) = (Vec::new(), Vec::new(), 0);
+        for (number, place) in self.places.iter().enumerate().skip(first) {
+            if filled == buffer.len() {
+                break;
+            }
+            packets.read(place.position, place.length as usize, &mut stream)?;
+            let bytes = match &self.form {
+                Form::Frames => &stream,
+                Form::Units { units, is_constant } => {
+                    sample.clear();
+                    units.sample(&stream, *is_constant, &mut sample);
+                    &sample
+                }
+            };
+            let end = self.places.get(number + 1).map_or(self.end, |next| next.start);
+            if bytes.len() as u64 != end - place.start {
+                return Err(Error::input("a sample of another size than before: the file has changed")
+                    .at_byte(place.position));
+            }
+            let skip =
+                usize::try_from((position + filled as u64).saturating_sub(place.start)).unwrap_or(usize::MAX);
+            let from = bytes.get(skip..).unwrap_or_default();
+            let room = buffer.get_mut(filled..).unwrap_or_default();
+            let count = from.len().min(room.len());
+            room.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+            filled += count;
+        }
+        Ok(filled)
+    }
+}
+
+/// The packets of a stream, from one place on.
+struct Pieces<'a> {
+    source: &'a dyn Source,
+    pid: u16,
+    window: Vec<u8>,
+    /// Where the window begins.
+    begin: u64,
+    counter: Option<u8>,
+}
+
+impl Pieces<'_> {
+    /// `length` bytes of the stream whose first lies at `position`.
+    fn read(&mut self, position: u64, length: usize, out: &mut Vec<u8>) -> Result<()> {
+        out.clear();
+        let packet_bytes = PACKET_BYTES as u64;
+        let mut at = position - position % packet_bytes;
+        self.counter = None;
+        while out.len() < length {
+            let bytes = self.packet(at)?;
+            let packet = Packet::parse(&bytes).map_err(|error| error.at_byte(at))?;
+            let counter = packet.continuity_counter();
+            let is_again =
+                self.counter == Some(counter) && !packet.payload_unit_start() && !packet.discontinuity();
+            if packet.pid() == self.pid && packet.payload().is_some() && !is_again {
+                self.counter = Some(counter);
+                if let Some((start, piece, _)) = data(&packet).map_err(|error| error.at_byte(at))? {
+                    let skip = if out.is_empty() {
+                        usize::try_from(position - at).unwrap_or(0).saturating_sub(start)
+                    } else {
+                        0
+                    };
+                    let piece = piece.get(skip..).unwrap_or_default();
+                    out.extend(piece.iter().take(length - out.len()));
+                }
+            }
+            at += packet_bytes;
+        }
+        Ok(())
+    }
+
+    fn packet(&mut self, at: u64) -> Result<[u8; PACKET_BYTES]> {
+        let found = |window: &[u8], begin: u64| {
+            let start = usize::try_from(at.checked_sub(begin)?).ok()?;
+            window.get(start..)?.first_chunk::<PACKET_BYTES>().copied()
+        };
+        if let Some(packet) = found(&self.window, self.begin) {
+            return Ok(packet);
+        }
+        let packet_bytes = PACKET_BYTES as u64;
+        let left = self.source.len().saturating_sub(at) / packet_bytes;
+        let bytes = left.min(PACKETS_AT_A_TIME) * packet_bytes;
+        self.window.resize(usize::try_from(bytes).unwrap_or(0), 0);
+        self.source.read_at(at, &mut self.window)?;
+        self.begin = at;
+        found(&self.window, at)
+            .ok_or_else(|| Error::input("the file ends inside a sample: it has changed").at_byte(at))
+    }
+}
+
+/// The samples of all tracks as a file.
+pub(super) struct Media {
+    pub(super) source: Box<dyn Source>,
+    pub(super) tracks: Vec<MediaTrack>,
+}
+
+impl Source for Media {
+    fn len(&self) -> u64 {
+        self.tracks.last().map_or(0, MediaTrack::end)
+    }
+
+    fn version(&self) -> Option<String> {
+        self.source.version()
+    }
+
+    fn read_at(&self, position: u64, buffer: &mut [u8]) -> Result<()> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let at = position.saturating_add(filled as u64);
+            let track = self.tracks.iter().find(|track| (track.base..track.end).contains(&at));
+            let track = track.ok_or_else(|| Error::input(format!("a place at {at}, where no sample is")))?;
+            filled += track.read(self.source.as_ref(), at, buffer.get_mut(filled..).unwrap_or_default())?;
+        }
+        Ok(())
+    }
+}
+
+/// A stream whose packets have four bytes of time before each, without these.
+pub(super) struct Stamped(pub(super) Box<dyn Source>);
+
+impl Source for Stamped {
+    fn len(&self) -> u64 {
+        let stride = PACKET_BYTES as u64 + STAMP_BYTES;
+        self.0.len() / stride * PACKET_BYTES as u64
+    }
+
+    fn version(&self) -> Option<String> {
+        self.0.version()
+    }
+
+    fn read_at(&self, position: u64, buffer: &mut [u8]) -> Result<()> {
+        let packet_bytes = PACKET_BYTES as u64;
+        let stride = packet_bytes + STAMP_BYTES;
+        let place = |position: u64| position / packet_bytes * stride + STAMP_BYTES + position % packet_bytes;
+        let end = position.saturating_add(buffer.len() as u64);
+        if buffer.is_empty() || end > self.len() {
+            let what = format!("{} bytes at {position}, there are {}", buffer.len(), self.len());
+            return if buffer.is_empty() { Ok(()) } else { Err(Error::input(what)) };
+        }
+        let (from, to) = (place(position), place(end - 1) + 1);
+        let mut whole = vec![0; usize::try_from(to - from).unwrap_or(usize::MAX)];
+        self.0.read_at(from, &mut whole)?;
+        let mut rest = whole.as_slice();
+        let mut filled = 0;
+        let mut at = position;
+        while filled < buffer.len() {
+            let length =
+                usize::try_from(packet_bytes - at % packet_bytes).unwrap_or(0).min(buffer.len() - filled);
+            let (now, later) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+            buffer
+                .get_mut(filled..)
+                .unwrap_or_default()
+                .iter_mut()
+                .zip(now)
+                .for_each(|(to, from)| *to = *from);
+            rest = later.get(usize::try_from(STAMP_BYTES).unwrap_or(0)..).unwrap_or_default();
+            filled += length;
+            at += length as u64;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,74 @@
+//! Transport streams as tracks of a movie — ISO/IEC 13818-1 §2.4.3, ISO/IEC 14496-15, ISO/IEC 14496-3 §1.A.3.
+//!
+//! A first pass finds where access units and frames begin. Their bytes are put together from packets when they are read.
+
+mod audio;
+mod media;
+mod program;
+mod stream;
+mod video;
+
+use super::file::Demuxed;
+use super::movie::MovieTrack;
+use crate::base::env::Source;
+use crate::base::{Error, Result};
+use crate::ts::{PACKET_BYTES, Packets, SYNC_BYTE};
+use media::{Media, MediaTrack, Stamped};
+use program::Program;
+use stream::Stream;
+
+/// Whether a file is of transport packets, and whether each has four bytes of time before it, as on Blu-ray discs.
+pub(super) fn is_stream(source: &dyn Source) -> Result<Option<bool>> {
+    let mut start = [0; 3 * 192];
+    let length = usize::try_from(source.len()).unwrap_or(usize::MAX).min(start.len());
+    let start = start.get_mut(..length).unwrap_or_default();
+    source.read_at(0, start)?;
+    let in_step = |first: usize, step: usize| {
+        let places = (0..3).map(|number| first + number * step).filter(|place| *place < start.len());
+        let mut places = places.peekable();
+        places.peek().is_some() && places.all(|place| start.get(place) == Some(&SYNC_BYTE))
+    };
+    // A box may be as long as a sync byte says: one packet alone is none.
+    let is_long = source.len() >= 2 * PACKET_BYTES as u64;
+    Ok(match () {
+        () if is_long && in_step(0, PACKET_BYTES) => Some(false),
+        () if is_long && in_step(4, PACKET_BYTES + 4) => Some(true),
+        () => None,
+    })
+}
+
+/// Reads a stream.
+pub(super) fn read(source: Box<dyn Source>, is_stamped: bool) -> Result<Demuxed> {
+    let source: Box<dyn Source> = if is_stamped { Box::new(Stamped(source)) } else { source };
+    let program = Program::read(source.as_ref())?;
+    let mut streams: Vec<Stream> = program.streams.iter().map(Stream::new).collect();
+    let mut packets = Packets::new(source.as_ref())?;
+    while let Some((position, packet)) = packets.next_packet()? {
+        let at = |error: Error| error.at(format_args!("packet at byte {position}"));
+        program.check(&packet).map_err(at)?;
+        stream::packet(&mut streams, position, &packet).map_err(at)?;
+    }
+    let mut left_out = program.left_out;
+    let (mut tracks, mut media): (Vec<MovieTrack>, Vec<MediaTrack>) = (Vec::new(), Vec::new());
+    let mut begin = None;
+    let mut base = 0;
+    for stream in streams {
+        let pid = stream.pid();
+        let at = |error: Error| error.at(format_args!("PID {pid:#x}"));
+        match stream.finish(base, &mut begin).map_err(at)? {
+            Some((track, lies, notice)) => {
+                left_out.extend(notice.map(|notice| format!("PID {pid:#x}: {notice}")));
+                base = lies.end();
+                tracks.push(track);
+                media.push(lies);
+            }
+            None => left_out.push(format!("PID {pid:#x} is left out: it has no access units")),
+        }
+    }
+    if tracks.is_empty() {
+        return Err(
+            Error::input("a transport stream without video or audio").clause("ISO/IEC 13818-1 §2.4.4.9")
+        );
+    }
+    Demuxed::of(&tracks, Box::new(Media { source, tracks: media }), left_out)
+}

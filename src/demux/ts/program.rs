@@ -1,0 +1,198 @@
+//! The one program of a transport stream file — ISO/IEC 13818-1 §2.4.4.
+
+use crate::base::env::Source;
+use crate::base::{Error, Result};
+use crate::codec::{Carried, MEDIA_FORMATS};
+use crate::ts::{
+    Descriptors, PACKET_BYTES, PAT_PID, PROGRAM_MAP_TABLE, Packet, Packets, Pat, Pmt, PmtStream,
+    SectionReader,
+};
+
+/// CA_descriptor: table 2-45.
+const CA: u8 = 9;
+/// `stream_type` of sample encryption: Apple, MPEG-2 Stream Encryption Format for HTTP Live Streaming §3.
+const ENCRYPTED: [u8; 4] = [0xdb, 0xcf, 0xc1, 0xc2];
+
+/// A stream that becomes a track.
+#[derive(Clone, Debug)]
+pub(super) struct ProgramStream {
+    pub(super) pid: u16,
+    pub(super) codec: Carried,
+    pub(super) language: Option<[u8; 3]>,
+}
+
+/// A program.
+pub(super) struct Program {
+    map_pid: u16,
+    /// What the map says: stream_type and `PID` of each stream.
+    map: Vec<(u8, u16)>,
+    pub(super) streams: Vec<ProgramStream>,
+    pub(super) left_out: Vec<String>,
+}
+
+impl Program {
+    /// Reads a file up to the map of its program.
+    pub(super) fn read(source: &dyn Source) -> Result<Self> {
+        let mut packets = Packets::new(source)?;
+        let (mut map_pid, mut program_number, mut sections) = (None, 0, SectionReader::default());
+        while let Some((position, bytes)) = packets.next_packet()? {
+            let at = |error: Error| error.at(format_args!("packet at byte {position}"));
+            let packet = Packet::parse(&bytes).map_err(at)?;
+            let Some(payload) = packet.payload().filter(|_| packet.pid() == map_pid.unwrap_or(PAT_PID))
+            else {
+                continue;
+            };
+            for section in whole(&mut sections, &packet, payload).map_err(at)? {
+                if map_pid.is_none() {
+                    let pat = Pat::parse(&section).map_err(at)?;
+                    if !pat.is_current {
+                        continue;
+                    }
+                    let [(number, pid)] = pat.programs[..] else {
+                        return Err(at(several(&pat)));
+                    };
+                    (program_number, map_pid) = (number, Some(pid));
+                } else if section.first() == Some(&PROGRAM_MAP_TABLE) {
+                    let map = Pmt::parse(&section).map_err(at)?;
+                    if map.is_current() && map.program_number() == program_number {
+                        return Self::of(map_pid.unwrap_or_default(), &map).map_err(at);
+                    }
+                }
+            }
+        }
+        let missing = if map_pid.is_none() { "association" } else { "map" };
+        Err(Error::input(format!("no program {missing} table in the file")).clause("ISO/IEC 13818-1 §2.4.4"))
+    }
+
+    fn of(map_pid: u16, map: &Pmt) -> Result<Self> {
+        let has_ca = |loops: Descriptors<'_>| loops.into_iter().any(|(tag, _)| tag == CA);
+        if has_ca(Descriptors::new(&map.program_info)) {
+            return Err(encrypted("the program has a CA_descriptor"));
+        }
+        let (mut streams, mut left_out) = (Vec::new(), Vec::new());
+        for stream in &map.streams {
+            let pid = stream.pid();
+            let at = |error: Error| error.at(format_args!("PID {pid:#x}"));
+            if has_ca(stream.descriptors()) || ENCRYPTED.contains(&stream.stream_type) {
+                return Err(at(encrypted(&format!(
+                    "stream_type {:#04x}, or a CA_descriptor",
+                    stream.stream_type
+                ))));
+            }
+            match codec(stream).map_err(at)? {
+                Some(codec) => streams.push(ProgramStream { pid, codec, language: stream.language() }),
+                None => left_out.push(format!(
+                    "PID {pid:#x} (stream_type {:#04x}) is left out: it is neither video nor audio",
+                    stream.stream_type
+                )),
+            }
+        }
+        let mut pids: Vec<u16> = streams.iter().map(|stream| stream.pid).collect();
+        pids.sort_unstable();
+        pids.dedup();
+        if pids.len() != streams.len() {
+            return Err(Error::input("two streams on one PID").clause("ISO/IEC 13818-1 §2.4.4.9"));
+        }
+        Ok(Self { map_pid, map: rows(map), streams, left_out })
+    }
+
+    /// Checks that a packet says nothing else of the program.
+    pub(super) fn check(&self, bytes: &[u8; PACKET_BYTES]) -> Result<()> {
+        let packet = Packet::parse(bytes)?;
+        let is_of_track = || self.streams.iter().any(|stream| stream.pid == packet.pid());
+        if let (true, Some([0, 0, 1, stream_id @ 0xc0..=0xef, ..])) =
+            (packet.payload_unit_start(), packet.payload())
+            && packet.pid() != self.map_pid
+            && !is_of_track()
+        {
+            return Err(Error::unsupported(format!(
+                "PES packets with stream_id {stream_id:#04x} are audio or video, the program map does not say of what codec"
+            ))
+            .clause("ISO/IEC 13818-1 §2.4.3.7")
+            .at(format_args!("PID {:#x}", packet.pid()))
+            .hint("write the file anew without it, or as MP4, such as with ffmpeg -i FILE -c copy OTHER.mp4"));
+        }
+        if packet.pid() != self.map_pid || !packet.payload_unit_start() {
+            return Ok(());
+        }
+        // A map of one packet, as nearly all are.
+        let payload = packet.payload().unwrap_or_default();
+        let Some(Ok(map)) = whole(&mut SectionReader::default(), &packet, payload)
+            .unwrap_or_default()
+            .iter()
+            .find(|section| section.first() == Some(&PROGRAM_MAP_TABLE))
+            .map(|section| Pmt::parse(section))
+        else {
+            return Ok(());
+        };
+        if map.is_current() && rows(&map) != self.map {
+            return Err(Error::unsupported("the program map changes: other streams follow")
+                .clause("ISO/IEC 13818-1 §2.4.4.9")
+                .hint("cut the file there and give the parts in calls of their own"));
+        }
+        Ok(())
+    }
+}
+
+fn rows(map: &Pmt) -> Vec<(u8, u16)> {
+    map.streams.iter().map(|stream| (stream.stream_type, stream.pid())).collect()
+}
+
+/// The sections that are whole with this packet; one whose start was not seen is passed over.
+fn whole(sections: &mut SectionReader, packet: &Packet<'_>, payload: &[u8]) -> Result<Vec<Vec<u8>>> {
+    if sections.is_whole() && !packet.payload_unit_start() {
+        return Ok(Vec::new());
+    }
+    let payload = match (sections.is_whole(), payload.split_first()) {
+        // What is before the first whole section goes on from a packet that was not seen.
+        (true, Some((pointer_field, rest))) => {
+            let begin = rest.get(usize::from(*pointer_field)..).unwrap_or_default();
+            [&[0], begin].concat()
+        }
+        _ => payload.to_vec(),
+    };
+    sections.push(packet.payload_unit_start(), &payload)?;
+    Ok(if sections.is_whole() { sections.take() } else { Vec::new() })
+}
+
+fn several(pat: &Pat) -> Error {
+    let numbers: Vec<String> = pat.programs.iter().map(|(number, _)| number.to_string()).collect();
+    let first = numbers.first().map_or("1", String::as_str);
+    Error::unsupported(format!("{} programs ({}), one expected", numbers.len(), numbers.join(", ")))
+        .clause("ISO/IEC 13818-1 §2.4.4.3")
+        .hint(format!("take one out, such as with ffmpeg -i FILE -map 0:p:{first} -c copy OTHER.ts"))
+}
+
+fn encrypted(what: &str) -> Error {
+    Error::input(format!("{what}: the file is encrypted already")).hint("give the clear file")
+}
+
+/// The codec of a stream; `None` of what is neither video nor audio.
+fn codec(stream: &PmtStream) -> Result<Option<Carried>> {
+    let stream_type = stream.stream_type;
+    let refused = |what: &str| {
+        Err(Error::unsupported(format!(
+            "{what} (stream_type {stream_type:#04x}); of transport streams, AVC, HEVC, AAC in ADTS, AC-3 and E-AC-3 are taken"
+        ))
+        .hint("encode it to one of these, such as with ffmpeg -i FILE -c:v libx264 -c:a aac OTHER.mp4"))
+    };
+    match stream_type {
+        0x1b => Ok(Some(Carried::Avc)),
+        0x24 => Ok(Some(Carried::Hevc)),
+        0x0f => Ok(Some(Carried::Aac)),
+        0x81 => Ok(Some(Carried::Ac3)),
+        0x87 => Ok(Some(Carried::Eac3)),
+        0x01 | 0x02 | 0x10 => refused("MPEG video"),
+        0x03 | 0x04 => refused("MPEG audio"),
+        0x11 | 0x1c => refused("AAC in LATM or LOAS"),
+        // Private sections and data, metadata, DSM-CC, splice information, graphics of Blu-ray discs.
+        0x06 => match stream.private_format().as_ref() {
+            Some(b"AC-3") => Ok(Some(Carried::Ac3)),
+            Some(b"EAC3") => Ok(Some(Carried::Eac3)),
+            Some(format) if MEDIA_FORMATS.contains(&format) => refused("video or audio as private data"),
+            _ => Ok(None),
+        },
+        0x05 | 0x0a..=0x0d | 0x14..=0x19 | 0x86 | 0x90..=0x92 => Ok(None),
+        _ => refused("a stream of another codec"),
+    }
+}
