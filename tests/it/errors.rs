@@ -285,7 +285,12 @@ fn what_is_no_mp4_file_is_called_by_its_name() {
         ("a.vtt", 3, "a.vtt: WebVTT"),
     ] {
         // Matroska is packed, and this is cut off; what was packed is never Matroska.
-        let (packing, reason) = if name == "a.webm" { (3, "cut off") } else { (code, says) };
+        // Text is taken beside video, and is none.
+        let (packing, reason) = match name {
+            "a.webm" => (3, "cut off"),
+            "a.vtt" => (3, "no track that can be protected"),
+            _ => (code, says),
+        };
         // And a transport stream is packed, but what was packed is none.
         if name != "0.ts" {
             broken.fails(name, WIDEVINE, packing, &[reason]);
