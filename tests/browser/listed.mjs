@@ -21,7 +21,7 @@ const SEEN = {
   hlsjs: () => {
     const player = window.drmPack.state.playing.player;
     const audio = player.allAudioTracks.map((one) => [one.lang, one.name, Number(one.channels), one.characteristics ?? ""]);
-    return { audio, text: player.allSubtitleTracks.map((one) => [one.lang, one.name, one.characteristics ?? ""]) };
+    return { audio, text: player.allSubtitleTracks.map((one) => [one.lang, one.name, one.characteristics?.replaceAll(",", "+") || "subtitle"]) };
   },
 };
 
@@ -45,7 +45,8 @@ const CHOOSE = {
 };
 
 const cues = (page) => page.evaluate(() => [...window.drmPack.video.textTracks]
-  .filter((track) => track.mode !== "disabled").flatMap((track) => [...track.cues ?? []].map((cue) => cue.text)));
+  .filter((track) => track.mode !== "disabled").flatMap((track) => [...track.cues ?? []].map((cue) => cue.text ?? ""))
+  .concat(document.getElementById("drawn")?.textContent ?? []));
 
 const sorted = (rows) => [...new Set(rows.map((row) => JSON.stringify(row)))].sort();
 

@@ -41,8 +41,9 @@ export async function plays(page, cell) {
   await choose(page, `${pack.name}/${MANIFESTS[kind]}`, player);
   await page.evaluate(() => { window.drmPack.video.defaultPlaybackRate = 2; });
   await page.locator("#play").click();
-  const seen = await until(page, (seen) => seen.error || seen.time >= SECONDS);
   const wrong = [];
+  if (pack.lists && !(await until(page, (seen) => seen.error || seen.time >= 1)).error) wrong.push(...await listed(page, cell));
+  const seen = await until(page, (seen) => seen.error || seen.time >= SECONDS);
   if (seen.error) wrong.push(seen.error);
   else if (seen.late) wrong.push(`only ${seen.time.toFixed(1)} s were played`);
   if (seen.frames < 50) wrong.push(`${seen.frames} frames were decoded`);
@@ -51,7 +52,6 @@ export async function plays(page, cell) {
     if (!kids.some((kid) => seen.asked.includes(kid))) wrong.push(`no key of ${type} was asked for`);
   }
   const strange = pack.rotates ? [] : seen.asked.filter((kid) => !Object.values(pack.keys).flat().includes(kid));
-  if (pack.lists && !wrong.length) wrong.push(...await listed(page, cell));
   if (strange.length) wrong.push(`keys that the pack does not have: ${strange.join(", ")}`);
   return { wrong, seen };
 }

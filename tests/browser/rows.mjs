@@ -20,15 +20,15 @@ const CMAF = ["-nostdin", "-v", "error", "-y", "-i", CLIP[1], "-i", CLIP[2], "-m
 const IDENTITY = { kid: "0123456789abcdef0123456789abcdef", key: "00112233445566778899aabbccddeeff", iv: "a5010203040506070809a0b0c0d0e0f0" };
 const FAIRPLAY = ["--drm", "fairplay", "--key-file", "{out}.keys"];
 
-// A ladder with two languages, stereo and 5.1, and text of two formats.
-const SOUND = (hertz) => ["-f", "lavfi", "-i", `sine=f=${hertz}:d=8`];
-const LADDER = ["-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=8", ...SOUND(300), ...SOUND(400),
+// A ladder with two languages, long enough that players go on loading when text is chosen, stereo and 5.1, and text of two formats.
+const SOUND = (hertz) => ["-f", "lavfi", "-i", `sine=f=${hertz}:d=30`];
+const LADDER = ["-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=30", ...SOUND(300), ...SOUND(400),
   "-map", "0:v", "-c:v", "libx264", "-g", "50", "-pix_fmt", "yuv420p", "{clear}/v.mp4", "-map", "1:a", "-ac", "2", "{clear}/en2.m4a",
   "-map", "1:a", "-ac", "6", "{clear}/en6.m4a", "-map", "2:a", "-ac", "2", "{clear}/fr2.m4a"];
 const TEXTS = {
-  "en.vtt": "WEBVTT\n\n00:00.500 --> 00:07.000\nGood evening.\n",
+  "en.vtt": "WEBVTT\n\n00:00.500 --> 00:29.000\nGood evening.\n",
   "de.ttml": '<tt xmlns="http://www.w3.org/ns/ttml" xml:lang="de"><head><layout><region xml:id="r"/></layout></head><body region="r"><div>'
-    + '<p begin="00:00:00.500" end="00:00:07.000">Guten Abend.</p></div></body></tt>',
+    + '<p begin="00:00:00.500" end="00:00:29.000">Guten Abend.</p></div></body></tt>',
 };
 const LISTS = {
   cues: { en: "Good evening.", de: "Guten Abend." },
@@ -38,7 +38,7 @@ const LISTS = {
   },
   hls: {
     audio: [["en", "English", 2, ""], ["en", "English", 6, ""], ["fr", "Français", 2, ""]],
-    text: [["en", "English", ""], ["de", "Deutsch", "public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound"]],
+    text: [["en", "English", "subtitle"], ["de", "Deutsch", "public.accessibility.transcribes-spoken-dialog+public.accessibility.describes-music-and-sound"]],
   },
 };
 const SAID = ["a1:lang=eng,label=English", "a2:lang=en,label=English", "a3:lang=fra,label=Français,role=dub", "t1:label=English", "t2:label=Deutsch,role=caption"];

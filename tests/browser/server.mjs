@@ -52,8 +52,8 @@ export async function pack({ name, input, pack, keys = ["--drmtoday"], prepare, 
   for (const [name, text] of Object.entries(files)) writeFileSync(join(clear, name), text);
   if (identity) writeFileSync(`${out}.keys`, `${identity.kid}:${identity.key}:${identity.iv}\n`);
   // A package keeps its segments.
-  const cut = input.every((name) => /\.(mp4|m4a)$/.test(name)) ? ["--segment-duration", "2"] : [];
-  const words = [...input, "--out", out, ...cut, ...keys, "--json", ...pack];
+  const cut = input.every((name) => /\.(mp4|m4a|vtt|ttml)$/.test(name)) ? ["--segment-duration", "2"] : [];
+  const words = [...input, "--out", out, "--resource-id", name, ...cut, ...keys, "--json", ...pack];
   const args = ["pack", ...words.map((word) => word.replace("{clear}", clear).replace("{out}", out))];
   const report = JSON.parse((await run(command, args, { env: server.env, maxBuffer: 1 << 26 })).stdout);
   if (identity) nameIdentity(out, identity);

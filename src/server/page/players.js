@@ -112,9 +112,15 @@ async function startDash(video, { url, keys, license }, report) {
   player.on(dashjs.MediaPlayer.events.ERROR, (event) => report(dashFault(event.error ?? event)));
   player.on(dashjs.Protection?.events?.KEY_ERROR ?? "public_keyError", (event) => report(dashFault(event.error ?? {})));
   player.attachView(video);
+  // TTML is drawn, and not shown as cues.
+  const drawn = document.createElement("div");
+  drawn.id = "drawn";
+  Object.assign(drawn.style, { position: "absolute", pointerEvents: "none" });
+  video.before(drawn);
+  player.attachTTMLRenderingDiv(drawn);
   player.setAutoPlay(true);
   player.attachSource(new URL(url, location.href).href);
-  return { stop: () => player.destroy(), player };
+  return { stop: () => { player.destroy(); drawn.remove(); }, player };
 }
 
 /** Codes of dash.js: Errors and ProtectionErrors. */
