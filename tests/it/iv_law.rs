@@ -24,7 +24,9 @@ use drm_pack::protect::Scheme;
 use crate::support::files::copied;
 use crate::support::files::tree;
 use crate::support::media::root;
-use crate::support::pack::{SEED, WithoutIvs, codec_files, demuxed_files, files, job, pack_with, packages};
+use crate::support::pack::{
+    SEED, WithoutIvs, codec_files, demuxed_files, files, job, pack_with, packages, quicktime_file,
+};
 
 /// One key for everything: every title, track and crypto period, under key ids of their own.
 struct OneKey(Option<[u8; 16]>);
@@ -260,7 +262,13 @@ fn inputs() -> Vec<PathBuf> {
     let clip = root().join("fixtures/clip/mp4");
     let more = ["video_180.mp4", "video_360.mp4", "audio.m4a"].map(|name| clip.join(name));
     let packages = packages().into_iter().map(|(path, _)| path);
-    packages.chain(files()).chain(codec_files()).chain(demuxed_files()).chain(more).collect()
+    packages
+        .chain(files())
+        .chain(codec_files())
+        .chain(demuxed_files())
+        .chain(more)
+        .chain([quicktime_file()])
+        .collect()
 }
 
 fn is_playlist(input: &Path) -> bool {

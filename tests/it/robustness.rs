@@ -13,7 +13,7 @@ use drm_pack::job::{DecryptJob, Env, Job, decrypt, run};
 use drm_pack::keys::DevKeys;
 use drm_pack::verify::{VerifyJob, verify};
 
-use crate::support::pack::{SEED, codec_files, demuxed_files, files, job, packages};
+use crate::support::pack::{SEED, codec_files, demuxed_files, files, job, packages, quicktime_file};
 
 /// Mutations of each fixture.
 const MUTATIONS: u64 = 1000;
@@ -233,7 +233,7 @@ fn inside() {
         let name = path.file_name().unwrap().to_str().unwrap();
         mutated(&folder, name, &packs, &job(&path, drm, "cbcs"));
     }
-    for path in files().into_iter().chain(codec_files()).chain(demuxed_files()) {
+    for path in files().into_iter().chain(codec_files()).chain(demuxed_files()).chain([quicktime_file()]) {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         let folder = Folder(BTreeMap::from([(name.clone(), Arc::new(fs::read(&path).unwrap()))]));
         mutated(&folder, &name, &packs, &job(&path, "widevine", "cenc"));

@@ -61,6 +61,11 @@ pub(crate) fn demuxed_files() -> Vec<PathBuf> {
     names.map(|name| root().join("fixtures/clip/demux").join(name)).to_vec()
 }
 
+/// A file of QuickTime.
+pub(crate) fn quicktime_file() -> PathBuf {
+    root().join("fixtures/clip/quicktime/av.mov")
+}
+
 /// A job on one input.
 pub(crate) fn job(input: &Path, drm: &str, scheme: &str) -> Job {
     Job {
