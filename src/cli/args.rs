@@ -174,6 +174,10 @@ pub(super) struct JobArgs {
     /// Leave segments clear that begin before this time, in seconds
     #[arg(long, value_name = "S", default_value_t = 0.0, hide_default_value = true)]
     pub(super) clear_lead: f64,
+    /// Leave segments clear that begin from FROM to TO, in seconds, such as advertisements; MP4 inputs are cut there, at the
+    /// next random access point; once for each stretch
+    #[arg(long, value_name = "FROM-TO")]
+    pub(super) clear: Vec<String>,
     /// Change keys after every N segments
     #[arg(long, value_name = "N")]
     pub(super) rotate_every: Option<u32>,

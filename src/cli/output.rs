@@ -169,6 +169,13 @@ pub(super) fn report(report: &Report, out: &std::path::Path) -> String {
     if let Some(seconds) = report.clear_lead {
         text.push_str(&format!("clear lead of {seconds} s\n"));
     }
+    for track in &report.tracks {
+        let stretches = track.clear.iter().map(|(from, to)| format!("{from:.3} to {to:.3} s"));
+        let stretches: Vec<_> = stretches.collect();
+        if !stretches.is_empty() {
+            text.push_str(&format!("{:4} is clear from {}\n", track.id, stretches.join(", ")));
+        }
+    }
     if let Some(KeyRotation { every, periods, mode }) = &report.key_rotation {
         let every = every.map(|every| format!(" of {every} segments")).unwrap_or_default();
         text.push_str(&format!("{periods} crypto periods{every}, {mode}\n"));

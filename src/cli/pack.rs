@@ -6,7 +6,9 @@ use std::sync::Arc;
 use crate::base::env::Store;
 use crate::base::{Error, Result, is_http, shown_input};
 use crate::io::{FileStore, HttpClient, HttpFiles, Links, OutputDirectory, Overwrite};
-use crate::job::{Env, Format, Job, Journal, Layout, NameTemplates, TrackFacts, check_drm, run as run_job};
+use crate::job::{
+    Env, Format, Job, Journal, Layout, NameTemplates, TrackFacts, check_drm, parse_clear, run as run_job,
+};
 use crate::package::{LicenseUrl, Preset, ServerSignaling};
 
 use super::args::{JobArgs, LayoutArg, PackArgs, PresetArg, ServerSignalingArg};
@@ -176,6 +178,7 @@ pub(super) fn job(inputs: &[String], drm: &str, args: &JobArgs, limit: Option<us
         allow_full_sample: args.allow_full_sample,
         max_substreams: args.max_substreams.or(limit),
         clear_lead: args.clear_lead,
+        clear: args.clear.iter().map(|text| parse_clear(text)).collect::<Result<_>>()?,
         rotate_every: args.rotate_every,
         server_signaling: match args.server_signaling {
             ServerSignalingArg::Error => ServerSignaling::Error,

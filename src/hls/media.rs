@@ -229,13 +229,13 @@ pub(super) fn set_keys(playlist: &mut Playlist, tags: Vec<(usize, Vec<String>)>)
 ///
 /// # Errors
 /// When no run has a key, a clear run follows one with keys, or as [`protect`].
-pub fn protect_runs(playlist: &mut Playlist, runs: &[(usize, Vec<String>)]) -> Result<()> {
+pub fn protect_runs(playlist: &mut Playlist, runs: &[(usize, Vec<String>)], may_return: bool) -> Result<()> {
     let first = runs.iter().position(|(_, lines)| !lines.is_empty());
     let Some(first) = first else {
         return Err(Error::usage("no EXT-X-KEY tag to protect the playlist with"));
     };
     let protected = runs.get(first..).unwrap_or_default();
-    if protected.iter().any(|(_, lines)| lines.is_empty()) {
+    if !may_return && protected.iter().any(|(_, lines)| lines.is_empty()) {
         return Err(Error::usage("clear segments behind protected ones")
             .clause("RFC 8216bis §4.4.4.4")
             .hint("a clear lead counts the time of the media: end it where another EXT-X-MAP begins, or leave it out"));

@@ -543,7 +543,7 @@ fn tags_without_a_key_do_not_end_the_reach_of_runs() {
     );
     let mut playlist = Playlist::parse(text.as_bytes()).unwrap();
     let key = |name: &str| vec![format!("#EXT-X-KEY:METHOD=AES-128,URI=\"{name}\"")];
-    media::protect_runs(&mut playlist, &[(4, Vec::new()), (6, key("a")), (11, key("b"))]).unwrap();
+    media::protect_runs(&mut playlist, &[(4, Vec::new()), (6, key("a")), (11, key("b"))], false).unwrap();
     let out = String::from_utf8(playlist.to_bytes()).unwrap();
     let expected = text
         .replace(none, "")

@@ -24,6 +24,6 @@ pub use mp4::names::NameTemplates;
 pub use named_files::named_files;
 pub use plan::{ClearTrack, PlanReport, PlannedKeyReport, PlannedTrack, SignalReport, fetch_keys, plan};
 pub use report::{KeyRotation, OutputReport, Report, TrackReport};
-pub use rules::{Format, Job, Layout, check_drm};
+pub use rules::{Format, Job, Layout, check_drm, parse_clear};
 pub use run::run;
 pub use track_facts::TrackFacts;

@@ -9,6 +9,9 @@ use crate::base::id::hex;
 use crate::base::{Error, Result};
 use crate::package::{Plan, TrackId, Treatment};
 
+/// Stretches so little apart touch, in seconds: durations in playlists are rounded.
+const TOUCHING: f64 = 0.01;
+
 /// The outcome of a job.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
@@ -103,6 +106,23 @@ pub struct TrackReport {
     /// Bytes of them that are protected, those that a pattern skips included.
     #[serde(skip)]
     pub protected: u64,
+    /// When it is clear because that was asked for: from and to, in seconds since the presentation began.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub clear: Vec<(f64, f64)>,
+}
+
+/// Stretches that touch made one, in order, in milliseconds.
+pub(super) fn joined(mut stretches: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+    stretches.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    let mut joined: Vec<(f64, f64)> = Vec::new();
+    for (start, end) in stretches {
+        match joined.last_mut() {
+            Some((_, known)) if start - *known < TOUCHING => *known = known.max(end),
+            _ => joined.push((start, end)),
+        }
+    }
+    let rounded = |time: f64| (time * 1000.0).round() / 1000.0;
+    joined.into_iter().map(|(start, end)| (rounded(start), rounded(end))).collect()
 }
 
 impl TrackReport {

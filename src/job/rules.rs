@@ -13,8 +13,8 @@ use crate::drm::aes128::WholeSegments;
 use crate::drm::{self, ManifestKind, System, template};
 use crate::keys::Contract;
 use crate::package::{
-    Assignment, EncryptedTrack, Intent, KeyRule, LicenseUrl, Preset, Schedule, ServerSignaling, Treatment,
-    check_license_urls,
+    Assignment, ClearRange, EncryptedTrack, Intent, KeyRule, LicenseUrl, Preset, Schedule, ServerSignaling,
+    Treatment, check_license_urls,
 };
 use crate::protect::Scheme;
 use crate::protect::scheme::SCHEMES;
@@ -71,6 +71,8 @@ pub struct Job {
     pub max_substreams: Option<usize>,
     /// Segments that begin before this time are left clear, in seconds.
     pub clear_lead: f64,
+    /// Further stretches that are left clear, in seconds: the segments that begin in them.
+    pub clear: Vec<(f64, f64)>,
     /// Keys change after so many segments.
     pub rotate_every: Option<u32>,
     /// What becomes of a key server's signaling that contradicts what is packed.
@@ -107,6 +109,7 @@ impl Default for Job {
             allow_full_sample: false,
             max_substreams: None,
             clear_lead: 0.0,
+            clear: Vec::new(),
             rotate_every: None,
             server_signaling: ServerSignaling::default(),
             strict_keys: false,
@@ -367,23 +370,62 @@ fn vector(job: &Job) -> Result<Option<[u8; 16]>> {
     job.vector.as_deref().map(parse).transpose()
 }
 
-/// A clear lead that leaves nothing to protect is not what was asked for.
-pub(super) fn no_segment_behind(seconds: f64) -> Error {
-    Error::usage(format!("no segment begins after the clear lead of {seconds} seconds"))
-        .hint("give a shorter lead: a track that is all clear is not protected")
+/// A clear lead, or other stretches, that leave nothing to protect are not what was asked for.
+pub(super) fn no_segment_behind(schedule: &Schedule) -> Error {
+    let what = match schedule.lead() {
+        Some(lead) => format!("no segment begins after the clear lead of {} seconds", lead.as_secs_f64()),
+        None => "every segment begins in a stretch that --clear leaves clear".to_owned(),
+    };
+    Error::usage(what).hint("give shorter ones: a track that is all clear is not protected")
 }
 
-/// Clear lead and crypto periods.
-fn schedule(job: &Job) -> Result<Schedule> {
+/// Reads `FROM-TO`, in seconds.
+///
+/// # Errors
+/// [`Kind::Usage`](crate::base::Kind::Usage) for another form.
+pub fn parse_clear(text: &str) -> Result<(f64, f64)> {
+    let time = |text: &str| text.trim().parse().ok().filter(|time: &f64| time.is_finite() && *time >= 0.0);
+    let times = text.split_once('-').and_then(|(from, to)| Some((time(from)?, time(to)?)));
+    times.filter(|(from, to)| from < to).ok_or_else(|| {
+        Error::usage(format!("--clear {text}, expected FROM-TO in seconds")).hint("such as --clear 300-330.5")
+    })
+}
+
+/// What is clear: the lead and the other stretches, in order.
+fn clear_ranges(job: &Job) -> Result<Vec<ClearRange>> {
     if !(0.0..=MAX_CLEAR_LEAD).contains(&job.clear_lead) {
         return Err(Error::usage(format!(
             "clear lead {}, expected 0 to {MAX_CLEAR_LEAD} seconds",
             job.clear_lead
         )));
     }
+    let mut ranges: Vec<_> = ClearRange::lead(Duration::from_secs_f64(job.clear_lead)).into_iter().collect();
+    for (from, to) in &job.clear {
+        let time = |seconds: f64| Duration::try_from_secs_f64(seconds).ok();
+        let range = time(*from).zip(time(*to)).filter(|(start, end)| start < end);
+        let (start, end) =
+            range.ok_or_else(|| Error::usage(format!("--clear {from}-{to}, expected FROM-TO in seconds")))?;
+        ranges.push(ClearRange { start, end });
+    }
+    ranges.sort_by_key(|range| range.start);
+    for (before, range) in ranges.iter().zip(ranges.iter().skip(1)) {
+        if range.start < before.end {
+            let (from, to) = (range.start.as_secs_f64(), range.end.as_secs_f64());
+            return Err(Error::usage(format!(
+                "--clear {from}-{to} begins in a stretch that is clear already"
+            ))
+            .hint("give one stretch for both"));
+        }
+    }
+    Ok(ranges)
+}
+
+/// Clear stretches and crypto periods.
+fn schedule(job: &Job) -> Result<Schedule> {
+    let clear = clear_ranges(job)?.into();
     let none = || Error::usage("keys that change after 0 segments, expected 1 or more");
     let rotate_every = job.rotate_every.map(|n| NonZeroU32::new(n).ok_or_else(none)).transpose()?;
-    Ok(Schedule { clear_lead: Duration::from_secs_f64(job.clear_lead), rotate_every, times: None })
+    Ok(Schedule { clear, rotate_every, times: None })
 }
 
 /// The preset, or the contract when one is named.

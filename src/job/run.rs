@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::base::Result;
+use crate::package::{ClearRange, Schedule};
 
 use super::env::{Env, Event};
 use super::journal::Journal;
@@ -35,20 +36,34 @@ pub fn run(job: &Job, env: &Env<'_>) -> Result<Report> {
         report.warnings.push(warning);
     }
     report.finished_before = env.journal.map(Journal::finished);
-    report.clear_lead = rules.schedule.has_clear_lead().then_some(job.clear_lead);
-    check_protected(&report)?;
+    report.clear_lead = (job.clear_lead > 0.0).then_some(job.clear_lead);
+    check_protected(&report, &rules.schedule)?;
+    for warning in not_clear(&report, &rules.schedule) {
+        (env.observe)(Event::Warning(&warning));
+        report.warnings.push(warning);
+    }
     report.drm = rules.words();
     report.elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)
 }
 
-/// A clear lead that leaves nothing to protect is not what was asked for.
-fn check_protected(report: &Report) -> Result<()> {
-    let Some(seconds) = report.clear_lead else { return Ok(()) };
-    match report.tracks.iter().find(|track| track.samples == 0) {
-        Some(track) => Err(no_segment_behind(seconds).at(track.id.clone())),
+/// Clear stretches that leave nothing to protect are not what was asked for.
+fn check_protected(report: &Report, schedule: &Schedule) -> Result<()> {
+    match report.tracks.iter().find(|track| schedule.has_clear() && track.samples == 0) {
+        Some(track) => Err(no_segment_behind(schedule).at(track.id.clone())),
         None => Ok(()),
     }
+}
+
+/// The stretches in which no segment begins.
+fn not_clear(report: &Report, schedule: &Schedule) -> Vec<String> {
+    let clear = || report.tracks.iter().flat_map(|track| &track.clear);
+    let is_idle = |range: &&ClearRange| !clear().any(|stretch| Schedule::is_of(**range, *stretch));
+    let warning = |ClearRange { start, end }: &ClearRange| {
+        let (start, end) = (start.as_secs_f64(), end.as_secs_f64());
+        format!("no segment begins from {start} to {end} s: nothing of that stretch is clear")
+    };
+    schedule.clear.iter().filter(is_idle).map(warning).collect()
 }
 
 fn run_package(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {

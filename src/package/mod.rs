@@ -34,7 +34,7 @@ pub use plan::assignment::{Assignment, EncryptedTrack, KeyPurpose, KeyRule, Pres
 pub(crate) use plan::key_address::KeyAddress;
 pub use plan::keyed::{Keyed, Kids, Wants, choose};
 pub use plan::license_url::{LicenseUrl, check_license_urls};
-pub use plan::schedule::{MAX_PERIODS, Period, PeriodTime, Schedule, SegmentKey};
+pub use plan::schedule::{ClearRange, MAX_PERIODS, Period, PeriodTime, Schedule, SegmentKey};
 pub use plan::server_signaling::ServerSignaling;
 pub use plan::{Intent, Plan, PlannedKey, Treatment};
 pub use playlist_keys::PlaylistKeyResolver;

@@ -281,6 +281,7 @@ fn wishes(input: &Path) -> Vec<Job> {
     let mut wishes = vec![
         plain("cenc"),
         Job { clear_lead: 1.0, ..plain("cenc") },
+        Job { clear: vec![(2.0, 4.0)], ..plain("cenc") },
         Job { rotate_every: Some(1), ..plain("cenc") },
         Job { preset: Preset::Preset1, resource_id: Some("another".into()), ..plain("cenc") },
     ];
@@ -304,7 +305,7 @@ fn one_key_for_every_title_scheme_layout_and_run_has_no_counter_block_for_two_th
                 let out = tempfile::tempdir().unwrap();
                 // A second of a codec has no segment behind a lead of that length.
                 match pack_with(&wish, out.path(), &OneKey(given)) {
-                    Err(error) if wish.clear_lead > 0.0 => {
+                    Err(error) if wish.clear_lead > 0.0 || !wish.clear.is_empty() => {
                         assert!(error.to_string().contains("lead"), "{error}")
                     }
                     result => drop(result.unwrap()),

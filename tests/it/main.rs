@@ -17,6 +17,7 @@ mod camera_files;
 mod channels;
 mod clear_lead;
 mod codec_strings;
+mod clear_ranges;
 mod contract;
 mod contradictions;
 mod coverage;

@@ -14,9 +14,9 @@ use drm_pack::isobmff::{BoxNode, parse_file};
 use drm_pack::job::Job;
 use drm_pack::keys::{DevKeys, KeyServer};
 use drm_pack::package::{
-    Boundaries, Cmaf, EditList, EncryptedTrack, Intent, KeyRule, MediaTrack, PeriodTime, Plan, PlannedKey,
-    Preset, ProtectedRendition, ProtectedTrack, Schedule, Segments, ServerSignaling, TrackId, Treatment,
-    media_tracks,
+    Boundaries, ClearRange, Cmaf, EditList, EncryptedTrack, Intent, KeyRule, MediaTrack, PeriodTime, Plan,
+    PlannedKey, Preset, ProtectedRendition, ProtectedTrack, Schedule, Segments, ServerSignaling, TrackId,
+    Treatment, media_tracks,
 };
 use drm_pack::protect::Scheme;
 use proptest::prelude::*;
@@ -99,7 +99,9 @@ impl Wish {
         segments: u32,
     ) -> Plan {
         let schedule = Schedule {
-            clear_lead: std::time::Duration::from_secs_f64(self.clear_lead),
+            clear: ClearRange::lead(std::time::Duration::from_secs_f64(self.clear_lead))
+                .into_iter()
+                .collect(),
             rotate_every: self.rotate_every.and_then(std::num::NonZeroU32::new),
             times: None,
         };
@@ -249,7 +251,11 @@ fn plans() -> Vec<Plan> {
     let minute = std::time::Duration::from_secs(60);
     let time = |start, end| PeriodTime { start: minute * start, end };
     let times: Arc<[PeriodTime]> = [time(0, Some(minute)), time(1, None)].into();
-    let every = Schedule { rotate_every: std::num::NonZeroU32::new(3), clear_lead: minute, times: None };
+    let every = Schedule {
+        rotate_every: std::num::NonZeroU32::new(3),
+        clear: ClearRange::lead(minute).into_iter().collect(),
+        times: None,
+    };
     let timed = Schedule { times: Some(times), ..Schedule::default() };
     let aes128 = |encrypts_maps| Treatment::Aes128 { key_uri: Some("https://k/{kid}".into()), encrypts_maps };
     let samples = |name| Treatment::Samples(Scheme::find(name).unwrap());

@@ -62,7 +62,7 @@ impl Cut {
         if source.asks_for_rates() {
             measure(tracks, encrypted_tracks);
         }
-        let boundaries = boundaries(tracks, (job.segment_duration, &source.changes()))?
+        let boundaries = boundaries(tracks, (job.segment_duration, &cuts(job, source)))?
             .with_changes(&rules.schedule.changes());
         let start = Start::of(tracks);
         let periods = periods(tracks, (&boundaries, start), rules)?;
@@ -112,11 +112,22 @@ fn measure(tracks: &[OutputTrack<'_>], encrypted_tracks: &mut [EncryptedTrack]) 
     }
 }
 
+/// The times at which tracks are cut, wherever segments would end otherwise: key periods with times, and stretches that
+/// are left clear, but for the lead.
+fn cuts(job: &Job, source: &Source<'_>) -> Vec<Duration> {
+    let clear = job.clear.iter().flat_map(|(from, to)| [*from, *to]);
+    let clear = clear.filter_map(|time| Duration::try_from_secs_f64(time).ok());
+    let mut cuts: Vec<_> = source.changes().into_iter().chain(clear).filter(|time| !time.is_zero()).collect();
+    cuts.sort_unstable();
+    cuts.dedup();
+    cuts
+}
+
 /// Every track is cut where the first video track can be cut; without one, on a grid.
 fn boundaries(tracks: &[OutputTrack<'_>], (seconds, changes): (f64, &[Duration])) -> Result<Boundaries> {
     let video = tracks.iter().find(|track| track.id.kind == TrackKind::Video);
     // Audio alone is cut on a grid, unless keys change at times that are on none.
-    let first = tracks.iter().filter(|_| changes.len() > 1).min_by_key(|track| track.begins());
+    let first = tracks.iter().filter(|_| !changes.is_empty()).min_by_key(|track| track.begins());
     let Some(track) = video.or(first) else {
         let start = Start::of(tracks);
         return Ok(Boundaries::grid(start.ticks, start.timescale, seconds));

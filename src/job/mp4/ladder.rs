@@ -134,7 +134,7 @@ fn apart(
 }
 
 /// A time of the presentation in seconds since it began.
-fn seconds(track: &OutputTrack<'_>, time: u64, start: Start) -> f64 {
+pub(in crate::job) fn seconds(track: &OutputTrack<'_>, time: u64, start: Start) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "times of less than 2^53 ticks")]
     let ticks = time.saturating_sub(start.ticks(track.timescale())) as f64;
     ticks / f64::from(track.timescale().max(1))

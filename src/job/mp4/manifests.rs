@@ -123,7 +123,7 @@ impl Timed<'_> {
         if runs.iter().all(|(_, lines)| lines.is_empty()) {
             return Ok(());
         }
-        media::protect_runs(playlist, &runs)
+        media::protect_runs(playlist, &runs, plan.schedule.returns_to_clear())
     }
 }
 

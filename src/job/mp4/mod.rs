@@ -38,7 +38,7 @@ use crate::job::key_exchange::{plan, source};
 use crate::job::package::stated::Stated;
 use crate::job::package::{encrypted_track, track_facts};
 use crate::job::plan::{ClearTrack, Outline};
-use crate::job::report::{KeyRotation, Report, TrackReport};
+use crate::job::report::{KeyRotation, Report, TrackReport, joined};
 use crate::job::rules::{Job, Layout, Rules};
 use cut::{Cut, Start, lasts};
 use described::Described;
@@ -174,6 +174,10 @@ pub(in crate::job) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Rep
             entry.samples = protected().map(|segment| segment.samples).sum();
             entry.bytes = protected().map(|segment| segment.bytes).sum();
             entry.protected = protected().map(|segment| segment.protected).sum();
+            let time = |decode_time| ladder::seconds(&track, track.played(decode_time), start);
+            let clear = segments.iter().filter(|segment| segment.segment_key == Some(SegmentKey::Clear));
+            entry.clear =
+                joined(clear.map(|segment| (time(segment.decode_time), time(segment.decode_end))).collect());
             entry.check()?;
             report.tracks.push(entry);
         }

@@ -18,7 +18,7 @@ use super::{Package, Rendition};
 use crate::job::env::{Env, Event};
 use crate::job::folder::total_length;
 use crate::job::journal::write_once;
-use crate::job::report::{OutputReport, TrackReport};
+use crate::job::report::{OutputReport, TrackReport, joined};
 
 /// What became of a package.
 #[derive(Default)]
@@ -47,6 +47,14 @@ impl ProtectedPackage {
         track.bytes += totals.bytes;
         track.protected += totals.protected;
         Ok(())
+    }
+
+    /// Adds when a track is clear, in seconds.
+    pub(in crate::job) fn clear(&mut self, id: TrackId, stretch: (f64, f64)) {
+        self.tracks
+            .iter_mut()
+            .filter(|(known, _)| *known == id)
+            .for_each(|(_, track)| track.clear.push(stretch));
     }
 
     /// Whether a crypto period but the first protects anything.
@@ -188,18 +196,26 @@ pub(in crate::job) fn protect(
         tracks.push((encrypted_track.id, facts.with_keys(plan, encrypted_track.id)?));
     }
     let mut result = ProtectedPackage { tracks, ..ProtectedPackage::default() };
-    for (job, Done { output, offsets, totals, segment_keys }) in jobs.iter().zip(done) {
+    for (job, Done { output, offsets, totals, segment_keys, clear_times }) in jobs.iter().zip(done) {
         let ids = job.prepared.map_or(&[][..], |prepared| &prepared.ids);
         if ids.len() != totals.len() {
             let what = format!("{} protected tracks, {} of them written", ids.len(), totals.len());
             return Err(Error::internal(what).at(job.name));
         }
         ids.iter().zip(totals).try_for_each(|(id, totals)| result.count(*id, &totals))?;
+        let tracks = job.prepared.map_or(&[][..], |prepared| &prepared.protected.tracks);
+        for ((id, track), times) in ids.iter().zip(tracks).zip(clear_times) {
+            let seconds = |ticks| seconds(ticks, track.timescale);
+            times.iter().for_each(|(start, end)| result.clear(*id, (seconds(*start), seconds(*end))));
+        }
         result.outputs.push(output);
         result.file(job.name, offsets, segment_keys);
     }
     package.streams.protect(plan, store, env, &mut result)?;
     result.tracks.iter().try_for_each(|(_, track)| track.check())?;
+    for (_, track) in &mut result.tracks {
+        track.clear = joined(std::mem::take(&mut track.clear));
+    }
     Ok(result)
 }
 
@@ -213,11 +229,8 @@ fn prepare<'a>(package: &'a Package, plan: &Plan, store: &dyn Store) -> Result<V
             let (before, first_segment) = rendition.before;
             protected.first_segment = first_segment;
             for track in &mut protected.tracks {
-                if track.schedule.times.is_some() {
-                    track.late = ticks(before, track.timescale);
-                } else {
-                    track.schedule.clear_lead = plan.schedule.clear_lead.saturating_sub(before);
-                }
+                track.late = ticks(before, track.timescale);
+                track.schedule = plan.schedule.clone().behind(before);
             }
             let needs_times = protected.tracks.iter().any(|track| track.schedule.needs_times());
             if let Some(first) = rendition.files.first().filter(|_| needs_times) {
@@ -232,6 +245,12 @@ fn prepare<'a>(package: &'a Package, plan: &Plan, store: &dyn Store) -> Result<V
 fn ticks(time: Duration, timescale: u32) -> u64 {
     let ticks = time.as_nanos().saturating_mul(timescale.into()) / Duration::from_secs(1).as_nanos();
     u64::try_from(ticks).unwrap_or(u64::MAX)
+}
+
+fn seconds(ticks: u64, timescale: u32) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "times of less than 2^53 ticks")]
+    let ticks = ticks as f64;
+    ticks / f64::from(timescale.max(1))
 }
 
 fn file_jobs<'a>(package: &'a Package, prepared: &'a [Prepared<'a>]) -> Vec<FileJob<'a>> {
@@ -258,11 +277,13 @@ struct Done {
     offsets: OffsetMap,
     totals: Vec<Totals>,
     segment_keys: Vec<(u64, SegmentKey)>,
+    /// When each track is clear, in ticks since the presentation began.
+    clear_times: Vec<Vec<(u64, u64)>>,
 }
 
 fn write_file(job: &FileJob<'_>, store: &dyn Store, env: &Env<'_>) -> Result<Done> {
     let source = store.open(job.name)?;
-    let (output, (offsets, totals, segment_keys)) = write_once(env, job.name, source.as_ref(), |sink| {
+    let written = write_once(env, job.name, source.as_ref(), |sink| {
         // Of a rendition that stays clear no track is protected.
         let protected = job.prepared.filter(|prepared| !prepared.ids.is_empty());
         let Some(Prepared { rendition, protected, cuts, .. }) = protected else {
@@ -270,7 +291,7 @@ fn write_file(job: &FileJob<'_>, store: &dyn Store, env: &Env<'_>) -> Result<Don
                 return Err(empty());
             }
             copy(source.as_ref(), sink)?;
-            return Ok((OffsetMap::default(), Vec::new(), Vec::new()));
+            return Ok((OffsetMap::default(), Vec::new(), Vec::new(), Vec::new()));
         };
         let mut edit = if rendition.files.len() == 1 {
             protected.single_file(cuts)
@@ -281,10 +302,12 @@ fn write_file(job: &FileJob<'_>, store: &dyn Store, env: &Env<'_>) -> Result<Don
         if job.is_media {
             edit.check_segment()?;
         }
-        Ok((offsets, edit.totals().to_vec(), edit.segment_keys().to_vec()))
+        let segment_keys = edit.segment_keys().to_vec();
+        Ok((offsets, edit.totals().to_vec(), segment_keys, edit.clear_times().to_vec()))
     })?;
+    let (output, (offsets, totals, segment_keys, clear_times)) = written;
     (env.observe)(Event::Advance(source.len()));
-    Ok(Done { output, offsets, totals, segment_keys })
+    Ok(Done { output, offsets, totals, segment_keys, clear_times })
 }
 
 #[cfg(test)]

@@ -499,7 +499,7 @@ impl PackagedPlaylist {
         if runs.iter().all(|(_, lines)| lines.is_empty()) {
             return Ok(());
         }
-        media::protect_runs(&mut self.media.playlist, &runs)
+        media::protect_runs(&mut self.media.playlist, &runs, plan.schedule.returns_to_clear())
     }
 }
 

@@ -106,6 +106,8 @@ pub(in crate::job) struct Segment {
     number: u32,
     /// When that begins, in milliseconds.
     begins: u64,
+    /// How long it lasts, in milliseconds; 0 of what is no segment.
+    lasts: u64,
     /// The media sequence number of that.
     pub(in crate::job) sequence: u64,
     /// The keys in force.
@@ -115,12 +117,16 @@ pub(in crate::job) struct Segment {
 impl Segment {
     /// What a playlist names, which belongs to this rendition; `number` is that of the segment that it is, or is for.
     pub(in crate::job) fn of(resource: &Resource, rendition: StreamId, number: u32) -> Self {
-        let begins = Duration::try_from_secs_f64(resource.begins).unwrap_or(Duration::MAX);
+        let milliseconds = |seconds: f64| {
+            let time = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+            u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+        };
         Self {
             rendition,
             role: resource.role,
             number,
-            begins: u64::try_from(begins.as_millis()).unwrap_or(u64::MAX),
+            begins: milliseconds(resource.begins),
+            lasts: milliseconds(resource.duration),
             sequence: resource.sequence,
             keys: Arc::clone(&resource.keys),
         }
@@ -386,10 +392,7 @@ impl Streams {
                 .hint("segments marked EXT-X-GAP may be missing, and stay out"));
         }
         match there.difference(&protected).min() {
-            Some(id) => {
-                let lead = rules.schedule.clear_lead.as_secs_f64();
-                Err(no_segment_behind(lead).at(self.of(*id)?.name.clone()))
-            }
+            Some(id) => Err(no_segment_behind(&rules.schedule).at(self.of(*id)?.name.clone())),
             None => Ok(()),
         }
     }
@@ -485,6 +488,9 @@ impl Streams {
             for ((range, segment), (segment_key, totals)) in parts.iter().zip(written.segments) {
                 segment_keys.push((range.map_or(0, |(start, _)| start), segment_key));
                 self.count(segment, &totals, done)?;
+                if segment_key == SegmentKey::Clear && segment.role == Role::Segment {
+                    self.clear(segment, done)?;
+                }
             }
             done.first_blocks.merge(written.first_blocks);
             done.proofs.merge(&written.proofs);
@@ -510,6 +516,15 @@ impl Streams {
             }
         }
         Ok(written)
+    }
+
+    /// Notes when a segment is clear.
+    fn clear(&self, segment: &Segment, done: &mut ProtectedPackage) -> Result<()> {
+        let end = segment.begins.saturating_add(segment.lasts);
+        #[expect(clippy::cast_precision_loss, reason = "times of less than 2^53 milliseconds")]
+        let stretch = (segment.begins as f64 / 1000.0, end as f64 / 1000.0);
+        self.of(segment.rendition)?.encrypted_tracks.iter().flatten().for_each(|id| done.clear(*id, stretch));
+        Ok(())
     }
 
     fn count(&self, segment: &Segment, totals: &[Rewritten], done: &mut ProtectedPackage) -> Result<()> {

@@ -25,6 +25,8 @@ pub struct SegmentProtector<'a> {
     clear: &'a [u32],
     numbering: Numbering,
     totals: Vec<Totals>,
+    /// When samples of each track are clear by the schedule, in ticks since the presentation began.
+    clear_times: Vec<Vec<(u64, u64)>>,
     /// Samples met, of whichever track, clear ones included.
     samples: u64,
     encryptors: Vec<Option<Encryptor<'a>>>,
@@ -101,6 +103,7 @@ impl<'a> SegmentProtector<'a> {
             pssh,
             numbering,
             totals: vec![Totals::default(); tracks.len()],
+            clear_times: vec![Vec::new(); tracks.len()],
             samples: 0,
             encryptors: tracks.iter().map(|_| None).collect(),
             progress: Progress::default(),
@@ -189,6 +192,11 @@ impl<'a> SegmentProtector<'a> {
             .hint("the file was cut off, or is an init segment: make it again"))
     }
 
+    /// When samples of each track are clear by the schedule, in ticks since the presentation began.
+    pub fn clear_times(&self) -> &[Vec<(u64, u64)>] {
+        &self.clear_times
+    }
+
     /// What was protected of each track so far.
     pub fn totals(&self) -> &[Totals] {
         &self.totals
@@ -236,7 +244,11 @@ impl<'a> SegmentProtector<'a> {
                 Some(encryptor) => {
                     &mut slot.insert(Encryptor { description, segment_key, encryptor }).encryptor
                 }
-                None if segment_key == SegmentKey::Clear => return Ok(None),
+                None if segment_key == SegmentKey::Clear => {
+                    let times = self.clear_times.get_mut(index).ok_or_else(|| no_track(index))?;
+                    add_times(times, track, fragment);
+                    return Ok(None);
+                }
                 None => return Err(Error::internal("nothing encrypts a fragment that is to be encrypted")),
             },
         };
@@ -251,6 +263,17 @@ impl<'a> SegmentProtector<'a> {
         totals.bytes += fragment.samples.iter().map(|sample| u64::from(sample.size)).sum::<u64>();
         totals.protected += encryptor.protected_bytes();
         Ok(Some(auxiliary(senc)))
+    }
+}
+
+/// Adds a clear fragment; one right behind another is one with it.
+fn add_times(times: &mut Vec<(u64, u64)>, track: &ProtectedTrack, fragment: &TrackFragment) {
+    let (Some(first), Some(last)) = (fragment.samples.first(), fragment.samples.last()) else { return };
+    let start = track.elapsed(first.decode_time);
+    let end = track.elapsed(last.decode_time.saturating_add(last.duration.into()));
+    match times.last_mut() {
+        Some((_, known)) if *known == start => *known = end,
+        _ => times.push((start, end)),
     }
 }
 

@@ -285,8 +285,12 @@ impl ProtectedTrack {
 
     /// What protects the segment of this number, whose first sample has this decode time.
     pub fn segment_key(&self, segment: u32, decode_time: u64) -> SegmentKey {
-        let elapsed = decode_time.saturating_sub(self.start).saturating_add(self.late);
-        self.schedule.segment_key(segment, elapsed, self.timescale)
+        self.schedule.segment_key(segment, self.elapsed(decode_time), self.timescale)
+    }
+
+    /// How long after the begin of the presentation a decode time is, in ticks of the media.
+    pub fn elapsed(&self, decode_time: u64) -> u64 {
+        decode_time.saturating_sub(self.start).saturating_add(self.late)
     }
 
     /// The key of a segment and the `pssh` boxes that its fragments carry; `None` when it is clear.
@@ -311,14 +315,14 @@ impl ProtectedTrack {
         }
     }
 
-    /// Protects the sample entries of the track that has this id in `moov`. With a clear lead they are there
+    /// Protects the sample entries of the track that has this id in `moov`. With clear stretches they are there
     /// a second time, clear, behind the protected ones.
     ///
     /// # Errors
     /// When the track is missing or protected already.
     pub fn protect_entries(&self, moov: &mut BoxNode, track_id: u32) -> Result<()> {
         protect_moov(moov, track_id, &self.protection)?;
-        if self.schedule.has_clear_lead() {
+        if self.schedule.has_clear() {
             keep_clear_entries(moov, track_id, &self.sample_entries)?;
         }
         Ok(())
@@ -336,7 +340,7 @@ impl ProtectedTrack {
         sample_description_index: u32,
         samples: usize,
     ) -> Result<()> {
-        if self.schedule.has_clear_lead() {
+        if self.schedule.has_clear() {
             let copies = if segment_key == SegmentKey::Clear { self.sample_entries.len() } else { 0 };
             let index = u32::try_from(copies).ok().and_then(|n| sample_description_index.checked_add(n));
             let index = index.ok_or_else(|| Error::unsupported("too many sample entries"))?;

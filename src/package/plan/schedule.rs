@@ -1,4 +1,4 @@
-//! Clear lead and crypto periods: when a track is clear and when its key changes — ISO/IEC 23001-7 §6.
+//! Clear stretches and crypto periods: when a track is clear and when its key changes — ISO/IEC 23001-7 §6.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -12,7 +12,7 @@ use crate::base::{Error, Result};
 /// Most crypto periods of one job: a day of segments of 6 s in periods of four segments.
 pub const MAX_PERIODS: u32 = 3600;
 
-/// A segment that begins so little before the end of the clear lead, or before a crypto period, begins with it: frames
+/// A segment that begins so little before the end of a clear stretch, or before a crypto period, begins with it: frames
 /// of audio do not begin where those of video do, and all tracks are to change together.
 const TOLERANCE: Duration = Duration::from_millis(100);
 
@@ -52,12 +52,28 @@ impl fmt::Display for Period {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schedule {
-    /// Segments that begin before this time of the presentation are clear.
-    pub clear_lead: Duration,
+    /// Segments that begin in one of these are clear; in order, without overlap. A clear lead is one at the begin.
+    pub clear: Arc<[ClearRange]>,
     /// How many segments a crypto period has; `None` is one period for all.
     pub rotate_every: Option<NonZeroU32>,
     /// When each crypto period begins and ends, in order; instead of a number of segments.
     pub times: Option<Arc<[PeriodTime]>>,
+}
+
+/// A stretch of the presentation that is left clear: the segments that begin in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClearRange {
+    /// Its begin since that of the presentation.
+    pub start: Duration,
+    /// Its end.
+    pub end: Duration,
+}
+
+impl ClearRange {
+    /// A clear lead of this length; none when it has none.
+    pub fn lead(length: Duration) -> Option<Self> {
+        (!length.is_zero()).then_some(Self { start: Duration::ZERO, end: length })
+    }
 }
 
 /// When a crypto period begins and ends: it covers the segments that begin in it.
@@ -72,7 +88,7 @@ pub struct PeriodTime {
 /// What protects a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SegmentKey {
-    /// Nothing: it belongs to the clear lead.
+    /// Nothing: it belongs to a clear stretch.
     Clear,
     /// The key of a crypto period.
     Period(Period),
@@ -106,7 +122,7 @@ impl SegmentKey {
 impl Schedule {
     /// Whether all segments are under one key.
     pub fn is_constant(&self) -> bool {
-        !self.has_clear_lead() && !self.rotates()
+        !self.has_clear() && !self.rotates()
     }
 
     /// Whether keys change.
@@ -114,9 +130,33 @@ impl Schedule {
         self.rotate_every.is_some() || self.times.is_some()
     }
 
-    /// Whether the first segments are clear.
-    pub fn has_clear_lead(&self) -> bool {
-        !self.clear_lead.is_zero()
+    /// Whether some segments are clear.
+    pub fn has_clear(&self) -> bool {
+        !self.clear.is_empty()
+    }
+
+    /// Whether segments may be clear behind encrypted ones.
+    pub fn returns_to_clear(&self) -> bool {
+        self.clear.iter().any(|range| !range.start.is_zero())
+    }
+
+    /// The clear lead, if nothing else is clear.
+    pub fn lead(&self) -> Option<Duration> {
+        self.clear.first().map(|first| first.end).filter(|_| !self.returns_to_clear())
+    }
+
+    /// Whether a stretch of the presentation, in seconds, is one of segments that begin in this range.
+    pub fn is_of(range: ClearRange, (start, end): (f64, f64)) -> bool {
+        let tolerance = TOLERANCE.as_secs_f64();
+        start < range.end.as_secs_f64() && end > range.start.as_secs_f64() - tolerance
+    }
+
+    /// The same for what begins so late: stretches that are over then are left out.
+    #[must_use]
+    pub fn behind(mut self, before: Duration) -> Self {
+        let is_ahead = |range: &&ClearRange| range.end.saturating_sub(TOLERANCE) > before;
+        self.clear = self.clear.iter().filter(is_ahead).copied().collect();
+        self
     }
 
     /// What protects the segment of this number, from 0, that begins `elapsed` ticks after the first one. At a time
@@ -124,7 +164,8 @@ impl Schedule {
     pub fn segment_key(&self, segment: u32, elapsed: u64, timescale: u32) -> SegmentKey {
         let begins = u128::from(elapsed) * Duration::from_secs(1).as_nanos();
         let is_before = |time: Duration| begins < time.as_nanos().saturating_mul(u128::from(timescale));
-        if is_before(self.clear_lead.saturating_sub(TOLERANCE)) {
+        let has_begun = |time: Duration| !is_before(time.saturating_sub(TOLERANCE));
+        if self.clear.iter().any(|range| has_begun(range.start) && !has_begun(range.end)) {
             return SegmentKey::Clear;
         }
         let Some(times) = &self.times else {
@@ -141,16 +182,14 @@ impl Schedule {
 
     /// When what protects segments changes, as far as that has times.
     pub fn changes(&self) -> Vec<Duration> {
-        let lead = self.has_clear_lead().then_some(self.clear_lead);
+        let clear = self.clear.iter().flat_map(|range| [range.start, range.end]);
         let periods = self.times.iter().flat_map(|times| times.iter());
-        lead.into_iter()
-            .chain(periods.flat_map(|period| std::iter::once(period.start).chain(period.end)))
-            .collect()
+        clear.chain(periods.flat_map(|period| std::iter::once(period.start).chain(period.end))).collect()
     }
 
     /// Whether it depends on when a segment begins.
     pub fn needs_times(&self) -> bool {
-        self.has_clear_lead() || self.times.is_some()
+        self.has_clear() || self.times.is_some()
     }
 
     /// The same for a presentation that lasts so long: the last crypto period ends with it when it ends a little before,
@@ -187,7 +226,7 @@ mod tests {
 
     fn schedule(seconds: u64, every: u32) -> Schedule {
         Schedule {
-            clear_lead: Duration::from_secs(seconds),
+            clear: ClearRange::lead(Duration::from_secs(seconds)).into_iter().collect(),
             rotate_every: NonZeroU32::new(every),
             times: None,
         }
@@ -202,6 +241,31 @@ mod tests {
         assert_eq!(lead.segment_key(2, 4000, 1000), SegmentKey::Period(Period(0)));
         assert_eq!(schedule(0, 0).segment_key(0, 0, 1), SegmentKey::Period(Period(0)));
         assert_eq!(lead.segment_key(u32::MAX, u64::MAX, u32::MAX), SegmentKey::Period(Period(0)));
+    }
+
+    #[test]
+    fn a_segment_that_begins_in_a_clear_range_is_clear_and_no_other() {
+        let range =
+            |start, end| ClearRange { start: Duration::from_secs(start), end: Duration::from_secs(end) };
+        let clear: Arc<[ClearRange]> = [range(2, 4), range(8, 9)].into();
+        let two = Schedule { clear, ..Schedule::default() };
+        for (elapsed, is_clear) in [
+            (0, false),
+            (1899, false),
+            (1957, true),
+            (2000, true),
+            (3899, true),
+            (3957, false),
+            (4000, false),
+            (8000, true),
+            (9000, false),
+            (u64::MAX, false),
+        ] {
+            assert_eq!(two.segment_key(0, elapsed, 1000) == SegmentKey::Clear, is_clear, "{elapsed}");
+        }
+        assert!(two.returns_to_clear() && two.lead().is_none() && schedule(4, 0).lead().is_some());
+        assert_eq!(two.clone().behind(Duration::from_secs(5)).clear.len(), 1);
+        assert!(two.behind(Duration::MAX).is_constant());
     }
 
     #[test]

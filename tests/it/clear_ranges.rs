@@ -1,0 +1,157 @@
+//! Stretches that are left clear in the middle: the segments that begin in them, and no other — ISO/IEC 23001-7 §6,
+//! RFC 8216bis §4.4.4.4.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use drm_pack::base::Kind;
+use drm_pack::job::{Job, Layout, Report, parse_clear};
+
+use crate::clear_lead::check_decrypted;
+use crate::support::files::tree;
+use crate::support::media::root;
+use crate::support::pack::{SEED, job, pack, pack_without_keys, packages};
+
+fn clip(path: &str) -> PathBuf {
+    root().join("fixtures/clip").join(path)
+}
+
+fn clear(input: &Path, drm: &str, scheme: &str, ranges: &[(f64, f64)]) -> Job {
+    Job { clear: ranges.to_vec(), ..job(input, drm, scheme) }
+}
+
+fn verify(out: &Path) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_drm-pack"));
+    let output = command.arg("verify").arg(out).args(["--dev-keys", SEED, "-v"]).output().unwrap();
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+    (output.status.code(), text)
+}
+
+/// Which segments stand under a key: `e`, and which do not: `c`.
+fn under_keys(playlist: &Path) -> String {
+    let (mut found, mut is_encrypted) = (String::new(), false);
+    for line in fs::read_to_string(playlist).unwrap().lines() {
+        if line.starts_with("#EXT-X-KEY:") {
+            is_encrypted = !line.contains("METHOD=NONE");
+        } else if line.starts_with("#EXTINF") {
+            found.push(if is_encrypted { 'e' } else { 'c' });
+        }
+    }
+    found
+}
+
+fn assert_clear(report: &Report, expected: &[(f64, f64)]) {
+    for track in &report.tracks {
+        assert_eq!(track.clear.len(), expected.len(), "{}: {:?}", track.id, track.clear);
+        for ((from, to), (start, end)) in track.clear.iter().zip(expected) {
+            assert!(
+                (from - start).abs() < 0.11 && (to - end).abs() < 0.11,
+                "{}: {:?}",
+                track.id,
+                track.clear
+            );
+        }
+    }
+}
+
+#[test]
+fn packages_are_clear_in_the_middle_and_decrypted_again() {
+    let more = [("hls-ts/index.m3u8", "fairplay"), ("hls-ts/index.m3u8", "simpleaes")];
+    let more = more.map(|(path, drm)| (clip(path), drm));
+    for (input, drm) in packages().into_iter().chain(more) {
+        for scheme in ["cenc", "cbcs"] {
+            let is_stream = matches!(drm, "fairplay" | "simpleaes");
+            if is_stream && scheme == "cenc" {
+                continue;
+            }
+            let out = tempfile::tempdir().unwrap();
+            let mut job = clear(&input, drm, scheme, &[(2.0, 4.0)]);
+            if drm == "simpleaes" {
+                (job.scheme, job.key_uri) = (None, Some("https://k.example/{kid}".into()));
+            }
+            let report =
+                pack(&job, out.path()).unwrap_or_else(|error| panic!("{}: {error}", input.display()));
+            assert_clear(&report, &[(2.0, 4.0)]);
+            assert!(
+                report.warnings.iter().all(|warning| !warning.contains("stretch")),
+                "{:?}",
+                report.warnings
+            );
+            for (name, _) in tree(out.path()).iter().filter(|(name, _)| name.ends_with(".m3u8")) {
+                let found = under_keys(&out.path().join(name));
+                assert!(found.is_empty() || found.starts_with("ece"), "{name}: {found}");
+            }
+            let (code, text) = verify(out.path());
+            assert_eq!(code, Some(0), "{} {drm} {scheme}: {text}", input.display());
+            if !is_stream {
+                check_decrypted(&input, out.path());
+            }
+        }
+    }
+}
+
+#[test]
+fn files_are_cut_at_the_edges_and_several_stretches_may_be_clear() {
+    for layout in [Layout::Segments, Layout::SingleFile] {
+        for (scheme, rotate_every) in [("cenc", None), ("cbcs", None), ("cenc", Some(1))] {
+            let out = tempfile::tempdir().unwrap();
+            let ranges = [(2.0, 4.0), (6.0, 7.0)];
+            let job = Job {
+                layout: Some(layout),
+                rotate_every,
+                segment_duration: 3.0,
+                ..clear(&clip("mp4/av.mp4"), "widevine", scheme, &ranges)
+            };
+            let report = pack(&job, out.path()).unwrap();
+            for track in ["v1.m3u8", "a1.m3u8"] {
+                let found = under_keys(&out.path().join(track));
+                assert!(found.contains("ecec"), "{track}: {found}");
+            }
+            assert!(report.tracks.iter().all(|track| track.clear.len() == 2 && track.clear[0].0 >= 1.9));
+            let (code, text) = verify(out.path());
+            assert_eq!(code, Some(0), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_playlist_that_says_clear_of_what_is_encrypted_is_found() {
+    let out = tempfile::tempdir().unwrap();
+    pack(&clear(&clip("hls/master.m3u8"), "widevine", "cbcs", &[(2.0, 4.0)]), out.path()).unwrap();
+    let playlist = out.path().join("v1/media.m3u8");
+    let text = fs::read_to_string(&playlist).unwrap();
+    let (before, after) = text.split_once("METHOD=NONE").unwrap();
+    let after: String = after
+        .lines()
+        .filter(|line| !line.starts_with("#EXT-X-KEY"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    fs::write(&playlist, format!("{before}METHOD=NONE{after}")).unwrap();
+    let (code, text) = verify(out.path());
+    assert_eq!(code, Some(7), "{text}");
+}
+
+#[test]
+fn what_is_not_clear_or_would_all_be_clear_is_said() {
+    let input = clip("hls/master.m3u8");
+    let out = tempfile::tempdir().unwrap();
+    let report = pack(&clear(&input, "widevine", "cenc", &[(2.5, 3.0)]), out.path()).unwrap();
+    assert!(report.warnings.iter().any(|warning| warning.contains("no segment begins from 2.5 to 3 s")));
+    for (ranges, said) in [
+        (&[(0.0, 100.0)][..], "no segment begins after the clear lead"),
+        (&[(0.0, 4.0), (4.0, 100.0)], "every segment begins"),
+        (&[(2.0, 5.0), (4.0, 6.0)], "begins in a stretch that is clear already"),
+        (&[(4.0, 2.0)], "expected FROM-TO"),
+    ] {
+        let out = tempfile::tempdir().unwrap();
+        let error = pack(&clear(&input, "widevine", "cenc", ranges), out.path()).unwrap_err();
+        assert!(error.kind() == Kind::Usage && error.to_string().contains(said), "{error}");
+    }
+    let led = Job { clear_lead: 3.0, ..clear(&input, "widevine", "cenc", &[(2.0, 5.0)]) };
+    assert!(pack_without_keys(&led, out.path()).unwrap_err().to_string().contains("clear already"));
+    assert_eq!(parse_clear("2-4.5").unwrap(), (2.0, 4.5));
+    for text in ["", "2", "4-2", "2-2", "-1-2", "a-b", "0-inf"] {
+        assert_eq!(parse_clear(text).unwrap_err().kind(), Kind::Usage, "{text}");
+    }
+}
