@@ -178,6 +178,10 @@ pub(super) struct JobArgs {
     /// next random access point; once for each stretch
     #[arg(long, value_name = "FROM-TO")]
     pub(super) clear: Vec<String>,
+    /// For MP4 inputs: playlists of I-frames and trick-mode AdaptationSets, byte ranges of the same files; key frames at
+    /// least half a second apart become fragments of their own
+    #[arg(long)]
+    pub(super) trick_play: bool,
     /// Change keys after every N segments
     #[arg(long, value_name = "N")]
     pub(super) rotate_every: Option<u32>,

@@ -178,6 +178,7 @@ pub(super) fn job(inputs: &[String], drm: &str, args: &JobArgs, limit: Option<us
         allow_full_sample: args.allow_full_sample,
         max_substreams: args.max_substreams.or(limit),
         clear_lead: args.clear_lead,
+        trick_play: args.trick_play,
         clear: args.clear.iter().map(|text| parse_clear(text)).collect::<Result<_>>()?,
         rotate_every: args.rotate_every,
         server_signaling: match args.server_signaling {

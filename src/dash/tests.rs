@@ -613,6 +613,7 @@ fn new_mpd() -> Mpd {
         label: None,
         purposes: Vec::new(),
         roles: Vec::new(),
+        trick_mode_of: None,
         representations,
     };
     super::write::mpd(&NewMpd {

@@ -8,6 +8,10 @@ use super::{ContentType, Mpd, layout};
 use crate::base::duration;
 use crate::xml::{Document, Element};
 
+/// What an AdaptationSet of key frames alone is for: DASH-IF IOP, trick modes; its value is the id of the main one.
+const TRICK_MODE: &str = "http://dashif.org/guidelines/trickmode";
+/// Segment lists are of this profile.
+const MAIN_PROFILE: &str = "urn:mpeg:dash:profile:isoff-main:2011";
 const LIVE_PROFILES: &str = "urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019";
 const ON_DEMAND_PROFILES: &str = "urn:mpeg:dash:profile:isoff-on-demand:2011,urn:mpeg:dash:profile:cmaf:2019";
 /// Values are channel configuration indexes of ISO/IEC 23091-3.
@@ -64,6 +68,8 @@ pub struct NewAdaptationSet {
     pub purposes: Vec<&'static str>,
     /// `Role`, one of [`ROLES`] each.
     pub roles: Vec<String>,
+    /// The index of the AdaptationSet whose key frames this one has, for trick modes.
+    pub trick_mode_of: Option<usize>,
     /// The Representations.
     pub representations: Vec<NewRepresentation>,
 }
@@ -117,6 +123,15 @@ pub enum NewAddressing {
         /// `@startNumber`.
         start_number: u64,
     },
+    /// `SegmentList` with a `SegmentTimeline`: byte ranges.
+    List {
+        /// The file with the initialization segment.
+        initialization: String,
+        /// Where it is in the file, if it is not all of it.
+        initialization_range: Option<Range<u64>>,
+        /// The file of each segment, and where it is there.
+        segments: Vec<(String, Range<u64>)>,
+    },
     /// `SegmentBase`: one file with an index of its segments.
     Base {
         /// `BaseURL`.
@@ -147,15 +162,18 @@ pub fn mpd(new: &NewMpd) -> Mpd {
     for (index, set) in new.adaptation_sets.iter().enumerate() {
         period = period.with_child(adaptation_set(index.saturating_add(1), set));
     }
-    let profiles =
-        if new.adaptation_sets.iter().all(are_indexed) { ON_DEMAND_PROFILES } else { LIVE_PROFILES };
+    let mut main = new.adaptation_sets.iter().filter(|set| set.trick_mode_of.is_none());
+    let mut profiles = if main.all(are_indexed) { ON_DEMAND_PROFILES } else { LIVE_PROFILES }.to_owned();
+    if new.adaptation_sets.iter().any(|set| set.trick_mode_of.is_some()) {
+        profiles = format!("{profiles},{MAIN_PROFILE}");
+    }
     let mut root = Element::new("MPD").with("xmlns", NAMESPACE);
     let mut representations = new.adaptation_sets.iter().flat_map(|set| &set.representations);
     if representations.any(|representation| representation.supplemental_codec.is_some()) {
         root.set_attribute("xmlns:scte214", SCTE_214);
     }
     let mut root = root
-        .with("profiles", profiles)
+        .with("profiles", &profiles)
         .with("type", "static")
         .with("mediaPresentationDuration", &duration::write(new.duration))
         .with("maxSegmentDuration", &duration::write(new.max_segment_duration))
@@ -194,6 +212,11 @@ fn adaptation_set(id: usize, new: &NewAdaptationSet) -> Element {
     if let Some(sap_type) = subsegment_sap_type(&new.representations) {
         set.set_attribute("subsegmentStartsWithSAP", &sap_type.to_string());
     }
+    if let Some(main) = new.trick_mode_of {
+        let value = main.saturating_add(1).to_string();
+        let essential = Element::new("EssentialProperty").with("schemeIdUri", TRICK_MODE);
+        set = set.with_child(essential.with("value", &value));
+    }
     for (scheme, value) in shared_properties(&new.representations) {
         set = set.with_child(property(scheme, value));
     }
@@ -205,9 +228,13 @@ fn adaptation_set(id: usize, new: &NewAdaptationSet) -> Element {
     for (name, scheme, value) in purposes.chain(roles) {
         set = set.with_child(Element::new(name).with("schemeIdUri", scheme).with("value", value));
     }
-    new.representations
-        .iter()
-        .fold(set, |set, representation| set.with_child(self::representation(representation)))
+    new.representations.iter().fold(set, |set, representation| {
+        let mut representation = self::representation(representation);
+        if new.trick_mode_of.is_some() {
+            representation.set_attribute("codingDependency", "false");
+        }
+        set.with_child(representation)
+    })
 }
 
 fn property(scheme: &str, value: &str) -> Element {
@@ -300,6 +327,19 @@ fn representation(new: &NewRepresentation) -> Element {
                 .with("startNumber", &start_number.to_string())
                 .with_child(timeline);
             representation.with_child(template)
+        }
+        NewAddressing::List { initialization, initialization_range, segments } => {
+            let mut first = Element::new("Initialization").with("sourceURL", initialization);
+            if let Some(bytes) = initialization_range {
+                first.set_attribute("range", &range(bytes));
+            }
+            let timeline =
+                runs(&new.timeline).into_iter().fold(Element::new("SegmentTimeline"), Element::with_child);
+            let list = segment_information("SegmentList", new).with_child(first).with_child(timeline);
+            let url = |(file, bytes): &(String, Range<u64>)| {
+                Element::new("SegmentURL").with("media", file).with("mediaRange", &range(bytes))
+            };
+            representation.with_child(segments.iter().map(url).fold(list, Element::with_child))
         }
         NewAddressing::Base { url, initialization, index, .. } => {
             let initialization = Element::new("Initialization").with("range", &range(initialization));

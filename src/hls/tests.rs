@@ -421,6 +421,7 @@ fn no_truncation_and_no_mutation_panics() {
 fn new_media() -> MediaPlaylist {
     let range = |uri: &str, byte_range| Resource { uri: uri.into(), byte_range };
     MediaPlaylist {
+        i_frames_only: false,
         map: Some(range("v.mp4", Some(0..800))),
         key_lines: key_lines(),
         segments: vec![
@@ -475,6 +476,7 @@ fn new_multivariant() -> MultivariantPlaylist {
     };
     let session_key = KEY_A.replace("X-KEY", "X-SESSION-KEY");
     MultivariantPlaylist {
+        i_frames: Vec::new(),
         session_key_lines: vec![session_key.clone(), session_key],
         renditions: vec![audio("one", true), audio("two", false)],
         variants: vec![Variant {

@@ -29,6 +29,8 @@ pub struct MediaPlaylist {
     pub key_lines: Vec<String>,
     /// The segments and their durations in seconds.
     pub segments: Vec<(Resource, f64)>,
+    /// `EXT-X-I-FRAMES-ONLY`: each segment is one picture, found inside the segments of another playlist.
+    pub i_frames_only: bool,
     /// `EXT-X-INDEPENDENT-SEGMENTS`: every segment can be decoded without another one.
     pub independent_segments: bool,
 }
@@ -55,6 +57,9 @@ pub fn write(new: &MediaPlaylist) -> Result<Playlist> {
         "#EXT-X-MEDIA-SEQUENCE:0".into(),
         "#EXT-X-PLAYLIST-TYPE:VOD".into(),
     ];
+    if new.i_frames_only {
+        texts.push("#EXT-X-I-FRAMES-ONLY".into());
+    }
     if new.independent_segments {
         texts.push("#EXT-X-INDEPENDENT-SEGMENTS".into());
     }

@@ -16,6 +16,8 @@ pub struct MultivariantPlaylist {
     pub renditions: Vec<NewRendition>,
     /// The variants, the first one first to be played.
     pub variants: Vec<Variant>,
+    /// Playlists of I-frames: `EXT-X-I-FRAME-STREAM-INF`.
+    pub i_frames: Vec<Variant>,
     /// `EXT-X-INDEPENDENT-SEGMENTS`: holds for every media playlist.
     pub independent_segments: bool,
 }
@@ -97,6 +99,12 @@ pub fn write(new: &MultivariantPlaylist) -> Result<Playlist> {
     for variant in &new.variants {
         texts.push(stream_inf(variant).map_err(|error| error.at("EXT-X-STREAM-INF"))?);
         texts.push(checked_uri(&variant.uri)?.to_owned());
+    }
+    for i_frames in &new.i_frames {
+        let tag = stream_inf(i_frames).map_err(|error| error.at("EXT-X-I-FRAME-STREAM-INF"))?;
+        let attributes = tag.trim_start_matches("#EXT-X-STREAM-INF:");
+        let uri = checked_uri(&i_frames.uri)?;
+        texts.push(format!("#EXT-X-I-FRAME-STREAM-INF:{attributes},URI=\"{uri}\""));
     }
     let mut playlist = Playlist::new(texts);
     version::raise(&mut playlist, VERSION)?;

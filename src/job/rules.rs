@@ -73,6 +73,8 @@ pub struct Job {
     pub clear_lead: f64,
     /// Further stretches that are left clear, in seconds: the segments that begin in them.
     pub clear: Vec<(f64, f64)>,
+    /// Whether players can go through the pictures of MP4 inputs fast: playlists of I-frames, trick-mode sets.
+    pub trick_play: bool,
     /// Keys change after so many segments.
     pub rotate_every: Option<u32>,
     /// What becomes of a key server's signaling that contradicts what is packed.
@@ -110,6 +112,7 @@ impl Default for Job {
             max_substreams: None,
             clear_lead: 0.0,
             clear: Vec::new(),
+            trick_play: false,
             rotate_every: None,
             server_signaling: ServerSignaling::default(),
             strict_keys: false,

@@ -18,7 +18,7 @@ pub use aes128::{
 pub use clear_segment::check_clear_segment;
 pub use cmaf::edit_list::{EditList, Presented, presented};
 pub use cmaf::segments::{Boundaries, CmafSegment, MAX_CHUNK_BYTES, Segments};
-pub use cmaf::{Cmaf, WrittenSegment};
+pub use cmaf::{Cmaf, KeyFrame, WrittenSegment};
 pub use copy::copy;
 pub use fragmented::coverage::UnreadBytes;
 pub use fragmented::decryptor::SegmentDecryptor;

@@ -15,8 +15,13 @@ const TOGETHER: f64 = 0.002;
 /// Bytes that are compared at a time.
 const COMPARED: usize = 64 << 10;
 
-/// Refuses a file that is given twice, by whatever name.
-pub(in crate::job) fn check_files(files: &[Mp4File]) -> Result<()> {
+/// Refuses a file that is given twice, by whatever name, and trick modes of files without video.
+pub(in crate::job) fn check_files(files: &[Mp4File], trick_play: bool) -> Result<()> {
+    let mut tracks = files.iter().flat_map(|file| &file.tracks);
+    if trick_play && !tracks.any(|media| media.kind() == Some(TrackKind::Video)) {
+        return Err(Error::usage("--trick-play has no effect on these inputs")
+            .hint("leave it out: there is no video"));
+    }
     for (number, file) in files.iter().enumerate() {
         for other in files.iter().take(number) {
             let (one, two) = (file.source.as_ref(), other.source.as_ref());

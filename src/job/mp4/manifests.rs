@@ -64,18 +64,18 @@ pub(in crate::job) fn write(
 }
 
 impl Timed<'_> {
-    /// The init segment and the segments as this playlist names them.
-    fn resources(&self, playlist: &str) -> (Resource, Vec<Resource>) {
+    /// The init segment and the segments as this manifest names them.
+    pub(in crate::job) fn resources(&self, manifest: &str) -> (Resource, Vec<Resource>) {
         let names = &self.track.names;
         match self.files {
             TrackFiles::Segments => {
-                let resource = |name: String| Resource { uri: reference(playlist, &name), byte_range: None };
+                let resource = |name: String| Resource { uri: reference(manifest, &name), byte_range: None };
                 let name = |segment: &WrittenSegment| names.segment(segment.number.into(), "m4s");
                 let segments = self.segments.iter().map(|segment| resource(name(segment)));
                 (resource(names.init()), segments.collect())
             }
             TrackFiles::SingleFile { name, initialization, index } => {
-                let uri = reference(playlist, name);
+                let uri = reference(manifest, name);
                 let resource = |range| Resource { uri: uri.clone(), byte_range: Some(range) };
                 let mut position = index.end;
                 let segments = self.segments.iter().map(|segment| {
@@ -114,11 +114,16 @@ impl Timed<'_> {
     }
 
     /// Puts each segment of a new playlist under its key.
-    fn signal_keys(&self, playlist: &mut Playlist, plan: &Plan, id: TrackId) -> Result<()> {
+    pub(in crate::job) fn signal_keys(
+        &self,
+        playlist: &mut Playlist,
+        plan: &Plan,
+        (id, segment_keys): (TrackId, impl Iterator<Item = Option<SegmentKey>>),
+    ) -> Result<()> {
         let listed = media::segments(playlist)?;
-        let segment_keys = listed.iter().zip(self.segments);
+        let segment_keys = listed.iter().zip(segment_keys);
         let segment_keys =
-            segment_keys.filter_map(|(listed, segment)| Some((listed.line, segment.segment_key?))).collect();
+            segment_keys.filter_map(|(listed, segment_key)| Some((listed.line, segment_key?))).collect();
         let runs = key_runs(segment_keys, |period| Ok(key_lines(plan.key_in(period, id)?)))?;
         if runs.iter().all(|(_, lines)| lines.is_empty()) {
             return Ok(());
@@ -155,11 +160,19 @@ fn write_hls(
         let mut playlist = media::write(&media::MediaPlaylist {
             map: Some(map),
             key_lines: Vec::new(),
+            i_frames_only: false,
             segments: segments.into_iter().zip(durations).collect(),
             independent_segments: true,
         })?;
         if let Some(encrypted_track) = written.track.encrypted_track {
-            written.signal_keys(&mut playlist, plan, encrypted_track)?;
+            let keys = written.segments.iter().map(|segment| segment.segment_key);
+            written.signal_keys(&mut playlist, plan, (encrypted_track, keys))?;
+        }
+        if written.has_pictures() {
+            let name = written.i_frames_name();
+            let playlist = written.i_frames(plan, written.track.encrypted_track)?;
+            report.outputs.push(write_manifest(env, &name, &playlist.to_bytes())?);
+            report.manifests.push(name);
         }
         report.outputs.push(write_manifest(env, &name, &playlist.to_bytes())?);
         report.manifests.push(name);
@@ -173,9 +186,16 @@ fn write_hls(
         let (_, names) = track.ok_or_else(|| Error::internal(format!("no track is that of {uri}")))?;
         *uri = reference(multivariant, &names.playlist());
     }
+    let pictures = tracks.iter().filter(|written| written.has_pictures());
+    for (i_frames, written) in playlist.i_frames.iter_mut().zip(pictures) {
+        i_frames.uri = reference(multivariant, &written.i_frames_name());
+    }
     let mut playlist = multivariant::write(&playlist)?;
     let limits = |uri: &str| {
-        let is_of = |written: &&Timed<'_>| uri == reference(multivariant, &written.track.names.playlist());
+        let is_of = |written: &&Timed<'_>| {
+            let names = [written.track.names.playlist(), written.i_frames_name()];
+            names.iter().any(|name| uri == reference(multivariant, name))
+        };
         let written = tracks.iter().find(is_of);
         let written = written.ok_or_else(|| Error::internal(format!("no track is that of {uri}")))?;
         let encrypted_track = written.track.encrypted_track;
@@ -263,6 +283,7 @@ fn multivariant_playlist(
         session_key_lines,
         renditions: Vec::new(),
         variants: Vec::new(),
+        i_frames: Vec::new(),
         independent_segments: true,
     };
     let has_video = tracks.iter().any(|written| written.track.id.kind == TrackKind::Video);
@@ -303,6 +324,13 @@ fn multivariant_playlist(
                 playlist.variants.extend(video_facts::stereo(&variant, written.track.media));
                 playlist.variants.push(variant);
             }
+        }
+    }
+    for written in tracks.iter().filter(|written| written.has_pictures()) {
+        let is_own = |variant: &&Variant| variant.uri == by_id(written.track.id);
+        if let Some(video) = playlist.variants.iter().find(is_own) {
+            let i_frames = written.i_frames_variant(video, written.track.media.rfc6381()?);
+            playlist.i_frames.push(i_frames);
         }
     }
     Ok(playlist)
@@ -424,6 +452,20 @@ fn mpd(
             None => sets.push((key, adaptation_set(written, representation), vec![written])),
         }
     }
+    let mut trick_modes = Vec::new();
+    for (main, (.., set, members)) in sets.iter().enumerate() {
+        let members: Vec<_> = members.iter().copied().filter(|written| written.has_pictures()).collect();
+        if !members.is_empty() {
+            let of = |written: &&Timed<'_>| {
+                let codecs = written.track.media.rfc6381()?;
+                Ok(written.trick_mode(representation(written, codecs, name)?, name))
+            };
+            let representations = members.iter().map(of).collect::<Result<_>>()?;
+            let set = NewAdaptationSet { representations, trick_mode_of: Some(main), ..set.clone() };
+            trick_modes.push((String::new(), set, members));
+        }
+    }
+    sets.extend(trick_modes);
     let mut segment_keys =
         tracks.iter().flat_map(|written| written.segments).filter_map(|segment| segment.segment_key);
     let rotates = segment_keys.any(SegmentKey::is_later);
@@ -468,6 +510,7 @@ fn adaptation_set(written: &Timed<'_>, representation: NewRepresentation) -> New
         label: described.label.clone(),
         purposes: described.purposes(),
         roles: described.roles.clone(),
+        trick_mode_of: None,
         representations: vec![representation],
     }
 }

@@ -12,6 +12,7 @@ pub(super) mod names;
 pub(super) mod survey;
 pub(super) mod text;
 pub(super) mod timed;
+pub(super) mod trick_play;
 mod video_facts;
 mod wrong_boxes;
 
@@ -85,6 +86,8 @@ pub(in crate::job) struct OutputTrack<'a> {
     pub(in crate::job) described: Described,
     /// The names of its files; none before keys are known.
     pub(in crate::job) names: TrackNames,
+    /// Whether its key frames are fragments of their own.
+    pub(in crate::job) key_frames_apart: bool,
 }
 
 impl<'a> OutputTrack<'a> {
@@ -114,7 +117,7 @@ impl<'a> OutputTrack<'a> {
         boundaries: &'b Boundaries,
     ) -> Result<Segments<'b, impl Iterator<Item = Result<Sample>> + use<'a>>> {
         let segments = Segments::new(self.samples()?, boundaries, &self.edits, self.media.track.timescale);
-        Ok(segments.ending(self.survey.end))
+        Ok(segments.ending(self.survey.end).with_key_frames_apart(self.key_frames_apart))
     }
 
     pub(in crate::job) fn samples(&self) -> Result<impl Iterator<Item = Result<Sample>> + use<'a>> {
@@ -135,7 +138,7 @@ pub(in crate::job) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Rep
     (env.observe)(Event::Step("reading MP4 headers"));
     let (texts, inputs) = text::split(job, env.open_input)?;
     let files: Vec<_> = inputs.iter().map(|input| open(input, job, env.open_input)).collect::<Result<_>>()?;
-    ladder::check_files(&files)?;
+    ladder::check_files(&files, job.trick_play)?;
     let mut report = Report::default();
     let (mut tracks, mut encrypted_tracks) = output_tracks(&files, (rules.keys, job), &mut report.warnings)?;
     let mut texts = text_tracks(&mut tracks, texts, (job, rules))?;
@@ -208,7 +211,7 @@ pub(in crate::job) fn outline<'a>(
 ) -> Result<Outline<'a>> {
     let (texts, inputs) = text::split(job, open_input)?;
     let files: Vec<_> = inputs.iter().map(|input| open(input, job, open_input)).collect::<Result<_>>()?;
-    ladder::check_files(&files)?;
+    ladder::check_files(&files, job.trick_play)?;
     let mut warnings = Vec::new();
     let (mut tracks, mut encrypted_tracks) = output_tracks(&files, (rules.keys, job), &mut warnings)?;
     let texts = text_tracks(&mut tracks, texts, (job, rules))?;
@@ -324,6 +327,7 @@ fn output_tracks<'a>(
                 encrypted_track: is_protected.then_some(id),
                 edits,
                 survey,
+                key_frames_apart: job.trick_play && kind == TrackKind::Video,
                 described,
                 names: TrackNames::default(),
             });

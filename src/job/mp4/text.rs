@@ -269,6 +269,7 @@ impl TextTrack {
         let bandwidth = (bytes.len() as f64 * 8.0 / seconds.max(1.0)).ceil().max(1.0) as u64;
         let described = &self.described;
         Ok(Some(NewAdaptationSet {
+            trick_mode_of: None,
             content_type: ContentType::Text,
             mime_type: (*mime_type).to_owned(),
             lang: described.lang.clone(),

@@ -89,7 +89,7 @@ impl<'a> Timed<'a> {
         self.track.described.bandwidth.map_or(average, |stated| average.min(stated))
     }
 
-    fn bits_per_second(&self, bytes: u64, duration: u64) -> u64 {
+    pub(in crate::job) fn bits_per_second(&self, bytes: u64, duration: u64) -> u64 {
         let timescale = u128::from(self.track.media.track.timescale);
         let bits = u128::from(bytes) * 8 * timescale / u128::from(duration.max(1));
         u64::try_from(bits).unwrap_or(u64::MAX)

@@ -5,6 +5,8 @@ pub(super) mod media_data;
 mod sample_groups;
 pub(super) mod segments;
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::base::env::{Sink, Source};
@@ -40,7 +42,7 @@ pub struct Cmaf<'a> {
 }
 
 /// What was written of a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrittenSegment {
     /// Its number, from 0.
     pub number: u32,
@@ -65,6 +67,17 @@ pub struct WrittenSegment {
     pub sap_type: u8,
     /// Its length in bytes.
     pub bytes: u64,
+    /// Its key frames that are fragments of their own.
+    pub key_frames: Vec<KeyFrame>,
+}
+
+/// A key frame that is a fragment of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyFrame {
+    /// Where its fragment is in the segment, in bytes.
+    pub range: Range<u64>,
+    /// Its composition time, in ticks of the media.
+    pub composition_time: i128,
 }
 
 impl<'a> Cmaf<'a> {
@@ -169,7 +182,11 @@ impl<'a> Cmaf<'a> {
         let styp = BoxNode::data(b"styp", brands(b"msdh", &[b"msdh", b"cmfs"])).to_bytes();
         sink.write(&styp)?;
         let mut written = self.write_subsegment(segment, buffer, sink)?;
-        written.bytes += styp.len() as u64;
+        let before = styp.len() as u64;
+        written.bytes += before;
+        for KeyFrame { range, .. } in &mut written.key_frames {
+            *range = range.start + before..range.end + before;
+        }
         Ok(written)
     }
 
@@ -183,7 +200,7 @@ impl<'a> Cmaf<'a> {
         buffer: &mut Vec<u8>,
         sink: &mut dyn Sink,
     ) -> Result<WrittenSegment> {
-        let (mut bytes, mut covered) = (0, 0);
+        let (mut bytes, mut covered, mut key_frames) = (0, 0, Vec::new());
         let mut encryptor: Option<(u32, FragmentEncryptor<'_>)> = None;
         let decode_time = segment.samples.first().map_or(0, |sample| sample.decode_time);
         let segment_key =
@@ -207,7 +224,15 @@ impl<'a> Cmaf<'a> {
             header.extend(b"mdat");
             sink.write(&header)?;
             sink.write(buffer)?;
-            bytes += (header.len() + buffer.len()) as u64;
+            let length = (header.len() + buffer.len()) as u64;
+            if let [sample] = samples
+                && segment.key_frames
+                && sample.is_sync()
+            {
+                let composition_time = sample.composition_time();
+                key_frames.push(KeyFrame { range: bytes..bytes + length, composition_time });
+            }
+            bytes += length;
         }
         Ok(WrittenSegment {
             number: segment.number,
@@ -221,6 +246,7 @@ impl<'a> Cmaf<'a> {
             protected: covered,
             sap_type: sap_type(&segment.samples),
             bytes,
+            key_frames,
         })
     }
 }

@@ -43,6 +43,8 @@ pub struct CmafSegment {
     pub(in crate::package) samples: Vec<Sample>,
     /// Which samples each fragment has.
     pub(in crate::package) chunks: Vec<Range<usize>>,
+    /// Whether key frames are fragments of their own.
+    pub(in crate::package) key_frames: bool,
 }
 
 impl CmafSegment {
@@ -183,6 +185,8 @@ pub struct Segments<'a, I> {
     timescale: u32,
     /// When the last sample ends, as tracks are compared by it.
     end: u64,
+    /// Whether key frames are fragments of their own.
+    key_frames: bool,
     next_sample: Option<Sample>,
     /// The decode time of the sample before.
     decode_time: u64,
@@ -201,6 +205,7 @@ impl<'a, I: Iterator<Item = Result<Sample>>> Segments<'a, I> {
             edits,
             timescale,
             end: u64::MAX,
+            key_frames: false,
             next_sample: None,
             decode_time: 0,
             number: 0,
@@ -214,6 +219,13 @@ impl<'a, I: Iterator<Item = Result<Sample>>> Segments<'a, I> {
     #[must_use]
     pub fn ending(mut self, end: u64) -> Self {
         self.end = self.edits.shifted_end(end);
+        self
+    }
+
+    /// The same with key frames as fragments of their own, which players fetch alone to go through the pictures fast.
+    #[must_use]
+    pub fn with_key_frames_apart(mut self, apart: bool) -> Self {
+        self.key_frames = apart;
         self
     }
 
@@ -241,7 +253,8 @@ impl<'a, I: Iterator<Item = Result<Sample>>> Segments<'a, I> {
             }
             samples.push(sample);
         }
-        let chunks = chunks(&samples)?;
+        let key_frame_distance = self.key_frames.then(|| u64::from(self.timescale / 2));
+        let chunks = chunks(&samples, key_frame_distance)?;
         let segment = CmafSegment {
             number: self.number,
             interval,
@@ -249,6 +262,7 @@ impl<'a, I: Iterator<Item = Result<Sample>>> Segments<'a, I> {
             first_sample: self.sample_number,
             samples,
             chunks,
+            key_frames: self.key_frames,
         };
         self.number += 1;
         self.sample_number = self.sample_number.saturating_add(segment.samples.len() as u64);
@@ -287,11 +301,13 @@ fn check_order(before: u64, sample: &Sample) -> Result<()> {
 
 /// Fragments of at most [`MAX_CHUNK_BYTES`] of media data and one sample entry each, in which every sample is decoded
 /// when the one before ends: what follows a gap or an overlap has a `tfdt` of its own.
-fn chunks(samples: &[Sample]) -> Result<Vec<Range<usize>>> {
+/// With a distance, key frames so much apart, in ticks, are fragments of their own.
+fn chunks(samples: &[Sample], key_frame_distance: Option<u64>) -> Result<Vec<Range<usize>>> {
     let mut chunks: Vec<Range<usize>> = Vec::new();
     let mut bytes = 0;
     let mut description = None;
     let mut end = None;
+    let mut key_frame: Option<(usize, u64)> = None;
     for (index, sample) in samples.iter().enumerate() {
         let size = sample.size as usize;
         if size > MAX_CHUNK_BYTES * 8 {
@@ -300,7 +316,17 @@ fn chunks(samples: &[Sample]) -> Result<Vec<Range<usize>>> {
                 MAX_CHUNK_BYTES * 8
             )));
         }
-        let fits = bytes + size <= MAX_CHUNK_BYTES
+        let is_far = key_frame
+            .zip(key_frame_distance)
+            .is_none_or(|((_, before), distance)| sample.decode_time >= before.saturating_add(distance));
+        let is_key_frame = key_frame_distance.is_some() && sample.is_sync() && is_far;
+        let is_behind = key_frame.is_some_and(|(key_frame, _)| key_frame + 1 == index);
+        if is_key_frame {
+            key_frame = Some((index, sample.decode_time));
+        }
+        let fits = !is_key_frame
+            && !is_behind
+            && bytes + size <= MAX_CHUNK_BYTES
             && description == Some(sample.sample_description_index)
             && end == Some(sample.decode_time);
         match chunks.last_mut().filter(|_| fits) {
