@@ -88,6 +88,8 @@ pub struct Representation {
     pub bandwidth: Option<u64>,
     /// `@frameRate`, such as `25` or `30000/1001`.
     pub frame_rate: Option<String>,
+    /// `@audioSamplingRate`, in Hz.
+    pub audio_sampling_rate: Option<String>,
     /// `AdaptationSet/@lang`.
     pub lang: Option<String>,
     /// `Label` elements: §5.3.10.
@@ -267,6 +269,7 @@ impl Level<'_> {
             width: inherited("width")?,
             height: inherited("height")?,
             frame_rate: text("frameRate")?,
+            audio_sampling_rate: text("audioSamplingRate")?,
             lang: text("lang")?,
             labels: self.labels()?,
             channel_configurations: self.channel_configurations()?,

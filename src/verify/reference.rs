@@ -12,6 +12,7 @@ use crate::isobmff::track::{tracks, trexes};
 use crate::presentation::{self, read_moov};
 
 use super::findings::Findings;
+use super::fragmented::headers;
 use super::fragmented::init::InitTrack;
 use super::manifests::info::InitInfo;
 use super::manifests::{Presentation, read};
@@ -150,7 +151,9 @@ pub(super) fn match_tracks(
                 );
             }
             if let Some(clear) = matched.and_then(|index| clear.get(index)) {
-                check_entries(track, clear, &rendition.init.name, findings);
+                let moov = facts.as_ref().map(|facts| &facts.init.moov);
+                moov.into_iter()
+                    .for_each(|moov| check_entries((moov, track), clear, &rendition.init.name, findings));
             }
             found.extend(matched.map(|index| (track.track_id, index)));
         }
@@ -160,7 +163,12 @@ pub(super) fn match_tracks(
 }
 
 /// What the initialization segment says of the media is what the source says: protection changes none of it.
-fn check_entries(track: &InitTrack, clear: &ClearTrack<'_>, name: &str, findings: &mut Findings) {
+fn check_entries(
+    (init, track): (&BoxNode, &InitTrack),
+    clear: &ClearTrack<'_>,
+    name: &str,
+    findings: &mut Findings,
+) {
     let place = format!("{name}: track {}", track.track_id);
     let Some(source) =
         tracks(&clear.moov).ok().and_then(|all| all.into_iter().find(|one| one.track_id == clear.track_id))
@@ -170,6 +178,7 @@ fn check_entries(track: &InitTrack, clear: &ClearTrack<'_>, name: &str, findings
     let timescale = format_args!("timescale {}", track.timescale).to_string();
     let expected = source.timescale;
     findings.check("entry-equal", track.timescale == expected, &place, &timescale, &expected);
+    headers::check_equal((init, track.track_id), (&clear.moov, clear.track_id), &place, findings);
     for entry in &track.entries {
         let entry = &entry.clear;
         let holds = source.sample_entries.iter().any(|other| is_same(entry, other));

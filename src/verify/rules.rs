@@ -42,6 +42,7 @@ const fn advice(id: &'static str, clause: &'static str, meaning: &'static str) -
 
 const CENC: &str = "ISO/IEC 23001-7";
 const CMAF: &str = "ISO/IEC 23000-19 §8.2";
+const LABELS: &str = "RFC 8216bis §4.4.6, ISO/IEC 23009-1 §5.3.7.2";
 const HLS_KEY: &str = "RFC 8216bis §4.4.4.4";
 const WHOLE: &str = "RFC 8216bis §4.4.4.4, §5.2";
 const MPD: &str = "ISO/IEC 23009-1 §5.8.4.1";
@@ -75,6 +76,11 @@ pub const RULES: &[Rule] = &[
     ),
     error("index-range", "ISO/IEC 23009-1 §5.3.9.2.2", "The index range of a file is its sidx."),
     error("box-tree", "ISO/IEC 14496-12 §4.2", "A file is whole boxes with whole fields."),
+    advice(
+        "box-fields",
+        "ISO/IEC 14496-12 §8",
+        "Versions, flags, counts and reserved fields are what they are to be.",
+    ),
     error("sidx-offset", "ISO/IEC 14496-12 §8.16.3", "The references of sidx begin and end with boxes."),
     error("mfra-offset", "ISO/IEC 14496-12 §8.8.10", "The entries of tfra point at moof boxes."),
     error("sample-inside", "ISO/IEC 14496-12 §8.8.8", "Samples lie in the mdat boxes of their file."),
@@ -333,7 +339,24 @@ pub const RULES: &[Rule] = &[
     ),
     advice("time-timeline", "ISO/IEC 23009-1 §5.3.9.6", "A segment begins when its SegmentTimeline says."),
     advice("time-start", "RFC 8216bis §6.2.4", "The tracks of a presentation begin together."),
+    // What manifests say of media.
+    advice("label-codecs", LABELS, "CODECS and @codecs are those of the media."),
+    advice("label-resolution", LABELS, "RESOLUTION, @width and @height are those of the media."),
+    advice("label-range", LABELS, "VIDEO-RANGE is that of the media."),
+    advice(
+        "label-bandwidth",
+        LABELS,
+        "Bit rates are not half the average of the media, nor many times as much.",
+    ),
+    advice("label-channels", LABELS, "Channels are those of the media."),
+    advice("label-mime", "ISO/IEC 23009-1 §5.3.7.2", "@mimeType is that of the media."),
+    advice("label-sampling", "ISO/IEC 23009-1 §5.3.7.2", "@audioSamplingRate is that of the media."),
     // DASH.
+    advice(
+        "mpd-text-beside",
+        "ISO/IEC 23009-1 annex B",
+        "Elements of an MPD have elements or text, not both.",
+    ),
     error("mpd-protection", MPD, "Protected media has a ContentProtection with the scheme."),
     error("mpd-clear", MPD, "Clear media has no ContentProtection."),
     error("mpd-scheme", "ISO/IEC 23009-1 §5.8.5.2", "The value of mp4protection is the scheme of the media."),
@@ -356,6 +379,7 @@ pub const RULES: &[Rule] = &[
     advice("mpd-same-key", IOP, "Where the key is the same, the descriptors are the same."),
     advice("mpd-system", IOP, "The MPD names no system that has no signaling there."),
     // HLS.
+    advice("hls-text", "RFC 8216bis §4.1", "A playlist has no control characters."),
     error("hls-key-missing", HLS_KEY, "Protected segments stand behind an EXT-X-KEY."),
     advice("hls-key-clear", HLS_KEY, "Clear segments stand under no EXT-X-KEY."),
     error("hls-key-twice", HLS_KEY, "No two keys of one KEYFORMAT are for the same segments."),

@@ -13,6 +13,7 @@ use crate::presentation::read_moov;
 use super::findings::{Findings, found_or_error};
 use super::fragmented::coverage::MediaData;
 use super::fragmented::file::{FileCheck, FileInfo};
+use super::fragmented::headers;
 use super::fragmented::init::Init;
 use super::fragmented::iv::{CounterBlocks, Reuse, StreamKey};
 use super::fragmented::pssh;
@@ -182,6 +183,9 @@ fn inits(
         let moov = read_moov(job.store, name, rendition.init.range.as_ref());
         let checked = moov.and_then(|moov| {
             let init = Init::check(moov, name, findings)?;
+            if !rendition.files.contains(name) {
+                headers::check_file(job.store.open(name)?.as_ref(), name, findings)?;
+            }
             if !rendition.content.is_media() {
                 check_label(&init, name, findings);
             }

@@ -18,7 +18,7 @@ use crate::support::media::{root, shared};
 use crate::support::pack::{SEED, files, job, key, pack, packages};
 
 /// Exit code and output of `drm-pack verify`.
-fn verify(inputs: &[&Path], options: &[&str]) -> (i32, String) {
+pub(crate) fn verify(inputs: &[&Path], options: &[&str]) -> (i32, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_drm-pack"))
         .arg("verify")
         .args(inputs)
@@ -371,6 +371,7 @@ const SLICES: &str = "0/1.m4s";
 const SLICES_INIT: &str = "0/init.mp4";
 const PLAYLIST: &str = "v1.m3u8";
 const MPD: &str = "manifest.mpd";
+const MASTER: &str = "master.m3u8";
 
 /// Variants of which each breaks a rule that must not be broken.
 #[expect(clippy::too_many_lines, reason = "a table")]
@@ -763,6 +764,19 @@ fn advices() -> Vec<Variant> {
                 edit_box(f, name, b"tfdt", |tfdt| tfdt[8] ^= 1);
             }
         }),
+        ("label-codecs", Segments, "cenc", |f| replace(f, MASTER, "CODECS=\"avc1", "CODECS=\"avc3")),
+        ("label-resolution", Segments, "cenc", |f| replace(f, MASTER, "RESOLUTION=3", "RESOLUTION=1")),
+        ("label-channels", Segments, "cenc", |f| replace(f, MASTER, "CHANNELS=\"2\"", "CHANNELS=\"6\"")),
+        ("label-bandwidth", Segments, "cenc", |f| replace(f, MASTER, ":BANDWIDTH=", ":BANDWIDTH=99")),
+        ("label-mime", Segments, "cenc", |f| {
+            replace(f, MPD, "mimeType=\"video/mp4\"", "mimeType=\"video/mp2t\"")
+        }),
+        ("label-sampling", Segments, "cenc", |f| {
+            replace(f, MPD, "audioSamplingRate=\"4", "audioSamplingRate=\"1")
+        }),
+        ("mpd-text-beside", Segments, "cenc", |f| replace(f, MPD, "<Period", "text<Period")),
+        ("hls-text", Segments, "cenc", |f| replace(f, PLAYLIST, ",\n", ",\u{1a}\n")),
+        ("box-fields", Segments, "cenc", |f| edit_box(f, INIT, b"mvhd", |mvhd| mvhd[30] ^= 1)),
         ("asset-clear", Segments, "cenc", |f| {
             fs::copy(root().join("fixtures/clip/mp4/av.mp4"), f.join("ad.mp4")).unwrap();
             edit_lines(f, PLAYLIST, |line| {
@@ -861,6 +875,10 @@ const UNBROKEN: &[(&str, &str)] = &[
     (
         "key-shared",
         "what is packed with one key for all has it: what_is_packed_passes_with_and_without_keys_and_source",
+    ),
+    (
+        "label-range",
+        "needs video that says its range: pictures_of_other_curves_are_told_apart_in_both_manifests",
     ),
     ("key-value", "needs a key file: one_value_under_two_ids_is_one_key"),
     ("entries-order", "needs a clear lead, which has tests of its own"),

@@ -295,7 +295,7 @@ fn renditions_of_all_kinds_pass_together_and_each_is_looked_at() {
     fs::write(folder.join("t.m3u8"), format!("{head}#EXTINF:2,\n0.vtt\n#EXT-X-ENDLIST\n")).unwrap();
     let media = "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"a\",URI=\"a.m3u8\"\n\
                  #EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"t\",NAME=\"t\",URI=\"t.m3u8\"\n\
-                 #EXT-X-STREAM-INF:BANDWIDTH=9,CODECS=\"avc1.4d400c,mp4a.40.2\",AUDIO=\"a\",SUBTITLES=\"t\"\nv.m3u8\n";
+                 #EXT-X-STREAM-INF:BANDWIDTH=99000,CODECS=\"avc1.4d400c,mp4a.40.2\",AUDIO=\"a\",SUBTITLES=\"t\"\nv.m3u8\n";
     let input = folder.join("master.m3u8");
     fs::write(&input, format!("#EXTM3U\n#EXT-X-VERSION:7\n{media}")).unwrap();
     for wish in [streams(&input), whole(&input)] {

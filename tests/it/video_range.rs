@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use crate::support::files::changed_copy;
-use crate::support::pack::{job, pack};
+use crate::support::pack::{SEED, job, pack};
+use crate::verify::verify;
 
 /// Puts `ColourInformationBox` of these numbers in the place of `btrt`, which has the same size.
 fn colored(bytes: &mut [u8], [primaries, transfer, matrix]: [u8; 3]) {
@@ -49,4 +50,9 @@ fn pictures_of_other_curves_are_told_apart_in_both_manifests() {
     // RESOLUTION is that of the screen, width and height are those of the code.
     let coded: u32 = mpd.split(" width=\"").nth(1).unwrap().split('"').next().unwrap().parse().unwrap();
     assert!(playlist.contains(&format!("RESOLUTION={}x", coded * 4 / 3)), "{playlist}");
+    let (code, text) = verify(&[&out], &["--dev-keys", SEED]);
+    assert!(code == 0 && !text.contains("label-"), "{text}");
+    fs::write(out.join("master.m3u8"), playlist.replace("VIDEO-RANGE=HLG", "VIDEO-RANGE=PQ")).unwrap();
+    let (_, text) = verify(&[&out], &["--dev-keys", SEED]);
+    assert!(text.contains("advice label-range: "), "{text}");
 }

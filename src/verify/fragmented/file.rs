@@ -12,6 +12,7 @@ use crate::isobmff::file::BoxHeader;
 use crate::package::{Proofs, UnreadBytes};
 
 use super::coverage::MediaData;
+use super::headers;
 use super::init::Init;
 use super::iv::{CounterBlocks, StreamKey};
 use crate::verify::findings::Findings;
@@ -103,6 +104,7 @@ impl FileCheck<'_, '_> {
         let (mut position, mut has_media) = (0, false);
         while let Some(header) = BoxHeader::read(self.source, position)? {
             self.facts.boxes.insert(position);
+            headers::check_top(&header, self.name, self.findings);
             match &header.kind.0 {
                 b"moof" => {
                     let moof = header.read_node(self.source)?;

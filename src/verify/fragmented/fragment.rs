@@ -10,6 +10,7 @@ use crate::protect::Scheme;
 
 use super::auxiliary::Auxiliary;
 use super::file::{FileCheck, FragmentFact, Place};
+use super::headers;
 use super::init::InitTrack;
 use super::pssh;
 use super::sample::SampleProtection;
@@ -34,6 +35,7 @@ impl FileCheck<'_, '_> {
         let unread = self.unread.exceeded_in(moof);
         let unread = unread.map(|node| format!("box {} of {} bytes", node.kind, node.len()));
         let place = format!("{}: moof at byte {}", self.name, header.position);
+        headers::check_below(moof, &place, self.findings);
         let found = unread.as_deref().unwrap_or_default();
         self.findings.check("box-unread", unread.is_none(), &place, &found, &"zeros, or few bytes");
         let mut position = header.position + header.header_length;
@@ -83,6 +85,7 @@ impl FileCheck<'_, '_> {
         if !fragment.samples.is_empty() {
             self.check_description(track, index, is_stated, &place);
         }
+        headers::check_groups(traf, fragment.samples.len(), &place, self.findings)?;
         let groups = groups(self, track, traf, index, &fragment.samples, &place)?;
         let is_protected = groups.of_sample.iter().any(Option::is_some);
         let times =

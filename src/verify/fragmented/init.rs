@@ -9,6 +9,7 @@ use crate::isobmff::track::{Track, tracks, trexes};
 use crate::protect::scheme::IvRule;
 use crate::protect::{Mode, Pattern, Protected, Scheme, protected_entry};
 
+use super::headers;
 use crate::verify::findings::Findings;
 
 /// `scheme_version` of Common Encryption: ISO/IEC 23001-7 §4.1.
@@ -72,7 +73,9 @@ impl Init {
             }
             read.push(InitTrack::check(&track, stbl, &place, findings)?);
         }
-        Ok(Self { moov, trexes, tracks: read })
+        let init = Self { moov, trexes, tracks: read };
+        headers::check_init(&init, place, findings);
+        Ok(init)
     }
 
     /// The track of this id.

@@ -4,6 +4,7 @@ pub(super) mod auxiliary;
 pub(super) mod coverage;
 pub(super) mod file;
 pub(super) mod fragment;
+pub(super) mod headers;
 pub(super) mod init;
 pub(super) mod iv;
 pub(super) mod pssh;

@@ -57,22 +57,25 @@ struct Times {
     duration: u32,
     composition_time_offset: i32,
     is_sync: bool,
+    /// `sample_degradation_priority`.
+    priority: u32,
 }
 
 impl Times {
     fn of(sample: &Sample) -> Self {
         let Sample { decode_time, duration, composition_time_offset, .. } = *sample;
-        Self { decode_time, duration, composition_time_offset, is_sync: sample.is_sync() }
+        let (is_sync, priority) = (sample.is_sync(), sample.flags & 0xffff);
+        Self { decode_time, duration, composition_time_offset, is_sync, priority }
     }
 }
 
 impl fmt::Display for Times {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { decode_time, duration, composition_time_offset, is_sync } = self;
+        let Self { decode_time, duration, composition_time_offset, is_sync, priority } = self;
         let sync = if *is_sync { ", sync" } else { "" };
         write!(
             f,
-            "decode time {decode_time}, duration {duration}, composition offset {composition_time_offset}{sync}"
+            "decode time {decode_time}, duration {duration}, composition offset {composition_time_offset}{sync}, priority {priority}"
         )
     }
 }

@@ -11,8 +11,8 @@ use crate::protect::Scheme;
 use super::agreement::Agreement;
 use super::hls_keys::{InForce, Systems, check_key, check_version, same_systems};
 use super::info::PresentationInfo;
-use super::times;
 use super::{Mp4Playlist, Presentation};
+use super::{labels, names, times};
 use crate::verify::findings::Findings;
 use crate::verify::fragmented::pssh;
 use crate::verify::segments::hls as segments;
@@ -24,10 +24,12 @@ pub(in crate::verify) fn check(
     agreement: &mut Agreement,
     findings: &mut Findings,
 ) -> Result<()> {
+    labels::check_playlists(presentation, facts, findings);
     let mut all = Vec::new();
     let mut systems = None;
     for playlist in &presentation.playlists {
         let (media, keys) = (playlist.media, &playlist.media.keys);
+        names::check_playlist(&media.name, &media.playlist, findings);
         check_version(&media.name, (&media.playlist, keys), findings)?;
         for key in keys.iter().filter(|key| key.encrypts()) {
             check_key(key, &media.name, findings);
@@ -41,7 +43,11 @@ pub(in crate::verify) fn check(
     let session = presentation.multivariants.iter().flat_map(|found| &found.session_keys);
     agreement.playlists(&session.cloned().collect::<Vec<_>>(), findings);
     let is_whole = is_whole(presentation);
+    for media in presentation.segments.iter().map(|playlist| playlist.media) {
+        names::check_playlist(&media.name, &media.playlist, findings);
+    }
     for multivariant in presentation.multivariants {
+        names::check_playlist(&multivariant.name, &multivariant.playlist, findings);
         check_version(&multivariant.name, (&multivariant.playlist, &multivariant.session_keys), findings)?;
         session_keys(&multivariant.name, &multivariant.session_keys, (&all, is_whole), findings);
     }

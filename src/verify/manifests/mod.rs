@@ -6,6 +6,8 @@ pub(super) mod dash;
 pub(super) mod hls;
 pub(super) mod hls_keys;
 pub(super) mod info;
+pub(super) mod labels;
+pub(super) mod names;
 pub(super) mod times;
 pub(super) mod unprotected;
 

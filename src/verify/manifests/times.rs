@@ -25,7 +25,7 @@ struct Times {
 }
 
 impl Times {
-    fn seconds(self) -> f64 {
+    pub(super) fn seconds(self) -> f64 {
         seconds(self.end.saturating_sub(self.begin), u64::from(self.timescale))
     }
 }
@@ -108,7 +108,7 @@ pub(in crate::verify) fn check_starts(
 }
 
 #[expect(clippy::cast_precision_loss, reason = "seconds to be compared within a part of one")]
-fn seconds(ticks: u64, timescale: u64) -> f64 {
+pub(super) fn seconds(ticks: u64, timescale: u64) -> f64 {
     ticks as f64 / timescale.max(1) as f64
 }
 

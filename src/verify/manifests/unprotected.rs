@@ -200,7 +200,11 @@ fn manifests(
 fn lines(name: &str, playlist: &Playlist, clear: &Playlist, findings: &mut Findings) {
     // A source may have no partial segments yet.
     let has_parts = clear.tags("EXT-X-PART").next().is_some();
-    let (mut found, mut expected) = (said(playlist, has_parts), said(clear, has_parts));
+    // Variants that say no codecs are given those of their media, which other rules look at.
+    let has_codecs = |(_, value): (usize, &str)| value.contains("CODECS=");
+    let has_codecs = clear.tags("EXT-X-STREAM-INF").all(has_codecs);
+    let (mut found, mut expected) =
+        (said(playlist, has_parts, has_codecs), said(clear, has_parts, has_codecs));
     loop {
         let (left, right) = (found.next(), expected.next());
         if left.is_none() && right.is_none() {
@@ -218,7 +222,7 @@ fn lines(name: &str, playlist: &Playlist, clear: &Playlist, findings: &mut Findi
 }
 
 /// The lines of a playlist without what packing writes: keys and their limits, the version that they need, where bytes lie now.
-fn said(playlist: &Playlist, with_parts: bool) -> impl Iterator<Item = (usize, String)> {
+fn said(playlist: &Playlist, with_parts: bool, with_codecs: bool) -> impl Iterator<Item = (usize, String)> {
     playlist.lines().iter().enumerate().filter_map(move |(index, line)| match line.kind() {
         LineKind::Tag { name: "EXT-X-PART" | "EXT-X-PRELOAD-HINT", .. } if !with_parts => None,
         LineKind::Tag {
@@ -230,16 +234,19 @@ fn said(playlist: &Playlist, with_parts: bool) -> impl Iterator<Item = (usize, S
             Some((index, format!("#{name}:{}", attributes.collect::<Vec<_>>().join(","))))
         }
         LineKind::Tag { name: name @ ("EXT-X-STREAM-INF" | "EXT-X-I-FRAME-STREAM-INF"), value } => {
-            Some((index, format!("#{name}:{}", without_limits(value))))
+            Some((index, format!("#{name}:{}", without_limits(value, with_codecs))))
         }
         _ => Some((index, line.text().trim_end().to_owned())),
     })
 }
 
-/// The attributes of a variant without what keys want of players: RFC 8216bis §4.4.6.2.
-fn without_limits(value: &str) -> String {
+/// The attributes of a variant without what keys want of players, and without `CODECS` where the source has none: RFC
+/// 8216bis §4.4.6.2.
+fn without_limits(value: &str, with_codecs: bool) -> String {
     let Ok(list) = Attributes::parse(value) else { return value.to_owned() };
-    let names = list.names().filter(|name| !matches!(*name, "HDCP-LEVEL" | "ALLOWED-CPC"));
+    let is_left_out =
+        |name: &str| matches!(name, "HDCP-LEVEL" | "ALLOWED-CPC") || name == "CODECS" && !with_codecs;
+    let names = list.names().filter(|name| !is_left_out(name));
     let kept: Vec<_> = names.map(|name| format!("{name}={}", list.raw(name).unwrap_or_default())).collect();
     kept.join(",")
 }
@@ -247,8 +254,10 @@ fn without_limits(value: &str) -> String {
 /// What an MPD says, each statement once: packing may divide AdaptationSets and says the same in each.
 fn elements(name: &str, root: &Element, clear: &Element, findings: &mut Findings) -> Result<()> {
     let (mut found, mut expected) = (BTreeSet::new(), BTreeSet::new());
-    statements(root, "", &mut found)?;
-    statements(clear, "", &mut expected)?;
+    // Representations that say no codecs are given those of their media, which other rules look at.
+    let with_codecs = says_codecs(clear, false)?;
+    statements(root, "", with_codecs, &mut found)?;
+    statements(clear, "", with_codecs, &mut expected)?;
     let more = found.difference(&expected).next();
     let less = expected.difference(&found).next();
     let (left, right) = (more.map_or("nothing", String::as_str), less.map_or("nothing", String::as_str));
@@ -256,13 +265,33 @@ fn elements(name: &str, root: &Element, clear: &Element, findings: &mut Findings
     Ok(())
 }
 
-fn statements(element: &Element, parent: &str, found: &mut BTreeSet<String>) -> Result<()> {
+/// Whether every Representation has codecs of its own or of its AdaptationSet.
+fn says_codecs(element: &Element, above: bool) -> Result<bool> {
+    let says = above || element.attribute("codecs")?.is_some();
+    if element.local_name() == "Representation" {
+        return Ok(says);
+    }
+    for child in element.elements() {
+        if !says_codecs(child, says)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn statements(
+    element: &Element,
+    parent: &str,
+    with_codecs: bool,
+    found: &mut BTreeSet<String>,
+) -> Result<()> {
     let name = element.local_name();
     let mut attributes = Vec::new();
     for (attribute, value) in element.attributes()? {
         let is_range = matches!(attribute, "range" | "mediaRange" | "indexRange");
         let is_id = name == "AdaptationSet" && attribute == "id";
-        if !is_range && !is_id && !attribute.starts_with("xmlns") {
+        let is_codecs = attribute == "codecs" && !with_codecs;
+        if !is_range && !is_id && !is_codecs && !attribute.starts_with("xmlns") {
             attributes.push(format!(" {attribute}=\"{value}\""));
         }
     }
@@ -281,7 +310,7 @@ fn statements(element: &Element, parent: &str, found: &mut BTreeSet<String>) -> 
             child.attribute("schemeIdUri")?.is_some_and(|uri| uri.contains("adaptation-set-switching"));
         let protects = child.local_name() == "ContentProtection" || is_output_protection_of_keys(child);
         if !protects && !switches {
-            statements(child, name, found)?;
+            statements(child, name, with_codecs, found)?;
         }
     }
     Ok(())

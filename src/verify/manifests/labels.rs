@@ -1,0 +1,304 @@
+//! What manifests say of media is what its initialization segments say — RFC 8216bis §4.4.6.1, §4.4.6.2, ISO/IEC 23009-1
+//! §5.3.7.
+
+use crate::codec::{self, AudioInfo, Codec, channels_of_descriptor};
+use crate::hls::Attributes;
+use crate::hls::multivariant::{Rendition, RenditionKind};
+use crate::presentation::{MpdTrack, Role};
+
+use super::info::PresentationInfo;
+use super::{DashManifest, Mp4Playlist, Presentation};
+use crate::verify::findings::Findings;
+use crate::verify::fragmented::init::{Entry, InitTrack};
+
+/// What a track says of itself.
+struct Media {
+    /// Its `codecs` parameter, when its configuration can be read.
+    codecs: Option<String>,
+    kind: [u8; 4],
+    width: u64,
+    height: u64,
+    /// Width and height of a pixel that is not square.
+    pixel: Option<(u32, u32)>,
+    channels: Option<u16>,
+    /// The scale of objects beside the channels.
+    objects: Option<u8>,
+    sampling_frequency: Option<u32>,
+    video_range: Option<&'static str>,
+}
+
+impl Media {
+    fn of(track: &InitTrack) -> Option<Self> {
+        let entry = track.entries.first()?;
+        let codec = entry.codec?;
+        let audio = audio(codec, entry);
+        let video = codec::video(&entry.config());
+        let stated = Some(entry.clear.channel_count).filter(|channels| *channels > 0);
+        Some(Self {
+            codecs: (codec.rfc6381)(&entry.config()).ok(),
+            kind: track.handler_type.0,
+            width: entry.clear.width.into(),
+            height: entry.clear.height.into(),
+            channels: audio.channels.or(stated),
+            objects: audio.joint_objects,
+            sampling_frequency: audio.sampling_frequency,
+            pixel: video.oblong_pixel(),
+            video_range: video.video_range(),
+        })
+    }
+}
+
+fn audio(codec: &Codec, entry: &Entry) -> AudioInfo {
+    (codec.audio)(&entry.config()).unwrap_or_default()
+}
+
+fn media(facts: &PresentationInfo<'_>, rendition: usize) -> Vec<Media> {
+    let tracks = facts.inits.get(rendition).and_then(Option::as_ref).map(|found| &found.init.tracks);
+    tracks.into_iter().flatten().filter_map(Media::of).collect()
+}
+
+/// Holds the tags that name playlists of fragmented MP4 to it.
+pub(in crate::verify) fn check_playlists(
+    presentation: &Presentation<'_>,
+    facts: &PresentationInfo<'_>,
+    findings: &mut Findings,
+) {
+    let tracks = |playlist: &Mp4Playlist<'_>| -> Vec<Media> {
+        let mut renditions: Vec<usize> = playlist.segments.iter().map(|(_, rendition)| *rendition).collect();
+        renditions.sort_unstable();
+        renditions.dedup();
+        renditions.into_iter().flat_map(|rendition| media(facts, rendition)).collect()
+    };
+    let known: Vec<(&Mp4Playlist<'_>, Vec<Media>)> =
+        presentation.playlists.iter().map(|playlist| (playlist, tracks(playlist))).collect();
+    // Of streams without initialization segments it is not known here what they carry.
+    let is_all = presentation.segments.is_empty();
+    for (playlist, own) in &known {
+        let average = average_of_playlist(playlist, facts);
+        for tag in &playlist.media.named_by {
+            let place =
+                format!("{}: line {} of its multivariant playlist", playlist.media.name, tag.line + 1);
+            channels(tag, own, &place, findings);
+            if tag.kind == RenditionKind::Variant {
+                variant(tag, own, (&known, is_all), average, &place, findings);
+            }
+        }
+    }
+}
+
+fn channels(tag: &Rendition, own: &[Media], place: &str, findings: &mut Findings) {
+    let Some(stated) = text(&tag.attributes, "CHANNELS") else { return };
+    let number = stated.split('/').next().and_then(|number| number.parse::<u16>().ok());
+    let audio: Vec<&Media> = own.iter().filter(|media| media.kind == *b"soun").collect();
+    let fits = |media: &&Media| match media.objects {
+        // Objects are counted where they are said.
+        Some(objects) => number == Some(objects.into()) || number == media.channels,
+        None => media.channels.is_none() || number == media.channels,
+    };
+    let holds = audio.is_empty() || audio.iter().any(fits);
+    let expected: Vec<String> =
+        audio.iter().filter_map(|media| media.channels).map(|channels| channels.to_string()).collect();
+    findings.check("label-channels", holds, &place, &format_args!("CHANNELS {stated}"), &expected.join(", "));
+}
+
+fn variant(
+    tag: &Rendition,
+    own: &[Media],
+    (all, is_all): (&[(&Mp4Playlist<'_>, Vec<Media>)], bool),
+    average: Option<u64>,
+    place: &str,
+    findings: &mut Findings,
+) {
+    let attributes = &tag.attributes;
+    if let Some(stated) = text(attributes, "CODECS") {
+        let stated: Vec<&str> = stated.split(',').map(str::trim).collect();
+        let groups = ["AUDIO", "VIDEO", "SUBTITLES"].map(|name| text(attributes, name));
+        let of_groups = all.iter().filter(|(playlist, _)| {
+            let tags = playlist.media.named_by.iter().filter(|tag| tag.kind != RenditionKind::Variant);
+            tags.filter_map(|tag| text(&tag.attributes, "GROUP-ID"))
+                .any(|group| groups.iter().flatten().any(|named| *named == group))
+        });
+        let mut carried: Vec<&Media> = own.iter().collect();
+        carried.extend(of_groups.flat_map(|(_, media)| media));
+        let needed = own.iter().filter_map(|media| media.codecs.as_deref());
+        for codec in needed {
+            let holds = stated.iter().any(|stated| is_same_codec(stated, codec));
+            findings.check(
+                "label-codecs",
+                holds,
+                &place,
+                &format_args!("CODECS {}", stated.join(",")),
+                &codec,
+            );
+        }
+        let is_known = is_all && carried.iter().all(|media| media.codecs.is_some());
+        for codec in stated.iter().filter(|_| is_known) {
+            let holds = carried
+                .iter()
+                .filter_map(|media| media.codecs.as_deref())
+                .any(|media| is_same_codec(codec, media));
+            findings.check("label-codecs", holds, &place, codec, &"a codec of its media");
+        }
+    }
+    if let Some(stated) = attributes.raw("RESOLUTION") {
+        let video: Vec<&Media> = own.iter().filter(|media| media.kind == *b"vide").collect();
+        // Of the screen, or as it is coded.
+        let of = |media: &&Media| {
+            let (wide, high) = media.pixel.map_or((1, 1), |(wide, high)| (u64::from(wide), u64::from(high)));
+            format!("{}x{}", media.width * wide / high.max(1), media.height)
+        };
+        let coded = |media: &&Media| format!("{}x{}", media.width, media.height);
+        let holds =
+            video.is_empty() || video.iter().any(|media| of(media) == stated || coded(media) == stated);
+        let expected = video.first().map(of).unwrap_or_default();
+        findings.check("label-resolution", holds, &place, &format_args!("RESOLUTION {stated}"), &expected);
+    }
+    for name in ["BANDWIDTH", "AVERAGE-BANDWIDTH"] {
+        let stated = attributes.raw(name).and_then(|stated| stated.parse().ok());
+        if let Some((stated, average)) = stated.zip(average) {
+            bandwidth(name, stated, average, place, findings);
+        }
+    }
+    let range = attributes.raw("VIDEO-RANGE").map(|range| range.trim_matches('"'));
+    let video = own.iter().filter(|media| media.kind == *b"vide");
+    if let Some(expected) = video.filter_map(|media| media.video_range).next() {
+        let stated = range.unwrap_or("SDR");
+        let found = format!("VIDEO-RANGE {stated}");
+        findings.check("label-range", stated == expected, &place, &found, &expected);
+    }
+}
+
+/// What is said is about the average of the media, to which encryption adds a little, or more: RFC 8216bis §4.4.6.2, ISO/IEC 23009-1
+/// §5.3.5.2.
+fn bandwidth(name: &str, stated: u64, average: u64, place: &str, findings: &mut Findings) {
+    let holds = stated >= average / 2 && stated / 20 <= average;
+    let found = format!("{name} {stated}");
+    let expected = format!("{average}, the average of its media, and more for its peak");
+    findings.check("label-bandwidth", holds, &place, &found, &expected);
+}
+
+/// Bits in a second of the segments that a playlist names.
+fn average_of_playlist(playlist: &Mp4Playlist<'_>, facts: &PresentationInfo<'_>) -> Option<u64> {
+    let segments = || playlist.segments.iter().map(|(segment, _)| *segment);
+    if playlist.media.is_i_frames || segments().any(|segment| segment.role != Role::Segment) {
+        return None;
+    }
+    let (mut bytes, mut seconds) = (0, 0.0);
+    for segment in segments() {
+        let length = segment.range.as_ref().map(|range| range.end.saturating_sub(range.start));
+        bytes += length.or_else(|| facts.file(&segment.file).map(|file| file.length))?;
+        seconds += segment.duration;
+    }
+    average(bytes, seconds)
+}
+
+/// The same of a Representation, by the times in its fragments.
+fn average_of_rendition(track: &MpdTrack, rendition: usize, facts: &PresentationInfo<'_>) -> Option<u64> {
+    let (mut bytes, mut seconds) = (0, 0.0);
+    let mut files: Vec<&str> = track.segments().map(|segment| segment.file.as_str()).collect();
+    files.dedup();
+    for file in files {
+        let found = facts.file(file)?;
+        bytes += found.length;
+        for fragment in &found.fragments {
+            let timescale = facts.timescale(rendition, fragment.track_id)?;
+            seconds +=
+                super::times::seconds(fragment.end.saturating_sub(fragment.begin), u64::from(timescale));
+        }
+    }
+    average(bytes, seconds)
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "bits in a second, far below 2^52"
+)]
+fn average(bytes: u64, seconds: f64) -> Option<u64> {
+    (seconds > 0.0).then(|| (bytes as f64 * 8.0 / seconds) as u64)
+}
+
+/// Whether two `codecs` parameters mean one: in either case, without the fields of AV1 and VP9 that may be left out, and
+/// AAC with or without the extensions that decoders find in it: RFC 6381 §3.3.
+fn is_same_codec(one: &str, other: &str) -> bool {
+    let (one, other) = (one.to_ascii_lowercase(), other.to_ascii_lowercase());
+    let aac = ["mp4a.40.2", "mp4a.40.5", "mp4a.40.29"];
+    let is_aac = |codec: &str| aac.contains(&codec);
+    let longer = |long: &str, short: &str| {
+        let rest = long.strip_prefix(short);
+        ["av01.", "vp09."].iter().any(|family| short.starts_with(family))
+            && rest.is_some_and(|rest| rest.starts_with('.'))
+    };
+    one == other || is_aac(&one) && is_aac(&other) || longer(&one, &other) || longer(&other, &one)
+}
+
+/// Holds a Representation to its media.
+pub(in crate::verify) fn check_mpd(
+    manifest: &DashManifest<'_>,
+    facts: &PresentationInfo<'_>,
+    findings: &mut Findings,
+) {
+    for (track, rendition) in &manifest.representations {
+        let representation = &track.representation;
+        let place =
+            format!("{}: {} (id {})", manifest.document.name, representation.place, representation.id);
+        let all = media(facts, *rendition);
+        let [media] = all.as_slice() else { continue };
+        if let Some((stated, average)) =
+            representation.bandwidth.zip(average_of_rendition(track, *rendition, facts))
+        {
+            bandwidth("bandwidth", stated, average, &place, findings);
+        }
+        let mut hold = |rule, found: &str, holds: bool, expected: &str| {
+            findings.check(rule, holds, &place, &found, &expected);
+        };
+        if let (Some(stated), Some(codec)) = (&representation.codecs, &media.codecs) {
+            let holds = stated.split(',').all(|stated| is_same_codec(stated.trim(), codec));
+            hold("label-codecs", &format!("codecs {stated}"), holds, codec);
+        }
+        let family = match &media.kind {
+            b"vide" => "video/",
+            b"soun" => "audio/",
+            _ => "",
+        };
+        if let Some(stated) = representation.mime_type.as_deref().filter(|_| !family.is_empty()) {
+            let holds = stated == format!("{family}mp4") || stated == format!("{family}iso.segment");
+            hold("label-mime", &format!("mimeType {stated}"), holds, &format!("{family}mp4"));
+        }
+        for (name, stated, expected) in
+            [("width", representation.width, media.width), ("height", representation.height, media.height)]
+        {
+            let stated = stated.filter(|_| family == "video/");
+            let found = format!("{name} {}", stated.unwrap_or_default());
+            hold(
+                "label-resolution",
+                &found,
+                stated.is_none_or(|stated| stated == expected),
+                &expected.to_string(),
+            );
+        }
+        let frequency = representation.audio_sampling_rate.as_ref().zip(media.sampling_frequency);
+        if let Some((stated, expected)) = frequency.filter(|_| family == "audio/") {
+            // Of AAC with SBR both rates are said.
+            let rates: Vec<u32> =
+                stated.split_ascii_whitespace().filter_map(|rate| rate.parse().ok()).collect();
+            let is_own = |rate: &u32| {
+                [Some(expected), expected.checked_mul(2), Some(expected / 2)].contains(&Some(*rate))
+            };
+            let holds = rates.len() == stated.split_ascii_whitespace().count() && rates.iter().all(is_own);
+            hold("label-sampling", &format!("audioSamplingRate {stated}"), holds, &expected.to_string());
+        }
+        for (scheme, value) in &representation.channel_configurations {
+            let stated = channels_of_descriptor(scheme, value);
+            let expected = media.channels.filter(|_| stated != media.channels && family == "audio/");
+            let found = format!("AudioChannelConfiguration {value:?} of {scheme}");
+            let wanted = expected.map_or_else(String::new, |channels| format!("{channels} channels"));
+            hold("label-channels", &found, expected.is_none(), &wanted);
+        }
+    }
+}
+
+fn text<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a str> {
+    attributes.raw(name).map(|value| value.trim_matches('"'))
+}
