@@ -20,11 +20,18 @@ const CMAF = ["-nostdin", "-v", "error", "-y", "-i", CLIP[1], "-i", CLIP[2], "-m
 const IDENTITY = { kid: "0123456789abcdef0123456789abcdef", key: "00112233445566778899aabbccddeeff", iv: "a5010203040506070809a0b0c0d0e0f0" };
 const FAIRPLAY = ["--drm", "fairplay", "--key-file", "{out}.keys"];
 
-// A ladder with two languages, long enough that players go on loading when text is chosen, stereo and 5.1, and text of two formats.
+// A ladder of five pictures in four containers (SDR, HLG, HDR10) with two languages, stereo and 5.1, and text of two
+// formats; long enough that players go on loading when text is chosen.
+const PICTURE = (size) => ["-f", "lavfi", "-i", `testsrc2=s=${size}:r=25:d=30`];
 const SOUND = (hertz) => ["-f", "lavfi", "-i", `sine=f=${hertz}:d=30`];
-const LADDER = ["-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=30", ...SOUND(300), ...SOUND(400),
-  "-map", "0:v", "-c:v", "libx264", "-g", "50", "-pix_fmt", "yuv420p", "{clear}/v.mp4", "-map", "1:a", "-ac", "2", "{clear}/en2.m4a",
-  "-map", "1:a", "-ac", "6", "{clear}/en6.m4a", "-map", "2:a", "-ac", "2", "{clear}/fr2.m4a"];
+const AVC = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "50", "-sc_threshold", "0", "-pix_fmt", "yuv420p"];
+const HDR = (transfer) => ["-c:v", "libvpx-vp9", "-profile:v", "2", "-deadline", "realtime", "-cpu-used", "8", "-g", "50", "-keyint_min", "50",
+  "-pix_fmt", "yuv420p10le", "-color_primaries", "bt2020", "-color_trc", transfer, "-colorspace", "bt2020nc"];
+const LADDER = ["-nostdin", "-v", "error", "-y", ...PICTURE("320x180"), ...PICTURE("480x270"), ...PICTURE("640x360"), ...SOUND(300), ...SOUND(400),
+  "-map", "0:v", ...AVC, "{clear}/180.mp4", "-map", "1:v", "-map", "3:a", ...AVC, "-ac", "2", "{clear}/270.mov",
+  "-map", "2:v", "-map", "4:a", ...AVC, "-c:a", "aac", "-ac", "2", "{clear}/360.ts", "-map", "0:v", ...HDR("arib-std-b67"), "{clear}/hlg.webm",
+  "-map", "0:v", ...HDR("smpte2084"), "{clear}/pq.webm", "-map", "3:a", "-ac", "6", "{clear}/en6.m4a", "-map", "4:a", "-ac", "6", "{clear}/fr6.m4a"];
+const LADDER_FILES = ["180.mp4", "270.mov", "360.ts", "hlg.webm", "pq.webm", "en6.m4a", "fr6.m4a", "en.vtt", "de.ttml"];
 const TEXTS = {
   "en.vtt": "WEBVTT\n\n00:00.500 --> 00:29.000\nGood evening.\n",
   "de.ttml": '<tt xmlns="http://www.w3.org/ns/ttml" xml:lang="de"><head><layout><region xml:id="r"/></layout></head><body region="r"><div>'
@@ -33,15 +40,15 @@ const TEXTS = {
 const LISTS = {
   cues: { en: "Good evening.", de: "Guten Abend." },
   dash: {
-    audio: [["en", "English", 2, "main"], ["en", "English", 6, "main"], ["fr", "Français", 2, "dub"]],
+    audio: [["en", "English", 2, "main"], ["en", "English", 6, "main"], ["fr", "Français", 2, "dub"], ["fr", "Français", 6, "dub"]],
     text: [["en", "English", "subtitle"], ["de", "Deutsch", "caption"]],
   },
   hls: {
-    audio: [["en", "English", 2, ""], ["en", "English", 6, ""], ["fr", "Français", 2, ""]],
+    audio: [["en", "English", 2, ""], ["en", "English", 6, ""], ["fr", "Français", 2, ""], ["fr", "Français", 6, ""]],
     text: [["en", "English", "subtitle"], ["de", "Deutsch", "public.accessibility.transcribes-spoken-dialog+public.accessibility.describes-music-and-sound"]],
   },
 };
-const SAID = ["a1:lang=eng,label=English", "a2:lang=en,label=English", "a3:lang=fra,label=Français,role=dub", "t1:label=English", "t2:label=Deutsch,role=caption"];
+const SAID = ["a1:lang=eng,label=English", "a2:lang=fra,label=Français,role=dub", "a3:lang=en,label=English", "a4:lang=fr,label=Français,role=dub", "t1:label=English", "t2:label=Deutsch,role=caption"];
 
 /**
  * name: folder under the media; pack: arguments of `drm-pack pack`; players: by kind of manifest;
@@ -66,7 +73,7 @@ export const PACKS = [
   { name: "aes-128-ts", input: ["{clear}/master.m3u8"], prepare: TS, pack: AES_128, keys: SEED, players: { hls: ["hlsjs", "shaka"] }, withoutLicense: true },
   { name: "aes-128-ts-rotation", input: ["{clear}/master.m3u8"], prepare: TS, pack: [...AES_128, "--rotate-every", "1"], keys: SEED, players: { hls: ["hlsjs", "shaka"] }, withoutLicense: true },
   { name: "cbcs-both", input: ["{clear}"], prepare: CMAF, pack: ["--drm", "widevine+playready+fairplay+clearkey"], players: { dash: ["shaka"], hls: ["hlsjs"] } },
-  { name: "ladder", input: ["v.mp4", "en2.m4a", "en6.m4a", "fr2.m4a", "en.vtt", "de.ttml"].map((name) => `{clear}/${name}`), prepare: LADDER,
+  { name: "ladder", input: LADDER_FILES.map((name) => `{clear}/${name}`), prepare: LADDER,
     files: TEXTS, pack: ["--drm", "widevine+clearkey", "--scheme", "cenc", ...SAID.flatMap((said) => ["--track", said])], players: BOTH, lists: LISTS },
   { name: "sample-aes-ts", input: ["{clear}/master.m3u8"], prepare: TS, pack: FAIRPLAY, keys: [], identity: IDENTITY, players: { hls: ["hlsjs"] }, withoutLicense: true },
 ];
