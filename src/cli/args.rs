@@ -182,6 +182,11 @@ pub(super) struct JobArgs {
     /// least half a second apart become fragments of their own
     #[arg(long)]
     pub(super) trick_play: bool,
+    /// For MP4 inputs: thumbnails of JPEG images, each a grid of tiles that are shown for SECONDS each, left to right and
+    /// down; FILES is their folder, in the order of the numbers in their names, or a name with %d or %03d from 0 or 1:
+    /// sprites/%03d.jpg:5x4:2
+    #[arg(long, value_name = "FILES:COLSxROWS:SECONDS")]
+    pub(super) thumbnails: Option<String>,
     /// Change keys after every N segments
     #[arg(long, value_name = "N")]
     pub(super) rotate_every: Option<u32>,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::{Error, ManifestKind, Result, is_http};
 use crate::io::FileStore;
+use crate::job::Thumbnails;
 use crate::presentation::{is_multivariant, kind_of_name, may_be_manifest, read_manifest};
 use crate::subtitles::Format;
 
@@ -37,6 +38,50 @@ pub(super) fn presentations(inputs: &[String], root: Option<&Path>) -> Result<Ve
         Ok(store.path(&name).to_string_lossy().into_owned())
     };
     found.iter().map(whole).collect()
+}
+
+/// The thumbnails of an option; a folder is the JPEG images in it, in the order of the numbers in their names.
+///
+/// # Errors
+/// As [`Thumbnails::parse`], and when the folder has no image.
+pub(super) fn thumbnails(text: &str) -> Result<Thumbnails> {
+    let mut thumbnails = Thumbnails::parse(text)?;
+    let [folder] = thumbnails.files.as_slice() else { return Ok(thumbnails) };
+    let folder = Path::new(folder);
+    if !folder.is_dir() {
+        return Ok(thumbnails);
+    }
+    let is_jpeg = |path: &PathBuf| {
+        let end = path.extension().and_then(|end| end.to_str()).unwrap_or_default().to_ascii_lowercase();
+        matches!(end.as_str(), "jpg" | "jpeg")
+    };
+    let mut files: Vec<String> = entries(folder)?
+        .into_iter()
+        .filter(is_jpeg)
+        .map(|path| path.to_string_lossy().into_owned())
+        .collect();
+    if files.is_empty() {
+        return Err(Error::input("no .jpg or .jpeg file in this folder").at(folder.display()));
+    }
+    files.sort_by_cached_key(|name| with_wide_numbers(name));
+    thumbnails.files = files;
+    Ok(thumbnails)
+}
+
+/// A name whose numbers sort as numbers do.
+fn with_wide_numbers(name: &str) -> String {
+    let (mut wide, mut number) = (String::new(), String::new());
+    for c in name.chars().chain(['\0']) {
+        if c.is_ascii_digit() {
+            number.push(c);
+            continue;
+        }
+        if !number.is_empty() {
+            wide += &format!("{:0>20}", std::mem::take(&mut number));
+        }
+        wide.push(c);
+    }
+    wide
 }
 
 fn presentation(folder: &Path) -> Result<Vec<PathBuf>> {

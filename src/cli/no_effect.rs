@@ -21,6 +21,7 @@ pub(super) fn check(inputs: &[String], drm: &str, args: &JobArgs) -> Result<()> 
     let rows = [
         (args.segment_duration.is_some() && is_package, "--segment-duration", "a package keeps its segments"),
         (args.trick_play && is_package, "--trick-play", "a package keeps its segments"),
+        (args.thumbnails.is_some() && is_package, "--thumbnails", "a package keeps its thumbnails"),
         (args.allow_full_sample && is_package, "--allow-full-sample", "it is for MP4 inputs"),
         (args.skd_template.is_some() && !has_fairplay, "--skd-template", "it is for --drm fairplay"),
         (args.no_session_keys && !has_playlists, "--no-session-keys", "it is for multivariant playlists"),

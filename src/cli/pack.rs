@@ -12,7 +12,7 @@ use crate::job::{
 use crate::package::{LicenseUrl, Preset, ServerSignaling};
 
 use super::args::{JobArgs, LayoutArg, PackArgs, PresetArg, ServerSignalingArg};
-use super::folder::presentations;
+use super::folder::{self, presentations};
 use super::key_files::{KeyFiles, RecordingKeyServer};
 use super::keys::{apply_vendor, http_client, key_server};
 use super::no_effect;
@@ -179,6 +179,7 @@ pub(super) fn job(inputs: &[String], drm: &str, args: &JobArgs, limit: Option<us
         max_substreams: args.max_substreams.or(limit),
         clear_lead: args.clear_lead,
         trick_play: args.trick_play,
+        thumbnails: args.thumbnails.as_deref().map(folder::thumbnails).transpose()?,
         clear: args.clear.iter().map(|text| parse_clear(text)).collect::<Result<_>>()?,
         rotate_every: args.rotate_every,
         server_signaling: match args.server_signaling {

@@ -23,6 +23,7 @@ mod first_bytes;
 mod first_frame;
 mod hevc;
 mod iamf;
+pub mod jpeg;
 mod marks;
 mod mpegh;
 mod nal;

@@ -588,6 +588,7 @@ fn new_mpd() -> Mpd {
         sample_aspect_ratio: None,
         supplemental_codec: None,
         set_properties: Vec::new(),
+        tiles: None,
         timescale: 1000,
         presentation_time_offset: 100,
         addressing: NewAddressing::Template {

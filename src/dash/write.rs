@@ -10,7 +10,9 @@ use crate::xml::{Document, Element};
 
 /// What an AdaptationSet of key frames alone is for: DASH-IF IOP, trick modes; its value is the id of the main one.
 const TRICK_MODE: &str = "http://dashif.org/guidelines/trickmode";
-/// Segment lists are of this profile.
+/// Which images are grids of tiles: DASH-IF IOP, tiles of thumbnail images; its value is columns and rows.
+const THUMBNAIL_TILE: &str = "http://dashif.org/guidelines/thumbnail_tile";
+/// Segment lists are of this profile, and templates beside files with an index.
 const MAIN_PROFILE: &str = "urn:mpeg:dash:profile:isoff-main:2011";
 const LIVE_PROFILES: &str = "urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019";
 const ON_DEMAND_PROFILES: &str = "urn:mpeg:dash:profile:isoff-on-demand:2011,urn:mpeg:dash:profile:cmaf:2019";
@@ -101,6 +103,8 @@ pub struct NewRepresentation {
     pub set_properties: Vec<(String, String)>,
     /// Properties: scheme and value of each `SupplementalProperty`.
     pub properties: Vec<(&'static str, String)>,
+    /// Columns and rows of the tiles that each image is a grid of.
+    pub tiles: Option<(u32, u32)>,
     /// `@timescale` of the segment information.
     pub timescale: u32,
     /// `@presentationTimeOffset` of the segment information.
@@ -122,6 +126,15 @@ pub enum NewAddressing {
         media: String,
         /// `@startNumber`.
         start_number: u64,
+    },
+    /// `SegmentTemplate` with `@duration`, numbered from 1.
+    Numbered {
+        /// `@media`, a template.
+        media: String,
+        /// `@duration`.
+        duration: u64,
+        /// `@endNumber`, when there are fewer than the Period lasts.
+        last: Option<u64>,
     },
     /// `SegmentList` with a `SegmentTimeline`: byte ranges.
     List {
@@ -163,8 +176,11 @@ pub fn mpd(new: &NewMpd) -> Mpd {
         period = period.with_child(adaptation_set(index.saturating_add(1), set));
     }
     let mut main = new.adaptation_sets.iter().filter(|set| set.trick_mode_of.is_none());
-    let mut profiles = if main.all(are_indexed) { ON_DEMAND_PROFILES } else { LIVE_PROFILES }.to_owned();
-    if new.adaptation_sets.iter().any(|set| set.trick_mode_of.is_some()) {
+    let is_on_demand = main.all(are_indexed);
+    let mut profiles = if is_on_demand { ON_DEMAND_PROFILES } else { LIVE_PROFILES }.to_owned();
+    let is_of_main =
+        |set: &NewAdaptationSet| set.trick_mode_of.is_some() || is_on_demand && are_numbered(set);
+    if new.adaptation_sets.iter().any(is_of_main) {
         profiles = format!("{profiles},{MAIN_PROFILE}");
     }
     let mut root = Element::new("MPD").with("xmlns", NAMESPACE);
@@ -256,6 +272,13 @@ fn are_indexed(set: &NewAdaptationSet) -> bool {
         .all(|representation| !matches!(representation.addressing, NewAddressing::Template { .. }))
 }
 
+/// Whether every Representation has numbered segments of one duration.
+fn are_numbered(set: &NewAdaptationSet) -> bool {
+    set.representations
+        .iter()
+        .all(|representation| matches!(representation.addressing, NewAddressing::Numbered { .. }))
+}
+
 /// The greatest `SAP_type` when every segment of every Representation starts with one.
 fn subsegment_sap_type(representations: &[NewRepresentation]) -> Option<u8> {
     let types = representations.iter().map(|representation| match representation.addressing {
@@ -268,7 +291,7 @@ fn subsegment_sap_type(representations: &[NewRepresentation]) -> Option<u8> {
 /// Whether segments of all Representations have the same boundaries: §5.3.3.2, `@segmentAlignment`.
 fn are_aligned(representations: &[NewRepresentation]) -> bool {
     let Some((first, others)) = representations.split_first() else { return false };
-    if matches!(first.addressing, NewAddressing::Sidecar { .. }) {
+    if matches!(first.addressing, NewAddressing::Sidecar { .. } | NewAddressing::Numbered { .. }) {
         return false;
     }
     let presented = |representation: &NewRepresentation| -> Vec<i128> {
@@ -314,6 +337,10 @@ fn representation(new: &NewRepresentation) -> Element {
             .with("value", &index.to_string());
         representation = representation.with_child(configuration);
     }
+    if let Some((columns, rows)) = new.tiles {
+        let essential = Element::new("EssentialProperty").with("schemeIdUri", THUMBNAIL_TILE);
+        representation = representation.with_child(essential.with("value", &format!("{columns}x{rows}")));
+    }
     for (scheme, value) in &new.properties {
         representation = representation.with_child(property(scheme, value));
     }
@@ -326,6 +353,16 @@ fn representation(new: &NewRepresentation) -> Element {
                 .with("media", media)
                 .with("startNumber", &start_number.to_string())
                 .with_child(timeline);
+            representation.with_child(template)
+        }
+        NewAddressing::Numbered { media, duration, last } => {
+            let mut template = segment_information("SegmentTemplate", new)
+                .with("media", media)
+                .with("duration", &duration.to_string())
+                .with("startNumber", "1");
+            if let Some(last) = last {
+                template.set_attribute("endNumber", &last.to_string());
+            }
             representation.with_child(template)
         }
         NewAddressing::List { initialization, initialization_range, segments } => {

@@ -12,6 +12,7 @@ use super::partial_segments;
 use super::version;
 use crate::base::{Error, Result};
 
+pub use super::write_images::Tiles;
 pub use super::write_media::{MediaPlaylist, Resource, write};
 
 /// Tags that belong to the media segment behind them: §4.4.4; dates stand among them.

@@ -18,6 +18,7 @@ pub mod multivariant;
 mod partial_segments;
 mod resources;
 mod version;
+mod write_images;
 mod write_media;
 mod write_multivariant;
 

@@ -10,6 +10,7 @@ use super::resources::OtherUri;
 use super::version;
 use crate::base::{Error, Result};
 
+pub use super::write_images::Images;
 pub use super::write_multivariant::{MultivariantPlaylist, NewRendition, RenditionType, Variant, write};
 
 /// Tags before which session keys are put.

@@ -422,6 +422,7 @@ fn new_media() -> MediaPlaylist {
     let range = |uri: &str, byte_range| Resource { uri: uri.into(), byte_range };
     MediaPlaylist {
         i_frames_only: false,
+        tiles: None,
         map: Some(range("v.mp4", Some(0..800))),
         key_lines: key_lines(),
         segments: vec![
@@ -477,6 +478,7 @@ fn new_multivariant() -> MultivariantPlaylist {
     let session_key = KEY_A.replace("X-KEY", "X-SESSION-KEY");
     MultivariantPlaylist {
         i_frames: Vec::new(),
+        images: Vec::new(),
         session_key_lines: vec![session_key.clone(), session_key],
         renditions: vec![audio("one", true), audio("two", false)],
         variants: vec![Variant {

@@ -6,6 +6,7 @@ use super::byte_range::ByteRange;
 use super::key::checked_lines;
 use super::line::Playlist;
 use super::version;
+use super::write_images::{self, Tiles};
 use crate::base::{Error, Result};
 
 /// Lowest version that is written; it has everything that fragmented MP4 needs.
@@ -31,6 +32,8 @@ pub struct MediaPlaylist {
     pub segments: Vec<(Resource, f64)>,
     /// `EXT-X-I-FRAMES-ONLY`: each segment is one picture, found inside the segments of another playlist.
     pub i_frames_only: bool,
+    /// `EXT-X-IMAGES-ONLY`: each segment is an image of tiles.
+    pub tiles: Option<Tiles>,
     /// `EXT-X-INDEPENDENT-SEGMENTS`: every segment can be decoded without another one.
     pub independent_segments: bool,
 }
@@ -47,6 +50,9 @@ pub fn write(new: &MediaPlaylist) -> Result<Playlist> {
         let (text, rounded) = extinf(*duration)?;
         target = target.max(rounded);
         segments.push(format!("#EXTINF:{text},"));
+        if let Some(tiles) = &new.tiles {
+            segments.push(write_images::tiles(tiles)?);
+        }
         if let Some(range) = &resource.byte_range {
             segments.push(format!("#EXT-X-BYTERANGE:{}", ByteRange::from(range)));
         }
@@ -59,6 +65,9 @@ pub fn write(new: &MediaPlaylist) -> Result<Playlist> {
     ];
     if new.i_frames_only {
         texts.push("#EXT-X-I-FRAMES-ONLY".into());
+    }
+    if new.tiles.is_some() {
+        texts.push("#EXT-X-IMAGES-ONLY".into());
     }
     if new.independent_segments {
         texts.push("#EXT-X-INDEPENDENT-SEGMENTS".into());

@@ -4,6 +4,7 @@ use super::attributes::Attributes;
 use super::key::checked_lines;
 use super::line::Playlist;
 use super::version;
+use super::write_images::{Images, image_stream_inf};
 use super::write_media::{VERSION, checked_uri};
 use crate::base::{Error, Result};
 
@@ -18,6 +19,8 @@ pub struct MultivariantPlaylist {
     pub variants: Vec<Variant>,
     /// Playlists of I-frames: `EXT-X-I-FRAME-STREAM-INF`.
     pub i_frames: Vec<Variant>,
+    /// Playlists of images.
+    pub images: Vec<Images>,
     /// `EXT-X-INDEPENDENT-SEGMENTS`: holds for every media playlist.
     pub independent_segments: bool,
 }
@@ -105,6 +108,9 @@ pub fn write(new: &MultivariantPlaylist) -> Result<Playlist> {
         let attributes = tag.trim_start_matches("#EXT-X-STREAM-INF:");
         let uri = checked_uri(&i_frames.uri)?;
         texts.push(format!("#EXT-X-I-FRAME-STREAM-INF:{attributes},URI=\"{uri}\""));
+    }
+    for images in &new.images {
+        texts.push(image_stream_inf(images).map_err(|error| error.at("EXT-X-IMAGE-STREAM-INF"))?);
     }
     let mut playlist = Playlist::new(texts);
     version::raise(&mut playlist, VERSION)?;

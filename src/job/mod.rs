@@ -21,6 +21,7 @@ pub use decrypt::{DecryptJob, decrypt};
 pub use env::{Env, Event, OpenInput};
 pub use journal::Journal;
 pub use mp4::names::NameTemplates;
+pub use mp4::thumbnails::Thumbnails;
 pub use named_files::named_files;
 pub use plan::{ClearTrack, PlanReport, PlannedKeyReport, PlannedTrack, SignalReport, fetch_keys, plan};
 pub use report::{KeyRotation, OutputReport, Report, TrackReport};

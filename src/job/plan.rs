@@ -75,10 +75,10 @@ pub struct PlannedTrack {
 pub struct ClearTrack {
     /// Its id: `t1`, as in `--track`.
     pub id: String,
-    /// `video`, `audio` or `text`.
+    /// `video`, `audio`, `text` or `image`.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// RFC 6381 codecs parameter.
+    /// RFC 6381 codecs parameter, or a media type.
     pub codec: String,
     /// The file that it is in.
     pub source: String,

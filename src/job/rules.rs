@@ -23,6 +23,7 @@ use crate::subtitles::Format as TextFormat;
 
 use super::choice::{Source, stated_scheme};
 use super::mp4::names::NameTemplates;
+use super::mp4::thumbnails::Thumbnails;
 use super::track_facts::{self, TrackFacts};
 
 /// The word of `--drm` for AES-128 of whole segments.
@@ -75,6 +76,8 @@ pub struct Job {
     pub clear: Vec<(f64, f64)>,
     /// Whether players can go through the pictures of MP4 inputs fast: playlists of I-frames, trick-mode sets.
     pub trick_play: bool,
+    /// Images beside the video of MP4 inputs.
+    pub thumbnails: Option<Thumbnails>,
     /// Keys change after so many segments.
     pub rotate_every: Option<u32>,
     /// What becomes of a key server's signaling that contradicts what is packed.
@@ -113,6 +116,7 @@ impl Default for Job {
             clear_lead: 0.0,
             clear: Vec::new(),
             trick_play: false,
+            thumbnails: None,
             rotate_every: None,
             server_signaling: ServerSignaling::default(),
             strict_keys: false,
@@ -184,6 +188,10 @@ impl Rules {
         if !package.is_empty() {
             track_facts::check_package(&job.tracks)?;
             job.names.check_package()?;
+            if job.thumbnails.is_some() {
+                return Err(Error::usage("--thumbnails is for MP4 inputs")
+                    .hint("a package keeps the thumbnails that it has"));
+            }
         }
         if job.drm == SIMPLEAES {
             return Self::aes128(job, package, document);

@@ -71,6 +71,7 @@ mod streams;
 mod support;
 mod tails;
 mod taken_along;
+mod thumbnails;
 mod times;
 mod trick_play;
 mod ts;

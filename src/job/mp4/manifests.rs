@@ -8,7 +8,7 @@ use crate::dash::write::{NewAdaptationSet, NewAddressing, NewMpd, NewRepresentat
 use crate::dash::{ContentType, Place, Protected, write};
 use crate::drm::ManifestKind;
 use crate::hls::media::Resource;
-use crate::hls::multivariant::{Limits, MultivariantPlaylist, NewRendition, RenditionType, Variant};
+use crate::hls::multivariant::{Images, Limits, MultivariantPlaylist, NewRendition, RenditionType, Variant};
 use crate::hls::{Playlist, media, multivariant};
 use crate::package::{Boundaries, MediaTrack, Plan, SegmentKey, TrackId, WrittenSegment};
 
@@ -18,6 +18,7 @@ use super::described::Described;
 use super::files::TrackFiles;
 use super::names::{ManifestNames, reference};
 use super::text::TextTrack;
+use super::thumbnails::ThumbnailTrack;
 use super::timed::Timed;
 use super::video_facts;
 use crate::job::env::{Env, Event};
@@ -32,7 +33,7 @@ const SUBTITLES: &str = "subtitles";
 
 /// Writes the manifests that were asked for.
 pub(in crate::job) fn write(
-    (tracks, texts): (&[WrittenTrack<'_>], &[TextTrack]),
+    (tracks, texts, thumbnails): (&[WrittenTrack<'_>], &[TextTrack], Option<&ThumbnailTrack>),
     (names, (boundaries, start)): (&ManifestNames, (&Boundaries, Start)),
     rules: &Rules,
     plan: &Plan,
@@ -45,17 +46,23 @@ pub(in crate::job) fn write(
         (env.observe)(Event::Warning(&warning));
         report.warnings.push(warning);
     }
+    if let Some(thumbnails) = thumbnails {
+        thumbnails.write(env, report)?;
+    }
     if rules.manifests.contains(&ManifestKind::Hls) {
         for text in texts {
             text.write_hls((boundaries, start, lasts), env, report)?;
         }
-        write_hls((&tracks, texts), (&names.hls, plan), env, report)?;
+        let images = thumbnails.map(|images| images.write_hls((&names.hls, lasts), env, report));
+        let images = images.transpose()?.into_iter().collect();
+        write_hls((&tracks, texts, images), (&names.hls, plan), env, report)?;
     }
     if rules.manifests.contains(&ManifestKind::Dash) {
         let mut sidecars = Vec::new();
         for text in texts {
             sidecars.extend(text.write_dash((&names.dash, lasts), env, report)?);
         }
+        sidecars.extend(thumbnails.map(|images| images.adaptation_set((&names.dash, lasts))));
         let output = write_manifest(env, &names.dash, &mpd(&tracks, (&names.dash, sidecars), plan)?)?;
         report.manifests.push(names.dash.clone());
         report.outputs.push(output);
@@ -134,7 +141,7 @@ impl Timed<'_> {
 
 /// The media playlists, then the multivariant one.
 fn write_hls(
-    (tracks, texts): (&[Timed<'_>], &[TextTrack]),
+    (tracks, texts, images): (&[Timed<'_>], &[TextTrack], Vec<Images>),
     (multivariant, plan): (&str, &Plan),
     env: &Env<'_>,
     report: &mut Report,
@@ -159,10 +166,9 @@ fn write_hls(
         let durations = written.listed_durations().map(|duration| written.seconds(duration));
         let mut playlist = media::write(&media::MediaPlaylist {
             map: Some(map),
-            key_lines: Vec::new(),
-            i_frames_only: false,
             segments: segments.into_iter().zip(durations).collect(),
             independent_segments: true,
+            ..media::MediaPlaylist::default()
         })?;
         if let Some(encrypted_track) = written.track.encrypted_track {
             let keys = written.segments.iter().map(|segment| segment.segment_key);
@@ -178,6 +184,7 @@ fn write_hls(
         report.manifests.push(name);
     }
     let mut playlist = multivariant_playlist((tracks, texts), session_keys)?;
+    playlist.images = images;
     let of_tracks = tracks.iter().map(|written| (written.track.id, &written.track.names));
     let names: Vec<_> = of_tracks.chain(texts.iter().map(|text| (text.id, &text.names))).collect();
     let renditions = playlist.renditions.iter_mut().map(|rendition| &mut rendition.uri);
@@ -283,8 +290,8 @@ fn multivariant_playlist(
         session_key_lines,
         renditions: Vec::new(),
         variants: Vec::new(),
-        i_frames: Vec::new(),
         independent_segments: true,
+        ..MultivariantPlaylist::default()
     };
     let has_video = tracks.iter().any(|written| written.track.id.kind == TrackKind::Video);
     for group in groups.iter().filter(|_| has_video) {

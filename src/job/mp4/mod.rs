@@ -11,6 +11,7 @@ mod movie;
 pub(super) mod names;
 pub(super) mod survey;
 pub(super) mod text;
+pub(super) mod thumbnails;
 pub(super) mod timed;
 pub(super) mod trick_play;
 mod video_facts;
@@ -47,6 +48,7 @@ use files::{TrackFiles, WrittenFiles, write_segments, write_single_file};
 use names::TrackNames;
 use survey::Survey;
 use text::text_tracks;
+use thumbnails::ThumbnailTrack;
 
 /// An input file.
 pub(in crate::job) struct Mp4File {
@@ -139,6 +141,7 @@ pub(in crate::job) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Rep
     let (texts, inputs) = text::split(job, env.open_input)?;
     let files: Vec<_> = inputs.iter().map(|input| open(input, job, env.open_input)).collect::<Result<_>>()?;
     ladder::check_files(&files, job.trick_play)?;
+    let mut thumbnails = ThumbnailTrack::open(job.thumbnails.as_ref(), env.open_input)?;
     let mut report = Report::default();
     let (mut tracks, mut encrypted_tracks) = output_tracks(&files, (rules.keys, job), &mut report.warnings)?;
     let mut texts = text_tracks(&mut tracks, texts, (job, rules))?;
@@ -149,10 +152,14 @@ pub(in crate::job) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Rep
     let rules = &rules.timed(&source, lasts(&tracks, &source));
     let Cut { boundaries, start, periods, choice } =
         Cut::of(job, rules, &source, &tracks, &mut encrypted_tracks)?;
-    let disagree = ladder::warnings(&tracks, &boundaries, start)?;
+    let mut disagree = ladder::warnings(&tracks, &boundaries, start)?;
+    disagree.extend(thumbnails.iter_mut().flat_map(|images| images.fit(&tracks, start)));
     disagree.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
     report.warnings.extend(disagree);
-    env.check_job(job, |summary| files.iter().for_each(|file| file.summarize(summary)))?;
+    env.check_job(job, |summary| {
+        files.iter().for_each(|file| file.summarize(summary));
+        thumbnails.iter().for_each(|images| images.summarize(summary));
+    })?;
     let plan = plan(job, rules, &encrypted_tracks, (&source, &choice, periods), env)?;
     report.warnings.extend(choice.warnings);
     report.key_rotation = KeyRotation::of(&plan);
@@ -160,7 +167,8 @@ pub(in crate::job) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Rep
     names::name_tracks(job, &plan, &mut tracks, &mut texts)?;
     let manifest_names = names::manifests(job, &tracks)?;
     let files_of = (&boundaries, rules.layout);
-    names::check(job, (&manifest_names, &rules.manifests), (&tracks, &texts), files_of)?;
+    let others = (&tracks[..], &texts[..], thumbnails.as_ref());
+    names::check(job, (&manifest_names, &rules.manifests), others, files_of)?;
     (env.observe)(Event::Step("encrypting"));
     (env.observe)(Event::Total(files.iter().map(|file| file.source.len()).sum()));
     let mut written = Vec::new();
@@ -189,7 +197,7 @@ pub(in crate::job) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Rep
     (env.observe)(Event::Step("writing manifests"));
     texts.iter_mut().for_each(|text| text.begin_at(start));
     let names = (&manifest_names, (&boundaries, start));
-    manifests::write((&written, &texts), names, rules, &plan, env, &mut report)?;
+    manifests::write((&written, &texts, thumbnails.as_ref()), names, rules, &plan, env, &mut report)?;
     Ok(report)
 }
 
@@ -212,6 +220,7 @@ pub(in crate::job) fn outline<'a>(
     let (texts, inputs) = text::split(job, open_input)?;
     let files: Vec<_> = inputs.iter().map(|input| open(input, job, open_input)).collect::<Result<_>>()?;
     ladder::check_files(&files, job.trick_play)?;
+    let mut thumbnails = ThumbnailTrack::open(job.thumbnails.as_ref(), open_input)?;
     let mut warnings = Vec::new();
     let (mut tracks, mut encrypted_tracks) = output_tracks(&files, (rules.keys, job), &mut warnings)?;
     let texts = text_tracks(&mut tracks, texts, (job, rules))?;
@@ -222,12 +231,14 @@ pub(in crate::job) fn outline<'a>(
     let Cut { boundaries, start, periods, choice } =
         Cut::of(job, rules, &source, &tracks, &mut encrypted_tracks)?;
     warnings.extend(ladder::warnings(&tracks, &boundaries, start)?);
+    warnings.extend(thumbnails.iter_mut().flat_map(|images| images.fit(&tracks, start)));
     let protected = tracks.iter().filter(|track| track.encrypted_track.is_some());
     let facts = protected.map(|track| facts(track, &encrypted_tracks));
     let facts = facts.collect::<Result<_>>()?;
     let clear = tracks.iter().filter(|track| track.encrypted_track.is_none());
     let mut clear_tracks = clear.map(clear_track).collect::<Result<Vec<_>>>()?;
     clear_tracks.extend(texts.iter().filter_map(text::TextTrack::outline));
+    clear_tracks.extend(thumbnails.iter().filter_map(ThumbnailTrack::outline));
     let rotates = rules.schedule.rotates();
     Ok(Outline { tracks: facts, clear_tracks, encrypted_tracks, source, choice, periods, rotates, warnings })
 }

@@ -12,6 +12,7 @@ use crate::package::{Boundaries, Plan, TrackId};
 
 use super::OutputTrack;
 use super::text::TextTrack;
+use super::thumbnails::ThumbnailTrack;
 use crate::job::rules::{Job, Layout};
 
 /// What stands for the number of a segment until it is known; no name has it.
@@ -245,7 +246,7 @@ pub(in crate::job) fn name_tracks(
 pub(in crate::job) fn check(
     job: &Job,
     (manifests, formats): (&ManifestNames, &[ManifestKind]),
-    (tracks, texts): (&[OutputTrack<'_>], &[TextTrack]),
+    (tracks, texts, thumbnails): (&[OutputTrack<'_>], &[TextTrack], Option<&ThumbnailTrack>),
     (boundaries, layout): (&Boundaries, Layout),
 ) -> Result<()> {
     if job.names.is_default() {
@@ -276,6 +277,9 @@ pub(in crate::job) fn check(
             segment?;
             add(names.segment(number, "m4s"), format!("segment {} of {}", number + 1, track.id))?;
         }
+    }
+    for file in thumbnails.iter().flat_map(|images| images.files()) {
+        add(file.to_owned(), "thumbnails".into())?;
     }
     for text in texts {
         if !tracks.iter().any(|track| track.id == text.id) {
