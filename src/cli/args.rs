@@ -103,7 +103,9 @@ pub(super) struct JobArgs {
     /// Follow links inside the input's folder to files elsewhere: only where every link is trusted
     #[arg(long)]
     pub(super) follow_links: bool,
-    /// Protection scheme: cenc, cbcs, cens or cbc1 [default: cbcs when fairplay is in the list, else cenc]
+    /// Protection scheme: cenc, cbcs, cens or cbc1; or cenc+cbcs, two trees, DIR/cenc and DIR/cbcs, each with manifests and
+    /// keys of its own, from one exchange of keys; fairplay is in the latter [default: cbcs when fairplay is in the list, else
+    /// cenc]
     #[arg(long, value_name = "S")]
     pub(super) scheme: Option<String>,
     /// preset0: one key for all substreams; preset1: one key each [default: preset0; with --cpix, --generate and labels in
@@ -339,8 +341,8 @@ pub(super) struct KeyArgs {
     /// With --drmtoday: keys and key ids that the server makes for each stream type of its configuration
     #[arg(long, requires = "drmtoday")]
     pub(super) generate: bool,
-    /// Lines [LABEL=]KID:KEY[:IV] in hex; labels are ids (v1,v2=) or classes (SD=, HD=, AUDIO=), LABEL@PERIOD= with
-    /// --rotate-every; # comments; - is standard input
+    /// Lines [LABEL=]KID:KEY[:IV] in hex; labels are ids (v1,v2=) or classes (SD=, HD=, AUDIO=), LABEL@SCHEME= with
+    /// --scheme cenc+cbcs, LABEL@PERIOD= with --rotate-every; # comments; - is standard input
     #[arg(long, value_name = "FILE", value_parser = address::path())]
     pub(super) key_file: Option<PathBuf>,
     /// A CPIX document with keys and signaling; its usage rules say which track has which key

@@ -51,8 +51,15 @@ pub(super) fn run(args: &KeysArgs) -> Result<()> {
     Ok(())
 }
 
-/// The keys in this form.
+/// The keys in this form. Other packagers' forms tell no schemes apart.
 fn written(document: &Document, format: KeysFormat) -> Result<Vec<u8>> {
+    let mut schemes = document.content_keys.iter().map(|key| key.common_encryption_scheme);
+    let first = schemes.next();
+    if matches!(format, KeysFormat::Shaka | KeysFormat::Bento4) && schemes.any(|scheme| Some(scheme) != first)
+    {
+        return Err(Error::unsupported("keys for two schemes, this form is for one")
+            .hint("fetch those of each --scheme by itself, or take another --output-format"));
+    }
     match format {
         KeysFormat::Cpix => Ok(cpix::write(document)),
         KeysFormat::Shaka => shaka(document),

@@ -82,6 +82,11 @@ impl<'a> Journal<'a> {
         Ok(Self { store, before, job, name, finished: AtomicUsize::new(0) })
     }
 
+    /// Where the notes are.
+    pub(super) fn notes(&self) -> &'a dyn Store {
+        self.store
+    }
+
     /// Checks that the interrupted job had these options and inputs, before keys are asked for.
     pub(super) fn check(&self, job: &Job, inputs: Summary) -> Result<()> {
         let identity = Identity::without_keys(job, inputs);

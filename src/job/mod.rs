@@ -2,6 +2,7 @@
 
 mod choice;
 mod decrypt;
+mod dual_scheme;
 mod env;
 mod folder;
 mod identity;
@@ -14,6 +15,7 @@ mod plan;
 mod report;
 mod rules;
 mod run;
+mod subfolder;
 mod track_facts;
 mod weak_keys;
 

@@ -12,6 +12,7 @@ use crate::keys::{KeyServer, SpekeVersion};
 use crate::package::{EncryptedTrack, Period, Plan, TrackId, Treatment, Wants};
 
 use super::choice::{Choice, Source, labelled};
+use super::dual_scheme;
 use super::env::OpenInput;
 use super::key_exchange::source;
 use super::mp4;
@@ -125,7 +126,7 @@ pub(super) struct Outline<'a> {
 }
 
 /// A key source that is not asked: keys are proposed.
-struct Unasked;
+pub(super) struct Unasked;
 
 impl KeyServer for Unasked {
     fn exchange(&self, _http: &dyn Http, _request: Document) -> Result<Document> {
@@ -148,6 +149,19 @@ impl Http for Unasked {
 /// # Errors
 /// As [`run`](crate::job::run) up to the exchange of keys.
 pub fn plan(
+    job: &Job,
+    open_input: &OpenInput<'_>,
+    version: SpekeVersion,
+    keys: Option<&dyn KeyServer>,
+) -> Result<PlanReport> {
+    match dual_scheme::trees(job)? {
+        Some(trees) => dual_scheme::plan(&trees, open_input, version, keys),
+        None => plan_tree(job, open_input, version, keys),
+    }
+}
+
+/// The plan of a job for one scheme.
+pub(super) fn plan_tree(
     job: &Job,
     open_input: &OpenInput<'_>,
     version: SpekeVersion,
@@ -188,10 +202,9 @@ pub fn plan(
                 .to_owned(),
         );
     }
-    let asked = |request: &Document| match server.map(|server| server.asks(request)).transpose()?.flatten() {
-        Some(asked) => Ok(asked),
-        None if local.is_some() => Ok(String::new()),
-        None => Ok(String::from_utf8_lossy(&version.write(request)?).into_owned()),
+    let asked = |request: &Document| match local {
+        Some(_) => Ok(String::new()),
+        None => asked(server, version, request),
     };
     report((&rules.content_id, rules.treatment.name()), outline, document, (signals, &asked))
 }
@@ -201,6 +214,25 @@ type Signals<'a> = dyn Fn(&Document, Kid) -> Vec<SignalReport> + 'a;
 
 /// Says what would be sent for a request.
 type Asks<'a> = dyn Fn(&Document) -> Result<String> + 'a;
+
+/// What would be sent to a server for a request.
+pub(super) fn asked(
+    server: Option<&dyn KeyServer>,
+    version: SpekeVersion,
+    request: &Document,
+) -> Result<String> {
+    match server.map(|server| server.asks(request)).transpose()?.flatten() {
+        Some(asked) => Ok(asked),
+        None => Ok(String::from_utf8_lossy(&version.write(request)?).into_owned()),
+    }
+}
+
+/// What a source is asked for that has no keys of its own.
+pub(super) fn request_of(job: &Job, open_input: &OpenInput<'_>) -> Result<Document> {
+    let rules = Rules::check(job, &manifest_kinds(&job.inputs)?, None)?;
+    let (outline, rules) = outline(job, &rules, open_input, (&Unasked, &Unasked))?;
+    Ok(rules.intent(job, &outline.choice.assignment, outline.periods).request())
+}
 
 /// `request` is what would be asked for, unless a document is at hand.
 fn report(
@@ -247,6 +279,19 @@ fn report(
 /// # Errors
 /// As [`run`](crate::job::run) up to the exchange of keys.
 pub fn fetch_keys(
+    job: &Job,
+    open_input: &OpenInput<'_>,
+    keys: &dyn KeyServer,
+    http: &dyn Http,
+) -> Result<(Document, Vec<String>)> {
+    match dual_scheme::trees(job)? {
+        Some(trees) => dual_scheme::fetch_keys(&trees, open_input, keys, http),
+        None => fetch_keys_of_tree(job, open_input, keys, http),
+    }
+}
+
+/// The keys of a job for one scheme.
+pub(super) fn fetch_keys_of_tree(
     job: &Job,
     open_input: &OpenInput<'_>,
     keys: &dyn KeyServer,

@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::base::Result;
 use crate::package::{ClearRange, Schedule};
 
+use super::dual_scheme;
 use super::env::{Env, Event};
 use super::journal::Journal;
 use super::key_exchange::{plan, source};
@@ -22,8 +23,16 @@ use super::track_facts;
 /// written after everything that they name.
 ///
 /// # Errors
-/// Of every kind; the output store then holds no manifest.
+/// Of every kind; the output store then holds no manifest, of two trees none of the second.
 pub fn run(job: &Job, env: &Env<'_>) -> Result<Report> {
+    match dual_scheme::trees(job)? {
+        Some(trees) => dual_scheme::run(job, &trees, env),
+        None => run_tree(job, env),
+    }
+}
+
+/// A job for one scheme.
+pub(super) fn run_tree(job: &Job, env: &Env<'_>) -> Result<Report> {
     let start = Instant::now();
     let kinds = manifest_kinds(&job.inputs)?;
     let rules = Rules::check(job, &kinds, env.keys.at_hand())?;

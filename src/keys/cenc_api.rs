@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::base::env::{Http, Request, Response};
 use crate::base::{Error, Kid, Result, Secret, SystemId, base64, from_base64};
 use crate::cpix::{ContentKey, ContentKeyUsageRule, Document, DrmSystem};
-use crate::keys::request::refuse_periods;
+use crate::keys::request::refuse_several;
 use crate::keys::transport::{Telling, with_retries};
 use crate::keys::{CencSigner, KeyServer};
 
@@ -111,7 +111,7 @@ impl Drop for AnsweredTrack {
 
 impl KeyServer for CencApi {
     fn exchange(&self, http: &dyn Http, request: Document) -> Result<Document> {
-        refuse_periods(&request, "this key API")?;
+        refuse_several(&request, "this key API")?;
         let types = track_types(&request)?;
         let inner = self.inner(&request, &types)?;
         let answer = self.ask(http, inner.as_bytes())?;

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::base::id::hex;
-use crate::base::{Error, Kid, Result, SystemId};
+use crate::base::{Error, FourCc, Kid, Result, SystemId};
 use crate::cpix::{ContentKey, ContentKeyUsageRule, Document, DrmSystem, Index, KEY_PERIOD_FILTER};
 
 /// Bytes of a `pssh` box before its system id: size, type, version and flags — ISO/IEC 23001-7 §8.1.
@@ -65,21 +65,34 @@ struct Both<'a> {
     answer: &'a Document,
     requested: Index<'a>,
     answered: Index<'a>,
-    /// The rules of the answer by track type, without case, and key period; of several the first.
-    rules: HashMap<(String, Option<i64>), &'a ContentKeyUsageRule>,
+    /// The rules of the answer by what they are for; of several the first.
+    rules: HashMap<Purpose, &'a ContentKeyUsageRule>,
+    /// Whether keys for several schemes are asked for: they may have the same track types.
+    is_by_scheme: bool,
+}
+
+/// What a key is for: track type, without case, key period, and scheme where there are several.
+type Purpose = (String, Option<i64>, Option<FourCc>);
+
+/// What a rule of a document is for.
+fn purpose(index: &Index<'_>, rule: &ContentKeyUsageRule, is_by_scheme: bool) -> Option<Purpose> {
+    let track_type = rule.intended_track_type.as_ref()?.to_ascii_lowercase();
+    let key = index.content_key(rule.kid).filter(|_| is_by_scheme);
+    Some((track_type, index.period_index(rule), key.and_then(|key| key.common_encryption_scheme)))
 }
 
 impl<'a> Both<'a> {
     fn of(request: &'a Document, answer: &'a Document) -> Self {
         let (requested, answered) = (request.index(), answer.index());
         let mut rules = HashMap::new();
+        let schemes = request.content_keys.iter().map(|key| key.common_encryption_scheme);
+        let is_by_scheme = schemes.collect::<HashSet<_>>().len() > 1;
         for rule in &answer.usage_rules {
-            if let Some(track_type) = &rule.intended_track_type {
-                let purpose = (track_type.to_ascii_lowercase(), answered.period_index(rule));
+            if let Some(purpose) = purpose(&answered, rule, is_by_scheme) {
                 rules.entry(purpose).or_insert(rule);
             }
         }
-        Self { request, answer, requested, answered, rules }
+        Self { request, answer, requested, answered, rules, is_by_scheme }
     }
 
     /// The id under which the answer has the requested key.
@@ -117,8 +130,7 @@ impl<'a> Both<'a> {
 
     /// The rule of the answer for the same track type and key period.
     fn rule_of(&self, asked: &ContentKeyUsageRule) -> Option<&'a ContentKeyUsageRule> {
-        let track_type = asked.intended_track_type.as_ref()?.to_ascii_lowercase();
-        self.rules.get(&(track_type, self.requested.period_index(asked))).copied()
+        self.rules.get(&purpose(&self.requested, asked, self.is_by_scheme)?).copied()
     }
 
     fn wrong_kid(&self, wanted: Kid) -> Error {

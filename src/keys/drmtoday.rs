@@ -8,7 +8,7 @@ use zeroize::Zeroize;
 
 use super::address::path_segment;
 use super::cas::Cas;
-use super::request::refuse_periods;
+use super::request::refuse_several;
 use super::speke;
 use super::transport::{Telling, with_retries};
 use crate::base::env::{Http, Request, Response};
@@ -210,7 +210,7 @@ impl DrmToday {
 
     /// The address of generated keys, and its query.
     fn generated(&self, document: &Document) -> Result<(String, String)> {
-        refuse_periods(document, "a server that makes keys for each stream type")?;
+        refuse_several(document, "a server that makes keys for each stream type")?;
         let service = self.service_url(document.content_id.as_deref())?;
         let scheme = document.content_keys.iter().find_map(|key| key.common_encryption_scheme);
         let query = scheme.map_or_else(String::new, |scheme| format!("?x-signaling-alg={scheme}"));

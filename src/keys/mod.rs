@@ -1,6 +1,7 @@
 //! Key servers: a CPIX document goes out and comes back filled — DASH-IF CPIX 2.3, SPEKE 2.0.
 
 mod address;
+mod answered;
 mod cas;
 mod cenc_api;
 mod cenc_signer;
@@ -26,6 +27,7 @@ mod scripted;
 mod tests;
 
 pub use address::Login;
+pub use answered::{Answered, together};
 pub use cenc_api::CencApi;
 pub use cenc_signer::CencSigner;
 pub use check::check;

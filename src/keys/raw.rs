@@ -5,6 +5,9 @@
 //! of one rank with different keys are an error, as is a label that no track has. A single line with another label is for
 //! all.
 //!
+//! With `LABEL@SCHEME=KID:KEY[:IV]` a key is for a scheme, `cenc` or `cbcs`; without a label, as in `@cbcs=KID:KEY`, for every
+//! track. Two schemes at a time without any of this go by order, the keys of the first scheme before those of the second.
+//!
 //! A schedule of keys that change has lines `LABEL@PERIOD=KID:KEY[:IV]`: periods count from 0, and periods
 //! that are not needed are passed over. Without labels the lines go by order, the keys of one period together.
 
@@ -12,11 +15,12 @@ use std::collections::HashMap;
 
 use crate::base::env::Http;
 use crate::base::id::parse_16;
-use crate::base::{Error, KeyStore, Kid, Result, Secret};
+use crate::base::{Error, FourCc, KeyStore, Kid, Result, Secret};
 use crate::cpix::track_types::is_track_type;
 use crate::cpix::usage::Strictness;
 use crate::cpix::{ContentKey, ContentKeyPeriod, ContentKeyUsageRule, Document, Index};
 use crate::keys::{KeyServer, check};
+use crate::protect::Scheme;
 
 /// Most crypto periods that a file has keys for.
 const MAX_PERIODS: u32 = 1 << 16;
@@ -101,7 +105,8 @@ impl KeyFile {
 fn labelled(entries: &[Entry]) -> Option<Document> {
     let labels: Vec<_> = entries.iter().map(|entry| entry.label.as_deref()).collect::<Option<_>>()?;
     if let [label] = labels.as_slice()
-        && !label_and_period(label).0.split(',').all(|name| is_track(name) || is_track_type(name.trim()))
+        && let (names, None) = label_and_scheme(label_and_period(label).0)
+        && !names.split(',').all(|name| is_track(name) || is_track_type(name.trim()))
     {
         return None;
     }
@@ -111,17 +116,21 @@ fn labelled(entries: &[Entry]) -> Option<Document> {
         document.periods = (0..=*last).map(period).collect();
     }
     for ((entry, label), period) in entries.iter().zip(labels).zip(periods) {
+        let (names, scheme) = label_and_scheme(label_and_period(label).0);
         document.content_keys.push(ContentKey {
             explicit_iv: entry.iv,
+            common_encryption_scheme: scheme,
             value: Some(entry.key.clone()),
             ..ContentKey::new(entry.kid)
         });
-        for (number, name) in label_and_period(label).0.split(',').map(str::trim).enumerate() {
+        for (number, name) in names.split(',').map(str::trim).enumerate() {
             let mut rule = ContentKeyUsageRule::new(entry.kid);
             let among = if number > 0 { format!("-{}", number + 1) } else { String::new() };
             rule.id = Some(format!("line-{}{among}", entry.line));
             rule.key_period_filters.extend(period.map(period_id));
-            if is_track_type(name) {
+            if name.is_empty() && scheme.is_some() {
+                // For every track.
+            } else if is_track_type(name) {
                 rule.intended_track_type = Some(name.to_owned());
             } else {
                 // Ids of tracks are written in small letters.
@@ -146,6 +155,13 @@ fn label_and_period(label: &str) -> (&str, Option<u32>) {
     let period = label.rsplit_once('@').and_then(|(label, period)| Some((label, period.parse().ok()?)));
     // A key file for more periods than a job may have is a mistake.
     period.filter(|(_, period)| *period < MAX_PERIODS).map_or((label, None), |(label, n)| (label, Some(n)))
+}
+
+/// A label, and the scheme behind it.
+fn label_and_scheme(label: &str) -> (&str, Option<FourCc>) {
+    let found =
+        label.rsplit_once('@').and_then(|(label, name)| Some((label, Scheme::find(name.trim()).ok()?)));
+    found.map_or((label, None), |(label, scheme)| (label, Some(scheme.fourcc)))
 }
 
 fn period_id(number: u32) -> String {
@@ -278,7 +294,6 @@ impl KeyServer for KeyFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::FourCc;
     use crate::keys::scripted::Script;
     use crate::keys::{Wanted, request};
 

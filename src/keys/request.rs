@@ -54,11 +54,17 @@ pub fn request(
     }
 }
 
-/// Refuses keys that change for a source that cannot be asked for them.
+/// Refuses keys that change, and keys for two schemes, for a source that cannot be asked for them.
 ///
 /// # Errors
-/// [`Kind::Usage`](crate::base::Kind::Usage) when the request has key periods.
-pub(super) fn refuse_periods(request: &Document, source: &str) -> Result<()> {
+/// [`Kind::Usage`](crate::base::Kind::Usage) when the request has key periods, or several schemes.
+pub(super) fn refuse_several(request: &Document, source: &str) -> Result<()> {
+    let mut schemes = request.content_keys.iter().map(|key| key.common_encryption_scheme);
+    let first = schemes.next();
+    if schemes.any(|scheme| Some(scheme) != first) {
+        return Err(Error::usage(format!("keys for two schemes, {source} is asked for one"))
+            .hint("pack each scheme in a call of its own"));
+    }
     match request.periods.len() {
         0 => Ok(()),
         count => Err(Error::usage(format!("{count} key periods, {source} is asked for one")).hint(

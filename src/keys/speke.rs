@@ -19,7 +19,10 @@ const ERRORS: &[(&str, &str)] = &[
     ("Missing CPIX@version", "the server wants SPEKE 2.0 or 2.1, see --speke"),
     ("Unsupported CPIX@version", "the server wants another SPEKE version, see --speke"),
     ("Missing ContentKey@commonEncryptionScheme", "a content key lacks its scheme"),
-    ("Non compliant ContentKey@commonEncryptionScheme combination", "all keys must be of one scheme"),
+    (
+        "Non compliant ContentKey@commonEncryptionScheme combination",
+        "this server takes keys of one scheme: pack each of two in a call of its own",
+    ),
     ("ContentKey@commonEncryptionScheme non compatible", "this DRM system cannot use this scheme"),
     ("Unsupported SPEKE version", "the server wants another SPEKE version, see --speke"),
     ("Malformed encryption contract", "the usage rules contradict each other"),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::request::refuse_periods;
+use super::request::refuse_several;
 use crate::base::base64;
 use crate::base::{Error, Kid, Result, SystemId, from_base64};
 use crate::cpix::{self, DeliveryData, Document, DrmSystem, RecipientKey, whole_segments};
@@ -108,7 +108,7 @@ impl SpekeVersion {
 
 /// SPEKE 1.0: the content id is `CPIX/@id`, keys have no scheme, and there is no encryption contract.
 fn write_1(document: &Document) -> Result<Vec<u8>> {
-    refuse_periods(document, "a key server of SPEKE 1")?;
+    refuse_several(document, "a key server of SPEKE 1")?;
     if document.content_keys.len() > 1 {
         return Err(Error::unsupported(format!(
             "{} keys, a request of SPEKE 1 carries one",

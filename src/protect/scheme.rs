@@ -92,6 +92,9 @@ pub struct Scheme {
     pub hls_method: Option<&'static str>,
 }
 
+/// The two schemes that together reach all players, old ones and new.
+pub const BOTH: [&str; 2] = ["cenc", "cbcs"];
+
 /// `scheme_type` of the Protected Interoperable File Format, from which Common Encryption was made; its `tenc`
 /// names the algorithm.
 const PIFF: FourCc = FourCc(*b"piff");

@@ -28,6 +28,7 @@ mod decrypt_segments;
 mod decrypt_styles;
 mod demux;
 mod dialects;
+mod dual_scheme;
 mod errors;
 mod full_sample;
 mod fuzz;
