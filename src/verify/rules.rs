@@ -341,7 +341,11 @@ pub const RULES: &[Rule] = &[
     advice("time-start", "RFC 8216bis §6.2.4", "The tracks of a presentation begin together."),
     // What manifests say of media.
     advice("label-codecs", LABELS, "CODECS and @codecs are those of the media."),
-    advice("label-resolution", LABELS, "RESOLUTION, @width and @height are those of the media."),
+    advice(
+        "label-resolution",
+        LABELS,
+        "RESOLUTION, @width and @height are those of the media, and of thumbnails those of the images.",
+    ),
     advice("label-range", LABELS, "VIDEO-RANGE is that of the media."),
     advice(
         "label-bandwidth",

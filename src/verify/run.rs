@@ -20,7 +20,7 @@ use super::fragmented::pssh;
 use super::manifests::agreement::Agreement;
 use super::manifests::info::{InitInfo, PresentationInfo};
 use super::manifests::{Presentation, read};
-use super::manifests::{dash, hls, unprotected};
+use super::manifests::{dash, hls, images, unprotected};
 use super::proven::{NO_KEYS, all_keys_fit};
 use super::reference::{ClearSource, ClearTrack, match_tracks};
 use super::segments::{self, Protection, SegmentPlaylist};
@@ -146,6 +146,7 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
             .map_err(|error| error.at(&manifest.document.name))?;
     }
     hls::check(&presentation, &facts, &mut agreement, &mut findings)?;
+    images::check(job.store, &manifests, &mut findings)?;
     if verification.protected_samples > 0 && job.key_store.is_none() {
         findings.unchecked(NO_KEYS);
     }

@@ -74,6 +74,17 @@ fn thumbnails_are_named_in_both_manifests_and_follow_there_and_back() {
                 assert_eq!(fs::read(clear.path().join(&name)).unwrap(), image, "{manifest}");
             }
         }
+        for (manifest, from, to) in [
+            ("thumbnails.m3u8", "LAYOUT=2x2", "LAYOUT=2x3"),
+            ("manifest.mpd", "width=\"32\" height=\"20\"", "width=\"16\" height=\"10\""),
+        ] {
+            let before = text(manifest);
+            fs::write(out.path().join(manifest), before.replace(from, to)).unwrap();
+            let output = run(&["verify", &path, "--dev-keys", SEED]);
+            let found = String::from_utf8(output.stdout).unwrap();
+            assert!(found.contains("advice label-resolution: ") && found.contains("32x20"), "{found}");
+            fs::write(out.path().join(manifest), before).unwrap();
+        }
         fs::remove_file(out.path().join("thumbnails/2.jpg")).unwrap();
         let output = run(&["verify", &path, "--dev-keys", SEED]);
         let text = String::from_utf8(output.stdout).unwrap();

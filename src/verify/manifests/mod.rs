@@ -5,6 +5,7 @@ pub(super) mod agreement;
 pub(super) mod dash;
 pub(super) mod hls;
 pub(super) mod hls_keys;
+pub(super) mod images;
 pub(super) mod info;
 pub(super) mod labels;
 pub(super) mod names;
