@@ -150,12 +150,14 @@ pub(super) fn presentation_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The same, or the manifests of the folders below one that has neither: `--root` keeps them where they were.
+/// The same, or the manifests of the folders below one that has neither, or that has the media playlists of a
+/// multivariant playlist below: `--root` and `--name-manifest` put them there.
 pub(super) fn presentation_files_below(folder: &Path) -> Result<Vec<PathBuf>> {
-    let none = match presentation_files(folder) {
-        Ok(files) => return Ok(files),
-        Err(error) => error,
-    };
+    let is_whole = |path: &PathBuf| kind(path) != Some(ManifestKind::Hls) || lists_playlists(path);
+    let here = presentation_files(folder);
+    if here.as_ref().is_ok_and(|files| files.iter().any(is_whole)) {
+        return here;
+    }
     let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
     while let Some(folder) = folders.pop() {
         for path in entries(&folder)? {
@@ -167,7 +169,7 @@ pub(super) fn presentation_files_below(folder: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     found.sort_by_cached_key(|path| (!lists_playlists(path), path.clone()));
-    if found.is_empty() { Err(none) } else { Ok(found) }
+    if found.is_empty() || here.is_ok() && !found.iter().any(is_whole) { here } else { Ok(found) }
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {

@@ -22,6 +22,7 @@ mod weak_keys;
 pub use decrypt::{DecryptJob, decrypt};
 pub use env::{Env, Event, OpenInput};
 pub use journal::Journal;
+pub(crate) use mp4::movie::to_iso;
 pub use mp4::names::NameTemplates;
 pub use mp4::thumbnails::Thumbnails;
 pub use named_files::named_files;

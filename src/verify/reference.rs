@@ -9,6 +9,7 @@ use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::{SampleEntry, Trex};
 use crate::isobmff::samples::samples;
 use crate::isobmff::track::{tracks, trexes};
+use crate::job::to_iso;
 use crate::presentation::{self, read_moov};
 
 use super::findings::Findings;
@@ -72,9 +73,13 @@ fn clear_tracks<'a>(clear: &Reference<'a>, presentation: &Presentation<'_>) -> R
     let mut found = Vec::new();
     for rendition in &presentation.renditions {
         let at = |error: Error| error.at(&rendition.init.name);
-        let moov = Arc::new(read_moov(clear.store, &rendition.init.name, rendition.init.range.as_ref())?);
-        let trexes = trexes(&moov).map_err(at)?;
+        let mut moov = read_moov(clear.store, &rendition.init.name, rendition.init.range.as_ref())?;
         let is_one_file = rendition.files == [rendition.init.name.as_str()];
+        if is_one_file {
+            to_iso(clear.store.open(&rendition.init.name)?.as_ref(), &mut moov).map_err(at)?;
+        }
+        let moov = Arc::new(moov);
+        let trexes = trexes(&moov).map_err(at)?;
         for track in tracks(&moov).map_err(at)? {
             // Of an MP4 file a track without samples is left out of the output.
             if is_one_file {

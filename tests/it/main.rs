@@ -42,6 +42,7 @@ mod iv_law;
 #[cfg(feature = "server")]
 mod key_server;
 mod ladder_checks;
+mod ladder_containers;
 mod ladders;
 mod large_inputs;
 mod laws;

@@ -74,6 +74,7 @@ fn playlists_of_i_frames_and_trick_mode_sets_name_whole_fragments_of_one_key_fra
             let output = command.output().unwrap();
             let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
             assert_eq!(output.status.code(), Some(0), "{layout:?} {scheme}: {text}");
+            assert!(!text.contains("label-bandwidth:"), "{layout:?} {scheme}: {text}");
             for manifest in ["master.m3u8", "manifest.mpd"] {
                 unpack(&out.path().join(manifest), tempfile::tempdir().unwrap().path()).unwrap();
             }

@@ -7,7 +7,7 @@ pub(super) mod described;
 pub(super) mod files;
 pub(super) mod ladder;
 pub(super) mod manifests;
-mod movie;
+pub(super) mod movie;
 pub(super) mod names;
 pub(super) mod survey;
 pub(super) mod text;

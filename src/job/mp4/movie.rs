@@ -30,6 +30,14 @@ fn config(entry: &SampleEntry) -> Config<'_> {
     Config { entry: entry.format, boxes }
 }
 
+/// Makes a QuickTime movie one of ISO; says whether it was one.
+///
+/// # Errors
+/// When a box is cut off, or a sample table counts what ISO files do not.
+pub(crate) fn to_iso(source: &dyn Source, moov: &mut BoxNode) -> Result<bool> {
+    quicktime::to_iso(source, moov, CODECS)
+}
+
 /// Makes a movie ready; says what was left out.
 ///
 /// # Errors
@@ -52,7 +60,7 @@ pub(super) fn ready(
             .at("moov")
             .hint(command("copy it", name, " -c copy")));
     }
-    let is_quicktime = quicktime::to_iso(source, moov, CODECS);
+    let is_quicktime = to_iso(source, moov);
     let is_quicktime = is_quicktime.map_err(|error| error.hint(remedy(name, moov, Some(b"soun"))))?;
     let mut left_out = metadata(name, moov);
     let all = tracks(moov)?;

@@ -252,7 +252,8 @@ impl ProtectedTrack {
                 "{} with the protection scheme {}",
                 codec.name, scheme.name
             ))
-            .clause("VP Codec ISO Media File Format Binding, Common Encryption"));
+            .clause("VP Codec ISO Media File Format Binding, Common Encryption")
+            .hint("take cenc, or leave it out"));
         }
         Ok(Self {
             track_id: media.track.track_id,

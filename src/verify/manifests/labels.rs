@@ -192,15 +192,17 @@ fn average_of_playlist(playlist: &Mp4Playlist<'_>, facts: &PresentationInfo<'_>)
     average(bytes, seconds)
 }
 
-/// The same of a Representation, by the times in its fragments.
+/// The same of a Representation, by the times in its fragments; of key frames alone the ranges that it names count.
 fn average_of_rendition(track: &MpdTrack, rendition: usize, facts: &PresentationInfo<'_>) -> Option<u64> {
     let (mut bytes, mut seconds) = (0, 0.0);
+    for segment in track.segments() {
+        let range = segment.range.as_ref().map(|range| range.end.saturating_sub(range.start));
+        bytes += range.or_else(|| facts.file(&segment.file).map(|file| file.length))?;
+    }
     let mut files: Vec<&str> = track.segments().map(|segment| segment.file.as_str()).collect();
     files.dedup();
     for file in files {
-        let found = facts.file(file)?;
-        bytes += found.length;
-        for fragment in &found.fragments {
+        for fragment in &facts.file(file)?.fragments {
             let timescale = facts.timescale(rendition, fragment.track_id)?;
             seconds +=
                 super::times::seconds(fragment.end.saturating_sub(fragment.begin), u64::from(timescale));

@@ -1,0 +1,37 @@
+//! A ladder from files of four containers and text, in one call; `verify` has nothing to say of it.
+
+use std::fs;
+use std::process::Command;
+
+use crate::support::media::root;
+use crate::support::pack::SEED;
+
+#[test]
+fn files_of_four_containers_and_text_make_one_ladder_wherever_its_manifests_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("en.vtt");
+    fs::write(&text, "WEBVTT\n\n00:00.500 --> 00:01.000\nGood evening.\n").unwrap();
+    let clips = ["mp4/video_180.mp4", "quicktime/av.mov", "demux/avc_aac.ts", "demux/vp9_opus.webm"];
+    let clips = clips.map(|clip| root().join("fixtures/clip").join(clip));
+    let inputs: Vec<&str> = clips.iter().chain([&text]).map(|path| path.to_str().unwrap()).collect();
+    for options in [&["--name-manifest", "top/{format}"][..], &["--layout", "single-file", "--trick-play"]] {
+        let out = folder.path().join("out");
+        let out = out.to_str().unwrap();
+        let keys = ["--dev-keys", SEED];
+        let pack = [&["pack", "--out", out, "--drm", "widevine", "--overwrite"], &keys[..], options, &inputs]
+            .concat();
+        succeeds(&pack);
+        let against = inputs.iter().flat_map(|input| ["--against", input]);
+        let verify: Vec<&str> = ["verify", out, "--strict"].into_iter().chain(keys).chain(against).collect();
+        let said = succeeds(&verify);
+        assert!(said.contains("0 errors, 0 advice"), "{options:?}: {said}");
+    }
+}
+
+/// What a call says, which must succeed.
+fn succeeds(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_drm-pack")).args(arguments).output().unwrap();
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+    assert!(output.status.success(), "{arguments:?}: {said}");
+    said
+}
