@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use crate::base::env::Store;
 use crate::base::{Error, Result, is_http, shown_input};
-use crate::demux::DemuxStore;
 use crate::io::FileStore;
 use crate::verify::{Reference, Severity, Verification, VerifyJob, rule, verify, verify_all};
 
@@ -92,9 +91,6 @@ impl Named {
         let (root, store, names) = inputs(given)?;
         let against = Some(against).filter(|sources| !sources.is_empty());
         let against = against.map(|sources| clear(&given.others(sources, None), &names)).transpose()?;
-        // What is no MP4 file was packed as if it were.
-        let against: Option<(Box<dyn Store>, _)> =
-            against.map(|(store, names)| (Box::new(DemuxStore(store)) as Box<dyn Store>, names));
         Ok(Self { folder: root.to_string_lossy().into_owned(), store, names, against })
     }
 }

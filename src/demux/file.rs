@@ -72,24 +72,32 @@ impl Source for Movie {
     }
 }
 
-/// A store whose files of other containers are opened as MP4 files.
-pub struct DemuxStore(pub Box<dyn Store>);
+/// A store of which files of other containers are opened as MP4 files: those of these names. Segments are what they are.
+pub struct DemuxStore<'a> {
+    /// Where they are.
+    pub store: &'a dyn Store,
+    /// The names.
+    pub names: &'a [String],
+}
 
-impl Store for DemuxStore {
+impl Store for DemuxStore<'_> {
     fn open(&self, name: &str) -> Result<Box<dyn Source>> {
-        let opened = super::opened(self.0.open(name)?);
-        opened.map(|demuxed| demuxed.source).map_err(|error| error.at(name))
+        let source = self.store.open(name)?;
+        if !self.names.iter().any(|known| known == name) {
+            return Ok(source);
+        }
+        super::opened(source).map(|demuxed| demuxed.source).map_err(|error| error.at(name))
     }
 
     fn exists(&self, name: &str) -> Result<bool> {
-        self.0.exists(name)
+        self.store.exists(name)
     }
 
     fn resolve(&self, document: &str, reference: &str) -> Result<String> {
-        self.0.resolve(document, reference)
+        self.store.resolve(document, reference)
     }
 
     fn create(&self, name: &str) -> Result<Box<dyn Sink>> {
-        self.0.create(name)
+        self.store.create(name)
     }
 }

@@ -80,16 +80,17 @@ impl BoxHeader {
             return Ok(Some((header, 0)));
         }
         // What follows begins before it should, or is not there.
-        for back in 1..=MAX_OVERSTATED {
-            let true_end = end.saturating_sub(back);
-            if true_end < position + header.header_length || true_end > source.len() {
-                continue;
-            }
-            if true_end == source.len() || Self::is_behind_media(source, true_end)? {
-                return Ok(Some((Self { length: true_end - position, ..header }, back)));
+        let begins = position + header.header_length;
+        let ends =
+            || (1..=MAX_OVERSTATED).filter_map(|back| end.checked_sub(back)).filter(|end| *end >= begins);
+        for true_end in ends().filter(|end| *end < source.len()) {
+            if Self::is_behind_media(source, true_end)? {
+                return Ok(Some((Self { length: true_end - position, ..header }, end - true_end)));
             }
         }
-        Ok(Some((header, 0)))
+        let true_end = ends().find(|end| *end == source.len());
+        let length = true_end.map_or(header.length, |end| end - position);
+        Ok(Some((Self { length, ..header }, header.length - length)))
     }
 
     /// An `mdat` that runs past the end of the file.

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use crate::base::env::{Source, Store};
 use crate::base::{KeyStore, Kid, Result};
+use crate::demux::DemuxStore;
 use crate::package::{Proofs, UnreadBytes};
 use crate::presentation::read_moov;
 
@@ -88,6 +89,11 @@ struct Done {
 /// when a file cannot be read.
 /// What breaks a rule is no error but a finding.
 pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
+    // What is no MP4 file was packed as if it were.
+    let demuxed =
+        job.against.as_ref().map(|clear| DemuxStore { store: clear.store, names: clear.names.as_slice() });
+    let against = demuxed.as_ref().map(|store| Reference { store, names: store.names.to_vec() });
+    let job = &VerifyJob { store: job.store, names: job.names.clone(), key_store: job.key_store, against };
     let mut findings = Findings::default();
     let (manifests, files) = read(job.store, &job.names, &mut findings)?;
     let presentation = Presentation::of(job.store, &manifests, &files, &mut findings)?;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use drm_pack::base::env::Store;
-use drm_pack::demux::{DemuxStore, opened};
+use drm_pack::demux::opened;
 use drm_pack::io::FileStore;
 use drm_pack::isobmff::file::moov;
 use drm_pack::isobmff::samples::{Sample, samples};
@@ -128,8 +128,8 @@ fn what_is_packed_verifies_against_the_file() {
     for path in demuxed_files() {
         let out = tempfile::tempdir().unwrap();
         pack(&job(&path, "widevine", "cenc"), out.path()).unwrap();
-        let (store, name) = FileStore::of_file(path.to_str().unwrap()).unwrap();
-        let clear = DemuxStore(Box::new(store));
+        let (clear, name) = FileStore::of_file(path.to_str().unwrap()).unwrap();
+
         let keys = drm_pack::keys::DevKeys::new(crate::support::pack::SEED);
         let job = VerifyJob {
             store: &FileStore::new(out.path()),

@@ -40,6 +40,7 @@ fn packed(inputs: &[&str], by_facts: bool) -> BTreeSet<Facts> {
 fn the_same_media_has_the_same_facts_and_keys_in_every_form() {
     let files = ["mp4/video_180.mp4", "mp4/audio.m4a", "mp4/video_360.mp4"];
     let of_two = packed(&files[..2], false);
+    assert_eq!(packed(&["hls-ts/0.ts"], false), of_two);
     assert_eq!((packed(&["hls-ts/index.m3u8"], false), of_two.len()), (of_two, 2));
     for by_facts in [false, true] {
         let [two, three] = [2, 3].map(|count| packed(&files[..count], by_facts));

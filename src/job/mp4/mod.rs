@@ -365,7 +365,9 @@ fn not_carried(files: &[Mp4File], tracks: &[OutputTrack<'_>]) -> Result<Vec<Stri
         }
     }
     for file in files {
-        warnings.extend(wrong_boxes::said(&file.name, file.source.as_ref())?);
+        warnings.extend(
+            wrong_boxes::said(&file.name, file.source.as_ref()).map_err(|error| error.at(&file.name))?,
+        );
     }
     Ok(warnings)
 }

@@ -122,7 +122,7 @@ fn variant(
         carried.extend(of_groups.flat_map(|(_, media)| media));
         let needed = own.iter().filter_map(|media| media.codecs.as_deref());
         for codec in needed {
-            let holds = stated.iter().any(|stated| is_same_codec(stated, codec));
+            let holds = stated.iter().any(|stated| codec::is_same(stated, codec));
             findings.check(
                 "label-codecs",
                 holds,
@@ -136,7 +136,7 @@ fn variant(
             let holds = carried
                 .iter()
                 .filter_map(|media| media.codecs.as_deref())
-                .any(|media| is_same_codec(codec, media));
+                .any(|media| codec::is_same(codec, media));
             findings.check("label-codecs", holds, &place, codec, &"a codec of its media");
         }
     }
@@ -221,20 +221,6 @@ fn average(bytes: u64, seconds: f64) -> Option<u64> {
     (seconds > 0.0).then(|| (bytes as f64 * 8.0 / seconds) as u64)
 }
 
-/// Whether two `codecs` parameters mean one: in either case, without the fields of AV1 and VP9 that may be left out, and
-/// AAC with or without the extensions that decoders find in it: RFC 6381 §3.3.
-fn is_same_codec(one: &str, other: &str) -> bool {
-    let (one, other) = (one.to_ascii_lowercase(), other.to_ascii_lowercase());
-    let aac = ["mp4a.40.2", "mp4a.40.5", "mp4a.40.29"];
-    let is_aac = |codec: &str| aac.contains(&codec);
-    let longer = |long: &str, short: &str| {
-        let rest = long.strip_prefix(short);
-        ["av01.", "vp09."].iter().any(|family| short.starts_with(family))
-            && rest.is_some_and(|rest| rest.starts_with('.'))
-    };
-    one == other || is_aac(&one) && is_aac(&other) || longer(&one, &other) || longer(&other, &one)
-}
-
 /// Holds a Representation to its media.
 pub(in crate::verify) fn check_mpd(
     manifest: &DashManifest<'_>,
@@ -256,7 +242,7 @@ pub(in crate::verify) fn check_mpd(
             findings.check(rule, holds, &place, &found, &expected);
         };
         if let (Some(stated), Some(codec)) = (&representation.codecs, &media.codecs) {
-            let holds = stated.split(',').all(|stated| is_same_codec(stated.trim(), codec));
+            let holds = stated.split(',').all(|stated| codec::is_same(stated.trim(), codec));
             hold("label-codecs", &format!("codecs {stated}"), holds, codec);
         }
         let family = match &media.kind {
@@ -265,7 +251,9 @@ pub(in crate::verify) fn check_mpd(
             _ => "",
         };
         if let Some(stated) = representation.mime_type.as_deref().filter(|_| !family.is_empty()) {
-            let holds = stated == format!("{family}mp4") || stated == format!("{family}iso.segment");
+            let kinds =
+                [format!("{family}mp4"), format!("{family}iso.segment"), "application/mp4".to_owned()];
+            let holds = kinds.iter().any(|kind| kind == stated);
             hold("label-mime", &format!("mimeType {stated}"), holds, &format!("{family}mp4"));
         }
         for (name, stated, expected) in

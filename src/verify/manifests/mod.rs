@@ -139,7 +139,7 @@ impl<'r> Presentation<'r> {
         for name in files {
             let source = store.open(name)?;
             let (mut has_moov, mut has_media, mut position) = (false, false, 0);
-            while let Ok(Some(header)) = BoxHeader::read(source.as_ref(), position) {
+            while let Ok(Some((header, _))) = BoxHeader::read_overstated(source.as_ref(), position) {
                 has_moov |= header.is(b"moov");
                 has_media |= header.is(b"mdat") || header.is(b"moof");
                 position = header.end();
