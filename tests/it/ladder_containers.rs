@@ -28,6 +28,23 @@ fn files_of_four_containers_and_text_make_one_ladder_wherever_its_manifests_are(
     }
 }
 
+#[test]
+fn what_stays_clear_of_two_tracks_alike_has_an_adaptation_set_of_its_own() {
+    let out = tempfile::tempdir().unwrap();
+    let [one, other] =
+        ["quicktime/av.mov", "demux/avc_aac.ts"].map(|clip| root().join("fixtures/clip").join(clip));
+    let (one, other, out) = (one.to_str().unwrap(), other.to_str().unwrap(), out.path().join("out"));
+    let to = ["--out", out.to_str().unwrap(), "--drm", "widevine", "--dev-keys", SEED, "--track", "a1:clear"];
+    succeeds(&[&["pack", one, other], &to[..]].concat());
+    let mpd = fs::read_to_string(out.join("manifest.mpd")).unwrap();
+    let audio: Vec<bool> = mpd
+        .split("<AdaptationSet")
+        .filter(|set| set.contains("audio/mp4"))
+        .map(|set| set.contains("<ContentProtection"))
+        .collect();
+    assert_eq!(audio, [false, true], "{mpd}");
+}
+
 /// What a call says, which must succeed.
 fn succeeds(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_drm-pack")).args(arguments).output().unwrap();

@@ -434,8 +434,8 @@ fn variant<'a>(
     Ok(variant)
 }
 
-/// The MPD: one AdaptationSet for each kind, codec, channel layout, dynamic range and choice of the user; keys split them
-/// further.
+/// The MPD: one AdaptationSet for each kind, codec, channel layout, dynamic range and choice of the user, and for what
+/// stays clear; keys split them further.
 fn mpd(
     tracks: &[Timed<'_>],
     (name, sidecars): (&str, Vec<NewAdaptationSet>),
@@ -449,7 +449,8 @@ fn mpd(
         let choice = (&described.lang, &described.label, &described.roles, &described.characteristics);
         let layout = channels(written.track.media).filter(|_| written.track.id.kind == TrackKind::Audio);
         let range = video_facts::switching(written.track.media);
-        let key = format!("{:?}/{family}/{choice:?}/{layout:?}/{range}", written.track.id.kind);
+        let is_clear = written.track.encrypted_track.is_none();
+        let key = format!("{:?}/{family}/{choice:?}/{layout:?}/{range}/{is_clear}", written.track.id.kind);
         let representation = representation(written, codec, name)?;
         match sets.iter_mut().find(|(known, ..)| *known == key) {
             Some((_, set, members)) => {
