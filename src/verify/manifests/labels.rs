@@ -194,6 +194,10 @@ fn average_of_playlist(playlist: &Mp4Playlist<'_>, facts: &PresentationInfo<'_>)
 
 /// The same of a Representation, by the times in its fragments; of key frames alone the ranges that it names count.
 fn average_of_rendition(track: &MpdTrack, rendition: usize, facts: &PresentationInfo<'_>) -> Option<u64> {
+    // Of a trick mode most of the media is left out: ISO/IEC 23009-1 §5.3.6.
+    if track.representation.properties.iter().any(|(scheme, _)| scheme.ends_with("/trickmode")) {
+        return None;
+    }
     let (mut bytes, mut seconds) = (0, 0.0);
     for segment in track.segments() {
         let range = segment.range.as_ref().map(|range| range.end.saturating_sub(range.start));
