@@ -1,9 +1,9 @@
 //! The tracks of the clear source, and which protected track each belongs to — ISO/IEC 14496-12 §8.3.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::base::env::Store;
+use crate::base::env::{Source, Store};
 use crate::base::{Error, Result};
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::{SampleEntry, Trex};
@@ -14,7 +14,7 @@ use crate::presentation::{self, read_moov};
 
 use super::findings::Findings;
 use super::fragmented::headers;
-use super::fragmented::init::InitTrack;
+use super::fragmented::init::{Init, InitTrack};
 use super::manifests::info::InitInfo;
 use super::manifests::{Presentation, read};
 use super::run::Reference;
@@ -103,16 +103,41 @@ fn clear_tracks<'a>(clear: &Reference<'a>, presentation: &Presentation<'_>) -> R
     Ok(found)
 }
 
+/// How many samples tell which track is which.
+const COMPARED: usize = 64;
+
+/// The sizes of the first samples of a track, in bytes; `None` when they cannot be read.
+fn first_sizes(source: &dyn Source, moov: &BoxNode, track_id: u32, trexes: &[Trex]) -> Option<Vec<u32>> {
+    let samples = samples(source, moov, track_id, trexes).ok()?;
+    samples.take(COMPARED).map(|sample| Some(sample.ok()?.size)).collect()
+}
+
+fn sizes(store: &dyn Store, file: &str, init: &Init, track_id: u32) -> Option<Vec<u32>> {
+    first_sizes(store.open(file).ok()?.as_ref(), &init.moov, track_id, &init.trexes)
+}
+
+impl ClearTrack<'_> {
+    /// Whether its first samples have these sizes, as far as both are in their first file.
+    fn begins_with(&self, sizes: &[u32]) -> bool {
+        let source = self.files.first().and_then(|file| self.store.open(file).ok());
+        let own =
+            source.and_then(|source| first_sizes(source.as_ref(), &self.moov, self.track_id, &self.trexes));
+        own.is_some_and(|own| own.iter().zip(sizes).all(|(own, other)| own == other))
+    }
+}
+
 /// For each rendition, pairs of its `track_ID` and the number of the clear track.
 pub(super) type Matches = Vec<Vec<(u32, usize)>>;
 
-/// Tracks belong together that have the same init segment and id, or else the same place among their kind.
+/// Tracks belong together that have the same init segment and id, or else samples of the same sizes, or else the same place
+/// among their kind.
 pub(super) fn match_tracks(
     presentation: &Presentation<'_>,
     inits: &[Option<InitInfo>],
-    clear: &[ClearTrack<'_>],
+    (clear, store): (&[ClearTrack<'_>], &dyn Store),
     findings: &mut Findings,
 ) -> Matches {
+    let mut used: HashSet<usize> = HashSet::new();
     let mut counts: HashMap<([u8; 4], bool), usize> = HashMap::new();
     let (mut matches, mut named_before) = (Vec::new(), HashMap::new());
     for (rendition, facts) in presentation.renditions.iter().zip(inits) {
@@ -133,9 +158,20 @@ pub(super) fn match_tracks(
             let mut of_name = clear.iter().enumerate().filter(|(_, clear)| is_named(clear));
             let named = of_name.clone().nth(*again).or_else(|| of_name.next()).map(|(index, _)| index);
             *again += 1;
-            let mut of_kind = clear.iter().enumerate().filter(|(_, clear)| is_of_kind(clear));
-            let by_order = || of_kind.nth(number).map(|(index, _)| index);
-            let matched = named.or_else(by_order);
+            let of_kind = || clear.iter().enumerate().filter(|(_, clear)| is_of_kind(clear));
+            let at_its_place = of_kind().nth(number);
+            // Packaging may put tracks into another order; encryption leaves samples their sizes.
+            let matched = named.or_else(|| {
+                let file = rendition.files.first()?;
+                let own = facts.as_ref().and_then(|facts| sizes(store, file, &facts.init, track.track_id));
+                let same = |(_, clear): &(usize, &ClearTrack<'_>)| {
+                    own.as_ref().is_some_and(|own| clear.begins_with(own))
+                };
+                let unused = || of_kind().filter(|(index, _)| !used.contains(index));
+                let found = at_its_place.filter(same).or_else(|| unused().find(same));
+                found.or(at_its_place).map(|(index, _)| index)
+            });
+            used.extend(matched);
             // A source may have no partial segments: then those of the output are not compared.
             if matched.is_none() && rendition.are_parts {
                 let name = rendition.files.first().map_or("", String::as_str);

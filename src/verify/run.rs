@@ -93,7 +93,10 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
     let demuxed =
         job.against.as_ref().map(|clear| DemuxStore { store: clear.store, names: clear.names.as_slice() });
     let against = demuxed.as_ref().map(|store| Reference { store, names: store.names.to_vec() });
-    let job = &VerifyJob { store: job.store, names: job.names.clone(), key_store: job.key_store, against };
+    hold(&VerifyJob { store: job.store, names: job.names.clone(), key_store: job.key_store, against })
+}
+
+fn hold(job: &VerifyJob<'_>) -> Result<Verification> {
     let mut findings = Findings::default();
     let (manifests, files) = read(job.store, &job.names, &mut findings)?;
     let presentation = Presentation::of(job.store, &manifests, &files, &mut findings)?;
@@ -104,7 +107,8 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
     // What is encrypted whole is compared byte by byte.
     let of_mp4 = source.as_ref().filter(|_| !presentation.renditions.is_empty());
     let clear = of_mp4.map(ClearSource::tracks).transpose()?;
-    let matches = clear.as_ref().map(|clear| match_tracks(&presentation, &inits, clear, &mut findings));
+    let matches =
+        clear.as_ref().map(|clear| match_tracks(&presentation, &inits, (clear, job.store), &mut findings));
     let units = units(&presentation, matches.as_deref(), clear.as_deref());
     let done: Vec<Done> = units
         .par_iter()

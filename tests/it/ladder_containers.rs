@@ -45,6 +45,26 @@ fn what_stays_clear_of_two_tracks_alike_has_an_adaptation_set_of_its_own() {
     assert_eq!(audio, [false, true], "{mpd}");
 }
 
+#[test]
+fn tracks_that_packing_puts_into_another_order_are_found_in_the_sources() {
+    let folder = tempfile::tempdir().unwrap();
+    let clip = |name: &str| root().join("fixtures/clip").join(name).to_str().unwrap().to_owned();
+    let inputs = ["demux/avc_aac.ts", "codecs/ac3.mp4", "mp4/audio.m4a"].map(clip);
+    let out = folder.path().join("out");
+    let keys = ["--dev-keys", SEED];
+    let tracks = ["--track", "a3:default,lang=fr", "--track", "a1:lang=en"];
+    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+    let to = ["pack", "--out", out.to_str().unwrap(), "--drm", "widevine"];
+    succeeds(&[&to, &keys[..], &tracks, &inputs].concat());
+    let master = fs::read_to_string(out.join("master.m3u8")).unwrap();
+    let places = ["a1.m3u8", "a3.m3u8", "a2.m3u8"].map(|name| master.find(name).unwrap());
+    assert!(places.is_sorted(), "{master}");
+    let against = inputs.iter().flat_map(|input| ["--against", input]);
+    let verify = ["verify", out.to_str().unwrap()].into_iter().chain(keys).chain(against);
+    let said = succeeds(&verify.collect::<Vec<_>>());
+    assert!(said.contains("0 errors, 0 advice"), "{said}");
+}
+
 /// What a call says, which must succeed.
 fn succeeds(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_drm-pack")).args(arguments).output().unwrap();
