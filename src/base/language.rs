@@ -23,14 +23,15 @@ const SHORTER: &str = "\
 pub fn language_tag(text: &str) -> Option<String> {
     let mut subtags = text.trim().split(['-', '_']);
     let primary = subtags.next()?.to_ascii_lowercase();
-    if !(2..=8).contains(&primary.len())
+    // Four letters are reserved, and of more there is none: §2.2.1.
+    if !(2..=3).contains(&primary.len())
         || !primary.chars().all(|c| c.is_ascii_lowercase())
         || primary == "und"
     {
         return None;
     }
     let mut tag = shorter(&primary).unwrap_or(&primary).to_owned();
-    let mut is_private = false;
+    let (mut is_private, mut last) = (false, primary.len());
     for subtag in subtags {
         if !(1..=8).contains(&subtag.len()) || !subtag.chars().all(|c| c.is_ascii_alphanumeric()) {
             return None;
@@ -43,8 +44,10 @@ pub fn language_tag(text: &str) -> Option<String> {
         });
         // Behind a singleton no subtag is a region or a script: §2.1.1.
         is_private |= subtag.len() == 1;
+        last = subtag.len();
     }
-    Some(tag)
+    // Something stands behind a singleton: §2.1.
+    (last > 1).then_some(tag)
 }
 
 /// Whether a code is that of a language in ISO 639-1, or has one there.
@@ -87,7 +90,7 @@ mod tests {
         ] {
             assert_eq!(language_tag(text).as_deref(), Some(tag), "{text}");
         }
-        for text in ["", "und", "e", "e1", "english!", "en-", "en-toolongsub", "en us"] {
+        for text in ["", "und", "e", "e1", "english!", "en-", "en-toolongsub", "en us", "klingon_x", "en-x"] {
             assert_eq!(language_tag(text), None, "{text}");
         }
         assert!(is_common_language("fra") && is_common_language("fr") && !is_common_language("mp"));
