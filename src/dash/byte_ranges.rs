@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::Mpd;
 use super::addressing::{Location, byte_range};
-use super::mpd::{Place, children, is_mpd};
+use super::mpd::{MpdPath, children, is_mpd};
 use crate::base::{Error, Result};
 use crate::xml::Element;
 
@@ -81,7 +81,7 @@ impl Mpd {
         Ok(())
     }
 
-    fn bases(&self) -> Result<Vec<(Place, String)>> {
+    fn bases(&self) -> Result<Vec<(MpdPath, String)>> {
         let base = |level: super::mpd::Level<'_>| {
             Ok((level.place, level.base_url().map_err(|error| error.at(level.place))?))
         };
@@ -111,12 +111,12 @@ fn ranges(level: &Element, document: Location<'_>, bases: &[&str], visit: &mut V
     Ok(())
 }
 
-fn at(period: usize, adaptation_set: usize, representation: usize) -> Place {
-    Place { period, adaptation_set, representation }
+fn at(period: usize, adaptation_set: usize, representation: usize) -> MpdPath {
+    MpdPath { period, adaptation_set, representation }
 }
 
 /// The bases from one place to another; they are in document order.
-fn select(bases: &[(Place, String)], first: Place, last: Place) -> Vec<&str> {
+fn select(bases: &[(MpdPath, String)], first: MpdPath, last: MpdPath) -> Vec<&str> {
     let start = bases.partition_point(|(place, _)| *place < first);
     bases.iter().skip(start).take_while(|(place, _)| *place <= last).map(|(_, base)| base.as_str()).collect()
 }

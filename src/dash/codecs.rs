@@ -1,7 +1,7 @@
 //! `@codecs` of a Representation that does not say it — ISO/IEC 23009-1 §5.3.7.2.
 
 use super::mpd::is_mpd;
-use super::{Mpd, Place};
+use super::{Mpd, MpdPath};
 use crate::base::{Error, Result};
 use crate::xml::Element;
 
@@ -10,7 +10,7 @@ impl Mpd {
     ///
     /// # Errors
     /// When there is none at this place.
-    pub fn set_codecs(&mut self, place: Place, codecs: &str) -> Result<()> {
+    pub fn set_codecs(&mut self, place: MpdPath, codecs: &str) -> Result<()> {
         let prefix = self.document.root().prefix().to_owned();
         let found = nth(self.document.root_mut(), &prefix, "Period", place.period)
             .and_then(|period| nth(period, &prefix, "AdaptationSet", place.adaptation_set))

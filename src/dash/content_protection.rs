@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::mpd::{NAMESPACE, check_inserted, child, children, declaration, is_mpd};
 use super::switching::{self, Group, Ids};
-use super::{Mpd, Place, layout};
+use super::{Mpd, MpdPath, layout};
 use crate::base::{Error, Kid, Result, SystemId};
 use crate::xml::{Element, Node, parse_fragment};
 
@@ -39,7 +39,7 @@ pub struct SystemDescriptor<'a> {
 #[derive(Clone, Debug)]
 pub struct Protected {
     /// Which Representation.
-    pub place: Place,
+    pub place: MpdPath,
     /// Its key.
     pub kid: Kid,
     /// What [`descriptors`] gave for the key.
@@ -232,7 +232,7 @@ fn undeclared_prefixes(element: &Element, scope: &mut Vec<String>, found: &mut V
 
 impl Mpd {
     /// Whether a Representation or what it stands in has `ContentProtection`.
-    pub fn is_protected(&self, place: Place) -> bool {
+    pub fn is_protected(&self, place: MpdPath) -> bool {
         let root = self.document.root();
         let Some(period) = children(root, "Period").nth(place.period) else { return false };
         let Some(set) = children(period, "AdaptationSet").nth(place.adaptation_set) else { return false };
@@ -244,9 +244,9 @@ impl Mpd {
     }
 
     /// The first Representation that some `ContentProtection`, its own or one around it, says is protected.
-    pub fn has_content_protection(&self) -> Option<Place> {
+    pub fn has_content_protection(&self) -> Option<MpdPath> {
         let root = self.document.root();
-        let at = |period, adaptation_set, representation| Place { period, adaptation_set, representation };
+        let at = |period, adaptation_set, representation| MpdPath { period, adaptation_set, representation };
         if contains(root, "Period") {
             return Some(at(0, 0, 0));
         }
@@ -269,7 +269,7 @@ impl Mpd {
 
     /// Puts descriptors into the AdaptationSets of the protected Representations. An AdaptationSet whose
     /// Representations have several keys becomes several, which say that one may switch between them;
-    /// a [`Place`] from before then means nothing any more.
+    /// a [`MpdPath`] from before then means nothing any more.
     ///
     /// # Errors
     /// When the MPD is protected already, when a place is wrong, or when an AdaptationSet would have both
@@ -297,14 +297,14 @@ impl Mpd {
     ///
     /// # Errors
     /// As [`Mpd::protect`].
-    pub fn can_protect<K: Copy + Ord>(&self, keys: &[(Place, K)]) -> Result<()> {
+    pub fn can_protect<K: Copy + Ord>(&self, keys: &[(MpdPath, K)]) -> Result<()> {
         let wanted = self.wanted(keys.iter().copied())?;
         for (p, period) in children(self.document.root(), "Period").enumerate() {
             let mut splits = false;
             for (a, set) in children(period, "AdaptationSet").enumerate() {
                 let (mut found, mut clear) = (BTreeSet::new(), None);
                 for r in 0..children(set, "Representation").count() {
-                    let place = Place { period: p, adaptation_set: a, representation: r };
+                    let place = MpdPath { period: p, adaptation_set: a, representation: r };
                     match wanted.get(&place) {
                         Some(key) => drop(found.insert(*key)),
                         None => clear = clear.or(Some(place)),
@@ -323,13 +323,13 @@ impl Mpd {
     }
 
     /// What is wanted of each Representation of an MPD that is clear.
-    fn wanted<T>(&self, entries: impl Iterator<Item = (Place, T)>) -> Result<BTreeMap<Place, T>> {
+    fn wanted<T>(&self, entries: impl Iterator<Item = (MpdPath, T)>) -> Result<BTreeMap<MpdPath, T>> {
         if let Some(place) = self.has_content_protection() {
             return Err(
                 Error::input("has ContentProtection already, expected a clear presentation").at(place)
             );
         }
-        let places: Vec<Place> = self.levels()?.iter().map(|level| level.place).collect();
+        let places: Vec<MpdPath> = self.levels()?.iter().map(|level| level.place).collect();
         let mut wanted = BTreeMap::new();
         for (place, entry) in entries {
             if places.binary_search(&place).is_err() || wanted.insert(place, entry).is_some() {
@@ -346,7 +346,7 @@ impl Mpd {
     }
 }
 
-fn clear_among_protected(place: Place) -> Error {
+fn clear_among_protected(place: MpdPath) -> Error {
     Error::unsupported("a clear Representation among protected ones, expected all or none")
         .clause("DASH-IF IOP content protection, ContentProtection descriptors")
         .at(place)
@@ -380,7 +380,7 @@ fn contains(element: &Element, except: &str) -> bool {
 }
 
 struct Edit<'a, 'p> {
-    wanted: &'a BTreeMap<Place, &'p Protected>,
+    wanted: &'a BTreeMap<MpdPath, &'p Protected>,
     namespaces: &'a mut Namespaces,
     ids: &'a mut Ids,
 }
@@ -422,7 +422,7 @@ impl Edit<'_, '_> {
         let mut group_of = HashMap::new();
         let mut clear = None;
         for r in 0..children(&set, "Representation").count() {
-            let place = Place { period: p, adaptation_set: a, representation: r };
+            let place = MpdPath { period: p, adaptation_set: a, representation: r };
             let Some(entry) = self.wanted.get(&place).copied() else {
                 clear = clear.or(Some(place));
                 continue;

@@ -34,7 +34,7 @@ pub struct Mpd {
 /// Where a Representation stands: counts from 0 of its Period, of its AdaptationSet in the Period and of
 /// itself in the AdaptationSet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
+pub struct MpdPath {
     /// Which `Period` of the MPD.
     pub period: usize,
     /// Which `AdaptationSet` of the Period.
@@ -43,7 +43,7 @@ pub struct Place {
     pub representation: usize,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for MpdPath {
     /// Writes an XPath, which counts from 1.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [period, set, representation] =
@@ -71,7 +71,7 @@ pub enum ContentType {
 #[derive(Clone, Debug)]
 pub struct Representation {
     /// Where it stands.
-    pub place: Place,
+    pub place: MpdPath,
     /// `@id`.
     pub id: String,
     /// From `@contentType` or else `@mimeType`; `None` when neither tells.
@@ -108,7 +108,7 @@ pub struct Representation {
 /// the Periods, AdaptationSets and Representations that they hold.
 #[derive(Clone)]
 pub(super) struct Level<'a> {
-    pub(super) place: Place,
+    pub(super) place: MpdPath,
     root: Rc<Element>,
     period: Rc<Element>,
     pub(super) adaptation_set: Rc<Element>,
@@ -209,7 +209,7 @@ impl Mpd {
                 let adaptation_set = Rc::new(without(set, "Representation")?);
                 for (r, representation) in children(set, "Representation").enumerate() {
                     levels.push(Level {
-                        place: Place { period: p, adaptation_set: a, representation: r },
+                        place: MpdPath { period: p, adaptation_set: a, representation: r },
                         root: around.clone(),
                         period: around_sets.clone(),
                         adaptation_set: adaptation_set.clone(),

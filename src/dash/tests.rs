@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::content_protection::{SystemDescriptor, descriptors};
 use super::write::{NewAdaptationSet, NewAddressing, NewMpd, NewRepresentation};
-use super::{ContentType, Count, Location, Media, Mpd, Place, Protected, Reference, Representation};
+use super::{ContentType, Count, Location, Media, Mpd, MpdPath, Protected, Reference, Representation};
 use crate::base::env::{Sink, Source, Store};
 use crate::base::{Error, Kid, Kind, SystemId};
 use crate::xml::Element;
@@ -74,11 +74,11 @@ fn segments(mpd: &Mpd) -> (Vec<String>, Count) {
     (references.into_iter().map(|reference| reference.name).collect(), count)
 }
 
-fn place(period: usize, adaptation_set: usize, representation: usize) -> Place {
-    Place { period, adaptation_set, representation }
+fn place(period: usize, adaptation_set: usize, representation: usize) -> MpdPath {
+    MpdPath { period, adaptation_set, representation }
 }
 
-fn protected(place: Place, key: u8) -> Protected {
+fn protected(place: MpdPath, key: u8) -> Protected {
     let kid = Kid::new([key; 16]);
     let systems = [
         SystemDescriptor {

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use drm_pack::base::env::{Sink, Source, Store};
 use drm_pack::base::{Error, Kid, Result};
-use drm_pack::dash::{Location, Media, Mpd, Place, Protected, Representation};
+use drm_pack::dash::{Location, Media, Mpd, MpdPath, Protected, Representation};
 use drm_pack::io::FileStore;
 use drm_pack::isobmff::file::moov;
 use drm_pack::isobmff::track::tracks;
@@ -596,7 +596,7 @@ fn damaged_mpds_are_errors_and_never_panic() {
             };
             let location = Location { name: "manifest.mpd", store: &SomeFiles };
             let _ = mpd.map_byte_ranges(location, &mut |_, range| Ok(range.start..range.end + 7));
-            let number = |place: Place| u8::try_from(place.representation % 2).unwrap();
+            let number = |place: MpdPath| u8::try_from(place.representation % 2).unwrap();
             let wished = representations.iter().map(|known| (known.place, number(known.place)));
             let can = mpd.can_protect(&wished.collect::<Vec<_>>());
             let protected = representations.iter().map(|representation| Protected {

@@ -25,7 +25,7 @@ pub(super) struct StRefPicSet {
 
 /// Where `st_ref_pic_set()` stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Carrier {
     /// In a sequence parameter set, after these.
     Sps,
     /// In a slice segment header, after all of the sequence parameter set.
@@ -39,7 +39,7 @@ impl StRefPicSet {
     }
 
     /// Reads the set that follows `previous`.
-    pub(super) fn parse(reader: &mut BitReader<'_>, previous: &[Self], place: Place) -> Result<Self> {
+    pub(super) fn parse(reader: &mut BitReader<'_>, previous: &[Self], place: Carrier) -> Result<Self> {
         let inter_ref_pic_set_prediction_flag = !previous.is_empty() && reader.bit()?;
         let pictures = if inter_ref_pic_set_prediction_flag {
             predicted(reader, previous, place)?
@@ -58,10 +58,10 @@ impl StRefPicSet {
 }
 
 /// A set derived from an earlier one: (7-59) to (7-62).
-fn predicted(reader: &mut BitReader<'_>, previous: &[StRefPicSet], place: Place) -> Result<Vec<Picture>> {
+fn predicted(reader: &mut BitReader<'_>, previous: &[StRefPicSet], place: Carrier) -> Result<Vec<Picture>> {
     let delta_idx_minus1 = match place {
-        Place::Sps => 0,
-        Place::Slice => reader.ue()?,
+        Carrier::Sps => 0,
+        Carrier::Slice => reader.ue()?,
     };
     let reference = usize::try_from(delta_idx_minus1).ok().and_then(|delta| previous.iter().rev().nth(delta));
     let reference = reference.ok_or_else(|| {

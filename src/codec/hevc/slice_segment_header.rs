@@ -2,7 +2,7 @@
 
 use super::parameter_sets::{MAX_PPS_ID, ParameterSets};
 use super::pps::{MAX_NUM_REF_IDX_ACTIVE_MINUS1, Pps};
-use super::ref_pic_set::{Place, StRefPicSet};
+use super::ref_pic_set::{Carrier, StRefPicSet};
 use super::sps::Sps;
 use super::vps::SecondLayer;
 use super::{NalUnitHeader, nal_unit_type};
@@ -132,7 +132,7 @@ fn reference_pictures(reader: &mut BitReader<'_>, sps: &Sps) -> Result<Reference
         })?;
         set.used_by_curr_pic()
     } else {
-        StRefPicSet::parse(reader, &sps.st_ref_pic_sets, Place::Slice)?.used_by_curr_pic()
+        StRefPicSet::parse(reader, &sps.st_ref_pic_sets, Carrier::Slice)?.used_by_curr_pic()
     };
     let long_term = match &sps.long_term_ref_pics {
         Some(candidates) => long_term_pictures(reader, sps, candidates)?,

@@ -1,7 +1,7 @@
 //! Sequence parameter sets, as far as slice segment headers need them — ITU-T H.265 §7.3.2.2, §E.2.
 
 use super::parameter_sets::{MAX_SPS_ID, scaling_list_data};
-use super::ref_pic_set::{Place, StRefPicSet};
+use super::ref_pic_set::{Carrier, StRefPicSet};
 use super::vps::SecondLayer;
 use crate::base::bits::BitReader;
 use crate::base::{Error, Result};
@@ -85,7 +85,7 @@ impl Sps {
         pcm(reader)?;
         let mut st_ref_pic_sets = Vec::new();
         for _ in 0..reader.ue_up_to(MAX_SHORT_TERM_REF_PIC_SETS, "num_short_term_ref_pic_sets")? {
-            st_ref_pic_sets.push(StRefPicSet::parse(reader, &st_ref_pic_sets, Place::Sps)?);
+            st_ref_pic_sets.push(StRefPicSet::parse(reader, &st_ref_pic_sets, Carrier::Sps)?);
         }
         let long_term_ref_pics = long_term_ref_pics(reader, pic_order_cnt_lsb_bits)?;
         let sps_temporal_mvp_enabled_flag = reader.bit()?;

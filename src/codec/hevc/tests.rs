@@ -166,16 +166,20 @@ fn what_cannot_be_found_safely_is_refused() {
 #[test]
 fn a_predicted_set_drops_the_current_picture_and_what_is_not_used() {
     let explicit = BitWriter::default().ue(2).ue(1).ue(0).u(1, 1).ue(1).u(1, 0).ue(1).u(1, 1).rbsp();
-    let first = ref_pic_set::StRefPicSet::parse(&mut BitReader::new(&explicit), &[], ref_pic_set::Place::Sps);
+    let first =
+        ref_pic_set::StRefPicSet::parse(&mut BitReader::new(&explicit), &[], ref_pic_set::Carrier::Sps);
     let first = first.unwrap();
     assert_eq!(first.used_by_curr_pic(), 2);
     // deltaRps 1 takes −1 to 0, which is no reference, −3 to −2, used, +2 to +3, left out, 0 to 1, unused.
     let predicted =
         BitWriter::default().u(1, 1).ue(0).u(1, 0).ue(0).u(1, 1).u(1, 1).u(2, 0).u(2, 0b01).rbsp();
-    let set =
-        ref_pic_set::StRefPicSet::parse(&mut BitReader::new(&predicted), &[first], ref_pic_set::Place::Slice);
+    let set = ref_pic_set::StRefPicSet::parse(
+        &mut BitReader::new(&predicted),
+        &[first],
+        ref_pic_set::Carrier::Slice,
+    );
     let expected = BitWriter::default().ue(1).ue(1).ue(1).u(1, 1).ue(0).u(1, 0).rbsp();
     let expected =
-        ref_pic_set::StRefPicSet::parse(&mut BitReader::new(&expected), &[], ref_pic_set::Place::Sps);
+        ref_pic_set::StRefPicSet::parse(&mut BitReader::new(&expected), &[], ref_pic_set::Carrier::Sps);
     assert_eq!(set.unwrap(), expected.unwrap());
 }

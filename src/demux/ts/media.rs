@@ -24,7 +24,7 @@ pub(super) enum Form {
 }
 
 /// A sample.
-struct Place {
+struct StoredSample {
     /// Where it begins among the samples of all tracks.
     start: u64,
     /// Where its first byte lies in the file, and how many bytes of the stream it is made of.
@@ -38,7 +38,7 @@ pub(super) struct MediaTrack {
     base: u64,
     end: u64,
     form: Form,
-    places: Vec<Place>,
+    places: Vec<StoredSample>,
 }
 
 impl MediaTrack {
@@ -54,7 +54,7 @@ impl MediaTrack {
     /// Adds a sample of `size` bytes, and says where it begins.
     pub(super) fn push(&mut self, position: u64, length: u32, size: u32) -> u64 {
         let start = self.end;
-        self.places.push(Place { start, position, length });
+        self.places.push(StoredSample { start, position, length });
         self.end += u64::from(size);
         start
     }

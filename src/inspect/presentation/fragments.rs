@@ -21,7 +21,7 @@ const MAX_TABLE_SAMPLES: usize = 100_000;
 const MAX_BOX_BYTES: u64 = 64 << 20;
 
 /// Where a segment stands, and what a manifest says of its time.
-pub(super) struct Place<'a> {
+pub(super) struct SegmentSpan<'a> {
     pub(super) name: &'a str,
     pub(super) range: Option<Range<u64>>,
     /// Start and duration in seconds.
@@ -60,7 +60,7 @@ impl Draft<'_> {
             }
             let next = BoxHeader::read(source, position)?.filter(|next| next.is(b"mdat"));
             let end = next.map_or(position, |next| next.end());
-            let place = Place { name, range: Some(header.position..end), time: None };
+            let place = SegmentSpan { name, range: Some(header.position..end), time: None };
             self.segment(source, &place, facts, tracks)?;
         }
         Ok(())
@@ -70,7 +70,7 @@ impl Draft<'_> {
     pub(super) fn segment(
         &mut self,
         source: &dyn Source,
-        place: &Place<'_>,
+        place: &SegmentSpan<'_>,
         facts: &Facts,
         tracks: &mut [Track],
     ) -> Result<()> {

@@ -7,7 +7,7 @@ use crate::presentation::{MediaPlaylist, MpdDocument, MpdTrack, Resource};
 
 use super::super::playlist::shown_uri;
 use super::super::samples::Facts;
-use super::fragments::{Place, kids, push, rows};
+use super::fragments::{SegmentSpan, kids, push, rows};
 use super::systems::tag_kids;
 use super::{Draft, MAX_SEGMENTS, MAX_TRACKS, Segment, Track};
 
@@ -51,7 +51,7 @@ impl Draft<'_> {
             if track.is_one_file() {
                 return self.single_file(source.as_ref(), &segment.file, &facts, &mut tracks);
             }
-            let place = Place { name: &segment.file, range: segment.range.clone(), time: None };
+            let place = SegmentSpan { name: &segment.file, range: segment.range.clone(), time: None };
             self.segment(source.as_ref(), &place, &facts, &mut tracks)
         });
         self.presentation.tracks.extend(tracks);
@@ -126,7 +126,7 @@ impl Draft<'_> {
         }
         let source = self.source(&segment.file)?;
         let time = Some((segment.begins, segment.duration));
-        let place = Place { name: &segment.file, range: segment.range.clone(), time };
+        let place = SegmentSpan { name: &segment.file, range: segment.range.clone(), time };
         self.segment(source.as_ref(), &place, &row.facts, &mut row.tracks)
     }
 

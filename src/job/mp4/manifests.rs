@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::base::{Error, Result};
 use crate::codec::{self, TrackKind, configuration_of_channels};
 use crate::dash::write::{NewAdaptationSet, NewAddressing, NewMpd, NewRepresentation};
-use crate::dash::{ContentType, Place, Protected, write};
+use crate::dash::{ContentType, MpdPath, Protected, write};
 use crate::drm::ManifestKind;
 use crate::hls::media::Resource;
 use crate::hls::multivariant::{Images, Limits, MultivariantPlaylist, NewRendition, RenditionType, Variant};
@@ -483,7 +483,7 @@ fn mpd(
             let Some(encrypted_track) = written.track.encrypted_track else { continue };
             let key = plan.key(encrypted_track)?;
             protected.push(Protected {
-                place: Place { period: 0, adaptation_set, representation },
+                place: MpdPath { period: 0, adaptation_set, representation },
                 kid: key.kid,
                 descriptors: content_protection(plan, key, rotates)?,
             });

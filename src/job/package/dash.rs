@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::base::env::{Source, Store};
 use crate::base::{Error, Result};
 use crate::dash::content_protection::{SystemDescriptor, descriptors};
-use crate::dash::{Location, Mpd, Place, Protected, Representation};
+use crate::dash::{Location, Mpd, MpdPath, Protected, Representation};
 use crate::drm::{self, ManifestKind};
 use crate::isobmff::file::BoxHeader;
 use crate::package::{Assignment, Plan, PlannedKey};
@@ -26,7 +26,7 @@ pub(in crate::job) struct DashManifest {
     name: String,
     mpd: Mpd,
     /// Which Representation is which rendition.
-    renditions: Vec<(Place, RenditionId)>,
+    renditions: Vec<(MpdPath, RenditionId)>,
     pub(in crate::job) warnings: Vec<String>,
 }
 

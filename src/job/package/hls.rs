@@ -46,13 +46,13 @@ struct PackagedPlaylist {
 struct Named {
     /// The line of the URI, or of the `EXT-X-MAP` tag.
     line: usize,
-    place: Place,
+    place: Destination,
     /// The media sequence number that stands for an IV that is not written: §5.2.
     implicit_iv_sequence: Option<u64>,
 }
 
 /// Where it is noted what becomes of it.
-enum Place {
+enum Destination {
     /// Among the segments of the package: the first playlist that names it decides.
     Package(String, Option<(u64, u64)>),
     /// Here, as it may be missing (`EXT-X-GAP`).
@@ -305,17 +305,17 @@ impl Reading<'_> {
             let is_segment = role == Role::Segment;
             let implicit_iv_sequence = is_segment.then_some(sequence);
             if inside.contains(&line) && (is_segment || !is_clear) {
-                let place = Place::Package(resource.file.clone(), None);
+                let place = Destination::Package(resource.file.clone(), None);
                 found.push(Named { line, place, implicit_iv_sequence: None });
             } else if !gap {
                 streams.segment(resource.file.clone(), resource.range.as_ref(), segment)?;
                 if role != Role::Part {
-                    let place = Place::Package(resource.file.clone(), resource.bounds());
+                    let place = Destination::Package(resource.file.clone(), resource.bounds());
                     found.push(Named { line, place, implicit_iv_sequence });
                 }
             } else if is_segment {
                 streams.count_segment(&segment)?;
-                found.push(Named { line, place: Place::Missing(segment), implicit_iv_sequence });
+                found.push(Named { line, place: Destination::Missing(segment), implicit_iv_sequence });
             }
         }
         Ok((Renditions { mp4: Vec::new(), streams: vec![rendition] }, found))
@@ -512,8 +512,8 @@ fn whole_key_line(
     (playlist, input): (&str, &str),
 ) -> Result<Option<String>> {
     let segment = match &named.place {
-        Place::Missing(segment) => segment,
-        Place::Package(file, bounds) => package.streams.find(file, *bounds).ok_or_else(|| {
+        Destination::Missing(segment) => segment,
+        Destination::Package(file, bounds) => package.streams.find(file, *bounds).ok_or_else(|| {
             Error::internal("no such segment in the package").at(format_args!("line {}", named.line + 1))
         })?,
     };

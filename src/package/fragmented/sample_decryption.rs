@@ -12,7 +12,7 @@ use super::auxiliary::{AuxiliaryInformation, Entry};
 use crate::package::proofs::Proofs;
 
 /// A sample's `sample_description_index` and `group_description_index`.
-type Place = (u32, u32);
+type DescriptionIndices = (u32, u32);
 /// What protects samples: the scheme and its parameters.
 type Protection = (&'static Scheme, Tenc);
 
@@ -93,7 +93,7 @@ pub(in crate::package) struct SampleDecryption<'a> {
     sample_count: u32,
     decryptors: Vec<(&'static Scheme, Tenc, FragmentDecryptor)>,
     /// What was found for the sample before: its description and group, and what protects it.
-    known: Option<(Place, Option<Protection>)>,
+    known: Option<(DescriptionIndices, Option<Protection>)>,
     proving: Proving<'a>,
     /// The encrypted bytes of a sample.
     encrypted: Vec<Range<usize>>,

@@ -8,7 +8,7 @@ use crate::base::env::Source;
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::{Saio, Saiz, SencEntry, SencSubsample};
 
-use super::file::Place;
+use super::file::SampleLocation;
 use crate::verify::findings::Findings;
 
 /// The type of the box that stood in place of `senc` before the standard had one.
@@ -21,7 +21,7 @@ const MAX_OUTSIDE: usize = 16 << 20;
 
 /// What stands around the auxiliary information of one track fragment or sample table.
 pub(in crate::verify) struct Auxiliary<'a> {
-    pub(in crate::verify) place: Place<'a>,
+    pub(in crate::verify) place: SampleLocation<'a>,
     /// The boxes of the `traf` or `stbl`, and where the first of them begins in the file.
     pub(in crate::verify) boxes: &'a [BoxNode],
     pub(in crate::verify) position: u64,
@@ -169,7 +169,7 @@ impl Auxiliary<'_> {
         let wrong = saiz.sizes.iter().zip(&sizes).position(|(stated, size)| usize::from(*stated) != *size);
         let found = wrong.and_then(|index| saiz.sizes.get(index)).copied().unwrap_or_default();
         let expected = wrong.and_then(|index| sizes.get(index)).copied().unwrap_or_default();
-        let place = Place { sample: wrong.map(|index| index + 1), ..self.place };
+        let place = SampleLocation { sample: wrong.map(|index| index + 1), ..self.place };
         findings.check("saiz-size", wrong.is_none(), &place, &found, &expected);
         let mut expected = vec![first];
         if saio.offsets.len() > 1 {

@@ -21,7 +21,7 @@ use crate::verify::source::SourceTracks;
 
 /// Where a finding is.
 #[derive(Clone, Copy)]
-pub(in crate::verify) struct Place<'a> {
+pub(in crate::verify) struct SampleLocation<'a> {
     pub(in crate::verify) file: &'a str,
     /// Where its `moof` begins, in bytes.
     pub(in crate::verify) moof: Option<u64>,
@@ -30,7 +30,7 @@ pub(in crate::verify) struct Place<'a> {
     pub(in crate::verify) sample: Option<usize>,
 }
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for SampleLocation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.file)?;
         if let Some(moof) = self.moof {

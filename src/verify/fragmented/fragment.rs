@@ -9,7 +9,7 @@ use crate::isobmff::samples::{Sample, samples};
 use crate::protect::Scheme;
 
 use super::auxiliary::Auxiliary;
-use super::file::{FileCheck, FragmentFact, Place};
+use super::file::{FileCheck, FragmentFact, SampleLocation};
 use super::headers;
 use super::init::InitTrack;
 use super::pssh;
@@ -66,7 +66,8 @@ impl FileCheck<'_, '_> {
         fragment: &TrackFragment,
         moof: u64,
     ) -> Result<()> {
-        let place = Place { file: self.name, moof: Some(moof), track: fragment.track_id, sample: None };
+        let place =
+            SampleLocation { file: self.name, moof: Some(moof), track: fragment.track_id, sample: None };
         let Some(track) = self.init.track(fragment.track_id) else {
             self.findings.check("box-tree", false, &place, &"a track_ID that no trak has", &"that of a trak");
             return Ok(());
@@ -114,7 +115,13 @@ impl FileCheck<'_, '_> {
         self.samples(track, &fragment.samples, &groups, is_protected.then_some(&auxiliary), place)
     }
 
-    fn check_description(&mut self, track: &InitTrack, index: u32, is_stated: bool, place: &Place<'_>) {
+    fn check_description(
+        &mut self,
+        track: &InitTrack,
+        index: u32,
+        is_stated: bool,
+        place: &SampleLocation<'_>,
+    ) {
         let entries = track.entries.len();
         let holds = index >= 1 && index as usize <= entries;
         let expected = format!("1 to {entries}");
@@ -130,7 +137,7 @@ impl FileCheck<'_, '_> {
         let init = self.init;
         for (track, trak) in init.tracks.iter().zip(init.moov.all(b"trak")) {
             let stbl = trak.require(&[b"mdia", b"minf", b"stbl"])?;
-            let place = Place { file: self.name, moof: None, track: track.track_id, sample: None };
+            let place = SampleLocation { file: self.name, moof: None, track: track.track_id, sample: None };
             let mut table = Vec::new();
             for sample in samples(self.source, &init.moov, track.track_id, &[])?.take(MAX_TABLE) {
                 table.push(sample?);
@@ -168,7 +175,7 @@ impl FileCheck<'_, '_> {
         samples: &[Sample],
         groups: &Groups,
         auxiliary: Option<&Auxiliary<'_>>,
-        place: Place<'_>,
+        place: SampleLocation<'_>,
     ) -> Result<()> {
         let entries = auxiliary.map(|auxiliary| auxiliary.check(self.findings)).transpose()?.flatten();
         let mut protections = Vec::new();
@@ -178,7 +185,7 @@ impl FileCheck<'_, '_> {
         }
         let mut runs = Vec::new();
         for (index, sample) in samples.iter().enumerate() {
-            let place = Place { sample: Some(index + 1), ..place };
+            let place = SampleLocation { sample: Some(index + 1), ..place };
             let group = groups.of_sample.get(index).copied().flatten();
             let entry = entries.as_ref().and_then(|entries| entries.get(index));
             let protection = group.and_then(|group| protections.get(group)).zip(entry);
@@ -220,7 +227,7 @@ fn groups(
     traf: &BoxNode,
     index: u32,
     samples: &[Sample],
-    place: &Place<'_>,
+    place: &SampleLocation<'_>,
 ) -> Result<Groups> {
     let entry = (index as usize).checked_sub(1).and_then(|index| track.entries.get(index));
     let protection = entry.and_then(|entry| entry.protection.as_ref());
@@ -281,7 +288,7 @@ fn groups(
 }
 
 impl FileCheck<'_, '_> {
-    fn check_kid(&mut self, tenc: &Tenc, is_used: bool, place: &Place<'_>) {
+    fn check_kid(&mut self, tenc: &Tenc, is_used: bool, place: &SampleLocation<'_>) {
         if is_used {
             let kid = tenc.default_kid;
             self.findings.check("kid-zero", *kid.bytes() != [0; 16], place, &kid, &"a key id");

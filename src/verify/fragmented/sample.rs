@@ -11,7 +11,7 @@ use crate::isobmff::samples::Sample;
 use crate::protect::scheme::{Align, LastBytes};
 use crate::protect::{FragmentDecryptor, Mode, Scheme};
 
-use super::file::{FileCheck, Place};
+use super::file::{FileCheck, SampleLocation};
 use super::init::{Entry, InitTrack};
 use super::iv::{self, StreamKey};
 
@@ -87,7 +87,7 @@ impl FileCheck<'_, '_> {
         track: &InitTrack,
         sample: &Sample,
         protection: Option<(&SampleProtection, &SencEntry)>,
-        place: &Place<'_>,
+        place: &SampleLocation<'_>,
         ranges: &mut Vec<Range<usize>>,
     ) -> Result<()> {
         let end = sample.position.saturating_add(u64::from(sample.size));
@@ -176,7 +176,7 @@ impl FileCheck<'_, '_> {
         protection: &SampleProtection,
         entry: &SencEntry,
         (sample, runs): (&[u8], &[Range<usize>]),
-        place: &Place<'_>,
+        place: &SampleLocation<'_>,
     ) {
         if protection.scheme.mode != Mode::Ctr || entry.initialization_vector.is_empty() {
             return;
@@ -226,7 +226,7 @@ impl FileCheck<'_, '_> {
         bytes: &[u8],
         runs: &[Range<usize>],
         ranges: &mut Vec<Range<usize>>,
-        place: &Place<'_>,
+        place: &SampleLocation<'_>,
     ) -> Result<()> {
         let has_key = protection.decryptor.is_some();
         let has_ranges = |entry: &Entry| {
@@ -270,7 +270,7 @@ impl FileCheck<'_, '_> {
         sample: &Sample,
         clear: Option<&[u8]>,
         ranges: &[Range<usize>],
-        place: &Place<'_>,
+        place: &SampleLocation<'_>,
     ) {
         let Some(parser) =
             track.parser_of(sample).and_then(|index| self.parsers.get(&(track.track_id, index))?.as_ref())
@@ -303,7 +303,7 @@ impl FileCheck<'_, '_> {
         align: Align,
         ranges: &[Range<usize>],
         runs: &[Range<usize>],
-        place: &Place<'_>,
+        place: &SampleLocation<'_>,
     ) {
         let mut used = 0;
         for run in runs {
@@ -353,7 +353,7 @@ impl FileCheck<'_, '_> {
         encrypted: &[u8],
         decrypted: &[u8],
         protection: Option<(&SampleProtection, &Vec<Range<usize>>)>,
-        place: &Place<'_>,
+        place: &SampleLocation<'_>,
     ) -> Result<bool> {
         let Some(clear) = &mut self.clear else { return Ok(false) };
         let Some((clear_sample, source)) = clear.next(track.track_id)? else {

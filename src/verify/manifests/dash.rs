@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::base::{Kid, Result, SystemId};
-use crate::dash::Place;
+use crate::dash::MpdPath;
 use crate::drm::{self, ManifestKind};
 use crate::presentation::MpdTrack;
 use crate::xml::Element;
@@ -82,7 +82,7 @@ fn addresses(media: &MpdTrack, facts: &PresentationInfo<'_>, place: &str, findin
 }
 
 /// The descriptors that are for each Representation, the lowest first.
-fn descriptors(root: &Element) -> HashMap<Place, Vec<Descriptor<'_>>> {
+fn descriptors(root: &Element) -> HashMap<MpdPath, Vec<Descriptor<'_>>> {
     let of = |element, distance| {
         let own = named(element, "ContentProtection").map(move |descriptor| (descriptor, distance));
         own.collect::<Vec<Descriptor<'_>>>()
@@ -95,7 +95,7 @@ fn descriptors(root: &Element) -> HashMap<Place, Vec<Descriptor<'_>>> {
             let of_set = of(element, 1);
             for (representation, element) in named(element, "Representation").enumerate() {
                 let all = [of(element, 0), of_set.clone(), of_period.clone(), above.clone()].concat();
-                found.insert(Place { period, adaptation_set, representation }, all);
+                found.insert(MpdPath { period, adaptation_set, representation }, all);
             }
         }
     }
