@@ -90,7 +90,7 @@ impl Subtitles {
     /// shown, RFC 8216bis §3.1.4. Cue times have `MPEGTS` 0 at the 90 kHz time `map`.
     ///
     /// # Errors
-    /// When cues would be written more than [`MAX_COPIES`] times.
+    /// When cues would be written more than `MAX_COPIES` times.
     pub fn segments(&self, starts: &[u64], map: u64) -> Result<Vec<String>> {
         let header = webvtt::header(Some(map), &self.blocks);
         let mut segments: Vec<String> = starts.iter().map(|_| header.clone()).collect();
