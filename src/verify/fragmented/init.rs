@@ -256,7 +256,9 @@ impl EntryProtection {
 
 fn check_tenc(tenc: &Tenc, scheme: &Scheme, handler: FourCc, place: &str, findings: &mut Findings) {
     let wanted = scheme.tenc_version;
-    findings.check("tenc-version", tenc.version >= wanted, &place, &tenc.version, &wanted);
+    // There is no version above 1: §8.2.2.
+    let holds = (wanted..=1).contains(&tenc.version);
+    findings.check("tenc-version", holds, &place, &tenc.version, &wanted);
     let (crypt, skip) = (tenc.default_crypt_byte_block, tenc.default_skip_byte_block);
     let found = format_args!("{crypt}:{skip}").to_string();
     let is_video = handler.0 == *b"vide";

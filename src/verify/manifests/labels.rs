@@ -154,9 +154,10 @@ fn variant(
         findings.check("label-resolution", holds, &place, &format_args!("RESOLUTION {stated}"), &expected);
     }
     for name in ["BANDWIDTH", "AVERAGE-BANDWIDTH"] {
-        let stated = attributes.raw(name).and_then(|stated| stated.parse().ok());
-        if let Some((stated, average)) = stated.zip(average) {
-            bandwidth(name, stated, average, place, findings);
+        let Some((text, average)) = attributes.raw(name).zip(average) else { continue };
+        match text.parse() {
+            Ok(stated) => bandwidth(name, stated, average, place, findings),
+            Err(_) => drop(findings.check("label-bandwidth", false, &place, &text, &"a decimal number")),
         }
     }
     let range = attributes.raw("VIDEO-RANGE").map(|range| range.trim_matches('"'));
