@@ -201,7 +201,8 @@ fn lines(name: &str, playlist: &Playlist, clear: &Playlist, findings: &mut Findi
     // A source may have no partial segments yet.
     let has_parts = clear.tags("EXT-X-PART").next().is_some();
     // Variants that say no codecs are given those of their media, which other rules look at.
-    let has_codecs = |(_, value): (usize, &str)| value.contains("CODECS=");
+    let has_codecs =
+        |(_, value): (usize, &str)| Attributes::parse(value).is_ok_and(|list| list.raw("CODECS").is_some());
     let has_codecs = clear.tags("EXT-X-STREAM-INF").all(has_codecs);
     let (mut found, mut expected) =
         (said(playlist, has_parts, has_codecs), said(clear, has_parts, has_codecs));
