@@ -21,8 +21,8 @@ const CHANNELS: &str = "urn:mpeg:mpegB:cicp:ChannelConfiguration";
 /// ANSI/SCTE 214-1: what MPDs say of codecs over a base.
 const SCTE_214: &str = "urn:scte:dash:scte214-extensions";
 const STEP: &str = "  ";
-/// Values of this scheme are [`ROLES`].
-const ROLE: &str = "urn:mpeg:dash:role:2011";
+/// The scheme of [`ROLES`].
+pub const ROLE: &str = "urn:mpeg:dash:role:2011";
 /// What a track is for: ETSI TS 102 822-3-1.
 const PURPOSE: &str = "urn:tva:metadata:cs:AudioPurposeCS:2007";
 /// What a Role may be: §5.8.5.5.

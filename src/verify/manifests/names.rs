@@ -5,6 +5,7 @@
 //! listed as not proven.
 
 use crate::base::Result;
+use crate::dash::write::{ROLE, ROLES};
 use crate::hls::{Attributes, LineKind, Playlist};
 use crate::xml::Element;
 
@@ -496,26 +497,6 @@ const SCHEMES: &[&str] = &[
     "https://developer.apple.com",
     "tag:apple.com,",
 ];
-/// The values of two of them: ISO/IEC 23009-1 §5.8.5.5, ISO/IEC 23091-3.
-const ROLES: &[&str] = &[
-    "caption",
-    "subtitle",
-    "main",
-    "alternate",
-    "supplementary",
-    "commentary",
-    "dub",
-    "description",
-    "sign",
-    "metadata",
-    "enhanced-audio-intelligibility",
-    "emergency",
-    "forced-subtitle",
-    "forced_subtitle",
-    "easyreader",
-    "karaoke",
-];
-
 /// A descriptor has a scheme that is known, and a role is one that there is.
 fn descriptor(document: &str, element: &Element, findings: &mut Findings) -> Result<()> {
     let name = element.local_name();
@@ -525,7 +506,7 @@ fn descriptor(document: &str, element: &Element, findings: &mut Findings) -> Res
     }
     let is_known = SCHEMES.iter().any(|known| scheme.starts_with(known));
     let value = element.attribute("value")?.unwrap_or_default();
-    let is_role = scheme != "urn:mpeg:dash:role:2011" || ROLES.contains(&value.as_ref());
+    let is_role = scheme != ROLE || ROLES.contains(&value.as_ref());
     if !is_known || !is_role {
         findings.unchecked(format!(
             "{document}: {name} {} of {}, which is none that is known",
