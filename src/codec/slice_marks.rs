@@ -4,6 +4,9 @@
 //! The last byte of a NAL unit is never 0, the first nine bits of CABAC data are never 510 or 511, each of them one of 256;
 //! and three bytes that emulation prevention takes out come once in four million. So that the marks of a few thousand
 //! slices, two minutes of video, say which key is right, and those of a few seconds do not.
+//!
+//! Some writers leave zeros behind the slices of a byte stream inside the NAL units of a file. Of these the last byte says
+//! nothing: the clear ends of slices give them away, or several zeros one behind the other, which no other key makes.
 
 use std::ops::Range;
 
@@ -42,15 +45,67 @@ pub(super) trait Slices: Send {
     fn slice(&mut self, nal_unit: &[u8]) -> Result<Option<SliceStart>>;
 }
 
+/// Zeros at the ends of so many slices, one behind the other, are no accident: one of 2^24.
+const PADDED: u32 = 3;
+
+/// What the last bytes of slices were so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ends {
+    /// Zeros, which may be padding or show another key.
+    Zeros(u32),
+    /// What H.264 and H.265 §7.4.1 ask for.
+    Proper,
+    /// Zeros behind the slice data: they are no marks.
+    Padded,
+}
+
 /// The marks of slices.
-pub(super) struct SliceMarks<S>(pub(super) S);
+pub(super) struct SliceMarks<S> {
+    slices: S,
+    ends: Ends,
+}
+
+impl<S> SliceMarks<S> {
+    /// Marks of the slices that this finds.
+    pub(super) fn new(slices: S) -> Self {
+        Self { slices, ends: Ends::Zeros(0) }
+    }
+
+    /// Looks at the last byte of a slice.
+    fn look_at_end(&mut self, is_zero: bool, is_encrypted: bool, evidence: &mut Evidence) {
+        self.ends = match (self.ends, is_zero) {
+            (Ends::Padded, _) => return,
+            (_, true) if !is_encrypted => Ends::Padded,
+            (Ends::Zeros(zeros), true) if zeros + 1 >= PADDED => Ends::Padded,
+            (Ends::Zeros(zeros), true) => Ends::Zeros(zeros + 1),
+            (Ends::Proper, true) => {
+                evidence.mark(false, ONE_BYTE);
+                Ends::Proper
+            }
+            (ends, false) => {
+                // Those before were no padding.
+                if let Ends::Zeros(zeros) = ends {
+                    (0..zeros).for_each(|_| evidence.mark(false, ONE_BYTE));
+                }
+                if is_encrypted {
+                    evidence.mark(true, ONE_BYTE);
+                }
+                Ends::Proper
+            }
+        };
+    }
+}
 
 impl<S: Slices> Marks for SliceMarks<S> {
     fn look(&mut self, sample: &[u8], encrypted: &[Range<usize>], evidence: &mut Evidence) {
-        for range in nal_units(self.0.nal_unit_length_size(), sample) {
+        for range in nal_units(self.slices.nal_unit_length_size(), sample) {
             let Ok(range) = range else { return };
             let nal_unit = sample.get(range.clone()).unwrap_or_default();
-            let slice = self.0.slice(nal_unit);
+            let slice = self.slices.slice(nal_unit);
+            if let (Ok(Some(_)), Some(last)) = (&slice, nal_unit.last()) {
+                let is_encrypted = is_in(encrypted, &(range.end - 1..range.end));
+                self.look_at_end(*last == 0, is_encrypted, evidence);
+            }
             if bytes_in(encrypted, &range) == 0 {
                 continue;
             }
@@ -80,14 +135,8 @@ fn look_at_slice(
     if bytes_in(encrypted, &(nal_unit.start..data)) > 0 {
         evidence.mark(true, HEADER);
     }
-    let mut byte = |position: usize, other: u8| {
-        if is_in(encrypted, &(position..position + 1)) {
-            evidence.mark(sample.get(position) != Some(&other), ONE_BYTE);
-        }
-    };
-    byte(nal_unit.end.saturating_sub(1), 0);
-    if slice.is_cabac && data < nal_unit.end {
-        byte(data, 0xff);
+    if slice.is_cabac && data < nal_unit.end && is_in(encrypted, &(data..data + 1)) {
+        evidence.mark(sample.get(data) != Some(&0xff), ONE_BYTE);
     }
     look_at_emulation(sample, nal_unit, encrypted, evidence);
 }
@@ -114,4 +163,32 @@ pub(super) fn look_at_emulation(
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     let encrypted_bytes = bytes_in(encrypted, nal_unit) as f64;
     evidence.mark(!is_broken, (-encrypted_bytes / EMULATION).exp());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Marks and misses of the last bytes of slices: each zero or not, encrypted or not.
+    fn counts(ends: &[(bool, bool)]) -> (u64, u64) {
+        let (mut marks, mut evidence) = (SliceMarks::new(()), Evidence::default());
+        ends.iter().for_each(|(is_zero, is_encrypted)| {
+            marks.look_at_end(*is_zero, *is_encrypted, &mut evidence);
+        });
+        let (marks, missed, _) = evidence.counts();
+        (marks, missed)
+    }
+
+    #[test]
+    fn zeros_that_pad_slices_are_no_marks_and_others_are() {
+        let (zero, other, clear_zero, clear) = ((true, true), (false, true), (true, false), (false, false));
+        // A zero that comes alone is of another key, wherever it stands.
+        assert_eq!(counts(&[other, zero, other]), (3, 1));
+        assert_eq!(counts(&[zero, other, other]), (3, 1));
+        assert_eq!(counts(&[zero, clear, other]), (2, 1));
+        // Clear ends show the padding, and so do many.
+        assert_eq!(counts(&[zero, clear_zero, zero, zero, other]), (0, 0));
+        assert_eq!(counts(&[zero, zero, zero, other, zero]), (0, 0));
+        assert_eq!(counts(&[other, clear_zero, zero]), (1, 0));
+    }
 }

@@ -65,8 +65,9 @@ impl TrackFacts {
             || Ok::<_, String>(text()?.split('+').map(|word| word.trim().to_owned()).collect::<Vec<_>>());
         match key {
             "lang" => {
-                let tag = language_tag(text()?);
-                self.lang = Some(tag.ok_or_else(|| format!("{:?} is no language tag (BCP 47)", text()))?);
+                let text = text()?;
+                let tag = language_tag(text);
+                self.lang = Some(tag.ok_or_else(|| format!("lang {text:?} is no language tag (BCP 47)"))?);
             }
             "label" => self.label = Some(text()?.to_owned()),
             "role" => {
@@ -81,8 +82,10 @@ impl TrackFacts {
             "characteristics" => self.characteristics = list()?,
             "group" => self.group = Some(text()?.to_owned()),
             "bandwidth" => {
-                let bits = text()?.parse().ok().filter(|bits| *bits > 0);
-                self.bandwidth = Some(bits.ok_or_else(|| format!("bandwidth {:?} is no number", text()))?);
+                let text = text()?;
+                let bits = text.parse().ok().filter(|bits| *bits > 0);
+                let wrong = || format!("bandwidth {text:?}, expected bits in a second, 1 or more");
+                self.bandwidth = Some(bits.ok_or_else(wrong)?);
             }
             _ => return Err(format!("{key:?} is not known")),
         }

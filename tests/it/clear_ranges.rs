@@ -155,3 +155,21 @@ fn what_is_not_clear_or_would_all_be_clear_is_said() {
         assert_eq!(parse_clear(text).unwrap_err().kind(), Kind::Usage, "{text}");
     }
 }
+
+/// Its key would be asked for before the first picture, and be for nothing.
+#[test]
+fn a_crypto_period_that_is_clear_has_no_session_key() {
+    for scheme in ["cenc", "cbcs"] {
+        let out = tempfile::tempdir().unwrap();
+        let job = Job {
+            segment_duration: 0.5,
+            rotate_every: Some(1),
+            ..clear(&clip("mp4/av.mp4"), "widevine", scheme, &[(0.0, 1.0)])
+        };
+        pack(&job, out.path()).unwrap();
+        let (code, text) = verify(out.path());
+        assert!(code == Some(0) && text.contains(", 0 errors"), "{scheme}: {text}");
+        let master = fs::read_to_string(out.path().join("master.m3u8")).unwrap();
+        assert!(master.contains("EXT-X-SESSION-KEY"), "{master}");
+    }
+}

@@ -10,6 +10,7 @@ use drm_pack::job::{DecryptJob, Job, Report};
 use drm_pack::keys::DevKeys;
 use tempfile::TempDir;
 
+use crate::support::ffmpeg_trace::{ffmpeg, ffmpeg_is_there};
 use crate::support::files::tree;
 use crate::support::media::{root, shared};
 use crate::support::pack::{
@@ -441,5 +442,41 @@ fn what_is_damaged_is_not_called_decrypted() {
             });
             assert_ne!(outcome(garbled), Right);
         }
+    }
+}
+
+/// Copied out of a byte stream, slices keep the zeros that stood behind them (H.265 annex B), inside their NAL units.
+#[test]
+fn zeros_behind_slices_are_no_sign_of_another_key() {
+    if !ffmpeg_is_there() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (stream, copied) = (folder.path().join("v.hevc"), folder.path().join("v.mp4"));
+    let clip = root().join("fixtures/clip/codecs/hevc.mp4");
+    let run = |from: &Path, options: &[&str], to: &Path| {
+        let output = ffmpeg().arg("-i").arg(from).args(options).arg(to).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    // Zeros behind each slice, and more each time: of a pattern's slices one in 160 ends with an encrypted byte.
+    run(&clip, &["-c", "copy"], &stream);
+    let bytes = fs::read(&stream).unwrap();
+    let mut padded: Vec<u8> = Vec::new();
+    for zeros in 1..=80 {
+        for (at, byte) in bytes.iter().enumerate() {
+            let begins =
+                bytes.get(at..at + 3) == Some(&[0, 0, 1]) && bytes.get(at.wrapping_sub(1)) != Some(&0);
+            if begins || bytes.get(at..at + 4) == Some(&[0, 0, 0, 1]) {
+                padded.extend(std::iter::repeat_n(0, zeros));
+            }
+            padded.push(*byte);
+        }
+    }
+    fs::write(&stream, padded).unwrap();
+    run(&stream, &["-c", "copy", "-tag:v", "hvc1"], &copied);
+    for scheme in ["cenc", "cbcs"] {
+        let job = job(&copied, "widevine", scheme);
+        let (_out, manifest) = packed(&job, &copied);
+        assert_ne!(outcome(decrypt(&manifest, &|kid| Some(key(kid)))), Wrong, "{scheme}");
     }
 }

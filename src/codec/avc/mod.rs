@@ -60,7 +60,7 @@ pub(super) fn slice_data_ranges(config: &Config<'_>) -> Result<Box<dyn Ranges>> 
 
 /// The marks of slices whose parameter sets are in `avcC` or in samples.
 pub(super) fn slice_marks(config: &Config<'_>) -> Option<Box<dyn Marks>> {
-    Some(Box::new(SliceMarks(SliceData::parse(config.payload(AVCC).ok()?).ok()?)))
+    Some(Box::new(SliceMarks::new(SliceData::parse(config.payload(AVCC).ok()?).ok()?)))
 }
 
 fn configuration_version(reader: &mut Reader<'_>) -> Result<()> {

@@ -81,7 +81,7 @@ pub(super) fn slice_segment_data_ranges(config: &Config<'_>) -> Result<Box<dyn R
 
 /// The marks of slices whose parameter sets are in `hvcC` or in samples.
 pub(super) fn slice_marks(config: &Config<'_>) -> Option<Box<dyn Marks>> {
-    Some(Box::new(SliceMarks(configuration(config).ok()?)))
+    Some(Box::new(SliceMarks::new(configuration(config).ok()?)))
 }
 
 fn configuration_version(reader: &mut Reader<'_>) -> Result<()> {

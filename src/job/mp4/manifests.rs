@@ -158,8 +158,10 @@ fn write_hls(
             report.warnings.push(warning);
             continue;
         }
-        if let Some(encrypted_track) = written.track.encrypted_track {
-            add_new(&mut session_keys, session_key_lines(plan.key(encrypted_track)?));
+        // Of all its keys the first that encrypts something: a clear stretch may be longer than the first period.
+        let first = written.segments.iter().filter_map(|segment| segment.segment_key?.period()).min();
+        if let Some((encrypted_track, period)) = written.track.encrypted_track.zip(first) {
+            add_new(&mut session_keys, session_key_lines(plan.key_in(period, encrypted_track)?));
         }
         let name = written.track.names.playlist();
         let (map, segments) = written.resources(&name);

@@ -64,13 +64,10 @@ impl ProtectedPackage {
 
     /// The first crypto period that protects anything.
     pub(in crate::job) fn first_period(&self) -> Period {
-        let period = |segment_key: &SegmentKey| {
-            if let SegmentKey::Period(period) = segment_key { Some(*period) } else { None }
-        };
         self.segment_keys
             .values()
             .flatten()
-            .filter_map(|(_, segment_key)| period(segment_key))
+            .filter_map(|(_, segment_key)| segment_key.period())
             .min()
             .unwrap_or_default()
     }

@@ -95,6 +95,14 @@ pub enum SegmentKey {
 }
 
 impl SegmentKey {
+    /// The crypto period; `None` of a clear segment.
+    pub fn period(self) -> Option<Period> {
+        match self {
+            Self::Clear => None,
+            Self::Period(period) => Some(period),
+        }
+    }
+
     /// Whether it is a crypto period behind the first.
     pub fn is_later(self) -> bool {
         matches!(self, Self::Period(period) if period > Period::FIRST)
