@@ -354,7 +354,8 @@ impl Rewriter<'_> {
         let starts = self.units.get(first..)?.iter().copied();
         let ends = starts.clone().skip(1).chain([self.media_end]);
         let ranges: Vec<_> = starts.zip(ends).map(|(start, end)| start..end).collect();
-        (ranges.len() == count && self.media_end > 0).then_some(ranges)
+        // Boxes behind the last media begin no fragment.
+        (ranges.len() == count && ranges.iter().all(|range| range.start < range.end)).then_some(ranges)
     }
 
     /// §8.16.3: the sizes in `sidx` are those of the boxes as they are now.
