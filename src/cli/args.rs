@@ -526,6 +526,10 @@ pub(super) struct VerifyArgs {
     /// Keys derived offline from SEED, for tests and demonstrations only
     #[arg(long, value_name = "SEED")]
     pub(super) dev_keys: Option<String>,
+    /// A track that was left clear on purpose, such as by pack --track ID:clear: its id, its file or its playlist, as the
+    /// report of pack has it; once for each
+    #[arg(long, value_name = "TRACK")]
+    pub(super) clear_track: Vec<String>,
     /// Fail with exit code 7 when something is not proven, such as a key that the codec does not show to be right
     #[arg(long)]
     pub(super) strict: bool,

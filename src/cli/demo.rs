@@ -231,6 +231,7 @@ fn hold_to_rules(packed: &Path, clip: &Path, document: &Document) -> Result<()> 
         names: vec!["master.m3u8".into(), "manifest.mpd".into()],
         key_store: Some(&key_store),
         against: Some(Reference { store: &clear, names }),
+        clear_tracks: &[],
     })?;
     let counts = found.findings.counts();
     let checks: u64 = counts.values().map(|count| count.checked).sum();

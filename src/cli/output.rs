@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::base::env::Store;
 use crate::base::{Error, Result, steers};
 use crate::io::FileStore;
-use crate::job::{Event, KeyRotation, Report};
+use crate::job::{ClearTrack, Event, KeyRotation, Report};
 use crate::presentation::{SegmentKind, kind_of_file};
 
 use super::args::Args;
@@ -166,6 +166,9 @@ pub(super) fn report(report: &Report, out: &std::path::Path) -> String {
             track.id, track.kind, track.codec, shape, track.scheme, track.kid, track.samples, track.source
         ));
     }
+    for ClearTrack { id, kind, codec, source, .. } in &report.clear_tracks {
+        text.push_str(&format!("{id:4} {kind:6} {codec:16} {:>9}  clear  {source}\n", ""));
+    }
     if let Some(seconds) = report.clear_lead {
         text.push_str(&format!("clear lead of {seconds} s\n"));
     }
@@ -192,6 +195,11 @@ pub(super) fn report(report: &Report, out: &std::path::Path) -> String {
     }
     for manifest in &report.manifests {
         text.push_str(&format!("{}\n", out.join(manifest).display()));
+    }
+    let clear = report.clear_tracks.iter().filter_map(|track| track.left_clear.as_deref());
+    let clear: String = clear.map(|file| format!(" --clear-track {file}")).collect();
+    if !clear.is_empty() {
+        text.push_str(&format!("verify with: drm-pack verify {}{clear}\n", out.display()));
     }
     if !report.not_proven.is_empty() {
         text.push_str(&format!("decrypted, not proven: {}\n", report.not_proven.join("; ")));

@@ -36,6 +36,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
                 key_store: keys.as_deref(),
                 against: against
                     .map(|(store, names)| Reference { store: store.as_ref(), names: names.clone() }),
+                clear_tracks: &args.clear_track,
             },
         ));
     }

@@ -127,6 +127,10 @@ fn of_tree(tree: &Tree, text: &str) -> String {
 /// Adds what happened in a tree: paths are those below the whole folder.
 fn add(whole: &mut Report, report: Report, tree: &Tree, output: &Subfolder<'_>) {
     whole.tracks.extend(report.tracks);
+    whole.clear_tracks.extend(report.clear_tracks.into_iter().map(|mut track| {
+        track.left_clear = track.left_clear.map(|file| output.whole(&file));
+        track
+    }));
     whole.outputs.extend(report.outputs.into_iter().map(|mut file| {
         file.path = output.whole(&file.path);
         file

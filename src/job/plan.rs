@@ -83,6 +83,9 @@ pub struct ClearTrack {
     pub codec: String,
     /// The file that it is in.
     pub source: String,
+    /// Its file in the output when it is clear because that was asked for: `verify` wants to be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_clear: Option<String>,
 }
 
 /// A key that would be asked for.

@@ -9,6 +9,8 @@ use crate::base::id::hex;
 use crate::base::{Error, Result};
 use crate::package::{Plan, TrackId, Treatment};
 
+use super::plan::ClearTrack;
+
 /// Stretches so little apart touch, in seconds: durations in playlists are rounded.
 const TOUCHING: f64 = 0.01;
 
@@ -17,6 +19,9 @@ const TOUCHING: f64 = 0.01;
 pub struct Report {
     /// The protected tracks in the order of their keys.
     pub tracks: Vec<TrackReport>,
+    /// The tracks of MP4 inputs that stay clear.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub clear_tracks: Vec<ClearTrack>,
     /// Every file written.
     pub outputs: Vec<OutputReport>,
     /// The manifests among them.

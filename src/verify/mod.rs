@@ -4,6 +4,7 @@
 //! Structure is checked without keys; with keys samples are decrypted in memory, and with the clear source
 //! they are compared, one at a time. What could not be checked is said.
 
+mod clear_tracks;
 mod findings;
 mod fragmented;
 mod manifests;

@@ -11,6 +11,7 @@ use crate::demux::DemuxStore;
 use crate::package::{Proofs, UnreadBytes};
 use crate::presentation::read_moov;
 
+use super::clear_tracks;
 use super::findings::{Findings, found_or_error};
 use super::fragmented::coverage::MediaData;
 use super::fragmented::file::{FileCheck, FileInfo};
@@ -24,7 +25,7 @@ use super::manifests::{Presentation, read};
 use super::manifests::{dash, hls, images, unprotected};
 use super::proven::{NO_KEYS, all_keys_fit};
 use super::reference::{ClearSource, ClearTrack, match_tracks};
-use super::segments::{self, Protection, SegmentPlaylist};
+use super::segments;
 use super::shared_keys;
 use super::source::{ClearFile, SourceTracks};
 
@@ -38,6 +39,8 @@ pub struct VerifyJob<'a> {
     pub key_store: Option<&'a dyn KeyStore>,
     /// The clear source.
     pub against: Option<Reference<'a>>,
+    /// Tracks that were left clear on purpose: their files, ids of their Representations, or names of their playlists.
+    pub clear_tracks: &'a [String],
 }
 
 /// A clear source: a manifest or MP4 files.
@@ -93,7 +96,13 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
     let demuxed =
         job.against.as_ref().map(|clear| DemuxStore { store: clear.store, names: clear.names.as_slice() });
     let against = demuxed.as_ref().map(|store| Reference { store, names: store.names.to_vec() });
-    hold(&VerifyJob { store: job.store, names: job.names.clone(), key_store: job.key_store, against })
+    hold(&VerifyJob {
+        store: job.store,
+        names: job.names.clone(),
+        key_store: job.key_store,
+        against,
+        clear_tracks: job.clear_tracks,
+    })
 }
 
 fn hold(job: &VerifyJob<'_>) -> Result<Verification> {
@@ -101,7 +110,7 @@ fn hold(job: &VerifyJob<'_>) -> Result<Verification> {
     let (manifests, files) = read(job.store, &job.names, &mut findings)?;
     let presentation = Presentation::of(job.store, &manifests, &files, &mut findings)?;
     let inits = inits(job, &presentation, &mut findings)?;
-    check_clear_tracks(&inits, &presentation.segments, &mut findings);
+    clear_tracks::check(job.clear_tracks, &inits, &presentation, &mut findings);
     shared_keys::check(&inits, &mut findings);
     let source = job.against.as_ref().map(ClearSource::read).transpose()?;
     // What is encrypted whole is compared byte by byte.
@@ -237,49 +246,6 @@ fn check_encrypted(
         let place = format!("{}: track {track_id}", facts.name);
         let found = "protected samples of which no byte is encrypted";
         findings.check("track-protected", *bytes > 0, &place, &found, &"encrypted bytes");
-    }
-}
-
-/// No track stays clear beside protected ones of its kind.
-fn check_clear_tracks(inits: &[Option<InitInfo>], segments: &[SegmentPlaylist<'_>], findings: &mut Findings) {
-    let protected =
-        |audio: bool| segments.iter().any(|media| media.is_audio() == audio && media.is_protected());
-    let tracks = || inits.iter().flatten().flat_map(|facts| &facts.init.tracks);
-    let any = tracks().any(|track| track.protection().is_some()) || protected(true) || protected(false);
-    findings.check("track-clear", any, &"the presentation", &"no protected track", &"one at least");
-    for (facts, track) in
-        inits.iter().flatten().flat_map(|facts| facts.init.tracks.iter().map(move |track| (facts, track)))
-    {
-        let kind = track.handler_type;
-        let siblings = tracks().any(|other| other.handler_type == kind && other.protection().is_some())
-            || protected(kind.0 == *b"soun");
-        if !siblings || !track.is_protectable() {
-            continue;
-        }
-        let place = format!("{}: track {}", facts.name, track.track_id);
-        let expected = format!("protected as other {kind} tracks");
-        findings.check("track-clear", track.protection().is_some(), &place, &"a clear track", &expected);
-    }
-    check_clear_playlists(segments, &protected, findings);
-}
-
-/// The same of playlists of other containers, video and audio apart.
-fn check_clear_playlists(
-    segments: &[SegmentPlaylist<'_>],
-    protected: &dyn Fn(bool) -> bool,
-    findings: &mut Findings,
-) {
-    let kept =
-        |media: &&SegmentPlaylist<'_>| media.protection != Protection::Never && protected(media.is_audio());
-    for media in segments.iter().filter(kept) {
-        let holds = media.is_protected() || media.segments.is_empty();
-        findings.check(
-            "track-clear",
-            holds,
-            &media.media.name,
-            &"no EXT-X-KEY",
-            &"protected as other playlists",
-        );
     }
 }
 

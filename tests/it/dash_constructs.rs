@@ -246,7 +246,13 @@ impl Run {
         let key_store = |kid| Some(key(kid));
         let names = vec![self.document().to_owned()];
         let against = Reference { store: &clear, names: names.clone() };
-        let job = VerifyJob { store: &store, names, key_store: Some(&key_store), against: Some(against) };
+        let job = VerifyJob {
+            store: &store,
+            names,
+            key_store: Some(&key_store),
+            against: Some(against),
+            clear_tracks: &[],
+        };
         let found = verify(&job).unwrap_or_else(|error| panic!("{}: {error}", self.name)).findings;
         // One key for all is what is asked for here, and labels are not those of the media that stands in for theirs.
         let is_as_asked = |rule: &str| rule == "key-shared" || rule.starts_with("label-");

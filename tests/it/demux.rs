@@ -136,6 +136,7 @@ fn what_is_packed_verifies_against_the_file() {
             names: vec!["master.m3u8".into(), "manifest.mpd".into()],
             key_store: Some(&keys),
             against: Some(Reference { store: &clear, names: vec![name] }),
+            clear_tracks: &[],
         };
         let found = verify(&job).unwrap();
         let errors: Vec<_> = found.findings.listed().iter().map(|finding| finding.rule).collect();

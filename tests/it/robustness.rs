@@ -199,8 +199,13 @@ fn verifies(env: &Env<'_>, job: Job) -> Result<()> {
     let (store, _) = (env.open_input)("")?;
     let key_store = DevKeys::new(SEED);
     let names = job.inputs;
-    let found =
-        verify(&VerifyJob { store: store.as_ref(), names, key_store: Some(&key_store), against: None })?;
+    let found = verify(&VerifyJob {
+        store: store.as_ref(),
+        names,
+        key_store: Some(&key_store),
+        against: None,
+        clear_tracks: &[],
+    })?;
     if found.findings.passed() { Ok(()) } else { Err(Error::verification("findings")) }
 }
 

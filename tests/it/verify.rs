@@ -8,7 +8,7 @@ use std::process::Command;
 use drm_pack::base::{Kid, base64, from_base64};
 use drm_pack::isobmff::boxes::Trun;
 use drm_pack::isobmff::{BoxNode, parse_file, write_file};
-use drm_pack::job::Job;
+use drm_pack::job::{Format, Job, Layout, TrackFacts};
 use drm_pack::package::Preset;
 use drm_pack::protect::Aes128;
 use drm_pack::verify::{RULES, Severity, rule};
@@ -118,6 +118,40 @@ fn what_is_clear_does_not_pass() {
     let (code, text) = verify(&[&files()[0]], &[]);
     assert_eq!(code, 7, "{text}");
     assert!(text.contains("track-clear"), "{text}");
+}
+
+/// What was asked for is right once it is said, by any of its names; nothing else is.
+#[test]
+fn a_track_that_was_left_clear_on_purpose_passes_when_it_is_said() {
+    let clip = root().join("fixtures/clip/mp4");
+    let inputs = ["video_360.mp4", "video_180.mp4"].map(|name| clip.join(name).to_str().unwrap().to_owned());
+    let tracks = vec![TrackFacts::parse("v2:clear").unwrap()];
+    for formats in [None, Some(vec![Format::Hls])] {
+        let only_hls = formats.is_some();
+        let layout = only_hls.then_some(Layout::SingleFile);
+        let own = job(Path::new(&inputs[0]), "widevine", "cbcs");
+        let (inputs, tracks) = (inputs.to_vec(), tracks.clone());
+        let out = tempfile::tempdir().unwrap();
+        let report = pack(&Job { inputs, tracks, formats, layout, ..own }, out.path()).unwrap();
+        let file = report.clear_tracks[0].left_clear.clone().unwrap();
+        assert_eq!((report.clear_tracks.len(), report.clear_tracks[0].id.as_str()), (1, "v2"));
+        assert!(out.path().join(&file).is_file(), "{file}");
+        let keys = ["--dev-keys", SEED];
+        for name in [file.as_str(), "v2", "v2.m3u8"] {
+            let (code, text) = verify(&[out.path()], &[&keys[..], &["--clear-track", name]].concat());
+            assert_eq!(code, 0, "{name}: {text}");
+        }
+        for (names, says) in [
+            (&[][..], "found a clear track, expected protected as other vide tracks"),
+            (&["--clear-track", "v1"], "v1: found a protected track, expected a clear one"),
+            (&["--clear-track", "v2", "--clear-track", "v1"], "v1: found a protected track"),
+            (&["--clear-track", "v3"], "v3: found no track of this name, expected one of v2"),
+        ] {
+            let (code, text) = verify(&[out.path()], &[&keys[..], names].concat());
+            assert_eq!(code, 7, "{names:?}: {text}");
+            assert!(text.contains("track-clear") && text.contains(says), "{names:?}: {text}");
+        }
+    }
 }
 
 /// Encrypted files of another packager and their clear twins; its faults are known (see `SOURCES.md`).

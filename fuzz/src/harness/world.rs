@@ -164,5 +164,6 @@ pub(crate) fn prove(
         names: owned(names),
         key_store: Some(&DevKeys::new(SEED)),
         against: clear.map(|(store, names)| Reference { store, names: owned(names) }),
+        clear_tracks: &[],
     })
 }

@@ -169,6 +169,8 @@ pub(in crate::job) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Rep
     let files_of = (&boundaries, rules.layout);
     let others = (&tracks[..], &texts[..], thumbnails.as_ref());
     names::check(job, (&manifest_names, &rules.manifests), others, files_of)?;
+    report.clear_tracks = clear_tracks(&tracks, &texts, thumbnails.as_ref())?;
+    say_left_clear(job, rules.layout, &tracks, &mut report.clear_tracks);
     (env.observe)(Event::Step("encrypting"));
     (env.observe)(Event::Total(files.iter().map(|file| file.source.len()).sum()));
     let mut written = Vec::new();
@@ -235,12 +237,34 @@ pub(in crate::job) fn outline<'a>(
     let protected = tracks.iter().filter(|track| track.encrypted_track.is_some());
     let facts = protected.map(|track| facts(track, &encrypted_tracks));
     let facts = facts.collect::<Result<_>>()?;
-    let clear = tracks.iter().filter(|track| track.encrypted_track.is_none());
-    let mut clear_tracks = clear.map(clear_track).collect::<Result<Vec<_>>>()?;
-    clear_tracks.extend(texts.iter().filter_map(text::TextTrack::outline));
-    clear_tracks.extend(thumbnails.iter().filter_map(ThumbnailTrack::outline));
+    let clear_tracks = clear_tracks(&tracks, &texts, thumbnails.as_ref())?;
     let rotates = rules.schedule.rotates();
     Ok(Outline { tracks: facts, clear_tracks, encrypted_tracks, source, choice, periods, rotates, warnings })
+}
+
+/// What stays clear.
+fn clear_tracks(
+    tracks: &[OutputTrack<'_>],
+    texts: &[text::TextTrack],
+    thumbnails: Option<&ThumbnailTrack>,
+) -> Result<Vec<ClearTrack>> {
+    let clear = tracks.iter().filter(|track| track.encrypted_track.is_none());
+    let mut all = clear.map(clear_track).collect::<Result<Vec<_>>>()?;
+    all.extend(texts.iter().filter_map(text::TextTrack::outline));
+    all.extend(thumbnails.and_then(ThumbnailTrack::outline));
+    Ok(all)
+}
+
+/// What `verify` must be told: the files of tracks that `--track` leaves clear.
+fn say_left_clear(job: &Job, layout: Layout, tracks: &[OutputTrack<'_>], clear: &mut [ClearTrack]) {
+    for entry in clear {
+        let is_asked = job.tracks.iter().any(|facts| facts.clear && facts.id == entry.id);
+        let track = tracks.iter().find(|track| is_asked && track.id.to_string() == entry.id);
+        entry.left_clear = track.map(|track| match layout {
+            Layout::Segments => track.names.init(),
+            Layout::SingleFile => track.names.file("mp4"),
+        });
+    }
 }
 
 fn clear_track(track: &OutputTrack<'_>) -> Result<ClearTrack> {
@@ -250,7 +274,7 @@ fn clear_track(track: &OutputTrack<'_>) -> Result<ClearTrack> {
         TrackKind::Text => "text",
     };
     let (codec, source) = (track.media.rfc6381()?, track.file.name.clone());
-    Ok(ClearTrack { id: track.id.to_string(), kind, codec, source })
+    Ok(ClearTrack { id: track.id.to_string(), kind, codec, source, left_clear: None })
 }
 
 fn open(input: &str, job: &Job, open_input: &OpenInput<'_>) -> Result<Mp4File> {

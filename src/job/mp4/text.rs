@@ -186,6 +186,7 @@ impl TextTrack {
             kind: "text",
             codec: (*codec).to_owned(),
             source: self.name.clone(),
+            left_clear: None,
         })
     }
 

@@ -188,7 +188,13 @@ impl ThumbnailTrack {
     /// What `plan` says of it.
     pub(in crate::job) fn outline(&self) -> Option<ClearTrack> {
         let source = shown_input(&self.images.first()?.input);
-        Some(ClearTrack { id: ID.into(), kind: "image", codec: "image/jpeg".into(), source })
+        Some(ClearTrack {
+            id: ID.into(),
+            kind: "image",
+            codec: "image/jpeg".into(),
+            source,
+            left_clear: None,
+        })
     }
 
     /// The names of its files.

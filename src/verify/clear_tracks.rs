@@ -1,0 +1,107 @@
+//! No track stays clear beside protected ones of its kind, but where the operator says so — ISO/IEC 23001-7 §4.
+
+use std::collections::BTreeSet;
+
+use super::findings::Findings;
+use super::manifests::Presentation;
+use super::manifests::info::InitInfo;
+use super::segments::Protection;
+
+/// Checks every track and playlist; `asked` are those that are to be clear: each by its file, by the id of its
+/// Representation, or by its playlist's name.
+pub(super) fn check(
+    asked: &[String],
+    inits: &[Option<InitInfo>],
+    presentation: &Presentation<'_>,
+    findings: &mut Findings,
+) {
+    let segments = presentation.segments.as_slice();
+    let protected =
+        |audio: bool| segments.iter().any(|media| media.is_audio() == audio && media.is_protected());
+    let tracks = || inits.iter().flatten().flat_map(|facts| &facts.init.tracks);
+    let any = tracks().any(|track| track.protection().is_some()) || protected(true) || protected(false);
+    findings.check("track-clear", any, &"the presentation", &"no protected track", &"one at least");
+    let mut met = Met { asked, words: BTreeSet::new(), clear: Vec::new() };
+    for (rendition, facts) in inits.iter().enumerate() {
+        let Some(facts) = facts else { continue };
+        let protectable = || facts.init.tracks.iter().filter(|track| track.is_protectable());
+        if protectable().next().is_none() {
+            continue;
+        }
+        let is_clear = protectable().any(|track| track.protection().is_none());
+        let is_asked = met.names(&names(rendition, facts, presentation), is_clear, findings);
+        for track in protectable().filter(|_| !is_asked) {
+            let kind = track.handler_type;
+            let siblings = tracks().any(|other| other.handler_type == kind && other.protection().is_some())
+                || protected(kind.0 == *b"soun");
+            if siblings {
+                let place = format!("{}: track {}", facts.name, track.track_id);
+                let expected = format!("protected as other {kind} tracks");
+                let holds = track.protection().is_some();
+                findings.check("track-clear", holds, &place, &"a clear track", &expected);
+            }
+        }
+    }
+    for media in segments.iter().filter(|media| media.protection != Protection::Never) {
+        let is_protected = media.is_protected() || media.segments.is_empty();
+        let is_asked = met.names(&playlist(&media.media.name), !is_protected, findings);
+        if !is_asked && protected(media.is_audio()) {
+            let expected = "protected as other playlists";
+            findings.check("track-clear", is_protected, &media.media.name, &"no EXT-X-KEY", &expected);
+        }
+    }
+    met.settle(findings);
+}
+
+/// What an operator may call a rendition.
+fn names(rendition: usize, facts: &InitInfo, presentation: &Presentation<'_>) -> Vec<String> {
+    let mut names = vec![facts.name.clone()];
+    let representations = presentation.mpds.iter().flat_map(|mpd| &mpd.representations);
+    let own = representations.filter(|(_, own)| *own == rendition);
+    names.extend(own.map(|(track, _)| track.representation.id.clone()));
+    for media in &presentation.playlists {
+        if media.segments.iter().any(|(_, own)| *own == rendition) {
+            names.extend(playlist(&media.media.name));
+        }
+    }
+    names
+}
+
+/// A playlist's name, and what its file is called without its ending.
+fn playlist(name: &str) -> Vec<String> {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+    vec![name.to_owned(), stem.to_owned()]
+}
+
+/// What was asked for, and what of it there is.
+struct Met<'a> {
+    asked: &'a [String],
+    words: BTreeSet<&'a str>,
+    /// What is clear, by the first of its names.
+    clear: Vec<String>,
+}
+
+impl Met<'_> {
+    /// Whether something of these names is to be clear; then it must be.
+    fn names(&mut self, names: &[String], is_clear: bool, findings: &mut Findings) -> bool {
+        self.clear.extend(names.first().filter(|_| is_clear).cloned());
+        let asked = self.asked.iter().filter(|word| names.contains(word)).map(String::as_str);
+        let asked: Vec<&str> = asked.collect();
+        for word in &asked {
+            let expected = "a clear one, as --clear-track says";
+            findings.check("track-clear", is_clear, word, &"a protected track", &expected);
+        }
+        self.words.extend(&asked);
+        !asked.is_empty()
+    }
+
+    /// Whoever names what is not there means something else.
+    fn settle(self, findings: &mut Findings) {
+        let none = || "no track is clear".to_owned();
+        let clear = if self.clear.is_empty() { none() } else { format!("one of {}", self.clear.join(", ")) };
+        for word in self.asked.iter().filter(|word| !self.words.contains(word.as_str())) {
+            findings.check("track-clear", false, word, &"no track of this name", &clear);
+        }
+    }
+}
