@@ -15,6 +15,8 @@ pub struct Track {
     pub track_id: u32,
     /// `handler_type`.
     pub handler_type: FourCc,
+    /// Whether its pictures are shown turned by a quarter.
+    pub is_turned: bool,
     /// Ticks per second of the media.
     pub timescale: u32,
     /// `language`, unless undetermined.
@@ -65,6 +67,7 @@ impl Track {
         Ok(Self {
             track_id: tkhd.track_id,
             handler_type: hdlr.handler_type,
+            is_turned: tkhd.is_turned,
             timescale: mdhd.timescale,
             language: mdhd.language(),
             sample_entries,

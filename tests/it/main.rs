@@ -80,6 +80,7 @@ mod ts;
 mod ts_edges;
 mod ts_metadata;
 mod ts_tables;
+mod turned;
 mod vendors;
 mod verify;
 mod verify_hls;

@@ -10,6 +10,8 @@ use super::full_box;
 pub struct Tkhd {
     /// `track_ID`.
     pub track_id: u32,
+    /// Whether `matrix` turns what is shown by a quarter, to either side: its width is then the height of the images.
+    pub is_turned: bool,
 }
 
 impl Tkhd {
@@ -25,7 +27,13 @@ impl Tkhd {
         if track_id == 0 {
             return Err(Error::input("track_ID is 0").clause("ISO/IEC 14496-12 §8.3.2.3"));
         }
-        Ok(Self { track_id })
+        // reserved, duration; reserved, layer, alternate_group, volume, reserved.
+        let matrix = reader.take(if version == 1 { 12 } else { 8 } + 16).and_then(|_| reader.array::<20>());
+        let term = |at: usize| matrix.as_ref().ok().and_then(|matrix| matrix.get(at..at + 4));
+        let is_zero = |at: usize| term(at) == Some(&[0; 4]);
+        // a and d of the matrix are 0, b and c are not.
+        let is_turned = matrix.is_ok() && is_zero(0) && is_zero(16) && !is_zero(4) && !is_zero(12);
+        Ok(Self { track_id, is_turned })
     }
 
     /// Sets `track_ID`.
@@ -50,5 +58,40 @@ impl Tkhd {
         let field = if large { payload.get_mut(28..36) } else { payload.get_mut(20..24) };
         field.ok_or_else(|| Error::input("tkhd ends before its duration"))?.fill(0);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tkhd(version: u8, [a, b, c, d]: [i32; 4]) -> Vec<u8> {
+        let mut payload = vec![version, 0, 0, 7];
+        payload.extend(vec![0; if version == 1 { 16 } else { 8 }]);
+        payload.extend(1_u32.to_be_bytes());
+        payload.extend(vec![0; if version == 1 { 12 } else { 8 } + 16]);
+        for term in [a, b, 0, c, d, 0, 0, 0, 0x4000] {
+            payload.extend((term << 16).to_be_bytes());
+        }
+        payload.extend([1, 0, 0, 0, 0, 2, 0, 0]);
+        payload
+    }
+
+    #[test]
+    fn quarter_turns_are_told_from_others() {
+        for (matrix, is_turned) in [
+            ([1, 0, 0, 1], false),
+            ([0, 1, -1, 0], true),
+            ([0, -1, 1, 0], true),
+            ([0, 1, 1, 0], true),
+            ([-1, 0, 0, -1], false),
+            ([0, 0, 0, 0], false),
+        ] {
+            for version in [0, 1] {
+                assert_eq!(Tkhd::parse(&tkhd(version, matrix)).unwrap(), Tkhd { track_id: 1, is_turned });
+            }
+        }
+        // One without a matrix is not turned.
+        assert!(!Tkhd::parse(&tkhd(0, [0, 1, -1, 0])[..50]).unwrap().is_turned);
     }
 }

@@ -8,7 +8,8 @@ use crate::package::MediaTrack;
 /// lasts longer or shorter by a few ticks of its time scale.
 const ROUNDING: f64 = 0.0002;
 
-/// Adds `VIDEO-RANGE` and `SUPPLEMENTAL-CODECS`; pixels that are not square make `RESOLUTION` as wide as it is shown.
+/// Adds `VIDEO-RANGE` and `SUPPLEMENTAL-CODECS`; `RESOLUTION` is what is shown: as wide as pixels that are not square make
+/// it, and turned as `matrix` says. `@width` and `@height` are the size before that, and `@sar` that of these pixels.
 pub(super) fn add_to_variant(variant: &mut Variant, media: &MediaTrack) {
     let info = media.video();
     variant.video_range = info.video_range();
@@ -16,6 +17,9 @@ pub(super) fn add_to_variant(variant: &mut Variant, media: &MediaTrack) {
     if let (Some((width, _)), Some((of_width, of_height))) = (&mut variant.resolution, info.oblong_pixel()) {
         let shown = u64::from(*width) * u64::from(of_width) / u64::from(of_height);
         *width = u32::try_from(shown).unwrap_or(*width);
+    }
+    if media.track.is_turned {
+        variant.resolution = variant.resolution.map(|(width, height)| (height, width));
     }
 }
 

@@ -28,6 +28,8 @@ pub(in crate::verify) struct Init {
 pub(in crate::verify) struct InitTrack {
     pub(in crate::verify) track_id: u32,
     pub(in crate::verify) handler_type: FourCc,
+    /// Whether its pictures are shown turned by a quarter.
+    pub(in crate::verify) is_turned: bool,
     /// Ticks per second of its media.
     pub(in crate::verify) timescale: u32,
     pub(in crate::verify) entries: Vec<Entry>,
@@ -111,6 +113,7 @@ impl InitTrack {
         let read = Self {
             track_id: track.track_id,
             handler_type: track.handler_type,
+            is_turned: track.is_turned,
             timescale: track.timescale,
             entries,
             groups: Sgpd::of(stbl)?,

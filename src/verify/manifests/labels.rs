@@ -20,6 +20,8 @@ struct Media {
     height: u64,
     /// Width and height of a pixel that is not square.
     pixel: Option<(u32, u32)>,
+    /// Whether pictures are shown turned by a quarter.
+    is_turned: bool,
     channels: Option<u16>,
     /// The scale of objects beside the channels.
     objects: Option<u8>,
@@ -43,6 +45,7 @@ impl Media {
             objects: audio.joint_objects,
             sampling_frequency: audio.sampling_frequency,
             pixel: video.oblong_pixel(),
+            is_turned: track.is_turned,
             video_range: video.video_range(),
         })
     }
@@ -145,7 +148,8 @@ fn variant(
         // Of the screen, or as it is coded.
         let of = |media: &&Media| {
             let (wide, high) = media.pixel.map_or((1, 1), |(wide, high)| (u64::from(wide), u64::from(high)));
-            format!("{}x{}", media.width * wide / high.max(1), media.height)
+            let (width, height) = (media.width * wide / high.max(1), media.height);
+            if media.is_turned { format!("{height}x{width}") } else { format!("{width}x{height}") }
         };
         let coded = |media: &&Media| format!("{}x{}", media.width, media.height);
         let holds =
