@@ -1,5 +1,6 @@
 //! What every module may use; it knows no standard of ours.
 
+mod base_url;
 pub mod bits;
 pub mod bytes;
 pub mod duration;
@@ -14,6 +15,7 @@ mod text;
 pub mod time;
 pub mod uri;
 
+pub use base_url::BaseUrl;
 pub use error::{Error, Kind, Result};
 pub use id::{FourCc, Kid, SystemId};
 pub use key_store::KeyStore;

@@ -153,6 +153,10 @@ pub(super) struct JobArgs {
     /// [default: {track}/{segmentNumber}]
     #[arg(long, value_name = "T")]
     pub(super) name_segment: Option<String>,
+    /// Address of the output's folder once it is served: manifests of MP4 inputs then name everything by absolute URIs below
+    /// it, MPDs by BaseURL; with cenc+cbcs each tree has its folder below
+    #[arg(long, value_name = "URL")]
+    pub(super) base_url: Option<String>,
     /// FairPlay URI; {kid} {kid_guid} {iv} {content_id} {track} are replaced [default: skd://{kid}]
     #[arg(long, value_name = "T")]
     pub(super) skd_template: Option<String>,
@@ -475,6 +479,10 @@ pub(super) struct DecryptArgs {
     /// the folders below it; a URL with inputs of a server [default: INPUT's folder]
     #[arg(long, value_name = "DIR", value_parser = address::root())]
     pub(super) root: Option<PathBuf>,
+    /// Address of the folder of the whole presentation, when its manifests name files by absolute URIs below it, as those
+    /// of pack --base-url do: what is below it is read here
+    #[arg(long, value_name = "URL")]
+    pub(super) base_url: Option<String>,
     /// Follow links inside the input's folder to files elsewhere: only where every link is trusted
     #[arg(long)]
     pub(super) follow_links: bool,
@@ -507,6 +515,10 @@ pub(super) struct VerifyArgs {
     /// folder that holds every INPUT]
     #[arg(long, value_name = "DIR", value_parser = address::root())]
     pub(super) root: Option<PathBuf>,
+    /// Address of the folder of the whole presentation, when its manifests name files by absolute URIs below it, as those
+    /// of pack --base-url do: what is below it is read here
+    #[arg(long, value_name = "URL")]
+    pub(super) base_url: Option<String>,
     /// Follow links inside the input's folder to files elsewhere: only where every link is trusted
     #[arg(long)]
     pub(super) follow_links: bool,
@@ -603,6 +615,10 @@ pub(super) struct InspectArgs {
     /// Draw the presentation of an MPD, a playlist or an MP4 file into one HTML file
     #[arg(long, value_name = "OUT", value_parser = address::path())]
     pub(super) html: Option<PathBuf>,
+    /// Address of the folder of the whole presentation, when its manifests name files by absolute URIs below it, as those
+    /// of pack --base-url do: what is below it is read here
+    #[arg(long, value_name = "URL", requires = "html")]
+    pub(super) base_url: Option<String>,
 }
 
 #[derive(ArgsGroup, Debug)]

@@ -9,6 +9,7 @@ use crate::job::{DecryptJob, Env, decrypt};
 use crate::keys::DevKeys;
 
 use super::args::DecryptArgs;
+use super::base_url;
 use super::decryption_keys::key_store;
 use super::folder::presentations;
 use super::keys::http_client;
@@ -37,17 +38,32 @@ pub(super) fn run(args: &DecryptArgs) -> Result<()> {
     let progress = Progress::new();
     let http = Arc::new(http_client(&args.http)?);
     let located = Inputs::new(&args.inputs, root, args.follow_links, &http);
+    let base = base_url::parse(args.base_url.as_deref())?;
+    let open_input = |input: &str| {
+        let (store, name) = located.open_input(input)?;
+        Ok((base_url::at(store, base.as_ref()), name))
+    };
+    let advise = |error| {
+        let opened = inputs.first().and_then(|input| located.open_input(input).ok());
+        match &opened {
+            Some((store, name)) => {
+                base_url::advise(error, base.as_ref(), store.as_ref(), std::slice::from_ref(name))
+            }
+            None => error,
+        }
+    };
     let report = decrypt(
-        &DecryptJob { inputs, key_store: keys.as_deref().unwrap_or(&|_: Kid| None) },
+        &DecryptJob { inputs: inputs.clone(), key_store: keys.as_deref().unwrap_or(&|_: Kid| None) },
         &Env {
-            open_input: &output_folder::apart(&args.out, root, |input| located.open_input(input)),
+            open_input: &output_folder::apart(&args.out, root, open_input),
             output: &output.store() as &FileStore,
             keys: &DevKeys::new(""),
             http: http.as_ref(),
             journal: None,
             observe: &|event| progress.observe(event),
         },
-    )?;
+    );
+    let report = report.map_err(advise)?;
     output.publish()?;
     finish(&report, &args.out, args.json)
 }

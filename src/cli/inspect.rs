@@ -12,6 +12,7 @@ use crate::inspect::{Inspected, MAX_DOCUMENT_BYTES, Node, Samples, inspect, text
 use crate::io::FileStore;
 
 use super::args::InspectArgs;
+use super::base_url;
 use super::output::{check_is_not_read, json, line, note};
 
 /// The result as JSON; there is something of the file whenever it could be opened and told.
@@ -59,7 +60,11 @@ fn picture(args: &InspectArgs) -> Result<Option<Error>> {
     let Some(path) = &args.html else { return Ok(None) };
     check_is_not_read(path, [Path::new(&args.file)])?;
     let (store, name) = FileStore::of_file(&args.file)?;
-    let presentation = presentation::read(&store, &name).map_err(|error| error.at(&args.file))?;
+    let base = base_url::parse(args.base_url.as_deref())?;
+    let store = base_url::at(Box::new(store), base.as_ref());
+    let advise = |error| base_url::advise(error, base.as_ref(), store.as_ref(), std::slice::from_ref(&name));
+    let presentation = presentation::read(store.as_ref(), &name);
+    let presentation = presentation.map_err(|error| advise(error).at(&args.file))?;
     let page = presentation::page(&presentation)?;
     std::fs::write(path, page).map_err(|error| Error::storage(error.to_string()).at(path.display()))?;
     if args.json {

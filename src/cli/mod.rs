@@ -2,6 +2,7 @@
 
 mod address;
 mod args;
+mod base_url;
 mod call;
 mod check;
 mod cpix;

@@ -198,8 +198,9 @@ pub(super) fn report(report: &Report, out: &std::path::Path) -> String {
     }
     let clear = report.clear_tracks.iter().filter_map(|track| track.left_clear.as_deref());
     let clear: String = clear.map(|file| format!(" --clear-track {file}")).collect();
-    if !clear.is_empty() {
-        text.push_str(&format!("verify with: drm-pack verify {}{clear}\n", out.display()));
+    let base = report.base_url.as_ref().map(|base| format!(" --base-url {base}")).unwrap_or_default();
+    if !clear.is_empty() || !base.is_empty() {
+        text.push_str(&format!("verify with: drm-pack verify {}{base}{clear}\n", out.display()));
     }
     if !report.not_proven.is_empty() {
         text.push_str(&format!("decrypted, not proven: {}\n", report.not_proven.join("; ")));

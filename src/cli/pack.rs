@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::base::env::Store;
-use crate::base::{Error, Result, is_http, shown_input};
+use crate::base::{BaseUrl, Error, Result, is_http, shown_input};
 use crate::io::{FileStore, HttpClient, HttpFiles, Links, OutputDirectory, Overwrite};
 use crate::job::{
     Env, Format, Job, Journal, Layout, NameTemplates, TrackFacts, check_drm, parse_clear, run as run_job,
@@ -196,6 +196,7 @@ pub(super) fn job(inputs: &[String], drm: &str, args: &JobArgs, limit: Option<us
             segment: args.name_segment.clone(),
             definition: None,
         },
+        base_url: args.base_url.as_deref().map(BaseUrl::parse).transpose()?,
         tracks: args.track.iter().map(|text| TrackFacts::parse(text)).collect::<Result<_>>()?,
     })
 }

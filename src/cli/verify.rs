@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::env::Store;
-use crate::base::{Error, Result, is_http, shown_input};
+use crate::base::{BaseUrl, Error, Result, is_http, shown_input};
 use crate::io::FileStore;
 use crate::verify::{Reference, Severity, Verification, VerifyJob, rule, verify, verify_all};
 
 use super::args::VerifyArgs;
+use super::base_url;
 use super::decryption_keys::key_store;
 use super::folder::presentation_files_below;
 use super::keys::http_client;
@@ -21,9 +22,15 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
     let keys = key_store(key_file, cpix, &args.recipient_key, args.dev_keys.as_deref())?;
     let http = Arc::new(http_client(&args.http)?);
     let given = Inputs::new(&args.inputs, args.root.as_deref(), args.follow_links, &http);
-    let named: Vec<Named> = presentations(&args.inputs)
+    let base = base_url::parse(args.base_url.as_deref())?;
+    let presentations = presentations(&args.inputs);
+    if base.is_some() && given.root.is_none() && presentations.len() > 1 {
+        return Err(Error::usage("--base-url is the address of one folder")
+            .hint("give the folder that holds all of these with --root"));
+    }
+    let named: Vec<Named> = presentations
         .iter()
-        .map(|inputs| Named::of(&given.others(inputs, given.root), &args.against))
+        .map(|inputs| Named::of(&given.others(inputs, given.root), base.as_ref(), &args.against))
         .collect::<Result<_>>()?;
     let mut jobs = Vec::new();
     for Named { folder, store, names, against } in &named {
@@ -31,7 +38,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
         jobs.push((
             folder.clone(),
             VerifyJob {
-                store,
+                store: store.as_ref(),
                 names: names.clone(),
                 key_store: keys.as_deref(),
                 against: against
@@ -40,10 +47,16 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
             },
         ));
     }
-    let results = match jobs.as_slice() {
-        [(_, job)] => vec![verify(job)?],
-        jobs => verify_all(jobs)?,
+    let advise = |error| {
+        let advise =
+            |error, one: &Named| base_url::advise(error, base.as_ref(), one.store.as_ref(), &one.names);
+        named.iter().fold(error, advise)
     };
+    let results = match jobs.as_slice() {
+        [(_, job)] => verify(job).map(|result| vec![result]),
+        jobs => verify_all(jobs),
+    };
+    let results = results.map_err(advise)?;
     let folders = named.iter().map(|named| named.folder.as_str());
     if args.json {
         json(&value(&results, folders))?
@@ -65,7 +78,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
     }
     let (findings, verb) = if found == 1 { ("finding", "breaks") } else { ("findings", "break") };
     let rules = if rules.len() == 1 { "1 rule".to_owned() } else { format!("{} rules", rules.len()) };
-    Err(Error::verification(format!("{found} {findings} {verb} {rules}")))
+    Err(advise(Error::verification(format!("{found} {findings} {verb} {rules}"))))
 }
 
 /// Each folder is a presentation, when there are several; files are one together.
@@ -82,16 +95,17 @@ fn presentations(inputs: &[String]) -> Vec<Vec<String>> {
 /// A presentation and where it is.
 struct Named {
     folder: String,
-    store: FileStore,
+    store: Box<dyn Store>,
     names: Vec<String>,
     against: Option<(Box<dyn Store>, Vec<String>)>,
 }
 
 impl Named {
-    fn of(given: &Inputs<'_>, against: &[String]) -> Result<Self> {
+    fn of(given: &Inputs<'_>, base: Option<&BaseUrl>, against: &[String]) -> Result<Self> {
         let (root, store, names) = inputs(given)?;
         let against = Some(against).filter(|sources| !sources.is_empty());
         let against = against.map(|sources| clear(&given.others(sources, None), &names)).transpose()?;
+        let store = base_url::at(Box::new(store), base);
         Ok(Self { folder: root.to_string_lossy().into_owned(), store, names, against })
     }
 }

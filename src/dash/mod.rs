@@ -1,6 +1,7 @@
 //! Media presentation descriptions, read, protected and written — ISO/IEC 23009-1, DASH-IF IOP.
 
 mod addressing;
+mod base_url;
 mod byte_ranges;
 mod codecs;
 pub mod content_protection;

@@ -44,7 +44,7 @@ impl System for WholeSegments {
         manifest == ManifestKind::Hls
     }
 
-    fn signals_license_url(&self) -> bool {
+    fn signals_license_url(&self, _manifest: ManifestKind) -> bool {
         false
     }
 

@@ -48,7 +48,7 @@ impl System for FairPlay {
     }
 
     /// The key URI of its playlists is what players know.
-    fn signals_license_url(&self) -> bool {
+    fn signals_license_url(&self, _manifest: ManifestKind) -> bool {
         false
     }
 

@@ -83,7 +83,7 @@ impl System for Opaque {
         true
     }
 
-    fn signals_license_url(&self) -> bool {
+    fn signals_license_url(&self, _manifest: ManifestKind) -> bool {
         false
     }
 

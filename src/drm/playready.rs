@@ -63,6 +63,11 @@ impl System for PlayReady {
         true
     }
 
+    /// Its header, which playlists have too, has a field for it.
+    fn signals_license_url(&self, _manifest: ManifestKind) -> bool {
+        true
+    }
+
     fn rotation_limit(&self) -> Option<&'static str> {
         Some("some consoles and TVs do not follow keys that change in-band: test key changes on yours")
     }

@@ -66,9 +66,9 @@ pub trait System: Sync {
         None
     }
 
-    /// Whether its own signaling can say where licenses are.
-    fn signals_license_url(&self) -> bool {
-        true
+    /// Whether its own signaling for this manifest can say where licenses are.
+    fn signals_license_url(&self, manifest: ManifestKind) -> bool {
+        manifest == ManifestKind::Dash
     }
 
     /// Checks the key URI template before any key is fetched; `keys` is how many keys there will be.

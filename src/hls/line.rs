@@ -197,6 +197,16 @@ impl Playlist {
         }
     }
 
+    /// Changes the URI that the line at `index` is, and nothing around it.
+    pub(super) fn set_uri(&mut self, index: usize, uri: &str) {
+        if let Some(line) = self.lines.get_mut(index)
+            && let LineKind::Uri(found) = line.kind()
+        {
+            let end = line.text.trim_ascii_end().len();
+            line.text.replace_range(end - found.len()..end, uri);
+        }
+    }
+
     /// The lines in order.
     pub fn lines(&self) -> &[Line] {
         &self.lines

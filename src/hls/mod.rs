@@ -10,6 +10,7 @@ mod attributes;
 mod byte_range;
 pub mod codecs;
 mod define;
+mod file_uris;
 pub mod id3;
 mod key;
 mod line;
@@ -23,6 +24,7 @@ mod write_media;
 mod write_multivariant;
 
 pub use attributes::Attributes;
+pub use file_uris::map_file_uris;
 pub use key::{AES_128, IDENTITY, Key, KeysInForce, SAMPLE_AES};
 pub use line::{Line, LineEnding, LineKind, MAX_LINES, Playlist, PlaylistKind};
 pub use partial_segments::{PartialSegment, partial_segments};

@@ -78,7 +78,8 @@ fn tree(job: &Job, folder: &'static str) -> Result<Tree> {
     license_urls
         .retain(|url| drm.contains(&url.system.as_str()) || !words(job).any(|word| word == url.system));
     let (drm, scheme_name) = (drm.join("+"), Some(folder.to_owned()));
-    let job = Job { drm, scheme: scheme_name, license_urls, ..job.clone() };
+    let base_url = job.base_url.as_ref().map(|base| base.folder(folder));
+    let job = Job { drm, scheme: scheme_name, license_urls, base_url, ..job.clone() };
     Ok(Tree { folder, scheme: scheme.fourcc, job })
 }
 

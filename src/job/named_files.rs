@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::base::Result;
 use crate::base::env::Store;
 use crate::hls::Key;
-use crate::presentation::{Presentation, kind_of_content, kind_of_name, read_manifest};
+use crate::presentation::{AtBase, Presentation, address_of, kind_of_content, kind_of_name, read_manifest};
 
 /// The names among `files`, which are all that a folder holds, of what is a manifest or what one names. A list of songs
 /// or films is none, whatever its name.
@@ -19,6 +19,8 @@ pub fn named_files(store: &dyn Store, files: &[String]) -> Result<HashSet<String
             manifests.push(file.clone());
         }
     }
+    let at_base = address_of(store, &manifests).map(|base| AtBase { store, base });
+    let store: &dyn Store = at_base.as_ref().map_or(store, |at_base| at_base);
     let presentation = Presentation::read(store, &manifests)?;
     let key_file = |name: &str, key: &Key| store.resolve(name, key.uri.as_deref()?).ok();
     let mut found: HashSet<String> = manifests.into_iter().collect();

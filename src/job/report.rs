@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::env::Written;
 use crate::base::id::hex;
-use crate::base::{Error, Result};
+use crate::base::{BaseUrl, Error, Result};
 use crate::package::{Plan, TrackId, Treatment};
 
 use super::plan::ClearTrack;
@@ -22,6 +22,9 @@ pub struct Report {
     /// The tracks of MP4 inputs that stay clear.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub clear_tracks: Vec<ClearTrack>,
+    /// The address below which manifests name everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<BaseUrl>,
     /// Every file written.
     pub outputs: Vec<OutputReport>,
     /// The manifests among them.

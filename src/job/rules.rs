@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::base::id::parse_16;
-use crate::base::{Error, Result, shown_input};
+use crate::base::{BaseUrl, Error, Result, shown_input};
 use crate::codec::TrackKind;
 use crate::cpix::{Document, whole_segments};
 use crate::drm::aes128::WholeSegments;
@@ -88,6 +88,8 @@ pub struct Job {
     pub tracks: Vec<TrackFacts>,
     /// How the files that are made of MP4 files are called.
     pub names: NameTemplates,
+    /// The address of the output's folder, by which manifests of MP4 files name everything; relative without.
+    pub base_url: Option<BaseUrl>,
     /// Where the licenses of DRM systems are.
     pub license_urls: Vec<LicenseUrl>,
     /// Whether multivariant playlists name no keys: some players stumble over `EXT-X-SESSION-KEY`.
@@ -122,6 +124,7 @@ impl Default for Job {
             strict_keys: false,
             tracks: Vec::new(),
             names: NameTemplates::default(),
+            base_url: None,
             license_urls: Vec::new(),
             no_session_keys: false,
         }
@@ -188,6 +191,10 @@ impl Rules {
         if !package.is_empty() {
             track_facts::check_package(&job.tracks)?;
             job.names.check_package()?;
+            if job.base_url.is_some() {
+                return Err(Error::usage("--base-url is for MP4 inputs")
+                    .hint("a package keeps the addresses in its manifests"));
+            }
             if job.thumbnails.is_some() {
                 return Err(Error::usage("--thumbnails is for MP4 inputs")
                     .hint("a package keeps the thumbnails that it has"));
@@ -216,7 +223,7 @@ impl Rules {
         let manifests = manifests(job.formats.as_deref(), package, &systems, scheme)?;
         let (content_id, keys, schedule) = (content_id(job, document)?, key_rule(job)?, schedule(job)?);
         let layout = job.layout.unwrap_or_default();
-        check_license_urls(&job.license_urls, &systems)?;
+        check_license_urls(&job.license_urls, &systems, &manifests)?;
         let names_rule = job.preset != Preset::Auto || job.video_preset.is_some();
         let treatment = Treatment::Samples(scheme);
         Ok(Self { systems, treatment, content_id, vector, manifests, keys, names_rule, layout, schedule })

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::base::Result;
 use crate::package::{ClearRange, Schedule};
+use crate::presentation::AtBase;
 
 use super::dual_scheme;
 use super::env::{Env, Event};
@@ -25,10 +26,12 @@ use super::track_facts;
 /// # Errors
 /// Of every kind; the output store then holds no manifest, of two trees none of the second.
 pub fn run(job: &Job, env: &Env<'_>) -> Result<Report> {
-    match dual_scheme::trees(job)? {
-        Some(trees) => dual_scheme::run(job, &trees, env),
-        None => run_tree(job, env),
-    }
+    let mut report = match dual_scheme::trees(job)? {
+        Some(trees) => dual_scheme::run(job, &trees, env)?,
+        None => run_tree(job, env)?,
+    };
+    report.base_url = job.base_url.clone();
+    Ok(report)
 }
 
 /// A job for one scheme.
@@ -37,7 +40,7 @@ pub(super) fn run_tree(job: &Job, env: &Env<'_>) -> Result<Report> {
     let kinds = manifest_kinds(&job.inputs)?;
     let rules = Rules::check(job, &kinds, env.keys.at_hand())?;
     let mut report = match kinds.is_empty() {
-        true => mp4::run(job, &rules, env)?,
+        true => run_files(job, &rules, env)?,
         false => run_package(job, &rules, env)?,
     };
     for warning in rules.left_clear().into_iter().chain(rules.rotation_limits()) {
@@ -54,6 +57,13 @@ pub(super) fn run_tree(job: &Job, env: &Env<'_>) -> Result<Report> {
     report.drm = rules.words();
     report.elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)
+}
+
+/// A job on MP4 files, whose manifests name files as it says.
+fn run_files(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {
+    let Some(base) = &job.base_url else { return mp4::run(job, rules, env) };
+    let output = AtBase { store: env.output, base: base.clone() };
+    mp4::run(job, rules, &Env { output: &output, ..*env })
 }
 
 /// Clear stretches that leave nothing to protect are not what was asked for.

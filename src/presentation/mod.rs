@@ -4,6 +4,7 @@
 //! edited by nobody here; of media no more is read than tells what it is.
 
 mod asset;
+mod at_base;
 mod byte_range_source;
 mod manifest;
 mod mislabeled;
@@ -16,6 +17,7 @@ mod resource;
 mod segment_kind;
 
 pub use asset::Asset;
+pub use at_base::{AtBase, address_of};
 pub use byte_range_source::ByteRangeSource;
 pub use manifest::{
     is_multivariant, kind_of_content, kind_of_file, kind_of_name, may_be_manifest, read_manifest, read_whole,

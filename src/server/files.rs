@@ -109,6 +109,15 @@ pub(super) fn answer(path: &Path, name: &str, request: &HeaderMap) -> io::Result
     Ok((status, headers, Body::from_stream(Chunks { file, left: count })).into_response())
 }
 
+/// Answers with a small file that was made just now.
+pub(super) fn small(name: &str, bytes: Vec<u8>) -> Response {
+    let mut headers = HeaderMap::new();
+    set(&mut headers, CONTENT_TYPE, content_type(name));
+    set(&mut headers, CACHE_CONTROL, "no-cache");
+    allow_others(&mut headers);
+    (headers, bytes).into_response()
+}
+
 /// Players of other origins may read what is served, and the headers that tell of ranges: Fetch §3.2.
 pub(super) fn allow_others(headers: &mut HeaderMap) {
     let header = HeaderName::from_static;

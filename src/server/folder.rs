@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::base::{Error, Kid, MAX_DOCUMENT_BYTES, ManifestKind, Result};
-use crate::presentation::{is_multivariant, kind_of_name};
+use crate::io::FileStore;
+use crate::presentation::{AtBase, address_of, is_multivariant, kind_of_name, read_manifest};
 
 /// How deep manifests are looked for.
 const MAX_DEPTH: usize = 6;
@@ -43,6 +44,19 @@ impl Folder {
         }
         let path = self.root.join(name).canonicalize().ok()?;
         (path.starts_with(&self.root) && path.is_file()).then_some(path)
+    }
+
+    /// A manifest that names files of its folder by the address that the package is to have, with relative references in
+    /// their place, so that what plays is what lies here. `None` of everything else.
+    pub(super) fn relative_manifest(&self, path: &Path) -> Option<Vec<u8>> {
+        let folders = path.ancestors().skip(1).take_while(|folder| folder.starts_with(&self.root));
+        folders.take(MAX_DEPTH).find_map(|folder| {
+            let name = path.strip_prefix(folder).ok()?.to_str()?.to_owned();
+            kind_of_name(&name)?;
+            let store = FileStore::new(folder);
+            let base = address_of(&store, std::slice::from_ref(&name))?;
+            read_manifest(&AtBase { store: &store, base }, &name).ok()
+        })
     }
 
     /// The names of MPDs and multivariant playlists, in order.

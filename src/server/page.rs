@@ -111,6 +111,10 @@ async fn player(State(page): Shared, Path(name): Path<String>, headers: HeaderMa
 /// `GET /media/{name}`: a file of a presentation.
 async fn media(State(page): Shared, Path(name): Path<String>, headers: HeaderMap) -> Response {
     let path = page.media.as_ref().and_then(|folder| folder.find(&name));
+    let relative = path.as_ref().zip(page.media.as_ref());
+    if let Some(manifest) = relative.and_then(|(path, folder)| folder.relative_manifest(path)) {
+        return files::small(&name, manifest);
+    }
     let answer = path.and_then(|path| files::answer(&path, &name, &headers).ok());
     answer.unwrap_or_else(|| {
         let mut headers = HeaderMap::new();

@@ -291,6 +291,13 @@ fn names_that_clash_or_leave_the_folder_are_found_before_anything_is_written() {
         assert!(error.contains(says), "{templates:?}: {error}");
         assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0, "{templates:?}");
     }
+    // With one file a track nothing but text has segments.
+    let job = Job { layout: Some(Layout::SingleFile), ..named([None, None, Some("{track}-{number}")]) };
+    let error = pack_without_keys(&job, Path::new("nowhere")).unwrap_err().to_string();
+    assert!(error.contains("--name-segment has no effect with --layout single-file"), "{error}");
+    let folder = TempDir::new().unwrap();
+    let job = Job { inputs: [job.inputs.clone(), texts(folder.path())].concat(), ..job };
+    pack(&job, TempDir::new().unwrap().path()).unwrap();
     let package = root().join("fixtures/clip/hls/master.m3u8");
     let job = Job { inputs: vec![package.to_str().unwrap().into()], ..named([Some("film"), None, None]) };
     assert!(

@@ -12,6 +12,7 @@
 mod answers;
 mod av1_headers;
 mod aws_reference;
+mod base_urls;
 mod bit_flips;
 mod camera_files;
 mod channels;

@@ -10,8 +10,11 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use drm_pack::base::BaseUrl;
+use drm_pack::base::env::Store;
 use drm_pack::job::{Job, Layout};
 use drm_pack::package::Preset;
+use drm_pack::presentation::AtBase;
 use rayon::prelude::*;
 
 use crate::fuzz::harness::mutate::Seeded;
@@ -33,6 +36,7 @@ struct Mode {
     scheme: Option<&'static str>,
     preset: Preset,
     layout: Option<Layout>,
+    base_url: Option<&'static str>,
 }
 
 const ALL: &str = "widevine+playready+fairplay";
@@ -115,6 +119,7 @@ const BASE: Mode = Mode {
     scheme: Some("cenc"),
     preset: Preset::Preset0,
     layout: None,
+    base_url: None,
 };
 
 const MODES: &[Mode] = &[
@@ -217,6 +222,13 @@ const MODES: &[Mode] = &[
         preset: Preset::Preset1,
         ..BASE
     },
+    Mode {
+        name: "MP4 files, absolute addresses",
+        media: &[("video.mp4", "mp4/video_180.mp4"), ("audio.mp4", "codecs/ac3.mp4")],
+        inputs: &["video.mp4", "audio.mp4"],
+        base_url: Some("https://cdn.example/films/42/"),
+        ..BASE
+    },
 ];
 
 impl Mode {
@@ -237,6 +249,7 @@ impl Mode {
             scheme: self.scheme.map(str::to_owned),
             preset: self.preset,
             layout: self.layout,
+            base_url: self.base_url.map(|url| BaseUrl::parse(url).unwrap()),
             key_uri: (self.drm == "simpleaes").then(|| "https://keys.example/{kid}".into()),
             segment_duration: 0.5,
             ..Job::default()
@@ -268,7 +281,14 @@ impl Packed {
     /// What is found: errors, advice, and what is not proven.
     fn verify(&self, mode: &Mode, files: Files) -> Result<String, String> {
         let manifests: Vec<&str> = self.manifests.iter().map(String::as_str).collect();
-        let found = prove(&Folder::new(files), &manifests, Some((&self.input, mode.inputs)));
+        let (packed, clear) = (Folder::new(files), Some((&self.input, mode.inputs)));
+        let found = match mode.base_url {
+            Some(url) => {
+                let base = BaseUrl::parse(url).unwrap();
+                prove(&AtBase { store: &packed as &dyn Store, base }, &manifests, clear)
+            }
+            None => prove(&packed, &manifests, clear),
+        };
         let findings = found.map_err(|error| error.to_string())?.findings;
         let not_checked: Vec<&str> = findings.not_checked().collect();
         let found = format!("{:?} {not_checked:?}", findings.listed());

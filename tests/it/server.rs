@@ -121,6 +121,31 @@ fn what_a_client_has_is_not_sent_again() {
 }
 
 #[test]
+fn manifests_with_the_address_that_a_package_is_to_have_name_what_lies_here() {
+    let (folder, server) = server();
+    let film = folder.path().join("media/film");
+    fs::create_dir(film.join("lists")).unwrap();
+    let master = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nlists/v.m3u8\n";
+    let list = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n../1.m4s\n#EXT-X-ENDLIST\n";
+    let mpd = "<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\"><Period/></MPD>";
+    let address = "https://cdn.example/films/film/";
+    let manifests = [
+        ("master.m3u8", master, master.replace("\nlists", &format!("\n{address}lists"))),
+        ("lists/v.m3u8", list, list.replace("../", address)),
+        ("x.mpd", mpd, mpd.replace("<Period", &format!("<BaseURL>{address}</BaseURL><Period"))),
+    ];
+    manifests.iter().for_each(|(name, _, based)| fs::write(film.join(name), based).unwrap());
+    for (name, plain, _) in manifests {
+        let answer = get(&server, &format!("/media/film/{name}"), &[]);
+        assert_eq!((answer.status, String::from_utf8(answer.body).unwrap()), (200, plain.to_owned()));
+    }
+    // What names no file of the folder stays as it is.
+    let other = master.replace("\nlists", "\nhttps://other.example/none");
+    fs::write(film.join("master.m3u8"), &other).unwrap();
+    assert_eq!(get(&server, "/media/film/master.m3u8", &[]).body, other.into_bytes());
+}
+
+#[test]
 fn nothing_outside_the_folder_is_served() {
     let (folder, server) = server();
     #[cfg(unix)]

@@ -93,6 +93,8 @@ fn license_addresses_that_have_no_place_are_refused() {
         ("widevine", &["playready=https://a"], "the DRM systems are widevine"),
         ("widevine", &["widevine=https://a", "widevine=https://b"], "two license addresses"),
         ("fairplay", &["fairplay=https://a"], "which has no place for one"),
+        ("widevine", &["widevine=https://a"], "which only an MPD has a place for"),
+        ("playready+clearkey", &["playready=https://a", "clearkey=https://b"], "for clearkey, which only"),
     ] {
         let error = refused(drm, texts);
         assert!(error.contains(words), "{error}");

@@ -154,7 +154,7 @@ pub(crate) fn unpack(input: &Folder, names: &[&str]) -> Result<Files> {
 
 /// Verifies with the keys of [`SEED`], against the clear source if it is at hand.
 pub(crate) fn prove(
-    packed: &Folder,
+    packed: &dyn Store,
     names: &[&str],
     clear: Option<(&Folder, &[&str])>,
 ) -> Result<Verification> {

@@ -145,6 +145,7 @@ pub(in crate::job) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Rep
     let mut report = Report::default();
     let (mut tracks, mut encrypted_tracks) = output_tracks(&files, (rules.keys, job), &mut report.warnings)?;
     let mut texts = text_tracks(&mut tracks, texts, (job, rules))?;
+    names::check_segments(job, rules, &texts)?;
     report.warnings.extend(texts.iter().filter_map(text::TextTrack::empty));
     report.warnings.extend(not_carried(&files, &tracks)?);
     report.warnings.iter().for_each(|warning| (env.observe)(Event::Warning(warning)));
@@ -226,6 +227,7 @@ pub(in crate::job) fn outline<'a>(
     let mut warnings = Vec::new();
     let (mut tracks, mut encrypted_tracks) = output_tracks(&files, (rules.keys, job), &mut warnings)?;
     let texts = text_tracks(&mut tracks, texts, (job, rules))?;
+    names::check_segments(job, rules, &texts)?;
     warnings.extend(texts.iter().filter_map(text::TextTrack::empty));
     warnings.extend(not_carried(&files, &tracks)?);
     let source = source(job, rules, (keys, http), &encrypted_tracks, None)?;

@@ -13,7 +13,7 @@ use crate::package::{Boundaries, Plan, TrackId};
 use super::OutputTrack;
 use super::text::TextTrack;
 use super::thumbnails::ThumbnailTrack;
-use crate::job::rules::{Job, Layout};
+use crate::job::rules::{Job, Layout, Rules};
 
 /// What stands for the number of a segment until it is known; no name has it.
 const NUMBER: char = '\0';
@@ -237,6 +237,19 @@ pub(in crate::job) fn name_tracks(
         text.names = of(text.id, (text.name(), definition), "clear".to_owned())?;
     }
     Ok(())
+}
+
+/// Checks that there are files for `--name-segment` to name.
+///
+/// # Errors
+/// [`Kind::Usage`](crate::base::Kind::Usage) when every track is one file, and no text is cut into segments.
+pub(in crate::job) fn check_segments(job: &Job, rules: &Rules, texts: &[TextTrack]) -> Result<()> {
+    let has_text = !texts.is_empty() && rules.manifests.contains(&ManifestKind::Hls);
+    if job.names.segment.is_none() || rules.layout != Layout::SingleFile || has_text {
+        return Ok(());
+    }
+    Err(Error::usage("--name-segment has no effect with --layout single-file")
+        .hint("leave it out: a track is one file, which --name-stream names"))
 }
 
 /// Checks that no two files have one name.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::base::{Error, Result, shown_input};
+use crate::base::{Error, ManifestKind, Result, shown_input};
 use crate::cpix::DrmSystem;
 use crate::drm::System;
 
@@ -43,7 +43,15 @@ impl LicenseUrl {
 ///
 /// # Errors
 /// [`Kind::Usage`](crate::base::Kind::Usage) when it is not.
-pub fn check_license_urls(urls: &[LicenseUrl], systems: &[&'static dyn System]) -> Result<()> {
+pub fn check_license_urls(
+    urls: &[LicenseUrl],
+    systems: &[&'static dyn System],
+    manifests: &[ManifestKind],
+) -> Result<()> {
+    let has_place = |system: &dyn System, kinds: &[ManifestKind]| {
+        kinds.iter().any(|kind| system.signals_license_url(*kind))
+    };
+    let mut said = Vec::new();
     for (number, LicenseUrl { system: name, .. }) in urls.iter().enumerate() {
         if urls.iter().take(number).any(|other| other.system == *name) {
             return Err(Error::usage(format!("two license addresses for {name:?}, expected one")));
@@ -53,12 +61,21 @@ pub fn check_license_urls(urls: &[LicenseUrl], systems: &[&'static dyn System]) 
             let known: Vec<_> = systems.iter().map(|system| system.name()).collect();
             Error::usage(format!("a license address for {name:?}, the DRM systems are {}", known.join(", ")))
         })?;
-        if !system.signals_license_url() {
+        if !has_place(*system, &[ManifestKind::Hls, ManifestKind::Dash]) {
             return Err(Error::usage(format!("a license address for {name}, which has no place for one"))
                 .hint("leave it out: its players find the license by the key URI, or as its vendor says"));
         }
+        said.push(*system);
     }
-    Ok(())
+    match said.iter().find(|system| !has_place(**system, manifests)) {
+        Some(system) => Err(Error::usage(format!(
+            "a license address for {}, which only an MPD has a place for",
+            system.name()
+        ))
+        .clause("DASH-IF IOP, dashif:Laurl")
+        .hint("leave it out, or pack an MPD too: players of HLS are told by their own settings")),
+        None => Ok(()),
+    }
 }
 
 /// The address for a system, unless the key source's own signaling stands in the place of ours; `warnings` says so then.

@@ -506,7 +506,11 @@ fn descriptor(document: &str, element: &Element, findings: &mut Findings) -> Res
     }
     let is_known = SCHEMES.iter().any(|known| scheme.starts_with(known));
     let value = element.attribute("value")?.unwrap_or_default();
-    let is_role = scheme != ROLE || ROLES.contains(&value.as_ref());
+    let is_role = match scheme == ROLE {
+        true => ROLES.contains(&value.as_ref()),
+        // MPEG has one scheme of roles.
+        false => name != "Role" || !scheme.starts_with("urn:mpeg:"),
+    };
     if !is_known || !is_role {
         findings.unchecked(format!(
             "{document}: {name} {} of {}, which is none that is known",
