@@ -7,6 +7,7 @@ import { chromium } from "playwright-core";
 
 import { MANIFESTS, PACKS, WRONG_KEYS } from "./rows.mjs";
 import { mediaFolder, pack, start } from "./server.mjs";
+import { goesFast } from "./fast.mjs";
 import { failsWithWrongKey, plays } from "./playback.mjs";
 import { TESTS } from "./page.mjs";
 
@@ -38,6 +39,9 @@ for (const row of packs) {
       tasks.push({ name: `plays ${row.name} ${kind} ${player}`, run: (page) => plays(page, cell) });
     }
   }
+}
+for (const row of packs) {
+  for (const kind of row.fast ?? []) tasks.push({ name: `fast ${row.name} ${kind} shaka`, run: (page) => goesFast(page, { pack: row, kind }) });
 }
 for (const [name, kind, player] of WRONG_KEYS) {
   const cell = { pack: packs.find((row) => row.name === name), kind, player };

@@ -50,10 +50,16 @@ const LISTS = {
 };
 const SAID = ["a1:lang=eng,label=English", "a2:lang=fra,label=Français,role=dub", "a3:lang=en,label=English", "a4:lang=fr,label=Français,role=dub", "t1:label=English", "t2:label=Deutsch,role=caption"];
 
+// Video with a key frame each second, and sprites of 2 by 2 tiles, one a second.
+const FAST = ["-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=40", "-map", "0:v", "-c:v", "libx264",
+  "-preset", "ultrafast", "-g", "25", "-sc_threshold", "0", "-pix_fmt", "yuv420p", "{clear}/video.mp4",
+  "-map", "0:v", "-vf", "fps=1,scale=32:18,tile=2x2", "{clear}/%d.jpg"];
+
 /**
  * name: folder under the media; pack: arguments of `drm-pack pack`; players: by kind of manifest;
  * rotates: there are more keys than the report names; withoutLicense: keys come by URI (AES-128);
  * prepare: arguments of FFmpeg that make the input in {clear}; keys: where keys come from;
+ * fast: thumbnails and trick play are tried in Shaka Player, for these kinds of manifest;
  * files: texts that are written into {clear}; lists: what players list of it, and cues that they show;
  * identity: the key in {out}.keys, which the playlists are made to name with KEYFORMAT="identity". */
 export const PACKS = [
@@ -75,6 +81,8 @@ export const PACKS = [
   { name: "cbcs-both", input: ["{clear}"], prepare: CMAF, pack: ["--drm", "widevine+playready+fairplay+clearkey"], players: { dash: ["shaka"], hls: ["hlsjs"] } },
   { name: "ladder", input: LADDER_FILES.map((name) => `{clear}/${name}`), prepare: LADDER,
     files: TEXTS, pack: ["--drm", "widevine+clearkey", "--scheme", "cenc", ...SAID.flatMap((said) => ["--track", said])], players: BOTH, lists: LISTS },
+  { name: "fast", input: ["{clear}/video.mp4"], prepare: FAST, players: {}, fast: ["dash", "hls"],
+    pack: ["--drm", "clearkey", "--scheme", "cbcs", "--trick-play", "--thumbnails", "{clear}/%d.jpg:2x2:1"] },
   { name: "sample-aes-ts", input: ["{clear}/master.m3u8"], prepare: TS, pack: FAIRPLAY, keys: [], identity: IDENTITY, players: { hls: ["hlsjs"] }, withoutLicense: true },
 ];
 
