@@ -90,22 +90,26 @@ impl Subtitles {
     /// shown, RFC 8216bis §3.1.4. Cue times have `MPEGTS` 0 at the 90 kHz time `map`.
     ///
     /// # Errors
-    /// When cues would be written more than `MAX_COPIES` times.
+    /// When segments would have more than `MAX_SEGMENT_BYTES` together.
     pub fn segments(&self, starts: &[u64], map: u64) -> Result<Vec<String>> {
         let header = webvtt::header(Some(map), &self.blocks);
-        let mut segments: Vec<String> = starts.iter().map(|_| header.clone()).collect();
-        let mut copies = 0;
-        for cue in &self.cues {
+        let shown_in = |cue: &Cue| {
             let first = starts.partition_point(|start| *start <= cue.start).saturating_sub(1);
-            let end = starts.partition_point(|start| *start < cue.end).max(first + 1);
-            copies += end - first;
-            if copies > MAX_COPIES {
-                return Err(Error::unsupported(format!(
-                    "cues that last so long that segments have more than {MAX_COPIES} of them"
-                ))
-                .hint("give longer segments, or cues that end"));
-            }
-            for segment in segments.iter_mut().take(end).skip(first) {
+            first..starts.partition_point(|start| *start < cue.end).max(first + 1)
+        };
+        let copies =
+            |cue: &Cue| (OF_CUE + cue.text.len() + cue.settings.len()).saturating_mul(shown_in(cue).len());
+        let headers = header.len().saturating_mul(starts.len());
+        if self.cues.iter().map(copies).fold(headers, usize::saturating_add) > MAX_SEGMENT_BYTES {
+            return Err(Error::unsupported(format!(
+                "cues or styles that segments have again and again, more than {MAX_SEGMENT_BYTES} bytes"
+            ))
+            .hint("give longer segments, or cues that end"));
+        }
+        let mut segments: Vec<String> = starts.iter().map(|_| header.clone()).collect();
+        for cue in &self.cues {
+            let shown_in = shown_in(cue);
+            for segment in segments.iter_mut().take(shown_in.end).skip(shown_in.start) {
                 webvtt::write(cue, segment);
             }
         }
@@ -113,8 +117,10 @@ impl Subtitles {
     }
 }
 
-/// Most cues that segments have together.
-const MAX_COPIES: usize = 1 << 20;
+/// Most bytes that segments have together: they are in memory until they are written.
+const MAX_SEGMENT_BYTES: usize = 1 << 27;
+/// What a cue has besides its text and settings, in bytes.
+const OF_CUE: usize = 64;
 
 /// The characters of a file: UTF-8, or UTF-16 with a byte order mark; lines end with `\n`.
 fn text(bytes: &[u8]) -> Result<String> {
@@ -132,7 +138,12 @@ fn text(bytes: &[u8]) -> Result<String> {
         Error::input("not UTF-8 text")
             .hint("write it in UTF-8 first, such as with iconv -f WINDOWS-1252 -t UTF-8")
     })?;
-    Ok(text.replace("\r\n", "\n").replace('\r', "\n").replace('\0', "\u{fffd}"))
+    Ok(unified(&text))
+}
+
+/// Lines that end with `\n`, and no U+0000: <https://www.w3.org/TR/webvtt1/#webvtt-parser-algorithm>.
+fn unified(text: &str) -> String {
+    text.replace("\r\n", "\n").replace('\r', "\n").replace('\0', "\u{fffd}")
 }
 
 /// Text that WebVTT shows as it is: <https://www.w3.org/TR/webvtt1/#webvtt-cue-text>.
@@ -142,7 +153,12 @@ fn escaped(text: &str) -> String {
 
 /// The lines that are not empty: an empty one would end the cue.
 fn lines(text: &str) -> String {
-    text.lines().map(str::trim_end).filter(|line| !line.trim().is_empty()).collect::<Vec<_>>().join("\n")
+    unified(text)
+        .lines()
+        .map(str::trim_end)
+        .filter(|line| !line.trim().is_empty())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Hours, minutes and seconds with milliseconds behind a point or a comma, in milliseconds.

@@ -1,9 +1,12 @@
 //! Cues of MP4 tracks: WebVTT samples, ISO/IEC 14496-30 §7, and timed text, 3GPP TS 26.245 §5.17.
 
-use super::{Cue, Subtitles, escaped, lines, webvtt};
-use crate::base::Result;
+use super::{Cue, Subtitles, escaped, lines, unified, webvtt};
 use crate::base::bytes::Reader;
+use crate::base::{Error, Result};
 use crate::isobmff::{BoxNode, parse_file};
+
+/// Most cues that are shown at one time.
+const MAX_AT_ONCE: usize = 1024;
 
 /// A sample: when it is shown, in milliseconds, and its bytes.
 pub struct TextSample {
@@ -24,13 +27,16 @@ pub fn webvtt_samples(entry: &[u8], samples: impl Iterator<Item = Result<TextSam
     let config = parse_file(entry)?.into_iter().find(|node| node.is(b"vttC"));
     let header = config.map(|node| String::from_utf8_lossy(node.payload()).into_owned());
     let header = header.filter(|header| header.starts_with("WEBVTT")).unwrap_or_else(|| "WEBVTT".to_owned());
-    let mut subtitles = webvtt::read(&header.replace("\r\n", "\n"))?;
+    let mut subtitles = webvtt::read(&unified(&header))?;
     let mut open: Vec<Cue> = Vec::new();
     for sample in samples {
         let TextSample { start, end, data } = sample?;
         let mut shown = Vec::new();
         for node in parse_file(&data)?.iter().filter(|node| node.is(b"vttc")) {
             shown.extend(webvtt_cue((start, end), &parse_file(node.payload())?));
+            if shown.len() > MAX_AT_ONCE {
+                return Err(Error::unsupported(format!("a WebVTT sample of more than {MAX_AT_ONCE} cues")));
+            }
         }
         for cue in &mut shown {
             let is_same = |other: &Cue| {
@@ -56,8 +62,10 @@ fn webvtt_cue((start, end): (u64, u64), boxes: &[BoxNode]) -> Option<Cue> {
         Some(String::from_utf8_lossy(node.payload()).trim_end_matches('\0').to_owned())
     };
     let payload = lines(&text(b"payl")?.replace("-->", "--&gt;"));
-    let one_line = |text: String| text.replace(['\n', '\r'], " ").replace("-->", "");
+    // What is left of `---->>` must be no arrow either.
+    let one_line = |text: String| unified(&text).replace('\n', " ").replace("-->", "- ->").trim().to_owned();
     let (id, settings) = (text(b"iden").map(one_line), text(b"sttg").map(one_line).unwrap_or_default());
+    let id = id.filter(|id| !id.is_empty());
     (!payload.is_empty()).then_some(Cue { start, end, id, settings, text: payload })
 }
 

@@ -66,7 +66,7 @@ fn cue_text(text: &str) -> String {
 
 /// What becomes of the tag at the begin, and its length.
 fn tag(text: &str) -> Option<(String, usize)> {
-    let end = text.find('>')?;
+    let end = closed(text, ['<', '>'])?;
     let inner = text.get(1..end)?;
     let (slash, name) = inner.strip_prefix('/').map_or(("", inner), |name| ("/", name));
     let name = name.split([' ', '\t', '\n']).next()?.to_ascii_lowercase();
@@ -77,5 +77,11 @@ fn tag(text: &str) -> Option<(String, usize)> {
 
 /// The length of a mark such as `{\an8}`, of which nothing is left.
 fn override_of(text: &str) -> Option<(String, usize)> {
-    text.starts_with("{\\").then(|| text.find('}').map(|end| (String::new(), end + 1)))?
+    text.starts_with("{\\").then(|| closed(text, ['{', '}']).map(|end| (String::new(), end + 1)))?
+}
+
+/// Where the mark at the begin is closed before another one opens: no text is looked through twice.
+fn closed(text: &str, [open, close]: [char; 2]) -> Option<usize> {
+    let (at, found) = text.char_indices().skip(1).find(|(_, c)| [open, close].contains(c))?;
+    (found == close).then_some(at)
 }

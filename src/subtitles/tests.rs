@@ -133,3 +133,39 @@ fn cues_of_samples_go_on_and_keep_their_faces() {
     let subtitles = timed_text([sample(0, 5, data), sample(5, 5, vec![0, 0])].into_iter()).unwrap();
     assert_eq!(subtitles.cues.iter().map(|cue| cue.text.as_str()).collect::<Vec<_>>(), ["a<i>b&lt;</i>cd"]);
 }
+
+/// What takes longer than in proportion to its length is refused, or read at once.
+#[test]
+fn long_texts_are_read_in_time_or_refused() {
+    for mark in ["<", "{\\", "<b", "{"] {
+        let text = format!("00:00:00,000 --> 00:00:01,000\n{}\n", mark.repeat(50_000));
+        assert_eq!(cues(Format::SubRip, &text).len(), 1, "{mark}");
+    }
+    let spans: String = (0..500).map(|i| format!("<span begin='{i}s' dur='1s'>x{i}</span>")).collect();
+    let paragraph = |text: &str| {
+        format!("<tt xml:lang='en'><body><div><p begin='0s' end='600s'>{text}{spans}</p></div></body></tt>")
+    };
+    assert!(cues(Format::Ttml, &paragraph("a song")).len() > 400);
+    let error = Subtitles::read(Format::Ttml, paragraph(&"word ".repeat(100_000)).as_bytes()).unwrap_err();
+    assert!(error.to_string().contains("divide it into paragraphs"), "{error}");
+    let text = format!("WEBVTT\n\n00:00.000 --> 10:00:00.000\n{}\n", "x".repeat(100_000));
+    let all = Subtitles::read(Format::WebVtt, text.as_bytes()).unwrap();
+    let starts: Vec<u64> = (0..6000).map(|number| number * 6000).collect();
+    assert!(all.segments(&starts, 0).unwrap_err().to_string().contains("give longer segments"));
+    assert_eq!(all.segments(&starts[..100], 0).unwrap().len(), 100);
+}
+
+/// A carriage return ends a line of WebVTT, and an empty line a cue; an arrow would begin one.
+#[test]
+fn nothing_in_a_cue_ends_it_or_begins_another() {
+    let text = "<tt xml:lang='en'><body><div><p begin='0s' end='2s' xml:space='preserve'>a&#13;&#13;b</p></div></body></tt>";
+    assert_eq!(cues(Format::Ttml, text), [cue(0, 2000, "a\nb")]);
+    let boxed = |kind: &[u8; 4], payload: &[u8]| {
+        [&(8 + u32::try_from(payload.len()).unwrap()).to_be_bytes()[..], kind, payload].concat()
+    };
+    let data = boxed(b"vttc", &[boxed(b"iden", b"a ---->> b"), boxed(b"payl", b"text")].concat());
+    let found = webvtt_samples(&[], [Ok(TextSample { start: 0, end: 9, data })].into_iter()).unwrap();
+    assert!(!found.cues[0].id.as_deref().unwrap().contains("-->"), "{found:?}");
+    let again = Subtitles::read(Format::WebVtt, found.to_webvtt().as_bytes()).unwrap();
+    assert_eq!(again.cues, found.cues);
+}

@@ -9,6 +9,10 @@ use crate::xml::{Document, Element, Node, raw_text};
 const CLAUSE: &str = "TTML1 §10.3.1";
 /// Most changes inside of one paragraph: each time is looked at over all of it.
 const MAX_CHANGES: usize = 1024;
+/// Most of that, in bytes of paragraphs times their changes.
+const MAX_LOOKED_AT: usize = 1 << 26;
+/// What an element or attribute counts for, in bytes.
+const OF_ELEMENT: usize = 64;
 
 /// Reads a document.
 pub(super) fn read(bytes: &[u8]) -> Result<Subtitles> {
@@ -215,6 +219,14 @@ impl Reading {
                 times.len()
             )));
         }
+        if size(element)?.saturating_mul(times.len()) > MAX_LOOKED_AT {
+            return Err(Error::unsupported(format!(
+                "a paragraph of {} bytes that changes {} times",
+                size(element)?,
+                times.len()
+            ))
+            .hint("divide it into paragraphs with times of their own"));
+        }
         let region = attribute(element, "region")?.unwrap_or_default();
         let settings = if self.on_top.get(&region) == Some(&true) { "line:0" } else { "" };
         for (start, end) in times.iter().zip(times.iter().skip(1)) {
@@ -282,6 +294,18 @@ impl Reading {
         tags().rev().for_each(|tag| out.push_str(&format!("</{tag}>")));
         Ok(())
     }
+}
+
+/// How much there is of an element.
+fn size(element: &Element) -> Result<usize> {
+    let mut size = OF_ELEMENT * (1 + element.attributes()?.len());
+    for node in &element.children {
+        size += match node {
+            Node::Raw(raw) => raw.len(),
+            Node::Element(child) => self::size(child)?,
+        };
+    }
+    Ok(size)
 }
 
 /// Each run of white space is one space: `xml:space` is `default`.

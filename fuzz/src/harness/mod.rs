@@ -5,6 +5,7 @@ pub(crate) mod media;
 pub(crate) mod mutate;
 pub(crate) mod oracle;
 pub(crate) mod seeds;
+pub(crate) mod subtitles;
 pub(crate) mod world;
 
 /// What became of an input that broke nothing.
@@ -60,6 +61,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "cpix", shape: Shape::Text, run: documents::cpix, seeds: seeds::cpix },
     Target { name: "answer", shape: Shape::Text, run: documents::answer, seeds: seeds::answer },
     Target { name: "pssh", shape: Shape::Bytes, run: documents::pssh, seeds: seeds::pssh },
+    Target { name: "subtitles", shape: Shape::Text, run: subtitles::subtitles, seeds: subtitles::seeds },
     Target { name: "inspect", shape: Shape::Boxes, run: documents::inspect, seeds: seeds::inspect },
 ];
 

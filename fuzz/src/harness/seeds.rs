@@ -10,7 +10,7 @@ use super::documents::asked;
 use super::oracle::top_level;
 use super::world::{Folder, key, pack};
 
-type Seeds = Vec<(String, Vec<u8>)>;
+pub(crate) type Seeds = Vec<(String, Vec<u8>)>;
 
 /// The project's root: this is compiled in two packages.
 fn root() -> PathBuf {
@@ -34,7 +34,7 @@ pub(crate) fn kept(target: &str) -> Seeds {
     paths.iter().map(|path| (name(path), fs::read(path).unwrap())).collect()
 }
 
-fn with_options(options: &[u8], name: &str, bytes: &[u8]) -> Seeds {
+pub(crate) fn with_options(options: &[u8], name: &str, bytes: &[u8]) -> Seeds {
     options.iter().map(|options| (format!("{name}-{options}"), [&[*options], bytes].concat())).collect()
 }
 
