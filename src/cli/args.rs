@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args as ArgsGroup, Parser, Subcommand, ValueEnum};
 
-use super::address;
+use crate::job::{CLEAR_LEAD_SECONDS, SEGMENT_SECONDS};
+
+use super::{address, number};
 
 /// DRM packaging and key exchange for adaptive streaming.
 #[derive(Parser, Debug)]
@@ -138,8 +140,8 @@ pub(super) struct JobArgs {
     #[arg(long, value_enum, value_name = "L")]
     pub(super) layout: Option<LayoutArg>,
     /// Segment duration for MP4 inputs, in seconds, cut at the next random access point; a tail shorter than half of it
-    /// joins the segment before [default: 6]
-    #[arg(long, value_name = "S")]
+    /// joins the segment before; 0.1 to 3600 [default: 6]
+    #[arg(long, value_name = "S", allow_negative_numbers = true, value_parser = number::seconds(SEGMENT_SECONDS))]
     pub(super) segment_duration: Option<f64>,
     /// Name of the manifests of MP4 inputs: {inputName} {inputFormat} {format} (hls or dash) {definition} (such as 720p)
     /// [default: master and manifest]
@@ -178,11 +180,12 @@ pub(super) struct JobArgs {
     #[arg(long)]
     pub(super) allow_full_sample: bool,
     /// Leave segments clear that begin before this time, in seconds
-    #[arg(long, value_name = "S", default_value_t = 0.0, hide_default_value = true)]
+    #[arg(long, value_name = "S", default_value = "0", hide_default_value = true, allow_negative_numbers = true,
+        value_parser = number::seconds(CLEAR_LEAD_SECONDS))]
     pub(super) clear_lead: f64,
     /// Leave segments clear that begin from FROM to TO, in seconds, such as advertisements; MP4 inputs are cut there, at the
     /// next random access point; once for each stretch
-    #[arg(long, value_name = "FROM-TO")]
+    #[arg(long, value_name = "FROM-TO", allow_hyphen_values = true)]
     pub(super) clear: Vec<String>,
     /// For MP4 inputs: playlists of I-frames and trick-mode AdaptationSets, byte ranges of the same files; key frames at
     /// least half a second apart become fragments of their own
@@ -194,14 +197,14 @@ pub(super) struct JobArgs {
     #[arg(long, value_name = "FILES:COLSxROWS:SECONDS")]
     pub(super) thumbnails: Option<String>,
     /// Change keys after every N segments
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number::count(u32::MAX))]
     pub(super) rotate_every: Option<u32>,
     /// What to do when the signaling of the key server, or of --cpix, contradicts what is packed: error; warn, which
     /// passes it on; replace, which writes our own
     #[arg(long, value_enum, default_value = "error", value_name = "DO")]
     pub(super) server_signaling: ServerSignalingArg,
     /// Most encrypted substreams that the vendor takes [default: 9 with --drmtoday]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number::count(usize::from(u16::MAX)))]
     pub(super) max_substreams: Option<usize>,
 }
 
@@ -417,7 +420,7 @@ pub(super) struct HttpArgs {
     #[arg(long)]
     pub(super) insecure_http: bool,
     /// Longest time for one exchange, or between bytes of an input, in seconds [default: 30]
-    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=600))]
+    #[arg(long, value_name = "S", allow_negative_numbers = true, value_parser = number::whole_seconds(1..=600))]
     pub(super) timeout: Option<u64>,
 }
 
@@ -644,7 +647,8 @@ pub(super) struct KeyServerArgs {
     #[arg(long, value_name = "SEED", default_value = "drm-pack")]
     pub(super) seed: String,
     /// Lifetime of a service ticket, in seconds
-    #[arg(long, value_name = "S", default_value_t = 10)]
+    #[arg(long, value_name = "S", default_value = "10", allow_negative_numbers = true,
+        value_parser = number::whole_seconds(1..=86_400))]
     pub(super) ticket_seconds: u64,
     /// Take a service ticket as often as it comes, until its lifetime ends
     #[arg(long)]

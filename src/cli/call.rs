@@ -10,7 +10,7 @@ use clap::{CommandFactory, Parser};
 use crate::base::Error;
 
 use super::args::Args;
-use super::output;
+use super::{other_names, output};
 
 /// Reads the arguments of the process; help and version are printed and end it.
 pub(super) fn read() -> Result<Args, ExitCode> {
@@ -27,12 +27,35 @@ pub(super) fn read() -> Result<Args, ExitCode> {
         let error = match error.source().and_then(|source| source.downcast_ref::<Error>()) {
             // The value is not repeated as it was given: it may hold a secret.
             Some(refused) => Error::usage(refused.to_string()).at(argument(&error)),
-            None => {
-                Error::usage(one_line(&error.to_string())).hint(format!("{} --help says more", command()))
-            }
+            None => refused(&error),
         };
         output::failure(&error, std::env::args_os().any(|word| word == "--json"))
     })
+}
+
+/// What the parser refuses.
+fn refused(error: &clap::Error) -> Error {
+    let (path, command) = command();
+    let help = format!("{path} --help says more");
+    let said = |kind| error.get(kind).map(ToString::to_string);
+    let what = match error.kind() {
+        // The parser's own tip for what it does not know is to take it for an input.
+        ErrorKind::UnknownArgument => {
+            let typed = argument(error);
+            let typed = typed.split('=').next().unwrap_or_default();
+            let similar = || Some(format!("a similar one is {}", said(ContextKind::SuggestedArg)?));
+            let remedy = other_names::remedy(&command, typed).map(str::to_owned).or_else(similar);
+            let remedy = remedy.map_or_else(String::new, |remedy| format!("; {remedy}"));
+            format!("unexpected argument '{typed}' found{remedy}")
+        }
+        ErrorKind::InvalidSubcommand => {
+            let known = command.get_subcommands().map(clap::Command::get_name);
+            let known = known.filter(|name| *name != "help").collect::<Vec<_>>().join(", ");
+            format!("{}; expected one of {known}", one_line(&error.to_string()))
+        }
+        _ => one_line(&error.to_string()),
+    };
+    Error::usage(what).hint(help)
 }
 
 /// The argument whose value is refused.
@@ -55,15 +78,15 @@ fn one_line(text: &str) -> String {
     })
 }
 
-/// The command and subcommands that the arguments begin with.
-fn command() -> String {
-    let mut command = &Args::command();
+/// The command and subcommands that the arguments begin with: how they are typed, and the last.
+fn command() -> (String, clap::Command) {
+    let mut command = Args::command();
     let mut path = command.get_name().to_owned();
     for word in std::env::args_os().skip(1) {
         let Some(found) = command.find_subcommand(word) else { break };
         path.push(' ');
         path.push_str(found.get_name());
-        command = found;
+        command = found.clone();
     }
-    path
+    (path, command)
 }

@@ -19,6 +19,8 @@ mod key_url;
 mod keys;
 mod keys_command;
 mod no_effect;
+mod number;
+mod other_names;
 mod output;
 mod output_folder;
 mod pack;

@@ -195,7 +195,7 @@ fn unreadable(error: &std::io::Error) -> Error {
 }
 
 fn no_file() -> Error {
-    Error::input("not a file, but a folder, a pipe or a device")
+    Error::input("not a file, but a folder, a pipe or a device").hint("give one of its files")
 }
 
 struct FileSource {
@@ -397,7 +397,10 @@ mod tests {
         }
         for name in ["pipe", "device", "folder"] {
             let error = store.open(name).err().unwrap().to_string();
-            assert!(error.ends_with("not a file, but a folder, a pipe or a device"), "{error}");
+            assert!(
+                error.ends_with("not a file, but a folder, a pipe or a device; give one of its files"),
+                "{error}"
+            );
         }
         assert!(store.exists("pipe").is_err() && store.exists("device").is_err());
         assert_eq!(store.exists("loop").unwrap_err().kind(), Kind::Storage);

@@ -28,6 +28,6 @@ pub use mp4::thumbnails::Thumbnails;
 pub use named_files::named_files;
 pub use plan::{ClearTrack, PlanReport, PlannedKeyReport, PlannedTrack, SignalReport, fetch_keys, plan};
 pub use report::{KeyRotation, OutputReport, Report, TrackReport};
-pub use rules::{Format, Job, Layout, check_drm, parse_clear};
+pub use rules::{CLEAR_LEAD_SECONDS, Format, Job, Layout, SEGMENT_SECONDS, check_drm, parse_clear};
 pub use run::run;
 pub use track_facts::TrackFacts;

@@ -1,6 +1,7 @@
 //! A job as plain data, and the rules it must keep before anything is read or asked for.
 
 use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -30,8 +31,13 @@ use super::track_facts::{self, TrackFacts};
 const SIMPLEAES: &str = drm::aes128::NAME;
 /// Longest content id that is made of an input's name, in characters.
 const MAX_RESOURCE_ID: usize = 128;
-/// Longest clear lead, in seconds: an hour.
-const MAX_CLEAR_LEAD: f64 = 3600.0;
+/// How long segments may be asked for, in seconds. Shorter than the least, each random access point would begin one, and
+/// durations be rounded away.
+pub const SEGMENT_SECONDS: RangeInclusive<f64> = 0.1..=3600.0;
+/// How long a clear lead may be, in seconds: an hour.
+pub const CLEAR_LEAD_SECONDS: RangeInclusive<f64> = 0.0..=3600.0;
+/// Latest end of a clear stretch, in seconds: behind any media.
+const MAX_CLEAR_END: f64 = 1e9;
 
 /// What `pack` is asked to do. Keys and passwords are not part of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -211,12 +217,7 @@ impl Rules {
             return Err(Error::usage(format!("--key-uri and --encrypt-init are for --drm {SIMPLEAES}"))
                 .hint("the URIs of other systems have --skd-template"));
         }
-        if !(job.segment_duration > 0.0 && job.segment_duration <= 3600.0) {
-            return Err(Error::usage(format!(
-                "segment duration {}, expected more than 0 and at most 3600 seconds",
-                job.segment_duration
-            )));
-        }
+        check_seconds("segment duration", job.segment_duration, &SEGMENT_SECONDS)?;
         if !package.is_empty() && job.layout.is_some() {
             return Err(Error::usage("--layout is for MP4 inputs").hint("a package keeps its own layout"));
         }
@@ -390,11 +391,11 @@ fn vector(job: &Job) -> Result<Option<[u8; 16]>> {
 
 /// A clear lead, or other stretches, that leave nothing to protect are not what was asked for.
 pub(super) fn no_segment_behind(schedule: &Schedule) -> Error {
-    let what = match schedule.lead() {
-        Some(lead) => format!("no segment begins after the clear lead of {} seconds", lead.as_secs_f64()),
-        None => "every segment begins in a stretch that --clear leaves clear".to_owned(),
-    };
-    Error::usage(what).hint("give shorter ones: a track that is all clear is not protected")
+    let seconds = |time: Duration| time.as_secs_f64();
+    let stretch = |range: &ClearRange| format!("{} to {} s", seconds(range.start), seconds(range.end));
+    let stretches: Vec<_> = schedule.clear.iter().map(stretch).collect();
+    Error::usage(format!("every segment begins in what is left clear, {}", stretches.join(" and ")))
+        .hint("give a shorter --clear-lead or --clear: a track that is all clear is not protected")
 }
 
 /// Reads `FROM-TO`, in seconds.
@@ -402,27 +403,34 @@ pub(super) fn no_segment_behind(schedule: &Schedule) -> Error {
 /// # Errors
 /// [`Kind::Usage`](crate::base::Kind::Usage) for another form.
 pub fn parse_clear(text: &str) -> Result<(f64, f64)> {
-    let time = |text: &str| text.trim().parse().ok().filter(|time: &f64| time.is_finite() && *time >= 0.0);
+    let time =
+        |text: &str| text.trim().parse().ok().filter(|time: &f64| (0.0..=MAX_CLEAR_END).contains(time));
+    let wrong = |what: &str| {
+        Error::usage(format!("--clear {text}: {what}")).hint("such as --clear 300-330.5, from 0 seconds on")
+    };
     let times = text.split_once('-').and_then(|(from, to)| Some((time(from)?, time(to)?)));
-    times.filter(|(from, to)| from < to).ok_or_else(|| {
-        Error::usage(format!("--clear {text}, expected FROM-TO in seconds")).hint("such as --clear 300-330.5")
-    })
+    let (from, to) = times.ok_or_else(|| wrong("expected FROM-TO, two times in seconds"))?;
+    if from < to { Ok((from, to)) } else { Err(wrong("expected TO behind FROM")) }
+}
+
+/// Holds a time of a job to its bounds.
+fn check_seconds(what: &str, found: f64, range: &RangeInclusive<f64>) -> Result<()> {
+    if range.contains(&found) {
+        return Ok(());
+    }
+    let (least, most) = (range.start(), range.end());
+    Err(Error::usage(format!("{what} {found:?}, expected {least} to {most} seconds")))
 }
 
 /// What is clear: the lead and the other stretches, in order.
 fn clear_ranges(job: &Job) -> Result<Vec<ClearRange>> {
-    if !(0.0..=MAX_CLEAR_LEAD).contains(&job.clear_lead) {
-        return Err(Error::usage(format!(
-            "clear lead {}, expected 0 to {MAX_CLEAR_LEAD} seconds",
-            job.clear_lead
-        )));
-    }
+    check_seconds("clear lead", job.clear_lead, &CLEAR_LEAD_SECONDS)?;
     let mut ranges: Vec<_> = ClearRange::lead(Duration::from_secs_f64(job.clear_lead)).into_iter().collect();
     for (from, to) in &job.clear {
         let time = |seconds: f64| Duration::try_from_secs_f64(seconds).ok();
         let range = time(*from).zip(time(*to)).filter(|(start, end)| start < end);
-        let (start, end) =
-            range.ok_or_else(|| Error::usage(format!("--clear {from}-{to}, expected FROM-TO in seconds")))?;
+        let (start, end) = range
+            .ok_or_else(|| Error::usage(format!("--clear {from:?}-{to:?}, expected FROM-TO in seconds")))?;
         ranges.push(ClearRange { start, end });
     }
     ranges.sort_by_key(|range| range.start);
@@ -441,7 +449,10 @@ fn clear_ranges(job: &Job) -> Result<Vec<ClearRange>> {
 /// Clear stretches and crypto periods.
 fn schedule(job: &Job) -> Result<Schedule> {
     let clear = clear_ranges(job)?.into();
-    let none = || Error::usage("keys that change after 0 segments, expected 1 or more");
+    let none = || {
+        Error::usage("keys that change after 0 segments, expected 1 or more")
+            .hint("leave out --rotate-every for keys that stay")
+    };
     let rotate_every = job.rotate_every.map(|n| NonZeroU32::new(n).ok_or_else(none)).transpose()?;
     Ok(Schedule { clear, rotate_every, times: None })
 }

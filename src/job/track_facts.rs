@@ -1,5 +1,7 @@
 //! What the operator says of tracks: `ID:KEY=VALUE,…` with the ids that `plan` prints.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Error, Result, language_tag};
@@ -8,6 +10,9 @@ use crate::package::EncryptedTrack;
 
 const FORM: &str = "the form is ID:KEY=VALUE,… with lang, label, role, default, forced, characteristics, group, clear \
                     and bandwidth; ids are those that plan prints, \\, is a comma in a label";
+
+/// Bit rates that `@bandwidth` holds: ISO/IEC 23009-1 §5.3.5.3.
+const BANDWIDTHS: RangeInclusive<u64> = 1..=u32::MAX as u64;
 
 /// What the operator says of a track: for usage rules of keys, and for the manifests that are made of MP4 files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,7 +72,9 @@ impl TrackFacts {
             "lang" => {
                 let text = text()?;
                 let tag = language_tag(text);
-                self.lang = Some(tag.ok_or_else(|| format!("lang {text:?} is no language tag (BCP 47)"))?);
+                self.lang = Some(tag.ok_or_else(|| {
+                    format!("lang {text:?}, expected a language tag of BCP 47 such as en, de-CH or zh-Hant")
+                })?);
             }
             "label" => self.label = Some(text()?.to_owned()),
             "role" => {
@@ -83,8 +90,11 @@ impl TrackFacts {
             "group" => self.group = Some(text()?.to_owned()),
             "bandwidth" => {
                 let text = text()?;
-                let bits = text.parse().ok().filter(|bits| *bits > 0);
-                let wrong = || format!("bandwidth {text:?}, expected bits in a second, 1 or more");
+                let bits = text.parse().ok().filter(|bits| BANDWIDTHS.contains(bits));
+                let wrong = || {
+                    let (least, most) = (BANDWIDTHS.start(), BANDWIDTHS.end());
+                    format!("bandwidth {text:?}, expected bits in a second from {least} to {most}, in digits")
+                };
                 self.bandwidth = Some(bits.ok_or_else(wrong)?);
             }
             _ => return Err(format!("{key:?} is not known")),
@@ -200,6 +210,8 @@ mod tests {
             "v1:label=",
             "v1:color=red",
             "v1:bandwidth=much",
+            "v1:bandwidth=0",
+            "v1:bandwidth=4294967296",
             "v1:lang=english!",
             "v1:role=hero",
             "v1:clear=maybe",

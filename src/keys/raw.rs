@@ -81,16 +81,25 @@ impl KeyFile {
     /// The entry for each requested key: the only one, or by label, or by order.
     fn matched(&self, request: &Document) -> Result<Vec<&Entry>> {
         let index = request.index();
-        let labels: Vec<_> = request.content_keys.iter().map(|key| label(&index, key.kid)).collect();
+        let mut labels: Vec<_> = request.content_keys.iter().map(|key| label(&index, key.kid)).collect();
+        let schemes: Vec<_> = request.content_keys.iter().map(|key| key.common_encryption_scheme).collect();
+        let of_two = schemes.iter().any(|scheme| schemes.first() != Some(scheme));
+        for (label, scheme) in labels.iter_mut().zip(schemes).filter(|_| of_two) {
+            let Some(scheme) = scheme else { continue };
+            let name = label.strip_suffix(&format!("_{scheme}")).unwrap_or(label);
+            *label = format!("{name}@{scheme}");
+        }
         let periods = request.periods.len();
         let entries: Vec<_> = self.entries.iter().filter(|entry| entry.is_of_first(periods)).collect();
         if entries.len() != labels.len() {
-            return Err(Error::keys(format!(
-                "the key file has {} keys, wanted are {}: {}",
-                entries.len(),
-                labels.len(),
-                labels.join(", ")
-            )));
+            let (has, wants) = (entries.len(), labels.len());
+            let keys = if has == 1 { "key" } else { "keys" };
+            let said = format!("the key file has {has} {keys}, wanted are {wants}: {}", labels.join(", "));
+            return Err(Error::keys(said).hint(if has < wants {
+                "write a line KID:KEY for each, in this order, or LABEL=KID:KEY in any"
+            } else {
+                "take out lines that are not wanted; --preset preset1 gives each track a key of its own"
+            }));
         }
         let is_mixed = entries.iter().any(|entry| entry.label.is_some());
         if let Some(entry) = entries.iter().find(|entry| entry.label.is_none()).filter(|_| is_mixed) {
@@ -387,8 +396,8 @@ mod tests {
             (format!("{A}:{KEY}:0102030405060708"), vec!["v1"], "write 16 zeros behind it"),
             (format!("{A}:{KEY}:é23456789012345"), vec!["v1"], "line 1: IV of"),
             (format!("{A}:{KEY}\n{A}:{KEY}"), vec!["v1"], "line 2: key a0a1a2a3"),
-            (format!("{A}:{KEY}"), vec!["v1", "a1"], "has 1 keys, wanted are 2: v1, a1"),
-            (format!("{A}:{KEY}\n{B}:{KEY}"), vec!["v1"], "has 2 keys, wanted are 1: v1"),
+            (format!("{A}:{KEY}"), vec!["v1", "a1"], "has 1 key, wanted are 2: v1, a1; write a line"),
+            (format!("{A}:{KEY}\n{B}:{KEY}"), vec!["v1"], "has 2 keys, wanted are 1: v1; take out"),
             (format!("v1={A}:{KEY}\n{B}:{KEY}"), vec!["v1", "a1"], "line 2: a key without a label"),
         ] {
             let error = exchange(&file, &track_types).unwrap_err().to_string();

@@ -126,7 +126,7 @@ fn a_lead_that_leaves_nothing_to_protect_is_an_error() {
     for input in ["dash/manifest.mpd", "hls/master.m3u8", "mp4/av.mp4"] {
         let out = tempfile::tempdir().unwrap();
         let error = pack(&with_lead(input, "cenc", 100.0), out.path()).unwrap_err().to_string();
-        assert!(error.contains("no segment begins after the clear lead of 100 seconds"), "{error}");
+        assert!(error.contains("every segment begins in what is left clear, 0 to 100 s"), "{error}");
     }
     for seconds in [-1.0, f64::NAN, f64::INFINITY, 1e9] {
         let out = tempfile::tempdir().unwrap();

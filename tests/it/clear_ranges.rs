@@ -139,7 +139,7 @@ fn what_is_not_clear_or_would_all_be_clear_is_said() {
     let report = pack(&clear(&input, "widevine", "cenc", &[(2.5, 3.0)]), out.path()).unwrap();
     assert!(report.warnings.iter().any(|warning| warning.contains("no segment begins from 2.5 to 3 s")));
     for (ranges, said) in [
-        (&[(0.0, 100.0)][..], "no segment begins after the clear lead"),
+        (&[(0.0, 100.0)][..], "every segment begins in what is left clear, 0 to 100 s"),
         (&[(0.0, 4.0), (4.0, 100.0)], "every segment begins"),
         (&[(2.0, 5.0), (4.0, 6.0)], "begins in a stretch that is clear already"),
         (&[(4.0, 2.0)], "expected FROM-TO"),

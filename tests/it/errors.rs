@@ -185,7 +185,12 @@ fn keys_that_do_not_fit() {
     let keys = broken.folder.path().join("in/keys");
     let key = "00112233445566778899aabbccddeeff";
     for (text, options, code, says) in [
-        (format!("{key}:{key}"), &["--preset", "preset1"][..], 5, "1 keys, wanted are 3: v1, v2, a1"),
+        (
+            format!("{key}:{key}"),
+            &["--preset", "preset1"][..],
+            5,
+            "1 key, wanted are 3: v1, v2, a1; write a line KID:KEY for each",
+        ),
         (format!("{key}:0011"), &[], 3, "line 1"),
         (String::new(), &[], 3, "no key"),
         (format!("{key}:{key}"), &["--scheme", "cbcs", "--drm", "fairplay"], 5, "no IV for key"),

@@ -120,7 +120,7 @@ fn jobs_that_cannot_be_are_refused_before_anything_is_written() {
             "one key URI for 3 keys",
         ),
         (Job { max_substreams: Some(1), ..job(&hls) }, "the key server takes 1"),
-        (Job { clear_lead: 100.0, ..job(&hls) }, "no segment begins after the clear lead of 100 seconds"),
+        (Job { clear_lead: 100.0, ..job(&hls) }, "every segment begins in what is left clear, 0 to 100 s"),
         (Job { drm: "widevine".into(), ..job(&hls) }, "--key-uri and --encrypt-init are for"),
     ] {
         let out = tempfile::tempdir().unwrap();

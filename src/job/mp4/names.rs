@@ -112,16 +112,41 @@ struct Values<'a> {
 }
 
 impl Values<'_> {
+    /// The variables that stand for something here.
+    fn known(&self) -> String {
+        let is_known = |word: &&str| self.all.contains_key(word.trim_matches(['{', '}']));
+        VARIABLES.split(' ').filter(is_known).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Why a variable stands for nothing.
+    fn unknown(&self, word: &str) -> String {
+        let variable = format!("{{{word}}}");
+        match word {
+            "number" | "segmentNumber" => {
+                format!("{variable} is the number of a segment, for --name-segment")
+            }
+            _ if VARIABLES.split(' ').any(|known| known == variable) => {
+                format!(
+                    "{variable} is of one track, and these files are of all: for --name-stream and --name-segment"
+                )
+            }
+            _ => format!("{variable} is no variable"),
+        }
+    }
+
     /// The name, which stays below the output folder.
     fn expand(&self, template: &str) -> Result<String> {
         let wrong = |what: String| {
-            Error::usage(format!("--{} {template}: {what}", self.option))
-                .hint(format!("variables are {VARIABLES}"))
+            Error::usage(format!("--{} {template}: {what}", self.option)).hint(format!(
+                "variables of --{} are {}",
+                self.option,
+                self.known()
+            ))
         };
         let (mut name, mut rest) = (String::new(), template);
         while let Some((before, behind)) = rest.split_once('{') {
             let (word, after) = behind.split_once('}').ok_or_else(|| wrong("{ without }".into()))?;
-            let value = self.all.get(word).ok_or_else(|| wrong(format!("{{{word}}} is not known here")))?;
+            let value = self.all.get(word).ok_or_else(|| wrong(self.unknown(word)))?;
             name.push_str(before);
             name.push_str(value);
             rest = after;
