@@ -2,6 +2,7 @@
 
 mod aac;
 mod ac4;
+mod access_units;
 mod adts;
 mod audio;
 mod audio_facts;
@@ -44,6 +45,7 @@ mod vp9;
 mod vui;
 mod vvc;
 
+pub use self::access_units::AccessUnits;
 pub use self::audio_facts::{AudioInfo, channels_of_descriptor, configuration_of_channels};
 pub use self::carried::{Carried, Picture, SampleDescription};
 pub use self::color::{ColorInfo, ColorNumbers};

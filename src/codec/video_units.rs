@@ -19,6 +19,8 @@ pub struct VideoUnit {
     pub is_sync: bool,
     /// Whether it has a picture.
     pub has_picture: bool,
+    /// Width and height of its pictures, where its parameter sets say them.
+    pub pixels: Option<(u32, u32)>,
 }
 
 /// The parameter sets of a stream, as it went on.
@@ -71,7 +73,7 @@ impl VideoUnits {
     /// When a NAL unit is too large, or there are too many parameter sets.
     pub fn unit(&mut self, stream: &[u8]) -> Result<VideoUnit> {
         let (mut sizes, mut recovers, mut is_intra) = ([0_u64; 2], false, true);
-        let mut found = VideoUnit { size: [0; 2], is_sync: false, has_picture: false };
+        let mut found = VideoUnit { size: [0; 2], is_sync: false, has_picture: false, pixels: None };
         for range in nal_units(stream) {
             let unit = stream.get(range).unwrap_or_default();
             let role = self.role(unit);
@@ -81,7 +83,10 @@ impl VideoUnits {
             let length = unit.len() as u64 + 4;
             sizes[0] += length;
             match role {
-                Role::ParameterSet => self.parameter_set(unit)?,
+                Role::ParameterSet => {
+                    self.parameter_set(unit)?;
+                    found.pixels = self.pixels(unit).or(found.pixels);
+                }
                 _ => sizes[1] += length,
             }
             match role {
@@ -115,6 +120,16 @@ impl VideoUnits {
         }
         known.push(unit.to_vec());
         Ok(())
+    }
+
+    /// Width and height that a sequence parameter set says.
+    fn pixels(&self, unit: &[u8]) -> Option<(u32, u32)> {
+        let record = match (self.codec, self.nal_unit_type(unit)) {
+            (Carried::Avc, 7) => avc::record(&[unit.to_vec()], &[]),
+            (Carried::Hevc, 33) => hevc::record(&[], unit, true),
+            _ => return None,
+        };
+        record.ok().map(|(_, size)| size)
     }
 
     /// Whether no parameter set was replaced by another: then they stand in the sample entry alone.
@@ -151,7 +166,7 @@ impl VideoUnits {
             }
             [_, (_, sps), _] if is_whole => {
                 let sps = sps.first().ok_or_else(missing)?;
-                (if constant { b"hvc1" } else { b"hev1" }, b"hvcC", hevc::record(&self.sets, sps)?)
+                (if constant { b"hvc1" } else { b"hev1" }, b"hvcC", hevc::record(&self.sets, sps, constant)?)
             }
             _ => return Err(missing()),
         };

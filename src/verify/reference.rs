@@ -27,6 +27,7 @@ pub(super) struct ClearTrack<'a> {
     pub(super) moov: Arc<BoxNode>,
     pub(super) trexes: Vec<Trex>,
     pub(super) track_id: u32,
+    pub(super) timescale: u32,
     pub(super) handler: [u8; 4],
     /// Whether its files are partial segments.
     pub(super) are_parts: bool,
@@ -95,6 +96,7 @@ fn clear_tracks<'a>(clear: &Reference<'a>, presentation: &Presentation<'_>) -> R
                 trexes: trexes.clone(),
                 moov: Arc::clone(&moov),
                 track_id: track.track_id,
+                timescale: track.timescale,
                 handler: track.handler_type.0,
                 are_parts: rendition.are_parts,
             });

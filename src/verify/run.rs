@@ -310,6 +310,7 @@ fn run_unit(
             moov: &track.moov,
             trexes: &track.trexes,
             track_id: track.track_id,
+            timescale: track.timescale,
         };
         sources.add(*id, &file)?;
     }

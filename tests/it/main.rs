@@ -52,6 +52,7 @@ mod mp4_layouts;
 mod mutation_law;
 mod muxer_slips;
 mod one_media;
+mod open_groups;
 mod output_folder;
 #[cfg(target_os = "linux")]
 mod outside;
@@ -80,6 +81,7 @@ mod trick_play;
 mod ts;
 mod ts_edges;
 mod ts_metadata;
+mod ts_pictures;
 mod ts_tables;
 mod turned;
 mod vendors;

@@ -223,7 +223,7 @@ fn check_mp4(wish: &Wish) {
     let edits =
         |media: &MediaTrack| EditList::of(&moov, media.track.track_id, media.track.timescale).unwrap();
     let boundaries =
-        Boundaries::of(samples(video), &edits(video), video.track.timescale, (2.0, &[])).unwrap();
+        Boundaries::of(samples(video), &edits(video), (0, video.track.timescale), (2.0, &[])).unwrap();
     let cut = |media: &MediaTrack| {
         let edits = edits(media);
         let segments = Segments::new(samples(media), &boundaries, &edits, media.track.timescale);

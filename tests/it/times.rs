@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use drm_pack::isobmff::boxes::{Mvhd, Tfdt, Tfhd, Trun, TrunSample};
+use drm_pack::isobmff::boxes::{Elst, Mvhd, Tfdt, Tfhd, Trun, TrunSample};
 use drm_pack::isobmff::file::moov;
 use drm_pack::isobmff::samples::{Sample, samples};
 use drm_pack::isobmff::track::{tracks, trexes};
@@ -67,6 +67,16 @@ struct Retimed {
     bytes: Vec<u8>,
     times: BTreeMap<u32, Vec<Time>>,
     timescales: BTreeMap<u32, u32>,
+    /// How long the empty edits are, in ticks of the track.
+    late: BTreeMap<u32, u64>,
+}
+
+impl Retimed {
+    /// The samples as they are to be written: what empty edits put off is decoded later.
+    fn written(&self, track_id: u32) -> Vec<Time> {
+        let late = self.late.get(&track_id).copied().unwrap_or(0);
+        self.times[&track_id].iter().map(|time| Time { decode: time.decode + late, ..*time }).collect()
+    }
 }
 
 fn clip() -> Vec<u8> {
@@ -78,13 +88,16 @@ fn retimed(wishes: &[Track]) -> Retimed {
     let moov = moov(&source).unwrap();
     let (trexes, found) = (trexes(&moov).unwrap(), tracks(&moov).unwrap());
     let mut output = moov.clone();
-    let mut timescales = BTreeMap::new();
+    let (mut timescales, mut lates) = (BTreeMap::new(), BTreeMap::new());
     let movie = Mvhd::parse(moov.find(&[b"mvhd"]).unwrap().payload()).unwrap().timescale;
     for ((trak, track), wish) in output.all_mut(b"trak").zip(&found).zip(wishes) {
         timescales.insert(track.track_id, track.timescale);
         trak.remove(|node| node.is(b"edts"));
         if let Some((late, media_time)) = wish.edits {
-            trak.push(edit_list(u64::from(late) * u64::from(movie) / 1000, media_time));
+            let late = u64::from(late) * u64::from(movie) / 1000;
+            trak.push(edit_list(late, media_time));
+            let late = (late * u64::from(track.timescale) + u64::from(movie) / 2) / u64::from(movie);
+            lates.insert(track.track_id, late);
         }
     }
     let mut parts = vec![BoxNode::data(b"ftyp", b"iso6\0\0\0\0iso6".to_vec()), output];
@@ -116,7 +129,7 @@ fn retimed(wishes: &[Track]) -> Retimed {
             break;
         }
     }
-    Retimed { bytes: write_file(&parts), times, timescales }
+    Retimed { bytes: write_file(&parts), times, timescales, late: lates }
 }
 
 fn edit_list(late: u64, media_time: u32) -> BoxNode {
@@ -173,8 +186,8 @@ fn fragment(track_id: u32, start: (u64, bool), chunk: &[Sample], source: &[u8]) 
     [moof(i32::try_from(moof(0).len()).unwrap() + 8), BoxNode::data(b"mdat", data.collect())]
 }
 
-/// The samples of an output track.
-fn written(out: &Path, id: &str, layout: Layout) -> Vec<Time> {
+/// The samples of an output track, and its edits.
+fn written(out: &Path, id: &str, layout: Layout) -> (Vec<Time>, Vec<(u64, i64)>) {
     let bytes = match layout {
         Layout::SingleFile => fs::read(out.join(format!("{id}.mp4"))).unwrap(),
         Layout::Segments => {
@@ -184,7 +197,14 @@ fn written(out: &Path, id: &str, layout: Layout) -> Vec<Time> {
     };
     let moov = moov(&bytes).unwrap();
     let trexes = trexes(&moov).unwrap();
-    samples(&bytes, &moov, 1, &trexes).unwrap().map(|sample| time(&sample.unwrap())).collect()
+    let edits = moov.find(&[b"trak", b"edts", b"elst"]);
+    let edits = edits.map_or_else(Vec::new, |elst| Elst::parse(elst.payload()).unwrap().entries);
+    (samples(&bytes, &moov, 1, &trexes).unwrap().map(|sample| time(&sample.unwrap())).collect(), edits)
+}
+
+/// The edits that a track may have: an offset, and nothing that players of segments do not know.
+fn offset(media_time: u32) -> Vec<(u64, i64)> {
+    (media_time > 0).then_some((0, media_time.into())).into_iter().collect()
 }
 
 /// When a track begins and ends in the presentation, in seconds; what is before time 0 is not presented.
@@ -251,7 +271,8 @@ fn check(wishes: &[Track], layout: Layout, scheme: &str) {
     let mut begins = f64::INFINITY;
     let mut ends: f64 = 0.0;
     for (((track_id, times), id), wish) in made.times.iter().zip(ids).zip(wishes) {
-        assert_eq!(written(&out, id, layout), *times, "{id}");
+        let (_, media_time) = wish.edits.unwrap_or_default();
+        assert_eq!(written(&out, id, layout), (made.written(*track_id), offset(media_time)), "{id}");
         let (begin, end) = bounds(times, made.timescales[track_id], wish);
         begins = begins.min(begin);
         ends = ends.max(end);
@@ -297,7 +318,7 @@ fn check_trimmed(edits: [(u32, u32); 2], layout: Layout) {
             is_smooth: false,
         };
         let (starts, ends) = bounds(&times, track.timescale, &wish);
-        expected.push((times, starts, ends.min(f64::from(lasts) / 1000.0)));
+        expected.push(((times, offset(media_time)), starts, ends.min(f64::from(lasts) / 1000.0)));
         let duration = u64::from(lasts) * u64::from(movie) / 1000;
         let trak = moov.all_mut(b"trak").nth(expected.len() - 1).unwrap();
         trak.remove(|node| node.is(b"edts"));
@@ -385,7 +406,7 @@ fn times_near_the_end_of_64_bits_are_kept_or_refused_at_once() {
         fs::write(&input, write_file(&kept)).unwrap();
         let job = Job { layout: Some(layout), ..job(&input, "widevine", "cbcs") };
         pack(&job, &out).unwrap();
-        assert_eq!(written(&out, "a1", layout), made.times[&2]);
+        assert_eq!(written(&out, "a1", layout).0, made.times[&2]);
         // A second more, and they pass the end.
         let tfdt = |node: &mut BoxNode| {
             if let Some(tfdt) = node.find_mut(&[b"traf", b"tfdt"]) {

@@ -2,11 +2,13 @@
 
 mod nal_unit_type;
 mod parameter_sets;
+mod pictures;
 mod record;
 mod slice_data;
 mod slice_header;
 mod stream_facts;
 
+pub(super) use self::pictures::{PictureId, Pictures};
 pub(super) use self::record::record;
 use self::slice_data::SliceData;
 pub(super) use self::stream_facts::byte_stream_facts;

@@ -68,21 +68,20 @@ fn slice_type(reader: &mut BitReader<'_>) -> Result<SliceType> {
     })
 }
 
-/// From colour_plane_id to delta_pic_order_cnt: to which picture the slice belongs.
-fn picture_identification(
+/// From colour_plane_id to delta_pic_order_cnt: to which picture the slice belongs. Returns frame_num and, of a field,
+/// whether it is the bottom one.
+pub(super) fn picture_identification(
     reader: &mut BitReader<'_>,
     nal: NalUnitHeader,
     sps: &Sps,
     pps: &Pps,
-) -> Result<()> {
+) -> Result<(u32, Option<bool>)> {
     if sps.separate_colour_plane_flag {
         reader.bits(2)?; // colour_plane_id
     }
-    reader.bits(sps.frame_num_bits)?; // frame_num
+    let frame_num = reader.bits(sps.frame_num_bits)?;
     let field_pic_flag = !sps.frame_mbs_only_flag && reader.bit()?;
-    if field_pic_flag {
-        reader.bit()?; // bottom_field_flag
-    }
+    let bottom_field_flag = field_pic_flag.then(|| reader.bit()).transpose()?;
     if nal.is_idr() {
         reader.ue_up_to(65535, "idr_pic_id")?;
     }
@@ -94,12 +93,12 @@ fn picture_identification(
         PicOrderCnt::Delta => {
             reader.se()?; // delta_pic_order_cnt[ 0 ]
         }
-        PicOrderCnt::Inferred => return Ok(()),
+        PicOrderCnt::Inferred => return Ok((frame_num, bottom_field_flag)),
     }
     if bottom_follows {
         reader.se()?; // delta_pic_order_cnt_bottom or delta_pic_order_cnt[ 1 ]
     }
-    Ok(())
+    Ok((frame_num, bottom_field_flag))
 }
 
 fn num_ref_idx_active(

@@ -9,11 +9,16 @@ use crate::codec::byte_stream::unescape;
 /// Bytes of general_profile_space to general_level_idc.
 const PROFILE_BYTES: usize = 12;
 
-/// The record, and the size of the cropped picture; parameter sets are NAL units with their headers.
+/// The record, and the size of the cropped picture; parameter sets are NAL units with their headers. When they are
+/// complete, none stands in samples.
 ///
 /// # Errors
 /// When the sequence parameter set is wrong, or there are too many.
-pub(in crate::codec) fn record(sets: &[(u8, Vec<Vec<u8>>)], sps: &[u8]) -> Result<(Vec<u8>, (u32, u32))> {
+pub(in crate::codec) fn record(
+    sets: &[(u8, Vec<Vec<u8>>)],
+    sps: &[u8],
+    is_complete: bool,
+) -> Result<(Vec<u8>, (u32, u32))> {
     let rbsp = unescape(sps.get(2..).unwrap_or_default());
     let cut_off = || Error::input("a sequence parameter set is cut off").clause("ITU-T H.265 §7.3.2.2");
     let (first, profile) = rbsp.split_first().ok_or_else(cut_off)?;
@@ -62,8 +67,8 @@ pub(in crate::codec) fn record(sets: &[(u8, Vec<Vec<u8>>)], sps: &[u8]) -> Resul
     let arrays = sets.iter().filter(|(_, units)| !units.is_empty());
     out.push(u8::try_from(arrays.clone().count()).unwrap_or(0));
     for (nal_unit_type, units) in arrays {
-        // array_completeness: none of them stands in samples.
-        out.push(0x80 | nal_unit_type);
+        // array_completeness
+        out.push(u8::from(is_complete) << 7 | nal_unit_type);
         let too_many = || Error::unsupported(format!("{} parameter sets of a kind", units.len()));
         out.extend(u16::try_from(units.len()).map_err(|_| too_many())?.to_be_bytes());
         for unit in units {

@@ -56,8 +56,8 @@ pub(super) fn read(source: Box<dyn Source>, is_stamped: bool) -> Result<Demuxed>
         let pid = stream.pid();
         let at = |error: Error| error.at(format_args!("PID {pid:#x}"));
         match stream.finish(base, &mut begin).map_err(at)? {
-            Some((track, lies, notice)) => {
-                left_out.extend(notice.map(|notice| format!("PID {pid:#x}: {notice}")));
+            Some((track, lies, notices)) => {
+                left_out.extend(notices.iter().map(|notice| format!("PID {pid:#x}: {notice}")));
                 base = lies.end();
                 tracks.push(track);
                 media.push(lies);

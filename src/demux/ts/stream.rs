@@ -157,13 +157,13 @@ impl Stream {
         self,
         base: u64,
         begin: &mut Option<i64>,
-    ) -> Result<Option<(MovieTrack, MediaTrack, Option<String>)>> {
+    ) -> Result<Option<(MovieTrack, MediaTrack, Vec<String>)>> {
         let Self { of: ProgramStream { pid, language, .. }, units, .. } = self;
         let made = match units {
             Units::Video(video) => video.finish(pid, base)?,
-            Units::Audio(audio) => audio.finish(pid, base)?.map(|(track, media)| (track, media, None)),
+            Units::Audio(audio) => audio.finish(pid, base)?.map(|(track, media)| (track, media, Vec::new())),
         };
-        let Some((mut track, media, notice)) = made else { return Ok(None) };
+        let Some((mut track, media, notices)) = made else { return Ok(None) };
         track.language =
             language.and_then(|letters| String::from_utf8(letters.to_vec()).ok()).unwrap_or_default();
         // Another stream may have begun before the wrap.
@@ -178,6 +178,6 @@ impl Stream {
             track.samples.iter_mut().for_each(|sample| sample.time += moved);
             track.decode_times.iter_mut().flatten().for_each(|time| *time += moved);
         }
-        Ok(Some((track, media, notice)))
+        Ok(Some((track, media, notices)))
     }
 }

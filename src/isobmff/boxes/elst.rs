@@ -34,13 +34,23 @@ impl Elst {
         Ok(Self { entries })
     }
 
-    /// Sets the duration of the last edit to 0: it lasts as long as the fragments (§8.6.6.1).
-    pub fn clear_last_duration(payload: &mut [u8]) {
-        let large = payload.first() == Some(&1);
-        let (entry, field) = if large { (20, 8) } else { (12, 4) };
-        let last = payload.len().checked_sub(entry);
-        if let Some(duration) = last.and_then(|last| payload.get_mut(last..last + field)) {
-            duration.fill(0);
+    /// Writes the payload, every edit at the rate 1; in 32 bits where all fit.
+    pub fn write(&self) -> Vec<u8> {
+        let short = |(duration, media_time): &(u64, i64)| {
+            Some((u32::try_from(*duration).ok()?, i32::try_from(*media_time).ok()?))
+        };
+        let short: Option<Vec<_>> = self.entries.iter().map(short).collect();
+        let mut out = vec![u8::from(short.is_none()), 0, 0, 0];
+        out.extend(u32::try_from(self.entries.len()).unwrap_or(u32::MAX).to_be_bytes());
+        for (number, (duration, media_time)) in self.entries.iter().enumerate() {
+            match short.as_ref().and_then(|short| short.get(number)) {
+                Some((duration, media_time)) => {
+                    out.extend([duration.to_be_bytes(), media_time.to_be_bytes()].concat());
+                }
+                None => out.extend([duration.to_be_bytes(), media_time.to_be_bytes()].concat()),
+            }
+            out.extend([0, 1, 0, 0]);
         }
+        out
     }
 }

@@ -62,9 +62,9 @@ impl Cut {
         if source.asks_for_rates() {
             measure(tracks, encrypted_tracks);
         }
-        let boundaries = boundaries(tracks, (job.segment_duration, &cuts(job, source)))?
-            .with_changes(&rules.schedule.changes());
         let start = Start::of(tracks);
+        let boundaries = boundaries(tracks, start, (job.segment_duration, &cuts(job, source)))?
+            .with_changes(&rules.schedule.changes());
         let periods = periods(tracks, (&boundaries, start), rules)?;
         let choice = source.choose(rules.key_rule(), encrypted_tracks, periods, rules.schedule.rotates())?;
         Ok(Self { boundaries, start, periods, choice })
@@ -80,9 +80,7 @@ pub(in crate::job) fn lasts(tracks: &[OutputTrack<'_>], source: &Source<'_>) -> 
     let mut lasts = Duration::ZERO;
     for track in tracks.iter().filter(|track| track.encrypted_track.is_some()) {
         let timescale = track.media.track.timescale;
-        let late = track.begins().saturating_sub(start.ticks(timescale));
-        let elapsed =
-            u128::from(track.survey.end.saturating_sub(track.survey.first.decode_time).saturating_add(late));
+        let elapsed = u128::from(track.ends().saturating_sub(start.ticks(timescale)));
         let nanoseconds = elapsed * Duration::from_secs(1).as_nanos() / u128::from(timescale.max(1));
         lasts = lasts.max(Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX)));
     }
@@ -124,16 +122,20 @@ fn cuts(job: &Job, source: &Source<'_>) -> Vec<Duration> {
 }
 
 /// Every track is cut where the first video track can be cut; without one, on a grid.
-fn boundaries(tracks: &[OutputTrack<'_>], (seconds, changes): (f64, &[Duration])) -> Result<Boundaries> {
+fn boundaries(
+    tracks: &[OutputTrack<'_>],
+    start: Start,
+    (seconds, changes): (f64, &[Duration]),
+) -> Result<Boundaries> {
     let video = tracks.iter().find(|track| track.id.kind == TrackKind::Video);
     // Audio alone is cut on a grid, unless keys change at times that are on none.
     let first = tracks.iter().filter(|_| !changes.is_empty()).min_by_key(|track| track.begins());
     let Some(track) = video.or(first) else {
-        let start = Start::of(tracks);
         return Ok(Boundaries::grid(start.ticks, start.timescale, seconds));
     };
     let timescale = track.media.track.timescale;
-    let boundaries = Boundaries::of(track.samples()?, &track.edits, timescale, (seconds, changes));
+    let from = (start.ticks(timescale), timescale);
+    let boundaries = Boundaries::of(track.samples()?, &track.edits, from, (seconds, changes));
     boundaries.map_err(|error| error.at(track.file.name.clone()))
 }
 
@@ -148,12 +150,10 @@ fn periods(
     for track in tracks.iter().filter(|track| schedule.rotates() && track.encrypted_track.is_some()) {
         let at = |error: Error| error.at(track.id).at(track.file.name.clone());
         let timescale = track.media.track.timescale;
-        let late = track.begins().saturating_sub(start.ticks(timescale));
         for segment in track.segments(boundaries)? {
             let segment = segment.map_err(at)?;
             most = most.max(segment.interval.saturating_add(1));
-            let elapsed =
-                segment.decode_time().saturating_sub(track.survey.first.decode_time).saturating_add(late);
+            let elapsed = segment.time.saturating_sub(start.ticks(timescale));
             let segment_key = schedule.segment_key(segment.interval, elapsed, timescale);
             if segment_key.has_no_key() {
                 let seconds = elapsed / u64::from(timescale.max(1));

@@ -112,9 +112,8 @@ fn apart(
     let mut rounded = false;
     let mut segments = (first.segments(boundaries)?, other.segments(boundaries)?);
     while let (Some(one), Some(two)) = (segments.0.next().transpose()?, segments.1.next().transpose()?) {
-        let (one, two) = (one.decode_time(), two.decode_time());
-        let (at, elsewhere) =
-            (seconds(first, first.played(one), start), seconds(other, other.played(two), start));
+        let (one, two) = (one.time, two.time);
+        let (at, elsewhere) = (seconds(first, one, start), seconds(other, two, start));
         if (at - elsewhere).abs() > TOGETHER {
             return Ok(Some(format!(
                 "{}: a segment of {} begins at {elsewhere:.3} s, that of {} at {at:.3} s: their key frames are not at \

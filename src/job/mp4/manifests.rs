@@ -169,7 +169,7 @@ fn write_hls(
         let mut playlist = media::write(&media::MediaPlaylist {
             map: Some(map),
             segments: segments.into_iter().zip(durations).collect(),
-            independent_segments: true,
+            independent_segments: written.are_independent(),
             ..media::MediaPlaylist::default()
         })?;
         if let Some(encrypted_track) = written.track.encrypted_track {
@@ -292,7 +292,7 @@ fn multivariant_playlist(
         session_key_lines,
         renditions: Vec::new(),
         variants: Vec::new(),
-        independent_segments: true,
+        independent_segments: tracks.iter().all(Timed::are_independent),
         ..MultivariantPlaylist::default()
     };
     let has_video = tracks.iter().any(|written| written.track.id.kind == TrackKind::Video);

@@ -5,6 +5,7 @@
 pub(super) mod cut;
 pub(super) mod described;
 pub(super) mod files;
+mod groups;
 pub(super) mod ladder;
 pub(super) mod manifests;
 pub(super) mod movie;
@@ -95,23 +96,22 @@ pub(in crate::job) struct OutputTrack<'a> {
 impl<'a> OutputTrack<'a> {
     /// When it begins, in ticks of its media.
     pub(in crate::job) fn begins(&self) -> u64 {
-        u64::try_from(self.edits.presented(self.survey.first.composition_time()).max(0)).unwrap_or(u64::MAX)
+        self.edits.time(&self.survey.first)
     }
 
     pub(in crate::job) fn timescale(&self) -> u32 {
         self.media.track.timescale
     }
 
-    /// When a sample of this decode time is played as tracks are compared by it, in ticks of its media.
-    pub(in crate::job) fn played(&self, decode_time: u64) -> u64 {
-        self.begins().saturating_add(decode_time.saturating_sub(self.survey.first.decode_time))
-    }
-
     /// When it ends, in ticks of its media.
     pub(in crate::job) fn ends(&self) -> u64 {
-        let begin = self.edits.shifted(self.survey.first.decode_time);
-        let lasts = self.edits.shifted_end(self.survey.end).saturating_sub(begin);
-        self.begins().saturating_add(lasts)
+        u64::try_from(self.edits.end(self.survey.end).max(0)).unwrap_or(u64::MAX)
+    }
+
+    /// When what was written with a composition time is presented, in ticks of its media.
+    pub(in crate::job) fn presented(&self, composition_time: i128) -> u64 {
+        let time = self.edits.without_empty().0.presented(composition_time);
+        u64::try_from(time.max(0)).unwrap_or(u64::MAX)
     }
 
     pub(in crate::job) fn segments<'b>(
@@ -119,7 +119,7 @@ impl<'a> OutputTrack<'a> {
         boundaries: &'b Boundaries,
     ) -> Result<Segments<'b, impl Iterator<Item = Result<Sample>> + use<'a>>> {
         let segments = Segments::new(self.samples()?, boundaries, &self.edits, self.media.track.timescale);
-        Ok(segments.ending(self.survey.end).with_key_frames_apart(self.key_frames_apart))
+        Ok(segments.ending(self.ends()).with_key_frames_apart(self.key_frames_apart))
     }
 
     pub(in crate::job) fn samples(&self) -> Result<impl Iterator<Item = Result<Sample>> + use<'a>> {
@@ -188,10 +188,10 @@ pub(in crate::job) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Rep
             entry.samples = protected().map(|segment| segment.samples).sum();
             entry.bytes = protected().map(|segment| segment.bytes).sum();
             entry.protected = protected().map(|segment| segment.protected).sum();
-            let time = |decode_time| ladder::seconds(&track, track.played(decode_time), start);
             let clear = segments.iter().filter(|segment| segment.segment_key == Some(SegmentKey::Clear));
-            entry.clear =
-                joined(clear.map(|segment| (time(segment.decode_time), time(segment.decode_end))).collect());
+            let time = |time| ladder::seconds(&track, track.presented(time), start);
+            let times = clear.map(|segment| (time(segment.composition_time), time(segment.composition_end)));
+            entry.clear = joined(times.collect());
             entry.check()?;
             report.tracks.push(entry);
         }
@@ -383,8 +383,9 @@ fn not_carried(files: &[Mp4File], tracks: &[OutputTrack<'_>]) -> Result<Vec<Stri
         let place = format!("{}: track {}", track.file.name, track.media.track.track_id);
         if track.edits.edits() > 1 {
             let count = track.edits.edits();
-            warnings.push(format!("{place}: {count} edits (elst), players of segments know the first alone"));
+            warnings.push(format!("{place}: {count} edits (elst), of which the first alone is kept: players of segments know one"));
         }
+        warnings.extend(groups::said(track)?);
         let path: &[&[u8; 4]] = &[b"mdia", b"minf", b"stbl", b"subs"];
         if trak(&track.file.moov, track.media.track.track_id)?.find(path).is_some() {
             warnings.push(format!("{place}: the table of subsamples (subs) is left out"));
@@ -418,8 +419,7 @@ fn write_track(
     let (protected, pssh) = match track.encrypted_track {
         Some(id) => {
             let mut protected = ProtectedTrack::planned(track.media, plan, id)?;
-            protected.start = track.survey.first.decode_time;
-            protected.late = track.begins().saturating_sub(start.ticks(track.media.track.timescale));
+            protected.start = start.ticks(track.media.track.timescale);
             (Some(protected), plan.pssh(Period::FIRST, &[id])?)
         }
         None => (None, Vec::new()),

@@ -8,24 +8,35 @@ use crate::isobmff::samples::Sample;
 pub(in crate::job) struct Survey {
     /// Its first sample.
     pub(in crate::job) first: Sample,
-    /// When its last sample ends, in decode time.
-    pub(in crate::job) end: u64,
+    /// When the sample that is composed last ends, in ticks of the media.
+    pub(in crate::job) end: i128,
     /// Its samples.
     pub(in crate::job) samples: u64,
     /// Their bytes.
     pub(in crate::job) bytes: u64,
     /// Their durations together, in ticks of the media.
     pub(in crate::job) duration: u64,
+    /// Key frames behind the first that are presented behind pictures which are decoded after them.
+    pub(in crate::job) open: u64,
 }
 
 impl Survey {
     /// Goes through the samples; `None` when there are none.
     pub(in crate::job) fn of(mut samples: impl Iterator<Item = Result<Sample>>) -> Result<Option<Self>> {
         let Some(first) = samples.next().transpose()? else { return Ok(None) };
-        let mut survey = Self { end: 0, samples: 0, bytes: 0, duration: 0, first };
+        let mut survey =
+            Self { end: first.composition_time(), samples: 0, bytes: 0, duration: 0, open: 0, first };
+        // The composition time of the last key frame that no picture was found to lead.
+        let mut key_frame = None;
         for sample in std::iter::once(Ok(first)).chain(samples) {
             let sample = sample?;
-            survey.end = survey.end.max(sample.decode_time.saturating_add(sample.duration.into()));
+            survey.end = survey.end.max(sample.composition_time() + i128::from(sample.duration));
+            let time = sample.composition_time();
+            if sample.is_sync() {
+                key_frame = (survey.samples > 0).then_some(time);
+            } else if key_frame.take_if(|key_frame| time < *key_frame).is_some() {
+                survey.open = survey.open.saturating_add(1);
+            }
             survey.samples = survey.samples.saturating_add(1);
             survey.bytes = survey.bytes.saturating_add(sample.size.into());
             survey.duration = survey.duration.saturating_add(sample.duration.into());

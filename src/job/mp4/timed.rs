@@ -30,6 +30,12 @@ impl<'a> Timed<'a> {
         end.saturating_sub(self.start)
     }
 
+    /// Whether each segment can be decoded without the one before: where groups are open, the pictures that lead a key
+    /// frame may need it. Before the first there is nothing.
+    pub(in crate::job) fn are_independent(&self) -> bool {
+        self.segments.iter().skip(1).all(|segment| segment.sap_type != 3)
+    }
+
     /// How long each segment lasts on the time line of a playlist, which begins with the presentation and has no
     /// gaps: until the next one begins.
     pub(in crate::job) fn listed_durations(&self) -> impl Iterator<Item = u64> + '_ {

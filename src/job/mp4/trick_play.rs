@@ -35,10 +35,9 @@ impl Timed<'_> {
             let before = resource.byte_range.as_ref().map_or(0, |range| range.start);
             for key_frame in &segment.key_frames {
                 let range = key_frame.range.start + before..key_frame.range.end + before;
-                let start = self.track.edits.presented(key_frame.composition_time);
                 pictures.push(Picture {
                     resource: Resource { uri: resource.uri.clone(), byte_range: Some(range) },
-                    start: u64::try_from(start.max(0)).unwrap_or(u64::MAX),
+                    start: self.track.presented(key_frame.composition_time),
                     duration: 0,
                     segment_key: segment.segment_key,
                 });

@@ -32,7 +32,8 @@ impl EditList {
         let entries = Elst::parse(elst.payload()).map_err(|error| error.at("edts/elst"))?.entries;
         let mvhd = Mvhd::parse(moov.require(&[b"mvhd"])?.payload()).map_err(|error| error.at("mvhd"))?;
         let scaled = |duration: u64| {
-            let ticks = u128::from(duration) * u128::from(timescale) / u128::from(mvhd.timescale.max(1));
+            let movie = u128::from(mvhd.timescale.max(1));
+            let ticks = (u128::from(duration) * u128::from(timescale) + movie / 2) / movie;
             u64::try_from(ticks).map_err(|_| {
                 Error::input(format!("an edit of {duration} ticks"))
                     .clause("ISO/IEC 14496-12 §8.6.6")
@@ -63,15 +64,34 @@ impl EditList {
         self.edits
     }
 
-    /// A decode time as tracks are compared by it: empty edits put off what follows.
-    pub fn shifted(&self, decode_time: u64) -> u64 {
-        decode_time.saturating_add(self.late)
+    /// What is left of it when the times of the media say how late it begins: one edit, as ISO/IEC 23000-19 §7.5.13 has
+    /// it; and so much later the media is decoded.
+    pub fn without_empty(self) -> (Self, u64) {
+        (Self { late: 0, ..self }, self.late)
     }
 
-    /// When media that is decoded until then ends, as tracks are compared by it: no later than the edit does.
-    pub fn shifted_end(&self, decode_end: u64) -> u64 {
-        let shifted = self.shifted(decode_end);
-        self.end.map_or(shifted, |(end, _)| shifted.min(end.saturating_add(self.media_time)))
+    /// A sample as it is written: decoded so much later as empty edits put it off, which players of segments do not know.
+    ///
+    /// # Errors
+    /// When its times pass 2^64 - 1.
+    pub fn moved(&self, sample: Sample) -> Result<Sample> {
+        let decode_time = sample.decode_time.checked_add(self.late);
+        let decode_time = decode_time.filter(|time| time.checked_add(sample.duration.into()).is_some());
+        let decode_time = decode_time.ok_or_else(|| {
+            Error::input(format!(
+                "decode time {} and an empty edit of {} ticks",
+                sample.decode_time, self.late
+            ))
+            .clause("ISO/IEC 14496-12 §8.6.6")
+            .at("elst")
+        })?;
+        Ok(Sample { decode_time, ..sample })
+    }
+
+    /// The `edts` of a track of fragments: one edit that lasts as long as they do, none where it says nothing.
+    pub fn edts(&self) -> Option<BoxNode> {
+        let elst = Elst { entries: vec![(0, i64::try_from(self.media_time).unwrap_or(i64::MAX))] };
+        (self.media_time > 0).then(|| BoxNode::container(b"edts", vec![BoxNode::data(b"elst", elst.write())]))
     }
 
     /// When a sample is presented; before 0, and behind the end of the edit, it is not.
@@ -79,9 +99,14 @@ impl EditList {
         composition_time + i128::from(self.late) - i128::from(self.media_time)
     }
 
+    /// The same of a sample; what is before 0 counts as there.
+    pub fn time(&self, sample: &Sample) -> u64 {
+        u64::try_from(self.presented(sample.composition_time()).max(0)).unwrap_or(u64::MAX)
+    }
+
     /// When the presentation of media that is composed until then ends. Edits are in ticks of the movie, which are
     /// coarse: what they cut off by rounding is not cut.
-    fn end(&self, composition_end: i128) -> i128 {
+    pub fn end(&self, composition_end: i128) -> i128 {
         let media = self.presented(composition_end);
         match self.end {
             Some((end, exactness)) if media - i128::from(end) > i128::from(exactness) => end.into(),
@@ -108,11 +133,12 @@ pub struct Presented {
     pub span: u64,
 }
 
-/// When the segments of a track, which are all and in order, are presented.
+/// When the segments of a track, which are all and in order, are presented. What empty edits say is in their times.
 ///
 /// # Errors
 /// When one is presented before the one before it.
 pub fn presented(edits: &EditList, segments: &[WrittenSegment]) -> Result<Vec<Presented>> {
+    let (edits, _) = edits.without_empty();
     let end = segments.iter().map(|segment| edits.end(segment.composition_end)).max().unwrap_or(0);
     let time = |time: i128| u64::try_from(time.clamp(0, end.max(0))).unwrap_or(u64::MAX);
     let mut all = Vec::with_capacity(segments.len());

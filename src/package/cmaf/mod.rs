@@ -12,9 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::env::{Sink, Source};
 use crate::base::{Error, Result};
 use crate::isobmff::BoxNode;
-use crate::isobmff::boxes::{
-    Elst, Mdhd, Mvhd, Sidx, SidxReference, Tfdt, Tfhd, Tkhd, Trex, Trun, TrunSample,
-};
+use crate::isobmff::boxes::{Mdhd, Mvhd, Sidx, SidxReference, Tfdt, Tfhd, Tkhd, Trex, Trun, TrunSample};
 use crate::isobmff::samples::Sample;
 use crate::isobmff::track::{trak, trak_mut};
 use crate::protect::{FragmentEncryptor, auxiliary, place_auxiliary, seal};
@@ -118,7 +116,7 @@ impl<'a> Cmaf<'a> {
         Mvhd::clear_duration(&mut mvhd)?;
         Mvhd::set_next_track_id(&mut mvhd, TRACK_ID + 1)?;
         let mut source = self.moov.clone();
-        let trak = init_trak(trak_mut(&mut source, self.media.track.track_id)?, &self.groups)?;
+        let trak = init_trak(trak_mut(&mut source, self.media.track.track_id)?, &self.edits, &self.groups)?;
         let trex = Trex { track_id: TRACK_ID, default_sample_description_index: 1, ..Trex::default() };
         let mvex = BoxNode::container(b"mvex", vec![BoxNode::data(b"trex", trex.write())]);
         let mut moov = BoxNode::container(b"moov", vec![BoxNode::data(b"mvhd", mvhd), trak, mvex]);
@@ -204,7 +202,7 @@ impl<'a> Cmaf<'a> {
         let mut encryptor: Option<(u32, FragmentEncryptor<'_>)> = None;
         let decode_time = segment.samples.first().map_or(0, |sample| sample.decode_time);
         let segment_key =
-            self.protected.map(|protected| protected.segment_key(segment.interval, decode_time));
+            self.protected.map(|protected| protected.segment_key(segment.interval, segment.time));
         for (sequence_number, chunk) in (segment.first_sequence_number..).zip(&segment.chunks) {
             let samples = segment.samples.get(chunk.clone());
             let samples =
@@ -308,18 +306,17 @@ fn brands(major: &[u8; 4], compatible: &[&[u8; 4]]) -> Vec<u8> {
         .collect()
 }
 
-/// §7.5.10 to §7.5.13: the track as it is, its durations 0 and its sample tables empty.
-fn init_trak(trak: &mut BoxNode, groups: &SampleGroups) -> Result<BoxNode> {
+/// §7.5.10 to §7.5.13: the track as it is, its durations 0, one edit and its sample tables empty.
+fn init_trak(trak: &mut BoxNode, edits: &EditList, groups: &SampleGroups) -> Result<BoxNode> {
     edit(trak, &[b"tkhd"], |tkhd| {
         Tkhd::clear_duration(tkhd)?;
         Tkhd::set_track_id(tkhd, TRACK_ID)
     })?;
     edit(trak, &[b"mdia", b"mdhd"], Mdhd::clear_duration)?;
-    if trak.find(&[b"edts", b"elst"]).is_some() {
-        edit(trak, &[b"edts", b"elst"], |elst| {
-            Elst::clear_last_duration(elst);
-            Ok(())
-        })?;
+    if let Some((edts, one)) = trak.find_mut(&[b"edts"]).zip(edits.edts()) {
+        *edts = one;
+    } else {
+        trak.remove(|node| node.is(b"edts"));
     }
     trak.remove(|node| node.is(b"tref"));
     let stbl = trak

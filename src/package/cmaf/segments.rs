@@ -11,6 +11,8 @@ use super::edit_list::EditList;
 /// Most bytes of media data in one fragment. A longer segment has several (CMAF chunks, §7.3.2.3), so that
 /// memory depends on neither the segment's length nor the file's.
 pub const MAX_CHUNK_BYTES: usize = 8 << 20;
+/// A random access point may be so much before the time at which a cut is wished, in parts of a second.
+const ROUNDING: u32 = 1000;
 
 /// Where segments end: the times at which the first video track can be cut, and a grid behind them.
 #[derive(Clone, Debug)]
@@ -22,8 +24,10 @@ pub struct Boundaries {
     timescale: u32,
     /// The distance of further cuts, in ticks of `timescale`.
     duration: u64,
+    /// When the presentation begins, in ticks of `timescale`.
+    begin: u64,
     /// When what protects segments changes: a tail is not joined over such a time. In ticks of `timescale`, since
-    /// `origin`.
+    /// `begin`.
     changes: Vec<u64>,
 }
 
@@ -35,6 +39,8 @@ pub struct CmafSegment {
     /// How many boundaries there are before it. It differs from the number when a track begins late or has gaps, and
     /// is the same for segments of all tracks that are presented together.
     pub interval: u32,
+    /// When its first sample is presented, in ticks of the media; what is before the presentation counts as its begin.
+    pub time: u64,
     /// Number of the first of its fragments, from 1.
     pub(in crate::package) first_sequence_number: u32,
     /// The number of its first sample in the track, from 0.
@@ -48,11 +54,6 @@ pub struct CmafSegment {
 }
 
 impl CmafSegment {
-    /// The decode time of its first sample, in ticks of the media.
-    pub fn decode_time(&self) -> u64 {
-        self.samples.first().map_or(0, |sample| sample.decode_time)
-    }
-
     /// The bytes of its samples.
     pub fn media_bytes(&self) -> u64 {
         self.samples.iter().map(|sample| u64::from(sample.size)).sum()
@@ -67,6 +68,7 @@ impl Boundaries {
             times: Vec::new(),
             timescale,
             duration: ticks(seconds, timescale),
+            begin: origin,
             changes: Vec::new(),
         }
     }
@@ -87,24 +89,27 @@ impl Boundaries {
         // Tracks begin at times that differ a little: where it is close, nothing is joined.
         let near = u128::from(self.timescale / 2);
         let is_over = |change: &u64| {
-            let change = u128::from(self.origin) + u128::from(*change);
+            let change = u128::from(self.begin) + u128::from(*change);
             scaled(start) < change + near && change <= scaled(time) + near
         };
         is_short && !self.changes.iter().any(is_over)
     }
 
     /// A cut at the first random access point at least `seconds` after the cut before it, and at the first one at
-    /// each of `changes` after the first sample or behind it.
+    /// each of `changes` after the begin of the presentation or behind it. Pictures that lead a random access point, as
+    /// where groups are open, are presented before and belong to its segment: its own time is what counts.
     ///
     /// # Errors
     /// When a sample cannot be read.
     pub fn of(
         samples: impl Iterator<Item = Result<Sample>>,
         edits: &EditList,
-        timescale: u32,
+        (begin, timescale): (u64, u32),
         (seconds, changes): (f64, &[Duration]),
     ) -> Result<Self> {
         let duration = ticks(seconds, timescale);
+        // Times that are typed or of another clock are rounded.
+        let rounded = u64::from(timescale / ROUNDING);
         let changes = changes.iter().filter(|change| !change.is_zero());
         let mut changes = changes.map(|change| ticks(change.as_secs_f64(), timescale)).peekable();
         let mut times = Vec::new();
@@ -112,24 +117,25 @@ impl Boundaries {
         let mut start = 0;
         for sample in samples {
             let sample = sample?;
-            let time = edits.shifted(sample.decode_time);
+            let time = edits.time(&sample);
             if first.is_none() {
                 (first, start) = (Some(time), time);
             }
             if !sample.is_sync() {
                 continue;
             }
-            let elapsed = time.saturating_sub(first.unwrap_or(0));
+            let elapsed = time.saturating_sub(begin).saturating_add(rounded);
             let mut is_change = false;
             while changes.next_if(|change| *change <= elapsed).is_some() {
                 is_change = time > start;
             }
-            if (is_change || time.saturating_sub(start) >= duration) && edits.may_cut(&sample) {
+            let is_long = time.saturating_sub(start).saturating_add(rounded) >= duration;
+            if (is_change || is_long) && edits.may_cut(&sample) {
                 times.push(time);
                 start = time;
             }
         }
-        Ok(Self { origin: first.unwrap_or(0), times, timescale, duration, changes: Vec::new() })
+        Ok(Self { origin: first.unwrap_or(0), times, timescale, duration, begin, changes: Vec::new() })
     }
 
     /// Where what begins and ends at these times, in ticks of `timescale`, is cut as tracks are: its begin and the
@@ -181,9 +187,11 @@ fn ticks(seconds: f64, timescale: u32) -> u64 {
 pub struct Segments<'a, I> {
     samples: I,
     boundaries: &'a Boundaries,
-    edits: &'a EditList,
+    /// What makes of the samples those that are written, and what is left of it then.
+    source_edits: &'a EditList,
+    edits: EditList,
     timescale: u32,
-    /// When the last sample ends, as tracks are compared by it.
+    /// When the presentation of the last sample ends.
     end: u64,
     /// Whether key frames are fragments of their own.
     key_frames: bool,
@@ -202,7 +210,8 @@ impl<'a, I: Iterator<Item = Result<Sample>>> Segments<'a, I> {
         Self {
             samples,
             boundaries,
-            edits,
+            source_edits: edits,
+            edits: edits.without_empty().0,
             timescale,
             end: u64::MAX,
             key_frames: false,
@@ -215,10 +224,10 @@ impl<'a, I: Iterator<Item = Result<Sample>>> Segments<'a, I> {
         }
     }
 
-    /// The same of a track that ends then, in decode time: a tail shorter than half a segment joins the one before.
+    /// The same of a track whose presentation ends then: a tail shorter than half a segment joins the one before.
     #[must_use]
     pub fn ending(mut self, end: u64) -> Self {
-        self.end = self.edits.shifted_end(end);
+        self.end = end;
         self
     }
 
@@ -231,21 +240,23 @@ impl<'a, I: Iterator<Item = Result<Sample>>> Segments<'a, I> {
 
     fn segment(&mut self) -> Result<Option<CmafSegment>> {
         let mut samples = Vec::new();
-        let Some(first) = self.next_sample.take().map(Ok).or_else(|| self.samples.next()).transpose()? else {
+        let (edits, source_edits) = (self.edits, self.source_edits);
+        let mut read = self.samples.by_ref().map(|sample| source_edits.moved(sample?));
+        let Some(first) = self.next_sample.take().map(Ok).or_else(|| read.next()).transpose()? else {
             return Ok(None);
         };
-        let time = |sample: &Sample| self.edits.shifted(sample.decode_time);
+        let time = |sample: &Sample| edits.time(sample);
         let start = time(&first);
         let (interval, end) = self.boundaries.around(start, self.timescale);
         self.decode_time = first.decode_time;
         samples.push(first);
-        for sample in self.samples.by_ref() {
+        for sample in read {
             let sample = sample?;
             check_order(self.decode_time, &sample)?;
             self.decode_time = sample.decode_time;
             if sample.is_sync()
                 && u128::from(time(&sample)) >= end
-                && self.edits.may_cut(&sample)
+                && edits.may_cut(&sample)
                 && !self.boundaries.is_tail((start, time(&sample), self.end), self.timescale)
             {
                 self.next_sample = Some(sample);
@@ -258,6 +269,7 @@ impl<'a, I: Iterator<Item = Result<Sample>>> Segments<'a, I> {
         let segment = CmafSegment {
             number: self.number,
             interval,
+            time: start,
             first_sequence_number: self.sequence_number,
             first_sample: self.sample_number,
             samples,

@@ -52,6 +52,8 @@ pub(in crate::verify) struct FragmentFact {
     /// When its first sample is decoded and its last one ends, in ticks of the media.
     pub(in crate::verify) begin: u64,
     pub(in crate::verify) end: u64,
+    /// When it begins and ends to be presented, edits applied.
+    pub(in crate::verify) presented: (i128, i128),
 }
 
 /// The facts of a file.

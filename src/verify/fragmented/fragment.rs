@@ -91,11 +91,15 @@ impl FileCheck<'_, '_> {
         let is_protected = groups.of_sample.iter().any(Option::is_some);
         let times =
             |sample: &Sample| (sample.decode_time, sample.decode_time.saturating_add(sample.duration.into()));
+        let begins = fragment.samples.iter().map(|sample| track.edits.presented(sample.composition_time()));
+        let lasts = fragment.samples.iter().map(|sample| i128::from(sample.duration));
+        let ends = begins.clone().zip(lasts).map(|(begin, lasts)| begin + lasts);
         self.facts.fragments.push(FragmentFact {
             position: moof,
             track_id: fragment.track_id,
             begin: fragment.samples.first().map_or(0, |first| times(first).0),
             end: fragment.samples.last().map_or(0, |last| times(last).1),
+            presented: (begins.min().unwrap_or(0), ends.max().unwrap_or(0)),
             kid: groups.of_sample.iter().flatten().next().and_then(|group| groups.tencs.get(*group)).map(kid),
         });
         let runs = traf.all(b"trun").map(|trun| Ok(Trun::parse(trun.payload())?.samples.len()));

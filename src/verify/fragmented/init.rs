@@ -6,6 +6,7 @@ use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::{SampleEntry, Schm, Sgpd, Tenc, Trex};
 use crate::isobmff::samples::Sample;
 use crate::isobmff::track::{Track, tracks, trexes};
+use crate::package::EditList;
 use crate::protect::scheme::IvRule;
 use crate::protect::{Mode, Pattern, Protected, Scheme, protected_entry};
 
@@ -32,6 +33,8 @@ pub(in crate::verify) struct InitTrack {
     pub(in crate::verify) is_turned: bool,
     /// Ticks per second of its media.
     pub(in crate::verify) timescale: u32,
+    /// What its edit list makes of the times of its samples.
+    pub(in crate::verify) edits: EditList,
     pub(in crate::verify) entries: Vec<Entry>,
     /// Descriptions of `seig` groups that the sample table has.
     pub(in crate::verify) groups: Option<Sgpd>,
@@ -73,7 +76,7 @@ impl Init {
                     &"none of senc, saiz, saio",
                 );
             }
-            read.push(InitTrack::check(&track, stbl, &place, findings)?);
+            read.push(InitTrack::check((&moov, &track), stbl, &place, findings)?);
         }
         let init = Self { moov, trexes, tracks: read };
         headers::check_init(&init, place, findings);
@@ -105,7 +108,12 @@ impl Init {
 }
 
 impl InitTrack {
-    fn check(track: &Track, stbl: &BoxNode, place: &str, findings: &mut Findings) -> Result<Self> {
+    fn check(
+        (moov, track): (&BoxNode, &Track),
+        stbl: &BoxNode,
+        place: &str,
+        findings: &mut Findings,
+    ) -> Result<Self> {
         let mut entries = Vec::new();
         for entry in &track.sample_entries {
             entries.push(Entry::check(entry, track.handler_type, place, findings)?);
@@ -115,6 +123,8 @@ impl InitTrack {
             handler_type: track.handler_type,
             is_turned: track.is_turned,
             timescale: track.timescale,
+            // One that is cut off says nothing.
+            edits: EditList::of(moov, track.track_id, track.timescale).unwrap_or_default(),
             entries,
             groups: Sgpd::of(stbl)?,
         };

@@ -8,6 +8,7 @@ use crate::base::{Error, KeyStore, Kind, Result};
 use crate::codec::{Evidence, Protection, TrackMarks};
 use crate::isobmff::boxes::{SencEntry, Tenc};
 use crate::isobmff::samples::Sample;
+use crate::package::EditList;
 use crate::protect::scheme::{Align, LastBytes};
 use crate::protect::{FragmentDecryptor, Mode, Scheme};
 
@@ -50,10 +51,10 @@ impl SampleProtection {
     }
 }
 
-/// When a sample plays, in ticks of its media.
+/// When a sample plays, in ticks of its media, edits applied.
 #[derive(PartialEq)]
 struct Times {
-    decode_time: u64,
+    decode_time: i128,
     duration: u32,
     composition_time_offset: i32,
     is_sync: bool,
@@ -62,8 +63,9 @@ struct Times {
 }
 
 impl Times {
-    fn of(sample: &Sample) -> Self {
-        let Sample { decode_time, duration, composition_time_offset, .. } = *sample;
+    fn of(sample: &Sample, edits: &EditList) -> Self {
+        let Sample { duration, composition_time_offset, .. } = *sample;
+        let decode_time = edits.presented(sample.decode_time.into());
         let (is_sync, priority) = (sample.is_sync(), sample.flags & 0xffff);
         Self { decode_time, duration, composition_time_offset, is_sync, priority }
     }
@@ -356,7 +358,7 @@ impl FileCheck<'_, '_> {
         place: &SampleLocation<'_>,
     ) -> Result<bool> {
         let Some(clear) = &mut self.clear else { return Ok(false) };
-        let Some((clear_sample, source)) = clear.next(track.track_id)? else {
+        let Some((clear_sample, edits, source)) = clear.next(track.track_id)? else {
             self.findings.check(
                 "payload-samples",
                 false,
@@ -366,7 +368,7 @@ impl FileCheck<'_, '_> {
             );
             return Ok(false);
         };
-        let (times, expected) = (Times::of(sample), Times::of(&clear_sample));
+        let (times, expected) = (Times::of(sample, &track.edits), Times::of(&clear_sample, &edits));
         self.findings.check("sample-times", times == expected, place, &times, &expected);
         let same_size = source.len() == encrypted.len();
         if !self.findings.check("payload-samples", same_size, place, &encrypted.len(), &source.len()) {

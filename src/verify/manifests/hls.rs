@@ -27,6 +27,7 @@ pub(in crate::verify) fn check(
     labels::check_playlists(presentation, facts, findings);
     let mut all = Vec::new();
     let mut systems = None;
+    let start = times::start(&presentation.playlists, facts);
     for playlist in &presentation.playlists {
         let (media, keys) = (playlist.media, &playlist.media.keys);
         names::check_playlist(&media.name, &media.playlist, findings);
@@ -35,10 +36,10 @@ pub(in crate::verify) fn check(
             check_key(key, &media.name, findings);
         }
         segments(playlist, (facts, agreement), &mut systems, findings)?;
-        times::check(playlist, facts, findings);
+        times::check(playlist, start, facts, findings);
         all.extend(keys.iter().filter(|key| key.encrypts()).cloned());
     }
-    times::check_starts(&presentation.playlists, facts, findings);
+    times::check_starts(&presentation.playlists, start, facts, findings);
     all.extend(segments::check(&presentation.segments, findings)?);
     let session = presentation.multivariants.iter().flat_map(|found| &found.session_keys);
     agreement.playlists(&session.cloned().collect::<Vec<_>>(), findings);

@@ -12,46 +12,53 @@ use crate::verify::fragmented::file::FragmentFact;
 /// How far a duration may be from that of the media, in seconds; playlists of versions before 3 have whole seconds.
 const ROUNDED: f64 = 0.1;
 const WHOLE_SECONDS: f64 = 0.51;
-/// How far the decode time of a segment may be from its presentation time, in seconds.
-const REORDERED: f64 = 0.5;
+/// How far the begin of a segment may be from what a timeline says, in seconds.
+const APART: f64 = 0.5;
 
-/// The times of a segment's first track, in ticks of its media.
+/// The times of a segment's first track.
 #[derive(Clone, Copy)]
 struct Times {
     rendition: usize,
-    begin: u64,
-    end: u64,
-    timescale: u32,
-}
-
-impl Times {
-    pub(super) fn seconds(self) -> f64 {
-        seconds(self.end.saturating_sub(self.begin), u64::from(self.timescale))
-    }
+    /// When it is decoded, in ticks of its media.
+    decoded: (u64, u64),
+    /// When it is presented, in seconds, edits applied; nothing is before 0.
+    begin: f64,
+    end: f64,
 }
 
 /// Holds the segments of a playlist to the times in them.
 pub(in crate::verify) fn check(
     playlist: &Mp4Playlist<'_>,
+    start: f64,
     facts: &PresentationInfo<'_>,
     findings: &mut Findings,
 ) {
     let media = playlist.media;
     let mut before: Option<(&Resource, Times)> = None;
     let segments = playlist.segments.iter().filter(|(segment, _)| segment.duration > 0.0);
-    for (segment, rendition) in segments.filter(|_| !media.is_i_frames) {
+    let mut segments = segments.filter(|_| !media.is_i_frames).peekable();
+    while let Some((segment, rendition)) = segments.next() {
         let place = format!("{}: line {}: {}", media.name, segment.line + 1, segment.file);
         let times = of_segment(segment, *rendition, facts);
         if let Some(times) = times {
             let allowed = if segment.duration.fract() == 0.0 { WHOLE_SECONDS } else { ROUNDED };
-            let holds = (times.seconds() - segment.duration).abs() <= allowed;
-            let expected = format!("{:.3}, the duration of its samples", times.seconds());
+            let lasts = times.end - times.begin;
+            // The first of a track that begins late is listed from the begin of the presentation, and what is before a
+            // gap until it is over.
+            let since_start = (segment.number == 0).then_some(times.end - start);
+            let next = segments.peek().filter(|(_, next)| next == rendition);
+            let until_next = next.and_then(|(next, rendition)| of_segment(next, *rendition, facts));
+            let until_next = until_next.map(|next| next.begin - times.begin);
+            let mut listed = [Some(lasts), since_start, until_next].into_iter().flatten();
+            let holds = listed.any(|listed| (listed - segment.duration).abs() <= allowed);
+            let expected = format!("{lasts:.3}, the duration of its samples");
             findings.check("time-extinf", holds, &place, &segment.duration, &expected);
             // Of two initialization segments the times may be two.
             let goes_on = before.filter(|(_, before)| before.rendition == *rendition);
             if let Some((_, before)) = goes_on.filter(|(last, _)| !is_parted(playlist, last, segment)) {
-                let found = format!("decode time {}", times.begin);
-                findings.check("time-runs-on", times.begin == before.end, &place, &found, &before.end);
+                let ((begin, _), (_, end)) = (times.decoded, before.decoded);
+                let found = format!("decode time {begin}");
+                findings.check("time-runs-on", begin == end, &place, &found, &end);
             }
         }
         before = times.map(|times| (*segment, times));
@@ -70,18 +77,12 @@ pub(in crate::verify) fn check_timelines(
                 continue;
             };
             let stated = seconds(time.ticks, time.timescale);
-            let begin = seconds(found.begin, u64::from(found.timescale));
+            let begin = found.begin;
             let place = format!("{}: {segment}", manifest.document.name);
-            // Reordered pictures play after they are decoded.
-            let holds = (stated - begin).abs() <= REORDERED;
+            let holds = (stated - begin).abs() <= APART;
             let found = format!("{stated:.3} s in the timeline");
-            findings.check(
-                "time-timeline",
-                holds,
-                &place,
-                &found,
-                &format_args!("{begin:.3} s, its decode time"),
-            );
+            let expected = format_args!("{begin:.3} s, its presentation time").to_string();
+            findings.check("time-timeline", holds, &place, &found, &expected);
         }
     }
 }
@@ -89,22 +90,31 @@ pub(in crate::verify) fn check_timelines(
 /// Holds the first segments of playlists to each other: of one presentation they begin at one time.
 pub(in crate::verify) fn check_starts(
     playlists: &[Mp4Playlist<'_>],
+    start: f64,
     facts: &PresentationInfo<'_>,
     findings: &mut Findings,
 ) {
-    let mut known: Option<(&str, f64)> = None;
-    for playlist in playlists.iter().filter(|playlist| !playlist.media.is_i_frames) {
-        let first = playlist.segments.iter().find(|(segment, _)| segment.duration > 0.0);
-        let times =
-            first.and_then(|(segment, rendition)| Some((segment, of_segment(segment, *rendition, facts)?)));
-        let Some((segment, times)) = times.filter(|(segment, _)| segment.number == 0) else { continue };
-        let begin = seconds(times.begin, u64::from(times.timescale));
-        let (other, expected) = *known.get_or_insert((playlist.media.name.as_str(), begin));
+    for playlist in playlists {
+        let Some((segment, times)) = first(playlist, facts) else { continue };
         let place = format!("{}: {}", playlist.media.name, segment.file);
-        let holds = (begin - expected).abs() <= segment.duration;
-        let expected = format!("{expected:.3} s, as {other}");
-        findings.check("time-start", holds, &place, &format_args!("{begin:.3} s"), &expected);
+        let holds = times.begin - start <= segment.duration;
+        let found = format!("{:.3} s", times.begin);
+        findings.check("time-start", holds, &place, &found, &format_args!("{start:.3} s, as the others"));
     }
+}
+
+/// When the presentation of these playlists begins, in seconds: with the first of them.
+pub(in crate::verify) fn start(playlists: &[Mp4Playlist<'_>], facts: &PresentationInfo<'_>) -> f64 {
+    let begins = playlists.iter().filter_map(|playlist| Some(first(playlist, facts)?.1.begin));
+    begins.min_by(f64::total_cmp).unwrap_or(0.0)
+}
+
+/// The first segment of a playlist that has begun, and its times.
+fn first<'a>(playlist: &'a Mp4Playlist<'_>, facts: &PresentationInfo<'_>) -> Option<(&'a Resource, Times)> {
+    let mut segments = playlist.segments.iter().filter(|_| !playlist.media.is_i_frames);
+    let (segment, rendition) = segments.find(|(segment, _)| segment.duration > 0.0)?;
+    let times = of_segment(segment, *rendition, facts)?;
+    (segment.number == 0).then_some((*segment, times))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "seconds to be compared within a part of one")]
@@ -123,7 +133,11 @@ fn is_parted(playlist: &Mp4Playlist<'_>, before: &Resource, segment: &Resource) 
 fn of_segment(segment: &Resource, rendition: usize, facts: &PresentationInfo<'_>) -> Option<Times> {
     let fragments = facts.fragments(&segment.file, segment.range.as_ref());
     let FragmentFact { track_id, begin, .. } = *fragments.first()?;
-    let last = fragments.iter().rev().find(|fragment| fragment.track_id == track_id)?;
+    let of_track = || fragments.iter().filter(|fragment| fragment.track_id == track_id);
+    let end = of_track().next_back()?.end;
     let timescale = facts.timescale(rendition, track_id)?;
-    Some(Times { rendition, begin, end: last.end, timescale })
+    let presented = |time: i128| seconds(u64::try_from(time.max(0)).unwrap_or(u64::MAX), timescale.into());
+    let begins = of_track().map(|fragment| fragment.presented.0).min()?;
+    let ends = of_track().map(|fragment| fragment.presented.1).max()?;
+    Some(Times { rendition, decoded: (begin, end), begin: presented(begins), end: presented(ends) })
 }
