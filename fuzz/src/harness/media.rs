@@ -9,6 +9,7 @@ use drm_pack::isobmff::track::tracks;
 use drm_pack::job::{Format, Job, Layout};
 use drm_pack::package::Preset;
 
+use super::addresses::keep_their_files;
 use super::oracle::{clear_runs, comes_back, mdats, no_clear_mp4, no_clear_ts, top_level};
 use super::seeds::fixture;
 use super::world::{Folder, pack, prove, unpack};
@@ -302,6 +303,7 @@ fn standing_in(name: &str) -> Option<Arc<Vec<u8>>> {
 fn manifest(name: &str, bytes: &[u8], job: Job) -> Outcome {
     let mut folder = Folder::of([(name, bytes.to_vec())]);
     folder.others = standing_in;
+    keep_their_files(&folder, name);
     let job = Job { inputs: vec![name.to_owned()], ..job };
     let (report, packed) = match pack(&folder, &job) {
         Ok(done) => done,

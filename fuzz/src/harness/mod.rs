@@ -1,5 +1,6 @@
 //! What fuzz targets share, for the fuzzer and for `cargo test`: targets, a world in memory, an oracle, mutations, seeds.
 
+mod addresses;
 pub(crate) mod documents;
 pub(crate) mod media;
 pub(crate) mod mutate;

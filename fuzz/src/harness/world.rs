@@ -39,7 +39,7 @@ impl Folder {
     }
 
     /// What was written into it.
-    fn into_written(self) -> Files {
+    pub(crate) fn into_written(self) -> Files {
         std::mem::take(&mut *self.written.lock().unwrap())
     }
 }
