@@ -65,6 +65,13 @@ export async function listed(page, { pack, kind, player }) {
       await page.waitForTimeout(100);
       shown = await cues(page);
     }
+    // A cue is in every segment of HLS in which it is shown, and seen once: RFC 8216bis §3.1.4.
+    if (kind === "hls") {
+      await page.waitForTimeout(1500);
+      shown = await cues(page);
+      const times = shown.filter((cue) => cue.includes(text)).length;
+      if (times > 1) wrong.push(`cue ${JSON.stringify(text)} in ${lang} is there ${times} times`);
+    }
     if (!shown.some((cue) => cue.includes(text))) wrong.push(`no cue ${JSON.stringify(text)} in ${lang}: ${JSON.stringify(shown.slice(0, 4))}`);
   }
   return wrong;
