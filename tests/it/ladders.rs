@@ -281,8 +281,9 @@ fn names_that_clash_or_leave_the_folder_are_found_before_anything_is_written() {
         ([Some("../x"), None, None], "below the output folder"),
         ([Some("/x"), None, None], "below the output folder"),
         ([None, Some("{track}/../../x"), None], "below the output folder"),
-        ([None, Some("{color}"), None], "{color} is not known"),
-        ([Some("{track}"), None, None], "{track} is not known"),
+        ([None, Some("{color}"), None], "{color} is no variable"),
+        ([None, Some("{number}"), None], "{number} is the number of a segment, for --name-segment"),
+        ([Some("{track}"), None, None], "{track} is of one track"),
         ([None, None, Some("{track}/{number}/{segmentNumber}")], "two numbers"),
         ([None, None, Some("{track}/{number}/{track")], "{ without }"),
     ] {
