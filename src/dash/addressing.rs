@@ -30,6 +30,8 @@ pub struct Reference {
 pub struct MediaTime {
     /// Ticks.
     pub ticks: u64,
+    /// Ticks that `S@d` gives it: §5.3.9.6.
+    pub duration: u64,
     /// Ticks in a second.
     pub timescale: u64,
 }
@@ -103,9 +105,9 @@ impl<'a> Inherited<'a> {
     }
 }
 
-/// Number and, with a timeline, start time of each segment; then the segments that a live presentation adds
+/// Number and, with a timeline, start time and duration of each segment; then the segments that a live presentation adds
 /// without an end.
-type Numbers = (Vec<(u64, Option<u64>)>, Option<Open>);
+type Numbers = (Vec<(u64, Option<(u64, u64)>)>, Option<Open>);
 
 impl Addressing<'_> {
     /// The initialization segment and the media.
@@ -139,8 +141,9 @@ impl Addressing<'_> {
         let timescale = info.number("timescale")?.unwrap_or(1);
         let mut references = Vec::with_capacity(segments.len());
         for &(number, time) in &segments {
-            let time_of = time.map(|ticks| MediaTime { ticks, timescale });
-            references.push(Reference { time: time_of, ..self.expand(&media, Some(number), time)? });
+            let time_of = time.map(|(ticks, duration)| MediaTime { ticks, duration, timescale });
+            let start = time.map(|(start, _)| start);
+            references.push(Reference { time: time_of, ..self.expand(&media, Some(number), start)? });
         }
         if let (Some(open), Some(live)) = (open, self.live) {
             let there_now =
@@ -238,7 +241,7 @@ impl Addressing<'_> {
             };
             self.charge(repeats)?;
             for _ in 0..repeats {
-                segments.push((segment, Some(time)));
+                segments.push((segment, Some((time, duration))));
                 let next = segment.checked_add(1).zip(time.checked_add(duration));
                 (segment, time) = next.ok_or_else(|| {
                     Error::input("segment times exceed 64 bits").clause("ISO/IEC 23009-1 §5.3.9.6")

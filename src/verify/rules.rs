@@ -337,7 +337,16 @@ pub const RULES: &[Rule] = &[
         "ISO/IEC 14496-12 §8.8.12, ISO/IEC 23000-19 §7.3.2.3",
         "A segment begins where the one before it ends, but for discontinuities.",
     ),
-    advice("time-timeline", "ISO/IEC 23009-1 §5.3.9.6", "A segment begins when its SegmentTimeline says."),
+    advice(
+        "time-timeline",
+        "ISO/IEC 23009-1 §5.3.9.6",
+        "A segment begins and ends when its SegmentTimeline says.",
+    ),
+    advice(
+        "sidx-duration",
+        "ISO/IEC 14496-12 §8.16.3",
+        "subsegment_duration of sidx is how long the samples that it refers to last.",
+    ),
     advice("time-start", "RFC 8216bis §6.2.4", "The tracks of a presentation begin together."),
     // What manifests say of media.
     advice("label-codecs", LABELS, "CODECS and @codecs are those of the media."),
@@ -345,6 +354,11 @@ pub const RULES: &[Rule] = &[
         "label-resolution",
         LABELS,
         "RESOLUTION, @width and @height are those of the media, and of thumbnails those of the images.",
+    ),
+    advice(
+        "label-frame-rate",
+        LABELS,
+        "FRAME-RATE and @frameRate are those of media whose frames all last as long.",
     ),
     advice("label-range", LABELS, "VIDEO-RANGE is that of the media."),
     advice(

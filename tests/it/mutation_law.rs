@@ -377,6 +377,21 @@ fn class_of(name: &str, file: &[u8], bit: usize) -> Option<&'static str> {
     if is_rate && (file[byte] ^ (1 << (bit % 8))).is_ascii_digit() {
         return Some("a bit rate, which is a figure for a choice (RFC 8216bis §4.4.6.2)");
     }
+    let is_digit = (file[byte] ^ (1 << (bit % 8))).is_ascii_digit() && file[byte].is_ascii_digit();
+    let in_value = |name: &str, from: &str| {
+        line.find(name).is_some_and(|at| {
+            let value = &line[at + name.len()..];
+            let end = value.find(['"', ',', '\n']).unwrap_or(value.len());
+            let start = value[..end].find(from).unwrap_or(end);
+            (at + name.len() + start..at + name.len() + end).contains(&column)
+        })
+    };
+    if is_digit && in_value("FRAME-RATE=", ".") {
+        return Some("a frame rate that is rounded (RFC 8216bis §4.4.6.2)");
+    }
+    if is_digit && in_value("minBufferTime=\"", "") {
+        return Some("how much to buffer, which is for players to choose by (ISO/IEC 23009-1 §5.3.1.2)");
+    }
     if inside("<?xml") && byte >= 2 {
         return Some(
             "the name of the XML declaration, which need not be there: another instruction (XML 1.0 §2.6)",
@@ -420,6 +435,9 @@ fn class_of_box(file: &[u8], byte: usize) -> Option<&'static str> {
         }
         "elst" if (16..20).contains(&at) => Some(
             "how long an edit lasts: to the end, where samples are in fragments (ISO/IEC 14496-12 §8.6.6)",
+        ),
+        "sidx" if (44..48).contains(&at) => Some(
+            "how long the first subsegment plays, of which priming is left out (ISO/IEC 14496-12 §8.16.3)",
         ),
         "trex" if at >= 20 => Some("a default that every fragment says anew (ISO/IEC 14496-12 §8.8.3)"),
         "sbgp" if at >= 20 => Some("which samples roll: a hint (ISO/IEC 14496-12 §10.1)"),

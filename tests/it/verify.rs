@@ -798,6 +798,10 @@ fn advices() -> Vec<Variant> {
                 edit_box(f, name, b"tfdt", |tfdt| tfdt[8] ^= 1);
             }
         }),
+        ("sidx-duration", Dash, "cenc", |f| {
+            edit_box(f, SLICES, b"sidx", |sidx| sidx[37] ^= 1);
+        }),
+        ("label-frame-rate", Segments, "cenc", |f| replace(f, MASTER, "FRAME-RATE=2", "FRAME-RATE=3")),
         ("label-codecs", Segments, "cenc", |f| replace(f, MASTER, "CODECS=\"avc1", "CODECS=\"avc3")),
         ("label-resolution", Segments, "cenc", |f| replace(f, MASTER, "RESOLUTION=3", "RESOLUTION=1")),
         ("label-channels", Segments, "cenc", |f| replace(f, MASTER, "CHANNELS=\"2\"", "CHANNELS=\"6\"")),

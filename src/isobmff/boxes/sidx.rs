@@ -12,12 +12,18 @@ use super::{check_count, full_box, write_full_box};
 pub struct Sidx {
     /// Where `first_offset` stands in the payload, and its width in bytes.
     first_offset_field: (usize, usize),
+    /// `reference_ID`: the track whose times it has.
+    pub reference_id: u32,
+    /// Ticks in a second.
+    pub timescale: u32,
     /// `first_offset`: bytes from the end of this box to the first referenced byte.
     pub first_offset: u64,
     /// Where the first reference stands in the payload.
     references: usize,
     /// `referenced_size` of each reference, in bytes.
     pub referenced_sizes: Vec<u32>,
+    /// `subsegment_duration` of each reference, in ticks.
+    pub durations: Vec<u32>,
     /// Whether a reference is to another `sidx`.
     has_indexes: bool,
 }
@@ -88,7 +94,7 @@ impl Sidx {
     pub fn parse(payload: &[u8]) -> Result<Self> {
         let mut reader = Reader::new(payload);
         let (version, _) = full_box(&mut reader)?;
-        reader.take(8)?;
+        let (reference_id, timescale) = (reader.u32()?, reader.u32()?);
         let width = if version == 0 { 4 } else { 8 };
         reader.take(width)?;
         let first_offset_field = (reader.position(), width);
@@ -98,14 +104,25 @@ impl Sidx {
         check_count(&reader, u32::from(reference_count), 12)?;
         let references = reader.position();
         let mut referenced_sizes = Vec::with_capacity(usize::from(reference_count));
+        let mut durations = Vec::with_capacity(usize::from(reference_count));
         let mut has_indexes = false;
         for _ in 0..reference_count {
             let field = reader.u32()?;
             has_indexes |= field >> 31 == 1;
             referenced_sizes.push(field & 0x7fff_ffff);
-            reader.take(8)?;
+            durations.push(reader.u32()?);
+            reader.u32()?;
         }
-        Ok(Self { first_offset_field, first_offset, references, referenced_sizes, has_indexes })
+        Ok(Self {
+            first_offset_field,
+            reference_id,
+            timescale,
+            first_offset,
+            references,
+            referenced_sizes,
+            durations,
+            has_indexes,
+        })
     }
 
     /// Whether it refers to further indexes, not to media alone.

@@ -54,6 +54,8 @@ pub(in crate::verify) struct FragmentFact {
     pub(in crate::verify) end: u64,
     /// When it begins and ends to be presented, edits applied.
     pub(in crate::verify) presented: (i128, i128),
+    /// How long each of its samples lasts, in ticks, when all but the last last as long.
+    pub(in crate::verify) sample_duration: Option<u32>,
 }
 
 /// The facts of a file.
@@ -137,12 +139,33 @@ impl FileCheck<'_, '_> {
     fn segment_index(&mut self, header: &BoxHeader) -> Result<()> {
         let node = header.read_node(self.source)?;
         let place = format!("{}: sidx at byte {}", self.name, header.position);
-        for range in Sidx::parse(node.payload())?.ranges(header.end()) {
+        let sidx = Sidx::parse(node.payload())?;
+        let ranges = sidx.ranges(header.end());
+        for range in &ranges {
             let is_boundary =
                 |position: u64| position == self.facts.length || self.facts.boxes.contains(&position);
             let holds = is_boundary(range.start) && is_boundary(range.end);
             let found = format!("a reference to bytes {}..{}", range.start, range.end);
             self.findings.check("sidx-offset", holds, &place, &found, &"whole boxes");
+        }
+        // An index of indexes says how long the media of each is; theirs are looked at by themselves.
+        let own_timescale = self.init.track(sidx.reference_id).map(|track| track.timescale);
+        if sidx.has_indexes() || own_timescale != Some(sidx.timescale) {
+            return Ok(());
+        }
+        let first = self.facts.fragments.first().map_or(0, |fragment| fragment.position);
+        for (range, stated) in ranges.iter().zip(&sidx.durations) {
+            let fragments = self.facts.fragments.iter().filter(|fragment| {
+                fragment.track_id == sidx.reference_id && range.contains(&fragment.position)
+            });
+            let ticks: u64 = fragments.map(|fragment| fragment.end.saturating_sub(fragment.begin)).sum();
+            let found = format!("{stated} ticks for bytes {}..{}", range.start, range.end);
+            let expected = format!("{ticks}, the duration of its samples");
+            // Of the first one, the priming that an edit list leaves out may be left out too.
+            let priming = ticks.checked_sub(u64::from(*stated)).filter(|_| range.contains(&first));
+            let holds = u64::from(*stated) == ticks
+                || priming.is_some_and(|priming| priming < u64::from(sidx.timescale) / 10);
+            self.findings.check("sidx-duration", holds, &place, &found, &expected);
         }
         Ok(())
     }

@@ -100,6 +100,7 @@ impl FileCheck<'_, '_> {
             begin: fragment.samples.first().map_or(0, |first| times(first).0),
             end: fragment.samples.last().map_or(0, |last| times(last).1),
             presented: (begins.min().unwrap_or(0), ends.max().unwrap_or(0)),
+            sample_duration: sample_duration(&fragment.samples),
             kid: groups.of_sample.iter().flatten().next().and_then(|group| groups.tencs.get(*group)).map(kid),
         });
         let runs = traf.all(b"trun").map(|trun| Ok(Trun::parse(trun.payload())?.samples.len()));
@@ -298,4 +299,12 @@ impl FileCheck<'_, '_> {
             self.findings.check("kid-zero", *kid.bytes() != [0; 16], place, &kid, &"a key id");
         }
     }
+}
+
+/// How long each sample lasts, in ticks, when all but the last last as long.
+fn sample_duration(samples: &[Sample]) -> Option<u32> {
+    let (first, rest) = samples.split_first()?;
+    let (_, between) = rest.split_last()?;
+    let is_same = between.iter().all(|sample| sample.duration == first.duration);
+    (is_same && first.duration > 0).then_some(first.duration)
 }

@@ -78,12 +78,15 @@ pub(in crate::verify) fn check_playlists(
     let is_all = presentation.segments.is_empty();
     for (playlist, own) in &known {
         let average = average_of_playlist(playlist, facts);
+        let segments =
+            playlist.segments.iter().map(|(segment, rendition)| (segment.file.as_str(), *rendition));
+        let rate = rate_of_frames(segments, facts);
         for tag in &playlist.media.named_by {
             let place =
                 format!("{}: line {} of its multivariant playlist", playlist.media.name, tag.line + 1);
             channels(tag, own, &place, findings);
             if tag.kind == RenditionKind::Variant {
-                variant(tag, own, (&known, is_all), average, &place, findings);
+                variant(tag, own, (&known, is_all), (average, rate), &place, findings);
             }
         }
     }
@@ -108,7 +111,7 @@ fn variant(
     tag: &Rendition,
     own: &[Media],
     (all, is_all): (&[(&Mp4Playlist<'_>, Vec<Media>)], bool),
-    average: Option<u64>,
+    (average, rate): (Option<u64>, Option<f64>),
     place: &str,
     findings: &mut Findings,
 ) {
@@ -164,6 +167,9 @@ fn variant(
             Err(_) => drop(findings.check("label-bandwidth", false, &place, &text, &"a decimal number")),
         }
     }
+    if let (Some(text), Some(rate)) = (attributes.raw("FRAME-RATE"), rate) {
+        frame_rate("FRAME-RATE", text, rate, place, findings);
+    }
     let range = attributes.raw("VIDEO-RANGE").map(|range| range.trim_matches('"'));
     let video = own.iter().filter(|media| media.kind == *b"vide");
     if let Some(expected) = video.filter_map(|media| media.video_range).next() {
@@ -180,6 +186,42 @@ fn bandwidth(name: &str, stated: u64, average: u64, place: &str, findings: &mut 
     let found = format!("{name} {stated}");
     let expected = format!("{average}, the average of its media, and more for its peak");
     findings.check("label-bandwidth", holds, &place, &found, &expected);
+}
+
+/// Frames are as many as are said, or half as many where samples are fields.
+fn frame_rate(name: &str, text: &str, rate: f64, place: &str, findings: &mut Findings) {
+    let (frames, seconds) = text.split_once('/').unwrap_or((text, "1"));
+    let stated = frames.parse::<f64>().ok().zip(seconds.parse::<f64>().ok());
+    let holds = stated.is_some_and(|(frames, seconds)| {
+        let is_near = |rate: f64| (frames / seconds - rate).abs() <= rate / 100.0;
+        is_near(rate) || is_near(rate / 2.0)
+    });
+    let found = format!("{name} {text}");
+    findings.check("label-frame-rate", holds, &place, &found, &format_args!("{rate:.3}"));
+}
+
+/// Frames in a second, when all last as long.
+fn rate_of_frames<'a>(
+    segments: impl Iterator<Item = (&'a str, usize)>,
+    facts: &PresentationInfo<'_>,
+) -> Option<f64> {
+    let mut rate = None;
+    let mut files: Vec<(&str, usize)> = segments.collect();
+    files.dedup();
+    for (file, rendition) in files {
+        let init = &facts.inits.get(rendition)?.as_ref()?.init;
+        let video = init.tracks.iter().find(|track| track.handler_type.0 == *b"vide")?;
+        for fragment in
+            facts.file(file)?.fragments.iter().filter(|fragment| fragment.track_id == video.track_id)
+        {
+            let found = f64::from(video.timescale) / f64::from(fragment.sample_duration?);
+            if rate.is_some_and(|known| known != found) {
+                return None;
+            }
+            rate = Some(found);
+        }
+    }
+    rate
 }
 
 /// Bits in a second of the segments that a playlist names.
@@ -246,6 +288,11 @@ pub(in crate::verify) fn check_mpd(
             representation.bandwidth.zip(average_of_rendition(track, *rendition, facts))
         {
             bandwidth("bandwidth", stated, average, &place, findings);
+        }
+        let segments = track.segments().map(|segment| (segment.file.as_str(), *rendition));
+        if let Some((text, rate)) = representation.frame_rate.as_deref().zip(rate_of_frames(segments, facts))
+        {
+            frame_rate("frameRate", text, rate, &place, findings);
         }
         let mut hold = |rule, found: &str, holds: bool, expected: &str| {
             findings.check(rule, holds, &place, &found, &expected);

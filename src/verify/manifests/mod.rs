@@ -11,6 +11,7 @@ pub(super) mod labels;
 pub(super) mod names;
 pub(super) mod times;
 pub(super) mod unprotected;
+mod values;
 
 use std::collections::{HashMap, HashSet};
 

@@ -9,6 +9,7 @@ use crate::dash::write::{ROLE, ROLES};
 use crate::hls::{Attributes, LineKind, Playlist};
 use crate::xml::Element;
 
+use super::values;
 use crate::verify::findings::Findings;
 
 /// What stands behind the colon of a tag.
@@ -452,6 +453,7 @@ fn element(document: &str, parent: &Element, prefix: &str, findings: &mut Findin
             ));
         }
     }
+    values::check_element(document, parent, findings)?;
     descriptor(document, parent, findings)?;
     // Elements have elements or text: annex B. Events have anything.
     let has_elements = parent.elements().next().is_some();
@@ -522,7 +524,7 @@ fn descriptor(document: &str, element: &Element, findings: &mut Findings) -> Res
 }
 
 /// The first characters of what may be long.
-fn short(text: &str) -> &str {
+pub(super) fn short(text: &str) -> &str {
     let end = text.char_indices().nth(40).map_or(text.len(), |(end, _)| end);
     text.get(..end).unwrap_or(text)
 }

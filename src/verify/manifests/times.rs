@@ -72,16 +72,25 @@ pub(in crate::verify) fn check_timelines(
     findings: &mut Findings,
 ) {
     for (media, rendition) in &manifest.representations {
-        for segment in media.segments() {
+        let mut segments = media.segments().peekable();
+        while let Some(segment) = segments.next() {
             let (Some(time), Some(found)) = (segment.time, of_segment(segment, *rendition, facts)) else {
                 continue;
             };
             let stated = seconds(time.ticks, time.timescale);
-            let begin = found.begin;
+            let (begin, length) = (found.begin, found.end - found.begin);
+            let lasts = seconds(time.duration, time.timescale);
             let place = format!("{}: {segment}", manifest.document.name);
             let holds = (stated - begin).abs() <= APART;
             let found = format!("{stated:.3} s in the timeline");
             let expected = format_args!("{begin:.3} s, its presentation time").to_string();
+            findings.check("time-timeline", holds, &place, &found, &expected);
+            let found = format!("{lasts:.3} s long in the timeline");
+            let expected = format!("{length:.3} s, the duration of its samples");
+            // Where the next one follows, it says the same by its begin.
+            let next = segments.peek().and_then(|next| next.time);
+            let goes_on = next.is_some_and(|next| time.ticks.checked_add(time.duration) == Some(next.ticks));
+            let holds = goes_on || (lasts - length).abs() <= ROUNDED;
             findings.check("time-timeline", holds, &place, &found, &expected);
         }
     }
