@@ -366,38 +366,18 @@ fn class_of(name: &str, file: &[u8], bit: usize) -> Option<&'static str> {
     if line.starts_with("#EXTINF:") && column > 9 {
         return Some("a duration that is rounded (RFC 8216bis §4.4.4.1)");
     }
-    let is_of = |name: &str| {
-        line.find(name).is_some_and(|at| {
-            let rest = &line[at + name.len()..];
-            let digits = rest.len() - rest.trim_start_matches(|digit: char| digit.is_ascii_digit()).len();
-            (at + name.len()..at + name.len() + digits).contains(&column)
-        })
-    };
-    let is_rate = is_of("BANDWIDTH=") || is_of(",AVERAGE-BANDWIDTH=") || is_of("bandwidth=\"");
-    if is_rate && (file[byte] ^ (1 << (bit % 8))).is_ascii_digit() {
-        return Some("a bit rate, which is a figure for a choice (RFC 8216bis §4.4.6.2)");
-    }
-    let is_digit = (file[byte] ^ (1 << (bit % 8))).is_ascii_digit() && file[byte].is_ascii_digit();
-    let in_value = |name: &str, from: &str| {
-        line.find(name).is_some_and(|at| {
-            let value = &line[at + name.len()..];
-            let end = value.find(['"', ',', '\n']).unwrap_or(value.len());
-            let start = value[..end].find(from).unwrap_or(end);
-            (at + name.len() + start..at + name.len() + end).contains(&column)
-        })
-    };
-    if is_digit && in_value("FRAME-RATE=", ".") {
-        return Some("a frame rate that is rounded (RFC 8216bis §4.4.6.2)");
-    }
-    if is_digit && in_value("minBufferTime=\"", "") {
-        return Some("how much to buffer, which is for players to choose by (ISO/IEC 23009-1 §5.3.1.2)");
+    let flipped = file[byte] ^ (1 << (bit % 8));
+    if flipped.is_ascii_digit() && file[byte].is_ascii_digit() {
+        let class = class_of_digit(&line, column);
+        if class.is_some() {
+            return class;
+        }
     }
     if inside("<?xml") && byte >= 2 {
         return Some(
             "the name of the XML declaration, which need not be there: another instruction (XML 1.0 §2.6)",
         );
     }
-    let flipped = file[byte] ^ (1 << (bit % 8));
     if bit % 8 == 5 && flipped.is_ascii_hexdigit() && file[byte].is_ascii_hexdigit() {
         return Some("a digit of an id in the other case, which is the same digit (RFC 4122 §3)");
     }
@@ -415,6 +395,26 @@ fn class_of(name: &str, file: &[u8], bit: usize) -> Option<&'static str> {
     (only && line.starts_with("#EXT-X-KEY") && !line.contains("base64,") && in_uri).then_some(
         "a URI that only the key server knows, in the one place that has it (RFC 8216bis §4.4.4.4)",
     )
+}
+
+/// The same of a digit that became another one.
+fn class_of_digit(line: &str, column: usize) -> Option<&'static str> {
+    let in_value = |name: &str, from: &str| {
+        line.find(name).is_some_and(|at| {
+            let value = &line[at + name.len()..];
+            let end = value.find(['"', ',', '\n']).unwrap_or(value.len());
+            let start = value[..end].find(from).unwrap_or(end);
+            (at + name.len() + start..at + name.len() + end).contains(&column)
+        })
+    };
+    if in_value("BANDWIDTH=", "") || in_value(",AVERAGE-BANDWIDTH=", "") || in_value("bandwidth=\"", "") {
+        return Some("a bit rate, which is a figure for a choice (RFC 8216bis §4.4.6.2)");
+    }
+    if in_value("FRAME-RATE=", ".") {
+        return Some("a frame rate that is rounded (RFC 8216bis §4.4.6.2)");
+    }
+    in_value("minBufferTime=\"", "")
+        .then_some("how much to buffer, which is for players to choose by (ISO/IEC 23009-1 §5.3.1.2)")
 }
 
 /// The same of a byte of an MP4 file that was made of other MP4 files, which says less of itself than a package does.
