@@ -106,6 +106,23 @@ impl ColorNumbers {
         Self { numbers, bit_depth: self.bit_depth.or(other.bit_depth) }
     }
 
+    /// The same with other transfer characteristics.
+    #[must_use]
+    pub(super) fn with_transfer(mut self, transfer: u32) -> Self {
+        self.numbers[1] = transfer;
+        self
+    }
+
+    /// TransferCharacteristics, where they are said.
+    pub(super) fn transfer(self) -> Option<u32> {
+        Some(self.numbers[1]).filter(|transfer| is_said(*transfer))
+    }
+
+    /// Of these transfer characteristics those that say something else.
+    pub(super) fn other_transfer(self, transfer: Option<u32>) -> Option<u32> {
+        transfer.filter(|transfer| is_said(*transfer) && *transfer != self.numbers[1])
+    }
+
     /// Dynamic range and gamut.
     pub(super) fn info(self) -> ColorInfo {
         let [primaries, transfer, _] = self.numbers;

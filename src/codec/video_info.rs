@@ -2,7 +2,7 @@
 
 use super::color::{ColorInfo, ColorNumbers};
 use super::dolby_vision::{self, DolbyVision};
-use super::{Config, av1, avc, hevc, vp9};
+use super::{Config, av1, avc, hevc, transfer_of_messages, vp9};
 use crate::base::bytes::Reader;
 use crate::base::{FourCc, Result};
 
@@ -11,6 +11,8 @@ use crate::base::{FourCc, Result};
 pub struct VideoInfo {
     /// Their color.
     pub color: ColorNumbers,
+    /// Transfer characteristics that a message of the stream prefers to those of its color.
+    pub preferred_transfer: Option<u32>,
     /// Width and height of a pixel; square ones may be said or not.
     pub sample_aspect_ratio: Option<(u32, u32)>,
     /// Dolby Vision, over a base of this codec or alone.
@@ -44,6 +46,7 @@ pub fn video(config: &Config<'_>) -> VideoInfo {
         found.sample_aspect_ratio = found.sample_aspect_ratio.or(said.sample_aspect_ratio);
         found.is_full_range |= said.is_full_range;
     }
+    found.prefer(transfer_of_messages(config, &[]));
     found.dolby_vision = dolby_vision::find(config);
     found.is_stereo = config.payload(FourCc(*b"vexu")).is_ok_and(|vexu| has_both_eyes(vexu).unwrap_or(false));
     found
@@ -60,9 +63,24 @@ impl VideoInfo {
         Self { color, ..Self::default() }
     }
 
+    /// Takes in what a message prefers as transfer characteristics.
+    pub fn prefer(&mut self, transfer: Option<u32>) {
+        self.preferred_transfer = self.color.other_transfer(transfer).or(self.preferred_transfer);
+    }
+
+    /// The color that is to be shown.
+    fn shown(&self) -> ColorNumbers {
+        self.preferred_transfer.map_or(self.color, |transfer| self.color.with_transfer(transfer))
+    }
+
+    /// TransferCharacteristics of what is to be shown, where they are said.
+    pub fn transfer(&self) -> Option<u32> {
+        self.shown().transfer()
+    }
+
     /// Dynamic range and gamut. Profile 5 of Dolby Vision says nothing of color in the stream.
     pub fn color_info(&self) -> ColorInfo {
-        let said = self.color.info();
+        let said = self.shown().info();
         let more = self.dolby_vision.is_some().then_some(true);
         ColorInfo { hdr: said.hdr.or(more), wcg: said.wcg.or(more) }
     }
@@ -71,7 +89,7 @@ impl VideoInfo {
     pub fn video_range(&self) -> Option<&'static str> {
         let base = self.dolby_vision.as_ref().and_then(DolbyVision::video_range);
         let alone = self.dolby_vision.as_ref().map(|_| "PQ");
-        base.or_else(|| self.color.video_range()).or(alone)
+        base.or_else(|| self.shown().video_range()).or(alone)
     }
 
     /// The Dolby Vision over a base that plays alone: codec and brand.

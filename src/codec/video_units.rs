@@ -3,7 +3,7 @@
 
 use super::byte_stream::nal_units;
 use super::carried::{Carried, SampleDescription};
-use super::{avc, hevc};
+use super::{avc, hevc, sei};
 use crate::base::bits::BitReader;
 use crate::base::{Error, FourCc, Result};
 
@@ -196,19 +196,8 @@ fn is_intra_slice(unit: &[u8]) -> bool {
 
 /// Whether a message says that decoding can start here at once: ITU-T H.264 §D.1.8.
 fn recovers_at_once(unit: &[u8]) -> bool {
-    let mut rest = unit.get(1..).unwrap_or_default();
-    let value = |rest: &mut &[u8]| -> Option<usize> {
-        let full = rest.iter().take_while(|byte| **byte == 0xff).count();
-        let last = *rest.get(full)?;
-        *rest = rest.get(full + 1..)?;
-        Some(255 * full + usize::from(last))
-    };
-    while let (Some(kind), Some(size)) = (value(&mut rest), value(&mut rest)) {
-        let Some((payload, behind)) = rest.split_at_checked(size) else { return false };
-        if kind == 6 {
-            return BitReader::new(payload).ue().is_ok_and(|recovery_frame_cnt| recovery_frame_cnt == 0);
-        }
-        rest = behind;
-    }
-    false
+    let all = sei::messages(unit.get(1..).unwrap_or_default());
+    let point = all.iter().find(|(kind, _)| *kind == sei::RECOVERY_POINT);
+    let point = point.map(|(_, payload)| BitReader::plain(payload).ue());
+    point.is_some_and(|recovery_frame_cnt| recovery_frame_cnt.is_ok_and(|frames| frames == 0))
 }

@@ -99,8 +99,8 @@ pub struct NewRepresentation {
     pub sample_aspect_ratio: Option<(u32, u32)>,
     /// `@scte214:supplementalCodecs` and `@scte214:supplementalProfiles`: ANSI/SCTE 214-1.
     pub supplemental_codec: Option<(String, &'static str)>,
-    /// Scheme and value of each `SupplementalProperty` that the AdaptationSet has when all its Representations do.
-    pub set_properties: Vec<(String, String)>,
+    /// The properties that the AdaptationSet has when all its Representations do, essential ones first.
+    pub set_properties: Vec<SetProperty>,
     /// Properties: scheme and value of each `SupplementalProperty`.
     pub properties: Vec<(&'static str, String)>,
     /// Columns and rows of the tiles that each image is a grid of.
@@ -113,6 +113,17 @@ pub struct NewRepresentation {
     pub addressing: NewAddressing,
     /// Start time and duration of each segment.
     pub timeline: Vec<(u64, u64)>,
+}
+
+/// A property of an AdaptationSet: §5.8.4.8, §5.8.4.9.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetProperty {
+    /// Whether it is an `EssentialProperty`: who does not know it passes the AdaptationSet over.
+    pub is_essential: bool,
+    /// Its scheme.
+    pub scheme: String,
+    /// Its value.
+    pub value: String,
 }
 
 /// Where the segments of a Representation are: §5.3.9.
@@ -233,8 +244,9 @@ fn adaptation_set(id: usize, new: &NewAdaptationSet) -> Element {
         let essential = Element::new("EssentialProperty").with("schemeIdUri", TRICK_MODE);
         set = set.with_child(essential.with("value", &value));
     }
-    for (scheme, value) in shared_properties(&new.representations) {
-        set = set.with_child(property(scheme, value));
+    for SetProperty { is_essential, scheme, value } in shared_properties(&new.representations) {
+        let name = if *is_essential { "EssentialProperty" } else { "SupplementalProperty" };
+        set = set.with_child(Element::new(name).with("schemeIdUri", scheme).with("value", value));
     }
     if let Some(label) = &new.label {
         set = set.with_child(Element::new("Label").with_text(label));
@@ -258,10 +270,10 @@ fn property(scheme: &str, value: &str) -> Element {
 }
 
 /// The properties of the AdaptationSet that all Representations have.
-fn shared_properties(representations: &[NewRepresentation]) -> Vec<&(String, String)> {
+fn shared_properties(representations: &[NewRepresentation]) -> Vec<&SetProperty> {
     let Some((first, others)) = representations.split_first() else { return Vec::new() };
     let is_shared =
-        |property: &&(String, String)| others.iter().all(|other| other.set_properties.contains(property));
+        |property: &&SetProperty| others.iter().all(|other| other.set_properties.contains(property));
     first.set_properties.iter().filter(is_shared).collect()
 }
 

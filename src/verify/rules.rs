@@ -360,7 +360,11 @@ pub const RULES: &[Rule] = &[
         LABELS,
         "FRAME-RATE and @frameRate are those of media whose frames all last as long.",
     ),
-    advice("label-range", LABELS, "VIDEO-RANGE is that of the media."),
+    advice(
+        "label-range",
+        LABELS,
+        "VIDEO-RANGE and TransferCharacteristics are those of the media, or what its messages prefer.",
+    ),
     advice(
         "label-bandwidth",
         LABELS,

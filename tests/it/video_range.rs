@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::support::ffmpeg_trace::{ffmpeg, ffmpeg_is_there};
 use crate::support::files::changed_copy;
 use crate::support::pack::{SEED, job, pack};
 use crate::verify::verify;
@@ -55,4 +56,55 @@ fn pictures_of_other_curves_are_told_apart_in_both_manifests() {
     fs::write(out.join("master.m3u8"), playlist.replace("VIDEO-RANGE=HLG", "VIDEO-RANGE=PQ")).unwrap();
     let (_, text) = verify(&[&out], &["--dev-keys", SEED]);
     assert!(text.contains("advice label-range: "), "{text}");
+}
+
+/// As broadcasts have it: the curve of BT.2020 is coded, and a message in the samples prefers HLG.
+#[test]
+fn hlg_that_a_message_prefers_is_hlg_in_both_manifests() {
+    if !ffmpeg_is_there() {
+        return eprintln!("left out: FFmpeg is not installed");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut inputs = Vec::new();
+    for (name, numbers) in [("sdr.mp4", ""), ("hlg.mp4", "atc-sei=18:"), ("hlg.ts", "atc-sei=18:")] {
+        let path = folder.path().join(name);
+        let parameters = format!(
+            "log-level=none:{numbers}keyint=12:colorprim=bt2020:transfer=bt2020-10:colormatrix=bt2020nc"
+        );
+        let made = ffmpeg()
+            .args(["-f", "lavfi", "-i", "testsrc2=s=64x64:r=25:d=1", "-pix_fmt", "yuv420p10le"])
+            .args(["-c:v", "libx265", "-x265-params", &parameters])
+            .arg(&path)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        inputs.push(path.to_str().unwrap().to_owned());
+    }
+    let out = folder.path().join("out");
+    let job = drm_pack::job::Job { inputs, ..job(Path::new(""), "widevine+fairplay", "cbcs") };
+    pack(&job, &out).unwrap();
+    let read = |name: &str| fs::read_to_string(out.join(name)).unwrap();
+    let (playlist, mpd) = (read("master.m3u8"), read("manifest.mpd"));
+    let ranges: Vec<_> =
+        playlist.split("VIDEO-RANGE=").skip(1).map(|text| text.split([',', '\n']).next().unwrap()).collect();
+    assert_eq!(ranges, ["SDR", "HLG", "HLG"], "{playlist}");
+    let sets: Vec<_> = mpd.split("<AdaptationSet").skip(1).collect();
+    let said = |set: &&str, name: &str, transfer: &str| {
+        set.contains(&format!(
+            "<{name}Property schemeIdUri=\"urn:mpeg:mpegB:cicp:TransferCharacteristics\" value=\"{transfer}\""
+        ))
+    };
+    let properties: Vec<_> = sets
+        .iter()
+        .map(|set| {
+            [said(set, "Essential", "14"), said(set, "Supplemental", "14"), said(set, "Supplemental", "18")]
+        })
+        .collect();
+    assert_eq!(properties, [[false, true, false], [true, false, true]], "{mpd}");
+    let (code, text) = verify(&[&out], &["--dev-keys", SEED]);
+    assert!(code == 0 && !text.contains("label-"), "{text}");
+    fs::write(out.join("master.m3u8"), playlist.replace("VIDEO-RANGE=HLG", "VIDEO-RANGE=SDR")).unwrap();
+    fs::write(out.join("manifest.mpd"), mpd.replace("value=\"18\"", "value=\"16\"")).unwrap();
+    let (_, text) = verify(&[&out], &["--dev-keys", SEED]);
+    assert!(text.matches("advice label-range: ").count() >= 2, "{text}");
 }

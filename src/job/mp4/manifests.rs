@@ -452,7 +452,7 @@ fn mpd(
         let layout = channels(written.track.media).filter(|_| written.track.id.kind == TrackKind::Audio);
         let range = video_facts::switching(written.track.media);
         let is_clear = written.track.encrypted_track.is_none();
-        let key = format!("{:?}/{family}/{choice:?}/{layout:?}/{range}/{is_clear}", written.track.id.kind);
+        let key = format!("{:?}/{family}/{choice:?}/{layout:?}/{range:?}/{is_clear}", written.track.id.kind);
         let representation = representation(written, codec, name)?;
         match sets.iter_mut().find(|(known, ..)| *known == key) {
             Some((_, set, members)) => {

@@ -21,7 +21,7 @@ mod wrong_boxes;
 use crate::base::env;
 use crate::base::env::Http;
 use crate::base::{Error, Result, shown_input};
-use crate::codec::{FIRST_FRAME_BYTES, TrackKind};
+use crate::codec::TrackKind;
 use crate::demux::{self, Demuxed};
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::Trex;
@@ -292,16 +292,14 @@ fn open(input: &str, job: &Job, open_input: &OpenInput<'_>) -> Result<Mp4File> {
     left_out.extend(others.iter().map(|what| format!("{name}: {what}")));
     let mut tracks = media_tracks_with(&moov, unknown).map_err(at)?;
     let trexes = trexes(&moov).map_err(at)?;
-    let is_silent =
-        |media: &&mut MediaTrack| media.kind() == Some(TrackKind::Audio) && !media.tells_channels();
-    for media in tracks.iter_mut().filter(is_silent) {
+    for media in tracks.iter_mut().filter(|media| media.asks_for() > 0) {
         let mut samples = samples(source.as_ref(), &moov, media.track.track_id, &trexes).map_err(at)?;
         let Some(Ok(first)) = samples.next() else { continue };
-        let size = usize::try_from(first.size).unwrap_or(usize::MAX).min(FIRST_FRAME_BYTES);
+        let size = usize::try_from(first.size).unwrap_or(usize::MAX).min(media.asks_for());
         let mut frame = vec![0; size];
         // What lies outside the file is found where samples are read.
         if source.read_at(first.position, &mut frame).is_ok() {
-            media.hear(&frame);
+            media.take_in(&frame);
         }
     }
     Ok(Mp4File { name, source, moov, trexes, tracks, left_out })

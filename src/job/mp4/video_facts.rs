@@ -1,12 +1,16 @@
 //! What new manifests say of pictures — RFC 8216bis §4.4.6.2, ISO/IEC 23009-1 §5.3.7, §5.8.5, ANSI/SCTE 214-1.
 
-use crate::dash::write::NewRepresentation;
+use crate::codec::VideoInfo;
+use crate::dash::write::{NewRepresentation, SetProperty};
 use crate::hls::multivariant::Variant;
 use crate::package::MediaTrack;
 
 /// Greatest difference of a frame rate from one in use, as a share of it: a file of some seconds whose last picture
 /// lasts longer or shorter by a few ticks of its time scale.
 const ROUNDING: f64 = 0.0002;
+
+/// The scheme of the property of transfer characteristics: ISO/IEC 23091-2.
+const TRANSFER: &str = "urn:mpeg:mpegB:cicp:TransferCharacteristics";
 
 /// Adds `VIDEO-RANGE` and `SUPPLEMENTAL-CODECS`; `RESOLUTION` is what is shown: as wide as pixels that are not square make
 /// it, and turned as `matrix` says. `@width` and `@height` are the size before that, and `@sar` that of these pixels.
@@ -32,18 +36,34 @@ pub(super) fn stereo(variant: &Variant, media: &MediaTrack) -> Option<Variant> {
 /// Adds properties of color, `@sar` and `@scte214:supplementalCodecs`.
 pub(super) fn add_to_representation(representation: &mut NewRepresentation, media: &MediaTrack) {
     let info = media.video();
-    representation.set_properties = info.color.properties();
+    representation.set_properties = color_properties(&info);
     representation.sample_aspect_ratio =
         info.sample_aspect_ratio.map(|_| info.oblong_pixel().unwrap_or((1, 1)));
     representation.supplemental_codec = info.supplemental_codec();
 }
 
+/// Properties of color. Where a message prefers other transfer characteristics, those that are coded have to be
+/// understood, and the others may be: ETSI TS 103 285 §5.2.5.
+fn color_properties(info: &VideoInfo) -> Vec<SetProperty> {
+    let is_coded_alone = |scheme: &str| info.preferred_transfer.is_none() || scheme != TRANSFER;
+    let coded = info.color.properties().into_iter();
+    let coded =
+        coded.map(|(scheme, value)| SetProperty { is_essential: !is_coded_alone(&scheme), scheme, value });
+    let preferred = info.preferred_transfer.map(|transfer| SetProperty {
+        is_essential: false,
+        scheme: TRANSFER.into(),
+        value: transfer.to_string(),
+    });
+    let mut all: Vec<_> = coded.chain(preferred).collect();
+    all.sort_by_key(|property| !property.is_essential);
+    all
+}
+
 /// What divides AdaptationSets of one codec: pictures of other transfer characteristics are not switched to.
-pub(super) fn switching(media: &MediaTrack) -> &'static str {
-    match media.video().video_range() {
-        None | Some("SDR") => "",
-        Some(range) => range,
-    }
+pub(super) fn switching(media: &MediaTrack) -> (&'static str, bool) {
+    let info = media.video();
+    let range = info.video_range().filter(|range| *range != "SDR");
+    (range.unwrap_or_default(), info.preferred_transfer.is_some())
 }
 
 /// The frame rate in use that is meant by pictures in ticks: a whole number, or one of 1000 in 1001 seconds.

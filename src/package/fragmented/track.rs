@@ -27,6 +27,8 @@ pub struct MediaTrack {
     pub codec: Option<&'static Codec>,
     /// What its configuration says of audio; of several the one with the most channels.
     audio: AudioInfo,
+    /// Transfer characteristics that a message in the first sample prefers.
+    preferred_transfer: Option<u32>,
 }
 
 /// Reads the tracks of `moov`.
@@ -87,7 +89,12 @@ impl MediaTrack {
             && &track.handler_type.0 == b"vide"
             && entry.find(b"sinf").is_none();
         if is_taken_whole {
-            return Ok(Self { track, codec: Some(&codec::UNKNOWN_VIDEO), audio: AudioInfo::default() });
+            return Ok(Self {
+                track,
+                codec: Some(&codec::UNKNOWN_VIDEO),
+                audio: AudioInfo::default(),
+                preferred_transfer: None,
+            });
         }
         if codec.is_none() && matches!(&track.handler_type.0, b"vide" | b"soun") {
             let error = if entry.find(b"sinf").is_some() {
@@ -125,7 +132,7 @@ impl MediaTrack {
                 audio = if facts.channels > audio.channels { facts } else { audio };
             }
         }
-        Ok(Self { track, codec, audio })
+        Ok(Self { track, codec, audio, preferred_transfer: None })
     }
 
     /// The channels of audio: its configuration knows them, and where that is silent the sample entry may.
@@ -139,9 +146,28 @@ impl MediaTrack {
         self.audio.channels.is_some()
     }
 
-    /// Takes what the first sample says, where the configuration of audio is silent.
-    pub fn hear(&mut self, sample: &[u8]) {
-        if !self.tells_channels() {
+    /// How many bytes of the first sample say what is not known yet.
+    pub fn asks_for(&self) -> usize {
+        match self.kind() {
+            Some(TrackKind::Audio) if !self.tells_channels() => codec::FIRST_FRAME_BYTES,
+            Some(TrackKind::Video) if self.has_messages() => codec::MESSAGE_BYTES,
+            _ => 0,
+        }
+    }
+
+    fn has_messages(&self) -> bool {
+        let boxes = self.track.sample_entries.iter().flat_map(|entry| &entry.boxes);
+        boxes.into_iter().any(|node| node.is(b"avcC") || node.is(b"hvcC"))
+    }
+
+    /// Takes what the first sample says, where the configuration of audio is silent, and what messages in it say of
+    /// color.
+    pub fn take_in(&mut self, sample: &[u8]) {
+        if self.kind() == Some(TrackKind::Video) {
+            let mut entries = self.track.sample_entries.iter();
+            self.preferred_transfer =
+                entries.next().and_then(|entry| codec::transfer_of_messages(&config(entry), sample));
+        } else if !self.tells_channels() {
             self.audio = codec::first_frame(sample);
         }
     }
@@ -159,14 +185,23 @@ impl MediaTrack {
 
     /// Dynamic range and color gamut, which all sample entries have.
     pub fn color(&self) -> ColorInfo {
-        let all = self.track.sample_entries.iter().map(|entry| codec::video(&config(entry)).color_info());
-        all.reduce(ColorInfo::and).unwrap_or_default()
+        self.infos().map(|info| info.color_info()).reduce(ColorInfo::and).unwrap_or_default()
     }
 
     /// What its sample entries say of pictures, when all say the same.
     pub fn video(&self) -> VideoInfo {
-        let all = self.track.sample_entries.iter().map(|entry| codec::video(&config(entry)));
-        all.reduce(|one, other| if one == other { one } else { VideoInfo::default() }).unwrap_or_default()
+        self.infos()
+            .reduce(|one, other| if one == other { one } else { VideoInfo::default() })
+            .unwrap_or_default()
+    }
+
+    /// What each sample entry says of pictures, and messages of color.
+    fn infos(&self) -> impl Iterator<Item = VideoInfo> {
+        self.track.sample_entries.iter().map(|entry| {
+            let mut info = codec::video(&config(entry));
+            info.prefer(self.preferred_transfer);
+            info
+        })
     }
 
     /// Width × height of the largest pictures.

@@ -56,6 +56,8 @@ pub(in crate::verify) struct FragmentFact {
     pub(in crate::verify) presented: (i128, i128),
     /// How long each of its samples lasts, in ticks, when all but the last last as long.
     pub(in crate::verify) sample_duration: Option<u32>,
+    /// Transfer characteristics that a message in its first sample prefers; of the first fragment of a file alone.
+    pub(in crate::verify) preferred_transfer: Option<u32>,
 }
 
 /// The facts of a file.

@@ -1,6 +1,7 @@
 //! The protection of one track fragment or sample table — ISO/IEC 23001-7 §6, §7; ISO/IEC 23000-19 §7.3.2, §8.2.
 
 use crate::base::{Kid, Result};
+use crate::codec;
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::{Sbgp, Sgpd, Tenc, Tfhd, Trun, seig_group};
 use crate::isobmff::file::BoxHeader;
@@ -94,8 +95,10 @@ impl FileCheck<'_, '_> {
         let begins = fragment.samples.iter().map(|sample| track.edits.presented(sample.composition_time()));
         let lasts = fragment.samples.iter().map(|sample| i128::from(sample.duration));
         let ends = begins.clone().zip(lasts).map(|(begin, lasts)| begin + lasts);
+        let preferred_transfer = self.preferred_transfer(track, fragment.samples.first());
         self.facts.fragments.push(FragmentFact {
             position: moof,
+            preferred_transfer,
             track_id: fragment.track_id,
             begin: fragment.samples.first().map_or(0, |first| times(first).0),
             end: fragment.samples.last().map_or(0, |last| times(last).1),
@@ -118,6 +121,18 @@ impl FileCheck<'_, '_> {
         }
         self.media_data.named(&fragment.samples, auxiliary.places());
         self.samples(track, &fragment.samples, &groups, is_protected.then_some(&auxiliary), place)
+    }
+
+    /// What a message in the first sample of the file prefers: such messages are clear.
+    fn preferred_transfer(&self, track: &InitTrack, first: Option<&Sample>) -> Option<u32> {
+        let (entry, sample) = track.entries.first().zip(first)?;
+        if !self.facts.fragments.is_empty() {
+            return None;
+        }
+        let mut bytes = vec![0; (sample.size as usize).min(codec::MESSAGE_BYTES)];
+        // What lies outside the file is found where samples are read.
+        self.source.read_at(sample.position, &mut bytes).ok()?;
+        codec::transfer_of_messages(&entry.config(), &bytes)
     }
 
     fn check_description(

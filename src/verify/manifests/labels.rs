@@ -1,7 +1,7 @@
 //! What manifests say of media is what its initialization segments say — RFC 8216bis §4.4.6.1, §4.4.6.2, ISO/IEC 23009-1
 //! §5.3.7.
 
-use crate::codec::{self, AudioInfo, Codec, channels_of_descriptor};
+use crate::codec::{self, AudioInfo, Codec, VideoInfo, channels_of_descriptor};
 use crate::hls::Attributes;
 use crate::hls::multivariant::{Rendition, RenditionKind};
 use crate::presentation::{MpdTrack, Role};
@@ -26,7 +26,7 @@ struct Media {
     /// The scale of objects beside the channels.
     objects: Option<u8>,
     sampling_frequency: Option<u32>,
-    video_range: Option<&'static str>,
+    video: VideoInfo,
 }
 
 impl Media {
@@ -46,7 +46,7 @@ impl Media {
             sampling_frequency: audio.sampling_frequency,
             pixel: video.oblong_pixel(),
             is_turned: track.is_turned,
-            video_range: video.video_range(),
+            video,
         })
     }
 }
@@ -55,9 +55,17 @@ fn audio(codec: &Codec, entry: &Entry) -> AudioInfo {
     (codec.audio)(&entry.config()).unwrap_or_default()
 }
 
-fn media(facts: &PresentationInfo<'_>, rendition: usize) -> Vec<Media> {
+/// What the tracks of a rendition say, of which this file has the first segment.
+fn media(facts: &PresentationInfo<'_>, rendition: usize, first: Option<&str>) -> Vec<Media> {
     let tracks = facts.inits.get(rendition).and_then(Option::as_ref).map(|found| &found.init.tracks);
-    tracks.into_iter().flatten().filter_map(Media::of).collect()
+    let fragment = first.and_then(|file| facts.file(file)?.fragments.first());
+    let of = |track: &InitTrack| {
+        let mut media = Media::of(track)?;
+        let own = fragment.filter(|fragment| fragment.track_id == track.track_id);
+        media.video.prefer(own.and_then(|fragment| fragment.preferred_transfer));
+        Some(media)
+    };
+    tracks.into_iter().flatten().filter_map(of).collect()
 }
 
 /// Holds the tags that name playlists of fragmented MP4 to it.
@@ -70,7 +78,11 @@ pub(in crate::verify) fn check_playlists(
         let mut renditions: Vec<usize> = playlist.segments.iter().map(|(_, rendition)| *rendition).collect();
         renditions.sort_unstable();
         renditions.dedup();
-        renditions.into_iter().flat_map(|rendition| media(facts, rendition)).collect()
+        let first = |rendition| {
+            let found = playlist.segments.iter().find(|(_, known)| *known == rendition);
+            found.map(|(segment, _)| segment.file.as_str())
+        };
+        renditions.into_iter().flat_map(|rendition| media(facts, rendition, first(rendition))).collect()
     };
     let known: Vec<(&Mp4Playlist<'_>, Vec<Media>)> =
         presentation.playlists.iter().map(|playlist| (playlist, tracks(playlist))).collect();
@@ -172,7 +184,7 @@ fn variant(
     }
     let range = attributes.raw("VIDEO-RANGE").map(|range| range.trim_matches('"'));
     let video = own.iter().filter(|media| media.kind == *b"vide");
-    if let Some(expected) = video.filter_map(|media| media.video_range).next() {
+    if let Some(expected) = video.filter_map(|media| media.video.video_range()).next() {
         let stated = range.unwrap_or("SDR");
         let found = format!("VIDEO-RANGE {stated}");
         findings.check("label-range", stated == expected, &place, &found, &expected);
@@ -282,7 +294,8 @@ pub(in crate::verify) fn check_mpd(
         let representation = &track.representation;
         let place =
             format!("{}: {} (id {})", manifest.document.name, representation.place, representation.id);
-        let all = media(facts, *rendition);
+        let first = track.segments().next().map(|segment| segment.file.as_str());
+        let all = media(facts, *rendition, first);
         let [media] = all.as_slice() else { continue };
         if let Some((stated, average)) =
             representation.bandwidth.zip(average_of_rendition(track, *rendition, facts))
@@ -311,6 +324,14 @@ pub(in crate::verify) fn check_mpd(
                 [format!("{family}mp4"), format!("{family}iso.segment"), "application/mp4".to_owned()];
             let holds = kinds.iter().any(|kind| kind == stated);
             hold("label-mime", &format!("mimeType {stated}"), holds, &format!("{family}mp4"));
+        }
+        let transfer = representation.properties.iter();
+        let transfer = transfer.filter(|(scheme, _)| scheme.ends_with(":cicp:TransferCharacteristics"));
+        let stated: Vec<&str> = transfer.map(|(_, value)| value.trim()).collect();
+        if let Some(expected) = media.video.transfer().filter(|_| family == "video/" && !stated.is_empty()) {
+            let expected = expected.to_string();
+            let found = format!("TransferCharacteristics {}", stated.join(", "));
+            hold("label-range", &found, stated.contains(&expected.as_str()), &expected);
         }
         for (name, stated, expected) in
             [("width", representation.width, media.width), ("height", representation.height, media.height)]
