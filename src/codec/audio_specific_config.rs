@@ -30,6 +30,40 @@ mod object {
     pub(super) const RESILIENT: [u32; 4] = [17, 19, 20, 23];
 }
 
+/// What the CodecID of Matroska says of AAC that has no configuration: audio object types by profile, and whether there is
+/// spectral band replication.
+pub(super) fn of_codec_id(codec_id: &str) -> Option<(u8, bool)> {
+    let profile = codec_id.strip_prefix("A_AAC/MPEG2/").or_else(|| codec_id.strip_prefix("A_AAC/MPEG4/"))?;
+    Some(match profile {
+        "MAIN" => (1, false),
+        "LC" => (2, false),
+        "LC/SBR" => (2, true),
+        "LTP" => (4, false),
+        _ => return None,
+    })
+}
+
+/// An AudioSpecificConfig; `None` of a frequency that has no index, or channels that have no configuration.
+pub(super) fn written(object: u8, frequencies: (u32, Option<u32>), channels: u64) -> Option<Vec<u8>> {
+    let index = |frequency: u32| {
+        let found = SAMPLING_FREQUENCIES.iter().position(|known| *known == frequency);
+        found.and_then(|found| u8::try_from(found).ok())
+    };
+    let configuration = match channels {
+        8 => 7,
+        1..=6 => u8::try_from(channels).ok()?,
+        _ => return None,
+    };
+    let (core, extension) = frequencies;
+    let core = index(core)?;
+    let mut config = vec![object << 3 | core >> 1, core << 7 | configuration << 3];
+    if let Some(extension) = extension {
+        // syncExtensionType, object type 5, sbrPresentFlag, extensionSamplingFrequencyIndex.
+        config.extend([0x56, 0xe5, 0x80 | index(extension)? << 3]);
+    }
+    Some(config)
+}
+
 /// `GetAudioObjectType()`.
 pub(super) fn audio_object_type(bits: &mut BitReader<'_>) -> Result<u32> {
     match bits.bits(5)? {

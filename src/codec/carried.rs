@@ -1,8 +1,9 @@
 //! Streams of other containers as sample entries have them — ISO/IEC 14496-15, RFC 9559 with the codec mappings of
 //! Matroska, the bindings of AV1, VP9, Opus, AC-3 and AAC to ISO media: type, configuration, duration of frames.
 
+use super::lossless::{self, Lossless};
 use super::syncframe::{Syncframe, dec3};
-use super::{audio_specific_config, opus, vp9};
+use super::{audio_specific_config, first_frame, opus, vp9};
 use crate::base::{Error, FourCc, Result};
 
 /// A codec that other containers carry as ISO media do, sample by sample.
@@ -26,6 +27,12 @@ pub enum Carried {
     Eac3,
     /// Opus with its identification header.
     Opus,
+    /// FLAC with what a FLAC file begins with.
+    Flac,
+    /// ALAC with ALACSpecificConfig.
+    Alac,
+    /// MPEG audio of layers I to III, told by its first frame.
+    MpegAudio,
 }
 
 /// What a container says of a stream besides its configuration.
@@ -50,6 +57,21 @@ pub struct SampleDescription {
     pub audio: Option<(u16, u32, u32)>,
     /// Samples of audio before what is heard, in ticks: Opus.
     pub pre_skip: u32,
+    /// Bits of a sample of audio.
+    pub sample_size: u16,
+}
+
+impl SampleDescription {
+    /// Of this sample entry with this configuration.
+    pub(super) fn new(entry: [u8; 4], kind: [u8; 4], payload: Vec<u8>) -> Self {
+        Self {
+            entry: FourCc(entry),
+            configuration: (FourCc(kind), payload),
+            audio: None,
+            pre_skip: 0,
+            sample_size: 16,
+        }
+    }
 }
 
 impl Carried {
@@ -62,11 +84,29 @@ impl Carried {
             "V_VP9" => Self::Vp9,
             "V_VP8" => Self::Vp8,
             "A_AAC" => Self::Aac,
-            "A_AC3" => Self::Ac3,
+            "A_AC3" | "A_AC3/BSID9" | "A_AC3/BSID10" => Self::Ac3,
             "A_EAC3" => Self::Eac3,
             "A_OPUS" => Self::Opus,
+            "A_FLAC" => Self::Flac,
+            "A_ALAC" => Self::Alac,
+            "A_MPEG/L1" | "A_MPEG/L2" | "A_MPEG/L3" => Self::MpegAudio,
+            old if audio_specific_config::of_codec_id(old).is_some() => Self::Aac,
             _ => return None,
         })
+    }
+
+    /// The configuration of a stream that has none of its own: that of AAC whose CodecID says what it is; frequencies are
+    /// those of the core, and of spectral band replication.
+    pub fn configuration_of(self, codec_id: &str, frequencies: (f64, Option<f64>), channels: u64) -> Vec<u8> {
+        let Some((object, is_replicated)) = audio_specific_config::of_codec_id(codec_id) else {
+            return Vec::new();
+        };
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
+        let hertz = |frequency: f64| frequency.round() as u32;
+        let core = hertz(frequencies.0);
+        let extension = frequencies.1.map_or(core.saturating_mul(2), hertz);
+        let extension = Some(extension).filter(|_| is_replicated);
+        audio_specific_config::written(object, (core, extension), channels).unwrap_or_default()
     }
 
     /// Whether pictures may be decoded in another order than they are shown in.
@@ -84,11 +124,10 @@ impl Carried {
         first: &[u8],
         picture: &Picture,
     ) -> Result<SampleDescription> {
-        let of = |entry: &[u8; 4], kind: &[u8; 4], payload: Vec<u8>| SampleDescription {
-            entry: FourCc(*entry),
-            configuration: (FourCc(*kind), payload),
-            audio: None,
-            pre_skip: 0,
+        let of = |entry: &[u8; 4], kind: &[u8; 4], payload| SampleDescription::new(*entry, *kind, payload);
+        let lossless = |entry: &[u8; 4], kind: &[u8; 4], found: Lossless| {
+            let audio = Some((found.channels, found.frequency, found.frequency));
+            SampleDescription { audio, sample_size: found.bits, ..of(entry, kind, found.payload) }
         };
         let record = |least: usize, version: u8, what: &str| match configuration {
             [found, ..] if configuration.len() >= least && *found == version => Ok(configuration.to_vec()),
@@ -96,7 +135,8 @@ impl Carried {
                 "a configuration of {} bytes that is no {what}",
                 configuration.len()
             ))
-            .clause("RFC 9559 §5.1.4.1.23")),
+            .clause("RFC 9559 §5.1.4.1.23")
+            .hint("write it anew, such as with ffmpeg -i FILE -map 0:v -map 0:a? -c copy OTHER.mp4")),
         };
         match self {
             Self::Avc => Ok(of(b"avc1", b"avcC", record(7, 1, "avcC")?)),
@@ -109,7 +149,17 @@ impl Carried {
                 let (core, _) = audio_specific_config::frames(configuration)?;
                 let channels = facts.channels.unwrap_or(2);
                 let audio = Some((channels, facts.sampling_frequency.unwrap_or(core), core));
-                Ok(SampleDescription { audio, ..of(b"mp4a", b"esds", esds(configuration)?) })
+                let esds = esds(0x40, &descriptor(5, configuration)?)?;
+                Ok(SampleDescription { audio, ..of(b"mp4a", b"esds", esds) })
+            }
+            Self::Flac => Ok(lossless(b"fLaC", b"dfLa", lossless::dfla(configuration)?)),
+            Self::Alac => Ok(lossless(b"alac", b"alac", lossless::alac(configuration)?)),
+            Self::MpegAudio => {
+                let frame = first_frame::mpeg_audio(first)?;
+                let audio = Some((frame.channels, frame.frequency, frame.frequency));
+                // objectTypeIndication of ISO/IEC 11172-3 and of ISO/IEC 13818-3.
+                let object = if frame.is_mpeg_1 { 0x6b } else { 0x69 };
+                Ok(SampleDescription { audio, ..of(b"mp4a", b"esds", esds(object, &[])?) })
             }
             Self::Ac3 => {
                 let frame = syncframe(first)?.of_ac_3()?;
@@ -137,7 +187,10 @@ impl Carried {
             Self::Ac3 | Self::Eac3 => Ok(syncframe(start)?.samples()),
             Self::Opus => opus::samples(start)
                 .ok_or_else(|| Error::input("an Opus packet of no valid duration").clause("RFC 6716 §3.2")),
-            _ => Ok(0),
+            Self::Flac => lossless::flac_samples(start),
+            Self::Alac => lossless::alac_samples(configuration, start),
+            Self::MpegAudio => first_frame::mpeg_audio(start).map(|frame| frame.samples),
+            Self::Avc | Self::Hevc | Self::Av1 | Self::Vp9 | Self::Vp8 => Ok(0),
         }
     }
 }
@@ -179,17 +232,18 @@ fn vpcc(format: vp9::Format, picture: &Picture) -> Vec<u8> {
     vec![1, 0, 0, 0, format.profile, level, packed, primaries, transfer, matrix, 0, 0]
 }
 
-/// ES_Descriptor of AAC: ISO/IEC 14496-14 §5.6, ISO/IEC 14496-1 §7.2.6.
-fn esds(configuration: &[u8]) -> Result<Vec<u8>> {
-    let descriptor = |tag: u8, body: Vec<u8>| {
-        let length = u8::try_from(body.len()).ok().filter(|length| *length < 0x80);
-        length.map(|length| [&[tag, length], body.as_slice()].concat()).ok_or_else(|| {
-            Error::unsupported(format!("AudioSpecificConfig of {} bytes", configuration.len()))
-        })
-    };
-    // objectTypeIndication of ISO/IEC 14496-3, streamType 5, no buffer size and no bit rates.
-    let head = [0x40, 0x15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    let decoder = descriptor(4, [&head[..], &descriptor(5, configuration.to_vec())?].concat())?;
-    let stream = descriptor(3, [&[0, 0, 0][..], &decoder, &descriptor(6, vec![2])?].concat())?;
+/// A descriptor: ISO/IEC 14496-1 §8.3.3.
+fn descriptor(tag: u8, body: &[u8]) -> Result<Vec<u8>> {
+    let length = u8::try_from(body.len()).ok().filter(|length| *length < 0x80);
+    let length = length.ok_or_else(|| Error::unsupported(format!("a descriptor of {} bytes", body.len())));
+    Ok([&[tag, length?], body].concat())
+}
+
+/// ES_Descriptor of audio, with its DecoderSpecificInfo if it has one: ISO/IEC 14496-14 §5.6, ISO/IEC 14496-1 §7.2.6.
+fn esds(object_type_indication: u8, specific: &[u8]) -> Result<Vec<u8>> {
+    // streamType 5, no buffer size and no bit rates.
+    let head = [object_type_indication, 0x15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let decoder = descriptor(4, &[&head[..], specific].concat())?;
+    let stream = descriptor(3, &[&[0, 0, 0][..], &decoder, &descriptor(6, &[2])?].concat())?;
     Ok([&[0; 4][..], &stream].concat())
 }

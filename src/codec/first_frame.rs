@@ -4,8 +4,8 @@
 use super::audio::MPEG_AUDIO_FRAME;
 use super::audio_facts::AudioInfo;
 use super::syncframe::Syncframe;
-use crate::base::Result;
 use crate::base::bits::BitReader;
+use crate::base::{Error, Result};
 
 /// Bytes of a sample that say all that is asked for here.
 pub const FIRST_FRAME_BYTES: usize = 16;
@@ -25,14 +25,33 @@ pub fn first_frame(sample: &[u8]) -> AudioInfo {
     let found = match sample {
         [0x0b, 0x77, ..] => Syncframe::parse(sample).map(|frame| frame.map(Syncframe::audio_info)),
         [0x7f, 0xfe, ..] => dts_core(sample).map(Some),
-        frame if (MPEG_AUDIO_FRAME.has)(frame) => mpeg(frame).map(Some),
+        frame if (MPEG_AUDIO_FRAME.has)(frame) => {
+            mpeg_audio(frame).map(|found| Some(AudioInfo::new(found.channels, Some(found.frequency))))
+        }
         _ => Ok(None),
     };
     found.ok().flatten().unwrap_or_default()
 }
 
+/// A frame of MPEG audio.
+pub(super) struct MpegAudio {
+    /// MPEG-1; else MPEG-2 or MPEG-2.5.
+    pub(super) is_mpeg_1: bool,
+    pub(super) channels: u16,
+    pub(super) frequency: u32,
+    /// Of each channel.
+    pub(super) samples: u32,
+}
+
 /// The header of MPEG audio.
-fn mpeg(frame: &[u8]) -> Result<AudioInfo> {
+///
+/// # Errors
+/// When no frame of it begins there.
+pub(super) fn mpeg_audio(frame: &[u8]) -> Result<MpegAudio> {
+    let wrong = || Error::input("a frame without a header of MPEG audio").clause("ISO/IEC 11172-3 §2.4.2.3");
+    if !(MPEG_AUDIO_FRAME.has)(frame) {
+        return Err(wrong());
+    }
     let mut bits = BitReader::plain(frame);
     bits.bits(11)?; // syncword
     let halved = match bits.bits(2)? {
@@ -40,11 +59,17 @@ fn mpeg(frame: &[u8]) -> Result<AudioInfo> {
         2 => 1,
         _ => 2,
     };
-    bits.bits(7)?; // layer, protection_bit, bitrate_index
+    let samples = match (bits.bits(2)?, halved) {
+        (3, _) => 384,                    // layer I
+        (1, halved) if halved > 0 => 576, // layer III of MPEG-2
+        _ => 1152,
+    };
+    bits.bits(5)?; // protection_bit, bitrate_index
     let frequency = usize::try_from(bits.bits(2)?).ok().and_then(|index| MPEG_FREQUENCIES.get(index));
     bits.bits(2)?; // padding_bit, private_bit
-    let is_single_channel = bits.bits(2)? == 3;
-    Ok(AudioInfo::new(if is_single_channel { 1 } else { 2 }, frequency.map(|frequency| frequency >> halved)))
+    let channels = if bits.bits(2)? == 3 { 1 } else { 2 };
+    let frequency = frequency.ok_or_else(wrong)? >> halved;
+    Ok(MpegAudio { is_mpeg_1: halved == 0, channels, frequency, samples })
 }
 
 /// The frame header of a core substream.

@@ -25,6 +25,7 @@ mod first_frame;
 mod hevc;
 mod iamf;
 pub mod jpeg;
+mod lossless;
 mod marks;
 mod mpegh;
 mod nal;

@@ -5,7 +5,7 @@ use super::byte_stream::nal_units;
 use super::carried::{Carried, SampleDescription};
 use super::{avc, hevc, sei};
 use crate::base::bits::BitReader;
-use crate::base::{Error, FourCc, Result};
+use crate::base::{Error, Result};
 
 /// Most bytes of parameter sets that a stream may have.
 const MAX_PARAMETER_SET_BYTES: usize = 1 << 20;
@@ -170,8 +170,7 @@ impl VideoUnits {
             }
             _ => return Err(missing()),
         };
-        let configuration = (FourCc(*kind), record);
-        Ok((SampleDescription { entry: FourCc(*entry), configuration, audio: None, pre_skip: 0 }, size))
+        Ok((SampleDescription::new(*entry, *kind, record), size))
     }
 
     /// The sample that an access unit is, without parameter sets where they are constant.

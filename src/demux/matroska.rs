@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::mastering;
 use super::movie::{MovieTrack, Placed};
 use crate::base::env::Source;
 use crate::base::{Error, Result};
 use crate::codec::{Carried, Picture, SampleDescription, TrackKind};
-use crate::matroska::{Frame, Matroska, MatroskaTrack, TrackType};
+use crate::matroska::{Encoding, Frame, Matroska, MatroskaTrack, TrackType};
 
 /// Bytes of a frame that tell what it is and how long.
 const START_BYTES: usize = 16;
@@ -21,6 +22,10 @@ const SECOND: u64 = 1_000_000_000;
 struct Open<'a> {
     track: &'a MatroskaTrack,
     carried: Carried,
+    /// AudioSpecificConfig, avcC and so on.
+    configuration: Vec<u8>,
+    /// What every frame begins with and the file does not repeat.
+    first_bytes: &'a [u8],
     first: Option<Range<u64>>,
     /// Ticks of a second.
     timescale: u32,
@@ -32,8 +37,11 @@ struct Open<'a> {
     discard_padding: i64,
 }
 
-/// The tracks of a file, and what of it is left out.
-pub(super) fn read(source: &dyn Source) -> Result<(Vec<MovieTrack>, Vec<String>)> {
+/// The tracks of a file, the first bytes that frames of each lack in the file, and what of it is left out.
+type Tracks = (Vec<MovieTrack>, Vec<Vec<u8>>, Vec<String>);
+
+/// The tracks of a file.
+pub(super) fn read(source: &dyn Source) -> Result<Tracks> {
     let file = Matroska::open(source)?;
     let (mut open, mut left_out) = (BTreeMap::new(), Vec::new());
     for track in &file.tracks {
@@ -48,6 +56,10 @@ pub(super) fn read(source: &dyn Source) -> Result<(Vec<MovieTrack>, Vec<String>)
         if open.insert(track.number, opened).is_some() {
             return Err(Error::input(format!("two tracks with TrackNumber {}", track.number)));
         }
+        if mastering::is_lost(track) {
+            let number = track.number;
+            left_out.push(format!("track {number}: its MasteringMetadata is left out, it is not all said"));
+        }
         if track.has_alpha {
             left_out.push(format!("track {}: its alpha channel is left out", track.number));
         }
@@ -59,17 +71,18 @@ pub(super) fn read(source: &dyn Source) -> Result<(Vec<MovieTrack>, Vec<String>)
         }
         None => Ok(()),
     })?;
-    let mut tracks = Vec::new();
+    let (mut tracks, mut first_bytes) = (Vec::new(), Vec::new());
     for (number, open) in open {
         match open.samples.is_empty() {
             true => left_out.push(format!("track {number} is left out: it has no frames")),
             false => {
                 let at = |error: Error| error.at(format_args!("track {number} ({})", open.track.codec));
+                first_bytes.push(open.first_bytes.to_vec());
                 tracks.push(open.finish(source).map_err(at)?);
             }
         }
     }
-    Ok((tracks, left_out))
+    Ok((tracks, first_bytes, left_out))
 }
 
 impl<'a> Open<'a> {
@@ -79,18 +92,27 @@ impl<'a> Open<'a> {
             return Ok(None);
         }
         let carried = Carried::of_matroska(&track.codec).ok_or_else(|| {
-            Error::unsupported(format!(
-                "CodecID {}; of Matroska and WebM, AVC, HEVC, AV1, VP9, VP8, AAC, AC-3, E-AC-3 and Opus are taken",
-                track.codec
-            ))
-            .hint("encode it to one of these, such as with ffmpeg -i FILE -c:v copy -c:a libopus OTHER.webm")
+            let (taken, hint) = remedy(track.kind);
+            Error::unsupported(format!("CodecID {}; of Matroska and WebM {taken} are taken", track.codec))
+                .hint(hint)
         })?;
+        let first_bytes = first_bytes(&track.encoding)?;
+        let configuration = match track.codec_private.is_empty() {
+            true => carried.configuration_of(
+                &track.codec,
+                (track.sampling_frequency, track.output_frequency),
+                track.channels,
+            ),
+            false => track.codec_private.clone(),
+        };
         let of_segment = SECOND / timestamp_scale.max(1);
         let is_exact = SECOND.is_multiple_of(timestamp_scale) && of_segment <= MAX_TIMESCALE;
         let timescale = if is_exact { of_segment } else { MAX_TIMESCALE };
         Ok(Some(Self {
             track,
             carried,
+            configuration,
+            first_bytes,
             first: None,
             timescale: u32::try_from(timescale).unwrap_or(1),
             samples: Vec::new(),
@@ -102,19 +124,17 @@ impl<'a> Open<'a> {
 
     fn frame(&mut self, frame: &Frame, file: &Matroska<'_>) -> Result<()> {
         let scale = file.info.timestamp_scale;
-        let (start, length) = file.start::<START_BYTES>(&frame.range)?;
-        let start = start.get(..length).unwrap_or_default();
+        let start = self.start::<START_BYTES>(frame, file)?;
         if self.first.is_none() {
             self.first = Some(frame.range.clone());
             if self.track.kind == TrackType::Audio {
-                let first = file.start::<FIRST_BYTES>(&frame.range)?;
-                let first = first.0.get(..first.1).unwrap_or_default();
-                self.timescale = self.describe(first)?.audio.map_or(self.timescale, |(.., ticks)| ticks);
+                let first = self.start::<FIRST_BYTES>(frame, file)?;
+                self.timescale = self.describe(&first)?.audio.map_or(self.timescale, |(.., ticks)| ticks);
             }
         }
         let nanoseconds = |time: i64| i128::from(time) * i128::from(scale);
         let stated = frame.time.map(|time| ticks(nanoseconds(time), self.timescale));
-        let duration = self.carried.duration(&self.track.codec_private, start)?;
+        let duration = self.carried.duration(&self.configuration, &start)?;
         let time = if duration > 0 {
             // Times of audio are rounded to ticks of the segment; frames that follow each other tell them exactly.
             let tolerance = ticks(nanoseconds(2), self.timescale).max(1);
@@ -132,16 +152,22 @@ impl<'a> Open<'a> {
         self.duration = if duration > 0 { Some(duration) } else { of_container.filter(|length| *length > 0) };
         self.next = time.saturating_add(self.duration.unwrap_or(0).into());
         self.discard_padding = frame.discard_padding;
-        let size = u32::try_from(frame.range.end - frame.range.start)
+        let size = u32::try_from(frame.range.end - frame.range.start + self.first_bytes.len() as u64)
             .map_err(|_| Error::unsupported("a frame of more than 4 GiB"))?;
         let is_sync = frame.is_key || duration > 0;
         self.samples.push(Placed { position: frame.range.start, size, time, is_sync });
         Ok(())
     }
 
+    /// The first bytes of a frame.
+    fn start<const N: usize>(&self, frame: &Frame, file: &Matroska<'_>) -> Result<Vec<u8>> {
+        let (start, length) = file.start::<N>(&frame.range)?;
+        Ok([self.first_bytes, start.get(..length).unwrap_or_default()].concat())
+    }
+
     fn describe(&self, first: &[u8]) -> Result<SampleDescription> {
         let picture = Picture { size: self.size(), rate: self.rate(), color: self.color() };
-        self.carried.describe(&self.track.codec_private, first, &picture)
+        self.carried.describe(&self.configuration, first, &picture)
     }
 
     fn size(&self) -> (u32, u32) {
@@ -169,8 +195,9 @@ impl<'a> Open<'a> {
     fn finish(self, source: &dyn Source) -> Result<MovieTrack> {
         let first = self.first.clone().unwrap_or_default();
         let length = usize::try_from(first.end - first.start).unwrap_or(usize::MAX).min(FIRST_BYTES);
-        let mut bytes = vec![0; length];
-        source.read_at(first.start, &mut bytes)?;
+        let mut bytes = self.first_bytes.to_vec();
+        bytes.resize(self.first_bytes.len() + length, 0);
+        source.read_at(first.start, bytes.get_mut(self.first_bytes.len()..).unwrap_or_default())?;
         let description = self.describe(&bytes)?;
         let is_video = self.track.kind == TrackType::Video;
         if is_video && !self.carried.reorders() {
@@ -197,6 +224,7 @@ impl<'a> Open<'a> {
             size,
             pixel: pixel_ratio(self.track.pixels, self.track.display),
             color: self.track.color.map(|c| ([c.primaries, c.transfer, c.matrix], c.is_full_range)),
+            boxes: mastering::boxes(self.track, description.entry),
             language: self.track.language.clone(),
             name: self.track.name.clone(),
             timescale: self.timescale,
@@ -221,6 +249,38 @@ impl<'a> Open<'a> {
             .at_byte(sample.position)
             .hint("the file jumps back in time: cut it there and give the parts"))
         })
+    }
+}
+
+/// What is taken of a kind, and how to make it of something else.
+fn remedy(kind: TrackType) -> (&'static str, &'static str) {
+    match kind {
+        TrackType::Video => (
+            "AVC, HEVC, AV1, VP9 and VP8",
+            "encode it to one of these, such as with ffmpeg -i FILE -map 0:v -map 0:a? -c copy -c:v libx264 OTHER.mkv",
+        ),
+        _ => (
+            "AAC, AC-3, E-AC-3, Opus, FLAC, ALAC and MPEG audio",
+            "encode it to one of these, such as with ffmpeg -i FILE -map 0:v? -map 0:a -c copy -c:a aac OTHER.mkv",
+        ),
+    }
+}
+
+/// The first bytes that every frame lacks; frames that are compressed or encrypted are refused.
+fn first_bytes(encoding: &Encoding) -> Result<&[u8]> {
+    match encoding {
+        Encoding::None => Ok(&[]),
+        Encoding::Stripped(first) => Ok(first),
+        Encoding::Compressed(by) => Err(Error::unsupported(format!(
+            "ContentCompression: frames are compressed by {by}"
+        ))
+        .clause("RFC 9559 §5.1.4.1.31.5")
+        .hint(
+            "write the file without it, such as with ffmpeg -i FILE -map 0:v? -map 0:a? -c copy OTHER.mkv",
+        )),
+        Encoding::Encrypted => Err(Error::input("ContentEncryption: the track is encrypted already")
+            .clause("RFC 9559 §5.1.4.1.31.8")
+            .hint("give the clear file")),
     }
 }
 

@@ -4,11 +4,14 @@
 //! So there is one road for all inputs. Nothing of the media is held: the tables are as large as those of an MP4 file.
 
 mod file;
+mod mastering;
 mod matroska;
 mod movie;
+mod stripped;
 mod ts;
 
 pub use file::{DemuxStore, Demuxed};
+use stripped::WholeFrames;
 
 use crate::base::Result;
 use crate::base::env::Source;
@@ -23,8 +26,12 @@ pub fn opened(source: Box<dyn Source>) -> Result<Demuxed> {
     start.get_mut(..).filter(|_| has_start).map_or(Ok(()), |start| source.read_at(0, start))?;
     match start {
         [0x1a, 0x45, 0xdf, 0xa3] => {
-            let (tracks, left_out) = matroska::read(source.as_ref())?;
-            Demuxed::of(&tracks, source, left_out)
+            let (mut tracks, first_bytes, left_out) = matroska::read(source.as_ref())?;
+            if first_bytes.iter().all(Vec::is_empty) {
+                return Demuxed::of(&tracks, source, left_out);
+            }
+            let media = WholeFrames::new(source, &mut tracks, first_bytes);
+            Demuxed::of(&tracks, Box::new(media), left_out)
         }
         _ => match ts::is_stream(source.as_ref())? {
             Some(is_stamped) => ts::read(source, is_stamped),

@@ -1,7 +1,7 @@
 //! A `moov` made from tracks of another container — ISO/IEC 14496-12 §8.2 to §8.9.
 
 use super::file::MEDIA_START;
-use crate::base::{Error, Result};
+use crate::base::{Error, FourCc, Result};
 use crate::codec::{SampleDescription, TrackKind};
 use crate::isobmff::BoxNode;
 
@@ -29,6 +29,8 @@ pub(super) struct MovieTrack {
     pub(super) pixel: Option<(u32, u32)>,
     /// Color as ITU-T H.273 numbers it, and whether the range is full.
     pub(super) color: Option<([u8; 3], bool)>,
+    /// Further boxes of the sample entry, types and payloads.
+    pub(super) boxes: Vec<(FourCc, Vec<u8>)>,
     /// Three letters of ISO 639-2/T.
     pub(super) language: String,
     pub(super) name: String,
@@ -277,7 +279,8 @@ fn boxed(kind: &[u8; 4], parts: &[&[u8]]) -> Vec<u8> {
 
 /// `stsd` of one sample entry: §12.1.3, §12.2.3.
 fn stsd(track: &MovieTrack) -> Result<BoxNode> {
-    let SampleDescription { entry, configuration: (kind, payload), audio, .. } = &track.description;
+    let SampleDescription { entry, configuration: (kind, payload), audio, sample_size, .. } =
+        &track.description;
     let mut fields = vec![0, 0, 0, 0, 0, 0, 0, 1];
     match audio {
         None => {
@@ -297,7 +300,7 @@ fn stsd(track: &MovieTrack) -> Result<BoxNode> {
         }
         Some((channels, frequency, _)) => {
             fields.extend([0; 8]);
-            fields.extend([channels.to_be_bytes(), 16_u16.to_be_bytes()].concat());
+            fields.extend([channels.to_be_bytes(), sample_size.to_be_bytes()].concat());
             fields.extend([0; 4]);
             // A frequency that does not fit is in the configuration.
             fields.extend(u16::try_from(*frequency).unwrap_or(0).to_be_bytes());
@@ -312,6 +315,7 @@ fn stsd(track: &MovieTrack) -> Result<BoxNode> {
         let range = u8::from(is_full_range) << 7;
         boxes.extend(boxed(b"colr", &[b"nclx", &[0, primaries, 0, transfer, 0, matrix, range]]));
     }
+    boxes.extend(track.boxes.iter().flat_map(|(kind, payload)| boxed(&kind.0, &[payload])));
     let entry = boxed(&entry.0, &[&fields, &boxes]);
     BoxNode::parse_one(&boxed(b"stsd", &[&[0, 0, 0, 0, 0, 0, 0, 1], &entry]))
 }

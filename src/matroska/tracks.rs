@@ -29,6 +29,16 @@ pub struct Color {
     pub is_full_range: bool,
 }
 
+/// `MasteringMetadata`: chromaticities of red, green, blue and white, x and y, and the greatest and the least luminance in
+/// cd/m²; what is not said is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Mastering {
+    /// Chromaticities, in the order of the elements.
+    pub chromaticities: [Option<f64>; 8],
+    /// LuminanceMax and LuminanceMin.
+    pub luminance: [Option<f64>; 2],
+}
+
 /// One track.
 #[derive(Clone, Debug)]
 pub struct MatroskaTrack {
@@ -56,18 +66,39 @@ pub struct MatroskaTrack {
     pub display: Option<(u64, u64)>,
     /// Colour.
     pub color: Option<Color>,
+    /// MasteringMetadata.
+    pub mastering: Option<Mastering>,
+    /// MaxCLL and MaxFALL, in cd/m².
+    pub light_level: Option<(u64, u64)>,
     /// Whether an alpha channel stands beside the video.
     pub has_alpha: bool,
     /// SamplingFrequency.
     pub sampling_frequency: f64,
+    /// OutputSamplingFrequency, of spectral band replication.
+    pub output_frequency: Option<f64>,
     /// Channels.
     pub channels: u64,
+    /// ContentEncodings.
+    pub encoding: Encoding,
+}
+
+/// How frames are encoded: §5.1.4.1.31.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// They are as the codec has them.
+    None,
+    /// They lack these first bytes.
+    Stripped(Vec<u8>),
+    /// They are compressed, by what this says.
+    Compressed(&'static str),
+    /// They are encrypted.
+    Encrypted,
 }
 
 /// The tracks in a `Tracks` element.
 ///
 /// # Errors
-/// When one is cut off, encrypted, or compressed.
+/// When one is cut off.
 pub(super) fn tracks(data: &[u8]) -> Result<Vec<MatroskaTrack>> {
     let entries = children(data)?.into_iter().filter(|(id, _)| *id == 0xae);
     entries.map(|(_, entry)| track(entry)).collect()
@@ -87,17 +118,24 @@ fn track(data: &[u8]) -> Result<MatroskaTrack> {
         pixels: (0, 0),
         display: None,
         color: None,
+        mastering: None,
+        light_level: None,
         has_alpha: false,
         sampling_frequency: 8000.0,
+        output_frequency: None,
         channels: 1,
+        encoding: Encoding::None,
     };
     let all = children(data)?;
     let number = all.iter().find(|(id, _)| *id == 0xd7);
     track.number = number.map_or(Ok(0), |(_, data)| unsigned(data))?;
     let number = track.number;
     let at = |error: Error| error.at(format_args!("track {number}"));
-    for (id, data) in all {
-        element(&mut track, id, data).map_err(at)?;
+    for (id, data) in &all {
+        element(&mut track, *id, data).map_err(at)?;
+    }
+    if let Some((_, data)) = all.iter().find(|(id, _)| *id == 0x6d80) {
+        track.encoding = encoding(&mut track, data).map_err(at)?;
     }
     Ok(track)
 }
@@ -129,12 +167,12 @@ fn element(track: &mut MatroskaTrack, id: u32, data: &[u8]) -> Result<()> {
             for (id, data) in children(data)? {
                 match id {
                     0xb5 => track.sampling_frequency = float(data)?,
+                    0x78b5 => track.output_frequency = Some(float(data)?),
                     0x9f => track.channels = unsigned(data)?,
                     _ => {}
                 }
             }
         }
-        0x6d80 => refuse_encoded(data)?,
         _ => {}
     }
     Ok(())
@@ -150,7 +188,7 @@ fn video(track: &mut MatroskaTrack, data: &[u8]) -> Result<()> {
             0x54ba => display.1 = Some(unsigned(data)?),
             0x54b2 => unit = unsigned(data)?,
             0x53c0 => track.has_alpha = unsigned(data)? != 0,
-            0x55b0 => track.color = color(data)?,
+            0x55b0 => color(track, data)?,
             _ => {}
         }
     }
@@ -159,8 +197,9 @@ fn video(track: &mut MatroskaTrack, data: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn color(data: &[u8]) -> Result<Option<Color>> {
+fn color(track: &mut MatroskaTrack, data: &[u8]) -> Result<()> {
     let mut color = Color { primaries: 2, transfer: 2, matrix: 2, is_full_range: false };
+    let mut light_level = (None, None);
     for (id, data) in children(data)? {
         let number = || unsigned(data).map(|value| u8::try_from(value).unwrap_or(2));
         match id {
@@ -168,25 +207,61 @@ fn color(data: &[u8]) -> Result<Option<Color>> {
             0x55b9 => color.is_full_range = unsigned(data)? == 2,
             0x55ba => color.transfer = number()?,
             0x55bb => color.primaries = number()?,
+            0x55bc => light_level.0 = Some(unsigned(data)?),
+            0x55bd => light_level.1 = Some(unsigned(data)?),
+            0x55d0 => track.mastering = Some(mastering(data)?),
             _ => {}
         }
     }
     let says = [color.primaries, color.transfer, color.matrix].iter().any(|number| *number != 2);
-    Ok((says || color.is_full_range).then_some(color))
+    track.color = (says || color.is_full_range).then_some(color);
+    track.light_level = match light_level {
+        (None, None) => None,
+        (content, frame) => Some((content.unwrap_or(0), frame.unwrap_or(0))),
+    };
+    Ok(())
 }
 
-/// Refuses frames that are not as the codec has them: §5.1.4.1.31.
-fn refuse_encoded(data: &[u8]) -> Result<()> {
-    let Some((_, encoding)) = children(data)?.into_iter().next() else { return Ok(()) };
-    let parts = children(encoding)?;
-    // ContentEncodingType 1, or ContentEncryption.
-    let kind = parts.iter().find(|(id, _)| *id == 0x5033).map_or(Ok(0), |(_, data)| unsigned(data))?;
-    Err(match kind == 1 || parts.iter().any(|(id, _)| *id == 0x5035) {
-        true => Error::input("ContentEncryption: the track is encrypted already")
-            .clause("RFC 9559 §5.1.4.1.31.8")
-            .hint("give the clear file"),
-        false => Error::unsupported("ContentCompression: frames are compressed, or lack their first bytes")
-            .clause("RFC 9559 §5.1.4.1.31.5")
-            .hint("write the file without it, such as with ffmpeg -i FILE -c copy -map 0 OTHER"),
-    })
+fn mastering(data: &[u8]) -> Result<Mastering> {
+    let mut mastering = Mastering::default();
+    for (id, data) in children(data)? {
+        let values = mastering.chromaticities.iter_mut().chain(&mut mastering.luminance);
+        if let Some((_, value)) = (0x55d1..).zip(values).find(|(known, _)| *known == id) {
+            *value = Some(float(data)?);
+        }
+    }
+    Ok(mastering)
+}
+
+/// How frames are encoded: §5.1.4.1.31.
+fn encoding(track: &mut MatroskaTrack, data: &[u8]) -> Result<Encoding> {
+    let encodings: Vec<_> = children(data)?.into_iter().filter(|(id, _)| *id == 0x6240).collect();
+    let encoding = match encodings.as_slice() {
+        [] => return Ok(Encoding::None),
+        [(_, encoding)] => children(encoding)?,
+        _ => return Ok(Encoding::Compressed("several encodings")),
+    };
+    let of = |parts: &[(u32, &[u8])], id: u32, default: u64| {
+        let found = parts.iter().find(|(known, _)| *known == id);
+        found.map_or(Ok(default), |(_, data)| unsigned(data))
+    };
+    if of(&encoding, 0x5033, 0)? != 0 {
+        return Ok(Encoding::Encrypted);
+    }
+    let compression = encoding.iter().find(|(id, _)| *id == 0x5034);
+    let compression = compression.map_or(Ok(Vec::new()), |(_, data)| children(data))?;
+    match of(&compression, 0x4254, 0)? {
+        3 => {}
+        0 => return Ok(Encoding::Compressed("zlib")),
+        1 => return Ok(Encoding::Compressed("bzlib")),
+        _ => return Ok(Encoding::Compressed("an algorithm that is not known")),
+    }
+    let settings = compression.iter().find(|(id, _)| *id == 0x4255);
+    let first_bytes = settings.map_or(&[][..], |(_, data)| data);
+    // ContentEncodingScope: frames, and CodecPrivate.
+    let scope = of(&encoding, 0x5032, 1)?;
+    if scope & 2 != 0 {
+        track.codec_private.splice(0..0, first_bytes.iter().copied());
+    }
+    Ok(if scope & 1 != 0 { Encoding::Stripped(first_bytes.to_vec()) } else { Encoding::None })
 }

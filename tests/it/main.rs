@@ -47,6 +47,7 @@ mod ladder_containers;
 mod ladders;
 mod large_inputs;
 mod laws;
+mod matroska_forms;
 mod missing_keys;
 mod mp4_layouts;
 mod mutation_law;

@@ -74,6 +74,7 @@ fn hlg_that_a_message_prefers_is_hlg_in_both_manifests() {
         let made = ffmpeg()
             .args(["-f", "lavfi", "-i", "testsrc2=s=64x64:r=25:d=1", "-pix_fmt", "yuv420p10le"])
             .args(["-c:v", "libx265", "-x265-params", &parameters])
+            .args(["-tag:v", "hvc1"].iter().filter(|_| name.ends_with("mp4")))
             .arg(&path)
             .output()
             .unwrap();

@@ -193,6 +193,7 @@ impl Audio {
             size: (0, 0),
             pixel: None,
             color: None,
+            boxes: Vec::new(),
             language: String::new(),
             name: String::new(),
             timescale,

@@ -145,6 +145,7 @@ impl Video {
             size,
             pixel: None,
             color: None,
+            boxes: Vec::new(),
             language: String::new(),
             name: String::new(),
             timescale: CLOCK,
