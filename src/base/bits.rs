@@ -41,6 +41,11 @@ impl<'a> BitReader<'a> {
         self.next
     }
 
+    /// Bits of a syntax without emulation prevention that were read.
+    pub fn bits_read(&self) -> usize {
+        8 * self.next - usize::from(self.left)
+    }
+
     /// Passes over the bits that are left of the byte at hand.
     pub fn align(&mut self) {
         self.left = 0;

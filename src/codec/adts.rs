@@ -1,7 +1,7 @@
 //! ADTS frames of AAC — ISO/IEC 14496-3 §1.A.3.2.
 
 use super::audio_facts::channels_of_configuration;
-use super::audio_specific_config::{SAMPLING_FREQUENCIES, program_config_element};
+use super::audio_specific_config::{SAMPLING_FREQUENCIES, of_program_config, program_config_element};
 use super::elementary::StreamInfo;
 use crate::base::bits::BitReader;
 use crate::base::{Error, Result};
@@ -91,26 +91,36 @@ impl AdtsHeader {
     /// AudioSpecificConfig and what else is said by the header of `frame`, and by its first element where the header
     /// leaves the channels to that: §1.6.2.1, §1.6.3.5.
     pub(super) fn facts(self, frame: &[u8]) -> StreamInfo {
-        let config = u16::from(self.audio_object_type) << 11
+        let plain = u16::from(self.audio_object_type) << 11
             | u16::from(self.sampling_frequency_index) << 7
             | u16::from(self.channel_configuration) << 3;
-        let channels = match self.channel_configuration {
-            0 => self.program_config(frame),
-            configuration => channels_of_configuration(configuration.into()),
-        };
+        let (mut channels, mut config) =
+            (channels_of_configuration(self.channel_configuration.into()), plain.to_be_bytes().to_vec());
+        if let Some((of_element, with_element)) =
+            self.program_config(frame).filter(|_| self.channel_configuration == 0)
+        {
+            (channels, config) = (Some(of_element), with_element);
+        }
         StreamInfo {
             rfc6381: format!("mp4a.40.{}", self.audio_object_type),
             channels: channels.and_then(|channels| u8::try_from(channels).ok()),
             sampling_frequency: SAMPLING_FREQUENCIES.get(usize::from(self.sampling_frequency_index)).copied(),
-            setup_data: config.to_be_bytes().to_vec(),
+            setup_data: config,
             ..StreamInfo::default()
         }
     }
 
-    /// The channels of the program config element that a frame begins with, if it does.
-    fn program_config(self, frame: &[u8]) -> Option<u16> {
+    /// The channels of the program config element that a frame begins with, if it does, and an AudioSpecificConfig with
+    /// it.
+    fn program_config(self, frame: &[u8]) -> Option<(u16, Vec<u8>)> {
         let mut bits = BitReader::plain(frame.get(self.header_bytes..)?);
-        (bits.bits(3).ok()? == ID_PCE).then(|| program_config_element(&mut bits).ok()).flatten()
+        if bits.bits(3).ok()? != ID_PCE {
+            return None;
+        }
+        let mut again = bits.clone();
+        let channels = program_config_element(&mut bits).ok()?;
+        let (object, index) = (self.audio_object_type, self.sampling_frequency_index);
+        Some((channels, of_program_config(object, index, &mut again).ok()?))
     }
 }
 
@@ -142,6 +152,11 @@ mod tests {
         let frame = [&header[..], &element].concat();
         let parsed = AdtsHeader::parse(&frame).unwrap().unwrap();
         assert_eq!(parsed.facts(&frame).channels, Some(2));
+        // The element is in the configuration, which says the same.
+        let config = parsed.facts(&frame).setup_data;
+        assert_eq!((config.len(), &config[..2]), (8, &[0x11, 0x80][..]));
+        let facts = crate::codec::audio_specific_config::facts(&config).unwrap();
+        assert_eq!((facts.channels, facts.sampling_frequency), (Some(2), Some(48_000)));
         assert_eq!(parsed.facts(&header).channels, None);
     }
 

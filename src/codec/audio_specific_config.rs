@@ -1,6 +1,7 @@
 //! AudioSpecificConfig and the program config element — ISO/IEC 14496-3 §1.6.2.1, §4.4.1.1; ISO/IEC 23003-3 §5.2.
 
 use super::audio_facts::{AudioInfo, channels_of_configuration};
+use super::bit_copy::BitCopy;
 use crate::base::bits::BitReader;
 use crate::base::{Error, Result};
 
@@ -213,7 +214,7 @@ pub(super) fn program_config_element(bits: &mut BitReader<'_>) -> Result<u16> {
     bits.bits(10)?; // element_instance_tag, object_type, sampling_frequency_index
     let front_side_back = [bits.bits(4)?, bits.bits(4)?, bits.bits(4)?];
     let low_frequency = bits.bits(2)?;
-    bits.bits(7)?; // num_assoc_data_elements, num_valid_cc_elements
+    let (data, coupling) = (bits.bits(3)?, bits.bits(4)?);
     for bits_of_mixdown in [4, 4, 3] {
         if bits.bit()? {
             bits.bits(bits_of_mixdown)?;
@@ -224,9 +225,65 @@ pub(super) fn program_config_element(bits: &mut BitReader<'_>) -> Result<u16> {
         channels += if bits.bit()? { 2 } else { 1 };
         bits.bits(4)?; // element_tag_select
     }
+    for _ in 0..low_frequency + data {
+        bits.bits(4)?; // element_tag_select
+    }
+    for _ in 0..coupling {
+        bits.bits(5)?; // cc_element_is_ind_sw, valid_cc_element_tag_select
+    }
     u16::try_from(channels).ok().filter(|channels| *channels > 0).ok_or_else(|| {
         Error::input("a program config element without channels").clause("ISO/IEC 14496-3 §4.5.1.2")
     })
+}
+
+/// The bits that `read` reads, for another place.
+fn copied(
+    bits: &mut BitReader<'_>,
+    out: &mut BitCopy,
+    read: impl FnOnce(&mut BitReader<'_>) -> Result<()>,
+) -> Result<()> {
+    let (mut from, start) = (bits.clone(), bits.bits_read());
+    read(bits)?;
+    (start..bits.bits_read()).try_for_each(|_| out.copy(&mut from, 1).map(drop))
+}
+
+/// An AudioSpecificConfig that ends where its syntax does; `None` of one with a program config element, whose alignment is
+/// another elsewhere, and of other audio than AAC.
+///
+/// # Errors
+/// When it ends too early.
+pub(super) fn copy_audio_specific_config(bits: &mut BitReader<'_>) -> Result<Option<Vec<u8>>> {
+    let (mut out, mut is_taken) = (BitCopy::default(), false);
+    copied(bits, &mut out, |bits| {
+        let mut object = audio_object_type(bits)?;
+        let index = bits.bits(4)?;
+        sampling_frequency(bits, index)?;
+        let configuration = bits.bits(4)?;
+        if matches!(object, object::SBR | object::PS) {
+            let index = bits.bits(4)?;
+            sampling_frequency(bits, index)?;
+            object = audio_object_type(bits)?;
+        }
+        is_taken = object::PLAIN.contains(&object) && configuration != 0;
+        if is_taken { general(bits, object) } else { Ok(()) }
+    })?;
+    Ok(is_taken.then(|| out.into_bytes()))
+}
+
+/// An AudioSpecificConfig whose channels are those of the program config element that begins here.
+///
+/// # Errors
+/// When the element ends too early.
+pub(super) fn of_program_config(object: u8, index: u8, element: &mut BitReader<'_>) -> Result<Vec<u8>> {
+    let mut out = BitCopy::default();
+    out.put(5, object.into());
+    out.put(4, index.into());
+    out.put(4, 0); // channelConfiguration
+    out.put(3, 0); // frameLengthFlag, dependsOnCoreCoder, extensionFlag
+    copied(element, &mut out, |bits| program_config_element(bits).map(drop))?;
+    out.align();
+    out.put(8, 0); // comment_field_bytes
+    Ok(out.into_bytes())
 }
 
 /// The channels of a UsacConfig: ISO/IEC 23003-3 §5.2.

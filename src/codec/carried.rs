@@ -21,6 +21,8 @@ pub enum Carried {
     Vp8,
     /// AAC with AudioSpecificConfig.
     Aac,
+    /// AAC in frames of LATM and LOAS.
+    Loas,
     /// AC-3, told by its first frame.
     Ac3,
     /// Enhanced AC-3, told by its first frame.
@@ -104,7 +106,7 @@ impl Carried {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
         let hertz = |frequency: f64| frequency.round() as u32;
         let core = hertz(frequencies.0);
-        let extension = frequencies.1.map_or(core.saturating_mul(2), hertz);
+        let extension = frequencies.1.map_or_else(|| core.saturating_mul(2), hertz);
         let extension = Some(extension).filter(|_| is_replicated);
         audio_specific_config::written(object, (core, extension), channels).unwrap_or_default()
     }
@@ -144,7 +146,7 @@ impl Carried {
             Self::Av1 => Ok(of(b"av01", b"av1C", record(4, 0x81, "av1C")?)),
             Self::Vp9 => Ok(of(b"vp09", b"vpcC", vpcc(vp9::first_frame(first)?, picture))),
             Self::Vp8 => Ok(of(b"vp08", b"vpcC", vpcc(vp9::VP8_FORMAT, picture))),
-            Self::Aac => {
+            Self::Aac | Self::Loas => {
                 let facts = audio_specific_config::facts(configuration)?;
                 let (core, _) = audio_specific_config::frames(configuration)?;
                 let channels = facts.channels.unwrap_or(2);
@@ -183,7 +185,9 @@ impl Carried {
     /// When it cannot be told.
     pub fn duration(self, configuration: &[u8], start: &[u8]) -> Result<u32> {
         match self {
-            Self::Aac => audio_specific_config::frames(configuration).map(|(_, samples)| samples),
+            Self::Aac | Self::Loas => {
+                audio_specific_config::frames(configuration).map(|(_, samples)| samples)
+            }
             Self::Ac3 | Self::Eac3 => Ok(syncframe(start)?.samples()),
             Self::Opus => opus::samples(start)
                 .ok_or_else(|| Error::input("an Opus packet of no valid duration").clause("RFC 6716 §3.2")),

@@ -138,7 +138,7 @@ mod tests {
     fn configurations_become_boxes() {
         let info = BitWriter::default().u(32, 0x1000_1000).u(24, 0).u(24, 0).u(20, 44_100).u(3, 1).u(5, 15);
         let mut start = b"fLaC\0\0\0\x22".to_vec();
-        start.extend(&info.rbsp()[..13]);
+        start.extend(&info.rbsp()[..14]);
         start.resize(8 + STREAM_INFO_BYTES, 0);
         let found = dfla(&start).unwrap();
         assert_eq!((found.channels, found.frequency, found.bits), (2, 44_100, 16));

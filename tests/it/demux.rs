@@ -13,6 +13,7 @@ use drm_pack::isobmff::track::{tracks, trexes};
 use drm_pack::job::Job;
 use drm_pack::verify::{Reference, VerifyJob, verify};
 
+use crate::support::ffmpeg_trace::{ffmpeg, ffmpeg_is_there};
 use crate::support::media::root;
 use crate::support::pack::{demuxed_files, job, pack, pack_without_keys};
 use crate::support::ts_build::{AUDIO_PID, MAP_PID, Mux, VIDEO_PID, av_map, pat, pmt};
@@ -281,7 +282,14 @@ fn what_is_wrong_with_a_stream_is_named_with_a_remedy() {
     programs.section(MAP_PID, &av_map());
     let error = refused(programs.bytes);
     assert!(error.contains("2 programs (1, 2)") && error.contains("-map 0:p:1"), "{error}");
-    for (stream_type, says) in [(0x02, "MPEG video"), (0xdb, "encrypted already"), (0x11, "LATM")] {
+    for (stream_type, says) in [
+        (0x02, "MPEG-2 video"),
+        (0xdb, "encrypted already"),
+        (0x1c, "AAC without framing"),
+        (0x82, "DTS"),
+        (0x88, "DTS-UHD"),
+        (0x83, "TrueHD"),
+    ] {
         let mut mux = Mux::program(&pmt(VIDEO_PID, &[], &[(stream_type, VIDEO_PID, &[])]));
         mux.pes(VIDEO_PID, 0xe0, &[0; 300]);
         let error = refused(mux.bytes);
@@ -291,4 +299,83 @@ fn what_is_wrong_with_a_stream_is_named_with_a_remedy() {
     hidden.pes(AUDIO_PID, 0xc0, &[7; 300]);
     let error = refused(hidden.bytes);
     assert!(error.contains("audio or video"), "{error}");
+}
+
+#[test]
+fn what_is_neither_video_nor_audio_is_left_out_by_name() {
+    let stream = file("demux/avc_aac.ts");
+    let (_, old) = stream.chunks(188).enumerate().find(|(_, packet)| packet[1] & 0x1f == 0x10).unwrap();
+    let pid = u16::from_be_bytes([old[1] & 0x1f, old[2]]);
+    let map = pmt(
+        VIDEO_PID,
+        &[],
+        &[
+            (0x1b, 0x100, &[]),
+            (0x0f, 0x101, &[]),
+            (0x86, 0x102, &[]),
+            (0x06, 0x103, &[0x56, 0]),
+            (0x06, 0x104, &[0x59, 0]),
+            (0x06, 0x105, &[]),
+        ],
+    );
+    let mut maps = Mux::default();
+    maps.section(pid, &map);
+    // The first map of the file is replaced, and those behind it say the same.
+    let packets = stream.chunks(188).map(|packet| {
+        let is_map = packet[1] & 0x1f == 0x10 && packet[2] == old[2];
+        if is_map { maps.bytes.clone() } else { packet.to_vec() }
+    });
+    let demuxed = opened(Box::new(packets.collect::<Vec<_>>().concat())).unwrap();
+    let said = demuxed.left_out.join("; ");
+    for name in ["SCTE 35", "teletext", "DVB subtitles", "private data"] {
+        assert!(said.contains(name), "{said}");
+    }
+}
+
+/// The samples of audio in a file that FFmpeg makes of a tone.
+fn made(path: &Path, arguments: &[&str]) {
+    let source = ["-f", "lavfi", "-i", "testsrc2=s=64x64:r=25:d=1", "-f", "lavfi", "-i", "sine=r=48000:d=1"];
+    let all = ffmpeg()
+        .args(source)
+        .args(["-map", "0", "-map", "1", "-c:v", "libx264"])
+        .args(arguments)
+        .arg(path)
+        .output();
+    let output = all.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn aac_in_latm_is_that_of_adts_and_channels_may_be_told_by_an_element() {
+    if !ffmpeg_is_there() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    made(&path("raw.mp4"), &["-c:a", "aac", "-ac", "2"]);
+    for (name, flags) in [("adts.ts", "0"), ("latm.ts", "latm")] {
+        let output = ffmpeg()
+            .arg("-i")
+            .arg(path("raw.mp4"))
+            .args(["-c", "copy", "-mpegts_flags", flags])
+            .arg(path(name))
+            .output()
+            .unwrap();
+        assert!(output.status.success());
+    }
+    let audio = |name: &str| -> Vec<Vec<u8>> {
+        let all = read(&fs::read(path(name)).unwrap()).swap_remove(1);
+        all.1.into_iter().map(|(_, bytes)| bytes).collect()
+    };
+    assert!(audio("latm.ts") == audio("adts.ts"));
+    made(&path("element.ts"), &["-c:a", "aac", "-ac", "3", "-channel_layout", "2.1"]);
+    for (name, channels) in [("latm.ts", 2), ("element.ts", 3)] {
+        let out = folder.path().join(format!("out_{name}"));
+        pack(&job(&path(name), "widevine", "cenc"), &out).unwrap();
+        let playlist = fs::read_to_string(out.join("master.m3u8")).unwrap();
+        assert!(playlist.contains(&format!("CHANNELS=\"{channels}\"")), "{name}: {playlist}");
+        let output = ffmpeg().arg("-i").arg(out.join("a1/init.mp4")).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains(if channels == 3 { "2.1" } else { "stereo" }), "{name}: {said}");
+    }
 }

@@ -91,22 +91,18 @@ fn colored(name: &str) -> Vec<u8> {
 
 #[test]
 fn the_mastering_display_and_the_light_level_are_carried_into_cmaf_as_each_binding_has_them() {
-    let chromaticities = |unit: f64, order: [usize; 8]| {
-        let values = [0.68, 0.32, 0.265, 0.69, 0.15, 0.06, 0.3127, 0.329];
-        let fixed = |at: usize| ((values[at] * unit).round() as u16).to_be_bytes();
-        order.map(fixed).concat()
-    };
+    let bytes = |numbers: [u16; 8]| numbers.map(u16::to_be_bytes).concat();
     let levels = [3, 0xe8, 1, 0x90];
     let mdcv = [
         &b"mdcv"[..],
-        &chromaticities(50_000.0, [2, 3, 4, 5, 0, 1, 6, 7]),
+        &bytes([13_250, 34_500, 7500, 3000, 34_000, 16_000, 15_635, 16_450]),
         &10_000_000_u32.to_be_bytes(),
         &1_u32.to_be_bytes(),
     ]
     .concat();
     let smdm = [
         &b"SmDm\0\0\0\0"[..],
-        &chromaticities(65_536.0, [0, 1, 2, 3, 4, 5, 6, 7]),
+        &bytes([44_564, 20_972, 17_367, 45_220, 9830, 3932, 20_493, 21_561]),
         &256_000_u32.to_be_bytes(),
         &2_u32.to_be_bytes(),
     ]

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::media::{Form, MediaTrack};
 use super::stream::{CLOCK, Piece};
 use crate::base::{Error, Result};
-use crate::codec::{Carried, Elementary, Picture, SampleDescription, TrackKind};
+use crate::codec::{AudioFrame, Carried, Elementary, Latm, Picture, SampleDescription, TrackKind};
 use crate::demux::movie::{MovieTrack, Placed};
 
 /// Frames that begin so little beside where the one before ends follow it, in ticks of 90 kHz: one is rounding, some
@@ -22,7 +22,9 @@ struct Run {
 /// A frame, or several that are one access unit.
 struct Unit {
     position: u64,
+    /// Bytes of the stream, and of the sample that is made of them.
     length: u32,
+    size: u32,
     time: i64,
 }
 
@@ -37,6 +39,7 @@ pub(super) struct Audio {
     runs: VecDeque<Run>,
     stamps: VecDeque<(u64, i64)>,
     configuration: Vec<u8>,
+    latm: Option<Latm>,
     /// The first access unit of what is told by it.
     first: Vec<u8>,
     description: Option<SampleDescription>,
@@ -60,6 +63,7 @@ impl Audio {
             runs: VecDeque::new(),
             stamps: VecDeque::new(),
             configuration: Vec::new(),
+            latm: None,
             first: Vec::new(),
             description: None,
             units: Vec::new(),
@@ -86,7 +90,12 @@ impl Audio {
     fn frames(&mut self) -> Result<()> {
         let mut start = 0;
         loop {
-            let found = match self.elementary.audio_frame(&self.bytes, start) {
+            let frame = match self.codec {
+                Carried::Loas => Latm::frame(&self.bytes, start)
+                    .map(|frame| frame.map(|range| AudioFrame { range, header_bytes: 0, goes_on: false })),
+                _ => self.elementary.audio_frame(&self.bytes, start),
+            };
+            let found = match frame {
                 // A stream may be cut anywhere before its first frame.
                 Err(_) if self.units.is_empty() && self.first.is_empty() && start < self.bytes.len() => {
                     start += 1;
@@ -117,21 +126,31 @@ impl Audio {
             let unit = self.units.last_mut();
             return unit.map_or(Ok(()), |unit| {
                 unit.length = unit.length.saturating_add(length);
+                unit.size = unit.length;
                 Ok(())
             });
         }
         if length == 0 {
             return Ok(());
         }
-        if self.codec == Carried::Aac {
-            let facts = self.elementary.facts(frame)?.map(|facts| facts.setup_data).unwrap_or_default();
-            if !self.configuration.is_empty() && facts != self.configuration {
-                return Err(Error::unsupported("the configuration of AAC changes")
-                    .clause("ISO/IEC 14496-3 §1.A.3.2")
-                    .hint("cut the file there and give the parts in calls of their own"));
+        let mut size = length;
+        match self.codec {
+            Carried::Aac => {
+                let facts = self.elementary.facts(frame)?.map(|facts| facts.setup_data).unwrap_or_default();
+                self.configuration = same_configuration(&self.configuration, facts)?;
             }
-            self.configuration = facts;
+            Carried::Loas => {
+                if self.latm.is_none() {
+                    self.latm = Latm::of(frame)?;
+                }
+                // Frames before the first that says how they are read cannot be.
+                let Some(latm) = &self.latm else { return Ok(()) };
+                size = u32::try_from(latm.raw(frame)?.len()).unwrap_or(u32::MAX);
+                self.configuration.clone_from(&latm.configuration);
+            }
+            _ => {}
         }
+        let frame = self.bytes.get(start..end).unwrap_or_default();
         if self.units.is_empty() {
             self.first = frame.to_vec();
             let picture = Picture { size: (0, 0), rate: None, color: None };
@@ -145,7 +164,7 @@ impl Audio {
         let place = at + header as u64;
         let run = self.runs.iter().rev().find(|run| run.at <= place);
         let run = run.ok_or_else(|| Error::internal("a frame that lies in no packet"))?;
-        self.units.push(Unit { position: run.position + (place - run.at), length, time });
+        self.units.push(Unit { position: run.position + (place - run.at), length, size, time });
         self.next = time.saturating_add(duration.into());
         self.last_duration = duration;
         Ok(())
@@ -179,10 +198,11 @@ impl Audio {
             _ => description,
         };
         let timescale = description.audio.map_or(CLOCK, |(.., ticks)| ticks);
-        let mut media = MediaTrack::new(pid, base, Form::Frames);
-        let samples = self.units.iter().map(|unit| Placed {
-            position: media.push(unit.position, unit.length, unit.length),
-            size: unit.length,
+        let form = self.latm.map_or(Form::Frames, Form::Loas);
+        let mut media = MediaTrack::new(pid, base, form);
+        let samples = self.units.iter().filter(|unit| unit.size > 0).map(|unit| Placed {
+            position: media.push(unit.position, unit.length, unit.size),
+            size: unit.size,
             time: unit.time,
             is_sync: true,
         });
@@ -205,4 +225,28 @@ impl Audio {
         };
         Ok(Some((track, media)))
     }
+}
+
+/// The configuration of a frame, which is that of those before it. Channels that are told by an element may be told by the
+/// first frame alone.
+fn same_configuration(known: &[u8], found: Vec<u8>) -> Result<Vec<u8>> {
+    let is_told_by_element = found.get(1).is_some_and(|second| second >> 3 & 15 == 0);
+    if is_told_by_element && found.len() == 2 {
+        let goes_on = known.len() > 2 && known.starts_with(&found);
+        return if goes_on { Ok(known.to_vec()) } else { Err(without_channels()) };
+    }
+    match known.is_empty() || found == known {
+        true => Ok(found),
+        false => Err(Error::unsupported("the configuration of AAC changes")
+            .clause("ISO/IEC 14496-3 §1.A.3.2")
+            .hint("cut the file there and give the parts in calls of their own")),
+    }
+}
+
+fn without_channels() -> Error {
+    Error::unsupported(
+        "channel_configuration 0, and no program config element at the start of the first frame",
+    )
+    .clause("ISO/IEC 14496-3 §1.A.3.2.2")
+    .hint("write it anew, such as with ffmpeg -i FILE -map 0:v? -map 0:a -c copy -c:a aac OTHER.ts")
 }

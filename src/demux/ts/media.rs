@@ -3,7 +3,7 @@
 use super::stream::data;
 use crate::base::env::Source;
 use crate::base::{Error, Result};
-use crate::codec::VideoUnits;
+use crate::codec::{Latm, VideoUnits};
 use crate::ts::{PACKET_BYTES, Packet};
 
 /// Packets read at a time.
@@ -21,6 +21,8 @@ pub(super) enum Form {
     },
     /// Bytes as they are.
     Frames,
+    /// Frames of LATM and LOAS with audio in them.
+    Loas(Latm),
 }
 
 /// A sample.
@@ -71,6 +73,10 @@ impl MediaTrack {
             packets.read(place.position, place.length as usize, &mut stream)?;
             let bytes = match &self.form {
                 Form::Frames => &stream,
+                Form::Loas(latm) => {
+                    sample = latm.raw(&stream)?;
+                    &sample
+                }
                 Form::Units { units, is_constant } => {
                     sample.clear();
                     units.sample(&stream, *is_constant, &mut sample);

@@ -80,9 +80,9 @@ impl Program {
                 ))));
             }
             match codec(stream).map_err(at)? {
-                Some(codec) => streams.push(ProgramStream { pid, codec, language: stream.language() }),
-                None => left_out.push(format!(
-                    "PID {pid:#x} (stream_type {:#04x}) is left out: it is neither video nor audio",
+                Ok(codec) => streams.push(ProgramStream { pid, codec, language: stream.language() }),
+                Err(name) => left_out.push(format!(
+                    "PID {pid:#x} (stream_type {:#04x}, {name}) is left out: it is neither video nor audio",
                     stream.stream_type
                 )),
             }
@@ -167,32 +167,98 @@ fn encrypted(what: &str) -> Error {
     Error::input(format!("{what}: the file is encrypted already")).hint("give the clear file")
 }
 
-/// The codec of a stream; `None` of what is neither video nor audio.
-fn codec(stream: &PmtStream) -> Result<Option<Carried>> {
+/// Codecs of video and audio that are taken, by stream_type: ISO/IEC 13818-1 table 2-34, ATSC A/52 annex A.
+const TAKEN: &[(u8, Carried)] = &[
+    (0x1b, Carried::Avc),
+    (0x24, Carried::Hevc),
+    (0x0f, Carried::Aac),
+    (0x11, Carried::Loas),
+    (0x81, Carried::Ac3),
+    (0x87, Carried::Eac3),
+];
+/// Those that are not, the registered ones and those of Blu-ray discs.
+const REFUSED: &[(u8, &str)] = &[
+    (0x01, "MPEG-1 video"),
+    (0x02, "MPEG-2 video"),
+    (0x03, "MPEG-1 audio"),
+    (0x04, "MPEG-2 audio"),
+    (0x10, "MPEG-4 Visual"),
+    (0x1c, "AAC without framing"),
+    (0x1f, "SVC, a layer of AVC"),
+    (0x20, "MVC, a view of AVC"),
+    (0x21, "JPEG 2000"),
+    (0x2d, "MPEG-H 3D audio"),
+    (0x2e, "MPEG-H 3D audio"),
+    (0x32, "JPEG XS"),
+    (0x33, "VVC"),
+    (0x42, "AVS video"),
+    (0x80, "PCM of a Blu-ray disc, or video of MPEG-2"),
+    (0x82, "DTS"),
+    (0x83, "Dolby TrueHD"),
+    (0x84, "E-AC-3 of a Blu-ray disc"),
+    (0x85, "DTS-HD"),
+    (0x88, "DTS-UHD"),
+    (0x8a, "DTS"),
+    (0xa1, "E-AC-3 of a second program"),
+    (0xa2, "DTS-HD of a second program"),
+    (0xd1, "Dirac"),
+    (0xea, "VC-1"),
+];
+/// What is neither video nor audio.
+const LEFT_OUT: &[(u8, &str)] = &[
+    (0x05, "private sections"),
+    (0x0a, "DSM-CC"),
+    (0x0b, "DSM-CC"),
+    (0x0c, "DSM-CC"),
+    (0x0d, "DSM-CC"),
+    (0x14, "DSM-CC"),
+    (0x15, "timed metadata"),
+    (0x16, "metadata"),
+    (0x17, "metadata"),
+    (0x18, "metadata"),
+    (0x19, "metadata"),
+    (0x86, "splice information of SCTE 35"),
+    (0x90, "graphics of a Blu-ray disc"),
+    (0x91, "menus of a Blu-ray disc"),
+    (0x92, "text of a Blu-ray disc"),
+];
+/// What private data is by descriptor: ETSI EN 300 468 §6.1.
+const PRIVATE: &[(u8, &str)] =
+    &[(0x45, "VBI data"), (0x46, "teletext"), (0x56, "teletext"), (0x59, "DVB subtitles")];
+/// Audio as private data by descriptor: ETSI EN 300 468 §6.1, annex G.
+const PRIVATE_AUDIO: &[(u8, &str)] = &[(0x7b, "DTS"), (0x7c, "AAC as private data")];
+
+/// The codec of a stream, or what it is that is neither video nor audio.
+fn codec(stream: &PmtStream) -> Result<std::result::Result<Carried, &'static str>> {
     let stream_type = stream.stream_type;
+    let row = |table: &[(u8, &'static str)], key: u8| {
+        table.iter().find(|(known, _)| *known == key).map(|(_, name)| *name)
+    };
     let refused = |what: &str| {
         Err(Error::unsupported(format!(
-            "{what} (stream_type {stream_type:#04x}); of transport streams, AVC, HEVC, AAC in ADTS, AC-3 and E-AC-3 are taken"
+            "{what} (stream_type {stream_type:#04x}); of transport streams, AVC, HEVC, AAC in ADTS or LATM, AC-3 and E-AC-3 are taken"
         ))
         .hint("encode it to one of these, such as with ffmpeg -i FILE -c:v libx264 -c:a aac OTHER.mp4"))
     };
-    match stream_type {
-        0x1b => Ok(Some(Carried::Avc)),
-        0x24 => Ok(Some(Carried::Hevc)),
-        0x0f => Ok(Some(Carried::Aac)),
-        0x81 => Ok(Some(Carried::Ac3)),
-        0x87 => Ok(Some(Carried::Eac3)),
-        0x01 | 0x02 | 0x10 => refused("MPEG video"),
-        0x03 | 0x04 => refused("MPEG audio"),
-        0x11 | 0x1c => refused("AAC in LATM or LOAS"),
-        // Private sections and data, metadata, DSM-CC, splice information, graphics of Blu-ray discs.
-        0x06 => match stream.private_format().as_ref() {
-            Some(b"AC-3") => Ok(Some(Carried::Ac3)),
-            Some(b"EAC3") => Ok(Some(Carried::Eac3)),
-            Some(format) if MEDIA_FORMATS.contains(&format) => refused("video or audio as private data"),
-            _ => Ok(None),
+    let by_descriptor = |table| stream.descriptors().find_map(|(tag, _)| row(table, tag));
+    if let Some((_, codec)) = TAKEN.iter().find(|(known, _)| *known == stream_type) {
+        return Ok(Ok(*codec));
+    }
+    match stream.private_format().as_ref().filter(|_| stream_type == 0x06) {
+        Some(b"AC-3") => return Ok(Ok(Carried::Ac3)),
+        Some(b"EAC3") => return Ok(Ok(Carried::Eac3)),
+        Some(format) if MEDIA_FORMATS.contains(&format) => {
+            return refused(&format!("{} as private data", String::from_utf8_lossy(format).trim_end()));
+        }
+        _ => {}
+    }
+    match (stream_type, row(REFUSED, stream_type), row(LEFT_OUT, stream_type)) {
+        (0x06, ..) => match by_descriptor(PRIVATE_AUDIO) {
+            Some(name) => refused(name),
+            None => Ok(Err(by_descriptor(PRIVATE).unwrap_or("private data"))),
         },
-        0x05 | 0x0a..=0x0d | 0x14..=0x19 | 0x86 | 0x90..=0x92 => Ok(None),
+        (_, Some(name), _) => refused(name),
+        (_, _, Some(name)) => Ok(Err(name)),
         _ => refused("a stream of another codec"),
     }
 }
