@@ -269,8 +269,11 @@ fn dts(config: &Config<'_>) -> Result<AudioInfo> {
     if config.payload(FourCc(*b"udts")).is_ok() {
         return read(config, b"udts", |bits| {
             bits.bits(16)?; // DecoderProfileCode, FrameDurationCode, MaxPayloadCode, NumPresentationsCode
-            let channels = u16::try_from(bits.bits(32)?.count_ones()).unwrap_or(0);
-            Ok(AudioInfo::new(channels, None))
+            let channels = u16::try_from(bits.bits(32)?.count_ones()).unwrap_or(0); // ChannelMask
+            // BaseSamplingFrequencyCode, SampleRateMod: it may be cut off behind the mask.
+            let base = bits.bit().map(|is_48| if is_48 { 48_000 } else { 44_100_u32 });
+            let frequency = base.and_then(|base| Ok(base << bits.bits(2)?));
+            Ok(AudioInfo::new(channels, frequency.ok()))
         });
     }
     read(config, b"ddts", |bits| {
@@ -321,6 +324,10 @@ mod tests {
             assert_eq!(found, expected, "{entry:?}");
             assert!(facts(entry, name, &[0]).is_err(), "{entry:?}");
             assert_eq!(facts(entry, b"free", &[]).unwrap(), AudioInfo::default());
+        }
+        for (last, frequency) in [(0x80, 48_000), (0xa0, 96_000), (0x00, 44_100), (0xc0, 192_000)] {
+            let found = facts(b"dtsx", b"udts", &[0, 0, 0, 0, 0, 0x3f, last]).unwrap();
+            assert_eq!((found.channels, found.sampling_frequency), (Some(6), Some(frequency)));
         }
         assert_eq!(facts(b"dtsx", b"udts", &[0, 0, 0, 0, 0, 0x3f]).unwrap().channels, Some(6));
     }

@@ -7,7 +7,7 @@ use super::marks::is_in;
 use super::{CipherModes, Codec, Config, Evidence, Marks, Protection, TrackKind};
 use crate::base::bits::BitReader;
 use crate::base::bytes::Reader;
-use crate::base::{FourCc, Result};
+use crate::base::{Error, FourCc, Result};
 
 /// MPEG-H 3D audio as raw frames (`mha1`, `mha2`) or as MHAS packets (`mhm1`, `mhm2`).
 pub(super) static CODEC: Codec = Codec {
@@ -22,6 +22,14 @@ pub(super) static CODEC: Codec = Codec {
 };
 
 const MHAC: FourCc = FourCc(*b"mhaC");
+
+/// Frequencies by usacSamplingFrequencyIndex; 0 where it has none: ISO/IEC 23003-3 table 67.
+const FREQUENCIES: [u32; 28] = [
+    96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350, 0,
+    0, 57_600, 51_200, 40_000, 38_400, 34_150, 28_800, 25_600, 20_000, 19_200, 17_075, 14_400, 12_800, 9_600,
+];
+/// usacSamplingFrequencyIndex before a frequency of 24 bits.
+const ESCAPE_INDEX: u32 = 31;
 
 /// The share of random bytes, at most, that are whole packets.
 const CHANCE: f64 = 1.0 / 64.0;
@@ -91,16 +99,39 @@ fn rfc6381(config: &Config<'_>) -> Result<String> {
     Ok(format!("{}.0x{profile_level:02X}", config.entry))
 }
 
-/// §20.5: referenceChannelLayout, a ChannelConfiguration; the audio has objects beside.
+/// §20.5: referenceChannelLayout, a ChannelConfiguration, or else the speakers of the configuration; the audio has objects
+/// beside.
 fn audio(config: &Config<'_>) -> Result<AudioInfo> {
     let Ok(mhac) = config.payload(MHAC) else { return Ok(AudioInfo::default()) };
     let mut reader = Reader::new(mhac);
     let mut layout = || {
         reader.u16()?; // configurationVersion, mpegh3daProfileLevelIndication
-        reader.u8()
+        let layout = reader.u8()?;
+        Ok((layout, reader.u16()?)) // mpegh3daConfigLength
     };
-    let layout = layout().map_err(|e| e.at(MHAC).at(config.entry))?;
-    Ok(AudioInfo::new(channels_of_configuration(layout.into()).unwrap_or(0), None))
+    let (layout, length) = layout().map_err(|e: Error| e.at(MHAC).at(config.entry))?;
+    let configuration = reader.take(reader.remaining().min(length.into()))?;
+    let (frequency, speakers) = configuration_start(configuration).unwrap_or_default();
+    let channels = channels_of_configuration(layout.into()).or(speakers);
+    Ok(AudioInfo::new(channels.unwrap_or(0), frequency))
+}
+
+/// `mpegh3daConfig()` up to the speakers: the sampling frequency, and how many speakers the reference layout has. §5.2.2.
+fn configuration_start(configuration: &[u8]) -> Result<(Option<u32>, Option<u16>)> {
+    let mut bits = BitReader::plain(configuration);
+    let index = bits.bits(5)?; // usacSamplingFrequencyIndex
+    let frequency = match index {
+        ESCAPE_INDEX => Some(bits.bits(24)?),
+        index => FREQUENCIES.get(usize::try_from(index).unwrap_or(usize::MAX)).copied(),
+    };
+    let frequency = frequency.filter(|frequency| *frequency > 0);
+    bits.bits(5)?; // coreSbrFrameLengthIndex, cfg_reserved, receiverDelayCompensation
+    let speakers = match bits.bits(2)? {
+        0 => channels_of_configuration(bits.bits(6)?),
+        1 | 2 => u16::try_from(escaped_value(&mut bits, [5, 8, 16])? + 1).ok(),
+        _ => None,
+    };
+    Ok((frequency, speakers))
 }
 
 #[cfg(test)]
@@ -124,5 +155,24 @@ mod tests {
         assert_eq!(of(vec![(MHAC, &[1, 0x0d, 0, 0, 0])]).unwrap(), None);
         assert_eq!(of(Vec::new()).unwrap(), None);
         assert!(of(vec![(MHAC, &[1, 0x0d])]).is_err());
+    }
+
+    #[test]
+    fn the_configuration_says_the_frequency_and_the_speakers_where_there_is_no_layout() {
+        use crate::codec::bit_writer::BitWriter;
+        let of = |layout: u8, configuration: BitWriter| {
+            let configuration = configuration.rbsp();
+            let length = u8::try_from(configuration.len()).unwrap();
+            let mhac = [&[1, 0x0d, layout, 0, length][..], &configuration].concat();
+            let facts = audio(&Config { entry: FourCc(*b"mhm1"), boxes: vec![(MHAC, &mhac)] }).unwrap();
+            (facts.channels, facts.sampling_frequency)
+        };
+        let start = |index: u32| BitWriter::default().u(5, index).u(5, 0);
+        assert_eq!(of(6, start(3).u(2, 0).u(6, 13)), (Some(6), Some(48_000)));
+        assert_eq!(of(0, start(4).u(2, 0).u(6, 13)), (Some(24), Some(44_100)));
+        assert_eq!(of(0, start(15).u(2, 1).u(5, 10)), (Some(11), Some(57_600)));
+        let escaped = BitWriter::default().u(5, 31).u(24, 44_056).u(5, 0).u(2, 3).u(8, 0);
+        assert_eq!(of(0, escaped), (None, Some(44_056)));
+        assert_eq!(of(0, start(13).u(2, 3).u(8, 0)), (None, None));
     }
 }
