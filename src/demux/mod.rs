@@ -33,8 +33,8 @@ pub fn opened(source: Box<dyn Source>) -> Result<Demuxed> {
             let media = WholeFrames::new(source, &mut tracks, first_bytes);
             Demuxed::of(&tracks, Box::new(media), left_out)
         }
-        _ => match ts::is_stream(source.as_ref())? {
-            Some(is_stamped) => ts::read(source, is_stamped),
+        _ => match ts::Framing::of(source.as_ref())? {
+            Some(framing) => ts::read(source, framing),
             None => Ok(Demuxed { source, left_out: Vec::new() }),
         },
     }

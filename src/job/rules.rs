@@ -335,7 +335,8 @@ impl Rules {
     /// Checks what depends on the encrypted tracks, before any key is fetched.
     pub(super) fn check_substreams(&self, job: &Job, encrypted_tracks: usize, keys: usize) -> Result<()> {
         if encrypted_tracks == 0 {
-            return Err(Error::input("the input has no track that can be protected"));
+            return Err(Error::input("the input has no track that can be protected")
+                .hint("text and metadata stay clear: give video or audio beside them"));
         }
         check_limit(job.max_substreams, encrypted_tracks)?;
         if let Treatment::Aes128 { key_uri: Some(key_uri), .. } = &self.treatment

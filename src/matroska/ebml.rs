@@ -100,7 +100,10 @@ impl<'a> Reader<'a> {
                     size.unwrap_or_default(),
                     end.saturating_sub(start)
                 ))
-                .clause("RFC 8794 §6.2"),
+                .clause("RFC 8794 §6.2")
+                .hint(
+                    "save what is there, such as with ffmpeg -i FILE -map 0:v? -map 0:a? -c copy OTHER.mkv",
+                ),
             ));
         }
         Ok(Some(Element { id, start, end: element_end }))

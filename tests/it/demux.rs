@@ -379,3 +379,22 @@ fn aac_in_latm_is_that_of_adts_and_channels_may_be_told_by_an_element() {
         assert!(said.contains(if channels == 3 { "2.1" } else { "stereo" }), "{name}: {said}");
     }
 }
+
+#[test]
+fn recordings_may_begin_and_end_inside_a_packet_and_have_parity_behind_each() {
+    let stream = file("demux/avc_aac.ts");
+    let expected = read(&stream);
+    let left_out = |bytes: &[u8]| opened(Box::new(bytes.to_vec())).unwrap().left_out.join("; ");
+    assert!(!left_out(&stream).contains("packet"), "{}", left_out(&stream));
+    let parity: Vec<u8> = stream.chunks(188).flat_map(|packet| [packet, &[0; 16]].concat()).collect();
+    assert!(read(&parity) == expected && left_out(&parity).is_empty());
+    let junk = [&[7; 77][..], &stream].concat();
+    assert!(read(&junk) == expected && left_out(&junk).contains("77 bytes before the first packet"));
+    let more = [&stream[..], &stream[..99]].concat();
+    assert!(read(&more) == expected && left_out(&more).contains("99 bytes behind the last packet"));
+    let timed: Vec<u8> = stream.chunks(188).flat_map(|packet| [&[0, 0, 0, 7], packet].concat()).collect();
+    let cut = [&timed[..], &timed[..100]].concat();
+    assert!(read(&cut) == expected && left_out(&cut).contains("100 bytes behind"), "{}", left_out(&cut));
+    let begun = [&parity[100..204], &parity[..]].concat();
+    assert!(read(&begun) == expected && left_out(&begun).contains("104 bytes before"));
+}

@@ -418,6 +418,6 @@ fn times_near_the_end_of_64_bits_are_kept_or_refused_at_once() {
         let error = pack_without_keys(&job, &folder.path().join("none")).unwrap_err();
         assert_eq!(error.kind().exit_code(), 3);
         let text = error.to_string();
-        assert!(text.contains("in.mp4: byte") && text.contains("tfdt"), "{text}");
+        assert!(text.contains("in.mp4: track 2: byte") && text.contains("tfdt"), "{text}");
     }
 }

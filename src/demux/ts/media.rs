@@ -8,8 +8,6 @@ use crate::ts::{PACKET_BYTES, Packet};
 
 /// Packets read at a time.
 const PACKETS_AT_A_TIME: u64 = 256;
-/// Bytes before each packet of a stream with time stamps.
-const STAMP_BYTES: u64 = 4;
 
 /// How the bytes of a stream become samples.
 pub(super) enum Form {
@@ -181,52 +179,6 @@ impl Source for Media {
             let track = self.tracks.iter().find(|track| (track.base..track.end).contains(&at));
             let track = track.ok_or_else(|| Error::input(format!("a place at {at}, where no sample is")))?;
             filled += track.read(self.source.as_ref(), at, buffer.get_mut(filled..).unwrap_or_default())?;
-        }
-        Ok(())
-    }
-}
-
-/// A stream whose packets have four bytes of time before each, without these.
-pub(super) struct Stamped(pub(super) Box<dyn Source>);
-
-impl Source for Stamped {
-    fn len(&self) -> u64 {
-        let stride = PACKET_BYTES as u64 + STAMP_BYTES;
-        self.0.len() / stride * PACKET_BYTES as u64
-    }
-
-    fn version(&self) -> Option<String> {
-        self.0.version()
-    }
-
-    fn read_at(&self, position: u64, buffer: &mut [u8]) -> Result<()> {
-        let packet_bytes = PACKET_BYTES as u64;
-        let stride = packet_bytes + STAMP_BYTES;
-        let place = |position: u64| position / packet_bytes * stride + STAMP_BYTES + position % packet_bytes;
-        let end = position.saturating_add(buffer.len() as u64);
-        if buffer.is_empty() || end > self.len() {
-            let what = format!("{} bytes at {position}, there are {}", buffer.len(), self.len());
-            return if buffer.is_empty() { Ok(()) } else { Err(Error::input(what)) };
-        }
-        let (from, to) = (place(position), place(end - 1) + 1);
-        let mut whole = vec![0; usize::try_from(to - from).unwrap_or(usize::MAX)];
-        self.0.read_at(from, &mut whole)?;
-        let mut rest = whole.as_slice();
-        let mut filled = 0;
-        let mut at = position;
-        while filled < buffer.len() {
-            let length =
-                usize::try_from(packet_bytes - at % packet_bytes).unwrap_or(0).min(buffer.len() - filled);
-            let (now, later) = rest.split_at_checked(length).unwrap_or((rest, &[]));
-            buffer
-                .get_mut(filled..)
-                .unwrap_or_default()
-                .iter_mut()
-                .zip(now)
-                .for_each(|(to, from)| *to = *from);
-            rest = later.get(usize::try_from(STAMP_BYTES).unwrap_or(0)..).unwrap_or_default();
-            filled += length;
-            at += length as u64;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! A first pass finds where access units and frames begin. Their bytes are put together from packets when they are read.
 
 mod audio;
+mod framing;
 mod media;
 mod program;
 mod stream;
@@ -12,34 +13,15 @@ use super::file::Demuxed;
 use super::movie::MovieTrack;
 use crate::base::env::Source;
 use crate::base::{Error, Result};
-use crate::ts::{PACKET_BYTES, Packets, SYNC_BYTE};
-use media::{Media, MediaTrack, Stamped};
+use crate::ts::Packets;
+pub(super) use framing::Framing;
+use media::{Media, MediaTrack};
 use program::Program;
 use stream::Stream;
 
-/// Whether a file is of transport packets, and whether each has four bytes of time before it, as on Blu-ray discs.
-pub(super) fn is_stream(source: &dyn Source) -> Result<Option<bool>> {
-    let mut start = [0; 3 * 192];
-    let length = usize::try_from(source.len()).unwrap_or(usize::MAX).min(start.len());
-    let start = start.get_mut(..length).unwrap_or_default();
-    source.read_at(0, start)?;
-    let in_step = |first: usize, step: usize| {
-        let places = (0..3).map(|number| first + number * step).filter(|place| *place < start.len());
-        let mut places = places.peekable();
-        places.peek().is_some() && places.all(|place| start.get(place) == Some(&SYNC_BYTE))
-    };
-    // A box may be as long as a sync byte says: one packet alone is none.
-    let is_long = source.len() >= 2 * PACKET_BYTES as u64;
-    Ok(match () {
-        () if is_long && in_step(0, PACKET_BYTES) => Some(false),
-        () if is_long && in_step(4, PACKET_BYTES + 4) => Some(true),
-        () => None,
-    })
-}
-
 /// Reads a stream.
-pub(super) fn read(source: Box<dyn Source>, is_stamped: bool) -> Result<Demuxed> {
-    let source: Box<dyn Source> = if is_stamped { Box::new(Stamped(source)) } else { source };
+pub(super) fn read(source: Box<dyn Source>, framing: Framing) -> Result<Demuxed> {
+    let (source, no_packets) = framing.framed(source);
     let program = Program::read(source.as_ref())?;
     let mut streams: Vec<Stream> = program.streams.iter().map(Stream::new).collect();
     let mut packets = Packets::new(source.as_ref())?;
@@ -48,7 +30,8 @@ pub(super) fn read(source: Box<dyn Source>, is_stamped: bool) -> Result<Demuxed>
         program.check(&packet).map_err(at)?;
         stream::packet(&mut streams, position, &packet).map_err(at)?;
     }
-    let mut left_out = program.left_out;
+    let mut left_out = no_packets;
+    left_out.extend(program.left_out);
     let (mut tracks, mut media): (Vec<MovieTrack>, Vec<MediaTrack>) = (Vec::new(), Vec::new());
     let mut begin = None;
     let mut base = 0;

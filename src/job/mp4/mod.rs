@@ -335,7 +335,8 @@ fn output_tracks<'a>(
             let at = |error: Error| error.at(file.name.clone());
             let samples =
                 samples(file.source.as_ref(), &file.moov, track.track_id, &file.trexes).map_err(at)?;
-            let Some(survey) = Survey::of(samples).map_err(at)? else {
+            let place = |error: Error| at(error.at(format_args!("track {}", track.track_id)));
+            let Some(survey) = Survey::of(samples).map_err(place)? else {
                 let (name, id) = (&file.name, track.track_id);
                 warnings.push(format!(
                     "{name}: track {id} ({}) is left out: it has no samples",

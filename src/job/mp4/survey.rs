@@ -1,6 +1,6 @@
 //! What all samples of a track together say: how many, how large, how long — ISO/IEC 14496-12 §8.6, §8.7, §8.8.
 
-use crate::base::Result;
+use crate::base::{Error, Result};
 use crate::isobmff::samples::Sample;
 
 /// The samples of a track, gone through once.
@@ -40,6 +40,11 @@ impl Survey {
             survey.samples = survey.samples.saturating_add(1);
             survey.bytes = survey.bytes.saturating_add(sample.size.into());
             survey.duration = survey.duration.saturating_add(sample.duration.into());
+        }
+        if survey.samples > 1 && survey.duration == 0 {
+            return Err(Error::input(format!("{} samples last 0 ticks together", survey.samples))
+                .clause("ISO/IEC 14496-12 §8.6.1")
+                .hint("its times are lost: write it anew with the program that made it"));
         }
         Ok(Some(survey))
     }
