@@ -10,6 +10,7 @@ pub mod id;
 mod key_store;
 mod language;
 pub mod manifest;
+pub mod ratio;
 pub mod secret;
 mod text;
 pub mod time;

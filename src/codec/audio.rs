@@ -1,6 +1,6 @@
 //! Audio whose sample entry names it well enough — ETSI TS 102 366 annex F, ETSI TS 102 114 annex E, and others.
 
-use super::audio_facts::{self, AudioInfo};
+use super::audio_facts::{self, AudioInfo, AudioService};
 use super::first_bytes::FirstBytes;
 use super::opus::PacketDurations;
 use super::{CipherModes, Codec, Config, Protection, TrackKind, syncframe};
@@ -181,9 +181,10 @@ fn frequency(fscod: u32) -> Option<u32> {
 fn dac3(config: &Config<'_>) -> Result<AudioInfo> {
     read(config, b"dac3", |bits| {
         let fscod = bits.bits(2)?;
-        bits.bits(8)?; // bsid, bsmod
+        bits.bits(5)?; // bsid
+        let service = AudioService::of_bsmod(bits.bits(3)?);
         let channels = syncframe::channels(bits.bits(3)?, bits.bits(1)?);
-        Ok(AudioInfo::new(channels.unwrap_or(0).into(), frequency(fscod)))
+        Ok(AudioInfo { service, ..AudioInfo::new(channels.unwrap_or(0).into(), frequency(fscod)) })
     })
 }
 
@@ -199,7 +200,8 @@ fn dec3(config: &Config<'_>) -> Result<AudioInfo> {
         let mut facts = AudioInfo::default();
         for substream in 0..=num_ind_sub {
             let fscod = bits.bits(2)?;
-            bits.bits(10)?; // bsid, reserved, asvc, bsmod
+            bits.bits(7)?; // bsid, reserved, asvc
+            let service = AudioService::of_bsmod(bits.bits(3)?);
             let mut channels = u16::from(syncframe::channels(bits.bits(3)?, bits.bits(1)?).unwrap_or(0));
             bits.bits(3)?; // reserved
             let num_dep_sub = bits.bits(4)?;
@@ -211,7 +213,7 @@ fn dec3(config: &Config<'_>) -> Result<AudioInfo> {
                 bits.bits(1)?; // reserved
             }
             if substream == 0 {
-                facts = AudioInfo::new(channels, frequency(fscod));
+                facts = AudioInfo { service, ..AudioInfo::new(channels, frequency(fscod)) };
             }
         }
         let has_objects = bits.bits(8).is_ok_and(|field| field & 1 == 1); // flag_ec3_extension_type_a
@@ -340,6 +342,19 @@ mod tests {
         let with_objects = w().u(13, 448).u(3, 0).then(&five_one()).u(7, 0).u(1, 1).u(8, 16);
         let found = facts(b"ec-3", b"dec3", &with_objects.rbsp()).unwrap();
         assert_eq!((found.channels, found.joint_objects), (Some(6), Some(16)));
+        assert_eq!(found.service, None);
+        for (bsmod, service) in [
+            (0, None),
+            (2, Some(AudioService::VisuallyImpaired)),
+            (3, Some(AudioService::HearingImpaired)),
+            (5, Some(AudioService::Commentary)),
+        ] {
+            let ac_3 = w().u(2, 0).u(5, 8).u(3, bsmod).u(3, 2).u(1, 0).u(10, 0);
+            let e_ac_3 = w().u(13, 192).u(3, 0).u(2, 0).u(5, 16).u(2, 0).u(3, bsmod).u(3, 2).u(1, 0).u(8, 0);
+            for (entry, name, written) in [(b"ac-3", b"dac3", ac_3), (b"ec-3", b"dec3", e_ac_3)] {
+                assert_eq!(facts(entry, name, &written.rbsp()).unwrap().service, service);
+            }
+        }
         let two = w().u(13, 448).u(3, 1).then(&five_one()).then(&five_one());
         let found = facts(b"ec-3", b"dec3", &two.rbsp()).unwrap();
         assert_eq!((found.channels, found.joint_objects), (Some(6), None));

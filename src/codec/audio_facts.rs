@@ -15,12 +15,37 @@ pub struct AudioInfo {
     pub sampling_frequency: Option<u32>,
     /// Objects beside the channels, when there are: `complexity_index_type_a` of ETSI TS 103 420 §8.3.
     pub joint_objects: Option<u8>,
+    /// What it is for, where it is not the main thing.
+    pub service: Option<AudioService>,
+}
+
+/// What a service of audio is for: `bsmod` of ETSI TS 102 366 table 4.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AudioService {
+    /// For the visually impaired.
+    VisuallyImpaired,
+    /// For the hearing impaired.
+    HearingImpaired,
+    /// Commentary.
+    Commentary,
+}
+
+impl AudioService {
+    /// By `bsmod`; most values are of the main service.
+    pub(super) fn of_bsmod(bsmod: u32) -> Option<Self> {
+        match bsmod {
+            2 => Some(Self::VisuallyImpaired),
+            3 => Some(Self::HearingImpaired),
+            5 => Some(Self::Commentary),
+            _ => None,
+        }
+    }
 }
 
 impl AudioInfo {
     /// The facts of `channels` channels; 0 says nothing.
     pub(super) fn new(channels: u16, sampling_frequency: Option<u32>) -> Self {
-        Self { channels: (channels > 0).then_some(channels), sampling_frequency, joint_objects: None }
+        Self { channels: (channels > 0).then_some(channels), sampling_frequency, ..Self::default() }
     }
 }
 

@@ -50,7 +50,7 @@ mod vui;
 mod vvc;
 
 pub use self::access_units::AccessUnits;
-pub use self::audio_facts::{AudioInfo, channels_of_descriptor, configuration_of_channels};
+pub use self::audio_facts::{AudioInfo, AudioService, channels_of_descriptor, configuration_of_channels};
 pub use self::carried::{Carried, Picture, SampleDescription};
 pub use self::color::{ColorInfo, ColorNumbers};
 pub use self::config::Config;

@@ -4,7 +4,7 @@ use super::color::{ColorInfo, ColorNumbers};
 use super::dolby_vision::{self, DolbyVision};
 use super::{Config, av1, avc, hevc, transfer_of_messages, vp9};
 use crate::base::bytes::Reader;
-use crate::base::{FourCc, Result};
+use crate::base::{FourCc, Result, ratio};
 
 /// What is known of pictures beside their size.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -100,9 +100,9 @@ impl VideoInfo {
     /// Width and height of a pixel that is not square, in lowest terms.
     pub fn oblong_pixel(&self) -> Option<(u32, u32)> {
         let (width, height) = self.sample_aspect_ratio?;
-        let divisor = greatest_common_divisor(width, height);
-        let lowest = (width.checked_div(divisor)?, height.checked_div(divisor)?);
-        (lowest != (1, 1)).then_some(lowest)
+        let (width, height) = ratio::reduced(width.into(), height.into());
+        let lowest = (u32::try_from(width).ok()?, u32::try_from(height).ok()?);
+        (lowest.0 != lowest.1).then_some(lowest)
     }
 }
 
@@ -127,10 +127,6 @@ fn has_both_eyes(vexu: &[u8]) -> Result<bool> {
     let mut reader = Reader::new(stri);
     reader.u32()?; // version, flags
     Ok(reader.u8()? & 3 == 3) // has_left_eye_view, has_right_eye_view
-}
-
-fn greatest_common_divisor(a: u32, b: u32) -> u32 {
-    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
 /// `ColourInformationBox` of coded points; of a profile nothing is read.

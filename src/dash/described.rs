@@ -3,6 +3,7 @@
 use super::ContentType;
 use super::mpd::{Level, child, children};
 use crate::base::Result;
+use crate::isobmff::user_data::ROLE_SCHEME;
 use crate::xml::Element;
 
 impl Level<'_> {
@@ -34,9 +35,7 @@ impl Level<'_> {
         for role in children(&self.adaptation_set, "Role") {
             let scheme = role.attribute("schemeIdUri")?.unwrap_or_default();
             let value = role.attribute("value")?.unwrap_or_default();
-            if scheme == "urn:mpeg:dash:role:2011"
-                && ["subtitle", "caption", "forced-subtitle"].contains(&value.as_ref())
-            {
+            if scheme == ROLE_SCHEME && ["subtitle", "caption", "forced-subtitle"].contains(&value.as_ref()) {
                 return Ok(true);
             }
         }

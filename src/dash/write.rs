@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::mpd::NAMESPACE;
 use super::{ContentType, Mpd, layout};
 use crate::base::duration;
+use crate::isobmff::user_data::ROLE_SCHEME;
 use crate::xml::{Document, Element};
 
 /// What an AdaptationSet of key frames alone is for: DASH-IF IOP, trick modes; its value is the id of the main one.
@@ -21,8 +22,6 @@ const CHANNELS: &str = "urn:mpeg:mpegB:cicp:ChannelConfiguration";
 /// ANSI/SCTE 214-1: what MPDs say of codecs over a base.
 const SCTE_214: &str = "urn:scte:dash:scte214-extensions";
 const STEP: &str = "  ";
-/// The scheme of [`ROLES`].
-pub const ROLE: &str = "urn:mpeg:dash:role:2011";
 /// What a track is for: ETSI TS 102 822-3-1.
 const PURPOSE: &str = "urn:tva:metadata:cs:AudioPurposeCS:2007";
 /// What a Role may be: §5.8.5.5.
@@ -187,7 +186,7 @@ pub fn mpd(new: &NewMpd) -> Mpd {
         period = period.with_child(adaptation_set(index.saturating_add(1), set));
     }
     let mut main = new.adaptation_sets.iter().filter(|set| set.trick_mode_of.is_none());
-    let is_on_demand = main.all(are_indexed);
+    let is_on_demand = main.all(|set| are_indexed(set) || are_numbered(set));
     let mut profiles = if is_on_demand { ON_DEMAND_PROFILES } else { LIVE_PROFILES }.to_owned();
     let is_of_main =
         |set: &NewAdaptationSet| set.trick_mode_of.is_some() || is_on_demand && are_numbered(set);
@@ -252,7 +251,7 @@ fn adaptation_set(id: usize, new: &NewAdaptationSet) -> Element {
         set = set.with_child(Element::new("Label").with_text(label));
     }
     let purposes = new.purposes.iter().map(|purpose| ("Accessibility", PURPOSE, *purpose));
-    let roles = new.roles.iter().map(|role| ("Role", ROLE, role.as_str()));
+    let roles = new.roles.iter().map(|role| ("Role", ROLE_SCHEME, role.as_str()));
     for (name, scheme, value) in purposes.chain(roles) {
         set = set.with_child(Element::new(name).with("schemeIdUri", scheme).with("value", value));
     }
@@ -281,7 +280,7 @@ fn shared_properties(representations: &[NewRepresentation]) -> Vec<&SetProperty>
 fn are_indexed(set: &NewAdaptationSet) -> bool {
     set.representations
         .iter()
-        .all(|representation| !matches!(representation.addressing, NewAddressing::Template { .. }))
+        .all(|new| matches!(new.addressing, NewAddressing::Base { .. } | NewAddressing::Sidecar { .. }))
 }
 
 /// Whether every Representation has numbered segments of one duration.

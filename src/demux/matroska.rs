@@ -6,9 +6,9 @@ use std::ops::Range;
 use super::mastering;
 use super::movie::{MovieTrack, Placed};
 use crate::base::env::Source;
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, ratio};
 use crate::codec::{Carried, Picture, SampleDescription, TrackKind};
-use crate::matroska::{Encoding, Frame, Matroska, MatroskaTrack, TrackType};
+use crate::matroska::{Encoding, Frame, Matroska, MatroskaTrack, Purpose, TrackType};
 
 /// Bytes of a frame that tell what it is and how long.
 const START_BYTES: usize = 16;
@@ -214,7 +214,7 @@ impl<'a> Open<'a> {
         let roll = if pre_roll > 0 && frame > 0 { -((pre_roll + frame - 1) / frame) } else { 0 };
         // The time of a frame is that of its first sample, and what is skipped at the start is before it: CodecDelay.
         let delay = nanoseconds(i64::try_from(self.track.codec_delay).unwrap_or(0));
-        let size = self.size();
+        let (size, color) = (self.size(), self.color());
         let mut samples = self.samples;
         if self.carried == Carried::Opus {
             samples.iter_mut().for_each(|sample| sample.time = sample.time.saturating_sub(delay));
@@ -223,10 +223,11 @@ impl<'a> Open<'a> {
             kind: if is_video { TrackKind::Video } else { TrackKind::Audio },
             size,
             pixel: pixel_ratio(self.track.pixels, self.track.display),
-            color: self.track.color.map(|c| ([c.primaries, c.transfer, c.matrix], c.is_full_range)),
+            color,
             boxes: mastering::boxes(self.track, description.entry),
             language: self.track.language.clone(),
             name: self.track.name.clone(),
+            roles: self.track.purposes.iter().map(|purpose| role(*purpose)).collect(),
             timescale: self.timescale,
             decode_times: self.carried.reorders().then(|| decode_times(&samples)),
             last_duration: self.duration.or(before).unwrap_or(self.timescale / 25).max(1),
@@ -284,6 +285,16 @@ fn first_bytes(encoding: &Encoding) -> Result<&[u8]> {
     }
 }
 
+/// The role of DASH that says what a flag of a track does.
+fn role(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::HearingImpaired => "enhanced-audio-intelligibility",
+        Purpose::VisualImpaired => "description",
+        Purpose::Commentary => "commentary",
+        Purpose::NotOriginal => "dub",
+    }
+}
+
 /// When samples are decoded of which only the presentation is known: as they are presented, so much earlier that each
 /// is decoded before.
 fn decode_times(samples: &[Placed]) -> Vec<i64> {
@@ -305,10 +316,7 @@ fn ticks(nanoseconds: i128, timescale: u32) -> i64 {
 fn pixel_ratio(pixels: (u64, u64), display: Option<(u64, u64)>) -> Option<(u32, u32)> {
     let (width, height) = display.filter(|(width, height)| *width > 0 && *height > 0)?;
     let (h, v) = (u128::from(width) * u128::from(pixels.1), u128::from(height) * u128::from(pixels.0));
-    let (mut a, mut b) = (h, v);
-    while b > 0 {
-        (a, b) = (b, a % b);
-    }
-    let ratio = (u32::try_from(h.checked_div(a)?).ok()?, u32::try_from(v.checked_div(a)?).ok()?);
+    let (h, v) = ratio::reduced(h, v);
+    let ratio = (u32::try_from(h).ok()?, u32::try_from(v).ok()?);
     (ratio.0 != ratio.1 && ratio.0 > 0 && ratio.1 > 0).then_some(ratio)
 }

@@ -1,9 +1,10 @@
 //! A `moov` made from tracks of another container — ISO/IEC 14496-12 §8.2 to §8.9.
 
 use super::file::MEDIA_START;
-use crate::base::{Error, FourCc, Result};
+use crate::base::{Error, FourCc, Result, ratio};
 use crate::codec::{SampleDescription, TrackKind};
 use crate::isobmff::BoxNode;
+use crate::isobmff::user_data::KindBox;
 
 /// Ticks per second of the movie: what edit lists count in.
 const MOVIE_TIMESCALE: u32 = 90_000;
@@ -34,6 +35,8 @@ pub(super) struct MovieTrack {
     /// Three letters of ISO 639-2/T.
     pub(super) language: String,
     pub(super) name: String,
+    /// What it is for, roles of DASH.
+    pub(super) roles: Vec<&'static str>,
     pub(super) timescale: u32,
     /// In decode order.
     pub(super) samples: Vec<Placed>,
@@ -60,9 +63,8 @@ impl MovieTrack {
 /// # Errors
 /// When times or sizes do not fit their fields.
 pub(super) fn movie(tracks: &[MovieTrack]) -> Result<BoxNode> {
-    // a / s < b / t, without division.
-    let begin = |track: &MovieTrack| (i128::from(track.begins()), i128::from(track.timescale.max(1)));
-    let first = tracks.iter().map(begin).min_by(|a, b| (a.0 * b.1).cmp(&(b.0 * a.1))).unwrap_or((0, 1));
+    let begin = |track: &MovieTrack| (i128::from(track.begins()), track.timescale.max(1));
+    let first = tracks.iter().map(begin).min_by(|a, b| ratio::compare(*a, *b)).unwrap_or((0, 1));
     let next = u32::try_from(tracks.len()).unwrap_or(u32::MAX).saturating_add(1);
     let mut boxes = vec![BoxNode::data(b"mvhd", mvhd(next))];
     for (number, track) in (1..).zip(tracks) {
@@ -88,7 +90,7 @@ fn matrix() -> Vec<u8> {
     [0x1_0000_u32, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000].into_iter().flat_map(u32::to_be_bytes).collect()
 }
 
-fn trak(track_id: u32, track: &MovieTrack, first: (i128, i128)) -> Result<BoxNode> {
+fn trak(track_id: u32, track: &MovieTrack, first: (i128, u32)) -> Result<BoxNode> {
     let is_video = track.kind == TrackKind::Video;
     let (width, height) = track.size;
     let mut tkhd = vec![0, 0, 0, 7];
@@ -133,6 +135,10 @@ fn trak(track_id: u32, track: &MovieTrack, first: (i128, i128)) -> Result<BoxNod
             BoxNode::container(b"minf", vec![header, dinf, stbl]),
         ],
     ));
+    if !track.roles.is_empty() {
+        let kinds = track.roles.iter().map(|role| KindBox::role(role).to_box());
+        boxes.push(BoxNode::container(b"udta", kinds.collect()));
+    }
     Ok(BoxNode::container(b"trak", boxes))
 }
 
@@ -146,8 +152,8 @@ fn language(language: &str) -> u16 {
 }
 
 /// What `elst` says of a track whose media lasts so long; `None` of one that is presented as it is decoded.
-fn edits(track: &MovieTrack, media: u64, first: (i128, i128)) -> Result<Option<Vec<u8>>> {
-    let (start, scale) = first;
+fn edits(track: &MovieTrack, media: u64, first: (i128, u32)) -> Result<Option<Vec<u8>>> {
+    let (start, scale) = (first.0, i128::from(first.1));
     let timescale = i128::from(track.timescale.max(1));
     // So long after the first, in ticks of the movie.
     let late = i128::from(track.begins()) * scale - start * timescale;

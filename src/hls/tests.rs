@@ -507,6 +507,8 @@ fn a_written_multivariant_playlist_is_read_by_others() {
     assert_eq!((variant.frame_rate, variant.audio.as_deref()), (Some(29.97), Some("a")));
     assert_eq!(read.alternatives[0].channels.as_deref(), Some("2"));
     assert!(read.alternatives[0].default && !read.alternatives[1].default);
+    // Nothing that players choose by tells the second from the first.
+    assert!(read.alternatives[0].autoselect && !read.alternatives[1].autoselect);
     assert_eq!(renditions(&playlist).unwrap().len(), 3);
     assert_eq!(playlist.kind().unwrap(), PlaylistKind::Multivariant);
 

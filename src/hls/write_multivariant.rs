@@ -57,6 +57,15 @@ pub struct NewRendition {
     pub uri: String,
 }
 
+impl NewRendition {
+    /// Whether players that choose by language and characteristics cannot tell it from another one of its group.
+    fn is_alike(&self, other: &Self) -> bool {
+        let facts =
+            |one: &Self| (one.rendition_type, one.forced, one.language.clone(), one.characteristics.clone());
+        self.group_id == other.group_id && facts(self) == facts(other)
+    }
+}
+
 /// A variant: `EXT-X-STREAM-INF`.
 #[derive(Clone, Debug, Default)]
 pub struct Variant {
@@ -96,8 +105,13 @@ pub fn write(new: &MultivariantPlaylist) -> Result<Playlist> {
         texts.push("#EXT-X-INDEPENDENT-SEGMENTS".into());
     }
     texts.extend(checked_lines(&new.session_key_lines, "EXT-X-SESSION-KEY")?);
-    for rendition in &new.renditions {
-        texts.push(media(rendition).map_err(|error| error.at("EXT-X-MEDIA"))?);
+    for (index, rendition) in new.renditions.iter().enumerate() {
+        let (before, behind) = new.renditions.split_at(index);
+        let is_alike = |other: &NewRendition| other.is_alike(rendition);
+        let is_taken = before.iter().any(is_alike)
+            || behind.iter().skip(1).any(|other| other.default && is_alike(other));
+        let is_chosen = rendition.default || !is_taken;
+        texts.push(media(rendition, is_chosen).map_err(|error| error.at("EXT-X-MEDIA"))?);
     }
     for variant in &new.variants {
         texts.push(stream_inf(variant).map_err(|error| error.at("EXT-X-STREAM-INF"))?);
@@ -143,7 +157,7 @@ fn check_groups(new: &MultivariantPlaylist) -> Result<()> {
     }
 }
 
-fn media(rendition: &NewRendition) -> Result<String> {
+fn media(rendition: &NewRendition, is_chosen: bool) -> Result<String> {
     let mut list = Attributes::default();
     let rendition_type = match rendition.rendition_type {
         RenditionType::Audio => "AUDIO",
@@ -156,8 +170,8 @@ fn media(rendition: &NewRendition) -> Result<String> {
         list.set_quoted_string("LANGUAGE", language)?;
     }
     list.set_unquoted("DEFAULT", if rendition.default { "YES" } else { "NO" })?;
-    // A default rendition must have it; the others may be chosen by language.
-    list.set_unquoted("AUTOSELECT", "YES")?;
+    // A default rendition must have it; the others may be chosen by what no other one says: §4.4.6.1.1.
+    list.set_unquoted("AUTOSELECT", if is_chosen { "YES" } else { "NO" })?;
     if rendition.forced {
         list.set_unquoted("FORCED", "YES")?;
     }

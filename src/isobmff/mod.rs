@@ -10,5 +10,6 @@ mod sample_sizes;
 pub mod samples;
 pub mod track;
 mod tree;
+pub mod user_data;
 
 pub use tree::{Body, BoxNode, MAX_DEPTH, container_fields, parse_file, write_file};

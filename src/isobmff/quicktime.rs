@@ -10,6 +10,7 @@ use super::boxes::{Hdlr, Mdhd, SampleEntry, Tkhd, leading_boxes};
 use super::file::BoxHeader;
 use super::sample_sizes::constant_sample_size;
 use super::track::stsd_version;
+use super::user_data::{KindBox, role_of_tag};
 use super::{Body, BoxNode};
 
 /// What stands in an ISO file in the place of a sound format that only QuickTime has: the sample entry, and the box with
@@ -89,7 +90,11 @@ fn track(trak: &mut BoxNode, codecs: Codecs) -> Result<()> {
     trak.remove(|node| !OF_TRACK.iter().any(|kind| node.is(kind)));
     for udta in trak.all_mut(b"udta") {
         let mut kept = leading_boxes(udta.payload())?.0;
+        let tags = kept.iter().filter(|node| node.is(b"tagc"));
+        let roles = tags.filter_map(|tag| role_of_tag(tag.payload()));
+        let roles: Vec<_> = roles.map(|role| KindBox::role(role).to_box()).collect();
         kept.retain(|node| OF_USER_DATA.iter().any(|kind| node.is(kind)));
+        kept.extend(roles);
         *udta = BoxNode::container(b"udta", kept);
     }
     trak.remove(|node| node.is(b"udta") && node.is_empty());

@@ -4,6 +4,7 @@ use crate::base::{Error, FourCc, Result};
 
 use super::BoxNode;
 use super::boxes::{Hdlr, Mdhd, SampleEntry, Tkhd, Trex};
+use super::user_data::UserData;
 
 /// Most tracks of one file: each is looked for among all, and each fragment is read for each.
 const MAX_TRACKS: usize = 256;
@@ -21,6 +22,8 @@ pub struct Track {
     pub timescale: u32,
     /// `language`, unless undetermined.
     pub language: Option<String>,
+    /// What it is for.
+    pub user_data: UserData,
     /// Sample entries in the order of `sample_description_index`, from 1.
     pub sample_entries: Vec<SampleEntry>,
     /// Defaults of its fragments, when the movie has fragments.
@@ -70,6 +73,7 @@ impl Track {
             is_turned: tkhd.is_turned,
             timescale: mdhd.timescale,
             language: mdhd.language(),
+            user_data: UserData::of(trak),
             sample_entries,
             trex: trexes.iter().find(|trex| trex.track_id == tkhd.track_id).copied(),
         })

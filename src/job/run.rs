@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::base::Result;
-use crate::package::{ClearRange, Schedule};
+use crate::package::Schedule;
 use crate::presentation::AtBase;
 
 use super::dual_scheme;
@@ -14,7 +14,7 @@ use super::mp4;
 use super::package::InputState;
 use super::package::files;
 use super::package::manifests::{self, Input, manifest_kinds};
-use super::report::{KeyRotation, Report};
+use super::report::{KeyRotation, Report, TrackReport};
 use super::rules::{Job, Rules, no_segment_behind};
 use super::track_facts;
 
@@ -74,15 +74,23 @@ fn check_protected(report: &Report, schedule: &Schedule) -> Result<()> {
     }
 }
 
-/// The stretches in which no segment begins.
+/// The stretches in which no segment begins, or none of some tracks.
 fn not_clear(report: &Report, schedule: &Schedule) -> Vec<String> {
-    let clear = || report.tracks.iter().flat_map(|track| &track.clear);
-    let is_idle = |range: &&ClearRange| !clear().any(|stretch| Schedule::is_of(**range, *stretch));
-    let warning = |ClearRange { start, end }: &ClearRange| {
-        let (start, end) = (start.as_secs_f64(), end.as_secs_f64());
-        format!("no segment begins from {start} to {end} s: nothing of that stretch is clear")
-    };
-    schedule.clear.iter().filter(is_idle).map(warning).collect()
+    let mut warnings = Vec::new();
+    for range in schedule.clear.iter() {
+        let is_idle = |track: &&TrackReport| !track.clear.iter().any(|clear| Schedule::is_of(*range, *clear));
+        let idle: Vec<_> = report.tracks.iter().filter(is_idle).map(|track| track.id.as_str()).collect();
+        let (of, there) = match idle.len() {
+            0 => continue,
+            all if all == report.tracks.len() => (String::new(), ""),
+            _ => (format!(" of {}", idle.join(", ")), " there"),
+        };
+        let (start, end) = (range.start.as_secs_f64(), range.end.as_secs_f64());
+        warnings.push(format!(
+            "no segment{of} begins from {start} to {end} s: nothing of that stretch is clear{there}"
+        ));
+    }
+    warnings
 }
 
 fn run_package(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Report> {

@@ -9,4 +9,4 @@ mod file;
 mod tracks;
 
 pub use file::{Frame, Info, Matroska};
-pub use tracks::{Color, Encoding, Mastering, MatroskaTrack, TrackType};
+pub use tracks::{Color, Encoding, Mastering, MatroskaTrack, Purpose, TrackType};

@@ -39,6 +39,27 @@ pub struct Mastering {
     pub luminance: [Option<f64>; 2],
 }
 
+/// What a track is for, or that it is not in the language in which it was made: RFC 9559 §5.1.4.1.6 to §5.1.4.1.10.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// FlagHearingImpaired.
+    HearingImpaired,
+    /// FlagVisualImpaired.
+    VisualImpaired,
+    /// FlagCommentary.
+    Commentary,
+    /// FlagOriginal, which is 0.
+    NotOriginal,
+}
+
+/// The flags, and what it means when they have a value.
+const PURPOSES: &[(u32, u64, Purpose)] = &[
+    (0x55ab, 1, Purpose::HearingImpaired),
+    (0x55ac, 1, Purpose::VisualImpaired),
+    (0x55af, 1, Purpose::Commentary),
+    (0x55ae, 0, Purpose::NotOriginal),
+];
+
 /// One track.
 #[derive(Clone, Debug)]
 pub struct MatroskaTrack {
@@ -93,6 +114,8 @@ pub enum Encoding {
     Compressed(&'static str),
     /// They are encrypted.
     Encrypted,
+    /// What it is for, where its flags say that.
+    pub purposes: Vec<Purpose>,
 }
 
 /// The tracks in a `Tracks` element.
@@ -125,6 +148,7 @@ fn track(data: &[u8]) -> Result<MatroskaTrack> {
         output_frequency: None,
         channels: 1,
         encoding: Encoding::None,
+        purposes: Vec::new(),
     };
     let all = children(data)?;
     let number = all.iter().find(|(id, _)| *id == 0xd7);
@@ -173,7 +197,11 @@ fn element(track: &mut MatroskaTrack, id: u32, data: &[u8]) -> Result<()> {
                 }
             }
         }
-        _ => {}
+        _ => {
+            for (_, value, purpose) in PURPOSES.iter().filter(|(flag, ..)| *flag == id) {
+                track.purposes.extend((unsigned(data)? == *value).then_some(*purpose));
+            }
+        }
     }
     Ok(())
 }

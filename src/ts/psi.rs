@@ -12,6 +12,9 @@ const REGISTRATION: u8 = 5;
 const ISO_639_LANGUAGE: u8 = 10;
 const AC_3: u8 = 0x6a;
 const ENHANCED_AC_3: u8 = 0x7a;
+const EXTENSION: u8 = 0x7f;
+/// `descriptor_tag_extension` of supplementary_audio_descriptor: ETSI EN 300 468 table 109.
+const SUPPLEMENTARY_AUDIO: u8 = 6;
 /// Greatest `section_length` of the sections read here: §2.4.4.3.
 const MAX_SECTION_LENGTH: usize = 1021;
 /// Bytes before `section_length` counts.
@@ -134,6 +137,20 @@ impl PmtStream {
     pub fn language(&self) -> Option<[u8; 3]> {
         self.descriptors()
             .find_map(|(tag, payload)| payload.first_chunk().copied().filter(|_| tag == ISO_639_LANGUAGE))
+    }
+
+    /// `audio_type` beside the language: §2.6.19.
+    pub fn audio_type(&self) -> Option<u8> {
+        self.descriptors()
+            .find_map(|(tag, payload)| payload.get(3).copied().filter(|_| tag == ISO_639_LANGUAGE))
+    }
+
+    /// `editorial_classification` of audio beside the main one: ETSI EN 300 468 §6.4.11.
+    pub fn editorial_classification(&self) -> Option<u8> {
+        self.descriptors().find_map(|(tag, payload)| match payload {
+            [SUPPLEMENTARY_AUDIO, field, ..] if tag == EXTENSION => Some(field >> 2 & 0x1f),
+            _ => None,
+        })
     }
 
     /// The stream's descriptors: tag and payload.

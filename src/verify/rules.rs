@@ -409,6 +409,11 @@ pub const RULES: &[Rule] = &[
     error("hls-iv", HLS_KEY, "SAMPLE-AES-CTR has no IV; another has all its 32 digits."),
     advice("hls-format-versions", HLS_KEY, "KEYFORMATVERSIONS is written where KEYFORMAT is."),
     error(
+        "hls-i-frames",
+        "RFC 8216bis §4.4.6.3",
+        "What EXT-X-I-FRAME-STREAM-INF names is a playlist of I-frames.",
+    ),
+    error(
         "hls-inside",
         "RFC 8216bis §4.4.3.6, §6.3.6",
         "What lies inside a segment of another line is under the key and IV of that segment.",

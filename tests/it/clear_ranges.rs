@@ -9,6 +9,7 @@ use drm_pack::base::Kind;
 use drm_pack::job::{Job, Layout, Report, parse_clear};
 
 use crate::clear_lead::check_decrypted;
+use crate::support::ffmpeg_trace::{ffmpeg, ffmpeg_is_there};
 use crate::support::files::tree;
 use crate::support::media::root;
 use crate::support::pack::{SEED, job, pack, pack_without_keys, packages};
@@ -113,6 +114,79 @@ fn files_are_cut_at_the_edges_and_several_stretches_may_be_clear() {
             assert_eq!(code, Some(0), "{text}");
         }
     }
+}
+
+/// When a playlist is clear, in seconds: from and to.
+fn clear_times(playlist: &Path) -> Vec<(f64, f64)> {
+    let (mut found, mut time, mut is_encrypted): (Vec<(f64, f64)>, _, _) = (Vec::new(), 0.0, false);
+    for line in fs::read_to_string(playlist).unwrap().lines() {
+        if line.starts_with("#EXT-X-KEY:") {
+            is_encrypted = !line.contains("METHOD=NONE");
+        } else if let Some(duration) = line.strip_prefix("#EXTINF:") {
+            let end = time + duration.trim_end_matches(',').parse::<f64>().unwrap();
+            match found.last_mut().filter(|(_, known)| (time - *known).abs() < 1e-6) {
+                _ if is_encrypted => {}
+                Some((_, known)) => *known = end,
+                None => found.push((time, end)),
+            }
+            time = end;
+        }
+    }
+    found
+}
+
+/// Audio is decoded before it is heard, and pictures before they are shown: what is reported is when they are.
+#[test]
+fn reported_times_are_those_of_the_manifests() {
+    for input in ["mp4/av.mp4", "mp4/av_frag.mp4"] {
+        let out = tempfile::tempdir().unwrap();
+        let job = clear(&clip(input), "widevine", "cenc", &[(0.0, 0.5), (2.0, 4.0)]);
+        let report = pack(&Job { segment_duration: 1.0, ..job }, out.path()).unwrap();
+        for track in &report.tracks {
+            let listed = clear_times(&out.path().join(format!("{}.m3u8", track.id)));
+            assert_eq!(track.clear.len(), listed.len(), "{input} {}: {:?} {listed:?}", track.id, track.clear);
+            for ((from, to), (start, end)) in track.clear.iter().zip(listed) {
+                let is_near = |a: f64, b: f64| (a - b).abs() < 0.001;
+                // The first segment of a playlist lasts from the begin of the presentation, however late the track is.
+                let are_near = (is_near(*from, start) || start == 0.0) && is_near(*to, end);
+                assert!(are_near, "{input} {}: {from}-{to}, {start}-{end}", track.id);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stretch_that_some_tracks_do_not_have_is_said_and_no_moment_is_one() {
+    if !ffmpeg_is_there() {
+        eprintln!("left out: FFmpeg is not there");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let made = |name: &str, words: &str| {
+        let path = folder.path().join(name);
+        let words = words.split_whitespace();
+        assert!(ffmpeg().args(["-v", "error"]).args(words).arg(&path).status().unwrap().success(), "{name}");
+        path
+    };
+    let warnings = |input: &Path, range: (f64, f64)| {
+        let out = tempfile::tempdir().unwrap();
+        let job = clear(input, "widevine", "cenc", &[range]);
+        let report = pack(&Job { segment_duration: 6.0, ..job }, out.path()).unwrap();
+        let clear: Vec<_> = report.tracks.iter().map(|track| track.clear.len()).collect();
+        (clear, report.warnings.into_iter().filter(|warning| warning.contains("stretch")).collect::<Vec<_>>())
+    };
+    let coded = "-c:v libx264 -preset ultrafast -g 48 -c:a aac";
+    let long =
+        made("long.mp4", &format!("-f lavfi -i testsrc=s=96x64:r=24:d=4 -f lavfi -i sine=d=20 {coded}"));
+    let (clear, said) = warnings(&long, (11.0, 13.0));
+    assert_eq!(clear, [0, 1]);
+    assert!(said.len() == 1 && said[0].contains("no segment of v1 begins from 11 to 13 s"), "{said:?}");
+    // The last frame of audio ends behind the last cut; it is no stretch.
+    let rate = "24000/1001";
+    let words = format!("-f lavfi -i testsrc=s=96x64:r={rate}:d=12 -f lavfi -i sine=d=12.02 {coded}");
+    let (clear, said) = warnings(&made("even.mp4", &words), (11.0, 20.0));
+    assert_eq!(clear, [0, 0]);
+    assert!(said.len() == 1 && said[0].contains("no segment begins from 11 to 20 s"), "{said:?}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use drm_pack::base::Kind;
-use drm_pack::job::Job;
+use drm_pack::job::{Job, TrackFacts};
 use tempfile::TempDir;
 
 use crate::support::ffmpeg_trace::{ffmpeg, ffmpeg_is_there};
@@ -104,6 +104,11 @@ fn audio_without_a_language_beside_audio_with_one_is_said() {
     let warnings = pack(&of(&inputs), out.path()).unwrap().warnings;
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].contains("none.mp4: a2 has no language"), "{warnings:?}");
+    // The operator knows it.
+    let tracks = vec![TrackFacts::parse("a2:lang=fr").unwrap()];
+    let out = tempfile::tempdir().unwrap();
+    let warnings = pack(&Job { tracks, ..of(&inputs) }, out.path()).unwrap().warnings;
+    assert!(warnings.is_empty(), "{warnings:?}");
 }
 
 fn plan(input: &Path, options: &[&str]) -> Output {

@@ -59,6 +59,7 @@ mod output_folder;
 mod outside;
 mod per_segment;
 mod presentation;
+mod purposes;
 mod resume;
 mod robustness;
 mod root_option;

@@ -77,6 +77,13 @@ fn two_views_come_back_and_players_of_one_see_the_base() {
     // Behind it the same without a demand.
     assert_eq!(playlist[stereo..].matches("\nv1.m3u8").count(), 2, "{playlist}");
     assert!(playlist.contains("#EXT-X-VERSION:12"), "{playlist}");
+    // Whoever sees the base goes through it fast.
+    let fast = folder.path().join("fast");
+    job.trick_play = true;
+    pack(&job, &fast).unwrap();
+    let playlist = fs::read_to_string(fast.join("master.m3u8")).unwrap();
+    let i_frames: Vec<_> = playlist.lines().filter(|line| line.contains("I-FRAME-STREAM-INF")).collect();
+    assert!(i_frames.len() == 1 && !i_frames[0].contains("REQ-VIDEO-LAYOUT"), "{playlist}");
     unpack(&out.join("manifest.mpd"), &back).unwrap();
     let (source, found) = (clip("mv_hevc.mp4"), fs::read(back.join("v1.mp4")).unwrap());
     assert_eq!(source[payload(&source, b"mdat")], found[payload(&found, b"mdat")]);

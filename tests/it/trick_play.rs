@@ -6,7 +6,7 @@ use std::process::Command;
 
 use drm_pack::isobmff::boxes::Trun;
 use drm_pack::isobmff::parse_file;
-use drm_pack::job::{Job, Layout};
+use drm_pack::job::{Job, Layout, NameTemplates};
 
 use crate::support::media::root;
 use crate::support::pack::{SEED, job, pack, unpack};
@@ -68,6 +68,8 @@ fn playlists_of_i_frames_and_trick_mode_sets_name_whole_fragments_of_one_key_fra
             ] {
                 assert!(mpd.contains(words), "{words}: {mpd}");
             }
+            let trick = mpd.split("<AdaptationSet").find(|set| set.contains("trickmode")).unwrap();
+            assert!(!trick.contains("subsegmentAlignment") && trick.contains("segmentAlignment"), "{trick}");
             let source = root().join("fixtures/clip/mp4/av.mp4");
             let mut command = Command::new(env!("CARGO_BIN_EXE_drm-pack"));
             command.arg("verify").arg(out.path()).args(["--dev-keys", SEED, "-v", "--against"]).arg(source);
@@ -80,6 +82,47 @@ fn playlists_of_i_frames_and_trick_mode_sets_name_whole_fragments_of_one_key_fra
             }
         }
     }
+}
+
+/// One playlist would be written over the other.
+#[test]
+fn a_playlist_of_i_frames_has_a_name_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let inputs = [("video_360.mp4", "film.mp4"), ("video_180.mp4", "film-iframes.mp4")].map(|(from, to)| {
+        let path = folder.path().join(to);
+        fs::copy(root().join("fixtures/clip/mp4").join(from), &path).unwrap();
+        path.to_str().unwrap().to_owned()
+    });
+    let names = NameTemplates { stream: Some("{inputName}".into()), ..NameTemplates::default() };
+    let job = Job { inputs: inputs.to_vec(), names, ..trick_play(Layout::Segments, "cenc") };
+    let error = pack(&job, &folder.path().join("out")).unwrap_err().to_string();
+    assert!(error.contains("film-iframes.m3u8 would be the name of"), "{error}");
+    let job = Job { trick_play: false, ..job };
+    pack(&job, &folder.path().join("out")).unwrap();
+}
+
+/// Pictures before the first key frame cannot be shown, and a segment of them needs one that is not there.
+#[test]
+fn segments_that_begin_with_no_key_frame_are_not_independent() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bytes = fs::read(root().join("fixtures/clip/mp4/av.mp4")).unwrap();
+    let stss = bytes.windows(4).position(|word| word == b"stss").unwrap();
+    assert_eq!(bytes[stss + 12..stss + 16], [0, 0, 0, 1]);
+    let says = |bytes: &[u8], name: &str| {
+        let (input, out) = (folder.path().join("film.mp4"), folder.path().join(name));
+        fs::write(&input, bytes).unwrap();
+        let report = pack(&job(&input, "widevine", "cenc"), &out).unwrap();
+        let has = |playlist: &str| {
+            fs::read_to_string(out.join(playlist)).unwrap().contains("#EXT-X-INDEPENDENT-SEGMENTS\n")
+        };
+        (["master.m3u8", "v1.m3u8", "a1.m3u8"].map(has), report.warnings)
+    };
+    assert_eq!(says(&bytes, "whole"), ([true; 3], Vec::new()));
+    bytes[stss + 15] = 5;
+    let (has, warnings) = says(&bytes, "late");
+    assert_eq!(has, [false, false, true]);
+    let said = "4 samples come before the first key frame";
+    assert!(warnings.iter().any(|warning| warning.contains(said)), "{warnings:?}");
 }
 
 #[test]

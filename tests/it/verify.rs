@@ -739,6 +739,10 @@ fn errors_of_streams() -> Vec<Variant> {
                 Some(line.split_once(",IV=0x").map_or(line, |(before, _)| before).to_owned())
             })
         }),
+        ("hls-i-frames", Base::Segments, "cenc", |f| {
+            let tag = "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=1,URI=\"v1.m3u8\"\n#EXT-X-STREAM-INF";
+            replace(f, MASTER, "#EXT-X-STREAM-INF", tag);
+        }),
         ("hls-inside", Whole, "", |f| {
             let text = fs::read_to_string(f.join("index.m3u8")).unwrap();
             let key = text.lines().find(|line| line.starts_with("#EXT-X-KEY")).unwrap();

@@ -216,6 +216,7 @@ impl Audio {
             boxes: Vec::new(),
             language: String::new(),
             name: String::new(),
+            roles: Vec::new(),
             timescale,
             samples,
             decode_times: None,

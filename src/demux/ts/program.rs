@@ -13,12 +13,25 @@ const CA: u8 = 9;
 /// `stream_type` of sample encryption: Apple, MPEG-2 Stream Encryption Format for HTTP Live Streaming §3.
 const ENCRYPTED: [u8; 4] = [0xdb, 0xcf, 0xc1, 0xc2];
 
+/// `audio_type`, ISO/IEC 13818-1 table 2-60: for the hearing impaired, and commentary for the visually impaired.
+const OF_AUDIO_TYPE: &[(u8, &str)] = &[(2, "enhanced-audio-intelligibility"), (3, "description")];
+/// `editorial_classification`, ETSI EN 300 468 §6.4.11: description, clean audio, subtitles that are spoken, and audio for
+/// everyone that is not specified.
+const OF_SUPPLEMENTARY_AUDIO: &[(u8, &str)] = &[
+    (1, "description"),
+    (2, "enhanced-audio-intelligibility"),
+    (3, "supplementary"),
+    (0x17, "supplementary"),
+];
+
 /// A stream that becomes a track.
 #[derive(Clone, Debug)]
 pub(super) struct ProgramStream {
     pub(super) pid: u16,
     pub(super) codec: Carried,
     pub(super) language: Option<[u8; 3]>,
+    /// What it is for, roles of DASH.
+    pub(super) roles: Vec<&'static str>,
 }
 
 /// A program.
@@ -80,7 +93,10 @@ impl Program {
                 ))));
             }
             match codec(stream).map_err(at)? {
-                Ok(codec) => streams.push(ProgramStream { pid, codec, language: stream.language() }),
+                Ok(codec) => {
+                    let (language, roles) = (stream.language(), roles(stream));
+                    streams.push(ProgramStream { pid, codec, language, roles });
+                }
                 Err(name) => left_out.push(format!(
                     "PID {pid:#x} (stream_type {:#04x}, {name}) is left out: it is neither video nor audio",
                     stream.stream_type
@@ -227,6 +243,15 @@ const PRIVATE: &[(u8, &str)] =
     &[(0x45, "VBI data"), (0x46, "teletext"), (0x56, "teletext"), (0x59, "DVB subtitles")];
 /// Audio as private data by descriptor: ETSI EN 300 468 §6.1, annex G.
 const PRIVATE_AUDIO: &[(u8, &str)] = &[(0x7b, "DTS"), (0x7c, "AAC as private data")];
+
+/// What a stream is for, where that is not the main thing; values of `audio_type` that say nothing of that are left out.
+fn roles(stream: &PmtStream) -> Vec<&'static str> {
+    let of = |table: &[(u8, &'static str)], value: Option<u8>| {
+        table.iter().find(|(known, _)| Some(*known) == value).map(|(_, role)| *role)
+    };
+    let said = of(OF_SUPPLEMENTARY_AUDIO, stream.editorial_classification());
+    said.or_else(|| of(OF_AUDIO_TYPE, stream.audio_type())).into_iter().collect()
+}
 
 /// The codec of a stream, or what it is that is neither video nor audio.
 fn codec(stream: &PmtStream) -> Result<std::result::Result<Carried, &'static str>> {

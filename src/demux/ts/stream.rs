@@ -158,7 +158,7 @@ impl Stream {
         base: u64,
         begin: &mut Option<i64>,
     ) -> Result<Option<(MovieTrack, MediaTrack, Vec<String>)>> {
-        let Self { of: ProgramStream { pid, language, .. }, units, .. } = self;
+        let Self { of: ProgramStream { pid, language, roles, .. }, units, .. } = self;
         let made = match units {
             Units::Video(video) => video.finish(pid, base)?,
             Units::Audio(audio) => audio.finish(pid, base)?.map(|(track, media)| (track, media, Vec::new())),
@@ -166,6 +166,7 @@ impl Stream {
         let Some((mut track, media, notices)) = made else { return Ok(None) };
         track.language =
             language.and_then(|letters| String::from_utf8(letters.to_vec()).ok()).unwrap_or_default();
+        track.roles = roles;
         // Another stream may have begun before the wrap.
         let scale = i64::from(track.timescale);
         let first = track.samples.first().map_or(0, |sample| sample.time);

@@ -148,6 +148,7 @@ impl Video {
             boxes: Vec::new(),
             language: String::new(),
             name: String::new(),
+            roles: Vec::new(),
             timescale: CLOCK,
             samples,
             decode_times: Some(decode_times),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, ratio};
 use crate::codec::TrackKind;
 use crate::package::{Boundaries, EncryptedTrack, Period, SegmentKey};
 
@@ -27,11 +27,7 @@ impl Start {
             .iter()
             .map(|track| Self { ticks: track.begins(), timescale: track.media.track.timescale.max(1) });
         starts
-            .min_by(|a, b| {
-                // a / s < b / t, without division.
-                let time = |one: &Self, other: &Self| u128::from(one.ticks) * u128::from(other.timescale);
-                time(a, b).cmp(&time(b, a))
-            })
+            .min_by(|a, b| ratio::compare((a.ticks.into(), a.timescale), (b.ticks.into(), b.timescale)))
             .unwrap_or(Self { ticks: 0, timescale: 1 })
     }
 

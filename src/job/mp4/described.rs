@@ -15,11 +15,24 @@ const SAME: &[(&str, &[&str], Option<&str>)] = &[
     ),
     ("description", &["public.accessibility.describes-video"], Some("1")),
     ("easyreader", &["public.easy-to-read"], None),
+    ("enhanced-audio-intelligibility", &["public.accessibility.enhances-speech-intelligibility"], Some("2")),
 ];
 /// The role of what is played when nobody chooses.
 const MAIN: &str = "main";
+/// The roles of what anyone may want who understands the language.
+const OF_ANYONE: &[&str] = &[MAIN, "dub"];
+/// The roles that a name of a track does not say.
+const UNNAMED: &[&str] = &[MAIN, "dub", "subtitle"];
 /// The roles that say that text is subtitles of a kind.
 const OF_TEXT: &[&str] = &["subtitle", "caption", "forced-subtitle"];
+
+/// What the media of a track says of it.
+#[derive(Clone, Debug, Default)]
+pub(in crate::job) struct OfMedia<'a> {
+    pub(in crate::job) language: Option<&'a str>,
+    /// What it is for.
+    pub(in crate::job) roles: Vec<String>,
+}
 
 /// What the manifests say of a track, both the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,21 +52,21 @@ pub(in crate::job) struct Described {
 }
 
 impl Described {
-    /// What is said of a track whose media states `language`.
+    /// What is said of a track: what the operator says goes before what its media states.
     ///
     /// # Errors
     /// When the operator says of it what tracks of its kind have not.
-    pub(in crate::job) fn of(id: TrackId, language: Option<&str>, facts: &[TrackFacts]) -> Result<Self> {
+    pub(in crate::job) fn of(id: TrackId, media: OfMedia<'_>, facts: &[TrackFacts]) -> Result<Self> {
         let name = id.to_string();
         let none = TrackFacts::default();
         let facts = facts.iter().find(|facts| facts.id == name).unwrap_or(&none);
         check(id, facts)?;
         let is_video = id.kind == TrackKind::Video;
-        let stated = facts.lang.as_deref().or_else(|| language.filter(|_| !is_video));
+        let stated = facts.lang.as_deref().or_else(|| media.language.filter(|_| !is_video));
         let mut described = Self {
             lang: stated.and_then(language_tag),
             label: facts.label.clone().filter(|_| !is_video),
-            roles: facts.roles.clone(),
+            roles: if facts.roles.is_empty() { media.roles } else { facts.roles.clone() },
             is_default: facts.default,
             forced: facts.forced,
             characteristics: facts.characteristics.clone(),
@@ -96,6 +109,18 @@ impl Described {
         choice(self) == choice(other)
     }
 
+    /// What a player lists it as, unless it has a label: its language, or else `id`, and what it is for.
+    pub(in crate::job) fn name(&self, id: TrackId) -> String {
+        if let Some(label) = &self.label {
+            return label.clone();
+        }
+        let name = self.lang.clone().unwrap_or_else(|| id.to_string());
+        match self.roles.iter().find(|role| !UNNAMED.contains(&role.as_str())) {
+            Some(role) => format!("{name} ({role})"),
+            None => name,
+        }
+    }
+
     /// The purposes for which there is a descriptor: ETSI TS 102 822-3-1, AudioPurposeCS.
     pub(in crate::job) fn purposes(&self) -> Vec<&'static str> {
         let of =
@@ -105,7 +130,7 @@ impl Described {
 }
 
 /// Says which of the tracks of a kind are played when nobody chooses: those that the operator names, else, of audio, the
-/// first one; and with it every other quality of the same.
+/// first one that is for anyone; and with it every other quality of the same.
 ///
 /// # Errors
 /// When the operator names two that are not the same.
@@ -120,7 +145,10 @@ pub(in crate::job) fn choose_default(kind: TrackKind, tracks: &mut [&mut Describ
         .at("--track")
         .hint("give default to one language"));
     }
-    let first = tracks.first().filter(|_| kind == TrackKind::Audio).map(|one| (**one).clone());
+    let is_for_anyone =
+        |one: &&&mut Described| one.roles.iter().all(|role| OF_ANYONE.contains(&role.as_str()));
+    let first = tracks.iter().find(is_for_anyone).or(tracks.first());
+    let first = first.filter(|_| kind == TrackKind::Audio).map(|one| (**one).clone());
     let Some(default) = named.into_iter().next().or(first) else { return Ok(()) };
     for one in tracks.iter_mut().filter(|one| one.is_same_choice(&default)) {
         one.is_default = true;
@@ -164,7 +192,12 @@ mod tests {
     use super::*;
 
     fn described(id: TrackId, text: &str) -> Described {
-        Described::of(id, Some("deu"), &[TrackFacts::parse(text).unwrap()]).unwrap()
+        Described::of(
+            id,
+            OfMedia { language: Some("deu"), ..OfMedia::default() },
+            &[TrackFacts::parse(text).unwrap()],
+        )
+        .unwrap()
     }
 
     #[test]
@@ -184,7 +217,10 @@ mod tests {
         for (id, facts) in
             [(text, "t1:clear"), (audio, "a1:forced"), (TrackId::new(TrackKind::Video, 1), "v1:default")]
         {
-            assert!(Described::of(id, None, &[TrackFacts::parse(facts).unwrap()]).is_err(), "{facts}");
+            assert!(
+                Described::of(id, OfMedia::default(), &[TrackFacts::parse(facts).unwrap()]).is_err(),
+                "{facts}"
+            );
         }
     }
 
@@ -202,6 +238,12 @@ mod tests {
         let of = |one, two| [audio("en", one), audio("de", two), audio("en", false)];
         assert_eq!(mains(&mut of(false, false)), [true, false, true]);
         assert_eq!(mains(&mut of(false, true)), [false, true, false]);
+        let role = |role: &str| Described { roles: vec![role.into()], ..audio("en", false) };
+        for (roles, default) in [(["description", "dub"], 1), (["description", "commentary"], 0)] {
+            let mut tracks = roles.map(role);
+            choose_default(TrackKind::Audio, &mut tracks.iter_mut().collect::<Vec<_>>()).unwrap();
+            assert_eq!(tracks.iter().position(|track| track.is_default), Some(default), "{roles:?}");
+        }
         let mut both = of(true, true);
         assert!(choose_default(TrackKind::Audio, &mut both.iter_mut().collect::<Vec<_>>()).is_err());
     }

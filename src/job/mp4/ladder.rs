@@ -89,7 +89,7 @@ fn languages(tracks: &[OutputTrack<'_>]) -> Vec<String> {
     let mut warnings = Vec::new();
     for kind in [TrackKind::Audio, TrackKind::Text] {
         let of_kind = || tracks.iter().filter(|track| track.id.kind == kind);
-        let language = |track: &OutputTrack<'_>| track.media.track.language.clone();
+        let language = |track: &OutputTrack<'_>| track.described.lang.clone();
         let Some((known, said)) = of_kind().find_map(|track| Some((track, language(track)?))) else {
             continue;
         };

@@ -10,9 +10,10 @@ use crate::drm::ManifestKind;
 use crate::hls::media::Resource;
 use crate::hls::multivariant::{Images, Limits, MultivariantPlaylist, NewRendition, RenditionType, Variant};
 use crate::hls::{Playlist, media, multivariant};
-use crate::package::{Boundaries, MediaTrack, Plan, SegmentKey, TrackId, WrittenSegment};
+use crate::package::{Boundaries, Plan, SegmentKey, TrackId, WrittenSegment};
 
 use super::WrittenTrack;
+use super::audio_groups::{AudioGroup, audio_groups, channels, first_of, has_choice};
 use super::cut::Start;
 use super::described::Described;
 use super::files::TrackFiles;
@@ -222,49 +223,6 @@ fn by_id(id: TrackId) -> String {
     format!("{id}.m3u8")
 }
 
-/// Audio of one codec and channel layout in one group; two qualities of the same go to groups of their own.
-struct AudioGroup<'a, 'b> {
-    id: String,
-    codecs: Vec<String>,
-    tracks: Vec<&'a Timed<'b>>,
-}
-
-fn audio_groups<'a, 'b>(tracks: &'a [Timed<'b>]) -> Result<Vec<AudioGroup<'a, 'b>>> {
-    let audio = || tracks.iter().filter(|written| written.track.id.kind == TrackKind::Audio);
-    let is_named = |id: &str| audio().any(|one| one.track.described.group.as_deref() == Some(id));
-    let mut free = (1..).map(|number| format!("audio{number}")).filter(|id| !is_named(id));
-    let mut groups: Vec<(AudioGroup<'a, 'b>, bool)> = Vec::new();
-    for written in audio() {
-        let (codec, channels) = (written.track.media.rfc6381()?, channels(written.track.media));
-        let described = &written.track.described;
-        let fits = |(group, is_named): &&mut (AudioGroup<'a, 'b>, bool)| match &described.group {
-            Some(id) => group.id == *id,
-            None => {
-                !*is_named
-                    && group.codecs == [codec.as_str()]
-                    && group.tracks.iter().all(|other| {
-                        self::channels(other.track.media) == channels
-                            && !other.track.described.is_same_choice(described)
-                    })
-            }
-        };
-        match groups.iter_mut().find(fits) {
-            Some((group, _)) => {
-                group.tracks.push(written);
-                if !group.codecs.contains(&codec) {
-                    group.codecs.push(codec);
-                }
-            }
-            None => {
-                let id = described.group.clone().or_else(|| free.next()).unwrap_or_default();
-                let group = AudioGroup { id, codecs: vec![codec], tracks: vec![written] };
-                groups.push((group, described.group.is_some()));
-            }
-        }
-    }
-    Ok(groups.into_iter().map(|(group, _)| group).collect())
-}
-
 /// Text that HLS has: which track, what is said of it, and its codec when that is one of MP4.
 type Subtitles<'a> = (TrackId, &'a Described, Option<String>);
 
@@ -296,12 +254,15 @@ fn multivariant_playlist(
         ..MultivariantPlaylist::default()
     };
     let has_video = tracks.iter().any(|written| written.track.id.kind == TrackKind::Video);
-    for group in groups.iter().filter(|_| has_video) {
-        let default = group.tracks.iter().position(|written| written.track.described.is_default).unwrap_or(0);
+    // Audio alone of which there is one choice is variants of each other.
+    let groups: Vec<_> = if has_video || has_choice(tracks) { groups.iter().collect() } else { Vec::new() };
+    for group in &groups {
+        let default = group.default();
         for (index, written) in group.tracks.iter().enumerate() {
             let mut rendition =
                 rendition(written.track.id, &written.track.described, (RenditionType::Audio, &group.id));
             rendition.default = index == default;
+            rendition.name = written.track.described.name(first_of(&groups, written));
             rendition.channels = channels(written.track.media);
             playlist.renditions.push(rendition);
         }
@@ -322,9 +283,9 @@ fn multivariant_playlist(
     }
     make_names_unique(&mut playlist.renditions);
     let variants = if has_video { TrackKind::Video } else { TrackKind::Audio };
-    let groups: Vec<_> = groups.iter().filter(|_| has_video).collect();
     for written in tracks.iter().filter(|written| written.track.id.kind == variants) {
-        for audio in or_none(&groups) {
+        let of_variant = |group: &&&AudioGroup<'_, '_>| has_video || group.has_default(written);
+        for audio in or_none(&groups).into_iter().filter(|group| group.as_ref().is_none_or(of_variant)) {
             for text in or_none(&subtitle_groups) {
                 let is_of_group = |described: &Described| Some(&subtitle_group(described)) == text;
                 let of_group = subtitles.iter().filter(|(_, described, _)| is_of_group(described));
@@ -365,14 +326,6 @@ fn make_names_unique(renditions: &mut [NewRendition]) {
     }
 }
 
-/// `CHANNELS`: §4.4.6.1; of objects beside channels it tells their number, and what they are coded with.
-fn channels(media: &MediaTrack) -> Option<String> {
-    match media.joint_objects() {
-        Some(objects) => Some(format!("{objects}/JOC")),
-        None => media.channels().map(|channels| channels.to_string()),
-    }
-}
-
 /// What says that there are objects beside the channels: ETSI TS 103 420 annex D.
 fn joint_object_properties(objects: u8) -> Vec<(&'static str, String)> {
     vec![
@@ -386,11 +339,10 @@ fn rendition(
     described: &Described,
     (rendition_type, group_id): (RenditionType, &str),
 ) -> NewRendition {
-    let name = described.label.clone().or_else(|| described.lang.clone());
     NewRendition {
         rendition_type,
         group_id: group_id.into(),
-        name: name.unwrap_or_else(|| id.to_string()),
+        name: described.name(id),
         language: described.lang.clone(),
         default: false,
         forced: described.forced,
@@ -402,7 +354,7 @@ fn rendition(
 
 fn variant<'a>(
     written: &Timed<'_>,
-    group: Option<&AudioGroup<'_, '_>>,
+    group: Option<&'a AudioGroup<'_, '_>>,
     (text, text_codecs): (Option<&str>, impl Iterator<Item = &'a String>),
 ) -> Result<Variant> {
     let entry = written.track.media.track.sample_entry()?;
@@ -410,17 +362,19 @@ fn variant<'a>(
     let audio = group.map_or(&[][..], |group| &group.tracks);
     let (pictures, ticks) = video_facts::nominal_frame_rate(written.frame_rate());
     let mut codecs = vec![written.track.media.rfc6381()?];
-    codecs.extend(group.into_iter().flat_map(|group| group.codecs.iter().cloned()));
-    for codec in text_codecs {
+    for codec in group.into_iter().flat_map(|group| &group.codecs).chain(text_codecs) {
         if !codecs.contains(codec) {
             codecs.push(codec.clone());
         }
     }
+    // Audio is one of its group itself.
+    let with_audio = |rate: fn(&Timed<'_>) -> u64| {
+        let audio = audio.iter().map(|track| rate(track)).max().unwrap_or(0);
+        if is_video { rate(written).saturating_add(audio) } else { rate(written).max(audio) }
+    };
     let mut variant = Variant {
-        bandwidth: written.peak() + audio.iter().map(|track| track.peak()).max().unwrap_or(0),
-        average_bandwidth: Some(
-            written.average() + audio.iter().map(|track| track.average()).max().unwrap_or(0),
-        ),
+        bandwidth: with_audio(|track| track.peak()),
+        average_bandwidth: Some(with_audio(|track| track.average())),
         codecs: codecs.join(","),
         resolution: is_video.then(|| (u32::from(entry.width), u32::from(entry.height))),
         #[expect(clippy::cast_precision_loss, reason = "a frame rate")]
@@ -436,7 +390,7 @@ fn variant<'a>(
     Ok(variant)
 }
 
-/// The MPD: one AdaptationSet for each kind, codec, channel layout, dynamic range and choice of the user, and for what
+/// The MPD: one AdaptationSet for each kind, codec, channel layout, sampling frequency, dynamic range and choice of the user, and for what
 /// stays clear; keys split them further.
 fn mpd(
     tracks: &[Timed<'_>],
@@ -447,12 +401,18 @@ fn mpd(
     for written in tracks {
         let codec = written.track.media.rfc6381()?;
         let described = &written.track.described;
-        let family = codec.split('.').next().unwrap_or_default();
+        let is_audio = written.track.id.kind == TrackKind::Audio;
+        // Players do not switch between kinds of AAC, from AAC to MP3, or to another sampling frequency.
+        let family = if is_audio { codec.as_str() } else { codec.split('.').next().unwrap_or_default() };
+        let sampling = written.track.media.sampling_frequency().filter(|_| is_audio);
         let choice = (&described.lang, &described.label, &described.roles, &described.characteristics);
-        let layout = channels(written.track.media).filter(|_| written.track.id.kind == TrackKind::Audio);
+        let layout = channels(written.track.media).filter(|_| is_audio);
         let range = video_facts::switching(written.track.media);
         let is_clear = written.track.encrypted_track.is_none();
-        let key = format!("{:?}/{family}/{choice:?}/{layout:?}/{range:?}/{is_clear}", written.track.id.kind);
+        let key = format!(
+            "{:?}/{family}/{sampling:?}/{choice:?}/{layout:?}/{range:?}/{is_clear}",
+            written.track.id.kind
+        );
         let representation = representation(written, codec, name)?;
         match sets.iter_mut().find(|(known, ..)| *known == key) {
             Some((_, set, members)) => {

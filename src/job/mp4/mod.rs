@@ -2,6 +2,7 @@
 //!
 //! It is longer than 400 lines because it holds the run over MP4 files from tracks to segments, in the order of its steps.
 
+mod audio_groups;
 pub(super) mod cut;
 pub(super) mod described;
 pub(super) mod files;
@@ -10,6 +11,7 @@ pub(super) mod ladder;
 pub(super) mod manifests;
 pub(super) mod movie;
 pub(super) mod names;
+mod purpose;
 pub(super) mod survey;
 pub(super) mod text;
 pub(super) mod thumbnails;
@@ -30,8 +32,8 @@ use crate::isobmff::samples::{Sample, samples};
 use crate::isobmff::track::{trak, trexes};
 use crate::keys::KeyServer;
 use crate::package::{
-    Boundaries, Cmaf, EditList, EncryptedTrack, KeyRule, MediaTrack, Period, Plan, ProtectedTrack,
-    SegmentKey, Segments, TrackId, UnknownVideo, WrittenSegment, media_tracks_with,
+    Boundaries, Cmaf, EditList, EncryptedTrack, KeyRule, MediaTrack, Period, Plan, Presented, ProtectedTrack,
+    SegmentKey, Segments, TrackId, UnknownVideo, WrittenSegment, media_tracks_with, presented,
 };
 use crate::presentation::SegmentKind;
 
@@ -44,7 +46,7 @@ use crate::job::plan::{ClearTrack, Outline};
 use crate::job::report::{KeyRotation, Report, TrackReport, joined};
 use crate::job::rules::{Job, Layout, Rules};
 use cut::{Cut, Start, lasts};
-use described::Described;
+use described::{Described, OfMedia};
 use files::{TrackFiles, WrittenFiles, write_segments, write_single_file};
 use names::TrackNames;
 use survey::Survey;
@@ -188,10 +190,7 @@ pub(in crate::job) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Rep
             entry.samples = protected().map(|segment| segment.samples).sum();
             entry.bytes = protected().map(|segment| segment.bytes).sum();
             entry.protected = protected().map(|segment| segment.protected).sum();
-            let clear = segments.iter().filter(|segment| segment.segment_key == Some(SegmentKey::Clear));
-            let time = |time| ladder::seconds(&track, track.presented(time), start);
-            let times = clear.map(|segment| (time(segment.composition_time), time(segment.composition_end)));
-            entry.clear = joined(times.collect());
+            entry.clear = clear_stretches(&track, &segments, start)?;
             entry.check()?;
             report.tracks.push(entry);
         }
@@ -202,6 +201,22 @@ pub(in crate::job) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Rep
     let names = (&manifest_names, (&boundaries, start));
     manifests::write((&written, &texts, thumbnails.as_ref()), names, rules, &plan, env, &mut report)?;
     Ok(report)
+}
+
+/// When a track that gets a key is clear, as manifests give its segments times.
+fn clear_stretches(
+    track: &OutputTrack<'_>,
+    segments: &[WrittenSegment],
+    start: Start,
+) -> Result<Vec<(f64, f64)>> {
+    let times = presented(&track.edits, segments).map_err(|error| error.at(track.id))?;
+    let clear = segments.iter().zip(times);
+    let clear = clear.filter(|(segment, _)| segment.segment_key == Some(SegmentKey::Clear));
+    let second = |time| ladder::seconds(track, time, start);
+    let stretch = |(_, Presented { start, duration, .. }): (_, Presented)| {
+        (second(start), second(start.saturating_add(duration)))
+    };
+    Ok(joined(clear.map(stretch).collect()))
 }
 
 /// What the report says of a track that gets a key.
@@ -350,7 +365,8 @@ fn output_tracks<'a>(
             }
             let number = tracks.iter().filter(|track: &&OutputTrack<'_>| track.id.kind == kind).count() + 1;
             let id = TrackId::new(kind, number);
-            let described = Described::of(id, track.language.as_deref(), &job.tracks)?;
+            let stated = OfMedia { language: track.language.as_deref(), roles: purpose::roles(media) };
+            let described = Described::of(id, stated, &job.tracks)?;
             let left_clear = job.tracks.iter().any(|facts| facts.clear && facts.id == id.to_string());
             if left_clear {
                 warnings.push(format!("{id} stays clear: --track says so"));
@@ -372,6 +388,7 @@ fn output_tracks<'a>(
             }
         }
     }
+    warnings.extend(purpose::tell_apart(&mut tracks));
     Ok((tracks, encrypted_tracks))
 }
 
@@ -385,6 +402,12 @@ fn not_carried(files: &[Mp4File], tracks: &[OutputTrack<'_>]) -> Result<Vec<Stri
             warnings.push(format!("{place}: {count} edits (elst), of which the first alone is kept: players of segments know one"));
         }
         warnings.extend(groups::said(track)?);
+        let leading = track.survey.leading;
+        if leading > 0 && track.id.kind == TrackKind::Video {
+            warnings.push(format!(
+                "{place}: {leading} samples come before the first key frame, players cannot show them"
+            ));
+        }
         let path: &[&[u8; 4]] = &[b"mdia", b"minf", b"stbl", b"subs"];
         if trak(&track.file.moov, track.media.track.track_id)?.find(path).is_some() {
             warnings.push(format!("{place}: the table of subsamples (subs) is left out"));

@@ -76,6 +76,11 @@ impl TrackNames {
         format!("{}.m3u8", self.stream)
     }
 
+    /// The playlist of its I-frames.
+    pub(in crate::job) fn i_frames(&self) -> String {
+        format!("{}-iframes.m3u8", self.stream)
+    }
+
     /// The file that holds all of it.
     pub(in crate::job) fn file(&self, ending: &str) -> String {
         format!("{}.{ending}", self.stream)
@@ -306,6 +311,9 @@ pub(in crate::job) fn check(
     for track in tracks {
         let names = &track.names;
         add(names.playlist(), format!("the playlist of {}", track.id))?;
+        if track.key_frames_apart && formats.contains(&ManifestKind::Hls) {
+            add(names.i_frames(), format!("the playlist of I-frames of {}", track.id))?;
+        }
         if layout == Layout::SingleFile {
             add(names.file("mp4"), format!("the file of {}", track.id))?;
             continue;

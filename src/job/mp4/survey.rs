@@ -12,6 +12,8 @@ pub(in crate::job) struct Survey {
     pub(in crate::job) end: i128,
     /// Its samples.
     pub(in crate::job) samples: u64,
+    /// How many of them come before the first sync sample.
+    pub(in crate::job) leading: u64,
     /// Their bytes.
     pub(in crate::job) bytes: u64,
     /// Their durations together, in ticks of the media.
@@ -24,13 +26,23 @@ impl Survey {
     /// Goes through the samples; `None` when there are none.
     pub(in crate::job) fn of(mut samples: impl Iterator<Item = Result<Sample>>) -> Result<Option<Self>> {
         let Some(first) = samples.next().transpose()? else { return Ok(None) };
-        let mut survey =
-            Self { end: first.composition_time(), samples: 0, bytes: 0, duration: 0, open: 0, first };
+        let mut survey = Self {
+            end: first.composition_time(),
+            samples: 0,
+            leading: 0,
+            bytes: 0,
+            duration: 0,
+            open: 0,
+            first,
+        };
         // The composition time of the last key frame that no picture was found to lead.
         let mut key_frame = None;
         for sample in std::iter::once(Ok(first)).chain(samples) {
             let sample = sample?;
             survey.end = survey.end.max(sample.composition_time() + i128::from(sample.duration));
+            if survey.leading == survey.samples && !sample.is_sync() {
+                survey.leading += 1;
+            }
             let time = sample.composition_time();
             if sample.is_sync() {
                 key_frame = (survey.samples > 0).then_some(time);

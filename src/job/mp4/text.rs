@@ -12,7 +12,7 @@ use crate::subtitles::{Format, MAX_TEXT_BYTES, Subtitles, TextSample, timed_text
 
 use super::OutputTrack;
 use super::cut::Start;
-use super::described::{Described, choose_default};
+use super::described::{Described, OfMedia, choose_default};
 use super::names::{TrackNames, reference};
 use crate::job::env::{Env, OpenInput};
 use crate::job::folder::write_manifest;
@@ -96,7 +96,11 @@ pub(in crate::job) fn text_tracks(
     let inside = tracks.iter().filter(|track| track.id.kind == TrackKind::Text).count();
     for (number, file) in (inside + 1..).zip(files) {
         let id = TrackId::new(TrackKind::Text, number);
-        let described = Described::of(id, file.language().as_deref(), &job.tracks)?;
+        let described = Described::of(
+            id,
+            OfMedia { language: file.language().as_deref(), roles: Vec::new() },
+            &job.tracks,
+        )?;
         texts.push(TextTrack::of_file(id, described, file));
     }
     let ids = tracks.iter().map(|track| track.id).chain(texts.iter().map(|text| text.id));

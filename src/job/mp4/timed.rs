@@ -1,6 +1,6 @@
 //! The segments of a CMAF track on the time line of the presentation — RFC 8216bis §4.4.4.1, ISO/IEC 23009-1 §5.3.9.6.
 
-use crate::base::Result;
+use crate::base::{Result, ratio};
 use crate::package::{Presented, WrittenSegment, presented};
 
 use super::cut::Start;
@@ -30,10 +30,15 @@ impl<'a> Timed<'a> {
         end.saturating_sub(self.start)
     }
 
-    /// Whether each segment can be decoded without the one before: where groups are open, the pictures that lead a key
-    /// frame may need it. Before the first there is nothing.
+    /// Whether each segment can be decoded without another one: it begins with a key frame, and where groups are open, the
+    /// pictures that lead that may need the one before. Before the first there is nothing.
     pub(in crate::job) fn are_independent(&self) -> bool {
-        self.segments.iter().skip(1).all(|segment| segment.sap_type != 3)
+        let needs_none = |(number, segment): (usize, &WrittenSegment)| match segment.sap_type {
+            0 => false,
+            3 => number == 0,
+            _ => true,
+        };
+        self.segments.iter().enumerate().all(needs_none)
     }
 
     /// How long each segment lasts on the time line of a playlist, which begins with the presentation and has no
@@ -105,12 +110,9 @@ impl<'a> Timed<'a> {
     pub(in crate::job) fn frame_rate(&self) -> (u64, u64) {
         let samples: u64 = self.segments.iter().map(|segment| segment.samples).sum();
         let (pictures, ticks) =
-            (samples * u64::from(self.track.media.track.timescale), self.duration().max(1));
-        let divisor = greatest_common_divisor(pictures, ticks).max(1);
-        (pictures / divisor, ticks / divisor)
+            (samples.saturating_mul(self.track.media.track.timescale.into()), self.duration().max(1));
+        let (pictures, ticks) = ratio::reduced(pictures.into(), ticks.into());
+        let narrow = |number: u128| u64::try_from(number).unwrap_or(u64::MAX);
+        (narrow(pictures), narrow(ticks))
     }
-}
-
-fn greatest_common_divisor(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }

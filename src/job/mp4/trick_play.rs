@@ -53,8 +53,7 @@ impl Timed<'_> {
 
     /// The name of its playlist of I-frames.
     pub(in crate::job) fn i_frames_name(&self) -> String {
-        let name = self.track.names.playlist();
-        format!("{}-iframes.m3u8", name.trim_end_matches(".m3u8"))
+        self.track.names.i_frames()
     }
 
     /// Its playlist of I-frames: each until the next one is shown, the first from the begin of the presentation.
@@ -94,6 +93,8 @@ impl Timed<'_> {
             frame_rate: None,
             audio: None,
             subtitles: None,
+            // Players of one eye go through the base layer.
+            video_layout: None,
             uri: self.i_frames_name(),
             ..video.clone()
         }

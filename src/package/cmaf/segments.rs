@@ -92,7 +92,10 @@ impl Boundaries {
             let change = u128::from(self.begin) + u128::from(*change);
             scaled(start) < change + near && change <= scaled(time) + near
         };
-        is_short && !self.changes.iter().any(is_over)
+        // Behind the last cut is a grid: nothing else begins where it cuts off a moment.
+        let is_moment = u128::from(end.saturating_sub(time)) * ours < near * theirs;
+        let is_on_grid = self.times.last().is_some_and(|last| scaled(time) > u128::from(*last) + near);
+        is_short && (is_moment && is_on_grid || !self.changes.iter().any(is_over))
     }
 
     /// A cut at the first random access point at least `seconds` after the cut before it, and at the first one at

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::base::{Error, FourCc, Result};
 use crate::codec::{
-    self, AudioInfo, CipherModes, Codec, ColorInfo, Config, Protection, Ranges, TrackKind, VideoInfo,
+    self, AudioInfo, AudioService, CipherModes, Codec, ColorInfo, Config, Protection, Ranges, TrackKind,
+    VideoInfo,
 };
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::SampleEntry;
@@ -175,6 +176,11 @@ impl MediaTrack {
     /// Objects of audio beside its channels.
     pub fn joint_objects(&self) -> Option<u8> {
         self.audio.joint_objects
+    }
+
+    /// What audio is for, where its configuration says that it is not the main thing.
+    pub fn service(&self) -> Option<AudioService> {
+        self.audio.service
     }
 
     /// Samples of audio in a second.

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use crate::base::{Kid, Result};
 use crate::drm::{BOX_RULES, TAG_RULES, tag_faults};
 use crate::hls::Key;
-use crate::presentation::Resource;
+use crate::hls::multivariant::RenditionKind;
+use crate::presentation::{MediaPlaylist, Resource};
 use crate::protect::Scheme;
 
 use super::agreement::Agreement;
@@ -31,6 +32,7 @@ pub(in crate::verify) fn check(
     for playlist in &presentation.playlists {
         let (media, keys) = (playlist.media, &playlist.media.keys);
         names::check_playlist(&media.name, &media.playlist, findings);
+        i_frames(media, findings);
         check_version(&media.name, (&media.playlist, keys), findings)?;
         for key in keys.iter().filter(|key| key.encrypts()) {
             check_key(key, &media.name, findings);
@@ -46,6 +48,7 @@ pub(in crate::verify) fn check(
     let is_whole = is_whole(presentation);
     for media in presentation.segments.iter().map(|playlist| playlist.media) {
         names::check_playlist(&media.name, &media.playlist, findings);
+        i_frames(media, findings);
     }
     for multivariant in presentation.multivariants {
         names::check_playlist(&multivariant.name, &multivariant.playlist, findings);
@@ -53,6 +56,15 @@ pub(in crate::verify) fn check(
         session_keys(&multivariant.name, &multivariant.session_keys, (&all, is_whole), findings);
     }
     Ok(())
+}
+
+/// Holds what is named as a playlist of I-frames to be one.
+fn i_frames(media: &MediaPlaylist, findings: &mut Findings) {
+    for tag in media.named_by.iter().filter(|tag| tag.kind == RenditionKind::IFrame) {
+        let place = format!("{}: line {} of its multivariant playlist", media.name, tag.line + 1);
+        let (found, expected) = ("no EXT-X-I-FRAMES-ONLY", "a playlist of I-frames");
+        findings.check("hls-i-frames", media.is_i_frames, &place, &found, &expected);
+    }
 }
 
 /// Each segment against the keys in force.

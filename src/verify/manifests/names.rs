@@ -5,8 +5,9 @@
 //! listed as not proven.
 
 use crate::base::Result;
-use crate::dash::write::{ROLE, ROLES};
+use crate::dash::write::ROLES;
 use crate::hls::{Attributes, LineKind, Playlist};
+use crate::isobmff::user_data::ROLE_SCHEME;
 use crate::xml::Element;
 
 use super::values;
@@ -508,7 +509,7 @@ fn descriptor(document: &str, element: &Element, findings: &mut Findings) -> Res
     }
     let is_known = SCHEMES.iter().any(|known| scheme.starts_with(known));
     let value = element.attribute("value")?.unwrap_or_default();
-    let is_role = match scheme == ROLE {
+    let is_role = match scheme == ROLE_SCHEME {
         true => ROLES.contains(&value.as_ref()),
         // MPEG has one scheme of roles.
         false => name != "Role" || !scheme.starts_with("urn:mpeg:"),
