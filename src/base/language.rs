@@ -18,6 +18,10 @@ const SHORTER: &str = "\
     tha=th tib=bo tir=ti ton=to tsn=tn tso=ts tuk=tk tur=tr twi=tw uig=ug ukr=uk urd=ur uzb=uz ven=ve \
     vie=vi vol=vo wel=cy wln=wa wol=wo xho=xh yid=yi yor=yo zha=za zho=zh zul=zu";
 
+/// The bibliographic ones among them, and those that are out of use.
+const BIBLIOGRAPHIC: &str =
+    "alb arm baq bur chi cze dut fre geo ger gre ice mac mao may mol per rum scc scr slo tib wel";
+
 /// The tag in its shortest form and usual case: `eng` and `EN` are `en`, `por-br` is `pt-BR`. `None` for what is no
 /// language tag, and for the undetermined language.
 pub fn language_tag(text: &str) -> Option<String> {
@@ -48,6 +52,15 @@ pub fn language_tag(text: &str) -> Option<String> {
     }
     // Something stands behind a singleton: §2.1.
     (last > 1).then_some(tag)
+}
+
+/// The code of ISO 639-2/T that a tag begins with, or that is the long form of what it begins with.
+pub fn long_language(tag: &str) -> Option<String> {
+    let tag = language_tag(tag)?;
+    let primary = tag.split('-').next()?;
+    let is_long = |(long, short): &(&str, &str)| *short == primary && !BIBLIOGRAPHIC.contains(long);
+    let long = pairs().find(is_long).map(|(long, _)| long);
+    long.or_else(|| Some(primary).filter(|primary| primary.len() == 3)).map(str::to_owned)
 }
 
 /// Whether a code is that of a language in ISO 639-1, or has one there.

@@ -20,7 +20,7 @@ pub use base_url::BaseUrl;
 pub use error::{Error, Kind, Result};
 pub use id::{FourCc, Kid, SystemId};
 pub use key_store::KeyStore;
-pub use language::{is_common_language, language_tag};
+pub use language::{is_common_language, language_tag, long_language};
 pub use manifest::{MAX_DOCUMENT_BYTES, ManifestKind};
 pub use secret::Secret;
 pub use text::{base64, from_base64, is_http, redact_url, short_word, shown_input, steers};

@@ -60,6 +60,41 @@ pub struct DolbyVision {
 const ENTRIES: [(&[u8; 4], &[u8; 4]); 5] =
     [(b"hvc1", b"dvh1"), (b"hev1", b"dvhe"), (b"avc1", b"dva1"), (b"avc3", b"dvav"), (b"av01", b"dav1")];
 
+/// Bytes of DOVIDecoderConfigurationRecord: §3.2.
+const RECORD_BYTES: usize = 24;
+
+/// What the record of another container makes of a sample entry: its type, and the box of the record. Over a base that
+/// nobody else plays it is the entry of Dolby Vision: §2.
+///
+/// # Errors
+/// When the record is cut off.
+pub fn over(entry: FourCc, record: &[u8]) -> Result<(FourCc, (FourCc, Vec<u8>))> {
+    let [_, _, high, low, compatibility, ..] = *record else {
+        return Err(Error::input(format!("a configuration of Dolby Vision of {} bytes", record.len()))
+            .clause("Dolby Vision Streams Within the ISO Base Media File Format §3.2"));
+    };
+    let [to_7, to_10, above] = CONFIGURATIONS;
+    let kind = match high >> 1 {
+        ..=7 => to_7,
+        8..=10 => to_10,
+        _ => above,
+    };
+    let is_alone = compatibility >> 4 == 0 && low & 2 == 0;
+    let over = ENTRIES.iter().find(|(base, _)| **base == entry.0 && is_alone);
+    let mut payload = record.to_vec();
+    payload.resize(RECORD_BYTES, 0);
+    Ok((over.map_or(entry, |(_, entry)| FourCc(**entry)), (kind, payload)))
+}
+
+/// The record that a DOVI_video_stream_descriptor is of; `None` of an enhancement whose base is another stream, and of what
+/// is cut off: Dolby Vision Streams Within the MPEG-2 Transport Stream Format §3.
+pub fn record_of_descriptor(payload: &[u8]) -> Option<Vec<u8>> {
+    let [major, minor, high, low, rest @ ..] = payload else { return None };
+    let compatibility = rest.first().unwrap_or(&0) & 0xf0;
+    let has_base = low & 1 == 1;
+    has_base.then(|| vec![*major, *minor, *high, *low, compatibility])
+}
+
 /// The Dolby Vision of a sample entry: its own, or beside another codec.
 pub(super) fn find(config: &Config<'_>) -> Option<DolbyVision> {
     let alone = ENTRIES.iter().find(|(_, entry)| **entry == config.entry.0);
@@ -136,5 +171,25 @@ mod tests {
         assert_eq!(of(b"dvvC", &[1, 0, 0x10, 0x4d, 0x10]).unwrap(), "dvh1.08.09");
         assert!(of(b"dvcC", &[1, 0, 0x0a]).is_err());
         assert!(of(b"hvcC", &[1]).is_err());
+    }
+
+    #[test]
+    fn records_of_other_containers_make_an_entry_and_a_box() {
+        let of = |base: &[u8; 4], record: &[u8]| {
+            let (entry, (kind, payload)) = over(FourCc(*base), record).unwrap();
+            assert!(payload.len() == 24 && payload.starts_with(record));
+            (entry.to_string(), kind.to_string())
+        };
+        let named = |entry: &str, kind: &str| (entry.to_owned(), kind.to_owned());
+        // Profiles 5, 7 of two layers, 8.1, 8.4, 10.0 and 10.1.
+        assert_eq!(of(b"hvc1", &[1, 0, 0x0a, 0x35, 0]), named("dvh1", "dvcC"));
+        assert_eq!(of(b"hvc1", &[1, 0, 0x0e, 0x37, 0x60]), named("hvc1", "dvcC"));
+        assert_eq!(of(b"hvc1", &[1, 0, 0x10, 0x35, 0x10]), named("hvc1", "dvvC"));
+        assert_eq!(of(b"hvc1", &[1, 0, 0x10, 0x35, 0x40]), named("hvc1", "dvvC"));
+        assert_eq!(of(b"av01", &[1, 0, 0x14, 0x35, 0]), named("dav1", "dvvC"));
+        assert_eq!(of(b"av01", &[1, 0, 0x14, 0x35, 0x10]), named("av01", "dvvC"));
+        assert!(over(FourCc(*b"hvc1"), &[1, 0, 0x10, 0x35]).is_err());
+        assert_eq!(record_of_descriptor(&[1, 0, 0x10, 0x35, 0x1f]), Some(vec![1, 0, 0x10, 0x35, 0x10]));
+        assert_eq!(record_of_descriptor(&[1, 0, 0x0e, 0x36, 0x08, 0x88, 0x6f]), None);
     }
 }

@@ -144,26 +144,32 @@ impl Syncframe {
     }
 }
 
-/// EC3SpecificBox of an access unit: each independent substream, with those that depend on it: §F.6.
+/// EC3SpecificBox of an access unit: each independent substream, with those that depend on it, §F.6; behind them objects,
+/// ETSI TS 103 420 §8.3.
 ///
 /// # Errors
 /// When a syncframe is wrong or cut off.
 pub(super) fn dec3(unit: &[u8]) -> Result<Vec<u8>> {
     let cut_off = || Error::input("a syncframe is cut off").clause("ETSI TS 102 366 §E.1.2");
     let mut substreams: Vec<(Syncframe, u32, u32)> = Vec::new();
-    let (mut rate, mut rest) = (0, unit);
+    let (mut rate, mut rest, mut objects) = (0, unit, None);
     while !rest.is_empty() {
         let frame = Syncframe::parse(rest)?.ok_or_else(cut_off)?;
         let (bytes, behind) = rest.split_at_checked(frame.bytes).ok_or_else(cut_off)?;
         rest = behind;
         rate += frame.bit_rate;
+        let further = frame.further(bytes).map_err(|error| error.at("bsi()"))?;
+        objects = objects.or(further.objects);
         let count = substreams.len();
         match substreams.last_mut().filter(|_| frame.is_dependent) {
             Some((_, dependent, locations)) => {
                 *dependent += 1;
-                *locations |= chan_loc(bytes)?;
+                *locations |= chan_loc(further.chanmap);
             }
-            None if count < 8 => substreams.push((frame, 0, 0)),
+            None if count < 8 => {
+                let bsmod = if further.bsmod == 0 { frame.bsmod } else { further.bsmod };
+                substreams.push((Syncframe { bsmod, ..frame }, 0, 0));
+            }
             None => return Err(Error::unsupported("more than 8 independent substreams")),
         }
     }
@@ -179,25 +185,121 @@ pub(super) fn dec3(unit: &[u8]) -> Result<Vec<u8>> {
             out.extend(locations.to_be_bytes().last());
         }
     }
+    // flag_ec3_extension_type_a behind seven reserved bits, complexity_index_type_a.
+    out.extend(objects.into_iter().flat_map(|complexity| [1, complexity]));
     Ok(out)
 }
 
 /// chan_loc of the channel map of a dependent substream: table F.6.1 by table E.1.4.
-fn chan_loc(frame: &[u8]) -> Result<u32> {
-    let mut bits = BitReader::plain(frame);
-    bits.bits(32)?; // syncword, strmtyp, substreamid, frmsiz
-    bits.bits(8 + 5 + 5)?; // fscod to lfeon, bsid, dialnorm
-    if bits.bit()? {
-        bits.bits(8)?; // compr
-    }
-    if !bits.bit()? {
-        return Ok(0);
-    }
-    let map = bits.bits(16)?;
+fn chan_loc(map: u32) -> u32 {
     // Bit 0 of chanmap is its highest. Without L, C, R, Ls, Rs and LFE, which the independent substream has.
     let bits_of_map = [5, 6, 7, 8, 9, 10, 11, 12, 14];
     let located = (0..).zip(bits_of_map).filter(|(_, of_map)| map >> (15 - of_map) & 1 == 1);
-    Ok(located.fold(0, |locations, (bit, _)| locations | 1 << bit))
+    located.fold(0, |locations, (bit, _)| locations | 1 << bit)
+}
+
+/// What `bsi()` of the enhanced syntax says behind the fields of the header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Further {
+    bsmod: u32,
+    chanmap: u32,
+    /// complexity_index_type_a, when there are objects beside the channels: ETSI TS 103 420 §8.3.
+    objects: Option<u8>,
+}
+
+impl Syncframe {
+    /// Reads `bsi()` to its end: table E.1.2. Nothing is there to read of AC-3.
+    fn further(self, frame: &[u8]) -> Result<Further> {
+        let mut further = Further::default();
+        if self.bsid <= LAST_BSID_AC_3 {
+            return Ok(further);
+        }
+        let mut bits = BitReader::plain(frame);
+        bits.bits(16)?; // syncword
+        let strmtyp = bits.bits(2)?;
+        bits.bits(3 + 11 + 4)?; // substreamid, frmsiz, fscod, fscod2 or numblkscod
+        let (acmod, has_effects) = (bits.bits(3)?, bits.bit()?);
+        bits.bits(5 + 5)?; // bsid, dialnorm
+        optional(&mut bits, 8)?; // compr
+        if acmod == 0 {
+            bits.bits(5)?; // dialnorm2
+            optional(&mut bits, 8)?; // compr2
+        }
+        if strmtyp == 1 && bits.bit()? {
+            further.chanmap = bits.bits(16)?;
+        }
+        if bits.bit()? {
+            self.mixing(&mut bits, strmtyp, (acmod, has_effects))?;
+        }
+        // infomdate
+        if bits.bit()? {
+            further.bsmod = bits.bits(3)?;
+            bits.bits(2)?; // copyrightb, origbs
+            bits.bits(match acmod {
+                2 => 2 + 2, // dsurmod, dheadphonmod
+                6.. => 2,   // dsurexmod
+                _ => 0,
+            })?;
+            // mixlevel, roomtyp, adconvtyp; of both channels when they are two programs.
+            (0..if acmod == 0 { 2 } else { 1 }).try_for_each(|_| optional(&mut bits, 5 + 2 + 1))?;
+            bits.bits(if self.fscod < 3 { 1 } else { 0 })?; // sourcefscod
+        }
+        let is_whole = self.blocks == 6;
+        bits.bits(if strmtyp == 0 && !is_whole { 1 } else { 0 })?; // convsync
+        if strmtyp == 2 && (is_whole || bits.bit()?) {
+            bits.bits(6)?; // frmsizecod
+        }
+        // addbsie, addbsil; a field of one byte has no complexity.
+        if bits.bit()? && bits.bits(6)? > 0 {
+            bits.bits(7)?; // reserved
+            if bits.bit()? {
+                further.objects = u8::try_from(bits.bits(8)?).ok();
+            }
+        }
+        Ok(further)
+    }
+
+    /// What `bsi()` says of mixing.
+    fn mixing(self, bits: &mut BitReader<'_>, strmtyp: u32, (acmod, has_effects): (u32, bool)) -> Result<()> {
+        let (has_three, has_surround) = (acmod > 2, acmod & 4 != 0);
+        let of_front = if has_three && acmod & 1 == 1 { 3 + 3 } else { 0 }; // ltrtcmixlev, lorocmixlev
+        let of_surround = if has_surround { 3 + 3 } else { 0 }; // ltrtsurmixlev, lorosurmixlev
+        bits.bits(if has_three { 2 } else { 0 } + of_front + of_surround)?; // dmixmod
+        if has_effects {
+            optional(bits, 5)?; // lfemixlevcod
+        }
+        if strmtyp != 0 {
+            return Ok(());
+        }
+        let programs = if acmod == 0 { 2 } else { 1 };
+        (0..programs + 1).try_for_each(|_| optional(bits, 6))?; // pgmscl, pgmscl2, extpgmscl
+        // mixdef
+        match bits.bits(2)? {
+            1 => bits.bits(1 + 1 + 3)?, // premixcmpsel, drcsrc, premixcmpscl
+            2 => bits.bits(12)?,
+            3 => (0..bits.bits(5)? + 2).try_fold(0, |_, _| bits.bits(8))?,
+            _ => 0,
+        };
+        if acmod < 2 {
+            (0..programs).try_for_each(|_| optional(bits, 8 + 6))?; // panmean, paninfo
+        }
+        // frmmixcfginfoe
+        if bits.bit()? {
+            match self.blocks {
+                1 => drop(bits.bits(5)?),
+                blocks => (0..blocks).try_for_each(|_| optional(bits, 5))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A field of so many bits that is there when the bit before it says so.
+fn optional(bits: &mut BitReader<'_>, count: u32) -> Result<()> {
+    if bits.bit()? {
+        bits.bits(count)?;
+    }
+    Ok(())
 }
 
 /// `syncinfo()` and `bsi()`: §4.3.1, §4.3.2.
@@ -285,6 +387,7 @@ fn e_ac_3(bits: &mut BitReader<'_>, bsid: u32) -> Result<Syncframe> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::bit_writer::BitWriter;
 
     #[test]
     fn a_syncframe_of_ac_3_has_the_length_of_its_table() {
@@ -305,6 +408,41 @@ mod tests {
         let facts = parsed.e_ac_3_facts();
         assert_eq!((facts.rfc6381.as_str(), facts.channels), ("ec-3", Some(6)));
         assert_eq!(facts.setup_data, [0x06, 0x00, 0x20, 0x0f, 0x00]);
+    }
+
+    /// Atmos in Enhanced AC-3, and what stands before it in `bsi()`.
+    #[test]
+    fn objects_of_a_syncframe_are_in_the_configuration() {
+        let w = BitWriter::default;
+        let header = |strmtyp, blocks, acmod, lfeon| {
+            let sizes = w().u(16, 0x0b77).u(2, strmtyp).u(3, 0).u(11, 31).u(2, 0).u(2, blocks);
+            sizes.u(3, acmod).u(1, lfeon).u(5, 16).u(5, 31)
+        };
+        let objects = || w().u(1, 1).u(6, 1).u(7, 0).u(1, 1).u(8, 16);
+        let frame = |bits: BitWriter| {
+            let mut frame = bits.rbsp();
+            frame.resize(64, 0);
+            frame
+        };
+        let plain = frame(header(0, 3, 7, 1).u(1, 0).u(1, 0).u(1, 0).then(&objects()));
+        assert_eq!(dec3(&plain).unwrap(), [0, 0x80, 0x20, 0x0f, 0, 1, 16]);
+        let mixing = w().u(1, 1).u(14, 0).u(1, 1).u(5, 9).u(1, 0).u(1, 1).u(6, 5);
+        let mixing = mixing.u(2, 3).u(5, 1).u(24, 0xff_ffff).u(1, 1).u(6, 0);
+        let info = w().u(1, 1).u(3, 2).u(2, 0).u(2, 0).u(1, 1).u(8, 0).u(1, 0);
+        let full = frame(header(0, 3, 7, 1).u(1, 0).then(&mixing).then(&info).then(&objects()));
+        assert_eq!(dec3(&full).unwrap(), [0, 0x80, 0x20, 0x2f, 0, 1, 16]);
+        // Two programs of one block, and a dependent substream behind it with Lrs and Rrs.
+        let mixing = w().u(1, 1).u(3, 0).u(2, 2).u(12, 0).u(1, 1).u(14, 0).u(1, 0).u(1, 1).u(5, 0);
+        let two = header(0, 0, 0, 0).u(1, 1).u(8, 0).u(5, 0).u(1, 1).u(8, 0).then(&mixing);
+        let two = frame(two.u(1, 1).u(5, 0).u(2, 0).u(1, 0).u(1, 0).then(&objects()));
+        assert_eq!(dec3(&two).unwrap()[5..], [1, 16]);
+        let dependent = frame(header(1, 3, 2, 0).u(1, 0).u(1, 1).u(16, 0x0200).u(4, 0));
+        assert_eq!(dec3(&[plain, dependent].concat()).unwrap(), [1, 0, 0x20, 0x0f, 2, 2, 1, 16]);
+        // None without the flag, or in a field that ends before it.
+        let none = frame(header(0, 3, 7, 1).u(3, 0).u(1, 1).u(6, 1).u(16, 0xff));
+        assert_eq!(dec3(&none).unwrap().len(), 5);
+        let short = frame(header(0, 3, 7, 1).u(3, 0).u(1, 1).u(6, 0).u(8, 1));
+        assert_eq!(dec3(&short).unwrap().len(), 5);
     }
 
     #[test]

@@ -219,7 +219,7 @@ impl<'a> Open<'a> {
         if self.carried == Carried::Opus {
             samples.iter_mut().for_each(|sample| sample.time = sample.time.saturating_sub(delay));
         }
-        Ok(MovieTrack {
+        let mut track = MovieTrack {
             kind: if is_video { TrackKind::Video } else { TrackKind::Audio },
             size,
             pixel: pixel_ratio(self.track.pixels, self.track.display),
@@ -235,7 +235,9 @@ impl<'a> Open<'a> {
             roll_distance: i16::try_from(roll).ok().filter(|distance| *distance < 0),
             description,
             samples,
-        })
+        };
+        self.track.dolby_vision.iter().try_for_each(|record| track.set_dolby_vision(record))?;
+        Ok(track)
     }
 
     fn check_order(&self) -> Result<()> {

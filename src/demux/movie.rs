@@ -1,8 +1,8 @@
 //! A `moov` made from tracks of another container — ISO/IEC 14496-12 §8.2 to §8.9.
 
 use super::file::MEDIA_START;
-use crate::base::{Error, FourCc, Result, ratio};
-use crate::codec::{SampleDescription, TrackKind};
+use crate::base::{Error, FourCc, Result, language_tag, long_language, ratio};
+use crate::codec::{SampleDescription, TrackKind, dolby_vision_over};
 use crate::isobmff::BoxNode;
 use crate::isobmff::user_data::KindBox;
 
@@ -32,7 +32,7 @@ pub(super) struct MovieTrack {
     pub(super) color: Option<([u8; 3], bool)>,
     /// Further boxes of the sample entry, types and payloads.
     pub(super) boxes: Vec<(FourCc, Vec<u8>)>,
-    /// Three letters of ISO 639-2/T.
+    /// A language tag, or three letters of ISO 639-2.
     pub(super) language: String,
     pub(super) name: String,
     /// What it is for, roles of DASH.
@@ -51,6 +51,14 @@ pub(super) struct MovieTrack {
 }
 
 impl MovieTrack {
+    /// Makes it a track of Dolby Vision with this record.
+    pub(super) fn set_dolby_vision(&mut self, record: &[u8]) -> Result<()> {
+        let (entry, configuration) = dolby_vision_over(self.description.entry, record)?;
+        self.description.entry = entry;
+        self.boxes.push(configuration);
+        Ok(())
+    }
+
     /// When the first of what is presented is, in ticks.
     fn begins(&self) -> i64 {
         let first = self.samples.iter().map(|sample| sample.time).min().unwrap_or(0);
@@ -127,14 +135,14 @@ fn trak(track_id: u32, track: &MovieTrack, first: (i128, u32)) -> Result<BoxNode
     let url = BoxNode::data(b"url ", vec![0, 0, 0, 1]).to_bytes();
     let dref = boxed(b"dref", &[&[0, 0, 0, 0, 0, 0, 0, 1], &url]);
     let dinf = BoxNode::parse_one(&boxed(b"dinf", &[&dref]))?;
-    boxes.push(BoxNode::container(
-        b"mdia",
-        vec![
-            BoxNode::data(b"mdhd", mdhd),
-            BoxNode::data(b"hdlr", hdlr),
-            BoxNode::container(b"minf", vec![header, dinf, stbl]),
-        ],
-    ));
+    let mut media = vec![BoxNode::data(b"mdhd", mdhd)];
+    // What three letters do not say is said in full: §8.4.6.
+    let short = |tag: &String| long_language(tag).and_then(|long| language_tag(&long));
+    if let Some(tag) = language_tag(&track.language).filter(|tag| short(tag).as_ref() != Some(tag)) {
+        media.push(BoxNode::data(b"elng", [&[0; 4], tag.as_bytes(), &[0]].concat()));
+    }
+    media.extend([BoxNode::data(b"hdlr", hdlr), BoxNode::container(b"minf", vec![header, dinf, stbl])]);
+    boxes.push(BoxNode::container(b"mdia", media));
     if !track.roles.is_empty() {
         let kinds = track.roles.iter().map(|role| KindBox::role(role).to_box());
         boxes.push(BoxNode::container(b"udta", kinds.collect()));
@@ -144,11 +152,9 @@ fn trak(track_id: u32, track: &MovieTrack, first: (i128, u32)) -> Result<BoxNode
 
 /// Three letters of five bits: §8.4.2.3.
 fn language(language: &str) -> u16 {
-    let letters = match language.as_bytes() {
-        [a, b, c] if [a, b, c].iter().all(|letter| letter.is_ascii_lowercase()) => [*a, *b, *c],
-        _ => *b"und",
-    };
-    letters.iter().fold(0, |packed, letter| packed << 5 | u16::from(letter - 0x60))
+    let long = long_language(language);
+    let letters = long.as_deref().unwrap_or("und").bytes();
+    letters.fold(0, |packed, letter| packed << 5 | u16::from(letter & 31))
 }
 
 /// What `elst` says of a track whose media lasts so long; `None` of one that is presented as it is decoded.

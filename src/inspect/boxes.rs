@@ -18,6 +18,7 @@ const BOXES: &[(&[u8; 4], Describe)] = &[
     (b"mvhd", mvhd),
     (b"tkhd", tkhd),
     (b"mdhd", mdhd),
+    (b"elng", elng),
     (b"hdlr", hdlr),
     (b"elst", elst),
     (b"stsd", count),
@@ -129,6 +130,13 @@ fn mdhd(reader: &mut Reader<'_>, node: &mut Node) -> Result<()> {
     reader.take(if version == 0 { 8 } else { 16 })?;
     node.set("timescale", reader.u32()?).set("duration", number(reader, version)?);
     node.set_some("language", language);
+    Ok(())
+}
+
+fn elng(reader: &mut Reader<'_>, node: &mut Node) -> Result<()> {
+    full(reader, node)?;
+    let tag = reader.rest().split(|byte| *byte == 0).next().unwrap_or_default();
+    node.set("language", String::from_utf8_lossy(tag).into_owned());
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! What `moov` says about its tracks — ISO/IEC 14496-12 §8.3.
 
-use crate::base::{Error, FourCc, Result};
+use crate::base::{Error, FourCc, Result, language_tag};
 
 use super::BoxNode;
 use super::boxes::{Hdlr, Mdhd, SampleEntry, Tkhd, Trex};
@@ -20,7 +20,7 @@ pub struct Track {
     pub is_turned: bool,
     /// Ticks per second of the media.
     pub timescale: u32,
-    /// `language`, unless undetermined.
+    /// `extended_language`, or else `language`; unless undetermined.
     pub language: Option<String>,
     /// What it is for.
     pub user_data: UserData,
@@ -40,6 +40,13 @@ pub fn tracks(moov: &BoxNode) -> Result<Vec<Track>> {
         return Err(too_many("trak"));
     }
     moov.all(b"trak").map(|trak| Track::parse(trak, &trexes).map_err(|error| error.at("moov/trak"))).collect()
+}
+
+/// The tag in `elng`, which goes before the three letters of `mdhd`: §8.4.6.
+fn extended_language(mdia: &BoxNode) -> Option<String> {
+    let text = mdia.find(&[b"elng"])?.payload().get(4..)?.split(|byte| *byte == 0).next()?;
+    let tag = std::str::from_utf8(text).ok()?;
+    language_tag(tag).map(|_| tag.to_owned())
 }
 
 fn too_many(kind: &str) -> Error {
@@ -72,7 +79,7 @@ impl Track {
             handler_type: hdlr.handler_type,
             is_turned: tkhd.is_turned,
             timescale: mdhd.timescale,
-            language: mdhd.language(),
+            language: extended_language(mdia).or_else(|| mdhd.language()),
             user_data: UserData::of(trak),
             sample_entries,
             trex: trexes.iter().find(|trex| trex.track_id == tkhd.track_id).copied(),

@@ -3,6 +3,9 @@
 use super::ebml::{children, float, text, unsigned};
 use crate::base::{Error, Result};
 
+/// BlockAddIDType of configurations of Dolby Vision: the names of their boxes.
+const DOLBY_VISION: [&[u8; 4]; 3] = [b"dvcC", b"dvvC", b"dvwC"];
+
 /// What a track carries: RFC 9559 §5.1.4.1.3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrackType {
@@ -91,6 +94,8 @@ pub struct MatroskaTrack {
     pub mastering: Option<Mastering>,
     /// MaxCLL and MaxFALL, in cd/m².
     pub light_level: Option<(u64, u64)>,
+    /// DOVIDecoderConfigurationRecord.
+    pub dolby_vision: Option<Vec<u8>>,
     /// Whether an alpha channel stands beside the video.
     pub has_alpha: bool,
     /// SamplingFrequency.
@@ -143,6 +148,7 @@ fn track(data: &[u8]) -> Result<MatroskaTrack> {
         color: None,
         mastering: None,
         light_level: None,
+        dolby_vision: None,
         has_alpha: false,
         sampling_frequency: 8000.0,
         output_frequency: None,
@@ -186,6 +192,7 @@ fn element(track: &mut MatroskaTrack, id: u32, data: &[u8]) -> Result<()> {
             return Err(Error::unsupported(format!("TrackTimestampScale is {}, 1 expected", float(data)?))
                 .clause("RFC 9559 §5.1.4.1.18"));
         }
+        0x41e4 => block_addition(track, data)?,
         0xe0 => video(track, data)?,
         0xe1 => {
             for (id, data) in children(data)? {
@@ -202,6 +209,17 @@ fn element(track: &mut MatroskaTrack, id: u32, data: &[u8]) -> Result<()> {
                 track.purposes.extend((unsigned(data)? == *value).then_some(*purpose));
             }
         }
+    }
+    Ok(())
+}
+
+/// BlockAdditionMapping, of which the configuration of Dolby Vision is one: §5.1.4.1.17, Matroska Block Additional Mappings.
+fn block_addition(track: &mut MatroskaTrack, data: &[u8]) -> Result<()> {
+    let all = children(data)?;
+    let find = |id: u32| all.iter().find(|(known, _)| *known == id).map(|(_, data)| *data);
+    let kind = find(0x41e7).map_or(Ok(0), unsigned)?;
+    if DOLBY_VISION.iter().any(|name| u64::from(u32::from_be_bytes(**name)) == kind) {
+        track.dolby_vision = find(0x41ed).map(<[u8]>::to_vec);
     }
     Ok(())
 }

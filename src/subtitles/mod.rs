@@ -5,6 +5,8 @@ mod srt;
 mod ttml;
 mod webvtt;
 
+use std::ops::Range;
+
 use crate::base::{Error, Result};
 
 pub use samples::{TextSample, timed_text, webvtt_samples};
@@ -17,6 +19,11 @@ const FORMATS: &[(&[&str], Format)] = &[
 ];
 /// Largest file of text that is read, in bytes: subtitles of a day are some megabytes.
 pub const MAX_TEXT_BYTES: u64 = 8 << 20;
+
+/// When a cue ends that is shown until the end of everything.
+pub const NEVER: u64 = u64::MAX;
+/// Most bytes of all segments of a track together: each repeats the styles, and the cues that go on in it.
+const MAX_SEGMENTS_BYTES: usize = 1 << 30;
 
 /// A format of text files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +50,7 @@ impl Format {
 pub struct Cue {
     /// When it is shown, in milliseconds.
     pub start: u64,
-    /// Until when.
+    /// Until when; [`NEVER`] of one that is shown until the end of everything.
     pub end: u64,
     /// Its identifier.
     pub id: Option<String>,
@@ -86,41 +93,47 @@ impl Subtitles {
         out
     }
 
-    /// WebVTT segments between these times in milliseconds, the last one open: a cue is in every segment in which it is
-    /// shown, RFC 8216bis §3.1.4. Cue times have `MPEGTS` 0 at the 90 kHz time `map`.
+    /// WebVTT segments that begin at these times in milliseconds, the last of them up to `end`, one by one: a cue is in
+    /// every segment in which it is shown, RFC 8216bis §3.1.4. Cue times have `MPEGTS` 0 at the 90 kHz time `map`.
     ///
     /// # Errors
-    /// When segments would have more than `MAX_SEGMENT_BYTES` together.
-    pub fn segments(&self, starts: &[u64], map: u64) -> Result<Vec<String>> {
+    /// When the segments would have more than `MAX_SEGMENTS_BYTES` together.
+    pub fn segments(
+        &self,
+        starts: &[u64],
+        end: u64,
+        map: u64,
+    ) -> Result<impl Iterator<Item = String> + use<>> {
         let header = webvtt::header(Some(map), &self.blocks);
-        let shown_in = |cue: &Cue| {
-            let first = starts.partition_point(|start| *start <= cue.start).saturating_sub(1);
-            first..starts.partition_point(|start| *start < cue.end).max(first + 1)
-        };
-        let copies =
-            |cue: &Cue| (OF_CUE + cue.text.len() + cue.settings.len()).saturating_mul(shown_in(cue).len());
-        let headers = header.len().saturating_mul(starts.len());
-        if self.cues.iter().map(copies).fold(headers, usize::saturating_add) > MAX_SEGMENT_BYTES {
-            return Err(Error::unsupported(format!(
-                "cues or styles that segments have again and again, more than {MAX_SEGMENT_BYTES} bytes"
-            ))
-            .hint("give longer segments, or cues that end"));
-        }
-        let mut segments: Vec<String> = starts.iter().map(|_| header.clone()).collect();
+        let mut bytes = header.len().saturating_mul(starts.len());
+        let mut coming = Vec::new();
         for cue in &self.cues {
-            let shown_in = shown_in(cue);
-            for segment in segments.iter_mut().take(shown_in.end).skip(shown_in.start) {
-                webvtt::write(cue, segment);
-            }
+            let first = starts.partition_point(|start| *start <= cue.start).saturating_sub(1);
+            let behind = starts.partition_point(|start| *start < cue.end).max(first + 1);
+            let mut text = String::new();
+            let stop = if cue.end == NEVER { end.max(cue.start + 1) } else { cue.end };
+            webvtt::write(&Cue { end: stop, ..cue.clone() }, &mut text);
+            bytes = bytes.saturating_add(text.len().saturating_mul(behind - first));
+            coming.push((first..behind, text));
         }
-        Ok(segments)
+        if bytes > MAX_SEGMENTS_BYTES {
+            return Err(Error::unsupported(format!(
+                "{} segments of text would have {bytes} bytes with the styles and the cues that last so long, at most {MAX_SEGMENTS_BYTES} are written",
+                starts.len()
+            ))
+            .hint("give longer segments, cues that end, or less of STYLE"));
+        }
+        let mut coming = coming.into_iter().peekable();
+        let mut shown: Vec<(Range<usize>, String)> = Vec::new();
+        Ok((0..starts.len()).map(move |number| {
+            shown.retain(|(within, _)| within.end > number);
+            while let Some(next) = coming.next_if(|(within, _)| within.start <= number) {
+                shown.push(next);
+            }
+            shown.iter().fold(header.clone(), |segment, (_, text)| segment + text)
+        }))
     }
 }
-
-/// Most bytes that segments have together: they are in memory until they are written.
-const MAX_SEGMENT_BYTES: usize = 1 << 27;
-/// What a cue has besides its text and settings, in bytes.
-const OF_CUE: usize = 64;
 
 /// The characters of a file: UTF-8, or UTF-16 with a byte order mark; lines end with `\n`.
 fn text(bytes: &[u8]) -> Result<String> {
@@ -149,6 +162,49 @@ fn unified(text: &str) -> String {
 /// Text that WebVTT shows as it is: <https://www.w3.org/TR/webvtt1/#webvtt-cue-text>.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// Faces of characters, by bits: those of 3GPP TS 26.245 §5.17.1.1, and what is of ruby.
+const BOLD: u8 = 1;
+const ITALIC: u8 = 2;
+const UNDERLINED: u8 = 4;
+const RUBY: u8 = 8;
+const RUBY_TEXT: u8 = 16;
+/// Their tags in WebVTT, an outer one before those that may stand in it.
+const FACES: [(u8, &str); 5] =
+    [(RUBY, "ruby"), (RUBY_TEXT, "rt"), (BOLD, "b"), (ITALIC, "i"), (UNDERLINED, "u")];
+
+/// Characters with their faces as cue text: lines without white space around them, and none that is empty.
+fn marked(characters: &[(char, u8)]) -> String {
+    let (mut out, mut face) = (String::new(), 0);
+    let mut change = |out: &mut String, to: u8| {
+        let is_other = |(bit, _): &(u8, &str)| (face ^ to) & bit != 0;
+        let changed = FACES.iter().position(is_other).unwrap_or(FACES.len());
+        let (_, inner) = FACES.split_at(changed);
+        let of = |face: u8| inner.iter().filter(move |(bit, _)| face & bit != 0);
+        of(face).rev().for_each(|(_, tag)| out.extend(["</", *tag, ">"]));
+        of(to).for_each(|(_, tag)| out.extend(["<", *tag, ">"]));
+        face = to;
+    };
+    let mut last = 0;
+    for line in characters.split(|(character, _)| ['\n', '\r'].contains(character)) {
+        let is_seen = |(character, _): &(char, u8)| !character.is_whitespace();
+        let from_first = line.iter().position(is_seen).and_then(|first| line.get(first..));
+        let Some(line @ [(_, first), ..]) = from_first else { continue };
+        let length = line.iter().rposition(is_seen).map_or(0, |last| last + 1);
+        if !out.is_empty() {
+            change(&mut out, last & first);
+            out.push('\n');
+        }
+        for (character, face) in line.iter().take(length) {
+            change(&mut out, *face);
+            let character = if *character == '\0' { char::REPLACEMENT_CHARACTER } else { *character };
+            out.push_str(&escaped(character.encode_utf8(&mut [0; 4])));
+            last = *face;
+        }
+    }
+    change(&mut out, 0);
+    out
 }
 
 /// The lines that are not empty: an empty one would end the cue.

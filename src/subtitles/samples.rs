@@ -1,12 +1,11 @@
 //! Cues of MP4 tracks: WebVTT samples, ISO/IEC 14496-30 §7, and timed text, 3GPP TS 26.245 §5.17.
 
-use super::{Cue, Subtitles, escaped, lines, unified, webvtt};
-use crate::base::bytes::Reader;
-use crate::base::{Error, Result};
-use crate::isobmff::{BoxNode, parse_file};
+use std::collections::HashMap;
 
-/// Most cues that are shown at one time.
-const MAX_AT_ONCE: usize = 1024;
+use super::{BOLD, Cue, ITALIC, Subtitles, UNDERLINED, lines, marked, unified, webvtt};
+use crate::base::Result;
+use crate::base::bytes::Reader;
+use crate::isobmff::{BoxNode, parse_file};
 
 /// A sample: when it is shown, in milliseconds, and its bytes.
 pub struct TextSample {
@@ -34,26 +33,33 @@ pub fn webvtt_samples(entry: &[u8], samples: impl Iterator<Item = Result<TextSam
         let mut shown = Vec::new();
         for node in parse_file(&data)?.iter().filter(|node| node.is(b"vttc")) {
             shown.extend(webvtt_cue((start, end), &parse_file(node.payload())?));
-            if shown.len() > MAX_AT_ONCE {
-                return Err(Error::unsupported(format!("a WebVTT sample of more than {MAX_AT_ONCE} cues")));
-            }
         }
-        for cue in &mut shown {
-            let is_same = |other: &Cue| {
-                other.end == start
-                    && (&other.id, &other.settings, &other.text) == (&cue.id, &cue.settings, &cue.text)
-            };
-            if let Some(at) = open.iter().position(is_same) {
-                cue.start = open.swap_remove(at).start;
-            }
-        }
-        subtitles.cues.append(&mut open);
+        let goes_on = goes_on(&open, start, &mut shown);
+        let over = open.into_iter().zip(goes_on).filter(|(_, goes_on)| !goes_on);
+        subtitles.cues.extend(over.map(|(cue, _)| cue));
         open = shown;
     }
     subtitles.cues.append(&mut open);
     subtitles.cues.retain(|cue| cue.start < cue.end);
     subtitles.cues.sort_by_key(|cue| cue.start);
     Ok(subtitles)
+}
+
+/// Which cues of the sample before go on in the next one, which begins at `start`: there they begin when they began before.
+fn goes_on(open: &[Cue], start: u64, shown: &mut [Cue]) -> Vec<bool> {
+    let said = |cue: &Cue| (cue.id.clone(), cue.settings.clone(), cue.text.clone());
+    let mut known: HashMap<_, Vec<usize>> = HashMap::new();
+    // The first of those that say the same is taken first.
+    for (place, cue) in open.iter().enumerate().rev().filter(|(_, cue)| cue.end == start) {
+        known.entry(said(cue)).or_default().push(place);
+    }
+    let mut goes_on = vec![false; open.len()];
+    for cue in shown {
+        let Some(place) = known.get_mut(&said(cue)).and_then(Vec::pop) else { continue };
+        cue.start = open.get(place).map_or(cue.start, |known| known.start);
+        goes_on.get_mut(place).into_iter().for_each(|known| *known = true);
+    }
+    goes_on
 }
 
 fn webvtt_cue((start, end): (u64, u64), boxes: &[BoxNode]) -> Option<Cue> {
@@ -80,11 +86,12 @@ pub fn timed_text(samples: impl Iterator<Item = Result<TextSample>>) -> Result<S
         let mut reader = Reader::new(&data);
         let length = usize::from(reader.u16()?);
         let characters = characters(reader.take(length)?);
-        let text = lines(&styled(&characters, &parse_file(reader.rest()).unwrap_or_default()));
+        let text = styled(characters, &parse_file(reader.rest()).unwrap_or_default());
         if !text.is_empty() && start < end {
             subtitles.cues.push(Cue { start, end, id: None, settings: String::new(), text });
         }
     }
+    subtitles.cues.sort_by_key(|cue| cue.start);
     Ok(subtitles)
 }
 
@@ -99,41 +106,22 @@ fn characters(bytes: &[u8]) -> Vec<char> {
     }
 }
 
-/// The text with the faces of its style records: bold, italic, underlined, §5.17.1.1.
-fn styled(characters: &[char], boxes: &[BoxNode]) -> String {
-    const FACES: [(u8, &str); 3] = [(1, "b"), (2, "i"), (4, "u")];
+/// The text with the faces of its style records, which follow each other: bold, italic, underlined, §5.17.1.1.
+fn styled(characters: Vec<char>, boxes: &[BoxNode]) -> String {
     let records = boxes
         .iter()
         .find(|node| node.is(b"styl"))
         .and_then(|node| node.payload().get(2..))
         .unwrap_or_default();
-    let mut faces = vec![0_u8; characters.len()];
+    let mut characters: Vec<(char, u8)> = characters.into_iter().map(|character| (character, 0)).collect();
+    let mut done = 0;
     for record in records.as_chunks::<12>().0 {
         let [s0, s1, e0, e1, _, _, face, ..] = *record;
         let (start, end) = (u16::from_be_bytes([s0, s1]).into(), usize::from(u16::from_be_bytes([e0, e1])));
-        let range = start..end.min(faces.len());
-        faces.get_mut(range).into_iter().flatten().for_each(|known| *known = face & 7);
+        let range = done.max(start)..end.min(characters.len());
+        done = done.max(end);
+        let of_record = characters.get_mut(range).into_iter().flatten();
+        of_record.for_each(|(_, known)| *known = face & (BOLD | ITALIC | UNDERLINED));
     }
-    let mut out = String::new();
-    let mut face = 0;
-    let mut change = |out: &mut String, to: u8| {
-        if to != face {
-            FACES
-                .iter()
-                .rev()
-                .filter(|(bit, _)| face & bit != 0)
-                .for_each(|(_, tag)| out.push_str(&format!("</{tag}>")));
-            FACES
-                .iter()
-                .filter(|(bit, _)| to & bit != 0)
-                .for_each(|(_, tag)| out.push_str(&format!("<{tag}>")));
-            face = to;
-        }
-    };
-    for (character, face) in characters.iter().zip(faces) {
-        change(&mut out, face);
-        out.push_str(&escaped(character.encode_utf8(&mut [0; 4])));
-    }
-    change(&mut out, 0);
-    out
+    marked(&characters)
 }

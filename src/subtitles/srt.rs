@@ -70,7 +70,8 @@ fn tag(text: &str) -> Option<(String, usize)> {
     let inner = text.get(1..end)?;
     let (slash, name) = inner.strip_prefix('/').map_or(("", inner), |name| ("/", name));
     let name = name.split([' ', '\t', '\n']).next()?.to_ascii_lowercase();
-    let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric());
+    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(|c| c.is_ascii_alphanumeric());
     let written = if TAGS.contains(&name.as_str()) { format!("<{slash}{name}>") } else { String::new() };
     is_name.then_some((written, end + 1))
 }

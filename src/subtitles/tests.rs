@@ -26,7 +26,7 @@ fn webvtt_is_read_and_cut() {
     // What was written is read back, and every segment has what is shown in it.
     let again = Subtitles::read(Format::WebVtt, subtitles.to_webvtt().as_bytes()).unwrap();
     assert_eq!((&again.cues, &again.blocks), (&subtitles.cues, &subtitles.blocks));
-    let segments = subtitles.segments(&[0, 2000, 5500, 7000], 90).unwrap();
+    let segments: Vec<_> = subtitles.segments(&[0, 2000, 5500, 7000], 9000, 90).unwrap().collect();
     let shown: Vec<_> =
         segments.iter().map(|text| (text.contains("Two lines"), text.contains("Late"))).collect();
     assert_eq!(shown, [(true, false), (true, false), (false, false), (false, true)]);
@@ -34,6 +34,66 @@ fn webvtt_is_read_and_cut() {
         segments[2].starts_with("WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:90,LOCAL:00:00:00.000\n\nSTYLE"),
         "{}",
         segments[2]
+    );
+}
+
+/// WebVTT §6.3, "collect a WebVTT block".
+#[test]
+fn times_in_the_third_line_of_a_block_begin_another_one() {
+    let text = "WEBVTT\n\nNOTE made by x\nfor y\n00:01.000 --> 00:02.000\none\n\n\
+                id\n00:05.000 --> 00:06.000\ntwo\n00:07.000 --> 00:08.000\nthree\nid\n00:08.000 --> 00:09.000\nfour\n";
+    let expected = [
+        cue(1000, 2000, "one"),
+        cue(5000, 6000, "two"),
+        cue(7000, 8000, "three\nid"),
+        cue(8000, 9000, "four"),
+    ];
+    assert_eq!(cues(Format::WebVtt, text), expected);
+    let text = "WEBVTT\n\nSTYLE\n::cue { color: red }\n00:03.000 --> 00:04.000\nfive\n\nSTYLE\nlate\n";
+    let subtitles = Subtitles::read(Format::WebVtt, text.as_bytes()).unwrap();
+    assert_eq!(subtitles.blocks, ["STYLE\n::cue { color: red }"]);
+    assert_eq!(cues(Format::WebVtt, text), [cue(3000, 4000, "five")]);
+}
+
+#[test]
+fn segments_are_made_one_by_one_and_have_an_end() {
+    let long =
+        |seconds: u64| format!("WEBVTT\n\n00:00.000 --> {seconds:02}:00:00.000\n{}\n", "x".repeat(1 << 20));
+    let read = |text: &str| Subtitles::read(Format::WebVtt, text.as_bytes()).unwrap();
+    let starts: Vec<u64> = (0..1100).map(|number| number * 1000).collect();
+    let error = read(&long(1)).segments(&starts, 1_100_000, 0).err().unwrap().to_string();
+    assert!(error.contains("1100 segments") && error.contains("longer segments"), "{error}");
+    let styled = format!("WEBVTT\n\nSTYLE\n{}\n\n00:00.000 --> 00:01.000\nx\n", "s".repeat(1 << 20));
+    assert!(read(&styled).segments(&starts, 1_100_000, 0).is_err());
+    assert_eq!(read(&styled).segments(&starts[..239], 239_000, 0).unwrap().count(), 239);
+}
+
+#[test]
+fn work_grows_as_the_text_does() {
+    // Elements without times change nothing, however many there are; of those with times only what is shown is work.
+    let of = |inside: &str| format!("<tt><body><p begin='0s' end='9999s'>{inside}</p></body></tt>");
+    assert_eq!(cues(Format::Ttml, &of(&format!("{}x", "<br/>".repeat(3000)))), [cue(0, 9_999_000, "x")]);
+    let spans = |end: &dyn Fn(u32) -> String| {
+        let spans = (0..5000).map(|at| format!("<span begin='{at}s'{}>x</span>", end(at)));
+        of(&spans.collect::<String>())
+    };
+    let apart = spans(&|at| format!(" end='{at}.5s'"));
+    assert_eq!(cues(Format::Ttml, &apart).len(), 5000);
+    assert_eq!(cues(Format::Ttml, &apart.replace("<span", "\n        <span")).len(), 5000);
+    let error = Subtitles::read(Format::Ttml, spans(&|_| String::new()).replace(">x<", ">xxxx<").as_bytes());
+    assert!(error.unwrap_err().to_string().contains("changes so often"));
+    // Cues of samples that go on.
+    let boxed = |kind: &[u8; 4], payload: &[u8]| {
+        let length = u32::try_from(payload.len() + 8).unwrap().to_be_bytes();
+        [&length[..], kind, payload].concat()
+    };
+    let cues = (0..4000).flat_map(|n| boxed(b"vttc", &boxed(b"payl", format!("{n}").as_bytes())));
+    let data: Vec<u8> = cues.collect();
+    let samples = (0..5).map(|at| Ok(TextSample { start: at, end: at + 1, data: data.clone() }));
+    let subtitles = webvtt_samples(&boxed(b"vttC", b"WEBVTT"), samples).unwrap();
+    assert_eq!(subtitles.cues.len(), 4000);
+    assert!(
+        (0..).zip(&subtitles.cues).all(|(n, cue)| (cue.start, cue.end, &cue.text) == (0, 5, &format!("{n}")))
     );
 }
 
@@ -62,6 +122,8 @@ fn subrip_has_numbers_tags_and_marks_that_are_left_out() {
             cue(4000, 5000, "2024")
         ]
     );
+    let text = "1\n00:00:00,000 --> 00:00:01,000\nif a <3 and <b>b</b> > {2 {\\an8}\n";
+    assert_eq!(cues(Format::SubRip, text), [cue(0, 1000, "if a &lt;3 and <b>b</b> &gt; {2")]);
     assert!(Subtitles::read(Format::SubRip, b"no times").is_err());
     let wide: Vec<u8> =
         "\u{feff}1\n00:00:01,000 --> 00:00:02,000\nä\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
@@ -102,6 +164,72 @@ fn ttml_says_when_by_nested_times() {
         ["<html/>", r#"<tt xmlns="http://www.w3.org/ns/ttml"><body><p begin="soon">a</p></body></tt>"#, "<tt"]
     {
         assert!(Subtitles::read(Format::Ttml, wrong.as_bytes()).is_err(), "{wrong}");
+    }
+    let apart = "<tt><body><p begin='0s' end='3s'> <span>a</span> <span begin='1s' end='2s'>b</span>\n <span>c</span> </p></body></tt>";
+    assert_eq!(
+        cues(Format::Ttml, apart),
+        [cue(0, 1000, "a c"), cue(1000, 2000, "a b c"), cue(2000, 3000, "a c")]
+    );
+}
+
+#[test]
+fn ttml_hands_down_what_is_said_of_outer_elements() {
+    let of = |attributes: &str, head: &str, body: &str| {
+        format!("<tt xmlns:tts='s' xmlns:ttp='p' {attributes}><head>{head}</head>{body}</tt>")
+    };
+    let head = "<styling><style xml:id='i' tts:fontStyle='italic'/><style xml:id='rt' tts:ruby='text'/>\
+                <style xml:id='no' tts:display='none'/><style xml:id='up' tts:displayAlign='before'/></styling>\
+                <layout><region xml:id='top' style='up' tts:origin='10% 10%'/>\
+                <region xml:id='low' tts:displayAlign='before' tts:origin='10% 80%'/>\
+                <region xml:id='off' style='no'/><region xml:id='b'><style tts:fontWeight='bold'/></region></layout>";
+    let at = |second: u32| format!("begin='{second}s' end='{}s'", second + 1);
+    let body = [
+        format!("<body style='i'><div region='top'><p {}>a <span tts:fontStyle='normal'>b</span></p>", at(1)),
+        format!("<p region='low' {}>c</p></div><div region='off'><p {}>gone</p></div>", at(2), at(3)),
+        format!("<div style='no'><p {}>gone</p></div><div region='b'><p {}>d</p></div>", at(4), at(5)),
+        format!("<div tts:visibility='hidden'><p {}>gone<span tts:visibility='visible'>e</span></p>", at(6)),
+        format!("</div><div tts:fontStyle='normal'><p {}><span tts:ruby='container'> ", at(7)),
+        "<span tts:ruby='base'>漢</span> <span tts:ruby='delimiter'>(</span>".to_owned(),
+        "<span style='rt'>かん</span></span>字<span tts:display='none'>gone</span></p>".to_owned(),
+        format!("<p xml:space='preserve' {}>f\n  g</p><p begin='9s'>h</p></div></body>", at(8)),
+    ];
+    let text = of("", head, &body.concat());
+    let subtitles = Subtitles::read(Format::Ttml, text.as_bytes()).unwrap();
+    let found: Vec<_> = subtitles.cues.iter().map(|cue| (cue.text.as_str(), cue.settings.as_str())).collect();
+    let expected = [
+        ("<i>a </i>b", "line:0"),
+        ("<i>c</i>", ""),
+        ("<b><i>d</i></b>", ""),
+        ("<i>e</i>", ""),
+        ("<ruby>漢<rt>かん</rt></ruby>字", ""),
+        ("f\ng", ""),
+        ("h", ""),
+    ];
+    assert_eq!(found, expected);
+    // What has no end is shown until that of everything.
+    assert_eq!(subtitles.cues.last().unwrap().end, NEVER);
+    let segments: Vec<_> = subtitles.segments(&[0, 8000, 10_000], 12_345, 0).unwrap().collect();
+    assert!(segments[2].contains("00:00:09.000 --> 00:00:12.345\nh"), "{}", segments[2]);
+    // Time codes count frames.
+    let at = |parameters: &str, time: &str| {
+        let body = format!("<body><p begin='{time}' end='02:00:00:00'>x</p></body>");
+        Subtitles::read(Format::Ttml, of(parameters, "", &body).as_bytes()).map(|read| read.cues[0].start)
+    };
+    let rate = "ttp:frameRate='30' ttp:frameRateMultiplier='1000 1001'";
+    for (more, time, expected) in [
+        ("", "01:00:00:06", 3_600_200),
+        ("ttp:timeBase='media'", "01:00:00:06", 3_600_200),
+        ("ttp:timeBase='smpte'", "01:00:00:06", 3_603_800),
+        ("ttp:timeBase='smpte' ttp:dropMode='dropNTSC'", "01:00:00:00", 3_599_996),
+        ("ttp:timeBase='smpte' ttp:dropMode='dropNTSC'", "00:01:00:02", 60_060),
+        ("ttp:timeBase='smpte' ttp:dropMode='dropNTSC'", "00:10:00:00", 600_000 - 1),
+    ] {
+        assert_eq!(at(&format!("{rate} {more}"), time).unwrap(), expected, "{more} {time}");
+    }
+    for wrong in
+        ["ttp:timeBase='clock'", "ttp:dropMode='x' ttp:timeBase='smpte'", "ttp:frameRateMultiplier='1 0'"]
+    {
+        assert!(at(wrong, "1s").is_err(), "{wrong}");
     }
 }
 
@@ -150,9 +278,10 @@ fn long_texts_are_read_in_time_or_refused() {
     assert!(error.to_string().contains("divide it into paragraphs"), "{error}");
     let text = format!("WEBVTT\n\n00:00.000 --> 10:00:00.000\n{}\n", "x".repeat(100_000));
     let all = Subtitles::read(Format::WebVtt, text.as_bytes()).unwrap();
-    let starts: Vec<u64> = (0..6000).map(|number| number * 6000).collect();
-    assert!(all.segments(&starts, 0).unwrap_err().to_string().contains("give longer segments"));
-    assert_eq!(all.segments(&starts[..100], 0).unwrap().len(), 100);
+    let starts: Vec<u64> = (0..12_000).map(|number| number * 3000).collect();
+    let error = all.segments(&starts, 36_000_000, 0).err().unwrap();
+    assert!(error.to_string().contains("give longer segments"), "{error}");
+    assert_eq!(all.segments(&starts[..100], 300_000, 0).unwrap().count(), 100);
 }
 
 /// A carriage return ends a line of WebVTT, and an empty line a cue; an arrow would begin one.

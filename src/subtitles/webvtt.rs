@@ -15,7 +15,7 @@ pub(super) fn read(text: &str) -> Result<Subtitles> {
     {
         return Err(Error::input("the first line is not WEBVTT").clause(CLAUSE));
     }
-    let mut subtitles = Subtitles::default();
+    let (mut subtitles, mut has_cue) = (Subtitles::default(), false);
     while let Some((number, line)) = lines.next_if(|(_, line)| !line.is_empty() && !line.contains("-->")) {
         if line.starts_with("X-TIMESTAMP-MAP") {
             return Err(Error::input("X-TIMESTAMP-MAP: the times of cues count from those of segments that are not here")
@@ -29,25 +29,27 @@ pub(super) fn read(text: &str) -> Result<Subtitles> {
     }
     loop {
         while lines.next_if(|(_, line)| line.is_empty()).is_some() {}
-        let mut block = Vec::new();
-        let mut has_times = false;
-        while let Some((number, line)) =
-            lines.next_if(|(_, line)| !(line.is_empty() || has_times && line.contains("-->")))
-        {
-            has_times |= line.contains("-->");
-            block.push((number, line));
+        // Times stand in the first line of a block or in the second; others begin a block of their own.
+        let mut block: Vec<(usize, &str)> = Vec::new();
+        while let Some(next) = lines.next_if(|(_, line)| match block.as_slice() {
+            _ if line.is_empty() => false,
+            [] => true,
+            [(_, first)] => !line.contains("-->") || !first.contains("-->"),
+            _ => !line.contains("-->"),
+        }) {
+            block.push(next);
         }
         match block.as_slice() {
             [] => return Ok(subtitles),
             [(number, times), text @ ..] if times.contains("-->") => {
                 subtitles.cues.extend(cue(None, (*number, times), text)?);
+                has_cue = true;
             }
             [(_, id), (number, times), text @ ..] if times.contains("-->") => {
                 subtitles.cues.extend(cue(Some(id), (*number, times), text)?);
+                has_cue = true;
             }
-            [(_, first), ..]
-                if ["STYLE", "REGION"].contains(&first.trim_end()) && subtitles.cues.is_empty() =>
-            {
+            [(_, first), ..] if ["STYLE", "REGION"].contains(&first.trim_end()) && !has_cue => {
                 subtitles.blocks.push(block.iter().map(|(_, line)| *line).collect::<Vec<_>>().join("\n"));
             }
             // A comment, or what readers pass over.

@@ -15,6 +15,8 @@ const ENHANCED_AC_3: u8 = 0x7a;
 const EXTENSION: u8 = 0x7f;
 /// `descriptor_tag_extension` of supplementary_audio_descriptor: ETSI EN 300 468 table 109.
 const SUPPLEMENTARY_AUDIO: u8 = 6;
+/// DOVI_video_stream_descriptor: Dolby Vision Streams Within the MPEG-2 Transport Stream Format §3.
+const DOLBY_VISION: u8 = 0xb0;
 /// Greatest `section_length` of the sections read here: §2.4.4.3.
 const MAX_SECTION_LENGTH: usize = 1021;
 /// Bytes before `section_length` counts.
@@ -131,6 +133,11 @@ impl PmtStream {
             REGISTRATION => payload.first_chunk().copied(),
             _ => None,
         })
+    }
+
+    /// What the DOVI_video_stream_descriptor holds.
+    pub fn dolby_vision(&self) -> Option<&[u8]> {
+        self.descriptors().find(|(tag, _)| *tag == DOLBY_VISION).map(|(_, payload)| payload)
     }
 
     /// ISO_639_language_code of the stream, if it is said.

@@ -28,6 +28,7 @@ mod dash_constructs;
 mod decrypt_segments;
 mod decrypt_styles;
 mod demux;
+mod demux_facts;
 mod dialects;
 mod dual_scheme;
 mod errors;

@@ -1,13 +1,15 @@
 //! The target that reads text beside video: files of three formats, samples of two.
 
 use drm_pack::base::Result;
-use drm_pack::subtitles::{Cue, Format, Subtitles, TextSample, timed_text, webvtt_samples};
+use drm_pack::subtitles::{Cue, Format, NEVER, Subtitles, TextSample, timed_text, webvtt_samples};
 
 use super::seeds::{Seeds, fixture, with_options};
 use super::{Outcome, refused};
 
 /// Where segments begin, in milliseconds.
 const STARTS: [u64; 4] = [0, 1000, 4000, 60_000];
+/// When the presentation ends.
+const END: u64 = 90_000;
 
 /// Text: read, written as WebVTT and read again; each segment has the cues that are shown in it and no other.
 pub(crate) fn subtitles(data: &[u8]) -> Outcome {
@@ -29,14 +31,17 @@ pub(crate) fn subtitles(data: &[u8]) -> Outcome {
         (&subtitles.cues, &subtitles.blocks),
         "what was written is read"
     );
-    let segments = match subtitles.segments(&STARTS, 90_000) {
-        Ok(segments) => segments,
+    let segments: Vec<String> = match subtitles.segments(&STARTS, END, 90_000) {
+        Ok(segments) => segments.collect(),
         Err(error) => return refused(&error),
     };
     for (index, segment) in segments.iter().enumerate() {
         let (begin, end) = (STARTS[index], STARTS.get(index + 1).copied().unwrap_or(u64::MAX));
         let is_shown = |cue: &&Cue| cue.start < end && cue.end > begin;
-        let shown: Vec<_> = subtitles.cues.iter().filter(is_shown).cloned().collect();
+        let mut shown: Vec<_> = subtitles.cues.iter().filter(is_shown).cloned().collect();
+        for cue in shown.iter_mut().filter(|cue| cue.end == NEVER) {
+            cue.end = END.max(cue.start + 1);
+        }
         // Cues of a file count from its begin: the line that says otherwise is for segments.
         let map = "X-TIMESTAMP-MAP=MPEGTS:90000,LOCAL:00:00:00.000\n";
         assert!(segment.contains(map), "{segment}");
@@ -69,7 +74,7 @@ pub(crate) fn seeds() -> Seeds {
 <layout><region xml:id="r" tts:displayAlign="before" tts:origin="0% 10%"/></layout></head>
 <body begin="1s"><div timeContainer="seq"><p region="r" begin="00:00:00:05" end="00:00:03">a<br/><span style="s" begin="500ms" dur="1s">b &lt;</span></p>
 <p xml:space="preserve" dur="50f">c
-d</p></div></body></tt>"#;
+d</p><p region="none"><span ruby="container"><span ruby="base" textDecoration="underline">e</span><span ruby="text">f</span></span></p></div></body></tt>"#;
     let styl =
         boxed(b"styl", &[&1_u16.to_be_bytes()[..], &[0, 0, 0, 1, 0, 1, 3, 18, 255, 255, 255, 255]].concat());
     let timed = [&[0, 3][..], b"a<b", &styl].concat();

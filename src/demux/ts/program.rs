@@ -2,7 +2,7 @@
 
 use crate::base::env::Source;
 use crate::base::{Error, Result};
-use crate::codec::{Carried, MEDIA_FORMATS};
+use crate::codec::{Carried, MEDIA_FORMATS, dolby_vision_record};
 use crate::ts::{
     Descriptors, PACKET_BYTES, PAT_PID, PROGRAM_MAP_TABLE, Packet, Packets, Pat, Pmt, PmtStream,
     SectionReader,
@@ -32,6 +32,8 @@ pub(super) struct ProgramStream {
     pub(super) language: Option<[u8; 3]>,
     /// What it is for, roles of DASH.
     pub(super) roles: Vec<&'static str>,
+    /// DOVIDecoderConfigurationRecord.
+    pub(super) dolby_vision: Option<Vec<u8>>,
 }
 
 /// A program.
@@ -41,6 +43,8 @@ pub(super) struct Program {
     map: Vec<(u8, u16)>,
     pub(super) streams: Vec<ProgramStream>,
     pub(super) left_out: Vec<String>,
+    /// Layers of Dolby Vision over another stream, which are left out.
+    layers: Vec<u16>,
 }
 
 impl Program {
@@ -82,7 +86,7 @@ impl Program {
         if has_ca(Descriptors::new(&map.program_info)) {
             return Err(encrypted("the program has a CA_descriptor"));
         }
-        let (mut streams, mut left_out) = (Vec::new(), Vec::new());
+        let (mut streams, mut left_out, mut layers) = (Vec::new(), Vec::new(), Vec::new());
         for stream in &map.streams {
             let pid = stream.pid();
             let at = |error: Error| error.at(format_args!("PID {pid:#x}"));
@@ -93,14 +97,24 @@ impl Program {
                 ))));
             }
             match codec(stream).map_err(at)? {
-                Ok(codec) => {
-                    let (language, roles) = (stream.language(), roles(stream));
-                    streams.push(ProgramStream { pid, codec, language, roles });
+                Ok(codec) => streams.push(ProgramStream {
+                    pid,
+                    codec,
+                    language: stream.language(),
+                    roles: roles(stream),
+                    dolby_vision: stream.dolby_vision().and_then(dolby_vision_record),
+                }),
+                Err(name) => {
+                    let mut what = "neither video nor audio";
+                    if stream.dolby_vision().is_some() {
+                        what = "a layer of Dolby Vision over another stream";
+                        layers.push(pid);
+                    }
+                    let kind = stream.stream_type;
+                    left_out.push(format!(
+                        "PID {pid:#x} (stream_type {kind:#04x}, {name}) is left out: it is {what}"
+                    ));
                 }
-                Err(name) => left_out.push(format!(
-                    "PID {pid:#x} (stream_type {:#04x}, {name}) is left out: it is neither video nor audio",
-                    stream.stream_type
-                )),
             }
         }
         let mut pids: Vec<u16> = streams.iter().map(|stream| stream.pid).collect();
@@ -109,7 +123,7 @@ impl Program {
         if pids.len() != streams.len() {
             return Err(Error::input("two streams on one PID").clause("ISO/IEC 13818-1 §2.4.4.9"));
         }
-        Ok(Self { map_pid, map: rows(map), streams, left_out })
+        Ok(Self { map_pid, map: rows(map), streams, left_out, layers })
     }
 
     /// Checks that a packet says nothing else of the program.
@@ -120,6 +134,7 @@ impl Program {
             (packet.payload_unit_start(), packet.payload())
             && packet.pid() != self.map_pid
             && !is_of_track()
+            && !self.layers.contains(&packet.pid())
         {
             return Err(Error::unsupported(format!(
                 "PES packets with stream_id {stream_id:#04x} are audio or video, the program map does not say of what codec"
@@ -265,6 +280,9 @@ fn codec(stream: &PmtStream) -> Result<std::result::Result<Carried, &'static str
         ))
         .hint("encode it to one of these, such as with ffmpeg -i FILE -c:v libx264 -c:a aac OTHER.mp4"))
     };
+    if stream.dolby_vision().is_some_and(|descriptor| dolby_vision_record(descriptor).is_none()) {
+        return Ok(Err("Dolby Vision"));
+    }
     let by_descriptor = |table| stream.descriptors().find_map(|(tag, _)| row(table, tag));
     if let Some((_, codec)) = TAKEN.iter().find(|(known, _)| *known == stream_type) {
         return Ok(Ok(*codec));
@@ -272,6 +290,8 @@ fn codec(stream: &PmtStream) -> Result<std::result::Result<Carried, &'static str
     match stream.private_format().as_ref().filter(|_| stream_type == 0x06) {
         Some(b"AC-3") => return Ok(Ok(Carried::Ac3)),
         Some(b"EAC3") => return Ok(Ok(Carried::Eac3)),
+        // Without a base that others play.
+        Some(b"DOVI") => return Ok(Ok(Carried::Hevc)),
         Some(format) if MEDIA_FORMATS.contains(&format) => {
             return refused(&format!("{} as private data", String::from_utf8_lossy(format).trim_end()));
         }

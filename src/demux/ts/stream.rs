@@ -158,7 +158,7 @@ impl Stream {
         base: u64,
         begin: &mut Option<i64>,
     ) -> Result<Option<(MovieTrack, MediaTrack, Vec<String>)>> {
-        let Self { of: ProgramStream { pid, language, roles, .. }, units, .. } = self;
+        let Self { of: ProgramStream { pid, language, roles, dolby_vision, .. }, units, .. } = self;
         let made = match units {
             Units::Video(video) => video.finish(pid, base)?,
             Units::Audio(audio) => audio.finish(pid, base)?.map(|(track, media)| (track, media, Vec::new())),
@@ -167,6 +167,7 @@ impl Stream {
         track.language =
             language.and_then(|letters| String::from_utf8(letters.to_vec()).ok()).unwrap_or_default();
         track.roles = roles;
+        dolby_vision.iter().try_for_each(|record| track.set_dolby_vision(record))?;
         // Another stream may have begun before the wrap.
         let scale = i64::from(track.timescale);
         let first = track.samples.first().map_or(0, |sample| sample.time);

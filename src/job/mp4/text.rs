@@ -236,7 +236,9 @@ impl TextTrack {
         let begin = start.ticks(TIMESCALE);
         let cuts = boundaries.cuts((begin, begin.saturating_add(end)), TIMESCALE);
         let starts: Vec<u64> = cuts.iter().map(|cut| (cut - begin) / u64::from(TIMESCALE / 1000)).collect();
-        let texts = self.subtitles.segments(&starts, begin).map_err(|error| error.at(self.name.clone()))?;
+        let last = end / u64::from(TIMESCALE / 1000);
+        let texts =
+            self.subtitles.segments(&starts, last, begin).map_err(|error| error.at(self.name.clone()))?;
         let ends = cuts.iter().skip(1).copied().chain([begin.saturating_add(end)]);
         let mut segments = Vec::new();
         let playlist_name = self.names.playlist();
