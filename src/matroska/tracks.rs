@@ -106,6 +106,8 @@ pub struct MatroskaTrack {
     pub channels: u64,
     /// ContentEncodings.
     pub encoding: Encoding,
+    /// What it is for, where its flags say that.
+    pub purposes: Vec<Purpose>,
 }
 
 /// How frames are encoded: §5.1.4.1.31.
@@ -119,8 +121,6 @@ pub enum Encoding {
     Compressed(&'static str),
     /// They are encrypted.
     Encrypted,
-    /// What it is for, where its flags say that.
-    pub purposes: Vec<Purpose>,
 }
 
 /// The tracks in a `Tracks` element.

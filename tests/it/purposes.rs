@@ -73,7 +73,7 @@ impl Packed {
 fn value<'a>(line: &'a str, name: &str) -> &'a str {
     let behind = line.split_once(&format!("{name}=")).map(|(_, behind)| behind).unwrap_or_default();
     let quoted = behind.strip_prefix('"').and_then(|rest| rest.split('"').next());
-    quoted.or(behind.split(',').next()).unwrap_or_default()
+    quoted.or_else(|| behind.split(',').next()).unwrap_or_default()
 }
 
 #[test]

@@ -147,7 +147,7 @@ pub(in crate::job) fn choose_default(kind: TrackKind, tracks: &mut [&mut Describ
     }
     let is_for_anyone =
         |one: &&&mut Described| one.roles.iter().all(|role| OF_ANYONE.contains(&role.as_str()));
-    let first = tracks.iter().find(is_for_anyone).or(tracks.first());
+    let first = tracks.iter().find(is_for_anyone).or_else(|| tracks.first());
     let first = first.filter(|_| kind == TrackKind::Audio).map(|one| (**one).clone());
     let Some(default) = named.into_iter().next().or(first) else { return Ok(()) };
     for one in tracks.iter_mut().filter(|one| one.is_same_choice(&default)) {

@@ -74,7 +74,7 @@ pub(super) fn tell_apart(tracks: &mut [OutputTrack<'_>]) -> Vec<String> {
         let is_of_group = |other: &OutputTrack<'_>| other.media.track.user_data.switch_group == group;
         let quality = alike.iter().find(|(other, _)| group > 0 && is_of_group(other));
         let last = alike.iter().map(|(_, number)| **number).max();
-        let number = quality.map(|(_, number)| **number).or(last.map(|last| last + 1)).unwrap_or(0);
+        let number = quality.map(|(_, number)| **number).or_else(|| last.map(|last| last + 1)).unwrap_or(0);
         let label = (number > 0).then(|| format!("{} {}", name(track), number + 1));
         if let (Some(label), None, Some((first, _))) = (&label, quality, alike.first()) {
             warnings.push(format!(
@@ -87,7 +87,7 @@ pub(super) fn tell_apart(tracks: &mut [OutputTrack<'_>]) -> Vec<String> {
         labels.push(label);
     }
     for (track, label) in tracks.iter_mut().zip(labels) {
-        track.described.label = label.or(track.described.label.take());
+        track.described.label = label.or_else(|| track.described.label.take());
     }
     warnings
 }
