@@ -68,8 +68,9 @@ pub(super) struct Scrubber {
 impl Scrubber {
     /// Adds a secret.
     pub(super) fn add(&mut self, secret: &str) {
-        let text = View::of(secret.as_bytes());
-        let forms = [text.folded(), text];
+        let shown = Zeroizing::new(shown(secret));
+        let [text, shown] = [secret, &shown].map(|text| View::of(text.as_bytes()));
+        let forms = [text.folded(), text, shown.folded(), shown];
         // What is not ASCII may be lost: what is left of a secret that has little else says nothing of it.
         let ascii = |form: &View| form.bytes.iter().filter(|byte| byte.is_ascii()).count();
         for form in forms.iter().filter(|form| form.bytes.len() >= SHORTEST) {
@@ -88,11 +89,7 @@ impl Scrubber {
     /// The text without the secrets, or parts of them, whatever encodings they are in, and without characters that
     /// steer a terminal: without these, letters that were set apart by them would stand together.
     pub(super) fn text(&self, text: &str) -> String {
-        let shown = |c: char| match c {
-            '\r' | '\t' => Some(' '),
-            c => (!steers(c) || c == '\n').then_some(c),
-        };
-        let text = &Zeroizing::new(text.chars().filter_map(shown).collect::<String>());
+        let text = &Zeroizing::new(shown(text));
         let mut found = self.find(&View::of(text.as_bytes()), DEPTH);
         found.sort_unstable_by_key(|range| range.start);
         let (mut out, mut end) = (String::new(), 0);
@@ -157,6 +154,15 @@ impl Scrubber {
         }
         found
     }
+}
+
+/// A text without the characters that steer a terminal.
+fn shown(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\r' | '\t' => Some(' '),
+        c => (!steers(c) || c == '\n').then_some(c),
+    };
+    text.chars().filter_map(shown).collect()
 }
 
 /// Each [`PIECE`] bytes in a row, with their place.
@@ -380,6 +386,11 @@ mod tests {
         let mut scrubber = Scrubber::default();
         scrubber.add(secret);
         scrubber.text(text)
+    }
+
+    #[test]
+    fn a_secret_with_a_character_that_steers_goes_whole() {
+        assert_eq!(scrubbed("A\u{2028}a𑯰aΣ00", "[A\u{2028}a𑯰aΣ00]"), "[…]");
     }
 
     const PASSWORD: &str = "S3cr3t&=+% \"::ü/<Zz9";
