@@ -408,7 +408,7 @@ pub const RULES: &[Rule] = &[
     error("hls-method", HLS_KEY, "METHOD is that of the scheme."),
     error("hls-iv", HLS_KEY, "SAMPLE-AES-CTR has no IV; another has all its 32 digits."),
     advice("hls-format-versions", HLS_KEY, "KEYFORMATVERSIONS is written where KEYFORMAT is."),
-    error(
+    advice(
         "hls-i-frames",
         "RFC 8216bis §4.4.6.3",
         "What EXT-X-I-FRAME-STREAM-INF names is a playlist of I-frames.",

@@ -739,10 +739,6 @@ fn errors_of_streams() -> Vec<Variant> {
                 Some(line.split_once(",IV=0x").map_or(line, |(before, _)| before).to_owned())
             })
         }),
-        ("hls-i-frames", Base::Segments, "cenc", |f| {
-            let tag = "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=1,URI=\"v1.m3u8\"\n#EXT-X-STREAM-INF";
-            replace(f, MASTER, "#EXT-X-STREAM-INF", tag);
-        }),
         ("hls-inside", Whole, "", |f| {
             let text = fs::read_to_string(f.join("index.m3u8")).unwrap();
             let key = text.lines().find(|line| line.starts_with("#EXT-X-KEY")).unwrap();
@@ -810,6 +806,10 @@ fn advices() -> Vec<Variant> {
         ("label-resolution", Segments, "cenc", |f| replace(f, MASTER, "RESOLUTION=3", "RESOLUTION=1")),
         ("label-channels", Segments, "cenc", |f| replace(f, MASTER, "CHANNELS=\"2\"", "CHANNELS=\"6\"")),
         ("label-bandwidth", Segments, "cenc", |f| replace(f, MASTER, ":BANDWIDTH=", ":BANDWIDTH=99")),
+        ("hls-i-frames", Segments, "cenc", |f| {
+            let tag = "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=1,URI=\"v1.m3u8\"\n#EXT-X-STREAM-INF";
+            replace(f, MASTER, "#EXT-X-STREAM-INF", tag);
+        }),
         ("label-mime", Segments, "cenc", |f| {
             replace(f, MPD, "mimeType=\"video/mp4\"", "mimeType=\"video/mp2t\"")
         }),
