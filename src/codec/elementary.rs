@@ -25,10 +25,10 @@ pub enum Elementary {
 }
 
 /// format_identifiers by which streams of private data say that they are audio or video all the same:
-/// ISO/IEC 13818-1 §2.6.8.
-pub const MEDIA_FORMATS: [&[u8; 4]; 13] = [
-    b"AC-3", b"EAC3", b"AC-4", b"BSSD", b"Opus", b"DTS1", b"DTS2", b"DTS3", b"HEVC", b"VVC ", b"AV01",
-    b"VC-1", b"drac",
+/// ISO/IEC 13818-1 §2.6.8. The names of AAC and of OPUS in capitals stand for descriptors of DVB.
+pub const MEDIA_FORMATS: [&[u8; 4]; 15] = [
+    b"AC-3", b"EAC3", b"AC-4", b"BSSD", b"Opus", b"DTS1", b"DTS2", b"DTS3", b"AAC ", b"OPUS", b"HEVC",
+    b"VVC ", b"AV01", b"VC-1", b"drac",
 ];
 /// A frame of audio in an elementary stream.
 #[derive(Clone, Debug, PartialEq, Eq)]

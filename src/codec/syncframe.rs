@@ -34,6 +34,7 @@ pub(super) struct Syncframe {
     /// Whether it is a dependent substream or another independent one, which goes on with the frame before.
     pub goes_on: bool,
     is_dependent: bool,
+    substreamid: u32,
     blocks: u32,
     sampling_frequency: u32,
     bit_rate: u32,
@@ -145,19 +146,31 @@ impl Syncframe {
 }
 
 /// EC3SpecificBox of an access unit: each independent substream, with those that depend on it, §F.6; behind them objects,
-/// ETSI TS 103 420 §8.3.
+/// ETSI TS 103 420 §8.3. Six blocks of each may be in several syncframes, of which the first say what the others say again.
 ///
 /// # Errors
 /// When a syncframe is wrong or cut off.
 pub(super) fn dec3(unit: &[u8]) -> Result<Vec<u8>> {
     let cut_off = || Error::input("a syncframe is cut off").clause("ETSI TS 102 366 §E.1.2");
     let mut substreams: Vec<(Syncframe, u32, u32)> = Vec::new();
-    let (mut rate, mut rest, mut objects) = (0, unit, None);
+    let mut objects = None;
+    // Kilobits of a second times blocks, and the blocks of the first substream.
+    let (mut rates, mut blocks) = (0, 0);
+    let (mut is_first, mut rest) = (true, unit);
     while !rest.is_empty() {
         let frame = Syncframe::parse(rest)?.ok_or_else(cut_off)?;
         let (bytes, behind) = rest.split_at_checked(frame.bytes).ok_or_else(cut_off)?;
         rest = behind;
-        rate += frame.bit_rate;
+        rates = u32::saturating_add(rates, frame.bit_rate * frame.blocks);
+        if !frame.goes_on {
+            blocks = u32::saturating_add(blocks, frame.blocks);
+        }
+        if !frame.is_dependent {
+            is_first = substreams.iter().all(|(known, ..)| known.substreamid != frame.substreamid);
+        }
+        if !is_first {
+            continue;
+        }
         let further = frame.further(bytes).map_err(|error| error.at("bsi()"))?;
         objects = objects.or(further.objects);
         let count = substreams.len();
@@ -174,6 +187,7 @@ pub(super) fn dec3(unit: &[u8]) -> Result<Vec<u8>> {
         }
     }
     let count = u32::try_from(substreams.len().saturating_sub(1)).unwrap_or(0);
+    let rate = rates.checked_div(blocks).unwrap_or(rates);
     let [_, _, a, b] = (rate.min(0x1fff) << 3 | count).to_be_bytes();
     let mut out = vec![a, b];
     for (frame, dependent, locations) in substreams {
@@ -333,6 +347,7 @@ fn ac_3(bits: &mut BitReader<'_>, bsid: u32) -> Result<Syncframe> {
         bytes,
         goes_on: false,
         is_dependent: false,
+        substreamid: 0,
         blocks: 6,
         sampling_frequency,
         bit_rate,
@@ -373,6 +388,7 @@ fn e_ac_3(bits: &mut BitReader<'_>, bsid: u32) -> Result<Syncframe> {
         bytes,
         goes_on,
         is_dependent,
+        substreamid,
         blocks,
         sampling_frequency,
         bit_rate,

@@ -1,6 +1,9 @@
 //! An MP4 file that is not written anywhere — ISO/IEC 14496-12 §4.3, §8.1, §8.2: `ftyp`, `mdat` with another file in it,
 //! and the `moov` that says where its samples lie.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use super::movie::{MovieTrack, movie};
 use crate::base::env::{Sink, Source, Store};
 use crate::base::{Error, Result};
@@ -12,6 +15,8 @@ pub struct Demuxed {
     pub source: Box<dyn Source>,
     /// What is left out, and why.
     pub left_out: Vec<String>,
+    /// When what is presented begins by the clock of a transport stream, in ticks of 90 kHz.
+    pub clock: Option<i64>,
 }
 
 /// Where the other file begins in the MP4 file: behind `ftyp` of 20 bytes and the header of an `mdat` of any length.
@@ -31,7 +36,7 @@ impl Demuxed {
             return Err(Error::internal(format!("a head of {} bytes", head.len())));
         }
         let moov = movie(tracks)?.to_bytes();
-        Ok(Self { source: Box::new(Movie { head, media, moov }), left_out })
+        Ok(Self { source: Box::new(Movie { head, media, moov }), left_out, clock: None })
     }
 }
 
@@ -72,21 +77,55 @@ impl Source for Movie {
     }
 }
 
+/// A file that is read once and open for several readers.
+struct Shared(Arc<dyn Source>);
+
+impl Source for Shared {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    fn version(&self) -> Option<String> {
+        self.0.version()
+    }
+
+    fn read_at(&self, position: u64, buffer: &mut [u8]) -> Result<()> {
+        self.0.read_at(position, buffer)
+    }
+}
+
 /// A store of which files of other containers are opened as MP4 files: those of these names. Segments are what they are.
 pub struct DemuxStore<'a> {
-    /// Where they are.
-    pub store: &'a dyn Store,
-    /// The names.
-    pub names: &'a [String],
+    store: &'a dyn Store,
+    names: &'a [String],
+    /// Those that were opened.
+    opened: Mutex<BTreeMap<String, Arc<dyn Source>>>,
+}
+
+impl<'a> DemuxStore<'a> {
+    /// The files of these names in a store.
+    pub fn new(store: &'a dyn Store, names: &'a [String]) -> Self {
+        Self { store, names, opened: Mutex::default() }
+    }
 }
 
 impl Store for DemuxStore<'_> {
     fn open(&self, name: &str) -> Result<Box<dyn Source>> {
-        let source = self.store.open(name)?;
         if !self.names.iter().any(|known| known == name) {
-            return Ok(source);
+            return self.store.open(name);
         }
-        super::opened(source).map(|demuxed| demuxed.source).map_err(|error| error.at(name))
+        // Whoever else wants the file waits: what it has is found once.
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let source = match opened.get(name) {
+            Some(source) => Arc::clone(source),
+            None => {
+                let demuxed = super::opened(self.store.open(name)?).map_err(|error| error.at(name))?;
+                let source: Arc<dyn Source> = Arc::from(demuxed.source);
+                opened.insert(name.to_owned(), Arc::clone(&source));
+                source
+            }
+        };
+        Ok(Box::new(Shared(source)))
     }
 
     fn exists(&self, name: &str) -> Result<bool> {

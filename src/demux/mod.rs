@@ -35,7 +35,7 @@ pub fn opened(source: Box<dyn Source>) -> Result<Demuxed> {
         }
         _ => match ts::Framing::of(source.as_ref())? {
             Some(framing) => ts::read(source, framing),
-            None => Ok(Demuxed { source, left_out: Vec::new() }),
+            None => Ok(Demuxed { source, left_out: Vec::new(), clock: None }),
         },
     }
 }

@@ -64,6 +64,12 @@ impl MovieTrack {
         let first = self.samples.iter().map(|sample| sample.time).min().unwrap_or(0);
         first.saturating_add(self.trimmed.0.into())
     }
+
+    /// The same in ticks of a clock, rounded down.
+    pub(super) fn begins_at(&self, clock: u32) -> i64 {
+        let ticks = i128::from(self.begins()) * i128::from(clock);
+        i64::try_from(ticks.div_euclid(i128::from(self.timescale.max(1)))).unwrap_or(i64::MAX)
+    }
 }
 
 /// The movie of these tracks, which begins with the first of them; their ids are their numbers, from 1.

@@ -1,5 +1,7 @@
 //! Transport packets — ISO/IEC 13818-1 §2.4.3.2 to §2.4.3.5: header, adaptation field, payload.
 
+use std::ops::Range;
+
 use crate::base::env::Source;
 use crate::base::{Error, Result};
 
@@ -15,6 +17,8 @@ const HEADER_BYTES: usize = 4;
 const BODY_BYTES: usize = PACKET_BYTES - HEADER_BYTES;
 /// Flags of an adaptation field that announce further fields: PCR, OPCR, splicing point, private data, extension.
 const OPTIONAL_FIELDS: u8 = 0x1f;
+/// Where `program_clock_reference` is in a packet that has one.
+const CLOCK_BYTES: Range<usize> = 6..12;
 
 /// A view of one packet.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +58,11 @@ impl<'a> Packet<'a> {
             }
         };
         Ok(Self { bytes, payload_start })
+    }
+
+    /// All its bytes.
+    pub fn bytes(&self) -> &'a [u8; PACKET_BYTES] {
+        self.bytes
     }
 
     /// `PID`.
@@ -120,6 +129,13 @@ impl<'a> Packet<'a> {
     /// `discontinuity_indicator`: counters and clocks begin anew here.
     pub fn discontinuity(&self) -> bool {
         self.adaptation_field().and_then(<[u8]>::first).is_some_and(|flags| flags & 0x80 != 0)
+    }
+
+    /// Whether it is this packet sent once more: §2.4.3.3, equal in all but the clock, which has to be right in both.
+    pub fn repeats(&self, before: &[u8; PACKET_BYTES]) -> bool {
+        let clock = if self.pcr().is_some() { CLOCK_BYTES } else { 0..0 };
+        let mut pairs = self.bytes.iter().zip(before).enumerate();
+        pairs.all(|(at, (byte, was))| byte == was || clock.contains(&at))
     }
 
     /// The part of the adaptation field that is more than stuffing: flags and the fields they announce.

@@ -10,13 +10,16 @@ pub const PROGRAM_MAP_TABLE: u8 = 2;
 /// Descriptor tags: ISO/IEC 13818-1 table 2-45, ETSI EN 300 468 table 12.
 const REGISTRATION: u8 = 5;
 const ISO_639_LANGUAGE: u8 = 10;
-const AC_3: u8 = 0x6a;
-const ENHANCED_AC_3: u8 = 0x7a;
 const EXTENSION: u8 = 0x7f;
 /// `descriptor_tag_extension` of supplementary_audio_descriptor: ETSI EN 300 468 table 109.
 const SUPPLEMENTARY_AUDIO: u8 = 6;
 /// DOVI_video_stream_descriptor: Dolby Vision Streams Within the MPEG-2 Transport Stream Format §3.
 const DOLBY_VISION: u8 = 0xb0;
+/// Descriptors of DVB that say which audio private data is, and descriptor_tag_extension of further ones, with a
+/// format_identifier of the same codec: ETSI EN 300 468 tables 12 and 109. The last is in use for Opus and not registered.
+const OF_AUDIO: [(u8, [u8; 4]); 4] = [(0x6a, *b"AC-3"), (0x7a, *b"EAC3"), (0x7b, *b"DTS1"), (0x7c, *b"AAC ")];
+const EXTENSIONS_OF_AUDIO: [(u8, [u8; 4]); 5] =
+    [(0x0e, *b"DTS1"), (0x0f, *b"DTS1"), (0x15, *b"AC-4"), (0x21, *b"DTS1"), (0x80, *b"OPUS")];
 /// Greatest `section_length` of the sections read here: §2.4.4.3.
 const MAX_SECTION_LENGTH: usize = 1021;
 /// Bytes before `section_length` counts.
@@ -125,13 +128,16 @@ impl PmtStream {
         self.pid & 0x1fff
     }
 
-    /// The format of private data that is audio by its descriptors: those of DVB, or a format_identifier.
-    pub fn private_format(&self) -> Option<[u8; 4]> {
-        self.descriptors().find_map(|(tag, payload)| match tag {
-            AC_3 => Some(*b"AC-3"),
-            ENHANCED_AC_3 => Some(*b"EAC3"),
-            REGISTRATION => payload.first_chunk().copied(),
-            _ => None,
+    /// What its descriptors say that private data is: format_identifiers, and those that stand here for descriptors of
+    /// DVB.
+    pub fn private_formats(&self) -> impl Iterator<Item = [u8; 4]> + '_ {
+        let find = |rows: &[(u8, [u8; 4])], tag: u8| {
+            rows.iter().find(|(known, _)| *known == tag).map(|(_, format)| *format)
+        };
+        self.descriptors().filter_map(move |(tag, payload)| match (tag, payload) {
+            (REGISTRATION, _) => payload.first_chunk().copied(),
+            (EXTENSION, [extension, ..]) => find(&EXTENSIONS_OF_AUDIO, *extension),
+            _ => find(&OF_AUDIO, tag),
         })
     }
 
@@ -219,6 +225,12 @@ impl Pmt {
         let syntax = Reader::new(section.get(1..).unwrap_or_default()).u16()? & 0xf000;
         let program_info_reserved = program_info_length & 0xf000;
         Ok(Self { syntax, head, pcr_pid, program_info_reserved, program_info, streams })
+    }
+
+    /// Whether the program has this format_identifier.
+    pub fn is_registered(&self, format: [u8; 4]) -> bool {
+        Descriptors::new(&self.program_info)
+            .any(|(tag, payload)| tag == REGISTRATION && payload.starts_with(&format))
     }
 
     /// `program_number`.

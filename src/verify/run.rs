@@ -94,8 +94,8 @@ struct Done {
 pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
     // What is no MP4 file was packed as if it were.
     let demuxed =
-        job.against.as_ref().map(|clear| DemuxStore { store: clear.store, names: clear.names.as_slice() });
-    let against = demuxed.as_ref().map(|store| Reference { store, names: store.names.to_vec() });
+        job.against.as_ref().map(|clear| (DemuxStore::new(clear.store, &clear.names), clear.names.clone()));
+    let against = demuxed.as_ref().map(|(store, names)| Reference { store, names: names.clone() });
     hold(&VerifyJob {
         store: job.store,
         names: job.names.clone(),

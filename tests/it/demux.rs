@@ -29,15 +29,15 @@ const SAME: [(&str, [&str; 2]); 7] = [
     ("avc_aac.mkv", ["mp4/video_180.mp4", "mp4/audio.m4a"]),
 ];
 
-fn clip(name: &str) -> PathBuf {
+pub(crate) fn clip(name: &str) -> PathBuf {
     root().join("fixtures/clip").join(name)
 }
 
 /// A sample with its bytes.
-type Whole = (Sample, Vec<u8>);
+pub(crate) type Whole = (Sample, Vec<u8>);
 
 /// The samples of each track, and its ticks per second.
-fn read(bytes: &[u8]) -> Vec<(u32, Vec<Whole>)> {
+pub(crate) fn read(bytes: &[u8]) -> Vec<(u32, Vec<Whole>)> {
     let source = opened(Box::new(bytes.to_vec())).unwrap().source;
     let moov = moov(source.as_ref()).unwrap();
     let trexes = trexes(&moov).unwrap();
@@ -165,7 +165,7 @@ fn segments_and_clusters_may_be_of_unknown_size() {
     }
 }
 
-fn refused(bytes: Vec<u8>) -> String {
+pub(crate) fn refused(bytes: Vec<u8>) -> String {
     opened(Box::new(bytes)).err().unwrap().to_string()
 }
 
@@ -208,7 +208,7 @@ fn files_of_several_containers_pack_in_one_call() {
 }
 
 /// Every time stamp of a transport stream changed.
-fn stamped(stream: &[u8], change: &dyn Fn(usize, u64) -> u64) -> Vec<u8> {
+pub(crate) fn stamped(stream: &[u8], change: &dyn Fn(usize, u64) -> u64) -> Vec<u8> {
     let mut out = stream.to_vec();
     for (number, packet) in out.chunks_mut(188).enumerate() {
         let field = if packet[3] & 0x20 != 0 { usize::from(packet[4]) + 1 } else { 0 };

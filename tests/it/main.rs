@@ -82,6 +82,7 @@ mod thumbnails;
 mod times;
 mod trick_play;
 mod ts;
+mod ts_damage;
 mod ts_edges;
 mod ts_metadata;
 mod ts_pictures;

@@ -1,6 +1,7 @@
 //! Frames of AAC, AC-3 and Enhanced AC-3 in a transport stream — ISO/IEC 14496-3 §1.A.3.2, ETSI TS 102 366 annex E.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use super::media::{Form, MediaTrack};
 use super::stream::{CLOCK, Piece};
@@ -11,6 +12,9 @@ use crate::demux::movie::{MovieTrack, Placed};
 /// Frames that begin so little beside where the one before ends follow it, in ticks of 90 kHz: one is rounding, some
 /// encoders have more.
 const TOLERANCE: i64 = 90;
+
+/// Samples of an access unit of Enhanced AC-3, six blocks: ETSI TS 102 366 annex F. A syncframe may have fewer.
+const SIX_BLOCKS: u32 = 6 * 256;
 
 /// Bytes of the stream that lie in one packet.
 struct Run {
@@ -45,6 +49,8 @@ pub(super) struct Audio {
     description: Option<SampleDescription>,
     units: Vec<Unit>,
     next: i64,
+    /// Whether a time stamp was met.
+    is_timed: bool,
     last_duration: u32,
 }
 
@@ -68,6 +74,7 @@ impl Audio {
             description: None,
             units: Vec::new(),
             next: 0,
+            is_timed: false,
             last_duration: 0,
         }
     }
@@ -120,15 +127,8 @@ impl Audio {
         let data = frame.get(header..).unwrap_or_default();
         let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
         if goes_on {
-            if self.units.len() == 1 {
-                self.first.extend(frame);
-            }
-            let unit = self.units.last_mut();
-            return unit.map_or(Ok(()), |unit| {
-                unit.length = unit.length.saturating_add(length);
-                unit.size = unit.length;
-                Ok(())
-            });
+            self.go_on(start..end, length);
+            return Ok(());
         }
         if length == 0 {
             return Ok(());
@@ -161,13 +161,31 @@ impl Audio {
         let duration = self.codec.duration(&self.configuration, frame)?;
         let at = self.at + start as u64;
         let time = self.time(at, ticks);
+        self.next = time.saturating_add(duration.into());
+        let is_open =
+            self.codec == Carried::Eac3 && !self.units.is_empty() && self.last_duration < SIX_BLOCKS;
+        if is_open {
+            self.go_on(start..end, length);
+            self.last_duration += duration;
+            return Ok(());
+        }
         let place = at + header as u64;
         let run = self.runs.iter().rev().find(|run| run.at <= place);
         let run = run.ok_or_else(|| Error::internal("a frame that lies in no packet"))?;
         self.units.push(Unit { position: run.position + (place - run.at), length, size, time });
-        self.next = time.saturating_add(duration.into());
         self.last_duration = duration;
         Ok(())
+    }
+
+    /// A frame that is of the access unit before.
+    fn go_on(&mut self, range: Range<usize>, length: u32) {
+        if self.units.len() == 1 {
+            self.first.extend(self.bytes.get(range).unwrap_or_default());
+        }
+        if let Some(unit) = self.units.last_mut() {
+            unit.length = unit.length.saturating_add(length);
+            unit.size = unit.length;
+        }
     }
 
     /// When a frame is presented that begins at this place of the stream, in ticks of its frequency.
@@ -182,6 +200,12 @@ impl Audio {
             i64::try_from(ticks.div_euclid(CLOCK.into())).unwrap_or(i64::MAX)
         };
         let Some(time) = stated.map(scaled) else { return self.next };
+        if !std::mem::replace(&mut self.is_timed, true) {
+            // What is before the first time stamp is presented before it.
+            let late = time.saturating_sub(self.next);
+            self.units.iter_mut().for_each(|unit| unit.time = unit.time.saturating_add(late));
+            return time;
+        }
         let Some(last) = self.units.last() else { return time };
         let follows = time.abs_diff(self.next) <= scaled(TOLERANCE).unsigned_abs();
         if follows { self.next } else { time.max(last.time) }

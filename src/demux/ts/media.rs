@@ -1,6 +1,8 @@
 //! Samples put together from transport packets when they are read — ISO/IEC 13818-1 §2.4.3.
 
-use super::stream::data;
+use std::sync::{Mutex, PoisonError};
+
+use super::stream::{Continuity, Order, data};
 use crate::base::env::Source;
 use crate::base::{Error, Result};
 use crate::codec::{Latm, VideoUnits};
@@ -8,6 +10,8 @@ use crate::ts::{PACKET_BYTES, Packet};
 
 /// Packets read at a time.
 const PACKETS_AT_A_TIME: u64 = 256;
+/// Parts of the file that are held of each track, for as many readers that go through it.
+const WINDOWS: usize = 8;
 
 /// How the bytes of a stream become samples.
 pub(super) enum Form {
@@ -39,11 +43,28 @@ pub(super) struct MediaTrack {
     end: u64,
     form: Form,
     places: Vec<StoredSample>,
+    /// What was read last, the latest at the end: the next sample is there or goes on from it.
+    windows: Mutex<Vec<Window>>,
+}
+
+/// Packets of the file.
+#[derive(Default)]
+struct Window {
+    begin: u64,
+    bytes: Vec<u8>,
+}
+
+impl Window {
+    /// The packet at a place of the file, if it is in here.
+    fn packet(&self, at: u64) -> Option<[u8; PACKET_BYTES]> {
+        let start = usize::try_from(at.checked_sub(self.begin)?).ok()?;
+        self.bytes.get(start..)?.first_chunk::<PACKET_BYTES>().copied()
+    }
 }
 
 impl MediaTrack {
     pub(super) fn new(pid: u16, base: u64, form: Form) -> Self {
-        Self { pid, base, end: base, form, places: Vec::new() }
+        Self { pid, base, end: base, form, places: Vec::new(), windows: Mutex::default() }
     }
 
     /// Where the samples of the track end.
@@ -62,7 +83,8 @@ impl MediaTrack {
     /// The bytes from a place on, as far as the track has them; returns how many.
     fn read(&self, source: &dyn Source, position: u64, buffer: &mut [u8]) -> Result<usize> {
         let first = self.places.partition_point(|place| place.start <= position).saturating_sub(1);
-        let mut packets = Pieces { source, pid: self.pid, window: Vec::new(), begin: 0, counter: None };
+        let position_in_file = self.places.get(first).map_or(0, |place| place.position);
+        let mut packets = Pieces { source, pid: self.pid, window: self.window(position_in_file) };
         let (mut stream, mut sample, mut filled) = (Vec::new(), Vec::new(), 0);
         for (number, place) in self.places.iter().enumerate().skip(first) {
             if filled == buffer.len() {
@@ -94,7 +116,20 @@ impl MediaTrack {
             room.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
             filled += count;
         }
+        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        if windows.len() == WINDOWS {
+            windows.remove(0);
+        }
+        windows.push(packets.window);
         Ok(filled)
+    }
+
+    /// Takes out what was read at this place of the file, for one reader.
+    fn window(&self, position: u64) -> Window {
+        let at = position - position % PACKET_BYTES as u64;
+        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = windows.iter().position(|window| window.packet(at).is_some());
+        known.map(|known| windows.remove(known)).unwrap_or_default()
     }
 }
 
@@ -102,10 +137,7 @@ impl MediaTrack {
 struct Pieces<'a> {
     source: &'a dyn Source,
     pid: u16,
-    window: Vec<u8>,
-    /// Where the window begins.
-    begin: u64,
-    counter: Option<u8>,
+    window: Window,
 }
 
 impl Pieces<'_> {
@@ -114,24 +146,22 @@ impl Pieces<'_> {
         out.clear();
         let packet_bytes = PACKET_BYTES as u64;
         let mut at = position - position % packet_bytes;
-        self.counter = None;
+        let mut continuity = Continuity::default();
         while out.len() < length {
             let bytes = self.packet(at)?;
             let packet = Packet::parse(&bytes).map_err(|error| error.at_byte(at))?;
-            let counter = packet.continuity_counter();
-            let is_again =
-                self.counter == Some(counter) && !packet.payload_unit_start() && !packet.discontinuity();
-            if packet.pid() == self.pid && packet.payload().is_some() && !is_again {
-                self.counter = Some(counter);
-                if let Some((start, piece, _)) = data(&packet).map_err(|error| error.at_byte(at))? {
-                    let skip = if out.is_empty() {
-                        usize::try_from(position - at).unwrap_or(0).saturating_sub(start)
-                    } else {
-                        0
-                    };
-                    let piece = piece.get(skip..).unwrap_or_default();
-                    out.extend(piece.iter().take(length - out.len()));
-                }
+            let is_of_track = packet.pid() == self.pid && packet.payload().is_some();
+            if is_of_track
+                && continuity.order(&packet) != Order::Again
+                && let Some((start, piece, _)) = data(&packet).map_err(|error| error.at_byte(at))?
+            {
+                let skip = if out.is_empty() {
+                    usize::try_from(position - at).unwrap_or(0).saturating_sub(start)
+                } else {
+                    0
+                };
+                let piece = piece.get(skip..).unwrap_or_default();
+                out.extend(piece.iter().take(length - out.len()));
             }
             at += packet_bytes;
         }
@@ -139,20 +169,17 @@ impl Pieces<'_> {
     }
 
     fn packet(&mut self, at: u64) -> Result<[u8; PACKET_BYTES]> {
-        let found = |window: &[u8], begin: u64| {
-            let start = usize::try_from(at.checked_sub(begin)?).ok()?;
-            window.get(start..)?.first_chunk::<PACKET_BYTES>().copied()
-        };
-        if let Some(packet) = found(&self.window, self.begin) {
+        if let Some(packet) = self.window.packet(at) {
             return Ok(packet);
         }
         let packet_bytes = PACKET_BYTES as u64;
         let left = self.source.len().saturating_sub(at) / packet_bytes;
         let bytes = left.min(PACKETS_AT_A_TIME) * packet_bytes;
-        self.window.resize(usize::try_from(bytes).unwrap_or(0), 0);
-        self.source.read_at(at, &mut self.window)?;
-        self.begin = at;
-        found(&self.window, at)
+        self.window.begin = at;
+        self.window.bytes.resize(usize::try_from(bytes).unwrap_or(0), 0);
+        self.source.read_at(at, &mut self.window.bytes)?;
+        self.window
+            .packet(at)
             .ok_or_else(|| Error::input("the file ends inside a sample: it has changed").at_byte(at))
     }
 }

@@ -17,7 +17,7 @@ use crate::ts::Packets;
 pub(super) use framing::Framing;
 use media::{Media, MediaTrack};
 use program::Program;
-use stream::Stream;
+use stream::{CLOCK, Stream};
 
 /// Reads a stream.
 pub(super) fn read(source: Box<dyn Source>, framing: Framing) -> Result<Demuxed> {
@@ -38,6 +38,7 @@ pub(super) fn read(source: Box<dyn Source>, framing: Framing) -> Result<Demuxed>
     for stream in streams {
         let pid = stream.pid();
         let at = |error: Error| error.at(format_args!("PID {pid:#x}"));
+        left_out.extend(stream.lacks().iter().map(|what| format!("PID {pid:#x}: {what}")));
         match stream.finish(base, &mut begin).map_err(at)? {
             Some((track, lies, notices)) => {
                 left_out.extend(notices.iter().map(|notice| format!("PID {pid:#x}: {notice}")));
@@ -53,5 +54,7 @@ pub(super) fn read(source: Box<dyn Source>, framing: Framing) -> Result<Demuxed>
             Error::input("a transport stream without video or audio").clause("ISO/IEC 13818-1 §2.4.4.9")
         );
     }
-    Demuxed::of(&tracks, Box::new(Media { source, tracks: media }), left_out)
+    let clock = tracks.iter().map(|track| track.begins_at(CLOCK)).min();
+    let demuxed = Demuxed::of(&tracks, Box::new(Media { source, tracks: media }), left_out)?;
+    Ok(Demuxed { clock, ..demuxed })
 }

@@ -12,6 +12,10 @@ use crate::ts::{
 const CA: u8 = 9;
 /// `stream_type` of sample encryption: Apple, MPEG-2 Stream Encryption Format for HTTP Live Streaming §3.
 const ENCRYPTED: [u8; 4] = [0xdb, 0xcf, 0xc1, 0xc2];
+/// format_identifier of a program as on Blu-ray discs, where stream_type 0x80 and above are what they are there.
+const HDMV: [u8; 4] = *b"HDMV";
+/// extended_stream_id, which audio and video of later codecs have: table 2-22.
+const EXTENDED_STREAM: u8 = 0xfd;
 
 /// `audio_type`, ISO/IEC 13818-1 table 2-60: for the hearing impaired, and commentary for the visually impaired.
 const OF_AUDIO_TYPE: &[(u8, &str)] = &[(2, "enhanced-audio-intelligibility"), (3, "description")];
@@ -87,6 +91,7 @@ impl Program {
             return Err(encrypted("the program has a CA_descriptor"));
         }
         let (mut streams, mut left_out, mut layers) = (Vec::new(), Vec::new(), Vec::new());
+        let is_hdmv = map.is_registered(HDMV);
         for stream in &map.streams {
             let pid = stream.pid();
             let at = |error: Error| error.at(format_args!("PID {pid:#x}"));
@@ -96,7 +101,7 @@ impl Program {
                     stream.stream_type
                 ))));
             }
-            match codec(stream).map_err(at)? {
+            match codec(stream, is_hdmv).map_err(at)? {
                 Ok(codec) => streams.push(ProgramStream {
                     pid,
                     codec,
@@ -130,7 +135,7 @@ impl Program {
     pub(super) fn check(&self, bytes: &[u8; PACKET_BYTES]) -> Result<()> {
         let packet = Packet::parse(bytes)?;
         let is_of_track = || self.streams.iter().any(|stream| stream.pid == packet.pid());
-        if let (true, Some([0, 0, 1, stream_id @ 0xc0..=0xef, ..])) =
+        if let (true, Some([0, 0, 1, stream_id @ (0xc0..=0xef | EXTENDED_STREAM), ..])) =
             (packet.payload_unit_start(), packet.payload())
             && packet.pid() != self.map_pid
             && !is_of_track()
@@ -207,7 +212,10 @@ const TAKEN: &[(u8, Carried)] = &[
     (0x81, Carried::Ac3),
     (0x87, Carried::Eac3),
 ];
-/// Those that are not, the registered ones and those of Blu-ray discs.
+/// Those that are taken of private data, by format_identifier; that of Dolby Vision is for what has no base that others play.
+const PRIVATE_TAKEN: &[(&[u8; 4], Carried)] =
+    &[(b"AC-3", Carried::Ac3), (b"EAC3", Carried::Eac3), (b"DOVI", Carried::Hevc)];
+/// Those that are not, the registered ones and those in use.
 const REFUSED: &[(u8, &str)] = &[
     (0x01, "MPEG-1 video"),
     (0x02, "MPEG-2 video"),
@@ -223,10 +231,10 @@ const REFUSED: &[(u8, &str)] = &[
     (0x32, "JPEG XS"),
     (0x33, "VVC"),
     (0x42, "AVS video"),
-    (0x80, "PCM of a Blu-ray disc, or video of MPEG-2"),
+    (0x80, "PCM, or video of MPEG-2"),
     (0x82, "DTS"),
     (0x83, "Dolby TrueHD"),
-    (0x84, "E-AC-3 of a Blu-ray disc"),
+    (0x84, "E-AC-3"),
     (0x85, "DTS-HD"),
     (0x88, "DTS-UHD"),
     (0x8a, "DTS"),
@@ -235,6 +243,8 @@ const REFUSED: &[(u8, &str)] = &[
     (0xd1, "Dirac"),
     (0xea, "VC-1"),
 ];
+/// What is another thing in a program as on Blu-ray discs.
+const ON_DISCS: &[(u8, &str)] = &[(0x80, "PCM"), (0x86, "DTS-HD Master Audio")];
 /// What is neither video nor audio.
 const LEFT_OUT: &[(u8, &str)] = &[
     (0x05, "private sections"),
@@ -256,8 +266,6 @@ const LEFT_OUT: &[(u8, &str)] = &[
 /// What private data is by descriptor: ETSI EN 300 468 §6.1.
 const PRIVATE: &[(u8, &str)] =
     &[(0x45, "VBI data"), (0x46, "teletext"), (0x56, "teletext"), (0x59, "DVB subtitles")];
-/// Audio as private data by descriptor: ETSI EN 300 468 §6.1, annex G.
-const PRIVATE_AUDIO: &[(u8, &str)] = &[(0x7b, "DTS"), (0x7c, "AAC as private data")];
 
 /// What a stream is for, where that is not the main thing; values of `audio_type` that say nothing of that are left out.
 fn roles(stream: &PmtStream) -> Vec<&'static str> {
@@ -269,7 +277,7 @@ fn roles(stream: &PmtStream) -> Vec<&'static str> {
 }
 
 /// The codec of a stream, or what it is that is neither video nor audio.
-fn codec(stream: &PmtStream) -> Result<std::result::Result<Carried, &'static str>> {
+fn codec(stream: &PmtStream, is_hdmv: bool) -> Result<std::result::Result<Carried, &'static str>> {
     let stream_type = stream.stream_type;
     let row = |table: &[(u8, &'static str)], key: u8| {
         table.iter().find(|(known, _)| *known == key).map(|(_, name)| *name)
@@ -283,27 +291,29 @@ fn codec(stream: &PmtStream) -> Result<std::result::Result<Carried, &'static str
     if stream.dolby_vision().is_some_and(|descriptor| dolby_vision_record(descriptor).is_none()) {
         return Ok(Err("Dolby Vision"));
     }
-    let by_descriptor = |table| stream.descriptors().find_map(|(tag, _)| row(table, tag));
     if let Some((_, codec)) = TAKEN.iter().find(|(known, _)| *known == stream_type) {
         return Ok(Ok(*codec));
     }
-    match stream.private_format().as_ref().filter(|_| stream_type == 0x06) {
-        Some(b"AC-3") => return Ok(Ok(Carried::Ac3)),
-        Some(b"EAC3") => return Ok(Ok(Carried::Eac3)),
-        // Without a base that others play.
-        Some(b"DOVI") => return Ok(Ok(Carried::Hevc)),
-        Some(format) if MEDIA_FORMATS.contains(&format) => {
-            return refused(&format!("{} as private data", String::from_utf8_lossy(format).trim_end()));
+    if stream_type == 0x06 {
+        let formats = || stream.private_formats();
+        let of_format = |format: [u8; 4]| PRIVATE_TAKEN.iter().find(|(known, _)| **known == format);
+        if let Some((_, codec)) = formats().find_map(of_format) {
+            return Ok(Ok(*codec));
         }
-        _ => {}
+        return match formats().find(|format| MEDIA_FORMATS.contains(&format)) {
+            Some(format) => {
+                refused(&format!("{} as private data", String::from_utf8_lossy(&format).trim_end()))
+            }
+            None => {
+                Ok(Err(stream.descriptors().find_map(|(tag, _)| row(PRIVATE, tag)).unwrap_or("private data")))
+            }
+        };
     }
-    match (stream_type, row(REFUSED, stream_type), row(LEFT_OUT, stream_type)) {
-        (0x06, ..) => match by_descriptor(PRIVATE_AUDIO) {
-            Some(name) => refused(name),
-            None => Ok(Err(by_descriptor(PRIVATE).unwrap_or("private data"))),
-        },
-        (_, Some(name), _) => refused(name),
-        (_, _, Some(name)) => Ok(Err(name)),
+    let on_discs = row(ON_DISCS, stream_type).filter(|_| is_hdmv);
+    match (on_discs.or_else(|| row(REFUSED, stream_type)), row(LEFT_OUT, stream_type)) {
+        (Some(name), _) if is_hdmv => refused(&format!("{name} as on Blu-ray discs")),
+        (Some(name), _) => refused(name),
+        (_, Some(name)) => Ok(Err(name)),
         _ => refused("a stream of another codec"),
     }
 }

@@ -26,6 +26,54 @@ pub(super) struct Piece<'a> {
     pub(super) is_start: bool,
 }
 
+/// The packets of a stream, of which each may be sent twice: §2.4.3.3.
+#[derive(Default)]
+pub(super) struct Continuity {
+    before: Option<[u8; PACKET_BYTES]>,
+}
+
+/// How a packet with a payload stands to the one before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// It is the next, as far as that can be told.
+    Next,
+    /// It is the one before once more.
+    Again,
+    /// So many are missing between, or sixteen more, or as many more again.
+    Behind(u8),
+}
+
+impl Continuity {
+    /// Takes in the next packet with a payload.
+    pub(super) fn order(&mut self, packet: &Packet<'_>) -> Order {
+        let Some(before) = self.before.replace(*packet.bytes()) else { return Order::Next };
+        let [_, _, _, was, ..] = before;
+        let missing = packet.continuity_counter().wrapping_sub(was).wrapping_sub(1) & 0x0f;
+        match () {
+            () if packet.repeats(&before) => Order::Again,
+            () if missing == 0 || packet.discontinuity() => Order::Next,
+            () => Order::Behind(missing),
+        }
+    }
+}
+
+/// A PES packet that is taken in.
+struct OpenPes {
+    position: u64,
+    /// Its bytes as its header says, where that says it, and those that were met.
+    stated: Option<usize>,
+    bytes: usize,
+}
+
+/// Places where packets are missing and PES packets begin.
+#[derive(Default)]
+struct Jumps {
+    places: u64,
+    first: u64,
+    /// Packets that are missing at least.
+    packets: u64,
+}
+
 /// What units a stream has.
 enum Units {
     Video(Box<Video>),
@@ -35,9 +83,9 @@ enum Units {
 /// A stream that becomes a track.
 pub(super) struct Stream {
     of: ProgramStream,
-    counter: Option<u8>,
-    /// Whether a PES packet has begun.
-    is_open: bool,
+    continuity: Continuity,
+    open: Option<OpenPes>,
+    jumps: Jumps,
     /// The decoding time before, unwrapped.
     before: Option<i64>,
     units: Units,
@@ -79,7 +127,14 @@ impl Stream {
             Carried::Avc | Carried::Hevc => Units::Video(Box::new(Video::new(of.codec))),
             codec => Units::Audio(Box::new(Audio::new(codec))),
         };
-        Self { of: of.clone(), counter: None, is_open: false, before: None, units }
+        Self {
+            of: of.clone(),
+            continuity: Continuity::default(),
+            open: None,
+            jumps: Jumps::default(),
+            before: None,
+            units,
+        }
     }
 
     pub(super) fn pid(&self) -> u16 {
@@ -92,7 +147,8 @@ impl Stream {
                 .clause("ISO/IEC 13818-1 §2.4.3.3")
                 .hint("give the clear file"));
         }
-        if packet.payload().is_none() || !self.count(packet)? {
+        let Some(payload) = packet.payload() else { return Ok(()) };
+        if !self.is_next(position, packet)? {
             return Ok(());
         }
         let Some((start, data, header)) = data(packet)? else { return Ok(()) };
@@ -101,10 +157,11 @@ impl Stream {
                 .clause("ISO/IEC 13818-1 §2.4.3.7")
                 .hint("give the clear file"));
         }
-        self.is_open |= header.is_some();
-        if !self.is_open {
-            return Ok(());
+        if let Some(header) = &header {
+            self.open = Some(OpenPes { position, stated: header.packet_bytes(), bytes: 0 });
         }
+        let Some(open) = &mut self.open else { return Ok(()) };
+        open.bytes += payload.len();
         let times = header.map(|header| self.times(&header)).transpose()?.flatten();
         let piece = Piece { position: position + start as u64, data, times, is_start: header.is_some() };
         match &mut self.units {
@@ -113,22 +170,65 @@ impl Stream {
         }
     }
 
-    /// Whether a packet is new: §2.4.3.3 lets each be sent twice.
-    fn count(&mut self, packet: &Packet<'_>) -> Result<bool> {
-        let counter = packet.continuity_counter();
-        let Some(before) = self.counter.replace(counter) else { return Ok(true) };
-        if before == counter && !packet.payload_unit_start() && !packet.discontinuity() {
+    /// Whether a packet is new.
+    ///
+    /// # Errors
+    /// When packets are missing inside a PES packet.
+    fn is_next(&mut self, position: u64, packet: &Packet<'_>) -> Result<bool> {
+        let order = self.continuity.order(packet);
+        if order == Order::Again {
             return Ok(false);
         }
-        let follows = (before + 1) & 0x0f == counter;
-        if !follows && self.is_open && !packet.payload_unit_start() && !packet.discontinuity() {
+        let Some(open) = &self.open else { return Ok(true) };
+        let hint = "the file is damaged there: record it again, or mend it such as with ffmpeg -i FILE -c copy OTHER.mp4";
+        let is_start = packet.payload_unit_start();
+        if is_start && let Some(stated) = open.stated.filter(|stated| *stated > open.bytes) {
+            return Err(Error::input(format!(
+                "the PES packet before this one has {} bytes, {stated} expected from its PES_packet_length: packets are \
+                 missing",
+                open.bytes
+            ))
+            .clause("ISO/IEC 13818-1 §2.4.3.7")
+            .at_byte(open.position)
+            .hint(hint));
+        }
+        let Order::Behind(missing) = order else { return Ok(true) };
+        if !is_start {
+            let counter = packet.continuity_counter();
+            let before = counter.wrapping_sub(missing).wrapping_sub(1) & 0x0f;
             return Err(Error::input(format!(
                 "continuity_counter is {counter} behind {before}: packets are missing"
             ))
             .clause("ISO/IEC 13818-1 §2.4.3.3")
-            .hint("the file is damaged there: record it again, or mend it such as with ffmpeg -i FILE -c copy OTHER.mp4"));
+            .hint(hint));
         }
+        if self.jumps.places == 0 {
+            self.jumps.first = position;
+        }
+        self.jumps.places += 1;
+        self.jumps.packets += u64::from(missing);
         Ok(true)
+    }
+
+    /// What is not whole of it, in words.
+    pub(super) fn lacks(&self) -> Vec<String> {
+        let Jumps { places, first, packets } = self.jumps;
+        let jumps = (places > 0).then(|| {
+            let times = if places == 1 { "once".to_owned() } else { format!("{places} times, first") };
+            format!(
+                "continuity_counter jumps where a PES packet begins, {times} at byte {first}: the file was joined there, or \
+                 {packets} packets or more were lost, and what they had is missing"
+            )
+        });
+        let cut = self.open.as_ref().and_then(|open| {
+            let stated = open.stated.filter(|stated| *stated > open.bytes)?;
+            Some(format!(
+                "the file ends inside a PES packet: {} bytes of {stated} from byte {} on, the last frame may be missing or \
+                 cut off",
+                open.bytes, open.position
+            ))
+        });
+        jumps.into_iter().chain(cut).collect()
     }
 
     /// Times without their wrap: §2.4.3.7.
@@ -158,6 +258,15 @@ impl Stream {
         base: u64,
         begin: &mut Option<i64>,
     ) -> Result<Option<(MovieTrack, MediaTrack, Vec<String>)>> {
+        if self.open.is_some() && self.before.is_none() {
+            return Err(Error::input(
+                "PES packets without a time stamp: when they are presented is not said",
+            )
+            .clause("ISO/IEC 13818-1 §2.7.4")
+            .hint(
+                "write it anew with times, such as with ffmpeg -fflags +genpts -i FILE -c copy OTHER.mp4",
+            ));
+        }
         let Self { of: ProgramStream { pid, language, roles, dolby_vision, .. }, units, .. } = self;
         let made = match units {
             Units::Video(video) => video.finish(pid, base)?,

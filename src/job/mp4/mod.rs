@@ -3,6 +3,7 @@
 //! It is longer than 400 lines because it holds the run over MP4 files from tracks to segments, in the order of its steps.
 
 mod audio_groups;
+mod clocks;
 pub(super) mod cut;
 pub(super) mod described;
 pub(super) mod files;
@@ -62,6 +63,8 @@ pub(in crate::job) struct Mp4File {
     tracks: Vec<MediaTrack>,
     /// What of it is no rendition, in words.
     left_out: Vec<String>,
+    /// When it begins by the clock of a transport stream.
+    clock: Option<i64>,
 }
 
 impl Mp4File {
@@ -299,7 +302,7 @@ fn open(input: &str, job: &Job, open_input: &OpenInput<'_>) -> Result<Mp4File> {
     let source = store.open(&name)?;
     let name = shown_input(input);
     let at = |error: Error| error.at(&name);
-    let Demuxed { source, left_out: others } = demux::opened(source).map_err(at)?;
+    let Demuxed { source, left_out: others, clock } = demux::opened(source).map_err(at)?;
     let moov = moov(source.as_ref()).map_err(|error| other_format(source.as_ref(), error));
     let mut moov = moov.map_err(at)?;
     let unknown = if job.allow_full_sample { UnknownVideo::FullSample } else { UnknownVideo::Refused };
@@ -317,7 +320,7 @@ fn open(input: &str, job: &Job, open_input: &OpenInput<'_>) -> Result<Mp4File> {
             media.take_in(&frame);
         }
     }
-    Ok(Mp4File { name, source, moov, trexes, tracks, left_out })
+    Ok(Mp4File { name, source, moov, trexes, tracks, left_out, clock })
 }
 
 /// What is wrong with a file that was to be MP4: that it is of another format, if it can be told.
@@ -343,6 +346,7 @@ fn output_tracks<'a>(
     let mut tracks = Vec::new();
     let mut encrypted_tracks = Vec::new();
     warnings.extend(files.iter().flat_map(|file| file.left_out.iter().cloned()));
+    warnings.extend(clocks::differing(files));
     let all = || files.iter().flat_map(|file| file.tracks.iter().map(move |media| (file, media)));
     for kind in [TrackKind::Video, TrackKind::Audio, TrackKind::Text] {
         for (file, media) in all().filter(|(_, media)| media.kind() == Some(kind)) {

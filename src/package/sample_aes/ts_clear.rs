@@ -13,9 +13,6 @@ pub(in crate::package) mod tag {
     pub(in super::super) const PRIVATE_DATA_INDICATOR: u8 = 15;
     pub(in crate::package) const AC_3: u8 = 0x6a;
     pub(in crate::package) const ENHANCED_AC_3: u8 = 0x7a;
-    pub(in crate::package) const DTS: u8 = 0x7b;
-    pub(in crate::package) const AAC: u8 = 0x7c;
-    pub(in crate::package) const EXTENSION: u8 = 0x7f;
 }
 /// `stream_type` of PES packets with private data: table 2-34.
 const PRIVATE_DATA: u8 = 6;
@@ -55,7 +52,8 @@ pub(in crate::package) fn protectable(stream: &PmtStream) -> Result<Option<&'sta
         0x11 => Err(refused("AAC in LATM")),
         // Private sections and data, metadata (ID3 too), DSM-CC, splice information: never protected.
         0x05 | 0x0a..=0x0d | 0x14..=0x19 | 0x86 => Ok(None),
-        PRIVATE_DATA => match private_media(stream) {
+        // Some descriptor says that it is audio or video.
+        PRIVATE_DATA => match stream.private_formats().any(|format| MEDIA_FORMATS.contains(&&format)) {
             false => Ok(None),
             true => Err(refused("audio or video as private data")),
         },
@@ -67,11 +65,13 @@ pub(in crate::package) fn protectable(stream: &PmtStream) -> Result<Option<&'sta
 /// descriptors say: ETSI EN 300 468 annex D.
 pub(in crate::package) fn clear_row(stream: &PmtStream) -> Option<&'static Signaling> {
     let by_type = SIGNALING.iter().find(|row| row.clear_stream_type == stream.stream_type);
-    let elementary = match stream.private_format().filter(|_| stream.stream_type == PRIVATE_DATA).as_ref() {
-        Some(b"AC-3") => Some(Elementary::Ac3),
-        Some(b"EAC3") => Some(Elementary::Eac3),
+    let of_format = |format: [u8; 4]| match &format {
+        b"AC-3" => Some(Elementary::Ac3),
+        b"EAC3" => Some(Elementary::Eac3),
         _ => None,
     };
+    let mut formats = stream.private_formats().filter(|_| stream.stream_type == PRIVATE_DATA);
+    let elementary = formats.find_map(of_format);
     by_type.or_else(|| SIGNALING.iter().find(|row| Some(row.elementary) == elementary))
 }
 
@@ -80,19 +80,6 @@ pub(in crate::package) fn clear_row(stream: &PmtStream) -> Option<&'static Signa
 pub(in crate::package) fn clear_stream_type(stream: &PmtStream, row: &Signaling) -> u8 {
     let is_dvb = |(tag, _): (u8, &[u8])| matches!(tag, tag::AC_3 | tag::ENHANCED_AC_3);
     if stream.descriptors().any(is_dvb) { PRIVATE_DATA } else { row.clear_stream_type }
-}
-
-/// Whether descriptors of a stream of private data say that it is audio or video.
-fn private_media(stream: &PmtStream) -> bool {
-    stream.descriptors().any(|(tag, payload)| match tag {
-        tag::AC_3 | tag::ENHANCED_AC_3 | tag::DTS | tag::AAC => true,
-        tag::REGISTRATION => {
-            payload.get(..4).is_some_and(|format| MEDIA_FORMATS.iter().any(|media| *media == format))
-        }
-        // descriptor_tag_extension of AC-4, DTS-HD, DTS Neural, DTS-UHD and Opus's provisional one.
-        tag::EXTENSION => matches!(payload.first(), Some(0x0e | 0x0f | 0x15 | 0x21 | 0x80)),
-        _ => false,
-    })
 }
 
 /// Refuses a packet of a `PID` that is not encrypted when a PES packet of audio or video begins in it.
