@@ -454,6 +454,9 @@ mod tests {
         assert_eq!(dec3(&two).unwrap()[5..], [1, 16]);
         let dependent = frame(header(1, 3, 2, 0).u(1, 0).u(1, 1).u(16, 0x0200).u(4, 0));
         assert_eq!(dec3(&[plain, dependent].concat()).unwrap(), [1, 0, 0x20, 0x0f, 2, 2, 1, 16]);
+        // Six blocks in as many syncframes are one substream.
+        let one = frame(header(0, 0, 7, 1).u(4, 0).then(&objects()));
+        assert_eq!(dec3(&one.repeat(6)).unwrap(), [3, 0, 0x20, 0x0f, 0, 1, 16]);
         // None without the flag, or in a field that ends before it.
         let none = frame(header(0, 3, 7, 1).u(3, 0).u(1, 1).u(6, 1).u(16, 0xff));
         assert_eq!(dec3(&none).unwrap().len(), 5);

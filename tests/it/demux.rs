@@ -353,11 +353,11 @@ fn aac_in_latm_is_that_of_adts_and_channels_may_be_told_by_an_element() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     made(&path("raw.mp4"), &["-c:a", "aac", "-ac", "2"]);
-    for (name, flags) in [("adts.ts", "0"), ("latm.ts", "latm")] {
+    for (name, flags, map) in [("adts.ts", "0", "0"), ("latm.ts", "latm", "0"), ("alone.ts", "latm", "0:a")] {
         let output = ffmpeg()
             .arg("-i")
             .arg(path("raw.mp4"))
-            .args(["-c", "copy", "-mpegts_flags", flags])
+            .args(["-map", map, "-c", "copy", "-mpegts_flags", flags])
             .arg(path(name))
             .output()
             .unwrap();
@@ -368,6 +368,15 @@ fn aac_in_latm_is_that_of_adts_and_channels_may_be_told_by_an_element() {
         all.1.into_iter().map(|(_, bytes)| bytes).collect()
     };
     assert!(audio("latm.ts") == audio("adts.ts"));
+    // Without the PES packet that says how frames are read, those behind the next that says it keep their times.
+    let stream = fs::read(path("alone.ts")).unwrap();
+    let packets: Vec<&[u8]> = stream.chunks(188).collect();
+    let starts = packets.iter().enumerate().filter(|(_, packet)| packet[1..3] == [0x41, 0]);
+    let starts: Vec<usize> = starts.map(|(number, _)| number).collect();
+    let cut = [&packets[..starts[0]], &packets[starts[1]..]].concat().concat();
+    let clock = |bytes: &[u8]| opened(Box::new(bytes.to_vec())).unwrap().clock.unwrap();
+    let lost = read(&stream)[0].1.len() - read(&cut)[0].1.len();
+    assert_eq!(clock(&cut) - clock(&stream), i64::try_from(lost).unwrap() * 1920);
     made(&path("element.ts"), &["-c:a", "aac", "-ac", "3", "-channel_layout", "2.1"]);
     for (name, channels) in [("latm.ts", 2), ("element.ts", 3)] {
         let out = folder.path().join(format!("out_{name}"));

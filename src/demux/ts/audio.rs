@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::media::{Form, MediaTrack};
-use super::stream::{CLOCK, Piece};
+use super::stream::{CLOCK, Piece, untimed};
 use crate::base::{Error, Result};
 use crate::codec::{AudioFrame, Carried, Elementary, Latm, Picture, SampleDescription, TrackKind};
 use crate::demux::movie::{MovieTrack, Placed};
@@ -143,8 +143,12 @@ impl Audio {
                 if self.latm.is_none() {
                     self.latm = Latm::of(frame)?;
                 }
-                // Frames before the first that says how they are read cannot be.
-                let Some(latm) = &self.latm else { return Ok(()) };
+                // Frames before the first that says how they are read cannot be, and time stamps are those of theirs.
+                let Some(latm) = &self.latm else {
+                    let at = self.at + start as u64;
+                    self.stamps.retain(|(place, _)| *place > at);
+                    return Ok(());
+                };
                 size = u32::try_from(latm.raw(frame)?.len()).unwrap_or(u32::MAX);
                 self.configuration.clone_from(&latm.configuration);
             }
@@ -213,6 +217,9 @@ impl Audio {
 
     pub(super) fn finish(self, pid: u16, base: u64) -> Result<Option<(MovieTrack, MediaTrack)>> {
         let Some(description) = self.description.filter(|_| !self.units.is_empty()) else { return Ok(None) };
+        if !self.is_timed {
+            return Err(untimed());
+        }
         let description = match self.codec {
             // What depends on the first frame follows it.
             Carried::Eac3 => {

@@ -121,6 +121,13 @@ pub(super) fn packet(streams: &mut [Stream], position: u64, bytes: &[u8; PACKET_
     })
 }
 
+/// A stream without times.
+pub(super) fn untimed() -> Error {
+    Error::input("PES packets without a time stamp: when they are presented is not said")
+        .clause("ISO/IEC 13818-1 §2.7.4")
+        .hint("write it anew with times, such as with ffmpeg -fflags +genpts -i FILE -c copy OTHER.mp4")
+}
+
 impl Stream {
     pub(super) fn new(of: &ProgramStream) -> Self {
         let units = match of.codec {
@@ -259,13 +266,7 @@ impl Stream {
         begin: &mut Option<i64>,
     ) -> Result<Option<(MovieTrack, MediaTrack, Vec<String>)>> {
         if self.open.is_some() && self.before.is_none() {
-            return Err(Error::input(
-                "PES packets without a time stamp: when they are presented is not said",
-            )
-            .clause("ISO/IEC 13818-1 §2.7.4")
-            .hint(
-                "write it anew with times, such as with ffmpeg -fflags +genpts -i FILE -c copy OTHER.mp4",
-            ));
+            return Err(untimed());
         }
         let Self { of: ProgramStream { pid, language, roles, dolby_vision, .. }, units, .. } = self;
         let made = match units {
