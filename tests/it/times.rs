@@ -67,16 +67,8 @@ struct Retimed {
     bytes: Vec<u8>,
     times: BTreeMap<u32, Vec<Time>>,
     timescales: BTreeMap<u32, u32>,
-    /// How long the empty edits are, in ticks of the track.
+    /// How long the empty edits are, in ticks of the movie.
     late: BTreeMap<u32, u64>,
-}
-
-impl Retimed {
-    /// The samples as they are to be written: what empty edits put off is decoded later.
-    fn written(&self, track_id: u32) -> Vec<Time> {
-        let late = self.late.get(&track_id).copied().unwrap_or(0);
-        self.times[&track_id].iter().map(|time| Time { decode: time.decode + late, ..*time }).collect()
-    }
 }
 
 fn clip() -> Vec<u8> {
@@ -96,7 +88,6 @@ fn retimed(wishes: &[Track]) -> Retimed {
         if let Some((late, media_time)) = wish.edits {
             let late = u64::from(late) * u64::from(movie) / 1000;
             trak.push(edit_list(late, media_time));
-            let late = (late * u64::from(track.timescale) + u64::from(movie) / 2) / u64::from(movie);
             lates.insert(track.track_id, late);
         }
     }
@@ -202,9 +193,12 @@ fn written(out: &Path, id: &str, layout: Layout) -> (Vec<Time>, Vec<(u64, i64)>)
     (samples(&bytes, &moov, 1, &trexes).unwrap().map(|sample| time(&sample.unwrap())).collect(), edits)
 }
 
-/// The edits that a track may have: an offset, and nothing that players of segments do not know.
-fn offset(media_time: u32) -> Vec<(u64, i64)> {
-    (media_time > 0).then_some((0, media_time.into())).into_iter().collect()
+/// The edits that are written of a movie with fragments, whose decode times stay what they are: an empty one where the track
+/// begins so late, in ticks of the movie, and an offset.
+fn entries(late: u64, media_time: u32) -> Vec<(u64, i64)> {
+    let empty = (late > 0).then_some((late, -1));
+    let media = (late > 0 || media_time > 0).then_some((0, media_time.into()));
+    empty.into_iter().chain(media).collect()
 }
 
 /// When a track begins and ends in the presentation, in seconds; what is before time 0 is not presented.
@@ -272,7 +266,8 @@ fn check(wishes: &[Track], layout: Layout, scheme: &str) {
     let mut ends: f64 = 0.0;
     for (((track_id, times), id), wish) in made.times.iter().zip(ids).zip(wishes) {
         let (_, media_time) = wish.edits.unwrap_or_default();
-        assert_eq!(written(&out, id, layout), (made.written(*track_id), offset(media_time)), "{id}");
+        let late = made.late.get(track_id).copied().unwrap_or(0);
+        assert_eq!(written(&out, id, layout), (times.clone(), entries(late, media_time)), "{id}");
         let (begin, end) = bounds(times, made.timescales[track_id], wish);
         begins = begins.min(begin);
         ends = ends.max(end);
@@ -318,7 +313,7 @@ fn check_trimmed(edits: [(u32, u32); 2], layout: Layout) {
             is_smooth: false,
         };
         let (starts, ends) = bounds(&times, track.timescale, &wish);
-        expected.push(((times, offset(media_time)), starts, ends.min(f64::from(lasts) / 1000.0)));
+        expected.push(((times, entries(0, media_time)), starts, ends.min(f64::from(lasts) / 1000.0)));
         let duration = u64::from(lasts) * u64::from(movie) / 1000;
         let trak = moov.all_mut(b"trak").nth(expected.len() - 1).unwrap();
         trak.remove(|node| node.is(b"edts"));

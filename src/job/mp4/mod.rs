@@ -115,7 +115,7 @@ impl<'a> OutputTrack<'a> {
 
     /// When what was written with a composition time is presented, in ticks of its media.
     pub(in crate::job) fn presented(&self, composition_time: i128) -> u64 {
-        let time = self.edits.without_empty().0.presented(composition_time);
+        let time = self.edits.written().presented(composition_time);
         u64::try_from(time.max(0)).unwrap_or(u64::MAX)
     }
 

@@ -13,6 +13,10 @@ use crate::package::WrittenSegment;
 pub struct EditList {
     /// So long nothing is presented: the empty edits before the media.
     late: u64,
+    /// The same in ticks of the movie.
+    empty: u64,
+    /// Whether it is of a movie with fragments, whose decode times are stated and stay what they are: §8.8.12.
+    is_fragmented: bool,
     /// The composition time with which the media begins.
     media_time: u64,
     /// When the edit ends, in times of the presentation, and how exactly that is known; `None` when it ends with
@@ -41,22 +45,23 @@ impl EditList {
             })
         };
         let first = entries.iter().position(|(_, media_time)| *media_time >= 0).unwrap_or(entries.len());
-        let mut late: u64 = 0;
+        // The last edit of a movie with fragments lasts as long as they do, whatever it says: §8.6.6.1.
+        let is_fragmented = moov.find(&[b"mvex"]).is_some();
+        let (mut late, mut empty): (u64, u64) = (0, 0);
         for (duration, _) in entries.iter().take(first) {
             late = late.saturating_add(scaled(*duration)?);
+            empty = empty.saturating_add(*duration);
         }
         let edits = entries.iter().filter(|(_, media_time)| *media_time >= 0).count();
         let Some((duration, media_time)) = entries.get(first) else {
-            return Ok(Self { late, ..Self::default() });
+            return Ok(Self { late, empty, is_fragmented, ..Self::default() });
         };
-        // The last edit of a movie with fragments lasts as long as they do, whatever it says: §8.6.6.1.
-        let is_fragmented = moov.find(&[b"mvex"]).is_some();
         let end = if edits > 1 || *duration == 0 || is_fragmented {
             None
         } else {
             Some((late.saturating_add(scaled(*duration)?), scaled(1)?.saturating_add(1)))
         };
-        Ok(Self { late, media_time: media_time.unsigned_abs(), end, edits })
+        Ok(Self { late, empty, is_fragmented, media_time: media_time.unsigned_abs(), end, edits })
     }
 
     /// How many edits with media there are; players of fragments know one.
@@ -64,34 +69,38 @@ impl EditList {
         self.edits
     }
 
-    /// What is left of it when the times of the media say how late it begins: one edit, as ISO/IEC 23000-19 §7.5.13 has
-    /// it; and so much later the media is decoded.
-    pub fn without_empty(self) -> (Self, u64) {
-        (Self { late: 0, ..self }, self.late)
+    /// What is written of it. Of a movie without fragments, decode times say how late it begins, and one edit is left, as
+    /// ISO/IEC 23000-19 §7.5.13 has it.
+    #[must_use]
+    pub fn written(self) -> Self {
+        if self.is_fragmented { self } else { Self { late: 0, empty: 0, ..self } }
     }
 
-    /// A sample as it is written: decoded so much later as empty edits put it off, which players of segments do not know.
+    /// A sample as it is written: decoded so much later as empty edits put it off, which players of segments do not know,
+    /// unless a fragment states when that is.
     ///
     /// # Errors
     /// When its times pass 2^64 - 1.
     pub fn moved(&self, sample: Sample) -> Result<Sample> {
-        let decode_time = sample.decode_time.checked_add(self.late);
+        let late = self.late - self.written().late;
+        let decode_time = sample.decode_time.checked_add(late);
         let decode_time = decode_time.filter(|time| time.checked_add(sample.duration.into()).is_some());
         let decode_time = decode_time.ok_or_else(|| {
-            Error::input(format!(
-                "decode time {} and an empty edit of {} ticks",
-                sample.decode_time, self.late
-            ))
-            .clause("ISO/IEC 14496-12 §8.6.6")
-            .at("elst")
+            Error::input(format!("decode time {} and an empty edit of {late} ticks", sample.decode_time))
+                .clause("ISO/IEC 14496-12 §8.6.6")
+                .at("elst")
         })?;
         Ok(Sample { decode_time, ..sample })
     }
 
-    /// The `edts` of a track of fragments: one edit that lasts as long as they do, none where it says nothing.
+    /// The `edts` of a track of fragments: an edit that lasts as long as they do, behind an empty one where it is written;
+    /// none where they say nothing.
     pub fn edts(&self) -> Option<BoxNode> {
-        let elst = Elst { entries: vec![(0, i64::try_from(self.media_time).unwrap_or(i64::MAX))] };
-        (self.media_time > 0).then(|| BoxNode::container(b"edts", vec![BoxNode::data(b"elst", elst.write())]))
+        let empty = Some((self.empty, -1)).filter(|_| self.empty > 0);
+        let media = (0, i64::try_from(self.media_time).unwrap_or(i64::MAX));
+        let elst = Elst { entries: empty.into_iter().chain([media]).collect() };
+        let says = self.media_time > 0 || self.empty > 0;
+        says.then(|| BoxNode::container(b"edts", vec![BoxNode::data(b"elst", elst.write())]))
     }
 
     /// When a sample is presented; before 0, and behind the end of the edit, it is not.
@@ -133,12 +142,12 @@ pub struct Presented {
     pub span: u64,
 }
 
-/// When the segments of a track, which are all and in order, are presented. What empty edits say is in their times.
+/// When the segments of a track, which are all and in order, are presented. What empty edits say is in their times, or written.
 ///
 /// # Errors
 /// When one is presented before the one before it.
 pub fn presented(edits: &EditList, segments: &[WrittenSegment]) -> Result<Vec<Presented>> {
-    let (edits, _) = edits.without_empty();
+    let edits = edits.written();
     let end = segments.iter().map(|segment| edits.end(segment.composition_end)).max().unwrap_or(0);
     let time = |time: i128| u64::try_from(time.clamp(0, end.max(0))).unwrap_or(u64::MAX);
     let mut all = Vec::with_capacity(segments.len());

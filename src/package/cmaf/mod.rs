@@ -313,7 +313,7 @@ fn init_trak(trak: &mut BoxNode, edits: &EditList, groups: &SampleGroups) -> Res
         Tkhd::set_track_id(tkhd, TRACK_ID)
     })?;
     edit(trak, &[b"mdia", b"mdhd"], Mdhd::clear_duration)?;
-    if let Some((edts, one)) = trak.find_mut(&[b"edts"]).zip(edits.edts()) {
+    if let Some((edts, one)) = trak.find_mut(&[b"edts"]).zip(edits.written().edts()) {
         *edts = one;
     } else {
         trak.remove(|node| node.is(b"edts"));

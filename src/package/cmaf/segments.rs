@@ -214,7 +214,7 @@ impl<'a, I: Iterator<Item = Result<Sample>>> Segments<'a, I> {
             samples,
             boundaries,
             source_edits: edits,
-            edits: edits.without_empty().0,
+            edits: edits.written(),
             timescale,
             end: u64::MAX,
             key_frames: false,
