@@ -75,7 +75,11 @@ impl BaseUrl {
             return None;
         }
         let file = path.rfind('/').map_or(0, |slash| slash + 1);
-        Some(folder_from(&percent_encode(document), path) + rest.get(file..)?)
+        let reference = folder_from(&percent_encode(document), path) + rest.get(file..)?;
+        // A colon in the first segment would end a scheme: RFC 3986 §4.2.
+        let first = reference.split(['/', '?', '#']).next().unwrap_or_default().to_ascii_lowercase();
+        let has_colon = first.contains(':') || first.contains("%3a");
+        Some(if has_colon { format!("./{reference}") } else { reference })
     }
 }
 
@@ -148,6 +152,8 @@ mod tests {
             ("a%b/v.m3u8", "0.m4s", "https://h/x/a%25b/0.m4s"),
             ("a%b/c/v.m3u8", "../../0.m4s", "https://h/x/0.m4s"),
             ("hls/v.m3u8", "../dash/0.m4s", "https://h/x/dash/0.m4s"),
+            ("m.m3u8", "./a:b.m4s", "https://h/x/a:b.m4s"),
+            ("m.m3u8", "c/a:b.m4s", "https://h/x/c/a:b.m4s"),
         ] {
             assert_eq!(base.uri(document, reference).unwrap(), uri);
             assert_eq!(base.reference(document, uri).unwrap(), reference);

@@ -87,7 +87,7 @@ impl FileCheck<'_, '_> {
         if !fragment.samples.is_empty() {
             self.check_description(track, index, is_stated, &place);
         }
-        headers::check_groups(traf, fragment.samples.len(), &place, self.findings)?;
+        headers::check_groups(traf, fragment.samples.len(), &place, self.findings);
         let groups = groups(self, track, traf, index, &fragment.samples, &place)?;
         let is_protected = groups.of_sample.iter().any(Option::is_some);
         let times =
