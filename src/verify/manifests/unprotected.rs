@@ -230,12 +230,12 @@ fn said(playlist: &Playlist, with_parts: bool, with_codecs: bool) -> impl Iterat
             name: "EXT-X-KEY" | "EXT-X-SESSION-KEY" | "EXT-X-VERSION" | "EXT-X-BYTERANGE",
             ..
         } => None,
+        LineKind::Tag { name: name @ ("EXT-X-STREAM-INF" | "EXT-X-I-FRAME-STREAM-INF"), value } => {
+            Some((index, format!("#{name}:{}", without_limits(value, with_codecs))))
+        }
         LineKind::Tag { name, value } if value.contains("BYTERANGE") => {
             let attributes = value.split(',').filter(|attribute| !attribute.starts_with("BYTERANGE"));
             Some((index, format!("#{name}:{}", attributes.collect::<Vec<_>>().join(","))))
-        }
-        LineKind::Tag { name: name @ ("EXT-X-STREAM-INF" | "EXT-X-I-FRAME-STREAM-INF"), value } => {
-            Some((index, format!("#{name}:{}", without_limits(value, with_codecs))))
         }
         _ => Some((index, line.text().trim_end().to_owned())),
     })
