@@ -152,8 +152,8 @@ mod tests {
             ("a%b/v.m3u8", "0.m4s", "https://h/x/a%25b/0.m4s"),
             ("a%b/c/v.m3u8", "../../0.m4s", "https://h/x/0.m4s"),
             ("hls/v.m3u8", "../dash/0.m4s", "https://h/x/dash/0.m4s"),
-            ("m.m3u8", "./a:b.m4s", "https://h/x/a:b.m4s"),
-            ("m.m3u8", "c/a:b.m4s", "https://h/x/c/a:b.m4s"),
+            ("m.m3u8", "./a%3Ab.m4s", "https://h/x/a%3Ab.m4s"),
+            ("m.m3u8", "c/a%3Ab.m4s", "https://h/x/c/a%3Ab.m4s"),
         ] {
             assert_eq!(base.uri(document, reference).unwrap(), uri);
             assert_eq!(base.reference(document, uri).unwrap(), reference);
