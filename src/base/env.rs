@@ -2,7 +2,6 @@
 //!
 //! Everything below `job` is pure; whoever runs a job passes these in.
 
-use sha2::{Digest, Sha256};
 use zeroize::Zeroize;
 
 use super::error::{Error, Result};
@@ -138,8 +137,7 @@ pub trait Sink {
     /// [`Kind::Storage`](super::error::Kind::Storage).
     fn write(&mut self, bytes: &[u8]) -> Result<()>;
 
-    /// Leaves room for bytes that are known later: `length` zeros, which [`Sink::patch`] fills in. What is
-    /// reserved early spares a hash of bytes that are to change.
+    /// Leaves room for bytes that are known later: `length` zeros, which [`Sink::patch`] fills in.
     ///
     /// # Errors
     /// [`Kind::Storage`](super::error::Kind::Storage).
@@ -151,20 +149,11 @@ pub trait Sink {
     /// [`Kind::Storage`](super::error::Kind::Storage).
     fn patch(&mut self, position: u64, bytes: &[u8]) -> Result<()>;
 
-    /// Makes the file whole and visible.
+    /// Makes the file whole and visible, and says how many bytes it has.
     ///
     /// # Errors
     /// [`Kind::Storage`](super::error::Kind::Storage).
-    fn commit(self: Box<Self>) -> Result<Written>;
-}
-
-/// What a committed file is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written {
-    /// Its length in bytes.
-    pub bytes: u64,
-    /// Its SHA-256.
-    pub sha256: [u8; 32],
+    fn commit(self: Box<Self>) -> Result<u64>;
 }
 
 /// Random bytes fit for keys and IVs.
@@ -213,7 +202,7 @@ impl Sink for Vec<u8> {
         Ok(())
     }
 
-    fn commit(self: Box<Self>) -> Result<Written> {
-        Ok(Written { bytes: Self::len(&self) as u64, sha256: Sha256::digest(self.as_slice()).into() })
+    fn commit(self: Box<Self>) -> Result<u64> {
+        Ok(Self::len(&self) as u64)
     }
 }

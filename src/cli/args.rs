@@ -91,6 +91,9 @@ pub(super) struct PackArgs {
     /// Print the report as JSON
     #[arg(long)]
     pub(super) json: bool,
+    /// Say the SHA-256 of every output in the report
+    #[arg(long, requires = "json")]
+    pub(super) digests: bool,
     #[command(flatten)]
     pub(super) keys: KeyArgs,
 }
@@ -504,6 +507,9 @@ pub(super) struct DecryptArgs {
     /// Print the report as JSON
     #[arg(long)]
     pub(super) json: bool,
+    /// Say the SHA-256 of every output in the report
+    #[arg(long, requires = "json")]
+    pub(super) digests: bool,
     #[command(flatten)]
     pub(super) http: HttpArgs,
 }

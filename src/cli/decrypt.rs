@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::base::{Kid, Result};
 use crate::io::{FileStore, OutputDirectory};
-use crate::job::{DecryptJob, Env, decrypt};
+use crate::job::{DecryptJob, Env, add_digests, decrypt};
 use crate::keys::DevKeys;
 
 use super::args::DecryptArgs;
@@ -63,7 +63,10 @@ pub(super) fn run(args: &DecryptArgs) -> Result<()> {
             observe: &|event| progress.observe(event),
         },
     );
-    let report = report.map_err(advise)?;
+    let mut report = report.map_err(advise)?;
+    if args.digests {
+        add_digests(&mut report, &output.store())?;
+    }
     output.publish()?;
     finish(&report, &args.out, args.json)
 }

@@ -32,6 +32,7 @@ pub(super) fn run(args: &PackArgs) -> Result<()> {
     }
     let mut job = job(&args.inputs, &args.drm, &args.job, limit)?;
     job.strict_keys = args.keys.strict;
+    job.digests = args.digests;
     apply_vendor(&args.keys, &mut job)?;
     let key_file = args.write_key_file.as_deref();
     let key_file = key_file.map(|path| KeyFiles::at(path, args.overwrite, &mut job)).transpose()?;
@@ -190,6 +191,7 @@ pub(super) fn job(inputs: &[String], drm: &str, args: &JobArgs, limit: Option<us
         strict_keys: false,
         license_urls: license_urls(drm, &args.la_url)?,
         no_session_keys: args.no_session_keys,
+        digests: false,
         names: NameTemplates {
             manifest: args.name_manifest.clone(),
             stream: args.name_stream.clone(),

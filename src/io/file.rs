@@ -1,13 +1,11 @@
 //! A folder of the file system as a store; its files appear whole or not at all.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sha2::{Digest, Sha256};
-
-use crate::base::env::{Sink, Source, Store, Written};
+use crate::base::env::{Sink, Source, Store};
 use crate::base::{Error, Result};
 
 use super::interrupt::gate;
@@ -163,7 +161,7 @@ impl Store for FileStore {
             Durability::Commit => path.with_added_extension("partial"),
             Durability::Publish => path.clone(),
         };
-        let open = || File::options().read(true).write(true).create(true).truncate(true).open(&partial);
+        let open = || File::options().write(true).create(true).truncate(true).open(&partial);
         // What a signal cleans up must not be made anew.
         let _held = gate();
         let file = match (open(), path.parent()) {
@@ -178,8 +176,6 @@ impl Store for FileStore {
             path,
             partial: Some(partial),
             bytes: 0,
-            hash: Sha256::new(),
-            patches: Patches::None,
             durability: self.durability,
         }))
     }
@@ -230,21 +226,12 @@ impl Source for FileSource {
     }
 }
 
-/// Whether bytes are to be overwritten, so that there is no running hash: the file is read again at its end.
-#[derive(PartialEq, Eq)]
-enum Patches {
-    None,
-    Some,
-}
-
 struct FileSink {
     file: BufWriter<File>,
     path: PathBuf,
     /// Where the bytes are until the file is whole; then none.
     partial: Option<PathBuf>,
     bytes: u64,
-    hash: Sha256,
-    patches: Patches,
     durability: Durability,
 }
 
@@ -253,26 +240,8 @@ impl FileSink {
         Error::storage(error.to_string()).at(self.path.display())
     }
 
-    fn hash_again(&mut self) -> std::io::Result<Sha256> {
-        let file = self.file.get_mut();
-        file.seek(SeekFrom::Start(0))?;
-        let mut hash = Sha256::new();
-        let mut buffer = vec![0; 1 << 16];
-        loop {
-            let length = file.read(&mut buffer)?;
-            match buffer.get(..length) {
-                Some(bytes) if length > 0 => hash.update(bytes),
-                _ => return Ok(hash),
-            }
-        }
-    }
-
-    fn finish(&mut self) -> std::io::Result<Written> {
+    fn finish(&mut self) -> std::io::Result<u64> {
         self.file.flush()?;
-        let hash = match self.patches {
-            Patches::None => std::mem::take(&mut self.hash),
-            Patches::Some => self.hash_again()?,
-        };
         if self.durability == Durability::Commit {
             self.file.get_ref().sync_data()?;
         }
@@ -281,33 +250,28 @@ impl FileSink {
             fs::rename(partial, &self.path)?;
         }
         self.partial = None;
-        Ok(Written { bytes: self.bytes, sha256: hash.finalize().into() })
+        Ok(self.bytes)
     }
 }
 
 impl Sink for FileSink {
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.file.write_all(bytes).map_err(|error| self.failed(&error))?;
-        if self.patches == Patches::None {
-            self.hash.update(bytes);
-        }
         self.bytes += bytes.len() as u64;
         Ok(())
     }
 
     fn reserve(&mut self, length: usize) -> Result<()> {
-        self.patches = Patches::Some;
         self.write(&vec![0; length])
     }
 
     fn patch(&mut self, position: u64, bytes: &[u8]) -> Result<()> {
-        self.patches = Patches::Some;
         let written =
             self.file.flush().and_then(|()| system::write_all_at(self.file.get_ref(), bytes, position));
         written.map_err(|error| self.failed(&error))
     }
 
-    fn commit(mut self: Box<Self>) -> Result<Written> {
+    fn commit(mut self: Box<Self>) -> Result<u64> {
         self.finish().map_err(|error| self.failed(&error))
     }
 }
@@ -334,9 +298,7 @@ mod tests {
         sink.write(b"0123456789").unwrap();
         assert!(!store.exists("a/b.mp4").unwrap());
         sink.patch(2, b"xy").unwrap();
-        let written = sink.commit().unwrap();
-        assert_eq!(written.bytes, 10);
-        assert_eq!(written.sha256, <[u8; 32]>::from(Sha256::digest(b"01xy456789")));
+        assert_eq!(sink.commit().unwrap(), 10);
         let mut bytes = [0; 4];
         store.open("a/b.mp4").unwrap().read_at(1, &mut bytes).unwrap();
         assert_eq!(&bytes, b"1xy4");

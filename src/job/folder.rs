@@ -23,5 +23,5 @@ pub(super) fn total_length<'a>(
 pub(super) fn write_manifest(env: &Env<'_>, name: &str, bytes: &[u8]) -> Result<OutputReport> {
     let mut sink = env.output.create(name)?;
     sink.write(bytes)?;
-    Ok(OutputReport::new(name, &sink.commit()?))
+    Ok(OutputReport::new(name, sink.commit()?))
 }

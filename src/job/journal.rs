@@ -15,6 +15,7 @@ use crate::base::id::hex;
 use crate::base::{Error, Result};
 use crate::presentation::read_whole;
 
+use super::digests::crc_32;
 use super::env::Env;
 use super::identity::{Identity, Summary};
 use super::report::OutputReport;
@@ -22,8 +23,6 @@ use super::rules::Job;
 
 /// The note of the job itself.
 const JOB: &str = "job.json";
-/// Bytes of a finished file that are read at a time.
-const READ_BYTES: usize = 256 << 10;
 
 /// The notes of one job. With those of a job that was interrupted it goes on where that one stopped.
 pub struct Journal<'a> {
@@ -51,6 +50,8 @@ struct FileNote<T> {
     /// Length and version of what it was made of.
     source: (u64, Option<String>),
     output: OutputReport,
+    /// Of all its bytes.
+    crc32: u32,
     /// What manifests and the report need of it.
     made: T,
 }
@@ -130,21 +131,33 @@ impl<'a> Journal<'a> {
         let is_same = self.name.get() == Some(&note.job)
             && note.output.path == name
             && note.source == (source.len(), source.version());
-        if !is_same || !is_whole(output, &note.output).unwrap_or(false) {
+        let file = (name, note.output.bytes);
+        if !is_same || !is_whole(output, file, note.crc32).unwrap_or(false) {
             return None;
         }
         self.finished.fetch_add(1, Ordering::Relaxed);
         Some((note.output, note.made))
     }
 
-    fn note<T: Serialize>(
+    /// Writes a file and notes it.
+    fn make<T: Serialize>(
         &self,
+        name: &str,
         source: &dyn Source,
-        (output, made): (OutputReport, T),
+        output: &dyn Store,
+        make: impl FnOnce(&mut dyn Sink) -> Result<T>,
     ) -> Result<(OutputReport, T)> {
-        let Some(job) = self.name.get().cloned() else { return Ok((output, made)) };
-        let note = FileNote { job, source: (source.len(), source.version()), output, made };
-        self.write(&note_name(&note.output.path), &note)?;
+        let mut sink = Summed { sink: output.create(name)?, crc: Some(crc32fast::Hasher::new()) };
+        let made = make(&mut sink)?;
+        let Summed { sink, crc } = sink;
+        let file = OutputReport::new(name, sink.commit()?);
+        let Some(job) = self.name.get().cloned() else { return Ok((file, made)) };
+        let crc32 = match crc {
+            Some(crc) => crc.finalize(),
+            None => crc_32(output.open(name)?.as_ref())?,
+        };
+        let note = FileNote { job, source: (source.len(), source.version()), output: file, crc32, made };
+        self.write(&note_name(name), &note)?;
         Ok((note.output, note.made))
     }
 }
@@ -156,16 +169,15 @@ pub(super) fn write_once<T: Serialize + DeserializeOwned>(
     source: &dyn Source,
     make: impl FnOnce(&mut dyn Sink) -> Result<T>,
 ) -> Result<(OutputReport, T)> {
-    if let Some(done) = env.journal.and_then(|journal| journal.find(name, source, env.output)) {
-        return Ok(done);
+    if let Some(journal) = env.journal {
+        return match journal.find(name, source, env.output) {
+            Some(done) => Ok(done),
+            None => journal.make(name, source, env.output, make),
+        };
     }
     let mut sink = env.output.create(name)?;
     let made = make(sink.as_mut())?;
-    let done = (OutputReport::new(name, &sink.commit()?), made);
-    match env.journal {
-        Some(journal) => journal.note(source, done),
-        None => Ok(done),
-    }
+    Ok((OutputReport::new(name, sink.commit()?), made))
 }
 
 /// Where the note of a file is: names of files may be as long as a file system takes, and lie in folders.
@@ -174,18 +186,37 @@ fn note_name(name: &str) -> String {
 }
 
 /// Whether a file is what was written.
-fn is_whole(store: &dyn Store, output: &OutputReport) -> Result<bool> {
-    let source = store.open(&output.path)?;
-    if source.len() != output.bytes {
-        return Ok(false);
+fn is_whole(store: &dyn Store, (name, bytes): (&str, u64), crc32: u32) -> Result<bool> {
+    let source = store.open(name)?;
+    Ok(source.len() == bytes && crc_32(source.as_ref())? == crc32)
+}
+
+/// A sink whose bytes are summed beside the copy.
+struct Summed {
+    sink: Box<dyn Sink>,
+    /// `None` when bytes were changed that had been summed: the file is read again then.
+    crc: Option<crc32fast::Hasher>,
+}
+
+impl Sink for Summed {
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        if let Some(crc) = &mut self.crc {
+            crc.update(bytes);
+        }
+        self.sink.write(bytes)
     }
-    let (mut hash, mut buffer, mut position) = (Sha256::new(), Vec::new(), 0);
-    while position < source.len() {
-        let length = usize::try_from(source.len() - position).unwrap_or(usize::MAX).min(READ_BYTES);
-        buffer.resize(length, 0);
-        source.read_at(position, &mut buffer)?;
-        hash.update(&buffer);
-        position += length as u64;
+
+    fn reserve(&mut self, length: usize) -> Result<()> {
+        self.crc = None;
+        self.sink.reserve(length)
     }
-    Ok(hex(&hash.finalize()) == output.sha256)
+
+    fn patch(&mut self, position: u64, bytes: &[u8]) -> Result<()> {
+        self.crc = None;
+        self.sink.patch(position, bytes)
+    }
+
+    fn commit(self: Box<Self>) -> Result<u64> {
+        self.sink.commit()
+    }
 }

@@ -2,6 +2,7 @@
 
 mod choice;
 mod decrypt;
+mod digests;
 mod dual_scheme;
 mod env;
 mod folder;
@@ -20,6 +21,7 @@ mod track_facts;
 mod weak_keys;
 
 pub use decrypt::{DecryptJob, decrypt};
+pub use digests::add_digests;
 pub use env::{Env, Event, OpenInput};
 pub use journal::Journal;
 pub(crate) use mp4::movie::to_iso;

@@ -4,8 +4,6 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::env::Written;
-use crate::base::id::hex;
 use crate::base::{BaseUrl, Error, Result};
 use crate::package::{Plan, TrackId, Treatment};
 
@@ -166,13 +164,14 @@ pub struct OutputReport {
     pub path: String,
     /// Its length in bytes.
     pub bytes: u64,
-    /// Its SHA-256 in hex.
-    pub sha256: String,
+    /// Its SHA-256 in hex, when it is asked for: `Job::digests`, [`add_digests`](super::add_digests).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 impl OutputReport {
     /// The entry of a written file.
-    pub fn new(path: &str, written: &Written) -> Self {
-        Self { path: path.to_owned(), bytes: written.bytes, sha256: hex(&written.sha256) }
+    pub fn new(path: &str, bytes: u64) -> Self {
+        Self { path: path.to_owned(), bytes, sha256: None }
     }
 }

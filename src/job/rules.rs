@@ -100,6 +100,9 @@ pub struct Job {
     pub license_urls: Vec<LicenseUrl>,
     /// Whether multivariant playlists name no keys: some players stumble over `EXT-X-SESSION-KEY`.
     pub no_session_keys: bool,
+    /// Whether the report says the SHA-256 of every output. It changes none of them.
+    #[serde(skip)]
+    pub digests: bool,
 }
 
 impl Default for Job {
@@ -133,6 +136,7 @@ impl Default for Job {
             base_url: None,
             license_urls: Vec::new(),
             no_session_keys: false,
+            digests: false,
         }
     }
 }

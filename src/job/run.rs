@@ -6,6 +6,7 @@ use crate::base::Result;
 use crate::package::Schedule;
 use crate::presentation::AtBase;
 
+use super::digests::add_digests;
 use super::dual_scheme;
 use super::env::{Env, Event};
 use super::journal::Journal;
@@ -31,6 +32,9 @@ pub fn run(job: &Job, env: &Env<'_>) -> Result<Report> {
         None => run_tree(job, env)?,
     };
     report.base_url = job.base_url.clone();
+    if job.digests {
+        add_digests(&mut report, env.output)?;
+    }
     Ok(report)
 }
 

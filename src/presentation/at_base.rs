@@ -6,7 +6,7 @@
 
 use std::ops::Deref;
 
-use crate::base::env::{Sink, Source, Store, Written};
+use crate::base::env::{Sink, Source, Store};
 use crate::base::uri::{percent_decode, percent_encode, resolve};
 use crate::base::{BaseUrl, Error, MAX_DOCUMENT_BYTES, ManifestKind, Result, is_http};
 use crate::dash::Mpd;
@@ -89,7 +89,7 @@ impl Sink for ManifestSink {
         self.bytes.patch(position, bytes)
     }
 
-    fn commit(mut self: Box<Self>) -> Result<Written> {
+    fn commit(mut self: Box<Self>) -> Result<u64> {
         let bytes = absolute((self.kind, &self.name), &self.bytes, &self.base)?;
         self.sink.write(&bytes)?;
         self.sink.commit()

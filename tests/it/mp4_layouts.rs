@@ -13,7 +13,6 @@ use drm_pack::isobmff::samples::{Sample, samples};
 use drm_pack::isobmff::track::{tracks, trexes};
 use drm_pack::isobmff::{BoxNode, parse_file, write_file};
 use drm_pack::job::{Job, Layout, Report, TrackReport};
-use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::support::ffmpeg_trace::{ffmpeg, ffmpeg_is_there};
@@ -458,9 +457,8 @@ fn manifests_of_single_files_play_the_same() {
     for scheme in SCHEMES {
         let (out, report) = packed(&input, scheme, Layout::SingleFile);
         for output in &report.outputs {
-            let bytes = fs::read(out.path().join(&output.path)).unwrap();
-            let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-            assert_eq!((&digest, bytes.len() as u64), (&output.sha256, output.bytes), "{}", output.path);
+            let length = fs::metadata(out.path().join(&output.path)).unwrap().len();
+            assert_eq!((length, None), (output.bytes, output.sha256.as_ref()), "{}", output.path);
         }
         let key = key_of(&report.tracks[0]);
         let in_segments = format!("decryption_key={key}");

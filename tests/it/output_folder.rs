@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 
 use drm_pack::base::env::{Sink, Store};
 use drm_pack::io::{OutputDirectory, Overwrite};
+use sha2::{Digest, Sha256};
 
 use crate::support::files::tree;
 use crate::support::media::root;
@@ -42,6 +43,40 @@ fn refused(folder: &Path, arguments: &str, says: &str) {
     assert_eq!(output.status.code(), Some(2), "{arguments}: {said}");
     assert!(said.contains(says), "{arguments}: {says:?} in {said}");
     assert!(tree(folder) == before, "{arguments}: {:?}", tree(folder).keys());
+}
+
+/// The digest that a report says of each file, and that the file has.
+fn digests(folder: &Path, arguments: &str) -> Vec<(Option<String>, String)> {
+    let output = drm_pack(folder, arguments);
+    assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let of = |file: &serde_json::Value| {
+        let bytes = fs::read(folder.join("out").join(file["path"].as_str().unwrap())).unwrap();
+        let has: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        (file["sha256"].as_str().map(str::to_owned), has)
+    };
+    report["outputs"].as_array().unwrap().iter().map(of).collect()
+}
+
+#[test]
+fn digests_are_for_those_who_ask() {
+    let folder = place();
+    let here = folder.path();
+    fs::copy(root().join("fixtures/clip/mp4/av.mp4"), here.join("av.mp4")).unwrap();
+    succeeds(here, "pack av.mp4 --drm widevine --dev-keys x --out par/packed");
+    for job in [
+        "pack par/clear/index.m3u8 --drm fairplay --dev-keys x",
+        "pack par/clear/index.m3u8 --drm simpleaes --key-uri k --dev-keys x --resume",
+        "pack av.mp4 --drm widevine --dev-keys x --layout single-file",
+        "pack av.mp4 --drm widevine+fairplay --scheme cenc+cbcs --dev-keys x --resume",
+        "decrypt par/packed/master.m3u8 --dev-keys x",
+    ] {
+        let call = |rest: &str| digests(here, &format!("{job} --out out --overwrite --json {rest}"));
+        let (without, with) = (call(""), call("--digests"));
+        assert!(!without.is_empty() && without.iter().all(|(said, _)| said.is_none()), "{job}: {without:?}");
+        assert!(with.iter().all(|(said, has)| said.as_ref() == Some(has)), "{job}: {with:?}");
+    }
+    refused(here, "pack av.mp4 --drm widevine --dev-keys x --out new --digests", "--json");
 }
 
 const WHOLE: &str = "--drm simpleaes --key-uri k --dev-keys x";

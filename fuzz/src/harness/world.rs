@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use drm_pack::base::env::{Http, Request, Response, Sink, Source, Store, Written};
+use drm_pack::base::env::{Http, Request, Response, Sink, Source, Store};
 use drm_pack::base::{Error, Kid, Result, Secret};
 use drm_pack::job::{DecryptJob, Env, Job, Report, decrypt, run};
 use drm_pack::keys::{DevKeys, KeyServer};
@@ -78,8 +78,8 @@ impl Sink for Writing {
         Sink::reserve(&mut self.bytes, length)
     }
 
-    fn commit(self: Box<Self>) -> Result<Written> {
-        let written = Written { bytes: self.bytes.len() as u64, sha256: [0; 32] };
+    fn commit(self: Box<Self>) -> Result<u64> {
+        let written = self.bytes.len() as u64;
         self.written.lock().unwrap().insert(self.name, Arc::new(self.bytes));
         Ok(written)
     }

@@ -77,7 +77,7 @@ pub(in crate::job) fn decrypt_files(
         rewrite(source, sink.as_mut(), &defaults, &mut edit).map_err(|error| other_format(source, error))?;
         edit.proofs().check()?;
         proofs.merge(edit.proofs());
-        Ok(OutputReport::new(&file.name, &sink.commit()?))
+        Ok(OutputReport::new(&file.name, sink.commit()?))
     };
     let mut outputs = Vec::new();
     for (file, init) in files.iter().zip(inits) {

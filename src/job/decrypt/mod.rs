@@ -149,7 +149,7 @@ fn decrypt_package(
                     (OffsetMap::default(), Proofs::default())
                 }
             };
-            Ok((OutputReport::new(name, &sink.commit()?), offsets))
+            Ok((OutputReport::new(name, sink.commit()?), offsets))
         })
         .zip(jobs.par_iter())
         .map(|(done, (name, _))| done.map_err(|error: Error| error.at(name)))

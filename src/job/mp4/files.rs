@@ -45,7 +45,7 @@ pub(in crate::job) fn write_segments(
     let init_name = names.init();
     let mut sink = env.output.create(&init_name)?;
     sink.write(init)?;
-    let mut outputs = vec![OutputReport::new(&init_name, &sink.commit()?)];
+    let mut outputs = vec![OutputReport::new(&init_name, sink.commit()?)];
     let mut segments: Vec<_> = segments
         .par_bridge()
         .map_init(Vec::new, |buffer, segment| {

@@ -217,7 +217,7 @@ impl ThumbnailTrack {
             let mut sink = env.output.create(&image.name)?;
             copy(store.open(&name)?.as_ref(), sink.as_mut())
                 .map_err(|error| error.at(shown_input(&image.input)))?;
-            report.outputs.push(OutputReport::new(&image.name, &sink.commit()?));
+            report.outputs.push(OutputReport::new(&image.name, sink.commit()?));
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use memchr::memmem;
 
-use crate::base::env::{Sink, Source, Written};
+use crate::base::env::{Sink, Source};
 use crate::base::{Error, Kind, Result, Secret};
 use crate::hls::id3;
 use crate::protect::Aes128;
@@ -358,7 +358,7 @@ impl Sink for Seen<'_> {
         self.sink.patch(position, bytes)
     }
 
-    fn commit(self: Box<Self>) -> Result<Written> {
+    fn commit(self: Box<Self>) -> Result<u64> {
         Err(Error::usage("what is looked at is committed elsewhere"))
     }
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashSet};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::base::env::{Sink, Source, Written};
+use crate::base::env::{Sink, Source};
 use crate::base::{Error, FourCc, Result};
 use crate::dash::is_output_protection_of_keys;
 use crate::hls::{Attributes, LineKind, Playlist};
@@ -165,7 +165,7 @@ impl Sink for Pieces {
         Ok(())
     }
 
-    fn commit(self: Box<Self>) -> Result<Written> {
+    fn commit(self: Box<Self>) -> Result<u64> {
         Err(Error::internal("what is compared is not kept"))
     }
 }

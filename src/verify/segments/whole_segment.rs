@@ -1,6 +1,6 @@
 //! A segment that is encrypted whole: its length, padding and what it holds — RFC 8216bis §4.4.4.4, §5.2.
 
-use crate::base::env::{Sink, Source, Written};
+use crate::base::env::{Sink, Source};
 use crate::base::{Error, Kind, Result, Secret};
 use crate::package::{Beginning, FirstBlock, SEGMENT_KINDS, SegmentHead, copy};
 use crate::presentation::SegmentKind;
@@ -136,7 +136,7 @@ impl Sink for Payload<'_> {
         Err(Error::usage("what is compared is not patched"))
     }
 
-    fn commit(self: Box<Self>) -> Result<Written> {
+    fn commit(self: Box<Self>) -> Result<u64> {
         Err(Error::usage("what is compared is not kept"))
     }
 }
