@@ -2,9 +2,9 @@
 //! transfer characteristics that one of them prefers, §D.1.34 and §D.2.39.
 
 use super::byte_stream::unescape;
-use super::{Config, nal};
+use super::{Config, hevc, nal};
+use crate::base::FourCc;
 use crate::base::bytes::Reader;
-use crate::base::{FourCc, Result};
 
 /// payloadType of a recovery point.
 pub(super) const RECOVERY_POINT: usize = 6;
@@ -71,23 +71,14 @@ pub fn transfer_of_messages(config: &Config<'_>, sample: &[u8]) -> Option<u32> {
     let in_sample = nal::nal_units(size, sample)
         .map_while(Result::ok)
         .find_map(|range| of_unit(sample.get(range).unwrap_or_default()));
-    let in_configuration = || arrays(configuration).unwrap_or_default().into_iter().find_map(of_unit);
+    let in_configuration = || in_record(configuration).into_iter().find_map(|(_, unit)| of_unit(unit));
     in_sample.or_else(|| in_configuration().filter(|_| units.configuration == *b"hvcC"))
 }
 
-/// The NAL units of HEVCDecoderConfigurationRecord: ISO/IEC 14496-15 §8.3.3.1.
-fn arrays(hvcc: &[u8]) -> Result<Vec<&[u8]>> {
-    let mut reader = Reader::new(hvcc);
-    reader.take(22)?; // from configurationVersion to lengthSizeMinusOne
-    let mut units = Vec::new();
-    for _ in 0..reader.u8()? {
-        reader.u8()?; // array_completeness, NAL_unit_type
-        for _ in 0..reader.u16()? {
-            let length = reader.u16()?;
-            units.push(reader.take(length.into())?);
-        }
-    }
-    Ok(units)
+/// The NAL units of `hvcC`: ISO/IEC 14496-15 §8.3.3.1.
+fn in_record(hvcc: &[u8]) -> Vec<hevc::NalUnit<'_>> {
+    // Behind what goes from configurationVersion to lengthSizeMinusOne; a record that is cut off says nothing.
+    hevc::nal_units(&mut Reader::new(hvcc.get(22..).unwrap_or_default())).unwrap_or_default()
 }
 
 #[cfg(test)]

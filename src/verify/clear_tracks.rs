@@ -1,8 +1,12 @@
-//! No track stays clear beside protected ones of its kind, but where the operator says so — ISO/IEC 23001-7 §4.
+//! No track stays clear beside protected ones of its kind, nor video beside protected audio, but where the operator says
+//! so — ISO/IEC 23001-7 §4.
+//!
+//! Audio alone is left clear by many beside protected video: that is allowed.
 
 use std::collections::BTreeSet;
 
 use super::findings::Findings;
+use super::fragmented::init::InitTrack;
 use super::manifests::Presentation;
 use super::manifests::info::InitInfo;
 use super::segments::Protection;
@@ -16,11 +20,17 @@ pub(super) fn check(
     findings: &mut Findings,
 ) {
     let segments = presentation.segments.as_slice();
-    let protected =
-        |audio: bool| segments.iter().any(|media| media.is_audio() == audio && media.is_protected());
     let tracks = || inits.iter().flatten().flat_map(|facts| &facts.init.tracks);
-    let any = tracks().any(|track| track.protection().is_some()) || protected(true) || protected(false);
+    let is_audio = |track: &InitTrack| track.handler_type.0 == *b"soun";
+    let protected = |audio: bool| {
+        tracks().any(|track| is_audio(track) == audio && track.protection().is_some())
+            || segments.iter().any(|media| media.is_audio() == audio && media.is_protected())
+    };
+    let (audio, video) = (protected(true), protected(false));
+    let any = audio || video;
     findings.check("track-clear", any, &"the presentation", &"no protected track", &"one at least");
+    // Video is held to whatever is protected.
+    let is_held = |is_audio: bool| if is_audio { audio } else { any };
     let mut met = Met { asked, words: BTreeSet::new(), clear: Vec::new() };
     for (rendition, facts) in inits.iter().enumerate() {
         let Some(facts) = facts else { continue };
@@ -30,22 +40,23 @@ pub(super) fn check(
         }
         let is_clear = protectable().any(|track| track.protection().is_none());
         let is_asked = met.names(&names(rendition, facts, presentation), is_clear, findings);
-        for track in protectable().filter(|_| !is_asked) {
-            let kind = track.handler_type;
-            let siblings = tracks().any(|other| other.handler_type == kind && other.protection().is_some())
-                || protected(kind.0 == *b"soun");
-            if siblings {
-                let place = format!("{}: track {}", facts.name, track.track_id);
-                let expected = format!("protected as other {kind} tracks");
-                let holds = track.protection().is_some();
-                findings.check("track-clear", holds, &place, &"a clear track", &expected);
-            }
+        for track in protectable().filter(|track| !is_asked && is_held(is_audio(track))) {
+            let place = format!("{}: track {}", facts.name, track.track_id);
+            let expected = match is_audio(track) || video {
+                true => format!("protected as other {} tracks", track.handler_type),
+                false => format!(
+                    "protected as the audio is; if it is clear on purpose: --clear-track {}",
+                    facts.name
+                ),
+            };
+            let holds = track.protection().is_some();
+            findings.check("track-clear", holds, &place, &"a clear track", &expected);
         }
     }
     for media in segments.iter().filter(|media| media.protection != Protection::Never) {
         let is_protected = media.is_protected() || media.segments.is_empty();
         let is_asked = met.names(&playlist(&media.media.name), !is_protected, findings);
-        if !is_asked && protected(media.is_audio()) {
+        if !is_asked && is_held(media.is_audio()) {
             let expected = "protected as other playlists";
             findings.check("track-clear", is_protected, &media.media.name, &"no EXT-X-KEY", &expected);
         }

@@ -103,7 +103,7 @@ pub const RULES: &[Rule] = &[
     error(
         "track-clear",
         CENC,
-        "A track is not clear when other tracks of its kind are protected, and one track at least is protected.",
+        "A track is not clear beside protected ones of its kind, video not beside protected audio either, and one track at least is protected.",
     ),
     error(
         "entry-format",

@@ -14,6 +14,7 @@ use drm_pack::package::{Period, ProtectedTrack, SegmentDecryptor, SegmentKey, me
 use drm_pack::protect::{Iv, Pattern, Scheme, TrackProtection, auxiliary, protect_moov};
 
 use crate::support::ffmpeg_trace::{ffmpeg, ffmpeg_is_there};
+use crate::support::files::random;
 use crate::support::media::root;
 use crate::support::pack::{job, key, pack};
 
@@ -406,13 +407,7 @@ fn progressive_files_are_decrypted_in_place() {
 
 #[test]
 fn damaged_protection_never_panics() {
-    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
-    let mut random = move || {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        usize::try_from(seed >> 16).unwrap()
-    };
+    let mut random = random();
     let (_, table) = progressive("cens", Place::SaioIntoFree);
     let fragments = write_file(&fragmented("cbc1", "v1"));
     for bytes in [table, fragments] {
@@ -426,7 +421,7 @@ fn damaged_protection_never_panics() {
                 let at = from + random() % (damaged.len() - from).min(6000);
                 damaged[at] = u8::try_from(random() % 256).unwrap();
             }
-            if random() % 8 == 0 {
+            if random().is_multiple_of(8) {
                 damaged.truncate(random() % damaged.len());
             }
             let _ = decrypt(&damaged);

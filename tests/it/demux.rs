@@ -13,6 +13,7 @@ use drm_pack::isobmff::track::{tracks, trexes};
 use drm_pack::job::Job;
 use drm_pack::verify::{Reference, VerifyJob, verify};
 
+use crate::matroska_forms::made;
 use crate::support::ffmpeg_trace::{ffmpeg, ffmpeg_is_there};
 use crate::support::media::root;
 use crate::support::pack::{demuxed_files, job, pack, pack_without_keys};
@@ -332,19 +333,6 @@ fn what_is_neither_video_nor_audio_is_left_out_by_name() {
     }
 }
 
-/// The samples of audio in a file that FFmpeg makes of a tone.
-fn made(path: &Path, arguments: &[&str]) {
-    let source = ["-f", "lavfi", "-i", "testsrc2=s=64x64:r=25:d=1", "-f", "lavfi", "-i", "sine=r=48000:d=1"];
-    let all = ffmpeg()
-        .args(source)
-        .args(["-map", "0", "-map", "1", "-c:v", "libx264"])
-        .args(arguments)
-        .arg(path)
-        .output();
-    let output = all.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
 #[test]
 fn aac_in_latm_is_that_of_adts_and_channels_may_be_told_by_an_element() {
     if !ffmpeg_is_there() {
@@ -352,7 +340,7 @@ fn aac_in_latm_is_that_of_adts_and_channels_may_be_told_by_an_element() {
     }
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    made(&path("raw.mp4"), &["-c:a", "aac", "-ac", "2"]);
+    made(&path("raw.mp4"), &["-c:v", "libx264", "-c:a", "aac", "-ac", "2"]);
     for (name, flags, map) in [("adts.ts", "0", "0"), ("latm.ts", "latm", "0"), ("alone.ts", "latm", "0:a")] {
         let output = ffmpeg()
             .arg("-i")
@@ -377,7 +365,8 @@ fn aac_in_latm_is_that_of_adts_and_channels_may_be_told_by_an_element() {
     let clock = |bytes: &[u8]| opened(Box::new(bytes.to_vec())).unwrap().clock.unwrap();
     let lost = read(&stream)[0].1.len() - read(&cut)[0].1.len();
     assert_eq!(clock(&cut) - clock(&stream), i64::try_from(lost).unwrap() * 1920);
-    made(&path("element.ts"), &["-c:a", "aac", "-ac", "3", "-channel_layout", "2.1"]);
+    let arguments = ["-c:v", "libx264", "-c:a", "aac", "-ac", "3", "-channel_layout", "2.1"];
+    made(&path("element.ts"), &arguments);
     for (name, channels) in [("latm.ts", 2), ("element.ts", 3)] {
         let out = folder.path().join(format!("out_{name}"));
         pack(&job(&path(name), "widevine", "cenc"), &out).unwrap();

@@ -13,7 +13,7 @@ use drm_pack::isobmff::{BoxNode, parse_file};
 use drm_pack::package::{Changed, FragmentEdit, Preset, rewrite};
 use drm_pack::protect::protected_entry;
 
-use crate::support::files::tree;
+use crate::support::files::{random, tree};
 use crate::support::media::media_files;
 use crate::support::pack::{codec_files, files, job, pack, packages, unpack};
 
@@ -288,13 +288,7 @@ fn manifests_boxes_and_report_agree_on_key_ids() {
 #[test]
 fn damaged_files_are_errors_and_never_panic() {
     let small = |(_, bytes): &(PathBuf, Vec<u8>)| bytes.len() < 30_000;
-    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
-    let mut random = move || {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        usize::try_from(seed >> 16).unwrap()
-    };
+    let mut random = random();
     for (_, bytes) in media_files(&["mp4", "m4s"]).into_iter().filter(small) {
         for _ in 0..150 {
             let mut damaged = bytes.clone();
@@ -302,7 +296,7 @@ fn damaged_files_are_errors_and_never_panic() {
                 let at = random() % damaged.len();
                 damaged[at] = u8::try_from(random() % 256).unwrap();
             }
-            if random() % 4 == 0 {
+            if random().is_multiple_of(4) {
                 damaged.truncate(random() % damaged.len());
             }
             if let Ok(boxes) = parse_file(&damaged) {

@@ -215,7 +215,7 @@ fn frames_that_are_compressed_are_refused_and_subtitles_are_left_out_all_the_sam
 }
 
 /// Makes a file of a second of video and audio.
-fn made(path: &Path, arguments: &[&str]) {
+pub(crate) fn made(path: &Path, arguments: &[&str]) {
     let sources = ["testsrc2=s=64x64:r=25:d=1", "sine=440:sample_rate=48000:d=1"];
     let mut command = ffmpeg();
     for source in sources {

@@ -154,6 +154,25 @@ fn a_track_that_was_left_clear_on_purpose_passes_when_it_is_said() {
     }
 }
 
+/// Whoever forgets the video has forgotten what is to be protected; audio is left clear by many.
+#[test]
+fn the_only_video_is_not_clear_beside_protected_audio() {
+    let input = root().join("fixtures/clip/mp4/av.mp4");
+    for (clear, code) in [("v1", 7), ("a1", 0)] {
+        for formats in [None, Some(vec![Format::Hls])] {
+            let tracks = vec![TrackFacts::parse(&format!("{clear}:clear")).unwrap()];
+            let out = tempfile::tempdir().unwrap();
+            pack(&Job { tracks, formats, ..job(&input, "widevine", "cbcs") }, out.path()).unwrap();
+            let (found, text) = verify(&[out.path()], &["--dev-keys", SEED]);
+            assert_eq!(found, code, "{clear}: {text}");
+            let says = "found a clear track, expected protected as the audio is";
+            assert_eq!(text.contains(says), code == 7, "{clear}: {text}");
+            let (found, text) = verify(&[out.path()], &["--dev-keys", SEED, "--clear-track", clear]);
+            assert_eq!(found, 0, "{clear}: {text}");
+        }
+    }
+}
+
 /// Encrypted files of another packager and their clear twins; its faults are known (see `SOURCES.md`).
 #[test]
 fn encrypted_twins_of_another_packager_have_the_faults_that_are_known() {

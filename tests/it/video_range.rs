@@ -21,6 +21,16 @@ fn oblong(bytes: &mut [u8]) {
     bytes[at + 4..at + 12].copy_from_slice(&[0, 0, 0, 4, 0, 0, 0, 3]);
 }
 
+/// Both manifests, the ranges of whose variants are these.
+fn manifests_with_ranges(out: &Path, expected: &[&str]) -> (String, String) {
+    let read = |name: &str| fs::read_to_string(out.join(name)).unwrap();
+    let playlist = read("master.m3u8");
+    let ranges: Vec<_> =
+        playlist.split("VIDEO-RANGE=").skip(1).map(|text| text.split([',', '\n']).next().unwrap()).collect();
+    assert_eq!(ranges, expected, "{playlist}");
+    (playlist, read("manifest.mpd"))
+}
+
 #[test]
 fn pictures_of_other_curves_are_told_apart_in_both_manifests() {
     let folder = tempfile::tempdir().unwrap();
@@ -37,11 +47,7 @@ fn pictures_of_other_curves_are_told_apart_in_both_manifests() {
     }
     let job = drm_pack::job::Job { inputs, ..job(Path::new(""), "widevine+fairplay", "cbcs") };
     pack(&job, &out).unwrap();
-    let read = |name: &str| fs::read_to_string(out.join(name)).unwrap();
-    let (playlist, mpd) = (read("master.m3u8"), read("manifest.mpd"));
-    let ranges: Vec<_> =
-        playlist.split("VIDEO-RANGE=").skip(1).map(|text| text.split([',', '\n']).next().unwrap()).collect();
-    assert_eq!(ranges, ["SDR", "PQ", "HLG"], "{playlist}");
+    let (playlist, mpd) = manifests_with_ranges(&out, &["SDR", "PQ", "HLG"]);
     let sets: Vec<_> = mpd.split("<AdaptationSet").skip(1).collect();
     assert_eq!(sets.len(), 3, "{mpd}");
     for (set, transfer) in sets.iter().zip(["1", "16", "18"]) {
@@ -84,11 +90,7 @@ fn hlg_that_a_message_prefers_is_hlg_in_both_manifests() {
     let out = folder.path().join("out");
     let job = drm_pack::job::Job { inputs, ..job(Path::new(""), "widevine+fairplay", "cbcs") };
     pack(&job, &out).unwrap();
-    let read = |name: &str| fs::read_to_string(out.join(name)).unwrap();
-    let (playlist, mpd) = (read("master.m3u8"), read("manifest.mpd"));
-    let ranges: Vec<_> =
-        playlist.split("VIDEO-RANGE=").skip(1).map(|text| text.split([',', '\n']).next().unwrap()).collect();
-    assert_eq!(ranges, ["SDR", "HLG", "HLG"], "{playlist}");
+    let (playlist, mpd) = manifests_with_ranges(&out, &["SDR", "HLG", "HLG"]);
     let sets: Vec<_> = mpd.split("<AdaptationSet").skip(1).collect();
     let said = |set: &&str, name: &str, transfer: &str| {
         set.contains(&format!(

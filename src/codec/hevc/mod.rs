@@ -9,7 +9,7 @@ mod slice_segment_header;
 mod sps;
 mod vps;
 
-pub(super) use self::record::record;
+pub(super) use self::record::{NalUnit, nal_units, record};
 use self::slice_segment_data::SliceSegmentData;
 use super::slice_marks::SliceMarks;
 use super::{CipherModes, Codec, Config, Marks, Protection, Ranges, TrackKind, VideoInfo, audio_facts};

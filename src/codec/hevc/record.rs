@@ -1,13 +1,35 @@
-//! HEVCDecoderConfigurationRecord of the parameter sets of a byte stream — ISO/IEC 14496-15 §8.3.3.1.
+//! HEVCDecoderConfigurationRecord: the NAL units of its arrays, and that of the parameter sets of a byte stream — ISO/IEC
+//! 14496-15 §8.3.3.1.
 
 use super::parameter_sets::MAX_SPS_ID;
 use super::sps::profile_tier_level;
 use crate::base::bits::BitReader;
+use crate::base::bytes::Reader;
 use crate::base::{Error, Result};
 use crate::codec::byte_stream::unescape;
 
 /// Bytes of general_profile_space to general_level_idc.
 const PROFILE_BYTES: usize = 12;
+
+/// A NAL unit and its position in the record.
+pub(in crate::codec) type NalUnit<'a> = (usize, &'a [u8]);
+
+/// The NAL units of the arrays from numOfArrays on, which a record of a second layer has alike: §9.5.3.1. Of what type
+/// they are they say themselves.
+///
+/// # Errors
+/// When the record is cut off.
+pub(in crate::codec) fn nal_units<'a>(reader: &mut Reader<'a>) -> Result<Vec<NalUnit<'a>>> {
+    let mut units = Vec::new();
+    for _ in 0..reader.u8()? {
+        reader.u8()?; // array_completeness, NAL_unit_type
+        for _ in 0..reader.u16()? {
+            let length = reader.u16()?;
+            units.push((reader.position(), reader.take(length.into())?));
+        }
+    }
+    Ok(units)
+}
 
 /// The record, and the size of the cropped picture; parameter sets are NAL units with their headers. When they are
 /// complete, none stands in samples.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::parameter_sets::ParameterSets;
-use super::{NalUnitHeader, configuration_version, nal_unit_type, slice_segment_header};
+use super::{NalUnitHeader, configuration_version, nal_unit_type, nal_units, slice_segment_header};
 use crate::base::bits::BitReader;
 use crate::base::bytes::Reader;
 use crate::base::{Error, Result};
@@ -45,18 +45,12 @@ impl SliceSegmentData {
         self.arrays(&mut reader)
     }
 
-    /// The arrays of NAL units from numOfArrays on.
     fn arrays(&mut self, reader: &mut Reader<'_>) -> Result<()> {
-        for _ in 0..reader.u8()? {
-            reader.u8()?; // array_completeness, NAL_unit_type, which the NAL units say themselves
-            for _ in 0..reader.u16()? {
-                let length = reader.u16()?;
-                let position = reader.position();
-                if let [first, second, payload @ ..] = reader.take(usize::from(length))? {
-                    NalUnitHeader::parse(*first, *second)
-                        .and_then(|header| self.parameter_sets.update(header, payload))
-                        .map_err(|e| e.at_byte(position as u64))?;
-                }
+        for (position, nal_unit) in nal_units(reader)? {
+            if let [first, second, payload @ ..] = nal_unit {
+                NalUnitHeader::parse(*first, *second)
+                    .and_then(|header| self.parameter_sets.update(header, payload))
+                    .map_err(|e| e.at_byte(position as u64))?;
             }
         }
         Ok(())

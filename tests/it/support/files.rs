@@ -73,3 +73,14 @@ pub(crate) fn other_lines(playlist: &[u8]) -> Vec<String> {
         text.lines().filter(|line| !line.starts_with("#EXT-X-KEY") && !line.starts_with("#EXT-X-VERSION"));
     lines.map(str::to_owned).collect()
 }
+
+/// Numbers that are the same in every run.
+pub(crate) fn random() -> impl FnMut() -> usize {
+    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+    move || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        usize::try_from(seed >> 16).unwrap()
+    }
+}
