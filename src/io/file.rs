@@ -1,18 +1,22 @@
 //! A folder of the file system as a store; its files appear whole or not at all.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, ErrorKind, Write};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::base::env::{Sink, Source, Store};
 use crate::base::{Error, Result};
 
+use super::folders::Folders;
 use super::interrupt::gate;
-use super::system;
+use super::system::{self, Found};
 
 /// Small writes are gathered to this many bytes.
 const WRITE_BUFFER_BYTES: usize = 64 << 10;
+/// A file of no more bytes is read with one call when it is opened.
+const WHOLE_BYTES: u64 = 256 << 10;
 
 /// Files below one folder.
 #[derive(Clone, Debug)]
@@ -21,6 +25,7 @@ pub struct FileStore {
     durability: Durability,
     /// `None`: links lead anywhere. Else they stay in the folder, but for the files of these names.
     given: Option<Vec<String>>,
+    folders: Arc<Folders>,
 }
 
 /// Where links inside a folder may lead.
@@ -45,12 +50,12 @@ enum Durability {
 impl FileStore {
     /// The files below `root`; an empty path is the working directory.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), durability: Durability::Commit, given: None }
+        Self { root: root.into(), durability: Durability::Commit, given: None, folders: Arc::default() }
     }
 
     /// The files of a folder that has its name only when all of them are on the disk.
     pub(super) fn unpublished(root: PathBuf) -> Self {
-        Self { root, durability: Durability::Publish, given: None }
+        Self { durability: Durability::Publish, ..Self::new(root) }
     }
 
     /// The store of the folder that holds the file `path`, and the file's name in it.
@@ -89,21 +94,38 @@ impl FileStore {
             Links::Anywhere => None,
             Links::Inside => Some(given.into_iter().collect()),
         };
-        Self { given, ..self }
+        Self { given, folders: Arc::default(), ..self }
+    }
+
+    /// Whether the file of this name may be anywhere.
+    fn is_free(&self, name: &str) -> bool {
+        self.given.as_ref().is_none_or(|given| given.iter().any(|given| given == name))
+    }
+
+    /// What stands under a name in a folder that is open, when that is a file and nothing is to be said about links.
+    fn found(&self, name: &str) -> Option<Found> {
+        let links = if self.given.is_none() { Links::Anywhere } else { Links::Inside };
+        if links == Links::Inside && self.is_free(name) {
+            return None;
+        }
+        self.folders.find(self.root(), name, links)
+    }
+
+    fn root(&self) -> &Path {
+        if self.root.as_os_str().is_empty() { Path::new(".") } else { &self.root }
     }
 
     /// Opens a file for reading, without waiting for anything.
     fn file(&self, name: &str, path: &Path) -> Result<File> {
         let failed = |error: std::io::Error| unreadable(&error).at(path.display());
-        let is_free = self.given.as_ref().is_none_or(|given| given.iter().any(|given| given == name));
         // A device may act on being opened.
         if !fs::metadata(path).map_err(failed)?.is_file() {
             return Err(no_file().at(path.display()));
         }
-        if is_free {
+        if self.is_free(name) {
             return system::open(path).map_err(failed);
         }
-        let root = if self.root.as_os_str().is_empty() { Path::new(".") } else { &self.root };
+        let root = self.root();
         if let Some(file) = system::open_below(root, Path::new(name)).map_err(failed)? {
             return Ok(file);
         }
@@ -134,13 +156,25 @@ impl FileStore {
 impl Store for FileStore {
     fn open(&self, name: &str) -> Result<Box<dyn Source>> {
         let path = self.path(name);
+        if let Some(found) = self.found(name)
+            && let Some(file) = found.open()
+        {
+            return Ok(Box::new(FileSource::new(file, found.length, found.modified, path)));
+        }
         let file = self.file(name, &path)?;
         let metadata = file.metadata().map_err(|error| unreadable(&error).at(path.display()))?;
         if !metadata.is_file() {
             return Err(no_file().at(path.display()));
         }
         let modified = metadata.modified().ok();
-        Ok(Box::new(FileSource { length: metadata.len(), modified, file, path }))
+        Ok(Box::new(FileSource::new(file, metadata.len(), modified, path)))
+    }
+
+    fn length(&self, name: &str) -> Result<Option<u64>> {
+        match self.found(name) {
+            Some(found) => Ok(Some(found.length)),
+            None => self.open(name).map(|source| Some(source.len())),
+        }
     }
 
     fn exists(&self, name: &str) -> Result<bool> {
@@ -172,10 +206,11 @@ impl Store for FileStore {
         };
         let file = file.map_err(failed)?;
         Ok(Box::new(FileSink {
-            file: BufWriter::with_capacity(WRITE_BUFFER_BYTES, file),
+            file,
             path,
             partial: Some(partial),
-            bytes: 0,
+            written: 0,
+            buffer: Vec::new(),
             durability: self.durability,
         }))
     }
@@ -195,10 +230,28 @@ fn no_file() -> Error {
 }
 
 struct FileSource {
-    file: File,
+    bytes: Bytes,
     length: u64,
     modified: Option<SystemTime>,
     path: PathBuf,
+}
+
+/// Where the bytes of a file are read.
+enum Bytes {
+    Memory(Vec<u8>),
+    File(File),
+}
+
+impl FileSource {
+    fn new(file: File, length: u64, modified: Option<SystemTime>, path: PathBuf) -> Self {
+        let read = |length| {
+            let mut bytes = vec![0; usize::try_from(length).ok()?];
+            // What cannot be read is said when it is needed.
+            system::read_exact_at(&file, &mut bytes, 0).ok().map(|()| bytes)
+        };
+        let bytes = (length <= WHOLE_BYTES).then_some(length).and_then(read);
+        Self { bytes: bytes.map_or(Bytes::File(file), Bytes::Memory), length, modified, path }
+    }
 }
 
 impl Source for FileSource {
@@ -212,7 +265,16 @@ impl Source for FileSource {
     }
 
     fn read_at(&self, position: u64, buffer: &mut [u8]) -> Result<()> {
-        system::read_exact_at(&self.file, buffer, position).map_err(|error| {
+        let read = match &self.bytes {
+            Bytes::Memory(bytes) => {
+                let start = usize::try_from(position).ok();
+                let range = start.and_then(|start| Some(start..start.checked_add(buffer.len())?));
+                let bytes = range.and_then(|range| bytes.get(range));
+                bytes.map(|bytes| buffer.copy_from_slice(bytes)).ok_or(ErrorKind::UnexpectedEof.into())
+            }
+            Bytes::File(file) => system::read_exact_at(file, buffer, position),
+        };
+        read.map_err(|error: std::io::Error| {
             let error = match error.kind() {
                 ErrorKind::UnexpectedEof => Error::input(format!(
                     "{} bytes at byte {position}, the file has {}",
@@ -227,11 +289,14 @@ impl Source for FileSource {
 }
 
 struct FileSink {
-    file: BufWriter<File>,
+    file: File,
     path: PathBuf,
     /// Where the bytes are until the file is whole; then none.
     partial: Option<PathBuf>,
-    bytes: u64,
+    /// How many bytes are in the file.
+    written: u64,
+    /// Those behind them.
+    buffer: Vec<u8>,
     durability: Durability,
 }
 
@@ -240,25 +305,54 @@ impl FileSink {
         Error::storage(error.to_string()).at(self.path.display())
     }
 
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.write_all(&self.buffer)?;
+        self.written += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        if self.buffer.len() + bytes.len() > WRITE_BUFFER_BYTES {
+            self.flush()?;
+        }
+        if bytes.len() < WRITE_BUFFER_BYTES {
+            self.buffer.extend(bytes);
+            return Ok(());
+        }
+        self.file.write_all(bytes)?;
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn overwrite(&mut self, position: u64, bytes: &[u8]) -> std::io::Result<()> {
+        let start = position.checked_sub(self.written).and_then(|start| usize::try_from(start).ok());
+        let range = start.and_then(|start| Some(start..start.checked_add(bytes.len())?));
+        if let Some(place) = range.and_then(|range| self.buffer.get_mut(range)) {
+            place.copy_from_slice(bytes);
+            return Ok(());
+        }
+        self.flush()?;
+        system::write_all_at(&self.file, bytes, position)
+    }
+
     fn finish(&mut self) -> std::io::Result<u64> {
-        self.file.flush()?;
+        self.flush()?;
         if self.durability == Durability::Commit {
-            self.file.get_ref().sync_data()?;
+            self.file.sync_data()?;
         }
         if let Some(partial) = self.partial.as_ref().filter(|partial| **partial != self.path) {
             let _held = gate();
             fs::rename(partial, &self.path)?;
         }
         self.partial = None;
-        Ok(self.bytes)
+        Ok(self.written)
     }
 }
 
 impl Sink for FileSink {
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file.write_all(bytes).map_err(|error| self.failed(&error))?;
-        self.bytes += bytes.len() as u64;
-        Ok(())
+        self.append(bytes).map_err(|error| self.failed(&error))
     }
 
     fn reserve(&mut self, length: usize) -> Result<()> {
@@ -266,9 +360,7 @@ impl Sink for FileSink {
     }
 
     fn patch(&mut self, position: u64, bytes: &[u8]) -> Result<()> {
-        let written =
-            self.file.flush().and_then(|()| system::write_all_at(self.file.get_ref(), bytes, position));
-        written.map_err(|error| self.failed(&error))
+        self.overwrite(position, bytes).map_err(|error| self.failed(&error))
     }
 
     fn commit(mut self: Box<Self>) -> Result<u64> {

@@ -3,6 +3,7 @@
 #[cfg(feature = "cli")]
 mod aws_signature;
 pub mod file;
+mod folders;
 #[cfg(feature = "cli")]
 pub mod http;
 #[cfg(feature = "cli")]

@@ -10,11 +10,16 @@ pub(super) use posix::*;
 mod posix {
     use std::fs::{File, Metadata, OpenOptions};
     use std::io;
+    use std::os::fd::OwnedFd;
     use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
     use std::path::Path;
+    use std::sync::Arc;
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-    use rustix::fs::{Mode, OFlags};
+    use rustix::fs::{AtFlags, FileType, Mode, OFlags};
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+    use super::super::Links;
 
     pub(in super::super) fn read_exact_at(file: &File, buffer: &mut [u8], position: u64) -> io::Result<()> {
         file.read_exact_at(buffer, position)
@@ -45,6 +50,73 @@ mod posix {
     /// The same when the last name must be no link.
     pub(in super::super) fn open_no_link(path: &Path) -> io::Result<File> {
         Ok(rustix::fs::open(path, READ.union(OFlags::NOFOLLOW), Mode::empty())?.into())
+    }
+
+    /// A folder that is open, so that the names before those of its files are followed once.
+    pub(in super::super) struct Folder {
+        handle: OwnedFd,
+        links: Links,
+    }
+
+    /// A file in a folder that is open.
+    pub(in super::super) struct Found {
+        folder: Arc<Folder>,
+        name: String,
+        pub(in super::super) length: u64,
+        pub(in super::super) modified: Option<SystemTime>,
+    }
+
+    impl Folder {
+        /// The folder of this name below another; `None` when a link leads out, or may, or when the system cannot tell.
+        pub(in super::super) fn open(root: &Path, name: &str, links: Links) -> Option<Self> {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let handle = match links {
+                Links::Anywhere => rustix::fs::open(root.join(name), flags, Mode::empty()).ok()?,
+                Links::Inside => folder_below(root, if name.is_empty() { "." } else { name }, flags)?,
+            };
+            Some(Self { handle, links })
+        }
+
+        /// The file of this name; `None` of what is none, is not there, or is a link that may lead out.
+        pub(in super::super) fn find(self: &Arc<Self>, name: &str) -> Option<Found> {
+            let flags = match self.links {
+                Links::Anywhere => AtFlags::empty(),
+                Links::Inside => AtFlags::SYMLINK_NOFOLLOW,
+            };
+            let stat = rustix::fs::statat(&self.handle, name, flags).ok()?;
+            let since = || {
+                let seconds = Duration::from_secs(u64::try_from(stat.st_mtime).ok()?);
+                Some(seconds + Duration::from_nanos(u64::try_from(stat.st_mtime_nsec).ok()?))
+            };
+            let modified = since().and_then(|since| UNIX_EPOCH.checked_add(since));
+            let length = u64::try_from(stat.st_size).ok()?;
+            let is_file = FileType::from_raw_mode(stat.st_mode).is_file();
+            is_file.then(|| Found { folder: Arc::clone(self), name: name.to_owned(), length, modified })
+        }
+    }
+
+    impl Found {
+        /// Opens the file without waiting for anything.
+        pub(in super::super) fn open(&self) -> Option<File> {
+            let flags = match self.folder.links {
+                Links::Anywhere => READ,
+                Links::Inside => READ.union(OFlags::NOFOLLOW),
+            };
+            Some(rustix::fs::openat(&self.folder.handle, &self.name, flags, Mode::empty()).ok()?.into())
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn folder_below(root: &Path, name: &str, flags: OFlags) -> Option<OwnedFd> {
+        use rustix::fs::{ResolveFlags, openat2};
+        let root = rustix::fs::open(root, flags, Mode::empty()).ok()?;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        openat2(&root, name, flags, Mode::empty(), resolve).ok()
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn folder_below(_: &Path, _: &str, _: OFlags) -> Option<OwnedFd> {
+        None
     }
 
     /// Opens a file below a folder, in one call that no change of a name in between can lead elsewhere. `None` when
@@ -119,7 +191,36 @@ mod other {
     use std::fs::{File, Metadata, OpenOptions};
     use std::io::{self, Read, Seek, SeekFrom, Write};
     use std::path::Path;
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
+    use std::time::SystemTime;
+
+    use super::super::Links;
+
+    /// Folders are not held open here: there is none of these.
+    pub(in super::super) enum Folder {}
+
+    /// Nor of these.
+    pub(in super::super) struct Found {
+        folder: Arc<Folder>,
+        pub(in super::super) length: u64,
+        pub(in super::super) modified: Option<SystemTime>,
+    }
+
+    impl Folder {
+        pub(in super::super) fn open(_: &Path, _: &str, _: Links) -> Option<Self> {
+            None
+        }
+
+        pub(in super::super) fn find(self: &Arc<Self>, _: &str) -> Option<Found> {
+            match **self {}
+        }
+    }
+
+    impl Found {
+        pub(in super::super) fn open(&self) -> Option<File> {
+            match *self.folder {}
+        }
+    }
 
     /// A file has one position: whoever moves it holds this.
     static POSITION: Mutex<()> = Mutex::new(());
