@@ -1,7 +1,7 @@
 //! A folder of the file system as a store; its files appear whole or not at all.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -270,7 +270,9 @@ impl Source for FileSource {
                 let start = usize::try_from(position).ok();
                 let range = start.and_then(|start| Some(start..start.checked_add(buffer.len())?));
                 let bytes = range.and_then(|range| bytes.get(range));
-                bytes.map(|bytes| buffer.copy_from_slice(bytes)).ok_or(ErrorKind::UnexpectedEof.into())
+                bytes
+                    .map(|bytes| buffer.copy_from_slice(bytes))
+                    .ok_or_else(|| ErrorKind::UnexpectedEof.into())
             }
             Bytes::File(file) => system::read_exact_at(file, buffer, position),
         };
@@ -325,6 +327,19 @@ impl FileSink {
         Ok(())
     }
 
+    /// Leaves room: in the buffer, or as a hole in the file.
+    fn leave(&mut self, length: usize) -> std::io::Result<()> {
+        let behind = self.buffer.len().saturating_add(length);
+        if behind <= WRITE_BUFFER_BYTES {
+            self.buffer.resize(behind, 0);
+            return Ok(());
+        }
+        self.flush()?;
+        self.written = self.written.saturating_add(length as u64);
+        self.file.set_len(self.written)?;
+        self.file.seek(SeekFrom::End(0)).map(drop)
+    }
+
     fn overwrite(&mut self, position: u64, bytes: &[u8]) -> std::io::Result<()> {
         let start = position.checked_sub(self.written).and_then(|start| usize::try_from(start).ok());
         let range = start.and_then(|start| Some(start..start.checked_add(bytes.len())?));
@@ -356,7 +371,7 @@ impl Sink for FileSink {
     }
 
     fn reserve(&mut self, length: usize) -> Result<()> {
-        self.write(&vec![0; length])
+        self.leave(length).map_err(|error| self.failed(&error))
     }
 
     fn patch(&mut self, position: u64, bytes: &[u8]) -> Result<()> {

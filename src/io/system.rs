@@ -85,8 +85,8 @@ mod posix {
             };
             let stat = rustix::fs::statat(&self.handle, name, flags).ok()?;
             let since = || {
-                let seconds = Duration::from_secs(u64::try_from(stat.st_mtime).ok()?);
-                Some(seconds + Duration::from_nanos(u64::try_from(stat.st_mtime_nsec).ok()?))
+                let (seconds, nanoseconds) = (stat.st_mtime, stat.st_mtime_nsec);
+                Some(Duration::new(u64::try_from(seconds).ok()?, u32::try_from(nanoseconds).ok()?))
             };
             let modified = since().and_then(|since| UNIX_EPOCH.checked_add(since));
             let length = u64::try_from(stat.st_size).ok()?;

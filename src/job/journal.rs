@@ -139,66 +139,64 @@ impl<'a> Journal<'a> {
         Some((note.output, note.made))
     }
 
-    /// Writes a file and notes it.
-    fn make<T: Serialize>(
+    /// Notes a file that is whole.
+    fn note<T: Serialize>(
         &self,
-        name: &str,
         source: &dyn Source,
-        output: &dyn Store,
-        make: impl FnOnce(&mut dyn Sink) -> Result<T>,
+        crc32: u32,
+        (output, made): (OutputReport, T),
     ) -> Result<(OutputReport, T)> {
-        let mut sink = Summed { sink: output.create(name)?, crc: Some(crc32fast::Hasher::new()) };
-        let made = make(&mut sink)?;
-        let Summed { sink, crc } = sink;
-        let file = OutputReport::new(name, sink.commit()?);
-        let Some(job) = self.name.get().cloned() else { return Ok((file, made)) };
-        let crc32 = match crc {
-            Some(crc) => crc.finalize(),
-            None => crc_32(output.open(name)?.as_ref())?,
-        };
-        let note = FileNote { job, source: (source.len(), source.version()), output: file, crc32, made };
-        self.write(&note_name(name), &note)?;
+        let Some(job) = self.name.get().cloned() else { return Ok((output, made)) };
+        let note = FileNote { job, source: (source.len(), source.version()), output, crc32, made };
+        self.write(&note_name(&note.output.path), &note)?;
         Ok((note.output, note.made))
     }
 }
 
-/// Writes a file of the output: `make` fills it from `source`, unless it was finished before.
-pub(super) fn write_once<T: Serialize + DeserializeOwned>(
-    env: &Env<'_>,
-    name: &str,
-    source: &dyn Source,
-    make: impl FnOnce(&mut dyn Sink) -> Result<T>,
-) -> Result<(OutputReport, T)> {
-    if let Some(journal) = env.journal {
-        return match journal.find(name, source, env.output) {
-            Some(done) => Ok(done),
-            None => journal.make(name, source, env.output, make),
-        };
+/// A file of the output, unless it was finished before.
+pub(super) enum Once<T> {
+    Finished((OutputReport, T)),
+    New(NewFile),
+}
+
+impl<T: DeserializeOwned> Once<T> {
+    /// The file of this name, which is made of `source`.
+    pub(super) fn begin(env: &Env<'_>, name: &str, source: &dyn Source) -> Result<Self> {
+        if let Some(done) = env.journal.and_then(|journal| journal.find(name, source, env.output)) {
+            return Ok(Self::Finished(done));
+        }
+        let crc = env.journal.map(|_| crc32fast::Hasher::new());
+        Ok(Self::New(NewFile { sink: env.output.create(name)?, crc }))
     }
-    let mut sink = env.output.create(name)?;
-    let made = make(sink.as_mut())?;
-    Ok((OutputReport::new(name, sink.commit()?), made))
 }
 
-/// Where the note of a file is: names of files may be as long as a file system takes, and lie in folders.
-fn note_name(name: &str) -> String {
-    format!("{}.json", hex(&Sha256::digest(name)))
-}
-
-/// Whether a file is what was written.
-fn is_whole(store: &dyn Store, (name, bytes): (&str, u64), crc32: u32) -> Result<bool> {
-    let source = store.open(name)?;
-    Ok(source.len() == bytes && crc_32(source.as_ref())? == crc32)
-}
-
-/// A sink whose bytes are summed beside the copy.
-struct Summed {
+/// A file that is being written; for a journal its bytes are summed beside the copy.
+pub(super) struct NewFile {
     sink: Box<dyn Sink>,
-    /// `None` when bytes were changed that had been summed: the file is read again then.
+    /// `None` without a journal, or when bytes were changed that had been summed: the file is read again then.
     crc: Option<crc32fast::Hasher>,
 }
 
-impl Sink for Summed {
+impl NewFile {
+    /// Makes it whole, and notes what was made.
+    pub(super) fn finish<T: Serialize>(
+        self,
+        env: &Env<'_>,
+        name: &str,
+        source: &dyn Source,
+        made: T,
+    ) -> Result<(OutputReport, T)> {
+        let output = OutputReport::new(name, self.sink.commit()?);
+        let Some(journal) = env.journal else { return Ok((output, made)) };
+        let crc32 = match self.crc {
+            Some(crc) => crc.finalize(),
+            None => crc_32(env.output.open(name)?.as_ref())?,
+        };
+        journal.note(source, crc32, (output, made))
+    }
+}
+
+impl Sink for NewFile {
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         if let Some(crc) = &mut self.crc {
             crc.update(bytes);
@@ -219,4 +217,31 @@ impl Sink for Summed {
     fn commit(self: Box<Self>) -> Result<u64> {
         self.sink.commit()
     }
+}
+
+/// Writes a file of the output: `make` fills it from `source`, unless it was finished before.
+pub(super) fn write_once<T: Serialize + DeserializeOwned>(
+    env: &Env<'_>,
+    name: &str,
+    source: &dyn Source,
+    make: impl FnOnce(&mut dyn Sink) -> Result<T>,
+) -> Result<(OutputReport, T)> {
+    match Once::begin(env, name, source)? {
+        Once::Finished(done) => Ok(done),
+        Once::New(mut file) => {
+            let made = make(&mut file)?;
+            file.finish(env, name, source, made)
+        }
+    }
+}
+
+/// Where the note of a file is: names of files may be as long as a file system takes, and lie in folders.
+fn note_name(name: &str) -> String {
+    format!("{}.json", hex(&Sha256::digest(name)))
+}
+
+/// Whether a file is what was written.
+fn is_whole(store: &dyn Store, (name, bytes): (&str, u64), crc32: u32) -> Result<bool> {
+    let source = store.open(name)?;
+    Ok(source.len() == bytes && crc_32(source.as_ref())? == crc32)
 }

@@ -12,8 +12,8 @@ mod proofs;
 mod sample_aes;
 
 pub use aes128::{
-    Beginning, FirstBlock, FirstBlocks, IV_CONTRADICTED, SEGMENT_KINDS, SegmentHead, decrypt_whole_segment,
-    encrypt_whole_segment,
+    Beginning, FirstBlock, FirstBlocks, IV_CONTRADICTED, SEGMENT_KINDS, SegmentHead, check_whole_segment,
+    decrypt_whole_segment, encrypt_whole_segment,
 };
 pub use clear_segment::check_clear_segment;
 pub use cmaf::edit_list::{EditList, Presented, presented};

@@ -1,26 +1,32 @@
 //! Whole segments in AES-128 — RFC 8216bis §4.4.4.4, §5.2: CBC with PKCS #7 padding over every byte, any container.
 
+use std::ops::Range;
+
 use crate::base::env::{Sink, Source};
 use crate::base::{Error, Result, Secret};
 
-use super::cipher::Cipher;
+use super::cipher::{Cipher, LANES};
 use super::scheme::{Chain, Pattern};
 
 /// Bytes in an AES block.
 const BLOCK: usize = 16;
-/// Bytes in memory at a time: a multiple of a block. Each core has its own.
-const CHUNK_BYTES: usize = 256 << 10;
+/// Bytes of a segment in memory at a time: a multiple of a block. Each core has its own.
+const CHUNK_BYTES: usize = 128 << 10;
+/// Segments that a core encrypts side by side.
+pub const SIDE_BY_SIDE: usize = LANES;
 
 /// A key and the IV of a segment, or of each segment that is a byte range.
 pub struct Aes128 {
     cipher: Cipher,
+    /// Told from others: what one key encrypts is encrypted side by side.
+    key: Secret<16>,
     iv: [u8; BLOCK],
 }
 
 impl Aes128 {
     /// A segment's key and IV.
     pub fn new(key: &Secret<16>, iv: [u8; 16]) -> Self {
-        Self { cipher: Cipher::new(key), iv }
+        Self { cipher: Cipher::new(key), key: key.clone(), iv }
     }
 
     /// The IV.
@@ -43,21 +49,12 @@ impl Aes128 {
     /// # Errors
     /// When the source cannot be read or the sink cannot be written.
     pub fn encrypt(&self, source: &dyn Source, sink: &mut dyn Sink) -> Result<u64> {
-        let mut chain = self.iv;
-        let mut written = 0;
-        let mut buffer = Vec::new();
-        for chunk in Chunks::of(source.len()) {
-            chunk.read(source, &mut buffer)?;
-            if chunk.is_last {
-                // RFC 5652 §6.3: always at least one byte, each with the number of them.
-                let padding = BLOCK - buffer.len() % BLOCK;
-                buffer.resize(buffer.len() + padding, u8::try_from(padding).unwrap_or(0));
-            }
-            let all = 0..buffer.len();
-            self.cipher.cbc_encrypt(&chain, Pattern::NONE, &mut buffer, std::slice::from_ref(&all));
-            chain = last_block(&buffer).unwrap_or(chain);
+        let (mut encryption, mut buffer, mut written) = (Encryption::of(self, source.len()), Vec::new(), 0);
+        while let Some(piece) = encryption.read(source, &mut buffer)? {
+            encrypt_side_by_side(&mut [(&mut encryption, piece)], &mut buffer);
             sink.write(&buffer)?;
             written += buffer.len() as u64;
+            buffer.clear();
         }
         Ok(written)
     }
@@ -94,6 +91,67 @@ impl Aes128 {
             written += buffer.len() as u64;
         }
         Ok(written)
+    }
+}
+
+/// A segment that is encrypted piece by piece.
+pub struct Encryption<A> {
+    aes128: A,
+    chunks: Chunks,
+    /// The block before the next piece.
+    chain: [u8; BLOCK],
+}
+
+impl<A: AsRef<Aes128>> Encryption<A> {
+    /// That of a segment of so many bytes.
+    pub fn of(aes128: A, length: u64) -> Self {
+        let chain = aes128.as_ref().iv;
+        Self { aes128, chunks: Chunks::of(length), chain }
+    }
+
+    fn key(&self) -> &[u8; 16] {
+        self.aes128.as_ref().key.expose()
+    }
+
+    /// Reads the next piece of the segment behind what is in `buffer`, and says where; `None` at its end.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    pub fn read(&mut self, source: &dyn Source, buffer: &mut Vec<u8>) -> Result<Option<Range<usize>>> {
+        let Some(chunk) = self.chunks.next() else { return Ok(None) };
+        let start = buffer.len();
+        buffer.resize(start + chunk.length, 0);
+        source.read_at(chunk.position, buffer.get_mut(start..).unwrap_or_default())?;
+        if chunk.is_last {
+            // RFC 5652 §6.3: always at least one byte, each with the number of them.
+            let padding = BLOCK - chunk.length % BLOCK;
+            buffer.resize(buffer.len() + padding, u8::try_from(padding).unwrap_or(0));
+        }
+        Ok(Some(start..buffer.len()))
+    }
+}
+
+/// Encrypts a piece of each of these segments, which lie in `buffer` one behind the other: those under one key that stand
+/// together side by side, since one chain waits for its last block.
+pub fn encrypt_side_by_side<A: AsRef<Aes128>>(
+    pieces: &mut [(&mut Encryption<A>, Range<usize>)],
+    buffer: &mut [u8],
+) {
+    for under_one in pieces.chunk_by_mut(|(one, _), (other, _)| one.key() == other.key()) {
+        if let Some((first, _)) = under_one.first() {
+            let chains = under_one.iter().map(|(encryption, piece)| (piece.clone(), encryption.chain));
+            first.aes128.as_ref().cipher.cbc_encrypt_chains(buffer, chains);
+        }
+        for (encryption, piece) in under_one {
+            let last = buffer.get(piece.clone()).and_then(last_block);
+            encryption.chain = last.unwrap_or(encryption.chain);
+        }
+    }
+}
+
+impl AsRef<Self> for Aes128 {
+    fn as_ref(&self) -> &Self {
+        self
     }
 }
 
@@ -190,6 +248,41 @@ mod tests {
             let mut out = Vec::new();
             aes128().decrypt(&encrypted(&clear), &mut out).unwrap();
             assert!(out == clear, "{length}");
+        }
+    }
+
+    /// Of lengths and keys of all kinds, more of them than lanes.
+    #[test]
+    fn segments_side_by_side_are_as_each_alone() {
+        let segments: Vec<Vec<u8>> =
+            (0..11_u8).map(|number| vec![number; usize::from(number % 4) * CHUNK_BYTES + 7]).collect();
+        let of = |number: usize| {
+            Aes128::new(&Secret::new([u8::from(number > 3); 16]), [u8::try_from(number).unwrap(); 16])
+        };
+        let mut encryptions: Vec<_> = segments
+            .iter()
+            .enumerate()
+            .map(|(number, clear)| Encryption::of(of(number), clear.len() as u64))
+            .collect();
+        let mut together = vec![Vec::<u8>::new(); segments.len()];
+        loop {
+            let (mut buffer, mut pieces, mut places) = (Vec::new(), Vec::new(), Vec::new());
+            for (number, (encryption, clear)) in encryptions.iter_mut().zip(&segments).enumerate() {
+                if let Some(piece) = encryption.read(clear, &mut buffer).unwrap() {
+                    places.push((number, piece.clone()));
+                    pieces.push((encryption, piece));
+                }
+            }
+            if pieces.is_empty() {
+                break;
+            }
+            encrypt_side_by_side(&mut pieces, &mut buffer);
+            places.into_iter().for_each(|(number, piece)| together[number].extend(&buffer[piece]));
+        }
+        for (number, clear) in segments.iter().enumerate() {
+            let mut alone = Vec::new();
+            of(number).encrypt(clear, &mut alone).unwrap();
+            assert!(alone == together[number], "{number}");
         }
     }
 

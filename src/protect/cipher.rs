@@ -19,7 +19,7 @@ use super::scheme::{Chain, Pattern};
 pub(super) const BLOCK: usize = 16;
 /// CBC chains that are encrypted side by side: one chain waits for its last block, eight keep the
 /// AES units busy (`benches/kernels.rs`).
-const LANES: usize = 8;
+pub(super) const LANES: usize = 8;
 
 /// A content key, expanded once.
 pub struct Cipher {
@@ -85,7 +85,17 @@ impl Cipher {
 
     /// AES-CBC with a pattern over many ranges, each a chain of its own that begins with `iv`.
     pub fn cbc_encrypt(&self, iv: &[u8; 16], pattern: Pattern, data: &mut [u8], ranges: &[Range<usize>]) {
-        self.encrypt.encrypt_with_backend(CbcEncrypt { iv: *iv, pattern, data, ranges });
+        let chains = ranges.iter().map(|range| (range.clone(), *iv));
+        self.encrypt.encrypt_with_backend(CbcEncrypt { pattern, data, chains });
+    }
+
+    /// AES-CBC over ranges, each a chain of its own that goes on behind the block beside it.
+    pub(super) fn cbc_encrypt_chains(
+        &self,
+        data: &mut [u8],
+        chains: impl Iterator<Item = (Range<usize>, [u8; 16])>,
+    ) {
+        self.encrypt.encrypt_with_backend(CbcEncrypt { pattern: Pattern::NONE, data, chains });
     }
 
     /// The inverse of [`Cipher::cbc_encrypt`] or, when the chain runs through the sample, of
@@ -167,14 +177,14 @@ impl Blocks {
     }
 }
 
-struct CbcEncrypt<'a> {
-    iv: [u8; BLOCK],
+struct CbcEncrypt<'a, I> {
     pattern: Pattern,
     data: &'a mut [u8],
-    ranges: &'a [Range<usize>],
+    /// Ranges, each with the block before it.
+    chains: I,
 }
 
-impl BlockSizeUser for CbcEncrypt<'_> {
+impl<I> BlockSizeUser for CbcEncrypt<'_, I> {
     type BlockSize = U16;
 }
 
@@ -201,13 +211,12 @@ impl Lane {
     }
 }
 
-impl BlockCipherEncClosure for CbcEncrypt<'_> {
+impl<I: Iterator<Item = (Range<usize>, [u8; BLOCK])>> BlockCipherEncClosure for CbcEncrypt<'_, I> {
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
-        let Self { iv, pattern, data, ranges } = self;
-        let mut waiting = ranges
-            .iter()
-            .map(|range| Lane { blocks: Blocks::new(pattern, range), chain: u128::from_ne_bytes(iv) })
+        let Self { pattern, data, chains } = self;
+        let mut waiting = chains
+            .map(|(range, iv)| Lane { blocks: Blocks::new(pattern, &range), chain: u128::from_ne_bytes(iv) })
             .filter(|lane| lane.blocks.left() > 0);
         let mut lanes = [Lane { blocks: Blocks::default(), chain: 0 }; LANES];
         let mut busy = 0;

@@ -9,7 +9,7 @@ mod sample_aes;
 pub mod scheme;
 mod subsample;
 
-pub use aes128::Aes128;
+pub use aes128::{Aes128, Encryption, SIDE_BY_SIDE, encrypt_side_by_side};
 pub use cipher::Cipher;
 pub use fragment::{FragmentDecryptor, FragmentEncryptor, TrackProtection};
 pub use iv::{Iv, IvTrack, MAX_FRAGMENT_SAMPLES, SampleIvs, constant_iv};

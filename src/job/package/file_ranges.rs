@@ -35,7 +35,7 @@ pub(in crate::job) fn empty() -> Error {
 }
 
 /// Whether a part lies inside its file, behind the part before.
-fn follows(range: Range<u64>, behind: u64, length: u64) -> Result<()> {
+pub(super) fn follows(range: Range<u64>, behind: u64, length: u64) -> Result<()> {
     if range.start < behind {
         return Err(Error::unsupported(format!(
             "byte ranges of segments overlap: {}..{} begins before byte {behind}",

@@ -8,6 +8,7 @@ pub(super) mod manifests;
 mod others;
 pub(super) mod stated;
 pub(super) mod streams;
+mod whole_files;
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;

@@ -28,6 +28,7 @@ use super::InputState;
 use super::file_ranges::{FileRanges, check_parts, write_parts};
 use super::files::ProtectedPackage;
 use super::stated::Stated;
+use super::whole_files;
 use crate::job::env::{Env, Event};
 use crate::job::journal::write_once;
 use crate::job::report::TrackReport;
@@ -37,7 +38,7 @@ use crate::job::rules::{Rules, no_segment_behind};
 const SCHEME: &str = "sample-aes";
 
 /// A part of a file by its byte range; `None` is the whole file.
-type Bounds = Option<(u64, u64)>;
+pub(super) type Bounds = Option<(u64, u64)>;
 
 /// The media playlists of a package whose segments are rewritten each by itself.
 #[derive(Default)]
@@ -101,7 +102,7 @@ impl Carries {
 pub(in crate::job) struct Segment {
     /// The rendition it belongs to.
     rendition: StreamId,
-    role: Role,
+    pub(super) role: Role,
     /// Its number in the playlist, from 0; of a map or partial segment that of the segment it is for.
     number: u32,
     /// When that begins, in milliseconds.
@@ -410,7 +411,23 @@ impl Streams {
         env: &Env<'_>,
         done: &mut ProtectedPackage,
     ) -> Result<()> {
-        self.write(store, env, done, &|segment| {
+        let key_of = |segment: &Segment| {
+            let segment_key = segment.segment_key(&plan.treatment, &plan.schedule);
+            let SegmentKey::Period(period) = segment_key else {
+                return Err(Error::internal("a segment under no key is to be encrypted"));
+            };
+            let aes128 = plan.aes128(period, self.encrypted_track_of(segment)?, segment.sequence)?;
+            Ok((segment_key, aes128, self.of(segment.rendition)?.name.clone()))
+        };
+        let is_whole = |segment: &Segment| {
+            let is_whole = |of: &StreamRendition| matches!(of.carries, Carries::Whole(_));
+            self.of(segment.rendition).is_ok_and(is_whole)
+                && matches!(segment.segment_key(&plan.treatment, &plan.schedule), SegmentKey::Period(_))
+        };
+        let (whole, others): (Vec<_>, Vec<_>) =
+            self.files.iter().partition(|(_, parts)| parts.values().all(is_whole));
+        let mut files = whole_files::encrypt(&whole, store, env, &key_of)?;
+        files.extend(self.rewritten(&others, store, env, &|segment| {
             let segment_key = segment.segment_key(&plan.treatment, &plan.schedule);
             let rendition = self.of(segment.rendition)?;
             let copy = Cipher::Copy(Operation::Encrypt, rendition.carries.content());
@@ -427,7 +444,10 @@ impl Streams {
                 ),
                 None => (SegmentKey::Clear, copy),
             })
-        })?;
+        })?);
+        let mut files: Vec<_> = whole.into_iter().chain(others).zip(files).collect();
+        files.sort_unstable_by_key(|((name, _), _)| *name);
+        self.note(files, done)?;
         match done.first_blocks.contradictions().first() {
             Some(playlist) => {
                 Err(Error::input("segments begin with boxes that differ where those of a playlist do not")
@@ -446,7 +466,8 @@ impl Streams {
         env: &Env<'_>,
         done: &mut ProtectedPackage,
     ) -> Result<()> {
-        self.write(keys.store, env, done, &|segment| {
+        let files: Vec<_> = self.files.iter().collect();
+        let written = self.rewritten(&files, keys.store, env, &|segment| {
             let StreamRendition { name, carries, .. } = self.of(segment.rendition)?;
             let at = |error: Error| error.at(name.clone());
             let cipher = match carries {
@@ -461,28 +482,38 @@ impl Streams {
             };
             let copy = Cipher::Copy(Operation::Decrypt, carries.content());
             Ok((SegmentKey::Clear, cipher.unwrap_or(copy)))
-        })
+        })?;
+        self.note(files.into_iter().zip(written).collect(), done)
     }
 
-    fn write(
+    /// Rewrites files segment by segment, each by itself.
+    fn rewritten(
         &self,
+        files: &[whole_files::File<'_>],
         store: &dyn Store,
         env: &Env<'_>,
-        done: &mut ProtectedPackage,
         cipher: &(dyn Fn(&Segment) -> Result<(SegmentKey, Cipher)> + Sync),
-    ) -> Result<()> {
-        let write = |(name, parts): (&String, &FileRanges<Segment>)| {
+    ) -> Result<Vec<whole_files::Done>> {
+        let write = |(name, parts): &whole_files::File<'_>| {
             let source = store.open(name)?;
             let done = write_once(env, name, source.as_ref(), |sink| {
                 let written = write_file(source.as_ref(), sink, parts, cipher);
                 let written = written.and_then(|written| self.check_streams(parts, written));
-                written.map_err(|error| error.at(name.clone()))
+                written.map_err(|error| error.at(name))
             })?;
             (env.observe)(Event::Advance(source.len()));
             Ok(done)
         };
-        let files: Vec<_> = self.files.par_iter().map(write).collect::<Result<_>>()?;
-        for ((name, parts), (output, written)) in self.files.iter().zip(files) {
+        files.par_iter().map(write).collect()
+    }
+
+    /// Notes what became of files, which are in order.
+    fn note(
+        &self,
+        files: Vec<(whole_files::File<'_>, whole_files::Done)>,
+        done: &mut ProtectedPackage,
+    ) -> Result<()> {
+        for ((name, parts), (output, written)) in files {
             done.outputs.push(output);
             let mut segment_keys = Vec::with_capacity(written.segments.len());
             for ((range, segment), (segment_key, totals)) in parts.iter().zip(written.segments) {
@@ -565,20 +596,20 @@ enum Cipher {
 }
 
 /// What was rewritten of a stream, or of a segment that is encrypted whole.
-type Rewritten = (Option<Elementary>, Totals);
+pub(super) type Rewritten = (Option<Elementary>, Totals);
 
 /// A file that was written.
 #[derive(Default, Serialize, Deserialize)]
-struct WrittenFile {
-    offsets: OffsetMap,
+pub(super) struct WrittenFile {
+    pub(super) offsets: OffsetMap,
     /// What protects each segment, and what was rewritten of it.
-    segments: Vec<(SegmentKey, Vec<Rewritten>)>,
+    pub(super) segments: Vec<(SegmentKey, Vec<Rewritten>)>,
     /// What is shown of the keys by what was decrypted.
     #[serde(skip)]
     proofs: Proofs,
     /// What is shown of the IVs of segments that were decrypted whole.
     #[serde(skip)]
-    first_blocks: FirstBlocks,
+    pub(super) first_blocks: FirstBlocks,
 }
 
 impl WrittenFile {

@@ -44,17 +44,26 @@ pub enum Beginning {
 /// The first 16 bytes of a segment, and how it begins.
 pub type FirstBlock = ([u8; 16], Beginning);
 
-/// Encrypts a segment and returns how many bytes were written, and how they begin in the clear.
+/// How a segment begins that is to be encrypted whole.
 ///
 /// # Errors
 /// When it begins as if it had been decrypted with another IV, or its fragments say that they are encrypted already.
+pub fn check_whole_segment(part: &dyn Source) -> Result<FirstBlock> {
+    let first_block = check_begins(part)?;
+    check_clear_fragments(part)?;
+    Ok(first_block)
+}
+
+/// Encrypts a segment and returns how many bytes were written, and how they begin in the clear.
+///
+/// # Errors
+/// As [`check_whole_segment`].
 pub fn encrypt_whole_segment(
     part: &dyn Source,
     sink: &mut dyn Sink,
     aes128: &Aes128,
 ) -> Result<(u64, FirstBlock)> {
-    let first_block = check_begins(part)?;
-    check_clear_fragments(part)?;
+    let first_block = check_whole_segment(part)?;
     Ok((aes128.encrypt(part, sink)?, first_block))
 }
 
