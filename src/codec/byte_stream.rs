@@ -69,6 +69,21 @@ pub fn escape(nal_unit: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Whether [`escape`] adds anything to a NAL unit.
+pub fn needs_escape(nal_unit: &[u8]) -> bool {
+    let zeros = |from| memchr(0, nal_unit.get(from..)?).map(|zero| from + zero);
+    let mut next = zeros(0);
+    while let Some(zero) = next {
+        if let Some([0, third, ..]) = nal_unit.get(zero + 1..)
+            && *third <= 3
+        {
+            return true;
+        }
+        next = zeros(zero + 1);
+    }
+    nal_unit.last() == Some(&0)
+}
+
 /// The bytes of a NAL unit before which [`escape`] puts an emulation_prevention_three_byte.
 pub fn escaped(nal_unit: &[u8]) -> impl Iterator<Item = usize> {
     let mut zeros = 0;

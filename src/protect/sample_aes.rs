@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::base::{Error, Result, Secret};
-use crate::codec::byte_stream::{escape, escaped, nal_units, preventions, unescape};
+use crate::codec::byte_stream::{escape, escaped, nal_units, needs_escape, preventions, unescape};
 use crate::codec::{AudioFrame, Elementary, Evidence, StreamMarks, TrackKind};
 
 use super::cipher::{Cipher, patterned};
@@ -122,31 +122,27 @@ impl SampleAes {
             out.extend(stream.get(copied..range.start).unwrap_or_default());
             copied = range.end;
             let start = out.len();
-            let before = unit;
-            let mut unit = match operation {
-                Operation::Encrypt => unit.to_vec(),
-                Operation::Decrypt => unescape(unit),
-            };
-            self.nal_unit(operation, &mut unit);
-            protected += unit.len() as u64;
             let cuts = std::iter::from_fn(|| cuts.next_if(|cut| **cut < range.end));
+            let place = |cut: usize| start + (cut - range.start);
             match operation {
                 Operation::Encrypt => {
-                    follow(
-                        cuts,
-                        escaped(&unit),
-                        |cut, threes| start + (cut - range.start) + threes,
-                        range.start,
-                    );
-                    escape(&unit, &mut out);
+                    out.extend(unit);
+                    let placed = out.get_mut(start..).unwrap_or_default();
+                    self.nal_unit(operation, placed);
+                    if needs_escape(placed) {
+                        let unit = out.split_off(start);
+                        follow(cuts, escaped(&unit), |cut, threes| place(cut) + threes, range.start);
+                        escape(&unit, &mut out);
+                    } else {
+                        cuts.for_each(|cut| *cut = place(*cut));
+                    }
+                    protected += unit.len() as u64;
                 }
                 Operation::Decrypt => {
-                    follow(
-                        cuts,
-                        preventions(before),
-                        |cut, threes| start + (cut - range.start) - threes,
-                        range.start,
-                    );
+                    follow(cuts, preventions(unit), |cut, threes| place(cut) - threes, range.start);
+                    let mut unit = unescape(unit);
+                    self.nal_unit(operation, &mut unit);
+                    protected += unit.len() as u64;
                     out.extend(&unit);
                 }
             }

@@ -7,6 +7,7 @@
 //! So segments stay independent of each other: nothing that follows has to be renumbered.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use crate::base::env::{Sink, Source};
 use crate::base::{Error, Result};
@@ -24,6 +25,8 @@ use crate::package::fragmented::protector::Totals;
 
 /// Bytes of packets that wait for the end of a PES packet: many times the largest picture of any level in use.
 pub const MAX_WAITING_BYTES: usize = 8 << 20;
+/// Bytes of a payload without an adaptation field before it.
+const PLAIN_BYTES: usize = PACKET_BYTES - 4;
 /// Bytes written at a time.
 const WRITE_BYTES: usize = 64 << 10;
 
@@ -91,9 +94,8 @@ fn rewrite(
     Ok(TsSegment { streams: streams.collect(), offsets: rewriter.offsets })
 }
 
-/// A packet in the queue.
+/// What becomes of a packet in the queue.
 struct Slot {
-    packet: [u8; PACKET_BYTES],
     /// Packets that were added behind it.
     added: Vec<u8>,
     state: State,
@@ -118,8 +120,13 @@ struct Rewriter<'a> {
     map: Table,
     pes_streams: Vec<PesStream>,
     queue: VecDeque<Slot>,
-    /// The number of the queue's first packet.
+    /// The packets of the queue, one behind the other, behind those that left it: they are rewritten where they lie.
+    packets: Vec<u8>,
+    /// Where the queue's first packet begins in them.
+    head: usize,
+    /// The number of that packet.
     first: u64,
+    /// Short runs of packets, gathered.
     out: Vec<u8>,
     /// Bytes that left the queue.
     written: u64,
@@ -144,6 +151,8 @@ impl<'a> Rewriter<'a> {
             map: Table::default(),
             pes_streams,
             queue: VecDeque::new(),
+            packets: Vec::new(),
+            head: 0,
             first: 0,
             out: Vec::new(),
             written: 0,
@@ -167,7 +176,7 @@ impl<'a> Rewriter<'a> {
         match pes_stream {
             Some(index) => self.stream_packet(index, number, &packet, bytes, payload)?,
             None if is_table => {
-                self.queue.push_back(Slot { packet: bytes, added: Vec::new(), state: State::Waiting });
+                self.push(&bytes, State::Waiting);
                 self.table_packet(number, &packet, payload).map_err(at)?;
             }
             None => {
@@ -187,8 +196,13 @@ impl<'a> Rewriter<'a> {
 
     /// A packet that stays as it is.
     fn pass(&mut self, bytes: [u8; PACKET_BYTES]) -> Result<()> {
-        self.queue.push_back(Slot { packet: bytes, added: Vec::new(), state: State::Ready });
+        self.push(&bytes, State::Ready);
         self.write_ready()
+    }
+
+    fn push(&mut self, packet: &[u8; PACKET_BYTES], state: State) {
+        self.packets.extend(packet);
+        self.queue.push_back(Slot { added: Vec::new(), state });
     }
 
     fn stream_packet(
@@ -206,7 +220,7 @@ impl<'a> Rewriter<'a> {
         pes_stream.count(packet)?;
         pes_stream.open.packets.push(number);
         pes_stream.open.bytes.extend(payload);
-        self.queue.push_back(Slot { packet: bytes, added: Vec::new(), state: State::Waiting });
+        self.push(&bytes, State::Waiting);
         if self.pes_stream(index)?.is_whole() { self.close(index) } else { Ok(()) }
     }
 
@@ -246,21 +260,32 @@ impl<'a> Rewriter<'a> {
             has_map = true;
         }
         if has_map {
-            let old = run.packets.iter().map(|number| Ok(self.slot(*number)?.packet));
+            let old = run.packets.iter().map(|number| Ok(*self.packet_mut(*number)?));
             let old: Vec<[u8; PACKET_BYTES]> = old.collect::<Result<_>>()?;
             let views = old.iter().map(Packet::parse).collect::<Result<Vec<_>>>()?;
             for (number, packet) in run.packets.iter().zip(with_sections(&views, &run.sections)?) {
-                self.slot(*number)?.packet = packet;
+                *self.packet_mut(*number)? = packet;
             }
         }
         self.ready(&run.packets)
     }
 
+    /// The place in the queue of the packet of this number.
+    fn place(&self, number: u64) -> Option<usize> {
+        usize::try_from(number.checked_sub(self.first)?).ok()
+    }
+
     /// The packet of this number, which waits.
+    fn packet_mut(&mut self, number: u64) -> Result<&mut [u8; PACKET_BYTES]> {
+        let start = self.place(number).map(|place| self.head + place * PACKET_BYTES);
+        let packet = start.and_then(|start| self.packets.get_mut(start..)?.first_chunk_mut());
+        packet.ok_or_else(|| waits_no_more(number))
+    }
+
+    /// What becomes of it.
     fn slot(&mut self, number: u64) -> Result<&mut Slot> {
-        let place = number.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
-        let slot = place.and_then(|place| self.queue.get_mut(place));
-        slot.ok_or_else(|| Error::internal(format!("packet {number} does not wait any more")))
+        let slot = self.place(number).and_then(|place| self.queue.get_mut(place));
+        slot.ok_or_else(|| waits_no_more(number))
     }
 
     fn ready(&mut self, packets: &[u64]) -> Result<()> {
@@ -270,15 +295,41 @@ impl<'a> Rewriter<'a> {
         Ok(())
     }
 
+    /// Puts `bytes`, which are as many as before, into the packets of a unit.
+    fn lay_out_alike(&mut self, unit: &PesUnit, bytes: &[u8]) -> Result<()> {
+        let mut rest = bytes;
+        for number in &unit.packets {
+            let packet = self.packet_mut(*number)?;
+            let view = Packet::parse(packet)?;
+            let size = view.payload().map_or(0, <[u8]>::len);
+            let (payload, behind) = rest.split_at_checked(size).unwrap_or((rest, &[]));
+            rest = behind;
+            match packet.last_chunk_mut::<PLAIN_BYTES>() {
+                Some(place) if size == PLAIN_BYTES && payload.len() == PLAIN_BYTES => {
+                    place.copy_from_slice(payload)
+                }
+                _ => {
+                    let old = *packet;
+                    *packet = Packet::parse(&old)?.with_payload(payload);
+                }
+            }
+            self.slot(*number)?.state = State::Ready;
+        }
+        match rest {
+            [] => Ok(()),
+            rest => Err(left_over(rest)),
+        }
+    }
+
     /// Puts `bytes` into the packets of a unit.
     fn lay_out(&mut self, unit: &PesUnit, bytes: &[u8]) -> Result<()> {
-        let old = unit.packets.iter().map(|number| Ok(self.slot(*number)?.packet));
+        if bytes.len() == unit.bytes.len() {
+            return self.lay_out_alike(unit, bytes);
+        }
+        let old = unit.packets.iter().map(|number| Ok(*self.packet_mut(*number)?));
         let old: Vec<[u8; PACKET_BYTES]> = old.collect::<Result<_>>()?;
         let views = old.iter().map(Packet::parse).collect::<Result<Vec<_>>>()?;
-        let sizes = match bytes.len() == unit.bytes.len() {
-            true => views.iter().map(|view| view.payload().map_or(0, <[u8]>::len)).collect(),
-            false => payload_sizes(&unit.packets, &views, bytes.len(), unit.bytes.len())?,
-        };
+        let sizes = payload_sizes(&unit.packets, &views, bytes.len(), unit.bytes.len())?;
         let mut rest = bytes;
         let mut last = None;
         for (index, size) in sizes.iter().enumerate() {
@@ -286,16 +337,15 @@ impl<'a> Rewriter<'a> {
             rest = behind;
             if let (Some(number), Some(view)) = (unit.packets.get(index), views.get(index)) {
                 last = Some((*number, *view, view.continuity_counter()));
-                let slot = self.slot(*number)?;
-                slot.packet = view.with_payload(payload);
-                slot.state = State::Ready;
+                *self.packet_mut(*number)? = view.with_payload(payload);
+                self.slot(*number)?.state = State::Ready;
             } else if let Some((number, view, continuity_counter)) = &mut last {
                 *continuity_counter = (*continuity_counter + 1) & 0x0f;
                 self.slot(*number)?.added.extend(view.continued(*continuity_counter, payload));
             }
         }
         if !rest.is_empty() {
-            return Err(Error::internal(format!("{} bytes of a PES packet are in no packet", rest.len())));
+            return Err(left_over(rest));
         }
         for number in unit.packets.iter().skip(sizes.len()) {
             self.slot(*number)?.state = State::Dropped;
@@ -304,22 +354,47 @@ impl<'a> Rewriter<'a> {
     }
 
     fn write_ready(&mut self) -> Result<()> {
+        let mut run = self.head;
         while self.queue.front().is_some_and(|slot| slot.state != State::Waiting) {
             let Some(slot) = self.queue.pop_front() else { break };
             self.offsets.kept(self.first * PACKET_BYTES as u64, self.written);
             self.first += 1;
-            if slot.state == State::Ready {
-                self.out.extend(slot.packet);
-                self.written += PACKET_BYTES as u64;
+            let end = self.head + PACKET_BYTES;
+            match slot.state {
+                State::Dropped => {
+                    self.write(run..self.head)?;
+                    run = end;
+                }
+                _ => self.written += PACKET_BYTES as u64,
             }
-            self.written += slot.added.len() as u64;
-            self.out.extend(slot.added);
+            self.head = end;
+            if !slot.added.is_empty() {
+                self.write(run..end)?;
+                run = end;
+                self.written += slot.added.len() as u64;
+                self.out.extend(slot.added);
+            }
         }
-        if self.out.len() >= WRITE_BYTES {
+        self.write(run..self.head)?;
+        // Each byte is moved once at most, when more has left than waits.
+        if self.head >= WRITE_BYTES.max(self.packets.len() / 2) || self.head == self.packets.len() {
+            self.packets.drain(..self.head);
+            self.head = 0;
+        }
+        Ok(())
+    }
+
+    /// Writes packets that lie side by side: long runs as they lie, short ones gathered.
+    fn write(&mut self, run: Range<usize>) -> Result<()> {
+        let packets = self.packets.get(run).unwrap_or_default();
+        if packets.len() < WRITE_BYTES {
+            self.out.extend(packets);
+        }
+        if self.out.len() >= WRITE_BYTES || packets.len() >= WRITE_BYTES {
             self.sink.write(&self.out)?;
             self.out.clear();
         }
-        Ok(())
+        if packets.len() >= WRITE_BYTES { self.sink.write(packets) } else { Ok(()) }
     }
 
     fn finish(&mut self) -> Result<()> {
@@ -340,6 +415,14 @@ impl<'a> Rewriter<'a> {
         self.out.clear();
         Ok(())
     }
+}
+
+fn waits_no_more(number: u64) -> Error {
+    Error::internal(format!("packet {number} does not wait any more"))
+}
+
+fn left_over(rest: &[u8]) -> Error {
+    Error::internal(format!("{} bytes of a PES packet are in no packet", rest.len()))
 }
 
 /// Refuses a packet of a stream or table that is rewritten when its payload cannot be told.
