@@ -16,7 +16,7 @@ pub use aes128::{
     decrypt_whole_segment, encrypt_whole_segment,
 };
 pub use clear_segment::check_clear_segment;
-pub use cmaf::edit_list::{EditList, Presented, presented};
+pub use cmaf::edit_list::{EditList, EditedSamples, Jump, Presented, presented};
 pub use cmaf::segments::{Boundaries, CmafSegment, MAX_CHUNK_BYTES, Segments};
 pub use cmaf::{Cmaf, KeyFrame, WrittenSegment};
 pub use copy::copy;

@@ -311,6 +311,7 @@ fn run_unit(
             trexes: &track.trexes,
             track_id: track.track_id,
             timescale: track.timescale,
+            is_cut: facts.init.moov.find(&[b"mvex"]).is_some(),
         };
         sources.add(*id, &file)?;
     }

@@ -20,6 +20,8 @@ pub(super) struct ClearFile<'a> {
     pub(super) track_id: u32,
     /// Ticks per second of its media.
     pub(super) timescale: u32,
+    /// Whether it is held to fragments, into which edit lists of tables go.
+    pub(super) is_cut: bool,
 }
 
 type Samples<'a> = Box<dyn Iterator<Item = Result<Sample>> + 'a>;
@@ -43,10 +45,15 @@ pub(super) struct SourceTracks<'a> {
 impl<'a> SourceTracks<'a> {
     /// Adds a file to the track.
     pub(super) fn add(&mut self, track_id: u32, file: &ClearFile<'a>) -> Result<()> {
-        let samples = samples(file.source, file.moov, file.track_id, file.trexes)?;
+        let all = || samples(file.source, file.moov, file.track_id, file.trexes);
         // One that is cut off says nothing.
         let edits = EditList::of(file.moov, file.track_id, file.timescale).unwrap_or_default();
-        let left = Left { source: file.source, edits, samples: Box::new(samples) };
+        let left = if file.is_cut {
+            let samples = edits.samples(all()?);
+            Left { source: file.source, edits: edits.written(), samples: Box::new(samples) }
+        } else {
+            Left { source: file.source, edits, samples: Box::new(all()?) }
+        };
         self.tracks.entry(track_id).or_default().push_back(left);
         Ok(())
     }

@@ -212,7 +212,7 @@ fn cut(bytes: &Vec<u8>, plan: &Plan) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
     for media in &found {
         let (id, timescale) = (media.track.track_id, media.track.timescale);
         let edits = EditList::of(&moov, id, timescale)?;
-        let all = || samples(bytes, &moov, id, &trexes);
+        let all = || Ok::<_, drm_pack::base::Error>(edits.samples(samples(bytes, &moov, id, &trexes)?));
         let boundaries = Boundaries::of(all()?, &edits, (0, timescale), (0.2, &[]))?;
         let protected = ProtectedTrack::planned(media, plan, TrackId::new(media.kind().unwrap(), 1))?;
         let cmaf = Cmaf::new(bytes, &moov, media, Some(&protected))?;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use drm_pack::base::{FourCc, Kid, Kind};
-use drm_pack::isobmff::boxes::{Elst, Sbgp, SbgpEntry, Sidx};
+use drm_pack::isobmff::boxes::{Edit, Elst, Sbgp, SbgpEntry, Sidx};
 use drm_pack::isobmff::file::moov;
 use drm_pack::isobmff::samples::{Sample, samples};
 use drm_pack::isobmff::track::{tracks, trexes};
@@ -401,7 +401,7 @@ fn check_index(out: &Path, track: &str, segment_count: usize) {
     }
     // What the edit list puts before time 0 is not presented.
     let elst = Elst::parse(moov.find(&[b"trak", b"edts", b"elst"]).unwrap().payload()).unwrap();
-    let [(_, media_time)] = elst.entries[..] else { panic!("{elst:?}") };
+    let [Edit { media_time, .. }] = elst.entries[..] else { panic!("{elst:?}") };
     let earliest = u64::from_be_bytes(payload[12..20].try_into().unwrap());
     let reordered = if track == "v1" { media_time.unsigned_abs() } else { 0 };
     assert_eq!(earliest + indexed, time + reordered - media_time.unsigned_abs());

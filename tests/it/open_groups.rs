@@ -154,7 +154,11 @@ fn tracks_that_begin_late_say_so_in_decode_times() {
                 });
                 let trexes = trexes(&moov).unwrap();
                 let all = samples(&bytes, &moov, 1, &trexes).unwrap();
-                let first = all.map(|sample| sample.unwrap().composition_time()).min().unwrap() - edit;
+                // What is over before the edit begins is not presented.
+                let shown = all
+                    .map(Result::unwrap)
+                    .filter(|sample| sample.composition_time() + i128::from(sample.duration) > edit);
+                let first = shown.map(|sample| sample.composition_time()).min().unwrap() - edit;
                 let seconds = first as f64 / f64::from(track.timescale);
                 offset = offset.min(seconds.max(0.0));
                 found.push((id, *time - begin, seconds));

@@ -218,10 +218,12 @@ fn check_mp4(wish: &Wish) {
     let tracks = media_tracks(&moov).unwrap();
     let (encrypted_tracks, ids) = encrypted_tracks(&tracks);
     let defaults = trexes(&moov).unwrap();
-    let samples = |media: &MediaTrack| samples(&source, &moov, media.track.track_id, &defaults).unwrap();
     let video = tracks.iter().find(|media| media.kind() == Some(TrackKind::Video)).unwrap();
     let edits =
         |media: &MediaTrack| EditList::of(&moov, media.track.track_id, media.track.timescale).unwrap();
+    let samples = |media: &MediaTrack| {
+        edits(media).samples(samples(&source, &moov, media.track.track_id, &defaults).unwrap())
+    };
     let boundaries =
         Boundaries::of(samples(video), &edits(video), (0, video.track.timescale), (2.0, &[])).unwrap();
     let cut = |media: &MediaTrack| {

@@ -23,7 +23,7 @@ mod trex;
 mod trun;
 mod uuid;
 
-pub use elst::Elst;
+pub use elst::{Edit, Elst};
 pub use frma::Frma;
 pub use hdlr::Hdlr;
 pub use mdhd::Mdhd;

@@ -49,6 +49,16 @@ impl Tkhd {
         Ok(())
     }
 
+    /// Sets the flags of a track that is enabled and in the presentation; others stay.
+    ///
+    /// # Errors
+    /// When the payload is cut off.
+    pub fn enable(payload: &mut [u8]) -> Result<()> {
+        let flags = payload.get_mut(3).ok_or_else(|| Error::input("tkhd ends before its flags"))?;
+        *flags |= 0b11;
+        Ok(())
+    }
+
     /// Sets `duration` to 0, as a track whose samples are all in fragments has it.
     ///
     /// # Errors

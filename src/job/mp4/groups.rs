@@ -3,6 +3,7 @@
 
 use crate::base::Result;
 use crate::codec::TrackKind;
+use crate::isobmff::samples::Sample;
 
 use super::OutputTrack;
 
@@ -24,18 +25,18 @@ pub(in crate::job) fn said(track: &OutputTrack<'_>) -> Result<Vec<String>> {
 /// is before time 0 is not shown. Players that go by the append window of a browser drop them, and with them all that need
 /// them.
 fn begins_inside(track: &OutputTrack<'_>) -> Result<Option<String>> {
-    if track.id.kind != TrackKind::Video || track.edits.presented(track.survey.first.composition_time()) >= 0
-    {
+    let since_begin = |sample: &Sample| track.source_edits.since_begin(sample.composition_time());
+    if track.id.kind != TrackKind::Video || since_begin(&track.survey.first) >= 0 {
         return Ok(None);
     }
     let (mut before, mut next) = (None, None);
-    for sample in track.samples()? {
+    for sample in track.file.samples(track.media.track.track_id)? {
         let sample = sample?;
-        let time = track.edits.presented(sample.composition_time());
+        let time = since_begin(&sample);
         if sample.is_sync() && time <= 0 {
             before = Some(time);
         } else if sample.is_sync() {
-            next = Some(time);
+            next = Some(track.source_edits.presented(sample.composition_time()));
             break;
         }
     }

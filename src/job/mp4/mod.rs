@@ -6,6 +6,7 @@ mod audio_groups;
 mod clocks;
 pub(super) mod cut;
 pub(super) mod described;
+mod edits;
 pub(super) mod files;
 mod groups;
 pub(super) mod ladder;
@@ -72,6 +73,10 @@ impl Mp4File {
         self.source.read_at(position, buffer)
     }
 
+    fn samples(&self, track_id: u32) -> Result<impl Iterator<Item = Result<Sample>> + use<'_>> {
+        samples(self.source.as_ref(), &self.moov, track_id, &self.trexes)
+    }
+
     /// Where segments are cut depends on all of it.
     fn summarize(&self, summary: &mut Summary) {
         summary.named(&self.name, &self.moov.to_bytes());
@@ -88,7 +93,10 @@ pub(in crate::job) struct OutputTrack<'a> {
     pub(in crate::job) media: &'a MediaTrack,
     /// Its id when it gets a key; `None` when it stays clear.
     pub(in crate::job) encrypted_track: Option<TrackId>,
+    /// What is left of its edit list in the segments.
     pub(in crate::job) edits: EditList,
+    /// The edit list of the file.
+    source_edits: EditList,
     pub(in crate::job) survey: Survey,
     /// What manifests say of it.
     pub(in crate::job) described: Described,
@@ -101,7 +109,7 @@ pub(in crate::job) struct OutputTrack<'a> {
 impl<'a> OutputTrack<'a> {
     /// When it begins, in ticks of its media.
     pub(in crate::job) fn begins(&self) -> u64 {
-        self.edits.time(&self.survey.first)
+        self.edits.time(self.survey.first.composition_time())
     }
 
     pub(in crate::job) fn timescale(&self) -> u32 {
@@ -110,13 +118,7 @@ impl<'a> OutputTrack<'a> {
 
     /// When it ends, in ticks of its media.
     pub(in crate::job) fn ends(&self) -> u64 {
-        u64::try_from(self.edits.end(self.survey.end).max(0)).unwrap_or(u64::MAX)
-    }
-
-    /// When what was written with a composition time is presented, in ticks of its media.
-    pub(in crate::job) fn presented(&self, composition_time: i128) -> u64 {
-        let time = self.edits.written().presented(composition_time);
-        u64::try_from(time.max(0)).unwrap_or(u64::MAX)
+        self.edits.time(self.survey.end)
     }
 
     pub(in crate::job) fn segments<'b>(
@@ -127,9 +129,10 @@ impl<'a> OutputTrack<'a> {
         Ok(segments.ending(self.ends()).with_key_frames_apart(self.key_frames_apart))
     }
 
+    /// Its samples as they are written.
     pub(in crate::job) fn samples(&self) -> Result<impl Iterator<Item = Result<Sample>> + use<'a>> {
-        let file = self.file;
-        samples(file.source.as_ref(), &file.moov, self.media.track.track_id, &file.trexes)
+        let samples = self.file.samples(self.media.track.track_id)?;
+        Ok(self.source_edits.samples(samples))
     }
 }
 
@@ -352,18 +355,21 @@ fn output_tracks<'a>(
         for (file, media) in all().filter(|(_, media)| media.kind() == Some(kind)) {
             let track = &media.track;
             let at = |error: Error| error.at(file.name.clone());
-            let samples =
-                samples(file.source.as_ref(), &file.moov, track.track_id, &file.trexes).map_err(at)?;
             let place = |error: Error| at(error.at(format_args!("track {}", track.track_id)));
-            let Some(survey) = Survey::of(samples).map_err(place)? else {
+            let source_edits = EditList::of(&file.moov, track.track_id, track.timescale).map_err(place)?;
+            let all = || file.samples(track.track_id).map_err(at);
+            let edits = source_edits.written();
+            let survey = Survey::of(source_edits.samples(all()?)).map_err(place)?;
+            let Some(survey) = survey.filter(|survey| edits.presented(survey.end) > 0) else {
                 let (name, id) = (&file.name, track.track_id);
-                warnings.push(format!(
-                    "{name}: track {id} ({}) is left out: it has no samples",
-                    track.handler_type
-                ));
+                let why = if all()?.next().is_none() {
+                    "it has no samples"
+                } else {
+                    "its edit list (elst) shows none of its samples"
+                };
+                warnings.push(format!("{name}: track {id} ({}) is left out: {why}", track.handler_type));
                 continue;
             };
-            let edits = EditList::of(&file.moov, track.track_id, track.timescale).map_err(at)?;
             if media.is_of_unknown_codec() {
                 warnings.push(taken_whole(file, media));
             }
@@ -382,6 +388,7 @@ fn output_tracks<'a>(
                 media,
                 encrypted_track: is_protected.then_some(id),
                 edits,
+                source_edits,
                 survey,
                 key_frames_apart: job.trick_play && kind == TrackKind::Video,
                 described,
@@ -401,10 +408,7 @@ fn not_carried(files: &[Mp4File], tracks: &[OutputTrack<'_>]) -> Result<Vec<Stri
     let mut warnings = Vec::new();
     for track in tracks {
         let place = format!("{}: track {}", track.file.name, track.media.track.track_id);
-        if track.edits.edits() > 1 {
-            let count = track.edits.edits();
-            warnings.push(format!("{place}: {count} edits (elst), of which the first alone is kept: players of segments know one"));
-        }
+        warnings.extend(edits::left_out(track)?.map(|what| format!("{place}: {what}")));
         warnings.extend(groups::said(track)?);
         let leading = track.survey.leading;
         if leading > 0 && track.id.kind == TrackKind::Video {

@@ -12,6 +12,8 @@ use crate::isobmff::track::{Track, tracks};
 use crate::isobmff::{BoxNode, quicktime};
 use crate::package::UnknownVideo;
 
+use super::edits;
+
 /// Sample entries of single pictures.
 const STILLS: &[&[u8; 4]] = &[b"jpeg", b"png ", b"tiff", b"gif "];
 /// The sample entry of Apple's positional audio, which stands beside the same audio in another codec.
@@ -61,7 +63,7 @@ pub(super) fn ready(
             .hint(command("copy it", name, " -c copy")));
     }
     let is_quicktime = to_iso(source, moov);
-    let is_quicktime = is_quicktime.map_err(|error| error.hint(remedy(name, moov, Some(b"soun"))))?;
+    let is_quicktime = is_quicktime.map_err(|error| error.hint(remedy(name, moov, &[b"soun"])))?;
     let mut left_out = metadata(name, moov);
     let all = tracks(moov)?;
     let chapters = referenced(moov, b"chap");
@@ -74,6 +76,7 @@ pub(super) fn ready(
     }
     for track in tracks(moov)? {
         check(name, moov, &track, (is_quicktime, unknown))?;
+        edits::check(name, moov, &track)?;
     }
     Ok(left_out)
 }
@@ -172,7 +175,7 @@ fn check(
     match codec::find(entry.format) {
         None if is_video && unknown == UnknownVideo::FullSample => Ok(()),
         None => {
-            let hint = remedy(name, moov, None);
+            let hint = remedy(name, moov, &[]);
             let hint = if is_video {
                 format!("{hint}; or protect its samples whole: --allow-full-sample")
             } else {
@@ -191,13 +194,13 @@ fn check(
             Some(kind) => Err(Error::unsupported(format!("the sample entry {} has no {kind}", entry.format))
                 .clause("ISO/IEC 14496-12 §12.2.3")
                 .at(place)
-                .hint(remedy(name, moov, Some(&track.handler_type.0)))),
+                .hint(remedy(name, moov, &[&track.handler_type.0]))),
         },
     }
 }
 
-/// The command that makes a file which can be packed: what is not known, and what is of this handler, is encoded.
-fn remedy(name: &str, moov: &BoxNode, encoded: Option<&[u8; 4]>) -> String {
+/// The command that makes a file which can be packed: what is not known, and what is of these handlers, is encoded.
+pub(super) fn remedy(name: &str, moov: &BoxNode, encoded: &[&[u8; 4]]) -> String {
     let all = tracks(moov).unwrap_or_default();
     let mut options = String::new();
     for (handler, map, copy, encode) in [
@@ -210,7 +213,7 @@ fn remedy(name: &str, moov: &BoxNode, encoded: Option<&[u8; 4]>) -> String {
         }
         let is_unknown =
             |track: &Track| track.sample_entry().map_or(true, |entry| codec::find(entry.format).is_none());
-        let is_encoded = encoded == Some(handler) || of_kind.any(is_unknown);
+        let is_encoded = encoded.contains(&handler) || of_kind.any(is_unknown);
         options += &format!(" {map} {}", if is_encoded { encode } else { copy });
     }
     command("encode it", name, &options)
@@ -221,7 +224,7 @@ fn command(what: &str, name: &str, options: &str) -> String {
 }
 
 /// The name of the file that the remedy makes: beside the input, or here when that is on a server.
-fn other(name: &str) -> String {
+pub(super) fn other(name: &str) -> String {
     let name = if name.contains("://") { name.rsplit('/').next().unwrap_or(name) } else { name };
     let stem = match name.rsplit_once('.') {
         Some((stem, extension)) if !extension.contains(['/', '\\']) && !stem.is_empty() => stem,
@@ -231,7 +234,7 @@ fn other(name: &str) -> String {
 }
 
 /// A word as a shell reads it.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-:+=@%,".contains(c);
     if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }

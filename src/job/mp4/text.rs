@@ -321,6 +321,9 @@ fn text_samples(track: &OutputTrack<'_>) -> Result<Vec<TextSample>> {
     let mut all: Vec<TextSample> = Vec::new();
     for sample in track.samples()? {
         let sample = sample?;
+        if track.edits.is_before(&sample) {
+            continue;
+        }
         let begin = track.edits.presented(sample.composition_time());
         let (start, end) = (milliseconds(begin), milliseconds(begin + i128::from(sample.duration)));
         // What states no duration is shown until the next one begins.

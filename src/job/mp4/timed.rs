@@ -95,8 +95,10 @@ impl<'a> Timed<'a> {
     }
 
     pub(in crate::job) fn average(&self) -> u64 {
-        let average =
-            self.bits_per_second(self.segments.iter().map(|segment| segment.bytes).sum(), self.duration());
+        let bytes = self.segments.iter().map(|segment| segment.bytes).sum();
+        // What an edit list leaves out is fetched, and not played.
+        let duration = self.presented.iter().map(|presented| presented.duration).sum();
+        let average = self.bits_per_second(bytes, duration);
         self.track.described.bandwidth.map_or(average, |stated| average.min(stated))
     }
 

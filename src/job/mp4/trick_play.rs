@@ -37,7 +37,7 @@ impl Timed<'_> {
                 let range = key_frame.range.start + before..key_frame.range.end + before;
                 pictures.push(Picture {
                     resource: Resource { uri: resource.uri.clone(), byte_range: Some(range) },
-                    start: self.track.presented(key_frame.composition_time),
+                    start: self.track.edits.time(key_frame.composition_time),
                     duration: 0,
                     segment_key: segment.segment_key,
                 });

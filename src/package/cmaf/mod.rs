@@ -91,7 +91,7 @@ impl<'a> Cmaf<'a> {
     ) -> Result<Self> {
         let trak = trak(moov, media.track.track_id)?;
         protected.map_or(Ok(()), |_| check_clear_input(source, trak))?;
-        let edits = EditList::of(moov, media.track.track_id, media.track.timescale)?;
+        let edits = EditList::of(moov, media.track.track_id, media.track.timescale)?.written();
         Ok(Self {
             source,
             moov,
@@ -306,14 +306,15 @@ fn brands(major: &[u8; 4], compatible: &[&[u8; 4]]) -> Vec<u8> {
         .collect()
 }
 
-/// §7.5.10 to §7.5.13: the track as it is, its durations 0, one edit and its sample tables empty.
+/// §7.5.10 to §7.5.13: the track as it is, enabled, its durations 0, one edit and its sample tables empty.
 fn init_trak(trak: &mut BoxNode, edits: &EditList, groups: &SampleGroups) -> Result<BoxNode> {
     edit(trak, &[b"tkhd"], |tkhd| {
+        Tkhd::enable(tkhd)?;
         Tkhd::clear_duration(tkhd)?;
         Tkhd::set_track_id(tkhd, TRACK_ID)
     })?;
     edit(trak, &[b"mdia", b"mdhd"], Mdhd::clear_duration)?;
-    if let Some((edts, one)) = trak.find_mut(&[b"edts"]).zip(edits.written().edts()) {
+    if let Some((edts, one)) = trak.find_mut(&[b"edts"]).zip(edits.edts()) {
         *edts = one;
     } else {
         trak.remove(|node| node.is(b"edts"));

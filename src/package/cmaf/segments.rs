@@ -98,7 +98,7 @@ impl Boundaries {
         is_short && (is_moment && is_on_grid || !self.changes.iter().any(is_over))
     }
 
-    /// A cut at the first random access point at least `seconds` after the cut before it, and at the first one at
+    /// Of samples as they are written, a cut at the first random access point at least `seconds` after the cut before it, and at the first one at
     /// each of `changes` after the begin of the presentation or behind it. Pictures that lead a random access point, as
     /// where groups are open, are presented before and belong to its segment: its own time is what counts.
     ///
@@ -110,7 +110,7 @@ impl Boundaries {
         (begin, timescale): (u64, u32),
         (seconds, changes): (f64, &[Duration]),
     ) -> Result<Self> {
-        let duration = ticks(seconds, timescale);
+        let (edits, duration) = (edits.written(), ticks(seconds, timescale));
         // Times that are typed or of another clock are rounded.
         let rounded = u64::from(timescale / ROUNDING);
         let changes = changes.iter().filter(|change| !change.is_zero());
@@ -120,7 +120,7 @@ impl Boundaries {
         let mut start = 0;
         for sample in samples {
             let sample = sample?;
-            let time = edits.time(&sample);
+            let time = edits.time(sample.composition_time());
             if first.is_none() {
                 (first, start) = (Some(time), time);
             }
@@ -190,8 +190,6 @@ fn ticks(seconds: f64, timescale: u32) -> u64 {
 pub struct Segments<'a, I> {
     samples: I,
     boundaries: &'a Boundaries,
-    /// What makes of the samples those that are written, and what is left of it then.
-    source_edits: &'a EditList,
     edits: EditList,
     timescale: u32,
     /// When the presentation of the last sample ends.
@@ -208,12 +206,11 @@ pub struct Segments<'a, I> {
 }
 
 impl<'a, I: Iterator<Item = Result<Sample>>> Segments<'a, I> {
-    /// The segments of a track whose media has `timescale` ticks per second.
-    pub fn new(samples: I, boundaries: &'a Boundaries, edits: &'a EditList, timescale: u32) -> Self {
+    /// The segments of a track whose media has `timescale` ticks per second; the samples are those that are written.
+    pub fn new(samples: I, boundaries: &'a Boundaries, edits: &EditList, timescale: u32) -> Self {
         Self {
             samples,
             boundaries,
-            source_edits: edits,
             edits: edits.written(),
             timescale,
             end: u64::MAX,
@@ -243,12 +240,12 @@ impl<'a, I: Iterator<Item = Result<Sample>>> Segments<'a, I> {
 
     fn segment(&mut self) -> Result<Option<CmafSegment>> {
         let mut samples = Vec::new();
-        let (edits, source_edits) = (self.edits, self.source_edits);
-        let mut read = self.samples.by_ref().map(|sample| source_edits.moved(sample?));
+        let edits = self.edits;
+        let read = self.samples.by_ref();
         let Some(first) = self.next_sample.take().map(Ok).or_else(|| read.next()).transpose()? else {
             return Ok(None);
         };
-        let time = |sample: &Sample| edits.time(sample);
+        let time = |sample: &Sample| edits.time(sample.composition_time());
         let start = time(&first);
         let (interval, end) = self.boundaries.around(start, self.timescale);
         self.decode_time = first.decode_time;

@@ -52,8 +52,8 @@ pub(in crate::verify) struct FragmentFact {
     /// When its first sample is decoded and its last one ends, in ticks of the media.
     pub(in crate::verify) begin: u64,
     pub(in crate::verify) end: u64,
-    /// When it begins and ends to be presented, edits applied.
-    pub(in crate::verify) presented: (i128, i128),
+    /// When it begins and ends to be presented, edits applied; `None` when nothing of it is.
+    pub(in crate::verify) presented: Option<(u64, u64)>,
     /// How long each of its samples lasts, in ticks, when all but the last last as long.
     pub(in crate::verify) sample_duration: Option<u32>,
     /// Transfer characteristics that a message in its first sample prefers; of the first fragment of a file alone.
@@ -157,15 +157,22 @@ impl FileCheck<'_, '_> {
         }
         let first = self.facts.fragments.first().map_or(0, |fragment| fragment.position);
         for (range, stated) in ranges.iter().zip(&sidx.durations) {
-            let fragments = self.facts.fragments.iter().filter(|fragment| {
-                fragment.track_id == sidx.reference_id && range.contains(&fragment.position)
-            });
-            let ticks: u64 = fragments.map(|fragment| fragment.end.saturating_sub(fragment.begin)).sum();
+            let fragments = || {
+                let inside = |fragment: &&FragmentFact| {
+                    fragment.track_id == sidx.reference_id && range.contains(&fragment.position)
+                };
+                self.facts.fragments.iter().filter(inside)
+            };
+            let ticks: u64 = fragments().map(|fragment| fragment.end.saturating_sub(fragment.begin)).sum();
+            // The same as it is presented: gaps count, and what the edit list leaves out does not.
+            let begin = fragments().filter_map(|fragment| Some(fragment.presented?.0)).min().unwrap_or(0);
+            let end = fragments().filter_map(|fragment| Some(fragment.presented?.1)).max().unwrap_or(0);
+            let presented = end.saturating_sub(begin);
             let found = format!("{stated} ticks for bytes {}..{}", range.start, range.end);
             let expected = format!("{ticks}, the duration of its samples");
             // Of the first one, the priming that an edit list leaves out may be left out too.
             let priming = ticks.checked_sub(u64::from(*stated)).filter(|_| range.contains(&first));
-            let holds = u64::from(*stated) == ticks
+            let holds = [ticks, presented].contains(&u64::from(*stated))
                 || priming.is_some_and(|priming| priming < u64::from(sidx.timescale) / 10);
             self.findings.check("sidx-duration", holds, &place, &found, &expected);
         }

@@ -92,9 +92,10 @@ impl FileCheck<'_, '_> {
         let is_protected = groups.of_sample.iter().any(Option::is_some);
         let times =
             |sample: &Sample| (sample.decode_time, sample.decode_time.saturating_add(sample.duration.into()));
-        let begins = fragment.samples.iter().map(|sample| track.edits.presented(sample.composition_time()));
-        let lasts = fragment.samples.iter().map(|sample| i128::from(sample.duration));
-        let ends = begins.clone().zip(lasts).map(|(begin, lasts)| begin + lasts);
+        let shown = fragment.samples.iter().filter(|sample| !track.edits.is_before(sample));
+        let begins = shown.clone().map(|sample| track.edits.time(sample.composition_time()));
+        let end = |sample: &Sample| sample.composition_time() + i128::from(sample.duration);
+        let ends = shown.map(|sample| track.edits.time(end(sample)));
         let preferred_transfer = self.preferred_transfer(track, fragment.samples.first());
         self.facts.fragments.push(FragmentFact {
             position: moof,
@@ -102,7 +103,7 @@ impl FileCheck<'_, '_> {
             track_id: fragment.track_id,
             begin: fragment.samples.first().map_or(0, |first| times(first).0),
             end: fragment.samples.last().map_or(0, |last| times(last).1),
-            presented: (begins.min().unwrap_or(0), ends.max().unwrap_or(0)),
+            presented: begins.min().zip(ends.max()),
             sample_duration: sample_duration(&fragment.samples),
             kid: groups.of_sample.iter().flatten().next().and_then(|group| groups.tencs.get(*group)).map(kid),
         });

@@ -145,8 +145,9 @@ fn of_segment(segment: &Resource, rendition: usize, facts: &PresentationInfo<'_>
     let of_track = || fragments.iter().filter(|fragment| fragment.track_id == track_id);
     let end = of_track().next_back()?.end;
     let timescale = facts.timescale(rendition, track_id)?;
-    let presented = |time: i128| seconds(u64::try_from(time.max(0)).unwrap_or(u64::MAX), timescale.into());
-    let begins = of_track().map(|fragment| fragment.presented.0).min()?;
-    let ends = of_track().map(|fragment| fragment.presented.1).max()?;
+    let presented = |time: u64| seconds(time, timescale.into());
+    let shown = || of_track().filter_map(|fragment| fragment.presented);
+    let begins = shown().map(|(begin, _)| begin).min().unwrap_or(0);
+    let ends = shown().map(|(_, end)| end).max().unwrap_or(0);
     Some(Times { rendition, decoded: (begin, end), begin: presented(begins), end: presented(ends) })
 }
