@@ -67,7 +67,7 @@ fn what_of_a_ladder_does_not_agree_is_said() {
     let first = video(&folder, "v1.mp4", ("6", "25", "10000"));
     let rows: [(Shape, &[&str]); 5] = [
         (("6.1", "25", "10000"), &[]),
-        (("3", "25", "10000"), &["v2 ends at 3.000 s", "other.mp4"]),
+        (("3", "25", "10000"), &["v2 lasts until 3.000 s", "other.mp4"]),
         (("6", "20", "10000"), &["key frames", "other.mp4"]),
         (("6", "25", "90000"), &[]),
         (("6", "25", "1001"), &["1001 ticks per second", "other.mp4"]),

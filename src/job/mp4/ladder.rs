@@ -77,7 +77,7 @@ fn lengths(tracks: &[OutputTrack<'_>], start: Start) -> Vec<String> {
     let shorter = ends.iter().filter(|(_, other)| end - other > LENGTHS_APART);
     let warning = |(track, other): &(&OutputTrack<'_>, f64)| {
         format!(
-            "{}: {} ends at {other:.3} s, {} of {} at {end:.3} s: players stall or go on without it",
+            "{}: {} lasts until {other:.3} s, {} of {} until {end:.3} s: players stall or go on without it",
             track.file.name, track.id, longest.id, longest.file.name
         )
     };
