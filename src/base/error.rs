@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt::{self, Write as _};
 
+use super::remedy;
 use super::text::{steers, without_keys, without_quotes};
 
 /// The result of everything in this crate that can fail.
@@ -141,6 +142,13 @@ impl Error {
         self
     }
 
+    /// Names the file, and another beside it, in the command of what is to be done: [`remedy::named`].
+    #[must_use]
+    pub fn for_file(mut self, name: &str) -> Self {
+        self.0.hint = self.0.hint.map(|hint| remedy::named(&hint, name));
+        self
+    }
+
     /// Leaves out what it quotes at length: of a document with keys, which may stand where something else belongs.
     #[must_use]
     pub fn without_quotes(mut self) -> Self {
@@ -157,14 +165,16 @@ impl Error {
     }
 }
 
-/// Most characters of a place, message or hint that are shown: a damaged input names itself at any length.
+/// Most characters of a place or message that are shown: a damaged input names itself at any length.
 const MAX_PART_CHARACTERS: usize = 400;
+/// Most characters of a hint, which may be a command with two paths in it.
+const MAX_HINT_CHARACTERS: usize = 1200;
 
 /// Writes words that may come from an input: on one line, not without end, and without keys.
-fn write_line(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+fn write_line(f: &mut fmt::Formatter<'_>, text: &str, most: usize) -> fmt::Result {
     let text = &without_keys(text);
     let mut characters = text.chars();
-    for character in characters.by_ref().take(MAX_PART_CHARACTERS) {
+    for character in characters.by_ref().take(most) {
         f.write_char(if steers(character) { ' ' } else { character })?;
     }
     if characters.next().is_some() { f.write_char('…') } else { Ok(()) }
@@ -173,16 +183,16 @@ fn write_line(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for place in self.0.trail.iter().rev() {
-            write_line(f, place)?;
+            write_line(f, place, MAX_PART_CHARACTERS)?;
             f.write_str(": ")?;
         }
-        write_line(f, &self.0.message)?;
+        write_line(f, &self.0.message, MAX_PART_CHARACTERS)?;
         if let Some(clause) = self.0.clause {
             write!(f, " ({clause})")?;
         }
         if let Some(hint) = &self.0.hint {
             f.write_str("; ")?;
-            write_line(f, hint)?;
+            write_line(f, hint, MAX_HINT_CHARACTERS)?;
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ mod key_store;
 mod language;
 pub mod manifest;
 pub mod ratio;
+pub mod remedy;
 pub mod secret;
 mod text;
 pub mod time;

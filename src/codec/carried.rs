@@ -4,7 +4,7 @@
 use super::lossless::{self, Lossless};
 use super::syncframe::{Syncframe, dec3};
 use super::{audio_specific_config, first_frame, opus, vp9};
-use crate::base::{Error, FourCc, Result};
+use crate::base::{Error, FourCc, Result, remedy};
 
 /// A codec that other containers carry as ISO media do, sample by sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,7 +138,7 @@ impl Carried {
                 configuration.len()
             ))
             .clause("RFC 9559 §5.1.4.1.23")
-            .hint("write it anew, such as with ffmpeg -i FILE -map 0:v -map 0:a? -c copy OTHER.mp4")),
+            .hint(format!("write it anew, such as with {}", remedy::copy("", "mkv")))),
         };
         match self {
             Self::Avc => Ok(of(b"avc1", b"avcC", record(7, 1, "avcC")?)),

@@ -5,14 +5,12 @@ use std::ops::Range;
 use super::audio_specific_config::copy_audio_specific_config;
 use super::bit_copy::BitCopy;
 use crate::base::bits::BitReader;
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, remedy};
 
 /// syncword of AudioSyncStream(), and bytes up to audioMuxLengthBytes.
 const SYNCWORD: u32 = 0x2b7;
 const HEADER_BYTES: usize = 3;
 const CLAUSE: &str = "ISO/IEC 14496-3 §1.7.3";
-const REMEDY: &str =
-    "write it anew, such as with ffmpeg -i FILE -map 0:v? -map 0:a -c copy -c:a aac OTHER.ts";
 
 /// How the frames of a stream are to be read: what StreamMuxConfig() says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,8 +92,10 @@ fn value(bits: &mut BitReader<'_>) -> Result<u32> {
 
 /// `StreamMuxConfig()` of one program of one layer, a frame in each element.
 fn stream_mux_config(bits: &mut BitReader<'_>) -> Result<Latm> {
-    let refused =
-        |what: &str| Err(Error::unsupported(format!("LATM with {what}")).clause(CLAUSE).hint(REMEDY));
+    let refused = |what: &str| {
+        let hint = format!("write it anew, such as with {}", remedy::copy(" -c:a aac", "ts"));
+        Err(Error::unsupported(format!("LATM with {what}")).clause(CLAUSE).hint(hint))
+    };
     let audio_mux_version = bits.bit()?;
     if audio_mux_version {
         if bits.bit()? {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::mastering;
 use super::movie::{MovieTrack, Placed};
 use crate::base::env::Source;
-use crate::base::{Error, Result, ratio};
+use crate::base::{Error, Result, ratio, remedy};
 use crate::codec::{Carried, Picture, SampleDescription, TrackKind};
 use crate::matroska::{Encoding, Frame, Matroska, MatroskaTrack, Purpose, TrackType};
 
@@ -92,7 +92,7 @@ impl<'a> Open<'a> {
             return Ok(None);
         }
         let carried = Carried::of_matroska(&track.codec).ok_or_else(|| {
-            let (taken, hint) = remedy(track.kind);
+            let (taken, hint) = encoded(track.kind);
             Error::unsupported(format!("CodecID {}; of Matroska and WebM {taken} are taken", track.codec))
                 .hint(hint)
         })?;
@@ -256,16 +256,12 @@ impl<'a> Open<'a> {
 }
 
 /// What is taken of a kind, and how to make it of something else.
-fn remedy(kind: TrackType) -> (&'static str, &'static str) {
+fn encoded(kind: TrackType) -> (&'static str, String) {
+    let encode =
+        |options| format!("encode it to one of these, such as with {}", remedy::copy(options, "mkv"));
     match kind {
-        TrackType::Video => (
-            "AVC, HEVC, AV1, VP9 and VP8",
-            "encode it to one of these, such as with ffmpeg -i FILE -map 0:v -map 0:a? -c copy -c:v libx264 OTHER.mkv",
-        ),
-        _ => (
-            "AAC, AC-3, E-AC-3, Opus, FLAC, ALAC and MPEG audio",
-            "encode it to one of these, such as with ffmpeg -i FILE -map 0:v? -map 0:a -c copy -c:a aac OTHER.mkv",
-        ),
+        TrackType::Video => ("AVC, HEVC, AV1, VP9 and VP8", encode(" -c:v libx264 -pix_fmt yuv420p")),
+        _ => ("AAC, AC-3, E-AC-3, Opus, FLAC, ALAC and MPEG audio", encode(" -c:a aac")),
     }
 }
 
@@ -274,13 +270,11 @@ fn first_bytes(encoding: &Encoding) -> Result<&[u8]> {
     match encoding {
         Encoding::None => Ok(&[]),
         Encoding::Stripped(first) => Ok(first),
-        Encoding::Compressed(by) => Err(Error::unsupported(format!(
-            "ContentCompression: frames are compressed by {by}"
-        ))
-        .clause("RFC 9559 §5.1.4.1.31.5")
-        .hint(
-            "write the file without it, such as with ffmpeg -i FILE -map 0:v? -map 0:a? -c copy OTHER.mkv",
-        )),
+        Encoding::Compressed(by) => {
+            Err(Error::unsupported(format!("ContentCompression: frames are compressed by {by}"))
+                .clause("RFC 9559 §5.1.4.1.31.5")
+                .hint(format!("write the file without it, such as with {}", remedy::copy("", "mkv"))))
+        }
         Encoding::Encrypted => Err(Error::input("ContentEncryption: the track is encrypted already")
             .clause("RFC 9559 §5.1.4.1.31.8")
             .hint("give the clear file")),

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use crate::base::env::Source;
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, remedy};
 
 /// Bytes read at a time.
 const WINDOW_BYTES: usize = 64 << 10;
@@ -101,9 +101,7 @@ impl<'a> Reader<'a> {
                     end.saturating_sub(start)
                 ))
                 .clause("RFC 8794 §6.2")
-                .hint(
-                    "save what is there, such as with ffmpeg -i FILE -map 0:v? -map 0:a? -c copy OTHER.mkv",
-                ),
+                .hint(format!("save what is there, such as with {}", remedy::copy("", "mkv"))),
             ));
         }
         Ok(Some(Element { id, start, end: element_end }))

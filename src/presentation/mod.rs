@@ -29,4 +29,4 @@ pub use playlist::{MediaPlaylist, Multivariant};
 pub use read::{FileLengths, read_moov};
 pub use reader::{Fault, Presentation};
 pub use resource::{Content, Resource, ResourceId, Role, SegmentIndex};
-pub use segment_kind::{MAX_ID3_BYTES, SegmentKind, audio_position, is_box};
+pub use segment_kind::{ELEMENTARY_VIDEO, MAX_ID3_BYTES, SegmentKind, audio_position, is_box};

@@ -10,6 +10,9 @@ pub const MAX_ID3_BYTES: usize = 1 << 20;
 /// Bytes that tell the kinds apart.
 const START_BYTES: usize = 16;
 
+/// The name of NAL units or pictures without a container.
+pub const ELEMENTARY_VIDEO: &str = "an elementary stream of video";
+
 /// A kind of media segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SegmentKind {
@@ -69,9 +72,7 @@ impl SegmentKind {
             [b'O', b'g', b'g', b'S', ..] => Self::Other("an Ogg file"),
             [b'F', b'L', b'V', 1, ..] => Self::Other("an FLV file"),
             [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', ..] => Self::Other("a WAV file"),
-            [0, 0, 0, 1, ..] | [0, 0, 1, 0x09 | 0x67 | 0xb3 | 0xba, ..] => {
-                Self::Other("an elementary stream of video")
-            }
+            [0, 0, 0, 1, ..] | [0, 0, 1, 0x09 | 0x67 | 0xb3 | 0xba, ..] => Self::Other(ELEMENTARY_VIDEO),
             // A GIF picture begins with the sync byte too.
             [b'G', b'I', b'F', b'8', ..] => Self::Unknown,
             [0x47, ..] => Self::Ts,

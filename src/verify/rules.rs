@@ -436,7 +436,7 @@ pub const RULES: &[Rule] = &[
     advice(
         "hls-session-absent",
         "RFC 8216bis §4.4.6.5",
-        "Every key of a media playlist is a session key when there are session keys.",
+        "The keys with which media playlists begin are session keys when there are session keys.",
     ),
 ];
 

@@ -282,7 +282,7 @@ fn what_is_wrong_with_a_stream_is_named_with_a_remedy() {
     programs.section(0, &pat(&[(1, MAP_PID), (2, MAP_PID + 1)]));
     programs.section(MAP_PID, &av_map());
     let error = refused(programs.bytes);
-    assert!(error.contains("2 programs (1, 2)") && error.contains("-map 0:p:1"), "{error}");
+    assert!(error.contains("2 programs (1, 2)") && error.contains("-map '0:p:1:a?'"), "{error}");
     for (stream_type, says) in [
         (0x02, "MPEG-2 video"),
         (0xdb, "encrypted already"),

@@ -61,6 +61,7 @@ mod outside;
 mod per_segment;
 mod presentation;
 mod purposes;
+mod remedies;
 mod resume;
 mod robustness;
 mod root_option;

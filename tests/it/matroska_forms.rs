@@ -10,6 +10,7 @@ use drm_pack::isobmff::samples::samples;
 use drm_pack::isobmff::track::{tracks, trexes};
 use drm_pack::job::Job;
 
+use crate::remedies::typed;
 use crate::support::ffmpeg_trace::{ffmpeg, ffmpeg_is_there};
 use crate::support::media::root;
 use crate::support::pack::{SEED, job, pack};
@@ -253,17 +254,7 @@ fn audio_of_matroska_is_taken_and_what_is_not_is_refused_with_a_remedy_that_work
         let out = folder.path().join("out");
         let error = pack(&job(&path, "widevine", "cenc"), &out).unwrap_err().to_string();
         assert!(error.contains(says) && error.contains(name), "{error}");
-        let typed = error.split_once("ffmpeg ").unwrap().1;
-        let other = folder.path().join(format!("other_{name}"));
-        let mut command = ffmpeg();
-        for word in typed.split(' ') {
-            match word {
-                "FILE" => command.arg(&path),
-                "OTHER.mkv" => command.arg(&other),
-                word => command.arg(word),
-            };
-        }
-        assert!(command.output().unwrap().status.success(), "{typed}");
+        let other = typed(&error);
         let out = folder.path().join(format!("out_{name}"));
         let inputs = vec![other.to_str().unwrap().to_owned()];
         pack(&Job { inputs, ..job(Path::new(""), "widevine", "cenc") }, &out).unwrap();

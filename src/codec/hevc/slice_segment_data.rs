@@ -6,7 +6,7 @@ use super::parameter_sets::ParameterSets;
 use super::{NalUnitHeader, configuration_version, nal_unit_type, nal_units, slice_segment_header};
 use crate::base::bits::BitReader;
 use crate::base::bytes::Reader;
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, remedy};
 use crate::codec::slice_marks::{SliceStart, Slices};
 use crate::codec::{Ranges, VideoInfo, nal};
 
@@ -86,7 +86,10 @@ impl Slices for SliceSegmentData {
                 "a NAL unit of type 63, an enhancement layer of Dolby Vision: it would stay clear",
             )
             .clause("ISO/IEC 23001-7 §9.5.2, Dolby Vision Streams Within the ISO Base Media File Format §3.1")
-            .hint("convert profile 7 to 8.1, or leave the layer out: ffmpeg -c copy -bsf:v filter_units=remove_types=63")),
+            .hint(format!(
+                "convert profile 7 to 8.1, or leave the layer out, such as with {}",
+                remedy::copy(" -bsf:v filter_units=remove_types=63", "mkv")
+            ))),
             _ => {
                 self.parameter_sets.update(header, payload)?;
                 Ok(None)

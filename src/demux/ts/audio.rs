@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::media::{Form, MediaTrack};
 use super::stream::{CLOCK, Piece, untimed};
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, remedy};
 use crate::codec::{AudioFrame, Carried, Elementary, Latm, Picture, SampleDescription, TrackKind};
 use crate::demux::movie::{MovieTrack, Placed};
 
@@ -280,5 +280,5 @@ fn without_channels() -> Error {
         "channel_configuration 0, and no program config element at the start of the first frame",
     )
     .clause("ISO/IEC 14496-3 §1.A.3.2.2")
-    .hint("write it anew, such as with ffmpeg -i FILE -map 0:v? -map 0:a -c copy -c:a aac OTHER.ts")
+    .hint(format!("write it anew, such as with {}", remedy::copy(" -c:a aac", "ts")))
 }

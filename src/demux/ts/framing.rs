@@ -52,6 +52,12 @@ impl Framing {
         Ok(all.filter(|_| !is_box).find(|framing| in_step(framing, SURE)))
     }
 
+    /// Where in the file a byte of its packets lies, of which `position` counts no others.
+    pub(super) fn place(self, position: u64) -> u64 {
+        let packet_bytes = PACKET_BYTES as u64;
+        self.first as u64 + position / packet_bytes * self.step as u64 + position % packet_bytes
+    }
+
     /// The packets of a file, and what of it is none.
     pub(super) fn framed(self, source: Box<dyn Source>) -> (Box<dyn Source>, Vec<String>) {
         let framed = Framed { source, framing: self };
@@ -93,10 +99,8 @@ impl Source for Framed {
     }
 
     fn read_at(&self, position: u64, buffer: &mut [u8]) -> Result<()> {
-        let (packet_bytes, step) = (PACKET_BYTES as u64, self.framing.step as u64);
-        let place = |position: u64| {
-            self.framing.first as u64 + position / packet_bytes * step + position % packet_bytes
-        };
+        let packet_bytes = PACKET_BYTES as u64;
+        let place = |position: u64| self.framing.place(position);
         let end = position.saturating_add(buffer.len() as u64);
         if buffer.is_empty() || end > self.len() {
             let what = format!("{} bytes at {position}, there are {}", buffer.len(), self.len());

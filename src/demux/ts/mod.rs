@@ -13,20 +13,21 @@ use super::file::Demuxed;
 use super::movie::MovieTrack;
 use crate::base::env::Source;
 use crate::base::{Error, Result};
-use crate::ts::Packets;
+use crate::ts::{Packet, Packets};
 pub(super) use framing::Framing;
 use media::{Media, MediaTrack};
 use program::Program;
-use stream::{CLOCK, Stream};
+use stream::{CLOCK, Stream, damaged_there};
 
 /// Reads a stream.
 pub(super) fn read(source: Box<dyn Source>, framing: Framing) -> Result<Demuxed> {
     let (source, no_packets) = framing.framed(source);
-    let program = Program::read(source.as_ref())?;
-    let mut streams: Vec<Stream> = program.streams.iter().map(Stream::new).collect();
+    let program = Program::read(source.as_ref(), framing)?;
+    let mut streams: Vec<Stream> = program.streams.iter().map(|of| Stream::new(of, framing)).collect();
     let mut packets = Packets::new(source.as_ref())?;
     while let Some((position, packet)) = packets.next_packet()? {
-        let at = |error: Error| error.at(format_args!("packet at byte {position}"));
+        let at = |error: Error| error.at(format_args!("packet at byte {}", framing.place(position)));
+        Packet::parse(&packet).map_err(|error| at(error.hint(damaged_there())))?;
         program.check(&packet).map_err(at)?;
         stream::packet(&mut streams, position, &packet).map_err(at)?;
     }

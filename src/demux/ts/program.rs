@@ -1,7 +1,9 @@
 //! The one program of a transport stream file — ISO/IEC 13818-1 §2.4.4.
 
+use super::framing::Framing;
+use super::stream::damaged_there;
 use crate::base::env::Source;
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, remedy};
 use crate::codec::{Carried, MEDIA_FORMATS, dolby_vision_record};
 use crate::ts::{
     Descriptors, PACKET_BYTES, PAT_PID, PROGRAM_MAP_TABLE, Packet, Packets, Pat, Pmt, PmtStream,
@@ -53,12 +55,12 @@ pub(super) struct Program {
 
 impl Program {
     /// Reads a file up to the map of its program.
-    pub(super) fn read(source: &dyn Source) -> Result<Self> {
+    pub(super) fn read(source: &dyn Source, framing: Framing) -> Result<Self> {
         let mut packets = Packets::new(source)?;
         let (mut map_pid, mut program_number, mut sections) = (None, 0, SectionReader::default());
         while let Some((position, bytes)) = packets.next_packet()? {
-            let at = |error: Error| error.at(format_args!("packet at byte {position}"));
-            let packet = Packet::parse(&bytes).map_err(at)?;
+            let at = |error: Error| error.at(format_args!("packet at byte {}", framing.place(position)));
+            let packet = Packet::parse(&bytes).map_err(|error| at(error.hint(damaged_there())))?;
             let Some(payload) = packet.payload().filter(|_| packet.pid() == map_pid.unwrap_or(PAT_PID))
             else {
                 continue;
@@ -146,7 +148,7 @@ impl Program {
             ))
             .clause("ISO/IEC 13818-1 §2.4.3.7")
             .at(format_args!("PID {:#x}", packet.pid()))
-            .hint("write the file anew without it, or as MP4, such as with ffmpeg -i FILE -c copy OTHER.mp4"));
+            .hint(format!("write the file anew without it, such as with {}", remedy::copy("", "ts"))));
         }
         if packet.pid() != self.map_pid || !packet.payload_unit_start() {
             return Ok(());
@@ -194,9 +196,11 @@ fn whole(sections: &mut SectionReader, packet: &Packet<'_>, payload: &[u8]) -> R
 fn several(pat: &Pat) -> Error {
     let numbers: Vec<String> = pat.programs.iter().map(|(number, _)| number.to_string()).collect();
     let first = numbers.first().map_or("1", String::as_str);
+    let kept = remedy::kept(&format!("0:p:{first}"));
+    let command = format!("ffmpeg -i FILE {kept} -c copy OTHER.ts");
     Error::unsupported(format!("{} programs ({}), one expected", numbers.len(), numbers.join(", ")))
         .clause("ISO/IEC 13818-1 §2.4.4.3")
-        .hint(format!("take one out, such as with ffmpeg -i FILE -map 0:p:{first} -c copy OTHER.ts"))
+        .hint(format!("take one out, such as with {}", command))
 }
 
 fn encrypted(what: &str) -> Error {
@@ -286,7 +290,10 @@ fn codec(stream: &PmtStream, is_hdmv: bool) -> Result<std::result::Result<Carrie
         Err(Error::unsupported(format!(
             "{what} (stream_type {stream_type:#04x}); of transport streams, AVC, HEVC, AAC in ADTS or LATM, AC-3 and E-AC-3 are taken"
         ))
-        .hint("encode it to one of these, such as with ffmpeg -i FILE -c:v libx264 -c:a aac OTHER.mp4"))
+        .hint(format!(
+            "encode it to one of these, such as with {}",
+            remedy::copy(" -c:v libx264 -pix_fmt yuv420p -c:a aac", "ts")
+        )))
     };
     if stream.dolby_vision().is_some_and(|descriptor| dolby_vision_record(descriptor).is_none()) {
         return Ok(Err("Dolby Vision"));

@@ -1,10 +1,11 @@
 //! The elementary streams of a transport stream, packet by packet — ISO/IEC 13818-1 §2.4.3.3, §2.4.3.7.
 
 use super::audio::Audio;
+use super::framing::Framing;
 use super::media::MediaTrack;
 use super::program::ProgramStream;
 use super::video::Video;
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, remedy};
 use crate::codec::Carried;
 use crate::demux::movie::MovieTrack;
 use crate::ts::{PACKET_BYTES, Packet, PesHeader};
@@ -83,6 +84,7 @@ enum Units {
 /// A stream that becomes a track.
 pub(super) struct Stream {
     of: ProgramStream,
+    framing: Framing,
     continuity: Continuity,
     open: Option<OpenPes>,
     jumps: Jumps,
@@ -121,21 +123,35 @@ pub(super) fn packet(streams: &mut [Stream], position: u64, bytes: &[u8; PACKET_
     })
 }
 
+/// What to do about a file in which bytes are wrong or missing: sound is encoded anew, as nothing but a decoder finds the
+/// next frame behind half of one.
+pub(super) fn damaged_there() -> String {
+    format!(
+        "the file is damaged there: record it again, or mend it such as with {}",
+        remedy::copy(" -c:a aac", "ts")
+    )
+}
+
 /// A stream without times.
 pub(super) fn untimed() -> Error {
     Error::input("PES packets without a time stamp: when they are presented is not said")
         .clause("ISO/IEC 13818-1 §2.7.4")
-        .hint("write it anew with times, such as with ffmpeg -fflags +genpts -i FILE -c copy OTHER.mp4")
+        .hint(format!(
+            "encode it anew, which gives it times, such as with {}",
+            // Copied it would stay without.
+            remedy::with("-fflags +genpts ", "-c:v libx264 -pix_fmt yuv420p -c:a aac -c:s copy", "ts")
+        ))
 }
 
 impl Stream {
-    pub(super) fn new(of: &ProgramStream) -> Self {
+    pub(super) fn new(of: &ProgramStream, framing: Framing) -> Self {
         let units = match of.codec {
-            Carried::Avc | Carried::Hevc => Units::Video(Box::new(Video::new(of.codec))),
+            Carried::Avc | Carried::Hevc => Units::Video(Box::new(Video::new(of.codec, framing))),
             codec => Units::Audio(Box::new(Audio::new(codec))),
         };
         Self {
             of: of.clone(),
+            framing,
             continuity: Continuity::default(),
             open: None,
             jumps: Jumps::default(),
@@ -187,7 +203,7 @@ impl Stream {
             return Ok(false);
         }
         let Some(open) = &self.open else { return Ok(true) };
-        let hint = "the file is damaged there: record it again, or mend it such as with ffmpeg -i FILE -c copy OTHER.mp4";
+        let hint = damaged_there();
         let is_start = packet.payload_unit_start();
         if is_start && let Some(stated) = open.stated.filter(|stated| *stated > open.bytes) {
             return Err(Error::input(format!(
@@ -196,7 +212,7 @@ impl Stream {
                 open.bytes
             ))
             .clause("ISO/IEC 13818-1 §2.4.3.7")
-            .at_byte(open.position)
+            .at_byte(self.framing.place(open.position))
             .hint(hint));
         }
         let Order::Behind(missing) = order else { return Ok(true) };
@@ -220,6 +236,7 @@ impl Stream {
     /// What is not whole of it, in words.
     pub(super) fn lacks(&self) -> Vec<String> {
         let Jumps { places, first, packets } = self.jumps;
+        let first = self.framing.place(first);
         let jumps = (places > 0).then(|| {
             let times = if places == 1 { "once".to_owned() } else { format!("{places} times, first") };
             format!(
@@ -232,7 +249,8 @@ impl Stream {
             Some(format!(
                 "the file ends inside a PES packet: {} bytes of {stated} from byte {} on, the last frame may be missing or \
                  cut off",
-                open.bytes, open.position
+                open.bytes,
+                self.framing.place(open.position)
             ))
         });
         jumps.into_iter().chain(cut).collect()
@@ -252,7 +270,10 @@ impl Stream {
                 "time stamps go on {step} ticks of 90 kHz from the one before: the clock was set anew"
             ))
             .clause("ISO/IEC 13818-1 §2.4.3.7")
-            .hint("cut the file there and give the parts in calls of their own, or write it anew with ffmpeg -i FILE -c copy OTHER.mp4"));
+            .hint(format!(
+                "cut the file there and give the parts in calls of their own, or write it anew with {}",
+                remedy::copy("", "ts")
+            )));
         }
         self.before = Some(unwrapped);
         Ok(Some((nearest(pts, unwrapped), unwrapped)))

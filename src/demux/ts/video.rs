@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use super::framing::Framing;
 use super::media::{Form, MediaTrack};
 use super::stream::{CLOCK, Piece};
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, remedy};
 use crate::codec::byte_stream::nal_units;
 use crate::codec::{AccessUnits, Carried, TrackKind, VideoUnit, VideoUnits};
 use crate::demux::movie::{MovieTrack, Placed};
@@ -37,12 +38,13 @@ pub(super) struct Video {
     access_units: AccessUnits,
     open: Option<Open>,
     found: Vec<Found>,
+    framing: Framing,
 }
 
 impl Video {
-    pub(super) fn new(codec: Carried) -> Self {
+    pub(super) fn new(codec: Carried, framing: Framing) -> Self {
         let access_units = AccessUnits::new(codec);
-        Self { units: VideoUnits::new(codec), access_units, open: None, found: Vec::new() }
+        Self { units: VideoUnits::new(codec), access_units, open: None, found: Vec::new(), framing }
     }
 
     /// A time stamp is of the first access unit that begins in its PES packet: §2.4.3.7. Other PES packets go on with it.
@@ -92,7 +94,7 @@ impl Video {
             let Some((at, lies)) = run.and_then(|run| runs.get(run)) else { continue };
             let position = lies + (begin - at) as u64;
             let unit = self.units.unit(bytes.get(begin..end).unwrap_or_default());
-            let unit = unit.map_err(|error| error.at_byte(position))?;
+            let unit = unit.map_err(|error| error.at_byte(self.framing.place(position)))?;
             let mut times = None;
             while let Some((_, stamp)) = stamps.next_if(|(at, _)| *at <= begin) {
                 times = Some(stamp);
@@ -111,7 +113,7 @@ impl Video {
         base: u64,
     ) -> Result<Option<(MovieTrack, MediaTrack, Vec<String>)>> {
         self.close()?;
-        let times = times(&self.found)?;
+        let times = times(&self.found, self.framing)?;
         // Before the first access unit from which decoding can start.
         let skipped = self.found.iter().take_while(|found| !found.unit.is_sync).count();
         self.found.drain(..skipped);
@@ -119,7 +121,7 @@ impl Video {
         if self.found.is_empty() {
             return Ok(None);
         }
-        let mut notices: Vec<String> = changes(&self.found, times)?.into_iter().collect();
+        let mut notices: Vec<String> = changes(&self.found, times, self.framing)?.into_iter().collect();
         if skipped > 0 {
             notices.push(format!("{skipped} pictures before the first that can be decoded are left out"));
         }
@@ -163,7 +165,7 @@ impl Video {
 /// When access units are presented and decoded. Several may be in a PES packet, whose time stamp is that of the first:
 /// pictures of one rate lie evenly between time stamps, and are shown in the order in which they are decoded where time
 /// stamps say nothing else, ISO/IEC 13818-1 §2.7.5.
-fn times(found: &[Found]) -> Result<Vec<(i64, i64)>> {
+fn times(found: &[Found], framing: Framing) -> Result<Vec<(i64, i64)>> {
     let Some(untimed) = found.iter().find(|found| found.times.is_none()) else {
         return Ok(found.iter().filter_map(|found| found.times).collect());
     };
@@ -173,10 +175,10 @@ fn times(found: &[Found]) -> Result<Vec<(i64, i64)>> {
              are decoded",
         )
         .clause("ISO/IEC 13818-1 §2.7.5")
-        .at_byte(untimed.position)
+        .at_byte(framing.place(untimed.position))
         .hint(format!(
-            "encode it anew at its frame rate, such as with ffmpeg -r {} -i FILE -c:v libx264 -c:a aac OTHER.mp4",
-            rate(found)
+            "encode it anew at its frame rate, such as with {}",
+            remedy::with(&format!("-r {} ", rate(found)), "-c copy -c:v libx264 -pix_fmt yuv420p", "ts")
         )));
     }
     let mut all: Vec<(i64, i64)> = Vec::with_capacity(found.len());
@@ -211,17 +213,22 @@ fn rate(found: &[Found]) -> String {
 ///
 /// # Errors
 /// When a picture from which decoding can start does not say which size it has: a segment would begin with it.
-fn changes(found: &[Found], times: &[(i64, i64)]) -> Result<Option<String>> {
+fn changes(found: &[Found], times: &[(i64, i64)], framing: Framing) -> Result<Option<String>> {
     let mut size = None;
     let mut said: Option<String> = None;
     let begin = times.iter().map(|(time, _)| *time).min().unwrap_or(0);
     for (Found { unit, position, .. }, (time, _)) in found.iter().zip(times) {
         let Some(now @ (width, height)) = unit.pixels else {
             if said.is_some() && unit.is_sync {
-                return Err(Error::unsupported("a key frame without parameter sets behind a change of the resolution")
-                    .clause("ISO/IEC 14496-15 §5.3.3")
-                    .at_byte(*position)
-                    .hint("encode it anew in one resolution, such as with ffmpeg -i FILE -c:v libx264 -c:a aac OTHER.mp4"));
+                return Err(Error::unsupported(
+                    "a key frame without parameter sets behind a change of the resolution",
+                )
+                .clause("ISO/IEC 14496-15 §5.3.3")
+                .at_byte(framing.place(*position))
+                .hint(format!(
+                    "encode it anew in one resolution, such as with {}",
+                    remedy::copy(" -c:v libx264 -pix_fmt yuv420p", "ts")
+                )));
             }
             continue;
         };

@@ -1,6 +1,7 @@
 //! Transport streams in one call, each of which has a clock of its own — ISO/IEC 13818-1 §2.4.3.7.
 
 use super::Mp4File;
+use crate::base::remedy::{kept, quoted};
 
 /// Ticks of a second, and how many there are before they begin anew.
 const CLOCK: i64 = 90_000;
@@ -22,9 +23,13 @@ pub(super) fn differing(files: &[Mp4File]) -> Option<String> {
     };
     Some(format!(
         "{name} begins at {} s of its clock and {other} at {} s: both begin the presentation together. If they have one \
-         clock, as video and audio of one HLS stream have, join them first, such as with ffmpeg -copyts -i {name} -i \
-         {other} -map 0 -map 1 -c copy OTHER.ts",
+         clock, as video and audio of one HLS stream have, join them first, such as with ffmpeg -copyts -i {} -i {} \
+         {} {} -c copy OTHER.ts",
         seconds(begin.rem_euclid(STAMPS)),
-        seconds(clock.rem_euclid(STAMPS))
+        seconds(clock.rem_euclid(STAMPS)),
+        quoted(name),
+        quoted(other),
+        kept("0"),
+        kept("1")
     ))
 }

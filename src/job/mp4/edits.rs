@@ -7,7 +7,7 @@ use crate::isobmff::track::{Track, trak};
 use crate::package::{EditList, Jump};
 
 use super::OutputTrack;
-use super::movie::{other, quoted, remedy};
+use super::movie::remedy;
 
 /// The clause of edits.
 const CLAUSE: &str = "ISO/IEC 14496-12 §8.6.6";
@@ -19,14 +19,14 @@ const SOUND_RATES: std::ops::RangeInclusive<f64> = 0.5..=100.0;
 ///
 /// # Errors
 /// When there is such an edit, or a box is cut off.
-pub(super) fn check(name: &str, moov: &BoxNode, track: &Track) -> Result<()> {
+pub(super) fn check(moov: &BoxNode, track: &Track) -> Result<()> {
     let Some(elst) = trak(moov, track.track_id)?.find(&[b"edts", b"elst"]) else { return Ok(()) };
     let at = |error: Error| error.at("edts/elst").at(format!("track {}", track.track_id));
     let edits = Elst::parse(elst.payload()).map_err(at)?.entries;
     let is_other = |edit: &Edit| !edit.is_empty() && edit.rate != Edit::RATE;
     if let Some((index, edit)) = edits.iter().enumerate().find(|(_, edit)| is_other(edit)) {
         let error = format!("edit {} has media_rate {}, 1 expected", index + 1, rate(edit));
-        let hint = render_at_rate(name, moov, &edits);
+        let hint = render_at_rate(moov, &edits);
         return Err(at(Error::unsupported(error).clause(CLAUSE).hint(hint)));
     }
     let place = |error: Error| error.at(format!("track {}", track.track_id));
@@ -39,7 +39,7 @@ pub(super) fn check(name: &str, moov: &BoxNode, track: &Track) -> Result<()> {
         "edit {edit} has media_time {found}, {expected} expected, where edit {} ends: segments have one edit",
         edit - 1
     );
-    let hint = remedy(name, moov, &[b"vide", b"soun"]);
+    let hint = remedy(moov, &[b"vide", b"soun"]);
     Err(at(Error::unsupported(error).clause(CLAUSE).hint(hint)))
 }
 
@@ -48,11 +48,11 @@ fn rate(edit: &Edit) -> f64 {
 }
 
 /// How to make a file that plays at this rate. FFmpeg passes over rates: it is told them, or plays all of it at 1.
-fn render_at_rate(name: &str, moov: &BoxNode, edits: &[Edit]) -> String {
+fn render_at_rate(moov: &BoxNode, edits: &[Edit]) -> String {
     let mut rates = edits.iter().filter(|edit| !edit.is_empty()).map(rate);
     let first = rates.next().unwrap_or(1.0);
     if !rates.all(|rate| (rate - first).abs() < f64::EPSILON) || !SOUND_RATES.contains(&first) {
-        let encode = remedy(name, moov, &[b"vide", b"soun"]);
+        let encode = remedy(moov, &[b"vide", b"soun"]);
         return format!("render it with the program that made it; or, all of it at the rate 1, {encode}");
     }
     let has = |kind: &[u8; 4]| {
@@ -63,11 +63,9 @@ fn render_at_rate(name: &str, moov: &BoxNode, edits: &[Edit]) -> String {
     let pictures = format!(" -map 0:V -vf setpts=PTS/{first} -c:v libx264 -pix_fmt yuv420p");
     let sounds = format!(" -map 0:a -af atempo={first} -c:a aac");
     format!(
-        "render all of it at this rate: ffmpeg -ignore_editlist 1 -i {}{}{} {}, and pack that",
-        quoted(name),
+        "render all of it at this rate: ffmpeg -ignore_editlist 1 -i FILE{}{} OTHER.mp4, and pack that",
         if has(b"vide") { &pictures } else { "" },
-        if has(b"soun") { &sounds } else { "" },
-        quoted(&other(name))
+        if has(b"soun") { &sounds } else { "" }
     )
 }
 

@@ -2,10 +2,12 @@
 //! §4.4.2.1.
 
 use crate::base::Result;
+use crate::base::remedy::named;
 use crate::codec::TrackKind;
 use crate::isobmff::samples::Sample;
 
 use super::OutputTrack;
+use super::movie::remedy;
 
 /// What should be said of the groups of video.
 pub(in crate::job) fn said(track: &OutputTrack<'_>) -> Result<Vec<String>> {
@@ -59,7 +61,7 @@ fn begins_inside(track: &OutputTrack<'_>) -> Result<Option<String>> {
     };
     Ok(Some(format!(
         "{place}: the edit list (elst) begins {begins}: players in browsers show {shown}; to begin with a key frame, \
-         encode it anew, such as with ffmpeg -i {} -c:v libx264 -c:a aac OTHER.mp4",
-        track.file.name
+         {}",
+        named(&remedy(&track.file.moov, &[b"vide"]), &track.file.name)
     )))
 }

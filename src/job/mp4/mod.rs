@@ -24,7 +24,7 @@ mod wrong_boxes;
 
 use crate::base::env;
 use crate::base::env::Http;
-use crate::base::{Error, Result, shown_input};
+use crate::base::{Error, Result, remedy, shown_input};
 use crate::codec::TrackKind;
 use crate::demux::{self, Demuxed};
 use crate::isobmff::BoxNode;
@@ -37,7 +37,7 @@ use crate::package::{
     Boundaries, Cmaf, EditList, EncryptedTrack, KeyRule, MediaTrack, Period, Plan, Presented, ProtectedTrack,
     SegmentKey, Segments, TrackId, UnknownVideo, WrittenSegment, media_tracks_with, presented,
 };
-use crate::presentation::SegmentKind;
+use crate::presentation::{ELEMENTARY_VIDEO, SegmentKind};
 
 use crate::job::env::{Env, Event, OpenInput};
 use crate::job::identity::Summary;
@@ -186,7 +186,8 @@ pub(in crate::job) fn run(job: &Job, rules: &Rules, env: &Env<'_>) -> Result<Rep
     for track in tracks {
         let place = format!("{}, track {}", track.file.name, track.media.track.track_id);
         let files = write_track(&track, rules, &plan, (&boundaries, start), env);
-        let WrittenFiles { files, segments, outputs } = files.map_err(|error| error.at(place))?;
+        let WrittenFiles { files, segments, outputs } =
+            files.map_err(|error| error.for_file(&track.file.name).at(place))?;
         plan.check_ivs()?;
         report.outputs.extend(outputs);
         if let Some(id) = track.encrypted_track {
@@ -304,7 +305,7 @@ fn open(input: &str, job: &Job, open_input: &OpenInput<'_>) -> Result<Mp4File> {
     let (store, name) = open_input(input)?;
     let source = store.open(&name)?;
     let name = shown_input(input);
-    let at = |error: Error| error.at(&name);
+    let at = |error: Error| error.for_file(&name).at(&name);
     let Demuxed { source, left_out: others, clock } = demux::opened(source).map_err(at)?;
     let moov = moov(source.as_ref()).map_err(|error| other_format(source.as_ref(), error));
     let mut moov = moov.map_err(at)?;
@@ -332,12 +333,31 @@ pub(in crate::job) fn other_format(source: &dyn env::Source, error: Error) -> Er
         Ok(SegmentKind::Matroska) => {
             return Error::unsupported("Matroska or WebM, an MP4 file expected").hint("repackage it as MP4");
         }
-        Ok(SegmentKind::Ts) => "an MPEG transport stream",
-        Ok(SegmentKind::PackedAudio(_) | SegmentKind::MpegAudio) => "packed audio",
-        Ok(SegmentKind::WebVtt) => "WebVTT",
+        Ok(SegmentKind::Ts) => ("an MPEG transport stream", "give the playlist that names it".to_owned()),
+        Ok(SegmentKind::PackedAudio(_) | SegmentKind::MpegAudio) => (
+            "packed audio, frames without a container",
+            format!(
+                "put it into one, such as with {}; if a playlist names it, give that",
+                remedy::copy("", "mp4")
+            ),
+        ),
+        Ok(SegmentKind::Other(what)) if what == ELEMENTARY_VIDEO => (
+            what,
+            // Without times FFmpeg copies pictures in the order in which they are decoded.
+            format!(
+                "it says no times, so encode it at its frame rate into MP4, such as with {} for 25 pictures in a second",
+                remedy::with("-r 25 ", "-c:v libx264 -pix_fmt yuv420p", "mp4")
+            ),
+        ),
+        Ok(SegmentKind::WebVtt) => {
+            ("WebVTT", "give it beside MP4 files, under a name that ends in .vtt".to_owned())
+        }
+        Ok(SegmentKind::Other(what)) => {
+            (what, format!("put it into MP4, such as with {}", remedy::copy(" -c:a aac", "mp4")))
+        }
         _ => return error,
     };
-    Error::input(format!("{found}, an MP4 file expected")).hint("give the playlist that names it")
+    Error::input(format!("{}, an MP4 file expected", found.0)).hint(found.1)
 }
 
 /// The tracks in the order of their ids: pictures, audio, text. What no player shows is left out, and said.

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use crate::base::env::Source;
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, remedy};
 use crate::codec::{self, Config};
 use crate::isobmff::boxes::{SampleEntry, Tkhd, leading_boxes};
 use crate::isobmff::quicktime::Codecs;
@@ -60,10 +60,10 @@ pub(super) fn ready(
         return Err(Error::unsupported("a compressed movie header (cmov)")
             .clause("QuickTime File Format, Compressed Movie Resources")
             .at("moov")
-            .hint(command("copy it", name, " -c copy")));
+            .hint(format!("copy it: {}, and pack that", remedy::copy(" -c:s mov_text", "mp4"))));
     }
     let is_quicktime = to_iso(source, moov);
-    let is_quicktime = is_quicktime.map_err(|error| error.hint(remedy(name, moov, &[b"soun"])))?;
+    let is_quicktime = is_quicktime.map_err(|error| error.hint(remedy(moov, &[b"soun"])))?;
     let mut left_out = metadata(name, moov);
     let all = tracks(moov)?;
     let chapters = referenced(moov, b"chap");
@@ -75,8 +75,8 @@ pub(super) fn ready(
         }
     }
     for track in tracks(moov)? {
-        check(name, moov, &track, (is_quicktime, unknown))?;
-        edits::check(name, moov, &track)?;
+        check(moov, &track, (is_quicktime, unknown))?;
+        edits::check(moov, &track)?;
     }
     Ok(left_out)
 }
@@ -160,12 +160,7 @@ fn metadata(name: &str, moov: &BoxNode) -> Vec<String> {
 }
 
 /// Refuses a track that could only be passed on unprotected, or that no player could open.
-fn check(
-    name: &str,
-    moov: &BoxNode,
-    track: &Track,
-    (is_quicktime, unknown): (bool, UnknownVideo),
-) -> Result<()> {
+fn check(moov: &BoxNode, track: &Track, (is_quicktime, unknown): (bool, UnknownVideo)) -> Result<()> {
     let (is_video, is_audio) = (&track.handler_type.0 == b"vide", &track.handler_type.0 == b"soun");
     let Ok(entry) = track.sample_entry() else { return Ok(()) };
     if !is_video && !is_audio || entry.find(b"sinf").is_some() {
@@ -175,7 +170,7 @@ fn check(
     match codec::find(entry.format) {
         None if is_video && unknown == UnknownVideo::FullSample => Ok(()),
         None => {
-            let hint = remedy(name, moov, &[]);
+            let hint = remedy(moov, &[]);
             let hint = if is_video {
                 format!("{hint}; or protect its samples whole: --allow-full-sample")
             } else {
@@ -194,19 +189,18 @@ fn check(
             Some(kind) => Err(Error::unsupported(format!("the sample entry {} has no {kind}", entry.format))
                 .clause("ISO/IEC 14496-12 §12.2.3")
                 .at(place)
-                .hint(remedy(name, moov, &[&track.handler_type.0]))),
+                .hint(remedy(moov, &[&track.handler_type.0]))),
         },
     }
 }
 
 /// The command that makes a file which can be packed: what is not known, and what is of these handlers, is encoded.
-pub(super) fn remedy(name: &str, moov: &BoxNode, encoded: &[&[u8; 4]]) -> String {
+pub(super) fn remedy(moov: &BoxNode, encoded: &[&[u8; 4]]) -> String {
     let all = tracks(moov).unwrap_or_default();
-    let mut options = String::new();
-    for (handler, map, copy, encode) in [
-        (b"vide", "-map 0:V", "-c:v copy", "-c:v libx264 -pix_fmt yuv420p"),
-        (b"soun", "-map 0:a", "-c:a copy", "-c:a aac"),
-    ] {
+    let mut options = Vec::new();
+    for (handler, copy, encode) in
+        [(b"vide", "-c:v copy", "-c:v libx264 -pix_fmt yuv420p"), (b"soun", "-c:a copy", "-c:a aac")]
+    {
         let mut of_kind = all.iter().filter(|track| &track.handler_type.0 == handler).peekable();
         if of_kind.peek().is_none() {
             continue;
@@ -214,46 +208,23 @@ pub(super) fn remedy(name: &str, moov: &BoxNode, encoded: &[&[u8; 4]]) -> String
         let is_unknown =
             |track: &Track| track.sample_entry().map_or(true, |entry| codec::find(entry.format).is_none());
         let is_encoded = encoded.contains(&handler) || of_kind.any(is_unknown);
-        options += &format!(" {map} {}", if is_encoded { encode } else { copy });
+        options.push(if is_encoded { encode } else { copy });
     }
-    command("encode it", name, &options)
+    options.push(text(&all));
+    format!("encode it: {}, and pack that", remedy::with("", &options.join(" "), "mp4"))
 }
 
-fn command(what: &str, name: &str, options: &str) -> String {
-    format!("{what}: ffmpeg -i {}{options} {}, and pack that", quoted(name), quoted(&other(name)))
-}
-
-/// The name of the file that the remedy makes: beside the input, or here when that is on a server.
-pub(super) fn other(name: &str) -> String {
-    let name = if name.contains("://") { name.rsplit('/').next().unwrap_or(name) } else { name };
-    let stem = match name.rsplit_once('.') {
-        Some((stem, extension)) if !extension.contains(['/', '\\']) && !stem.is_empty() => stem,
-        _ => name,
-    };
-    format!("{stem}.iso.mp4")
-}
-
-/// A word as a shell reads it.
-pub(super) fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-:+=@%,".contains(c);
-    if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_words_of_a_shell_and_outputs_stand_beside_inputs() {
-        assert_eq!(quoted("a/b.mov"), "a/b.mov");
-        assert_eq!(quoted("it's mine.mov"), r"'it'\''s mine.mov'");
-        for (name, expected) in [
-            ("a/b.mov", "a/b.iso.mp4"),
-            ("b", "b.iso.mp4"),
-            ("a.b/c", "a.b/c.iso.mp4"),
-            ("https://h/x/b.mov", "b.iso.mp4"),
-        ] {
-            assert_eq!(other(name), expected);
-        }
+/// What is done with text, of which MP4 files have no more than two forms from FFmpeg.
+fn text(all: &[Track]) -> &'static str {
+    let formats: Vec<_> =
+        all.iter().filter_map(|track| track.sample_entry().ok()).map(|entry| entry.format).collect();
+    let is = |of: fn(&codec::Codec) -> bool| formats.iter().any(|it| codec::find(*it).is_some_and(of));
+    let has = |kinds: [&[u8; 4]; 2]| formats.iter().any(|it| kinds.contains(&&it.0));
+    let is_plain = is(codec::is_webvtt) || is(codec::is_timed_text) || has([b"text", b"text"]);
+    match (is(codec::is_hls_subtitles), is_plain, has([b"c608", b"c708"])) {
+        (true, false, false) => "-c:s copy",
+        (false, _, false) => "-c:s mov_text",
+        // FFmpeg writes no MP4 file with these.
+        _ => "-sn",
     }
 }

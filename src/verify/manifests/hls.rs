@@ -46,6 +46,9 @@ pub(in crate::verify) fn check(
     let session = presentation.multivariants.iter().flat_map(|found| &found.session_keys);
     agreement.playlists(&session.cloned().collect::<Vec<_>>(), findings);
     let is_whole = is_whole(presentation);
+    let mp4 = presentation.playlists.iter().map(|playlist| playlist.media);
+    let media = mp4.chain(presentation.segments.iter().map(|playlist| playlist.media));
+    let begin: Vec<_> = media.flat_map(first_keys).collect();
     for media in presentation.segments.iter().map(|playlist| playlist.media) {
         names::check_playlist(&media.name, &media.playlist, findings);
         i_frames(media, findings);
@@ -54,6 +57,7 @@ pub(in crate::verify) fn check(
         names::check_playlist(&multivariant.name, &multivariant.playlist, findings);
         check_version(&multivariant.name, (&multivariant.playlist, &multivariant.session_keys), findings)?;
         session_keys(&multivariant.name, &multivariant.session_keys, (&all, is_whole), findings);
+        session_absent(&multivariant.name, &multivariant.session_keys, &begin, findings);
     }
     Ok(())
 }
@@ -143,7 +147,7 @@ fn is_whole(presentation: &Presentation<'_>) -> bool {
     media.all(|media| media.playlist.tags("EXT-X-ENDLIST").next().is_some())
 }
 
-/// §4.4.6.5: session keys and the keys of media playlists, which are all there are or not.
+/// §4.4.6.5: session keys and the keys of media playlists.
 fn session_keys(name: &str, session: &[Key], (media, is_whole): (&[Key], bool), findings: &mut Findings) {
     let facts = |key: &Key| (key.method.clone(), key.key_format.clone(), key.key_format_versions.clone());
     let mut seen = BTreeSet::new();
@@ -171,10 +175,21 @@ fn session_keys(name: &str, session: &[Key], (media, is_whole): (&[Key], bool), 
             findings.check("hls-session-key", found == expected, &place, &found, &expected);
         }
     }
+}
+
+/// The keys with which a playlist begins, one of each format. Those that follow when keys rotate are named where they begin:
+/// as session keys all of them would be asked for before the first picture.
+fn first_keys(media: &MediaPlaylist) -> impl Iterator<Item = &Key> {
+    let mut formats = BTreeSet::new();
+    media.keys.iter().filter(|key| key.encrypts()).filter(move |key| formats.insert(&key.key_format))
+}
+
+/// §4.4.6.5: what playlists begin with can be asked for before they are read, all of it or nothing.
+fn session_absent(name: &str, session: &[Key], begin: &[&Key], findings: &mut Findings) {
     if session.is_empty() {
         return;
     }
-    for key in media {
+    for key in begin {
         let holds = session.iter().any(|known| known.uri == key.uri && known.key_format == key.key_format);
         let kid = key.key_id.map_or_else(String::new, |kid| format!(" of key {kid}"));
         let found = format!("no EXT-X-SESSION-KEY for {}{kid}", key.key_format);
