@@ -196,6 +196,19 @@ pub(crate) fn mpd() -> Seeds {
     all.iter().zip(options).flat_map(|((name, text), options)| with_options(&[options], name, text)).collect()
 }
 
+/// One key for everything, of which nothing else is said.
+fn one_key() -> Vec<u8> {
+    let mut document = asked();
+    document.content_keys.truncate(1);
+    for content_key in &mut document.content_keys {
+        content_key.value = key(content_key.kid);
+        content_key.common_encryption_scheme = None;
+    }
+    document.drm_systems.clear();
+    document.usage_rules.clear();
+    cpix::write(&document)
+}
+
 /// The answer to [`asked`] as a server gives it.
 fn answered() -> Vec<u8> {
     let mut answer = asked();
@@ -218,8 +231,12 @@ pub(crate) fn cpix() -> Seeds {
     });
     let shared = shared
         .filter_map(|path| Some((path.file_stem()?.to_string_lossy().into_owned(), fs::read(&path).ok()?)));
-    let own = [("request".to_owned(), cpix::write(&asked())), ("answer".to_owned(), answered())];
-    own.into_iter().chain(shared).flat_map(|(name, bytes)| with_options(&[0, 1], &name, &bytes)).collect()
+    let own = [("request", cpix::write(&asked())), ("answer", answered()), ("one-key", one_key())];
+    own.into_iter()
+        .map(|(name, bytes)| (name.to_owned(), bytes))
+        .chain(shared)
+        .flat_map(|(name, bytes)| with_options(&[0, 1], &name, &bytes))
+        .collect()
 }
 
 pub(crate) fn answer() -> Seeds {

@@ -98,15 +98,18 @@ struct Core<'a> {
 
 impl<'a> Core<'a> {
     fn work(&mut self, side_by_side: usize) -> Result<()> {
-        let (mut lanes, mut buffer) = (Vec::new(), Vec::new());
+        let (mut lanes, mut buffer, mut failed) = (Vec::new(), Vec::new(), None);
         loop {
-            while lanes.len() < side_by_side
-                && let Some(lane) = self.next_lane()?
-            {
-                lanes.push(lane);
+            while failed.is_none() && lanes.len() < side_by_side {
+                match self.next_lane() {
+                    Ok(Some(lane)) => lanes.push(lane),
+                    Ok(None) => break,
+                    // What was begun before is made whole: `--resume` need not do it again.
+                    Err(error) => failed = Some(error),
+                }
             }
             if lanes.is_empty() {
-                return Ok(());
+                return failed.map_or(Ok(()), Err);
             }
             let going = pieces(&mut lanes, &mut buffer)?;
             let mut going = going.into_iter();
