@@ -26,6 +26,8 @@ pub struct Codecs {
     pub is_full_range: fn(&SampleEntry) -> bool,
 }
 
+/// The sample entry of text.
+const TEXT: &[u8; 4] = b"text";
 /// The brand of QuickTime.
 const BRAND: &[u8; 4] = b"qt  ";
 /// Boxes of `trak` that ISO files have too.
@@ -158,6 +160,8 @@ fn media_information(minf: &mut BoxNode, handler_type: FourCc, codecs: Codecs) -
         match &handler_type.0 {
             b"vide" => *entry = image_description(parsed, codecs.is_full_range).write(),
             b"soun" => *entry = sound_description(parsed, codecs.iso_form)?.write(),
+            // Both have samples of a length, characters and boxes; all else is of how QuickTime shows them.
+            b"text" | b"sbtl" if entry.is(TEXT) => *entry = timed_text(),
             _ => {}
         }
     }
@@ -189,6 +193,15 @@ fn check_counts_packets(stbl: &BoxNode) -> Result<()> {
             .at("stbl/stsz")),
         _ => Ok(()),
     }
+}
+
+/// TextSampleEntry of 3GPP TS 26.245 §5.16 that says nothing of style: no box is shown, characters in white at the foot, of
+/// the font 1, which has no table.
+fn timed_text() -> BoxNode {
+    let fonts = BoxNode::data(b"ftab", vec![0, 1, 0, 1, 5, b'S', b'e', b'r', b'i', b'f']).to_bytes();
+    let style = [0, 0, 0, 0, 0, 1, 0, 18, 0xff, 0xff, 0xff, 0xff];
+    let fields = [&[0, 0, 0, 0, 0, 0, 0, 1][..], &[0; 4], &[1, 0xff], &[0; 4], &[0; 8], &style, &fonts];
+    BoxNode::data(b"tx3g", fields.concat())
 }
 
 /// VisualSampleEntry: §12.1.3.

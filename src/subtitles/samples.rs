@@ -95,6 +95,14 @@ pub fn timed_text(samples: impl Iterator<Item = Result<TextSample>>) -> Result<S
     Ok(subtitles)
 }
 
+/// The upper half of Mac OS Roman, in which text of QuickTime may be that is not UTF-8: QuickTime File Format, Text Media.
+const MAC_ROMAN: &str = "ÄÅÇÉÑÖÜáàâäãåçéèêëíìîïñóòôöõúùûü†°¢£§•¶ß®©™´¨≠ÆØ∞±≤≥¥µ∂∑∏π∫ªºΩæø¿¡¬√ƒ≈∆«»…\u{a0}ÀÃÕŒœ–—“”‘’÷◊ÿŸ⁄€‹›ﬁﬂ‡·‚„‰ÂÊÁËÈÍÎÏÌÓÔ\u{f8ff}ÒÚÛÙıˆ˜¯˘˙˚¸˝˛ˇ";
+
+fn mac_roman(byte: u8) -> char {
+    let upper = byte.checked_sub(0x80).and_then(|index| MAC_ROMAN.chars().nth(index.into()));
+    upper.unwrap_or_else(|| char::from(byte))
+}
+
 /// UTF-8, or UTF-16 with a byte order mark: §5.17.1.
 fn characters(bytes: &[u8]) -> Vec<char> {
     match bytes.strip_prefix(&[0xfe, 0xff]) {
@@ -102,7 +110,11 @@ fn characters(bytes: &[u8]) -> Vec<char> {
             let units = wide.as_chunks::<2>().0.iter().map(|unit| u16::from_be_bytes(*unit));
             char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
         }
-        None => String::from_utf8_lossy(bytes).replace("\r\n", "\n").replace('\r', "\n").chars().collect(),
+        None => {
+            let text = std::str::from_utf8(bytes).map(str::to_owned);
+            let text = text.unwrap_or_else(|_| bytes.iter().map(|byte| mac_roman(*byte)).collect());
+            text.replace("\r\n", "\n").replace('\r', "\n").chars().collect()
+        }
     }
 }
 

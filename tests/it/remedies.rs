@@ -204,3 +204,45 @@ fn streams_without_a_container_are_put_into_one() {
     let error = refused(&path);
     assert!(error.contains("WebVTT") && error.contains("ends in .vtt"), "{error}");
 }
+
+#[test]
+fn text_of_quicktime_files_is_as_that_of_mp4_files() {
+    if !ffmpeg_is_there() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let text = |name: &str| {
+        let path = made(&folder, name, &format!("-map 3 {AVC} aac -c:s mov_text"));
+        let out = folder.path().join("out").join(name);
+        let report = pack(&job(&path, "widevine", "cenc"), &out).unwrap();
+        assert!(report.warnings.iter().all(|warning| !warning.contains("left out")), "{:?}", report.warnings);
+        fs::read_to_string(out.join("t1.vtt")).unwrap()
+    };
+    let of_movie = text("a.mov");
+    assert!(of_movie.contains("one") && of_movie == text("a.mp4"), "{of_movie}");
+}
+
+#[test]
+fn audio_of_one_codec_is_one_group_and_no_variant_is_said_twice() {
+    if !ffmpeg_is_there() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("three.mp4");
+    let mut command = ffmpeg();
+    for source in ["testsrc2=s=128x72:r=25:d=2", "sine=440:d=2", "sine=880:d=2", "sine=220:d=2"] {
+        command.args(["-f", "lavfi", "-i", source]);
+    }
+    let options = "-map 0 -map 1 -map 2 -map 3 -ac:a:0 2 -ac:a:1 2 -ac:a:2 1 -metadata:s:a:0 language=eng \
+                   -metadata:s:a:1 language=fra -metadata:s:a:2 language=eng";
+    assert!(
+        command.args(options.split_whitespace()).args(["-c:a", "aac"]).arg(&path).status().unwrap().success()
+    );
+    let mut job = job(&path, "widevine", "cenc");
+    job.tracks = vec![drm_pack::job::TrackFacts::parse("a3:role=description").unwrap()];
+    let out = folder.path().join("out");
+    pack(&job, &out).unwrap();
+    let master = fs::read_to_string(out.join("master.m3u8")).unwrap();
+    assert_eq!(master.matches("#EXT-X-STREAM-INF").count(), 1, "{master}");
+    assert_eq!(master.matches("TYPE=AUDIO").count(), 3, "{master}");
+}

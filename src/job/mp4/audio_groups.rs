@@ -74,7 +74,7 @@ pub(super) fn audio_groups<'a, 'b>(tracks: &'a [Timed<'b>]) -> Result<Vec<AudioG
 
 /// Groups of one type have the same members: what there is in one form only is in all of them, but for those that the
 /// operator names.
-fn complete(groups: &mut [AudioGroup<'_, '_>]) -> Result<()> {
+fn complete(groups: &mut Vec<AudioGroup<'_, '_>>) -> Result<()> {
     let own = groups.iter().filter(|group| !group.is_named);
     let all: Vec<_> = own.flat_map(|group| group.tracks.iter().copied()).collect();
     for group in groups.iter_mut().filter(|group| !group.is_named) {
@@ -85,6 +85,15 @@ fn complete(groups: &mut [AudioGroup<'_, '_>]) -> Result<()> {
             }
         }
     }
+    // One that now has the members of another would say every variant twice.
+    let mut known: Vec<Vec<TrackId>> = Vec::new();
+    groups.retain(|group| {
+        let mut members: Vec<_> = group.tracks.iter().map(|written| written.track.id).collect();
+        members.sort_unstable();
+        let is_new = group.is_named || !known.contains(&members);
+        known.push(members);
+        is_new
+    });
     Ok(())
 }
 
