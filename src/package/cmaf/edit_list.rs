@@ -112,7 +112,7 @@ impl EditList {
     /// Goes through the samples of tables: none behind the last one that is presented before the edits end is written, and
     /// what is written is presented from the earliest one on.
     fn measure(&mut self, samples: impl Iterator<Item = Result<Sample>>) -> Result<()> {
-        let (mut number, mut shown, mut media, mut first) = (0, 0, i128::MIN, None);
+        let (mut number, mut shown, mut media, mut first) = (0, 0, i128::from(i64::MIN), None);
         let mut is_late = false;
         let end = self.end.unwrap_or((u64::MAX, 0));
         for sample in samples {
