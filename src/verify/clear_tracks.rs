@@ -1,7 +1,7 @@
 //! No track stays clear beside protected ones of its kind, nor video beside protected audio, but where the operator says
 //! so — ISO/IEC 23001-7 §4.
 //!
-//! Audio alone is left clear by many beside protected video: that is allowed.
+//! Audio alone is left clear by many beside protected video: that is allowed, and said.
 
 use std::collections::BTreeSet;
 
@@ -40,8 +40,12 @@ pub(super) fn check(
         }
         let is_clear = protectable().any(|track| track.protection().is_none());
         let is_asked = met.names(&names(rendition, facts, presentation), is_clear, findings);
-        for track in protectable().filter(|track| !is_asked && is_held(is_audio(track))) {
+        for track in protectable().filter(|_| !is_asked) {
             let place = format!("{}: track {}", facts.name, track.track_id);
+            if !is_held(is_audio(track)) {
+                say_audio(&place, &facts.name, findings);
+                continue;
+            }
             let expected = match is_audio(track) || video {
                 true => format!("protected as other {} tracks", track.handler_type),
                 false => format!(
@@ -59,9 +63,17 @@ pub(super) fn check(
         if !is_asked && is_held(media.is_audio()) {
             let expected = "protected as other playlists";
             findings.check("track-clear", is_protected, &media.media.name, &"no EXT-X-KEY", &expected);
+        } else if !is_asked && !is_protected {
+            say_audio(&media.media.name, &media.media.name, findings);
         }
     }
     met.settle(findings);
+}
+
+/// All audio is clear, which may be meant.
+fn say_audio(place: &str, name: &str, findings: &mut Findings) {
+    let expected = format!("protected audio, or --clear-track {name}");
+    findings.check("audio-clear", false, &place, &"audio in the clear, as all of it", &expected);
 }
 
 /// What an operator may call a rendition.

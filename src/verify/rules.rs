@@ -105,6 +105,11 @@ pub const RULES: &[Rule] = &[
         CENC,
         "A track is not clear beside protected ones of its kind, video not beside protected audio either, and one track at least is protected.",
     ),
+    advice(
+        "audio-clear",
+        CENC,
+        "Audio beside protected video is protected too, or --clear-track says that it is not meant to be.",
+    ),
     error(
         "entry-format",
         "ISO/IEC 14496-12 §8.12.1",
@@ -231,8 +236,17 @@ pub const RULES: &[Rule] = &[
         "ISO/IEC 23001-7 §9",
         "Of a protected video track there are bytes that are encrypted.",
     ),
+    error(
+        "sample-clear",
+        "ISO/IEC 23001-7 §9.5.1",
+        "Of a sample that is said to be protected some bytes are, unless it is shorter than two blocks.",
+    ),
     advice("sample-slices", SUBSAMPLE, "A protected sample of AVC, HEVC or AV1 has slices or tiles."),
-    advice("slice-clear", SUBSAMPLE, "Slice or tile data of a block and more is protected."),
+    advice(
+        "slice-clear",
+        SUBSAMPLE,
+        "Slice or tile data of a block and more is protected, and no more than half of it is clear.",
+    ),
     error("cenc-blocks", SUBSAMPLE, "A protected run of video in counter mode is whole blocks of 16 bytes."),
     error(
         "cenc-front-aligned",

@@ -241,7 +241,9 @@ impl FileCheck<'_, '_> {
         match self.parse(track, sample, bytes, ranges) {
             Ok(None) => {
                 let known = track.entries.iter().any(|entry| entry.codec.is_some());
-                if !known {
+                if known {
+                    self.check_any(bytes.len(), runs, place);
+                } else {
                     self.findings.unchecked(format!(
                         "{}: track {}: subsamples of a codec that is not known",
                         place.file, place.track
@@ -261,8 +263,16 @@ impl FileCheck<'_, '_> {
                 return Ok(());
             }
         }
+        self.check_any(ranges.iter().map(Range::len).max().unwrap_or(0), runs, place);
         self.compare_ranges(protection.scheme.align, ranges, runs, place);
         Ok(())
+    }
+
+    /// Of what may be protected something is, unless all of it is too short for a block behind what alignment leaves clear.
+    fn check_any(&mut self, protectable: usize, runs: &[Range<usize>], place: &SampleLocation<'_>) {
+        let holds = protectable < 2 * BLOCK || runs.iter().any(|run| !run.is_empty());
+        let found = format_args!("{protectable} bytes that may be protected, all in the clear").to_string();
+        self.findings.check("sample-clear", holds, place, &found, &"protected bytes");
     }
 
     /// What a parser says of a sample that it could read; of one that is decrypted it says more.
@@ -330,6 +340,10 @@ impl FileCheck<'_, '_> {
                 self.findings.check("slice-end", run.end == unit.end, place, &text, &expected);
             } else {
                 self.findings.check("slice-start", true, place, &"", &"");
+                let clear = run.start - unit.start;
+                let found = format_args!("bytes {}..{} in the clear", unit.start, run.start).to_string();
+                let holds = clear < BLOCK.max(unit.len() / 2);
+                self.findings.check("slice-clear", holds, place, &found, &"the most of it protected");
                 let blocks = run.len().is_multiple_of(BLOCK);
                 self.findings.check("cenc-blocks", blocks, place, &run.len(), &"a multiple of 16");
                 let expected = format_args!("to byte {}", unit.end).to_string();
