@@ -36,6 +36,17 @@ pub struct MediaTime {
     pub timescale: u64,
 }
 
+/// What a Representation says of the times of its segments: §5.3.9.2.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentTiming {
+    /// `@presentationTimeOffset`, in ticks: the time of its media at which its Period begins.
+    pub presentation_time_offset: u64,
+    /// `@duration`, in ticks.
+    pub duration: Option<u64>,
+    /// Ticks in a second.
+    pub timescale: u64,
+}
+
 /// Where the media of a Representation is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Media {
@@ -110,8 +121,8 @@ impl<'a> Inherited<'a> {
 type Numbers = (Vec<(u64, Option<(u64, u64)>)>, Option<Open>);
 
 impl Addressing<'_> {
-    /// The initialization segment and the media.
-    pub(super) fn locate(mut self) -> Result<(Option<Reference>, Media)> {
+    /// When its segments are presented; the initialization segment and the media.
+    pub(super) fn locate(mut self) -> Result<(SegmentTiming, (Option<Reference>, Media))> {
         let kinds = ["SegmentTemplate", "SegmentList", "SegmentBase"];
         let kind = self
             .levels
@@ -120,12 +131,17 @@ impl Addressing<'_> {
             .unwrap_or("SegmentBase");
         let levels = self.levels;
         let info = Inherited(levels.iter().filter_map(|level| child(level, kind)).collect());
+        let timing = SegmentTiming {
+            presentation_time_offset: info.number("presentationTimeOffset")?.unwrap_or(0),
+            duration: info.number("duration")?,
+            timescale: info.number("timescale")?.unwrap_or(1),
+        };
         let located = match kind {
             "SegmentTemplate" => self.template(&info),
             "SegmentList" => self.list(&info),
             _ => self.single_file(&info),
         };
-        located.map_err(|error| error.at(kind))
+        located.map(|located| (timing, located)).map_err(|error| error.at(kind))
     }
 
     fn template(&mut self, info: &Inherited<'_>) -> Result<(Option<Reference>, Media)> {

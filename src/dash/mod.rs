@@ -15,11 +15,11 @@ mod switching;
 mod template;
 pub mod write;
 
-pub use addressing::{Count, Location, MAX_SEGMENTS, Media, MediaTime, Reference};
+pub use addressing::{Count, Location, MAX_SEGMENTS, Media, MediaTime, Reference, SegmentTiming};
 pub use byte_ranges::{RangeMap, Visit};
 pub use content_protection::{Protected, is_output_protection_of_keys, output_protections};
 pub use live::last_there;
-pub use mpd::{ContentType, Mpd, MpdPath, Representation};
+pub use mpd::{ContentType, Mpd, MpdPath, Period, Representation};
 pub use named::OtherAddress;
 
 #[cfg(test)]

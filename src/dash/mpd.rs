@@ -8,8 +8,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::addressing::{self, Location, Media, Reference};
-
+use super::addressing::{self, Location, Media, Reference, SegmentTiming};
 use super::live::Live;
 use super::template;
 use crate::base::env::Store;
@@ -98,6 +97,8 @@ pub struct Representation {
     pub channel_configurations: Vec<(String, String)>,
     /// Scheme and value of each `EssentialProperty` and `SupplementalProperty`, also of the AdaptationSet: §5.8.4.8, §5.8.4.9.
     pub properties: Vec<(String, String)>,
+    /// When its segments are presented.
+    pub timing: SegmentTiming,
     /// The initialization segment; `None` for a self-initializing file or media without one.
     pub initialization: Option<Reference>,
     /// The media segments.
@@ -158,14 +159,13 @@ impl Mpd {
     /// or when there are more than [`MAX_SEGMENTS`](super::MAX_SEGMENTS) segments.
     pub fn representations(&self, document: &str, store: &dyn Store) -> Result<Vec<Representation>> {
         let root = self.document.root();
-        let durations = period_durations(root)?;
-        let is_dynamic = root.attribute("type")?.is_some_and(|kind| kind == "dynamic");
-        let live = is_dynamic.then_some(Live { store });
+        let periods = periods(root)?;
+        let live = self.is_dynamic().then_some(Live { store });
         let mut segments_left = addressing::MAX_SEGMENTS;
         self.levels()?
             .into_iter()
             .map(|level| {
-                let duration = durations.get(level.place.period).copied().flatten();
+                let duration = periods.get(level.place.period).and_then(|period| period.duration);
                 level
                     .view((document, store), (duration, live), &mut segments_left)
                     .map_err(|error| error.at(level.place))
@@ -178,8 +178,22 @@ impl Mpd {
     /// # Errors
     /// When a time or a duration is wrong.
     pub fn duration(&self) -> Result<Option<Duration>> {
-        let durations = period_durations(self.document.root())?;
-        Ok(durations.into_iter().try_fold(Duration::ZERO, |sum, duration| sum.checked_add(duration?)))
+        let periods = self.periods()?;
+        Ok(periods.into_iter().try_fold(Duration::ZERO, |sum, period| sum.checked_add(period.duration?)))
+    }
+
+    /// Its Periods in order.
+    ///
+    /// # Errors
+    /// When a time or a duration is wrong.
+    pub fn periods(&self) -> Result<Vec<Period>> {
+        periods(self.document.root())
+    }
+
+    /// Whether it goes on: `@type` is `dynamic`, §5.3.1.2.
+    pub fn is_dynamic(&self) -> bool {
+        let kind = self.document.root().attribute("type");
+        kind.ok().flatten().is_some_and(|kind| kind == "dynamic")
     }
 
     /// The files that `InitializationSet` elements name, beside those that Representations have: §5.3.12.
@@ -250,7 +264,7 @@ impl Level<'_> {
         let text = |name: &str| -> Result<Option<String>> {
             Ok(self.attribute(name)?.map(|value| value.into_owned()))
         };
-        let (initialization, media) = addressing::Addressing {
+        let (timing, (initialization, media)) = addressing::Addressing {
             levels: [self.representation, &self.adaptation_set, &self.period],
             document: Location { name: document, store },
             base: self.base_url()?,
@@ -272,6 +286,7 @@ impl Level<'_> {
             audio_sampling_rate: text("audioSamplingRate")?,
             lang: text("lang")?,
             labels: self.labels()?,
+            timing,
             channel_configurations: self.channel_configurations()?,
             properties: self.properties()?,
             id,
@@ -415,28 +430,38 @@ fn check<'a>(element: &'a Element, prefix: &str, scope: &mut Scope<'a>) -> Resul
     Ok(())
 }
 
-/// The duration of each Period: §5.3.2.1, its own, or up to the next one's start or the presentation's end.
-fn period_durations(root: &Element) -> Result<Vec<Option<Duration>>> {
+/// When a Period begins and how long it lasts: §5.3.2.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Period {
+    /// `@start`.
+    pub stated_start: Option<Duration>,
+    /// `@duration`.
+    pub stated_duration: Option<Duration>,
+    /// When it begins: as it says, or where the one before it ends by its duration.
+    pub start: Option<Duration>,
+    /// Its own duration, or up to the next one's start or the presentation's end.
+    pub duration: Option<Duration>,
+}
+
+fn periods(root: &Element) -> Result<Vec<Period>> {
     let time = |element: &Element, name: &str| -> Result<Option<Duration>> {
         let Some(text) = element.attribute(name)? else { return Ok(None) };
         duration::parse(&text).map(Some).map_err(|error| error.at(format_args!("{}/@{name}", element.name())))
     };
-    let mut periods: Vec<(Option<Duration>, Option<Duration>)> = Vec::new();
+    let mut periods: Vec<Period> = Vec::new();
     for period in children(root, "Period") {
-        let start = match (time(period, "start")?, periods.last()) {
-            (Some(start), _) => Some(start),
-            (None, None) => Some(Duration::ZERO),
-            (None, Some((start, duration))) => {
-                start.zip(*duration).and_then(|(start, duration)| start.checked_add(duration))
-            }
-        };
-        periods.push((start, time(period, "duration")?));
+        let (stated_start, stated_duration) = (time(period, "start")?, time(period, "duration")?);
+        let behind = periods.last().map_or(Some(Duration::ZERO), |before| {
+            before.start.zip(before.stated_duration).and_then(|(start, lasts)| start.checked_add(lasts))
+        });
+        let start = stated_start.or(behind);
+        periods.push(Period { stated_start, stated_duration, start, duration: None });
     }
     let end = time(root, "mediaPresentationDuration")?;
-    let ends: Vec<_> = periods.iter().skip(1).map(|(start, _)| *start).chain([end]).collect();
-    let durations = periods.into_iter().zip(ends).map(|((start, duration), end)| {
-        let to_end = || end.zip(start).and_then(|(end, start)| end.checked_sub(start));
-        duration.or_else(to_end)
-    });
-    Ok(durations.collect())
+    let ends: Vec<_> = periods.iter().skip(1).map(|period| period.start).chain([end]).collect();
+    for (period, end) in periods.iter_mut().zip(ends) {
+        let to_end = || end.zip(period.start).and_then(|(end, start)| end.checked_sub(start));
+        period.duration = period.stated_duration.or_else(to_end);
+    }
+    Ok(periods)
 }

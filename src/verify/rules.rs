@@ -345,7 +345,11 @@ pub const RULES: &[Rule] = &[
         "The pssh of a system for the same keys is the same in all initialization segments, fragments and manifests.",
     ),
     // Times.
-    advice("time-extinf", "RFC 8216bis §4.4.4.1", "EXTINF is how long the samples of its segment last."),
+    advice(
+        "time-extinf",
+        "RFC 8216bis §4.4.4.1",
+        "EXTINF is how long the samples of its segment last, and of an I-frame the time to the next one.",
+    ),
     advice(
         "time-runs-on",
         "ISO/IEC 14496-12 §8.8.12, ISO/IEC 23000-19 §7.3.2.3",
@@ -360,6 +364,31 @@ pub const RULES: &[Rule] = &[
         "sidx-duration",
         "ISO/IEC 14496-12 §8.16.3",
         "subsegment_duration of sidx is how long the samples that it refers to last.",
+    ),
+    advice(
+        "mpd-duration",
+        "ISO/IEC 23009-1 §5.3.1.2, §5.3.2.1",
+        "A Period of an MPD that does not go on lasts as long as its media, give or take half a segment.",
+    ),
+    advice(
+        "mpd-period",
+        "ISO/IEC 23009-1 §5.3.2.1",
+        "The first Period begins at 0, and each other one where the one before it ends.",
+    ),
+    advice(
+        "mpd-offset",
+        "ISO/IEC 23009-1 §5.3.9.2.2",
+        "With presentationTimeOffset media begins with its Period, and all of a Period together.",
+    ),
+    advice(
+        "hls-discontinuity",
+        "RFC 8216bis §4.4.4.3, §6.2.4",
+        "Discontinuities are in all playlists of a presentation, and stand where media does not go on.",
+    ),
+    advice(
+        "hls-target-duration",
+        "RFC 8216bis §4.4.3.1",
+        "EXTINF, rounded, is no more than EXT-X-TARGETDURATION.",
     ),
     advice("time-start", "RFC 8216bis §6.2.4", "The tracks of a presentation begin together."),
     // What manifests say of media.
@@ -387,6 +416,21 @@ pub const RULES: &[Rule] = &[
     advice("label-channels", LABELS, "Channels are those of the media."),
     advice("label-mime", "ISO/IEC 23009-1 §5.3.7.2", "@mimeType is that of the media."),
     advice("label-sampling", "ISO/IEC 23009-1 §5.3.7.2", "@audioSamplingRate is that of the media."),
+    advice(
+        "label-tiles",
+        "DASH-IF IOP, tiles of thumbnail images",
+        "The grid of thumbnails divides their images, and is one in HLS and DASH, as is how long an image is shown.",
+    ),
+    advice(
+        "manifests-language",
+        "RFC 8216bis §4.4.6.1, ISO/IEC 23009-1 §5.3.3.2",
+        "LANGUAGE and @lang of the same media are the same.",
+    ),
+    advice(
+        "manifests-segments",
+        "RFC 8216bis §4.4.4, ISO/IEC 23009-1 §5.3.9",
+        "Of media that both name, HLS and DASH name the same segments.",
+    ),
     // DASH.
     advice(
         "mpd-text-beside",
@@ -416,6 +460,16 @@ pub const RULES: &[Rule] = &[
     advice("mpd-system", IOP, "The MPD names no system that has no signaling there."),
     // HLS.
     advice("hls-text", "RFC 8216bis §4.1", "A playlist has no control characters."),
+    advice(
+        "hls-group",
+        "RFC 8216bis §4.4.6.1.1, §4.4.6.2.1",
+        "A variant names every group of renditions, and no group that is not there.",
+    ),
+    advice(
+        "hls-default",
+        "RFC 8216bis §4.4.6.1.1",
+        "A group has no more than one rendition with DEFAULT=YES.",
+    ),
     error("hls-key-missing", HLS_KEY, "Protected segments stand behind an EXT-X-KEY."),
     advice("hls-key-clear", HLS_KEY, "Clear segments stand under no EXT-X-KEY."),
     error("hls-key-twice", HLS_KEY, "No two keys of one KEYFORMAT are for the same segments."),

@@ -85,6 +85,20 @@ fn thumbnails_are_named_in_both_manifests_and_follow_there_and_back() {
             assert!(found.contains("advice label-resolution: ") && found.contains("32x20"), "{found}");
             fs::write(out.path().join(manifest), before).unwrap();
         }
+        for (manifest, from, to) in [
+            ("thumbnails.m3u8", "LAYOUT=2x2", "LAYOUT=1x4"),
+            ("manifest.mpd", "value=\"2x2\"", "value=\"3x2\""),
+            ("thumbnails.m3u8", "#EXTINF:4.000000", "#EXTINF:3.000000"),
+        ] {
+            let before = text(manifest);
+            let changed = before.replace(from, to);
+            assert_ne!(before, changed, "{before}");
+            fs::write(out.path().join(manifest), changed).unwrap();
+            let output = run(&["verify", &path, "--dev-keys", SEED]);
+            let found = String::from_utf8(output.stdout).unwrap();
+            assert!(found.contains("advice label-tiles: "), "{found}");
+            fs::write(out.path().join(manifest), before).unwrap();
+        }
         fs::remove_file(out.path().join("thumbnails/2.jpg")).unwrap();
         let output = run(&["verify", &path, "--dev-keys", SEED]);
         let text = String::from_utf8(output.stdout).unwrap();

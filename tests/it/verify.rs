@@ -854,6 +854,38 @@ fn advices() -> Vec<Variant> {
                 Some(if line.starts_with("#EXTINF") { "#EXTINF:9.5,".to_owned() } else { line.to_owned() })
             });
         }),
+        ("mpd-duration", Segments, "cenc", |f| {
+            replace(f, MPD, "mediaPresentationDuration=\"PT", "mediaPresentationDuration=\"PT1")
+        }),
+        ("mpd-period", Segments, "cenc", |f| replace(f, MPD, "start=\"PT0S\"", "start=\"PT7S\"")),
+        ("mpd-offset", Segments, "cenc", |f| {
+            let offset = "timescale=\"12800\" presentationTimeOffset=\"64000\"";
+            replace(f, MPD, "timescale=\"12800\"", offset);
+        }),
+        ("hls-group", Segments, "cenc", |f| replace(f, MASTER, ",AUDIO=\"", ",X-AUDIO=\"")),
+        ("hls-default", Segments, "cenc", |f| {
+            let other = "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio1\",NAME=\"b\",DEFAULT=YES,URI=\"a1.m3u8\"";
+            replace(f, MASTER, "#EXT-X-MEDIA", &format!("{other}\n#EXT-X-MEDIA"));
+        }),
+        ("hls-target-duration", Segments, "cenc", |f| {
+            edit_lines(f, PLAYLIST, |line| {
+                let is_target = line.starts_with("#EXT-X-TARGETDURATION");
+                Some(if is_target { "#EXT-X-TARGETDURATION:1".to_owned() } else { line.to_owned() })
+            })
+        }),
+        ("hls-discontinuity", Segments, "cenc", |f| {
+            replace(f, PLAYLIST, &format!("{SEGMENT}\n"), &format!("{SEGMENT}\n#EXT-X-DISCONTINUITY\n"));
+        }),
+        ("manifests-language", Segments, "cenc", |f| {
+            replace(f, MASTER, "TYPE=AUDIO,", "TYPE=AUDIO,LANGUAGE=\"en\",");
+            replace(f, MPD, "contentType=\"audio\"", "contentType=\"audio\" lang=\"de\"");
+        }),
+        ("manifests-segments", Segments, "cenc", |f| {
+            edit_lines(f, PLAYLIST, |line| (line != "v1/4.m4s").then(|| line.to_owned()));
+            let text = fs::read_to_string(f.join(PLAYLIST)).unwrap();
+            let (before, _) = text.rsplit_once("#EXTINF").unwrap();
+            fs::write(f.join(PLAYLIST), format!("{before}#EXT-X-ENDLIST\n")).unwrap();
+        }),
         ("senc-absent", Segments, "cenc", |f| rename(f, SEGMENT, b"senc", b"free")),
         ("sinf-order", Segments, "cenc", |f| {
             edit(f, INIT, |bytes| {
@@ -944,6 +976,7 @@ const UNBROKEN: &[(&str, &str)] = &[
         "label-range",
         "needs video that says its range: pictures_of_other_curves_are_told_apart_in_both_manifests",
     ),
+    ("label-tiles", "needs thumbnails: thumbnails_are_named_in_both_manifests_and_follow_there_and_back"),
     ("key-value", "needs a key file: one_value_under_two_ids_is_one_key"),
     ("entries-order", "needs a clear lead, which has tests of its own"),
     ("clear-entry-differs", "needs a clear lead"),
@@ -1096,6 +1129,38 @@ fn several_folders_are_held_against_each_other() {
     let found = format!("error  iv-reuse: {}/v1/1.m4s", folders[2].display());
     assert!(code == 7 && text.contains(&found) && text.matches("iv-reuse: ").count() == 1, "{text}");
     assert!(text.contains(&format!("used in {}/v1/1.m4s too", folders[0].display())), "{text}");
+}
+
+/// Both manifests say as much, and as long, and neither too little.
+#[test]
+fn a_timeline_of_too_few_or_too_many_segments_is_seen() {
+    let timeline = |count: u32| format!("r=\"{count}\"");
+    for (count, rule) in [(2, "manifests-segments: v1/4.m4s: moof at byte"), (4, "file-missing: v1/5.m4s")] {
+        let out = packed(&Base::Segments.input(), "widevine", "cenc", Preset::Preset0);
+        let text = fs::read_to_string(out.path().join(MPD)).unwrap();
+        assert!(text.contains(&timeline(3)), "{text}");
+        replace(out.path(), MPD, &timeline(3), &timeline(count));
+        let (code, text) = verify(&[out.path()], &["--dev-keys", SEED]);
+        assert!(text.contains(rule) && (code == 0) == (count < 3), "{count}: {text}");
+    }
+}
+
+#[test]
+fn i_frames_last_up_to_the_next() {
+    let input = Base::Segments.input();
+    let out = tempfile::tempdir().unwrap();
+    pack(&Job { trick_play: true, ..job(&input, "widevine", "cbcs") }, out.path()).unwrap();
+    let names: Vec<String> = tree(out.path()).into_keys().filter(|name| name.ends_with(".m3u8")).collect();
+    let is_i_frames =
+        |name: &&String| fs::read_to_string(out.path().join(name)).unwrap().contains("EXT-X-I-FRAMES-ONLY");
+    let name = names.iter().find(is_i_frames).unwrap();
+    let (_, text) = verify(&[out.path()], &["-v", "--dev-keys", SEED]);
+    assert!(!text.contains("advice time-extinf"), "{text}");
+    edit_lines(out.path(), name, |line| {
+        Some(if line.starts_with("#EXTINF") { "#EXTINF:0.500000,".to_owned() } else { line.to_owned() })
+    });
+    let (_, text) = verify(&[out.path()], &["--dev-keys", SEED]);
+    assert!(text.contains("advice time-extinf: ") && text.contains("up to the next I-frame"), "{text}");
 }
 
 /// What is between two texts, first found behind a third.

@@ -11,7 +11,7 @@ use crate::xml::Element;
 use super::DashManifest;
 use super::agreement::Agreement;
 use super::info::PresentationInfo;
-use super::{labels, names, times};
+use super::{labels, names, periods, times};
 use crate::verify::findings::Findings;
 use crate::verify::fragmented::pssh;
 
@@ -29,6 +29,7 @@ pub(in crate::verify) fn check(
     findings: &mut Findings,
 ) -> Result<()> {
     times::check_timelines(manifest, facts, findings);
+    periods::check(manifest, facts, findings)?;
     labels::check_mpd(manifest, facts, findings);
     names::check_mpd(&manifest.document.name, manifest.document.mpd.root(), findings)?;
     let mut of_key: HashMap<Kid, (String, String)> = HashMap::new();

@@ -13,7 +13,7 @@ use super::agreement::Agreement;
 use super::hls_keys::{InForce, Systems, check_key, check_version, same_systems};
 use super::info::PresentationInfo;
 use super::{Mp4Playlist, Presentation};
-use super::{labels, names, times};
+use super::{both, labels, lists, names, times};
 use crate::verify::findings::Findings;
 use crate::verify::fragmented::pssh;
 use crate::verify::segments::hls as segments;
@@ -26,6 +26,8 @@ pub(in crate::verify) fn check(
     findings: &mut Findings,
 ) -> Result<()> {
     labels::check_playlists(presentation, facts, findings);
+    lists::check(presentation, findings);
+    both::check(presentation, facts, findings);
     let mut all = Vec::new();
     let mut systems = None;
     let start = times::start(&presentation.playlists, facts);
@@ -39,6 +41,7 @@ pub(in crate::verify) fn check(
         }
         segments(playlist, (facts, agreement), &mut systems, findings)?;
         times::check(playlist, start, facts, findings);
+        times::check_i_frames(playlist, facts, findings);
         all.extend(keys.iter().filter(|key| key.encrypts()).cloned());
     }
     times::check_starts(&presentation.playlists, start, facts, findings);

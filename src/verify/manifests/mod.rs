@@ -2,13 +2,16 @@
 //! that are no media — RFC 8216bis, ISO/IEC 23009-1.
 
 pub(super) mod agreement;
+pub(super) mod both;
 pub(super) mod dash;
 pub(super) mod hls;
 pub(super) mod hls_keys;
 pub(super) mod images;
 pub(super) mod info;
 pub(super) mod labels;
+pub(super) mod lists;
 pub(super) mod names;
+pub(super) mod periods;
 pub(super) mod times;
 pub(super) mod unprotected;
 mod values;

@@ -10,20 +10,26 @@ use crate::verify::findings::Findings;
 use crate::verify::fragmented::file::FragmentFact;
 
 /// How far a duration may be from that of the media, in seconds; playlists of versions before 3 have whole seconds.
-const ROUNDED: f64 = 0.1;
+pub(super) const ROUNDED: f64 = 0.1;
 const WHOLE_SECONDS: f64 = 0.51;
 /// How far the begin of a segment may be from what a timeline says, in seconds.
-const APART: f64 = 0.5;
+pub(super) const APART: f64 = 0.5;
+/// The same of the key frames of a playlist: pictures that lead may be presented before theirs.
+const LEADING: f64 = 0.25;
+
+/// Tags between segments: RFC 8216bis §4.4.4.3, §4.4.4.7.
+const DISCONTINUITY: &str = "EXT-X-DISCONTINUITY";
+const GAP: &str = "EXT-X-GAP";
 
 /// The times of a segment's first track.
 #[derive(Clone, Copy)]
-struct Times {
+pub(super) struct Times {
     rendition: usize,
     /// When it is decoded, in ticks of its media.
     decoded: (u64, u64),
     /// When it is presented, in seconds, edits applied; nothing is before 0.
-    begin: f64,
-    end: f64,
+    pub(super) begin: f64,
+    pub(super) end: f64,
 }
 
 /// Holds the segments of a playlist to the times in them.
@@ -55,10 +61,17 @@ pub(in crate::verify) fn check(
             findings.check("time-extinf", holds, &place, &segment.duration, &expected);
             // Of two initialization segments the times may be two.
             let goes_on = before.filter(|(_, before)| before.rendition == *rendition);
-            if let Some((_, before)) = goes_on.filter(|(last, _)| !is_parted(playlist, last, segment)) {
+            if let Some((last, before)) = goes_on {
                 let ((begin, _), (_, end)) = (times.decoded, before.decoded);
                 let found = format!("decode time {begin}");
-                findings.check("time-runs-on", begin == end, &place, &found, &end);
+                match parted_by(playlist, last, segment) {
+                    None => drop(findings.check("time-runs-on", begin == end, &place, &found, &end)),
+                    Some(DISCONTINUITY) => {
+                        let (found, expected) = (format!("{found}, as if nothing were between"), "a break");
+                        findings.check("hls-discontinuity", begin != end, &place, &found, &expected);
+                    }
+                    Some(_) => {}
+                }
             }
         }
         before = times.map(|times| (*segment, times));
@@ -131,15 +144,48 @@ pub(super) fn seconds(ticks: u64, timescale: u64) -> f64 {
     ticks as f64 / timescale.max(1) as f64
 }
 
-/// Whether time need not go on between two segments: RFC 8216bis §4.4.4.3, §4.4.4.7.
-fn is_parted(playlist: &Mp4Playlist<'_>, before: &Resource, segment: &Resource) -> bool {
+/// The tag by which time need not go on between two segments: RFC 8216bis §4.4.4.3, §4.4.4.7.
+fn parted_by(playlist: &Mp4Playlist<'_>, before: &Resource, segment: &Resource) -> Option<&'static str> {
     let between = playlist.media.playlist.lines().get(before.line..segment.line).unwrap_or_default();
-    between
-        .iter()
-        .any(|line| matches!(line.kind(), LineKind::Tag { name: "EXT-X-DISCONTINUITY" | "EXT-X-GAP", .. }))
+    let has =
+        |tag| between.iter().any(|line| matches!(line.kind(), LineKind::Tag { name, .. } if name == tag));
+    [GAP, DISCONTINUITY].into_iter().find(|tag| has(*tag))
 }
 
-fn of_segment(segment: &Resource, rendition: usize, facts: &PresentationInfo<'_>) -> Option<Times> {
+/// Holds a playlist of I-frames to the times of the fragments that they begin: each lasts up to the next one, RFC 8216bis
+/// §4.4.3.6.
+pub(in crate::verify) fn check_i_frames(
+    playlist: &Mp4Playlist<'_>,
+    facts: &PresentationInfo<'_>,
+    findings: &mut Findings,
+) {
+    let media = playlist.media;
+    let begin = |(segment, rendition): &(&Resource, usize)| {
+        let start = segment.range.as_ref().map_or(0, |range| range.start);
+        let fragment = facts.fragments(&segment.file, segment.range.as_ref()).first()?;
+        let times = of_segment(segment, *rendition, facts)?;
+        (segment.range.is_none() || fragment.position == start).then_some(times.begin)
+    };
+    for pair in playlist.segments.windows(2).filter(|_| media.is_i_frames) {
+        let [one, next] = pair else { continue };
+        let (Some(from), Some(to)) = (begin(one), begin(next)) else { continue };
+        // Several of one fragment have no time of their own.
+        if one.1 != next.1 || to <= from || one.0.duration <= 0.0 {
+            continue;
+        }
+        let stated = one.0.duration;
+        let allowed = if stated.fract() == 0.0 { WHOLE_SECONDS } else { LEADING };
+        let place = format!("{}: line {}: {}", media.name, one.0.line + 1, one.0.file);
+        let expected = format!("{:.3}, up to the next I-frame", to - from);
+        findings.check("time-extinf", (to - from - stated).abs() <= allowed, &place, &stated, &expected);
+    }
+}
+
+pub(super) fn of_segment(
+    segment: &Resource,
+    rendition: usize,
+    facts: &PresentationInfo<'_>,
+) -> Option<Times> {
     let fragments = facts.fragments(&segment.file, segment.range.as_ref());
     let FragmentFact { track_id, begin, .. } = *fragments.first()?;
     let of_track = || fragments.iter().filter(|fragment| fragment.track_id == track_id);
