@@ -19,6 +19,8 @@ use super::args::Args;
 
 /// The exit code when nobody reads the output any more: that of a program that SIGPIPE ends, as shells count it.
 const BROKEN_PIPE: u8 = 128 + 13;
+/// Most stretches of a track that are listed.
+const MAX_STRETCHES: usize = 20;
 /// Whether nobody reads standard output any more, as behind `| head`.
 static READER_IS_GONE: AtomicBool = AtomicBool::new(false);
 /// The bar on the terminal, while there is one: what is said meanwhile stands above it.
@@ -173,11 +175,8 @@ pub(super) fn report(report: &Report, out: &std::path::Path) -> String {
         text.push_str(&format!("clear lead of {seconds} s\n"));
     }
     for track in &report.tracks {
-        let stretches = track.clear.iter().map(|(from, to)| format!("{from:.3} to {to:.3} s"));
-        let stretches: Vec<_> = stretches.collect();
-        if !stretches.is_empty() {
-            text.push_str(&format!("{:4} is clear from {}\n", track.id, stretches.join(", ")));
-        }
+        let clear = clear_stretches(&format!("{:4}", track.id), &track.clear);
+        text.extend(clear.map(|clear| clear + "\n"));
     }
     if let Some(KeyRotation { every, periods, mode }) = &report.key_rotation {
         let every = every.map(|every| format!(" of {every} segments")).unwrap_or_default();
@@ -207,6 +206,17 @@ pub(super) fn report(report: &Report, out: &std::path::Path) -> String {
     }
     text.pop();
     text
+}
+
+/// When a track is clear; the first stretches are listed, the others counted.
+pub(super) fn clear_stretches(track: &str, clear: &[(f64, f64)]) -> Option<String> {
+    let listed = clear.iter().take(MAX_STRETCHES).map(|(from, to)| format!("{from:.3} to {to:.3} s"));
+    let listed: Vec<_> = listed.collect();
+    let more = match clear.len() - listed.len() {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    (!listed.is_empty()).then(|| format!("{track} is clear from {}{more}", listed.join(", ")))
 }
 
 fn size(bytes: u64) -> String {

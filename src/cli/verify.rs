@@ -14,7 +14,7 @@ use super::base_url;
 use super::decryption_keys::key_store;
 use super::folder::presentation_files_below;
 use super::keys::http_client;
-use super::output::{json, line};
+use super::output::{clear_stretches, json, line};
 use super::pack::Inputs;
 
 pub(super) fn run(args: &VerifyArgs) -> Result<()> {
@@ -202,6 +202,7 @@ fn text_of(result: &Verification, is_verbose: bool) -> String {
             lines.push(format!("       {id}: {} more", count.broken - shown));
         }
     }
+    lines.extend(result.tracks.iter().filter_map(|track| clear_stretches(&track.source, &track.clear)));
     lines.extend(findings.not_checked().map(|what| format!("not proven: {what}")));
     if is_verbose {
         let counts = findings.counts().iter().map(|(rule, count)| format!("{rule} {}", count.checked));
@@ -251,6 +252,7 @@ fn value_of(result: &Verification) -> serde_json::Value {
     let findings = &result.findings;
     serde_json::json!({
         "passed": findings.passed(),
+        "tracks": result.tracks,
         "proven": findings.passed() && findings.not_checked().next().is_none(),
         "files": result.files,
         "samples": result.samples,

@@ -102,7 +102,7 @@ impl Playlist {
     /// Reads UTF-8; a byte order mark, which the standard forbids, is kept.
     ///
     /// # Errors
-    /// When the text is not UTF-8, does not begin with `#EXTM3U`, or is too large.
+    /// When the text is not UTF-8, does not begin with `#EXTM3U`, has white space in front of a tag, or is too large.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         if bytes.len() > MAX_DOCUMENT_BYTES {
             return Err(Error::input(format!(
@@ -121,6 +121,7 @@ impl Playlist {
         if lines.len() > MAX_LINES {
             return Err(Error::input(format!("playlist of more than {MAX_LINES} lines")));
         }
+        check_begins(&lines)?;
         if lines.first().and_then(|line| line.value("EXTM3U")) != Some("") {
             return Err(Error::input("the first line is not #EXTM3U").clause("RFC 8216bis §4.4.1.1"));
         }
@@ -283,7 +284,7 @@ impl Line {
         self.ending
     }
 
-    /// What the line is; white space around it is passed over.
+    /// What the line is; white space around a URI and behind a tag is passed over.
     pub fn kind(&self) -> LineKind<'_> {
         let text = self.text.trim_ascii();
         match text.strip_prefix('#') {
@@ -311,6 +312,38 @@ impl Line {
         let end = self.text.trim_ascii_end().len();
         Some(end - value.len()..end)
     }
+}
+
+/// A tag has nothing in front of it on its line. Otherwise the line is a URI or the rest of another tag by the standard, and a
+/// tag to players that pass over white space or divide lines elsewhere: a key that is in force for some of them only.
+fn check_begins(lines: &[Line]) -> Result<()> {
+    for (index, line) in lines.iter().enumerate() {
+        let hidden = line.text.match_indices("#EXT").find_map(|(at, _)| {
+            let (before, tag) = line.text.split_at(at);
+            let last = before.chars().next_back()?;
+            (before.chars().all(is_unseen) || divides_lines(last)).then_some((last, tag))
+        });
+        let Some((before, tag)) = hidden else { continue };
+        let tag = tag.split(|next| next == ':' || is_unseen(next)).next().unwrap_or_default();
+        let found = format!("{tag} behind U+{:04X}, expected # as the first character", u32::from(before));
+        return Err(Error::input(found)
+            .clause("RFC 8216bis §4.1")
+            .at(place(index))
+            .hint("remove that character: some players read a tag there, others a URI or nothing"));
+    }
+    Ok(())
+}
+
+/// White space, and what is as little seen.
+fn is_unseen(one: char) -> bool {
+    one.is_whitespace()
+        || one.is_control()
+        || matches!(one, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
+}
+
+/// What ends a line elsewhere than in playlists.
+fn divides_lines(one: char) -> bool {
+    matches!(one, '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
 /// The name of a line in errors; people count from 1.

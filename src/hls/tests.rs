@@ -56,6 +56,32 @@ fn forms(playlist: &str) -> Vec<String> {
 }
 
 #[test]
+fn a_tag_has_nothing_in_front_of_it() {
+    let key = "#EXT-X-KEY:METHOD=NONE";
+    for (before, code) in [
+        (" ", "0020"),
+        ("\t", "0009"),
+        ("\u{feff}", "FEFF"),
+        (" \u{200b}", "200B"),
+        ("\r", "000D"),
+        ("x\u{2028}", "2028"),
+    ] {
+        for ending in ["\n", "\r\n", " \n"] {
+            let text = format!("#EXTM3U{ending}#EXTINF:2,{ending}{before}{key}{ending}1.m4s");
+            let error = Playlist::parse(text.as_bytes()).unwrap_err().to_string();
+            let expected = format!("line 3: #EXT-X-KEY behind U+{code}, expected # as the first character");
+            assert!(error.starts_with(&expected), "{before:?}: {error}");
+        }
+    }
+    let error = Playlist::parse(b" #EXTM3U\n").unwrap_err().to_string();
+    assert!(error.starts_with("line 1: #EXTM3U behind U+0020"), "{error}");
+    // White space elsewhere hides nothing.
+    let text =
+        format!("\u{feff}#EXTM3U \n\t\n \u{a0}\n#EXTINF:2,a #EXT title\n  1.m4s \n{key}\t\n # no tag\n");
+    assert_eq!(self::text(&parse(&text)), text);
+}
+
+#[test]
 fn what_is_not_edited_is_written_as_it_was_read() {
     for playlist in [MEDIA, RANGES, MULTIVARIANT, "#EXTM3U", "#EXTM3U\n", "#EXTM3U\n\r\r\n\r"] {
         for form in forms(playlist) {

@@ -29,6 +29,7 @@ pub use mp4::names::NameTemplates;
 pub use mp4::thumbnails::Thumbnails;
 pub use named_files::named_files;
 pub use plan::{ClearTrack, PlanReport, PlannedKeyReport, PlannedTrack, SignalReport, fetch_keys, plan};
+pub(crate) use report::joined;
 pub use report::{KeyRotation, OutputReport, Report, TrackReport};
 pub use rules::{CLEAR_LEAD_SECONDS, Format, Job, Layout, SEGMENT_SECONDS, check_drm, parse_clear};
 pub use run::run;

@@ -118,7 +118,7 @@ pub struct TrackReport {
 }
 
 /// Stretches that touch made one, in order, in milliseconds.
-pub(super) fn joined(mut stretches: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+pub(crate) fn joined(mut stretches: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     stretches.sort_by(|(a, _), (b, _)| a.total_cmp(b));
     let mut joined: Vec<(f64, f64)> = Vec::new();
     for (start, end) in stretches {

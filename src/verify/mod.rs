@@ -18,6 +18,7 @@ mod source;
 mod together;
 
 pub use findings::{Count, Finding, Findings};
+pub use manifests::clear_times::VerifiedTrack;
 pub use rules::{RULES, Rule, Severity, rule};
 pub use run::{Reference, Verification, VerifyJob, verify};
 pub use together::verify_all;

@@ -20,6 +20,7 @@ use super::fragmented::init::Init;
 use super::fragmented::iv::{CounterBlocks, Reuse, StreamKey};
 use super::fragmented::pssh;
 use super::manifests::agreement::Agreement;
+use super::manifests::clear_times::{self, VerifiedTrack};
 use super::manifests::info::{InitInfo, PresentationInfo};
 use super::manifests::{Presentation, read};
 use super::manifests::{dash, hls, images, unprotected};
@@ -57,6 +58,8 @@ pub struct Reference<'a> {
 pub struct Verification {
     /// Checks and findings.
     pub findings: Findings,
+    /// The tracks of video and audio, and when each is clear.
+    pub tracks: Vec<VerifiedTrack>,
     /// How many media files were read.
     pub files: u64,
     /// How many samples were checked.
@@ -164,6 +167,7 @@ fn hold(job: &VerifyJob<'_>) -> Result<Verification> {
         dash::check(manifest, &facts, &mut agreement, &mut findings)
             .map_err(|error| error.at(&manifest.document.name))?;
     }
+    verification.tracks = clear_times::tracks(&presentation, &facts)?;
     hls::check(&presentation, &facts, &mut agreement, &mut findings)?;
     images::check(job.store, &manifests, &mut findings)?;
     if verification.protected_samples > 0 && job.key_store.is_none() {

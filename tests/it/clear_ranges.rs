@@ -29,6 +29,31 @@ fn verify(out: &Path) -> (Option<i32>, String) {
     (output.status.code(), text)
 }
 
+/// `verify` says of every track when it is clear, as `pack` did.
+fn assert_verified(report: &Report, out: &Path) {
+    let (inputs, options) = ([out], ["--dev-keys", SEED]);
+    let (code, json) = crate::verify::verify(&inputs, &[&options[..], &["--json"]].concat());
+    assert_eq!(code, 0, "{json}");
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let is_near = |(from, to): &(f64, f64), (start, end): &(f64, f64)| {
+        (from - start).abs() < 0.11 && (to - end).abs() < 0.11
+    };
+    let tracks = value["tracks"].as_array().unwrap();
+    // A playlist of transport streams is one.
+    assert!(tracks.len() == report.tracks.len() || tracks[0]["source"] == "index.m3u8", "{json}");
+    let (_, text) = crate::verify::verify(&inputs, &options);
+    for track in tracks {
+        let found: Vec<(f64, f64)> = serde_json::from_value(track["clear"].clone()).unwrap();
+        let is_same = |known: &Vec<(f64, f64)>| {
+            known.len() == found.len() && known.iter().zip(&found).all(|(a, b)| is_near(a, b))
+        };
+        assert!(report.tracks.iter().any(|track| is_same(&track.clear)), "{json}\n{:?}", report.tracks);
+        let (from, to) = found[0];
+        let line = format!("{} is clear from {from:.3} to {to:.3} s", track["source"].as_str().unwrap());
+        assert!(text.contains(&line), "{line}: {text}");
+    }
+}
+
 /// Which segments stand under a key: `e`, and which do not: `c`.
 fn under_keys(playlist: &Path) -> String {
     let (mut found, mut is_encrypted) = (String::new(), false);
@@ -85,6 +110,7 @@ fn packages_are_clear_in_the_middle_and_decrypted_again() {
             }
             let (code, text) = verify(out.path());
             assert_eq!(code, Some(0), "{} {drm} {scheme}: {text}", input.display());
+            assert_verified(&report, out.path());
             if !is_stream {
                 check_decrypted(&input, out.path());
             }
@@ -110,6 +136,7 @@ fn files_are_cut_at_the_edges_and_several_stretches_may_be_clear() {
                 assert!(found.contains("ecec"), "{track}: {found}");
             }
             assert!(report.tracks.iter().all(|track| track.clear.len() == 2 && track.clear[0].0 >= 1.9));
+            assert_verified(&report, out.path());
             let (code, text) = verify(out.path());
             assert_eq!(code, Some(0), "{text}");
         }
@@ -142,6 +169,7 @@ fn reported_times_are_those_of_the_manifests() {
         let out = tempfile::tempdir().unwrap();
         let job = clear(&clip(input), "widevine", "cenc", &[(0.0, 0.5), (2.0, 4.0)]);
         let report = pack(&Job { segment_duration: 1.0, ..job }, out.path()).unwrap();
+        assert_verified(&report, out.path());
         for track in &report.tracks {
             let listed = clear_times(&out.path().join(format!("{}.m3u8", track.id)));
             assert_eq!(track.clear.len(), listed.len(), "{input} {}: {:?} {listed:?}", track.id, track.clear);

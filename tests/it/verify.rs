@@ -1059,6 +1059,27 @@ fn every_rule_that_the_source_names_is_in_the_table() {
     assert!(named.iter().all(|id| rule(id).is_some()), "{named:?}");
 }
 
+/// A tag behind white space is in force for some players only.
+#[test]
+fn a_tag_behind_white_space_is_refused_by_every_reader() {
+    for before in [" ", "\t", "\u{feff}"] {
+        let out = Base::Segments.pack("cenc", Preset::Preset1);
+        let line = format!("\n{before}#EXT-X-KEY:METHOD=NONE\n#EXTINF");
+        replace(out.path(), PLAYLIST, "\n#EXTINF", &line);
+        let (code, text) = verify(&[out.path()], &["--dev-keys", SEED]);
+        let said = format!("error  manifest: {PLAYLIST}: found {PLAYLIST}: line ");
+        assert!(code == 7 && text.contains(&said), "{text}");
+        assert!(text.contains(": #EXT-X-KEY behind U+") && text.contains("RFC 8216bis §4.1"), "{text}");
+    }
+    let input = tempfile::tempdir().unwrap();
+    let text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n\t#EXTINF:2,\n0.ts\n#EXT-X-ENDLIST\n";
+    let playlist = input.path().join("index.m3u8");
+    fs::write(&playlist, text).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let error = pack(&job(&playlist, "fairplay", "cbcs"), out.path()).unwrap_err().to_string();
+    assert!(error.contains("index.m3u8: line 3: #EXTINF behind U+0009"), "{error}");
+}
+
 /// An MP4 file packed under one key.
 fn under_one_key(input: &str, scheme: &str) -> tempfile::TempDir {
     let (out, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -29,7 +29,8 @@ pub(in crate::verify) struct InitInfo {
 }
 
 impl PresentationInfo<'_> {
-    fn init(&self, rendition: usize) -> Option<&InitInfo> {
+    /// The initialization segment of a rendition.
+    pub(super) fn init(&self, rendition: usize) -> Option<&InitInfo> {
         self.inits.get(rendition)?.as_ref()
     }
 

@@ -3,6 +3,7 @@
 
 pub(super) mod agreement;
 pub(super) mod both;
+pub(super) mod clear_times;
 pub(super) mod dash;
 pub(super) mod hls;
 pub(super) mod hls_keys;
