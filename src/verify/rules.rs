@@ -189,6 +189,11 @@ pub const RULES: &[Rule] = &[
         "ISO/IEC 14496-12 §8.7.8, §8.7.9, ISO/IEC 23001-7 §7.2",
         "saiz, saio and senc have a version and flags that are known.",
     ),
+    error(
+        "saiz-absent",
+        "ISO/IEC 23001-7 §7.1, ISO/IEC 23000-19 §8.2.2",
+        "Beside a senc with entries stand saiz and saio: many players look there alone.",
+    ),
     error("saiz-count", "ISO/IEC 14496-12 §8.7.8", "saiz has a size for each sample of the fragment."),
     error("saiz-size", "ISO/IEC 14496-12 §8.7.8", "The sizes in saiz are those of the entries of senc."),
     error(
@@ -344,6 +349,11 @@ pub const RULES: &[Rule] = &[
         "ISO/IEC 23001-7 §8.1, §11.2",
         "The pssh of a system for the same keys is the same in all initialization segments, fragments and manifests.",
     ),
+    error(
+        "pssh-period",
+        "ISO/IEC 23001-7 §8.1, DASH-IF IOP content protection",
+        "Where keys change, media or MPD have the pssh of each system for every key, no later than the first fragment under it.",
+    ),
     // Times.
     advice(
         "time-extinf",
@@ -458,6 +468,11 @@ pub const RULES: &[Rule] = &[
     error("mpd-pssh", "ISO/IEC 23001-7 §11.2", "cenc:pssh is one whole box of the descriptor's system."),
     advice("mpd-same-key", IOP, "Where the key is the same, the descriptors are the same."),
     advice("mpd-system", IOP, "The MPD names no system that has no signaling there."),
+    advice(
+        "mpd-systems",
+        IOP,
+        "All protected media of a Period has a ContentProtection of the same systems.",
+    ),
     // HLS.
     advice("hls-text", "RFC 8216bis §4.1", "A playlist has no control characters."),
     advice(
@@ -475,6 +490,16 @@ pub const RULES: &[Rule] = &[
     error("hls-key-twice", HLS_KEY, "No two keys of one KEYFORMAT are for the same segments."),
     error("hls-method", HLS_KEY, "METHOD is that of the scheme."),
     error("hls-iv", HLS_KEY, "SAMPLE-AES-CTR has no IV; another has all its 32 digits."),
+    error(
+        "hls-iv-media",
+        "RFC 8216bis §4.4.4.4, ISO/IEC 23001-7 §8.2",
+        "An IV over MP4 samples with a constant IV is that IV.",
+    ),
+    error(
+        "hls-key-period",
+        HLS_KEY,
+        "Where the key of the media changes, each KEYFORMAT whose URI names no key ids has a new EXT-X-KEY.",
+    ),
     advice("hls-format-versions", HLS_KEY, "KEYFORMATVERSIONS is written where KEYFORMAT is."),
     advice(
         "hls-i-frames",
@@ -494,6 +519,16 @@ pub const RULES: &[Rule] = &[
         "hls-key-agree",
         "RFC 8216bis §4.4.4.4, §4.4.6.5",
         "Playlists give one key in one KEYFORMAT by one URI, or session keys have each URI.",
+    ),
+    advice(
+        "hls-key-uri",
+        HLS_KEY,
+        "Without session keys all playlists give a key by one URI, and where URIs have the ids of keys, each has its own.",
+    ),
+    advice(
+        "hls-fairplay",
+        "HTTP Live Streaming Authoring Specification",
+        "Where session keys, boxes or an MPD speak of FairPlay, playlists have its keys: nothing else plays it.",
     ),
     error("hls-pssh", HLS_KEY, "The data in a key's URI is that of its system."),
     error(

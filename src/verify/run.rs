@@ -23,7 +23,7 @@ use super::manifests::agreement::Agreement;
 use super::manifests::clear_times::{self, VerifiedTrack};
 use super::manifests::info::{InitInfo, PresentationInfo};
 use super::manifests::{Presentation, read};
-use super::manifests::{dash, hls, images, unprotected};
+use super::manifests::{dash, hls, images, systems, unprotected};
 use super::proven::{NO_KEYS, all_keys_fit};
 use super::reference::{ClearSource, ClearTrack, match_tracks};
 use super::segments;
@@ -169,6 +169,7 @@ fn hold(job: &VerifyJob<'_>) -> Result<Verification> {
     }
     verification.tracks = clear_times::tracks(&presentation, &facts)?;
     hls::check(&presentation, &facts, &mut agreement, &mut findings)?;
+    systems::check(&presentation, &facts, &agreement, &mut findings);
     images::check(job.store, &manifests, &mut findings)?;
     if verification.protected_samples > 0 && job.key_store.is_none() {
         findings.unchecked(NO_KEYS);

@@ -48,6 +48,7 @@ mod ladder_containers;
 mod ladders;
 mod large_inputs;
 mod laws;
+mod lost_signaling;
 mod matroska_forms;
 mod missing_keys;
 mod mp4_layouts;

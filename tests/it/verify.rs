@@ -494,6 +494,9 @@ fn errors() -> Vec<Variant> {
         ("aux-flags", Segments, "cenc", |f| edit_box(f, SEGMENT, b"saiz", |saiz| saiz[3] |= 8)),
         ("tenc-reserved", Segments, "cenc", |f| edit_box(f, INIT, b"tenc", |tenc| tenc[3] |= 4)),
         ("tfhd-version", Segments, "cenc", |f| edit_box(f, SEGMENT, b"tfhd", |tfhd| tfhd[0] = 1)),
+        ("saiz-absent", Segments, "cbcs", |f| {
+            [b"saiz", b"saio"].iter().for_each(|kind| rename(f, SEGMENT, kind, b"free"));
+        }),
         ("saiz-count", Segments, "cenc", |f| edit_box(f, SEGMENT, b"saiz", |saiz| add32(&mut saiz[5..], -1))),
         ("saiz-size", Dash, "cenc", |f| edit_box(f, SLICES, b"saiz", |saiz| saiz[9] += 6)),
         ("saio-offset", Segments, "cenc", |f| edit_box(f, SEGMENT, b"saio", |saio| add32(&mut saio[8..], 8))),
@@ -619,6 +622,10 @@ fn errors() -> Vec<Variant> {
             edit_lines(f, PLAYLIST, |line| Some(line.replace("METHOD=SAMPLE-AES", "METHOD=SAMPLE-AES-CTR")));
         }),
         ("hls-iv", Segments, "cenc", |f| replace(f, PLAYLIST, ",KEYFORMAT=", ",IV=0x01,KEYFORMAT=")),
+        ("hls-iv-media", Segments, "cbcs", |f| {
+            let iv = format!(",IV=0x{},KEYFORMAT=", "01".repeat(16));
+            replace(f, PLAYLIST, ",KEYFORMAT=", &iv);
+        }),
         ("source-equal", Dash, "cbcs", |f| {
             edit(f, SLICES, |bytes| {
                 let brand = position(bytes, b"styp") + 4;
@@ -952,6 +959,17 @@ fn advices() -> Vec<Variant> {
                 Some(line.replace("<Representation", &format!("{other}<Representation")))
             })
         }),
+        ("mpd-systems", Dash, "cenc", |f| {
+            let text = fs::read_to_string(f.join(MPD)).unwrap();
+            let start = text.find("<ContentProtection schemeIdUri=\"urn:uuid:9a04f079").unwrap();
+            let end =
+                start + text[start..].find("</ContentProtection>").unwrap() + "</ContentProtection>".len();
+            fs::write(f.join(MPD), [&text[..start], &text[end..]].concat()).unwrap();
+        }),
+        ("hls-fairplay", Segments, "cbcs", |f| {
+            let other = "<ContentProtection schemeIdUri=\"urn:uuid:94ce86fb-07ff-4f43-adb8-93d2fa968ca2\"/>";
+            replace(f, MPD, "<Representation", &format!("{other}<Representation"));
+        }),
         ("hls-format-versions", Segments, "cbcs", |f| {
             edit_lines(f, PLAYLIST, |line| Some(line.replace(",KEYFORMATVERSIONS=\"1\"", "")));
             edit_lines(f, "master.m3u8", |line| Some(line.replace(",KEYFORMATVERSIONS=\"1\"", "")));
@@ -983,6 +1001,9 @@ const UNBROKEN: &[(&str, &str)] = &[
     ("description-explicit", "needs a clear lead"),
     ("mixed-fragment", "needs groups that say unprotected; the reading of groups is covered by seig-shape"),
     ("subsample-count", "an entry without subsamples shifts all that follow"),
+    ("pssh-period", "needs keys that change: a_key_that_is_announced_nowhere_is_found_where_keys_change"),
+    ("hls-key-period", "needs keys that change: a_playlist_that_keeps_a_key_of_the_period_before_is_found"),
+    ("hls-key-uri", "needs FairPlay: a_uri_of_another_key_is_found_without_session_keys"),
     ("saio-one", "a second offset needs a second run"),
     ("hls-key-clear", "the segments of a track that was made clear by hand still have senc"),
 ];

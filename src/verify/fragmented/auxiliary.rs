@@ -104,10 +104,27 @@ impl Auxiliary<'_> {
             return self.outside(saiz.as_ref(), saio.as_ref(), findings);
         };
         let Some((entries, first)) = self.entries(payload, findings)? else { return Ok(None) };
+        self.check_presence(counts, &entries, findings);
         if let (Some(saiz), Some(saio)) = (&saiz, &saio) {
             self.check_offsets(saiz, saio, position + first, &entries, findings)?;
         }
         Ok(Some(entries))
+    }
+
+    /// Samples that need information have it where `saiz` and `saio` say. The older box had neither, and sample tables are
+    /// looked at without.
+    fn check_presence(&self, counts: [usize; 2], entries: &[SencEntry], findings: &mut Findings) {
+        let is_needed = entries.iter().any(|entry| *entry != SencEntry::default());
+        if is_needed && self.place.moof.is_some() && self.find(b"senc").is_some() {
+            let holds = counts != [0, 0];
+            findings.check(
+                "saiz-absent",
+                holds,
+                &self.place,
+                &"senc alone",
+                &"saiz and saio that point at it",
+            );
+        }
     }
 
     /// The payload of `senc` and where it begins in the file.

@@ -48,6 +48,8 @@ pub(in crate::verify) struct FragmentFact {
     pub(in crate::verify) position: u64,
     /// The key of its samples; `None` when they are clear.
     pub(in crate::verify) kid: Option<Kid>,
+    /// The IV of all its samples, where the scheme has one.
+    pub(in crate::verify) constant_iv: Option<[u8; 16]>,
     pub(in crate::verify) track_id: u32,
     /// When its first sample is decoded and its last one ends, in ticks of the media.
     pub(in crate::verify) begin: u64,

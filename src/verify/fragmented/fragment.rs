@@ -1,6 +1,6 @@
 //! The protection of one track fragment or sample table — ISO/IEC 23001-7 §6, §7; ISO/IEC 23000-19 §7.3.2, §8.2.
 
-use crate::base::{Kid, Result};
+use crate::base::Result;
 use crate::codec;
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::{Sbgp, Sgpd, Tenc, Tfhd, Trun, seig_group};
@@ -97,6 +97,7 @@ impl FileCheck<'_, '_> {
         let end = |sample: &Sample| sample.composition_time() + i128::from(sample.duration);
         let ends = shown.map(|sample| track.edits.time(end(sample)));
         let preferred_transfer = self.preferred_transfer(track, fragment.samples.first());
+        let used = groups.of_sample.iter().flatten().next().and_then(|group| groups.tencs.get(*group));
         self.facts.fragments.push(FragmentFact {
             position: moof,
             preferred_transfer,
@@ -105,7 +106,8 @@ impl FileCheck<'_, '_> {
             end: fragment.samples.last().map_or(0, |last| times(last).1),
             presented: begins.min().zip(ends.max()),
             sample_duration: sample_duration(&fragment.samples),
-            kid: groups.of_sample.iter().flatten().next().and_then(|group| groups.tencs.get(*group)).map(kid),
+            kid: used.map(|tenc| tenc.default_kid),
+            constant_iv: used.and_then(|tenc| tenc.default_constant_iv.as_deref()?.try_into().ok()),
         });
         let runs = traf.all(b"trun").map(|trun| Ok(Trun::parse(trun.payload())?.samples.len()));
         let auxiliary = Auxiliary {
@@ -222,10 +224,6 @@ impl FileCheck<'_, '_> {
         }
         Ok(())
     }
-}
-
-fn kid(tenc: &Tenc) -> Kid {
-    tenc.default_kid
 }
 
 impl Groups {

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::{Kid, SystemId, from_base64};
+use crate::base::{Kid, SystemId, base64, from_base64};
 use crate::drm::{self, Pssh};
 use crate::hls::Key;
 
@@ -24,6 +24,8 @@ pub(in crate::verify) struct Agreement {
     boxes: BTreeMap<Subject, (String, BTreeSet<Vec<u8>>)>,
     /// The keys of playlists with the ids of the keys that are under them.
     keys: Vec<(String, Key, Kid)>,
+    /// What the boxes of MPDs are about.
+    in_mpds: Announced,
 }
 
 impl Agreement {
@@ -56,10 +58,10 @@ impl Agreement {
     ) {
         let mut said: BTreeMap<Subject, Data<'_>> = BTreeMap::new();
         for pssh in boxes {
-            let system = drm::ALL.iter().find(|system| system.pssh_system_id() == Some(pssh.system_id));
-            let named = system.and_then(|system| system.kids(pssh).ok()).or_else(|| pssh.kids.clone());
-            let named = named.filter(|named| !named.is_empty()).unwrap_or_else(|| kids.to_vec());
-            let mut named: Vec<[u8; 16]> = named.iter().map(|kid| *kid.bytes()).collect();
+            let mut named = named_kids(pssh);
+            if named.is_empty() {
+                named = kids.iter().map(|kid| *kid.bytes()).collect();
+            }
             named.sort_unstable();
             named.dedup();
             // Nothing tells what it is about.
@@ -73,6 +75,16 @@ impl Agreement {
             let holds = data.iter().copied().eq(expected.iter().map(Vec::as_slice));
             findings.check("pssh-agree", holds, &place, &"another pssh", &format_args!("that of {first}"));
         }
+    }
+
+    /// Takes in what an MPD says, where players look before they read media.
+    pub(in crate::verify) fn in_mpds(&mut self, boxes: &[Pssh]) {
+        self.in_mpds.add(boxes);
+    }
+
+    /// What MPDs say.
+    pub(in crate::verify) fn of_mpds(&self) -> &Announced {
+        &self.in_mpds
     }
 
     /// Takes in a key of a playlist with media under it that has this key id.
@@ -94,18 +106,82 @@ impl Agreement {
             let is_session = |key: &Key| {
                 session.iter().any(|other| other.uri == key.uri && other.key_format == key.key_format)
             };
-            let names = |key: &Key| {
-                let uri = key.uri.as_deref().unwrap_or_default().to_ascii_lowercase();
-                uri.contains(&kid.hex()) || uri.contains(&kid.to_string())
-            };
             let fits = match session.is_empty() {
-                true => names(key) == names(known),
+                true => names(key, *kid) == names(known, *kid),
                 false => is_session(key) && is_session(known),
             };
             let holds = key.uri == known.uri || fits;
             let found = format!("another URI for key {kid} and {}", key.key_format);
             findings.check("hls-key-agree", holds, place, &found, &format_args!("that of {known_at}"));
+            if holds {
+                let is_said = key.uri == known.uri || !session.is_empty();
+                let expected = format!("that of {known_at}, or EXT-X-SESSION-KEY for both");
+                findings.check("hls-key-uri", is_said, place, &found, &expected);
+            }
         }
+        self.named_alike(findings);
+    }
+
+    /// A URI with the id of another key than that of the media, where all others have their own.
+    fn named_alike(&self, findings: &mut Findings) {
+        let ids: BTreeSet<[u8; 16]> = self.keys.iter().map(|(.., kid)| *kid.bytes()).collect();
+        for (place, key, kid) in self.keys.iter().filter(|(_, key, _)| !is_data(key)) {
+            let of_format = self.keys.iter().filter(|(_, other, _)| other.key_format == key.key_format);
+            let is_named = of_format.clone().any(|(_, other, kid)| names(other, *kid));
+            let other = ids.iter().map(|id| Kid::new(*id)).find(|other| names(key, *other));
+            let holds = !is_named || names(key, *kid);
+            let found = match other {
+                Some(other) => format!("a URI of key {other}"),
+                None => format!("a URI without the id of its key for {}", key.key_format),
+            };
+            let expected = format!("{kid} in it, as other URIs have the id of their key");
+            findings.check("hls-key-uri", holds, place, &found, &expected);
+        }
+    }
+}
+
+/// Whether a key's URI has this key id in one of its forms.
+fn names(key: &Key, kid: Kid) -> bool {
+    let uri = key.uri.as_deref().unwrap_or_default().to_ascii_lowercase();
+    let guid = kid.to_guid_le();
+    [kid.hex(), kid.to_string(), Kid::new(guid).hex(), base64(kid.bytes()).to_ascii_lowercase()]
+        .iter()
+        .any(|text| uri.contains(text.as_str()))
+}
+
+fn is_data(key: &Key) -> bool {
+    key.uri.as_deref().is_some_and(|uri| uri.starts_with("data:"))
+}
+
+/// The key ids that a box names.
+fn named_kids(pssh: &Pssh) -> Vec<[u8; 16]> {
+    let system = drm::ALL.iter().find(|system| system.pssh_system_id() == Some(pssh.system_id));
+    let named = system.and_then(|system| system.kids(pssh).ok()).or_else(|| pssh.kids.clone());
+    named.unwrap_or_default().iter().map(|kid| *kid.bytes()).collect()
+}
+
+/// What boxes are about: systems with key ids, or without for boxes that name none and may be for any.
+#[derive(Clone, Default)]
+pub(in crate::verify) struct Announced(BTreeSet<([u8; 16], Option<[u8; 16]>)>);
+
+impl Announced {
+    /// Takes in boxes.
+    pub(in crate::verify) fn add(&mut self, boxes: &[Pssh]) {
+        for pssh in boxes {
+            let named = named_kids(pssh);
+            let any = named.is_empty().then_some(None);
+            self.0.extend(named.into_iter().map(Some).chain(any).map(|kid| (id(pssh.system_id), kid)));
+        }
+    }
+
+    /// Whether the system is told of this key.
+    pub(in crate::verify) fn has(&self, system: SystemId, kid: Kid) -> bool {
+        [Some(*kid.bytes()), None].iter().any(|kid| self.0.contains(&(id(system), *kid)))
+    }
+
+    /// Whether the system is told of any key.
+    pub(in crate::verify) fn has_system(&self, system: SystemId) -> bool {
+        self.0.range((id(system), None)..).next().is_some_and(|(found, _)| *found == id(system))
     }
 }
 

@@ -19,7 +19,7 @@ use crate::verify::fragmented::pssh;
 const MP4_PROTECTION: &str = "urn:mpeg:dash:mp4protection:2011";
 
 /// A descriptor, and how far from the Representation it stands: 0 in it, 1 in its AdaptationSet, 2 above.
-type Descriptor<'a> = (&'a Element, usize);
+pub(super) type Descriptor<'a> = (&'a Element, usize);
 
 /// Checks the descriptors and addresses of an MPD.
 pub(in crate::verify) fn check(
@@ -82,8 +82,14 @@ fn addresses(media: &MpdTrack, facts: &PresentationInfo<'_>, place: &str, findin
     }
 }
 
+/// The systems of descriptors.
+pub(super) fn system_ids<'a>(descriptors: &[Descriptor<'a>]) -> impl Iterator<Item = SystemId> {
+    let ids = descriptors.iter().filter_map(|(element, _)| text(element, "schemeIdUri").ok());
+    ids.filter_map(|id| SystemId::parse(id.to_ascii_lowercase().strip_prefix("urn:uuid:")?).ok())
+}
+
 /// The descriptors that are for each Representation, the lowest first.
-fn descriptors(root: &Element) -> HashMap<MpdPath, Vec<Descriptor<'_>>> {
+pub(super) fn descriptors(root: &Element) -> HashMap<MpdPath, Vec<Descriptor<'_>>> {
     let of = |element, distance| {
         let own = named(element, "ContentProtection").map(move |descriptor| (descriptor, distance));
         own.collect::<Vec<Descriptor<'_>>>()
@@ -212,6 +218,7 @@ fn check_systems(
         }
         let kids: Vec<Kid> = facts.keys(rendition).iter().map(|(kid, _)| *kid).collect();
         agreement.boxes(&boxes, &kids, &place, findings);
+        agreement.in_mpds(&boxes);
     }
     Ok(())
 }

@@ -10,7 +10,9 @@ use crate::presentation::{MediaPlaylist, Resource};
 use crate::protect::Scheme;
 
 use super::agreement::Agreement;
-use super::hls_keys::{InForce, Systems, check_key, check_version, same_systems};
+use super::hls_keys::{
+    Covered, InForce, Systems, check_iv, check_key, check_period, check_version, same_systems,
+};
 use super::info::PresentationInfo;
 use super::{Mp4Playlist, Presentation};
 use super::{both, labels, lists, names, times};
@@ -84,6 +86,7 @@ fn segments(
     let media = playlist.media;
     let mut in_force = InForce::new(&media.keys);
     let mut checked: BTreeSet<(usize, Kid)> = BTreeSet::new();
+    let mut covered = Covered::new();
     for (segment, rendition) in &playlist.segments {
         let place = format!("{}: line {}", media.name, segment.line + 1);
         let in_force = in_force.at(segment.line, &media.name, findings);
@@ -96,7 +99,10 @@ fn segments(
         let method = scheme.hls_method.unwrap_or("a scheme that HLS can signal");
         findings.check("hls-key-missing", !in_force.is_empty(), &place, &"no EXT-X-KEY", &method);
         same_systems(in_force, systems, &place, findings);
+        let ivs = facts.constant_ivs(&segment.file, segment.range.as_ref());
         for key in in_force.values() {
+            check_iv(key, &ivs, &place, findings);
+            check_period(key, &kids, &mut covered, &place, findings);
             for kid in &kids {
                 if checked.insert((key.line, *kid)) {
                     check_match(key, scheme, *kid, facts, &media.name, findings);

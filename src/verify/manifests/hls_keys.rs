@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Peekable;
 use std::slice::Iter;
 
-use crate::base::Result;
+use crate::base::{Kid, Result};
 use crate::drm;
 use crate::hls::{IDENTITY, Key, Playlist, required_version};
 use crate::verify::findings::Findings;
@@ -49,6 +49,39 @@ pub(in crate::verify) fn check_key(key: &Key, name: &str, findings: &mut Finding
             key.key_format
         ));
     }
+}
+
+/// The IV of a key is that of the samples under it, in `tenc` or a group of `seig`: players take one or the other.
+pub(in crate::verify) fn check_iv(key: &Key, ivs: &[[u8; 16]], place: &str, findings: &mut Findings) {
+    // One that cannot be read was found already.
+    let (Ok(Some(iv)), Some(first)) = (key.iv(), ivs.first()) else { return };
+    let text = |iv: &[u8; 16]| format!("IV 0x{:032x}", u128::from_be_bytes(*iv));
+    let expected = format!("{}, default_constant_IV of the media", text(first));
+    findings.check("hls-iv-media", ivs.contains(&iv), &place, &text(&iv), &expected);
+}
+
+/// What keys were first seen above, by the lines of their tags.
+pub(in crate::verify) type Covered = BTreeMap<usize, BTreeSet<[u8; 16]>>;
+
+/// A key that names no key id is one key: it does not stay in force when the key of the media changes. Data of a system
+/// names the ids that it is for, which is looked at there.
+pub(in crate::verify) fn check_period(
+    key: &Key,
+    kids: &[Kid],
+    covered: &mut Covered,
+    place: &str,
+    findings: &mut Findings,
+) {
+    if key.uri.as_deref().is_none_or(|uri| uri.starts_with("data:")) {
+        return;
+    }
+    let own = kids.iter().map(|kid| *kid.bytes()).collect::<BTreeSet<_>>();
+    let first = covered.entry(key.line).or_insert_with(|| own.clone());
+    let found =
+        format!("a key of {} from line {}, where the media had another key", key.key_format, key.line + 1);
+    let kid = kids.first().map(ToString::to_string).unwrap_or_default();
+    let expected = format!("one for key {kid}");
+    findings.check("hls-key-period", !first.is_disjoint(&own), &place, &found, &expected);
 }
 
 /// The keys in force by key format, as a playlist is read.

@@ -73,6 +73,11 @@ impl PresentationInfo<'_> {
         (!kids.is_empty()).then_some((scheme, kids))
     }
 
+    /// The IVs that all samples of a fragment share, of the fragments in a segment.
+    pub(in crate::verify) fn constant_ivs(&self, file: &str, range: Option<&Range<u64>>) -> Vec<[u8; 16]> {
+        self.fragments(file, range).iter().filter_map(|fragment| fragment.constant_iv).collect()
+    }
+
     /// The fragments in a segment.
     pub(in crate::verify) fn fragments(&self, file: &str, range: Option<&Range<u64>>) -> &[FragmentFact] {
         let fragments = self.files.get(file).map_or(&[][..], |file| &file.fragments);

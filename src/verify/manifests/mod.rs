@@ -13,6 +13,7 @@ pub(super) mod labels;
 pub(super) mod lists;
 pub(super) mod names;
 pub(super) mod periods;
+pub(super) mod systems;
 pub(super) mod times;
 pub(super) mod unprotected;
 mod values;
