@@ -1,5 +1,6 @@
 //! Periods last as long as their media, follow each other, and begin with it — ISO/IEC 23009-1 §5.3.1.2, §5.3.2, §5.3.9.2.
 
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use crate::base::Result;
@@ -59,6 +60,15 @@ pub(in crate::verify) fn check(
     if mpd.is_dynamic() || manifest.document.tracks.iter().any(|track| track.implied.is_some()) {
         return Ok(());
     }
+    // Each of several Periods may present a part of one file.
+    let mut periods_of: HashMap<&str, BTreeSet<usize>> = HashMap::new();
+    for (track, _) in &manifest.representations {
+        let period = track.representation.place.period;
+        track.segments().for_each(|segment| _ = periods_of.entry(&segment.file).or_default().insert(period));
+    }
+    let is_shared = |track: &MpdTrack| {
+        track.segments().any(|segment| periods_of.get(segment.file.as_str()).is_some_and(|all| all.len() > 1))
+    };
     let mut expected = Some(Duration::ZERO);
     for (index, period) in mpd.periods()?.iter().enumerate() {
         let place = format!("{name}: Period {}", index + 1);
@@ -70,10 +80,9 @@ pub(in crate::verify) fn check(
         }
         expected =
             period.start.zip(period.stated_duration).and_then(|(start, lasts)| start.checked_add(lasts));
-        let own = manifest
-            .representations
-            .iter()
-            .filter(|(track, _)| track.representation.place.period == index && track.content.is_media());
+        let is_own =
+            |track: &MpdTrack| track.representation.place.period == index && track.content.is_media();
+        let own = manifest.representations.iter().filter(|(track, _)| is_own(track) && !is_shared(track));
         let own = own.filter_map(|(track, rendition)| Some((*track, Extent::of(track, *rendition, facts)?)));
         let own: Vec<(&MpdTrack, Extent)> = own.collect();
         offsets(&own, name, findings);
