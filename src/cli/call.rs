@@ -53,6 +53,11 @@ fn refused(error: &clap::Error) -> Error {
             let known = known.filter(|name| *name != "help").collect::<Vec<_>>().join(", ");
             format!("{}; expected one of {known}", one_line(&error.to_string()))
         }
+        // All values are listed, and the one whose spelling is nearest is seldom the one that was meant.
+        ErrorKind::InvalidValue => {
+            let text = one_line(&error.to_string());
+            text.split_once("; tip:").map_or(text.as_str(), |(text, _)| text).to_owned()
+        }
         _ => one_line(&error.to_string()),
     };
     Error::usage(what).hint(help)

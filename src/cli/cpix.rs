@@ -48,13 +48,14 @@ fn open(path: &Path) -> Result<Original> {
 }
 
 pub(super) fn certificate(path: &Path) -> Result<Certificate> {
-    Certificate::parse(&secret_bytes(path)?).map_err(|error| error.at(path.display()))
+    Certificate::parse(&secret_bytes(path, "a certificate")?).map_err(|error| error.at(path.display()))
 }
 
 /// The private keys in these files.
 pub(super) fn recipient_keys(paths: &[PathBuf]) -> Result<Vec<RecipientKey>> {
-    let key =
-        |path: &Path| RecipientKey::parse(&secret_bytes(path)?).map_err(|error| error.at(path.display()));
+    let key = |path: &Path| {
+        RecipientKey::parse(&secret_bytes(path, "--recipient-key")?).map_err(|error| error.at(path.display()))
+    };
     paths.iter().map(|path| key(path)).collect()
 }
 

@@ -16,7 +16,8 @@ pub(super) fn key_store(
     seed: Option<&str>,
 ) -> Result<Option<Box<dyn KeyStore>>> {
     if let Some(path) = key_file {
-        let file = KeyFile::parse(&secret_text(path)?).map_err(|error| error.at(path.display()))?;
+        let file =
+            KeyFile::parse(&secret_text(path, "--key-file")?).map_err(|error| error.at(path.display()))?;
         return Ok(Some(Box::new(file)));
     }
     if let Some(path) = cpix {

@@ -54,7 +54,7 @@ pub(super) fn key_server(args: &KeyArgs) -> Result<(Box<dyn KeyServer>, Option<u
     }
     if let Some(path) = &args.key_file {
         let place = path.display().to_string();
-        let file = KeyFile::parse(&secret_text(path)?).map_err(|error| error.at(place))?;
+        let file = KeyFile::parse(&secret_text(path, "--key-file")?).map_err(|error| error.at(place))?;
         return Ok((Box::new(file), None));
     }
     if let Some(path) = &args.cpix {
@@ -105,8 +105,7 @@ pub(super) fn unasked_server(args: &KeyArgs) -> Result<Option<Box<dyn KeyServer>
     let secret = |word: &str| Some(SecretString::from(word));
     if signs_in(args)? {
         let given = &args.account;
-        let account = account_with(given, |_| Ok(SecretString::from("PASSWORD")));
-        let Ok(account) = account else { return Ok(None) };
+        let Ok(account) = account_with(given, secret("PASSWORD")) else { return Ok(None) };
         let endpoint = if args.generate { Endpoint::Generate } else { Endpoint::Process };
         let server = DrmToday::new(account)?.with_dialect(dialect).with_endpoint(endpoint);
         return Ok(Some(by_period(args, Box::new(server))));
@@ -162,7 +161,8 @@ fn login(args: &KeyArgs) -> Result<Login> {
         Some(_) => Some(basic_password(args)?),
         None => None,
     };
-    let token = args.vendor_token_file.as_deref().map(secret_text).transpose()?;
+    let token =
+        args.vendor_token_file.as_deref().map(|path| secret_text(path, "--vendor-token-file")).transpose()?;
     Ok(Login {
         org: args.account.org.clone(),
         user: args.basic_user.clone(),
@@ -269,7 +269,8 @@ fn is_server(args: &KeyArgs) -> bool {
 fn cenc_api(args: &KeyArgs, url: &str) -> Result<CencApi> {
     let signer = match (&args.signer, &args.signer_key_file) {
         (Some(name), Some(path)) => {
-            let signer = CencSigner::parse(&secret_text(path)?).map_err(|error| error.at(path.display()))?;
+            let signer = CencSigner::parse(&secret_text(path, "--signer-key-file")?)
+                .map_err(|error| error.at(path.display()))?;
             Some((name.clone(), signer))
         }
         _ => None,
@@ -288,7 +289,7 @@ fn cenc_api(args: &KeyArgs, url: &str) -> Result<CencApi> {
 fn given_url(args: &KeyArgs) -> Result<Option<String>> {
     let url = args.key_server_url.clone().or_else(|| std::env::var("DRM_PACK_KEY_SERVER_URL").ok());
     let url = match url.as_deref().and_then(|url| url.strip_prefix('@')) {
-        Some(path) => Some(secret_text(Path::new(path))?.to_string()),
+        Some(path) => Some(secret_text(Path::new(path), "--key-server-url")?.to_string()),
         None => url,
     };
     Ok(url.map(|url| url.trim().to_owned()).filter(|url| !url.is_empty()))
@@ -309,13 +310,13 @@ pub(super) fn key_server_url(args: &KeyArgs) -> Result<String> {
 
 /// The client that reaches key servers.
 pub(super) fn http_client(args: &HttpArgs) -> Result<HttpClient> {
-    let text = |path: &Path| secret_text(path).map(|text| SecretString::from(text.as_str()));
+    let text = |path: &Path| secret_text(path, "--client-cert").map(|text| SecretString::from(text.as_str()));
     let proxy = match args.proxy.as_deref().map(|proxy| (proxy, proxy.strip_prefix('@'))) {
-        Some((_, Some(path))) => Some(SecretString::from(secret_text(Path::new(path))?.trim())),
+        Some((_, Some(path))) => Some(SecretString::from(secret_text(Path::new(path), "--proxy")?.trim())),
         Some((proxy, None)) => Some(SecretString::from(proxy)),
         None => None,
     };
-    let ca_certificates = args.cacert.as_deref().map(secret_text).transpose()?;
+    let ca_certificates = args.cacert.as_deref().map(|path| secret_text(path, "--cacert")).transpose()?;
     HttpClient::with(HttpOptions {
         proxy,
         ca_certificates: ca_certificates.map(|text| text.as_bytes().to_vec()),
@@ -345,7 +346,7 @@ fn headers(args: &KeyArgs) -> Result<Vec<(String, SecretString)>> {
         headers.push(basic(user, &basic_password(args)?)?);
     }
     if let Some(path) = &args.bearer_file {
-        headers.push(bearer(SecretString::from(secret_text(path)?.trim())));
+        headers.push(bearer(SecretString::from(secret_text(path, "--bearer-file")?.trim())));
     }
     for (number, (name, _)) in headers.iter().enumerate() {
         if headers.iter().take(number).any(|(other, _)| other.eq_ignore_ascii_case(name)) {
@@ -360,7 +361,7 @@ fn headers(args: &KeyArgs) -> Result<Vec<(String, SecretString)>> {
 /// The password of `--basic-user`.
 fn basic_password(args: &KeyArgs) -> Result<SecretString> {
     match &args.basic_password_file {
-        Some(path) => Ok(SecretString::from(secret_text(path)?.trim_end_matches(['\r', '\n']))),
+        Some(path) => password_in(path, "--basic-password-file"),
         None => std::env::var("DRM_PACK_BASIC_PASSWORD").map(SecretString::from).map_err(|_| {
             Error::usage("the password of --basic-user is missing")
                 .hint("set DRM_PACK_BASIC_PASSWORD, or give --basic-password-file")
@@ -377,7 +378,7 @@ fn header(text: &str) -> Result<(String, SecretString)> {
     let (name, value) = text.split_once(':').ok_or_else(wrong)?;
     let value = value.trim();
     let secret = if let Some(path) = value.strip_prefix('@') {
-        secret_text(Path::new(path))?.trim_end().to_owned()
+        secret_text(Path::new(path), "--header")?.trim_end().to_owned()
     } else if let Some(variable) = value.strip_prefix('$') {
         std::env::var(variable).map_err(|_| Error::usage(format!("the variable {variable} is not set")))?
     } else {
@@ -386,33 +387,45 @@ fn header(text: &str) -> Result<(String, SecretString)> {
     Ok((name.trim().to_owned(), SecretString::from(secret)))
 }
 
-/// The account of these options.
-pub(super) fn account(args: &AccountArgs) -> Result<Account> {
-    account_with(args, |args| match &args.password_file {
-        Some(path) => Ok(SecretString::from(secret_text(path)?.trim_end_matches(['\r', '\n']))),
-        None => std::env::var("DRMTODAY_PASSWORD").map(SecretString::from).map_err(|_| {
-            Error::usage("the password is missing").hint("set DRMTODAY_PASSWORD, or give --password-file")
-        }),
-    })
+/// The password in this file, without its line's end.
+fn password_in(path: &Path, option: &'static str) -> Result<SecretString> {
+    Ok(SecretString::from(secret_text(path, option)?.trim_end_matches(['\r', '\n'])))
 }
 
-fn account_with(
-    args: &AccountArgs,
-    password: impl FnOnce(&AccountArgs) -> Result<SecretString>,
-) -> Result<Account> {
-    let required = |value: &Option<String>, option: &str, variable: &str| {
-        value.clone().filter(|value| !value.is_empty()).ok_or_else(|| {
-            Error::usage(format!("{option} is missing")).hint(format!("give it, or set {variable}"))
-        })
+/// The account of these options.
+pub(super) fn account(args: &AccountArgs) -> Result<Account> {
+    let password = match &args.password_file {
+        Some(path) => Some(password_in(path, "--password-file")?),
+        None => std::env::var("DRMTODAY_PASSWORD").ok().map(SecretString::from),
     };
+    account_with(args, password)
+}
+
+/// All that is missing is said at once.
+fn account_with(args: &AccountArgs, password: Option<SecretString>) -> Result<Account> {
     let environment = Environment::find(&args.environment)?;
-    let password = password(args)?;
+    let given = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
+    let (organization, cpix_config, user) = (given(&args.org), given(&args.cpix_config), given(&args.user));
+    let missing: Vec<&str> = [
+        (organization.is_none(), "--org (or DRMTODAY_ORG)"),
+        (cpix_config.is_none(), "--cpix-config (or DRMTODAY_CPIX_CONFIG)"),
+        (user.is_none(), "--user (or DRMTODAY_USER)"),
+        (password.is_none(), "--password-file (or DRMTODAY_PASSWORD)"),
+    ]
+    .into_iter()
+    .filter_map(|(is_missing, option)| is_missing.then_some(option))
+    .collect();
+    let (Some(organization), Some(cpix_config), Some(user), Some(password)) =
+        (organization, cpix_config, user, password)
+    else {
+        return Err(Error::usage("the account is not whole").hint(format!("give {}", missing.join(", "))));
+    };
     Ok(Account {
         auth_url: args.auth_url.clone().unwrap_or_else(|| environment.auth_url.to_owned()),
         frontend_url: args.frontend_url.clone().unwrap_or_else(|| environment.frontend_url.to_owned()),
-        organization: required(&args.org, "--org", "DRMTODAY_ORG")?,
-        cpix_config: required(&args.cpix_config, "--cpix-config", "DRMTODAY_CPIX_CONFIG")?,
-        user: required(&args.user, "--user", "DRMTODAY_USER")?,
+        organization,
+        cpix_config,
+        user,
         password,
     })
 }

@@ -26,6 +26,11 @@ static READER_IS_GONE: AtomicBool = AtomicBool::new(false);
 /// The bar on the terminal, while there is one: what is said meanwhile stands above it.
 static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
+/// So many of what the word names: "1 file", "2 files".
+pub(super) fn counted(count: u64, word: &str) -> String {
+    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
+}
+
 /// Writes lines to standard output. Nothing in them steers a terminal: names and texts are of any origin.
 pub(super) fn line(text: &str) -> Result<()> {
     bytes(format!("{}\n", printable(text)).as_bytes())
@@ -184,8 +189,8 @@ pub(super) fn report(report: &Report, out: &std::path::Path) -> String {
     }
     let bytes: u64 = report.outputs.iter().map(|output| output.bytes).sum();
     text.push_str(&format!(
-        "{} files, {} in {}\n",
-        report.outputs.len(),
+        "{}, {} in {}\n",
+        counted(report.outputs.len() as u64, "file"),
         size(bytes),
         seconds(report.elapsed_ms)
     ));

@@ -11,31 +11,35 @@ use crate::base::{Error, Result};
 /// that is too large is told from one that is cut.
 const MAX_SECRET_FILE: u64 = (8 << 20) + 1;
 
-/// A file of secrets as text; `-` is standard input.
-pub(super) fn secret_text(path: &Path) -> Result<Zeroizing<String>> {
-    let bytes = secret_bytes(path)?;
+/// A file of secrets that `option` names, as text; `-` is standard input.
+pub(super) fn secret_text(path: &Path, option: &'static str) -> Result<Zeroizing<String>> {
+    let bytes = secret_bytes(path, option)?;
     std::str::from_utf8(&bytes)
         .map(|text| Zeroizing::new(text.to_owned()))
         .map_err(|_| Error::storage("stream did not contain valid UTF-8").at(path.display()))
 }
 
-/// A file of secrets, wiped when it is no longer needed; `-` is standard input.
-pub(super) fn secret_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
-    let why = "; it is not repeated here, as it may be the secret itself";
-    bytes_of(path, ("a file of keys or secrets", why))
+/// A file of secrets that `option` names, wiped when it is no longer needed; `-` is standard input.
+pub(super) fn secret_bytes(path: &Path, option: &'static str) -> Result<Zeroizing<Vec<u8>>> {
+    bytes_of(path, || {
+        // What names no file may be the secret itself, typed in its place.
+        Error::usage("no such file; it is not repeated here, as it may be the secret itself")
+            .at(option)
+            .hint("give the name of a file that holds it")
+    })
 }
 
 /// A CPIX document, wiped as well: it may hold keys. `-` is standard input.
 pub(super) fn document_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
-    bytes_of(path, ("the CPIX document", ""))
+    bytes_of(path, || {
+        Error::usage("no such file").at(path.display()).hint("give the name of a CPIX document")
+    })
 }
 
-fn bytes_of(path: &Path, (what, why): (&'static str, &str)) -> Result<Zeroizing<Vec<u8>>> {
+fn bytes_of(path: &Path, missing: impl Fn() -> Error) -> Result<Zeroizing<Vec<u8>>> {
     let failed = |error: std::io::Error| {
-        // What names no file may be the secret itself, typed in its place.
         if std::fs::symlink_metadata(path).is_err() && path != Path::new("-") {
-            let hint = "give the name of a file that holds it";
-            return Error::usage(format!("no such file{why}")).at(what).hint(hint);
+            return missing();
         }
         if path.is_dir() {
             return Error::usage("a folder, a file expected").at(path.display());

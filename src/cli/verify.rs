@@ -14,7 +14,7 @@ use super::base_url;
 use super::decryption_keys::key_store;
 use super::folder::presentation_files_below;
 use super::keys::http_client;
-use super::output::{clear_stretches, json, line};
+use super::output::{clear_stretches, counted, json, line};
 use super::pack::Inputs;
 
 pub(super) fn run(args: &VerifyArgs) -> Result<()> {
@@ -71,14 +71,17 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
     }
     let not_proven: usize = results.iter().map(|result| result.findings.not_checked().count()).sum();
     if rules.is_empty() && args.strict && not_proven > 0 {
-        return Err(Error::verification(format!("{not_proven} things are not proven, which --strict wants")));
+        return Err(Error::verification(format!(
+            "not proven: {}, which --strict does not allow",
+            counted(not_proven as u64, "thing")
+        )));
     }
     if rules.is_empty() {
         return Ok(());
     }
-    let (findings, verb) = if found == 1 { ("finding", "breaks") } else { ("findings", "break") };
-    let rules = if rules.len() == 1 { "1 rule".to_owned() } else { format!("{} rules", rules.len()) };
-    Err(advise(Error::verification(format!("{found} {findings} {verb} {rules}"))))
+    let verb = if found == 1 { "breaks" } else { "break" };
+    let (found, rules) = (counted(found, "finding"), counted(rules.len() as u64, "rule"));
+    Err(advise(Error::verification(format!("{found} {verb} {rules}"))))
 }
 
 /// Each folder is a presentation, when there are several; files are one together.
@@ -209,12 +212,12 @@ fn text_of(result: &Verification, is_verbose: bool) -> String {
         lines.push(format!("checked: {}", counts.collect::<Vec<_>>().join(", ")));
     }
     lines.push(format!(
-        "{}: {} files, {} samples ({} protected), {} errors, {} advice",
+        "{}: {}, {} ({} protected), {}, {} advice",
         verdict(result),
-        result.files,
-        result.samples,
+        counted(result.files, "file"),
+        counted(result.samples, "sample"),
         result.protected_samples,
-        findings.errors(),
+        counted(findings.errors(), "error"),
         findings.advice()
     ));
     lines.join("\n")

@@ -113,8 +113,9 @@ impl<'a> OutputDirectory<'a> {
         };
         check_free(&path, given, overwrite)?;
         let held = gate();
-        path.parent().map_or(Ok(()), fs::create_dir_all).map_err(failed)?;
-        let lock = Lock::take(beside(".lock")).map_err(failed)?.ok_or_else(|| {
+        let not_made = |error| failed(error).hint("no folder can be made there: choose another --out");
+        path.parent().map_or(Ok(()), fs::create_dir_all).map_err(not_made)?;
+        let lock = Lock::take(beside(".lock")).map_err(not_made)?.ok_or_else(|| {
             Error::usage("another job writes this folder")
                 .at(given.display())
                 .hint("wait for its end, or choose another --out")
@@ -129,7 +130,7 @@ impl<'a> OutputDirectory<'a> {
         let (given, replaced) = (given.to_owned(), beside(".replaced"));
         let this =
             Self { given, path, replaced, overwrite, traces, _lock: lock, _on_interrupt: on_interrupt };
-        this.make().map_err(failed)?;
+        this.make().map_err(not_made)?;
         drop(held);
         // What came back counts too.
         this.check_free()?;

@@ -121,7 +121,7 @@ impl Met<'_> {
 
     /// Whoever names what is not there means something else.
     fn settle(self, findings: &mut Findings) {
-        let none = || "no track is clear".to_owned();
+        let none = || "none, as no track is clear".to_owned();
         let clear = if self.clear.is_empty() { none() } else { format!("one of {}", self.clear.join(", ")) };
         for word in self.asked.iter().filter(|word| !self.words.contains(word.as_str())) {
             findings.check("track-clear", false, word, &"no track of this name", &clear);

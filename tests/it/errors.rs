@@ -163,7 +163,11 @@ fn calls_that_contradict_the_rules() {
         (vec!["--drm", "widevine"], 2, "no source of keys"),
         (vec!["--drm", "widvine"], 2, "known are widevine"),
         (vec!["--drm", "widevine", key, "--drmtoday"], 2, "more than one source of keys"),
-        (vec!["--drm", "widevine", "--drmtoday"], 2, "password is missing"),
+        (
+            vec!["--drm", "widevine", "--drmtoday"],
+            2,
+            "give --org (or DRMTODAY_ORG), --cpix-config (or DRMTODAY_CPIX_CONFIG), --user",
+        ),
         (
             vec!["--drm=widevine", "--resource-id=film", "--key-server-url=http://127.0.0.1:9/speke"],
             5,
@@ -253,7 +257,7 @@ fn calls_that_cannot_be_read_are_one_line_and_json_as_well() {
         ("pack in.mpd --no-such", "unexpected argument '--no-such' found", "drm-pack pack --help"),
         ("pack in.mpd --drm widevine", "not provided: --out <DIR>", "drm-pack pack --help"),
         ("pack x --out o --drm w --preset preset7", "[possible values: preset0, preset1]", "pack --help"),
-        ("pack x --out o --drm w --preset preset7", "a similar value exists: 'preset", "pack --help"),
+        ("pack x --out o --drm w --preset preset7", "preset0, preset1]; drm-pack", "pack --help"),
         ("cpix convert x", "--to <V>", "drm-pack cpix convert --help"),
         ("pak in.mpd", "unrecognized subcommand 'pak'", "drm-pack --help"),
         ("decrypt in.mpd", "not provided: --out <DIR>", "drm-pack decrypt --help"),
@@ -266,6 +270,22 @@ fn calls_that_cannot_be_read_are_one_line_and_json_as_well() {
         let json: serde_json::Value = serde_json::from_str(&out).unwrap();
         assert_eq!((code, &json["error"]["kind"]), (Some(2), &"usage".into()));
         assert_eq!(error, format!("drm-pack: {}\n", json["error"]["message"].as_str().unwrap()));
+    }
+    for (line, says) in [
+        (
+            "key-url",
+            "the account is not whole; give --org (or DRMTODAY_ORG), --cpix-config (or DRMTODAY_CPIX_CONFIG), --user (or DRMTODAY_USER), --password-file",
+        ),
+        ("verify x --key-file gone", "--key-file: no such file; it is not repeated here"),
+        ("cpix explain gone", "gone: no such file; give the name of a CPIX document"),
+        ("verify Cargo.toml", "Cargo.toml: neither a manifest nor media that is known"),
+        (
+            "pack fixtures/clip/mp4/video_180.mp4 --drm widevine --dev-keys x --out /proc/x/y",
+            "choose another --out",
+        ),
+    ] {
+        let (code, _, error) = call(line);
+        assert!(code != Some(0) && error.contains(says), "{line}: {error}");
     }
     let (code, help, error) = call("pack --help");
     assert_eq!((code, error.as_str()), (Some(0), ""));
@@ -280,6 +300,7 @@ fn what_is_no_mp4_file_is_called_by_its_name() {
     fs::write(broken.path("a.webm"), b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\xf7\x81\x01").unwrap();
     fs::write(broken.path("a.aac"), b"ID3\x04\0\0\0\0\0\0\xff\xf1\x4c\x80\x2e\x7f\xfc").unwrap();
     fs::write(broken.path("a.vtt"), "WEBVTT\n").unwrap();
+    fs::write(broken.path("a.py"), "import os\nprint(os)\n").unwrap();
     let keys = broken.folder.path().join("in/keys");
     fs::write(&keys, format!("{}:{}", "1".repeat(32), "2".repeat(32))).unwrap();
     for (name, code, says) in [
@@ -288,6 +309,7 @@ fn what_is_no_mp4_file_is_called_by_its_name() {
         ("a.webm", 4, "a.webm: Matroska or WebM"),
         ("a.aac", 3, "a.aac: packed audio"),
         ("a.vtt", 3, "a.vtt: WebVTT"),
+        ("a.py", 3, "a.py: not media that is known"),
     ] {
         // Matroska is packed, and this is cut off; what was packed is never Matroska.
         // Text is taken beside video, and is none.

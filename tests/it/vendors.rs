@@ -471,7 +471,7 @@ fn what_a_vendor_needs_is_asked_for_before_anything_is_sent() {
         (&["--vendor", "pallycon"], "has {token}, which is not given; give it with --vendor-token-file"),
         (&["--vendor", "ezdrm"], "has {user}, which is not given; give it with --basic-user"),
         (&["--vendor", "vudrm"], "has {org}, which is not given; give it with --org"),
-        (&["--vendor", "castlabs"], "is missing"),
+        (&["--vendor", "castlabs"], "the account is not whole; give --org (or DRMTODAY_ORG)"),
         (
             &["--vendor", "aws", "--key-server-url", "https://a.execute-api.eu-west-1.amazonaws.com/p"],
             "AWS_ACCESS_KEY_ID is not set",

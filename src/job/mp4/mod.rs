@@ -29,7 +29,7 @@ use crate::codec::TrackKind;
 use crate::demux::{self, Demuxed};
 use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::Trex;
-use crate::isobmff::file::moov;
+use crate::isobmff::file::{BoxHeader, moov};
 use crate::isobmff::samples::{Sample, samples};
 use crate::isobmff::track::{trak, trexes};
 use crate::keys::KeyServer;
@@ -354,6 +354,12 @@ pub(in crate::job) fn other_format(source: &dyn env::Source, error: Error) -> Er
         }
         Ok(SegmentKind::Other(what)) => {
             (what, format!("put it into MP4, such as with {}", remedy::copy(" -c:a aac", "mp4")))
+        }
+        Ok(SegmentKind::Unknown) if BoxHeader::read(source, 0).is_err() => {
+            return Error::input(
+                "not media that is known: it begins as no MP4, QuickTime, MPEG-TS or WebM file does",
+            )
+            .hint("give such a file, a playlist, an MPD, or a folder that holds one");
         }
         _ => return error,
     };

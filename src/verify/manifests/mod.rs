@@ -28,7 +28,7 @@ use crate::isobmff::file::BoxHeader;
 use crate::isobmff::samples::has_samples;
 use crate::presentation::{
     self, Asset, Content, MediaPlaylist, MpdDocument, MpdTrack, Multivariant, OtherKind, Resource, Role,
-    kind_of_file, read_moov,
+    SegmentKind, kind_of_file, read_moov,
 };
 
 use crate::verify::findings::{Findings, found_or_error};
@@ -152,6 +152,11 @@ impl<'r> Presentation<'r> {
             }
             // Samples of sample tables may lie in any box: ISO/IEC 14496-12 §8.7.5.
             has_media |= has_moov && has_sample_tables(store, name);
+            if position == 0 && SegmentKind::of(source.as_ref())? == SegmentKind::Unknown {
+                return Err(Error::usage("neither a manifest nor media that is known")
+                    .at(name)
+                    .hint("give a playlist, an MPD, MP4 files, or a folder that holds them"));
+            }
             found.file(name, has_moov, has_media)?;
         }
         if found.renditions.is_empty() && found.segments.is_empty() && findings.passed() {
@@ -180,7 +185,7 @@ impl<'r> Presentation<'r> {
             self.renditions.push(Rendition { init, files: Vec::new(), are_parts: false, content });
         }
         let rendition = self.renditions.last_mut().ok_or_else(|| {
-            Error::usage(format!("{name} has no moov")).hint("give its initialization segment before it")
+            Error::usage("it has no moov").at(name).hint("give its initialization segment before it")
         })?;
         if has_media {
             rendition.files.push(name.to_owned());
