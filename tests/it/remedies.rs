@@ -145,6 +145,8 @@ fn codecs_that_are_not_taken_are_encoded_with_all_languages_and_text() {
     for (name, options, says, texts) in [
         ("a b.mov", format!("-map 3 {AVC} pcm_s16le -c:s mov_text"), "sowt", 1),
         ("c.ts", "-c:v mpeg2video -c:a mp2".to_owned(), "MPEG-2 video", 0),
+        // Video that is taken is not encoded anew.
+        ("e.ts", format!("{AVC} mp2"), " -c copy -c:a aac ", 0),
         ("d.mkv", format!("-map 3 {AVC} pcm_s16le -c:s srt"), "A_PCM", 1),
     ] {
         let folder = TempDir::new_in(folder.path()).unwrap();
@@ -245,4 +247,33 @@ fn audio_of_one_codec_is_one_group_and_no_variant_is_said_twice() {
     let master = fs::read_to_string(out.join("master.m3u8")).unwrap();
     assert_eq!(master.matches("#EXT-X-STREAM-INF").count(), 1, "{master}");
     assert_eq!(master.matches("TYPE=AUDIO").count(), 3, "{master}");
+}
+
+#[test]
+fn languages_in_one_codec_each_are_said_and_groups_set_them_apart() {
+    if !ffmpeg_is_there() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = made(&folder, "dvb.ts", &format!("{AVC}:0 aac -c:a:1 ac3"));
+    let variants = |job: &drm_pack::job::Job, out: &str| {
+        let out = folder.path().join(out);
+        let warnings = pack(job, &out).unwrap().warnings;
+        let master = fs::read_to_string(out.join("master.m3u8")).unwrap();
+        let variants = master.lines().filter(|line| line.starts_with("#EXT-X-STREAM-INF"));
+        (warnings.join("\n"), variants.map(str::to_owned).collect::<Vec<_>>())
+    };
+    let mut job = job(&path, "widevine", "cenc");
+    let (said, both) = variants(&job, "both");
+    assert!(both.iter().all(|variant| variant.contains("mp4a.40.2,ac-3")), "{both:?}");
+    let remedy = "in groups of their own: --track a1:group=a --track a2:group=b";
+    assert!(said.contains(remedy), "{said}");
+    job.tracks = remedy
+        .split(' ')
+        .filter(|word| word.contains(":group="))
+        .map(|word| drm_pack::job::TrackFacts::parse(word).unwrap())
+        .collect();
+    let (said, apart) = variants(&job, "apart");
+    assert!(!said.contains("plays none"), "{said}");
+    assert!(apart.iter().any(|variant| !variant.contains("ac-3")), "{apart:?}");
 }

@@ -103,7 +103,7 @@ impl Program {
                     stream.stream_type
                 ))));
             }
-            match codec(stream, is_hdmv).map_err(at)? {
+            match codec(stream, is_hdmv).map_err(|error| at(error.hint(encoded(&map.streams))))? {
                 Ok(codec) => streams.push(ProgramStream {
                     pid,
                     codec,
@@ -219,23 +219,13 @@ const TAKEN: &[(u8, Carried)] = &[
 /// Those that are taken of private data, by format_identifier; that of Dolby Vision is for what has no base that others play.
 const PRIVATE_TAKEN: &[(&[u8; 4], Carried)] =
     &[(b"AC-3", Carried::Ac3), (b"EAC3", Carried::Eac3), (b"DOVI", Carried::Hevc)];
-/// Those that are not, the registered ones and those in use.
-const REFUSED: &[(u8, &str)] = &[
-    (0x01, "MPEG-1 video"),
-    (0x02, "MPEG-2 video"),
+/// Those of audio that are not, the registered ones and those in use.
+const REFUSED_AUDIO: &[(u8, &str)] = &[
     (0x03, "MPEG-1 audio"),
     (0x04, "MPEG-2 audio"),
-    (0x10, "MPEG-4 Visual"),
     (0x1c, "AAC without framing"),
-    (0x1f, "SVC, a layer of AVC"),
-    (0x20, "MVC, a view of AVC"),
-    (0x21, "JPEG 2000"),
     (0x2d, "MPEG-H 3D audio"),
     (0x2e, "MPEG-H 3D audio"),
-    (0x32, "JPEG XS"),
-    (0x33, "VVC"),
-    (0x42, "AVS video"),
-    (0x80, "PCM, or video of MPEG-2"),
     (0x82, "DTS"),
     (0x83, "Dolby TrueHD"),
     (0x84, "E-AC-3"),
@@ -244,6 +234,19 @@ const REFUSED: &[(u8, &str)] = &[
     (0x8a, "DTS"),
     (0xa1, "E-AC-3 of a second program"),
     (0xa2, "DTS-HD of a second program"),
+];
+/// Those of video that are not.
+const REFUSED_VIDEO: &[(u8, &str)] = &[
+    (0x01, "MPEG-1 video"),
+    (0x02, "MPEG-2 video"),
+    (0x10, "MPEG-4 Visual"),
+    (0x1f, "SVC, a layer of AVC"),
+    (0x20, "MVC, a view of AVC"),
+    (0x21, "JPEG 2000"),
+    (0x32, "JPEG XS"),
+    (0x33, "VVC"),
+    (0x42, "AVS video"),
+    (0x80, "PCM, or video of MPEG-2"),
     (0xd1, "Dirac"),
     (0xea, "VC-1"),
 ];
@@ -280,6 +283,16 @@ fn roles(stream: &PmtStream) -> Vec<&'static str> {
     said.or_else(|| of(OF_AUDIO_TYPE, stream.audio_type())).into_iter().collect()
 }
 
+/// What is to be done about streams that are not taken: video that is taken is copied.
+fn encoded(streams: &[PmtStream]) -> String {
+    let is_audio = |stream: &PmtStream| REFUSED_AUDIO.iter().any(|(known, _)| *known == stream.stream_type);
+    let is_opus = |stream: &PmtStream| stream.private_formats().any(|format| format == *b"Opus");
+    let copies_video =
+        streams.iter().all(|stream| is_audio(stream) || is_opus(stream) || codec(stream, false).is_ok());
+    let video = if copies_video { "" } else { " -c:v libx264 -pix_fmt yuv420p" };
+    format!("encode it to one of these, such as with {}", remedy::copy(&format!("{video} -c:a aac"), "ts"))
+}
+
 /// The codec of a stream, or what it is that is neither video nor audio.
 fn codec(stream: &PmtStream, is_hdmv: bool) -> Result<std::result::Result<Carried, &'static str>> {
     let stream_type = stream.stream_type;
@@ -289,10 +302,6 @@ fn codec(stream: &PmtStream, is_hdmv: bool) -> Result<std::result::Result<Carrie
     let refused = |what: &str| {
         Err(Error::unsupported(format!(
             "{what} (stream_type {stream_type:#04x}); of transport streams, AVC, HEVC, AAC in ADTS or LATM, AC-3 and E-AC-3 are taken"
-        ))
-        .hint(format!(
-            "encode it to one of these, such as with {}",
-            remedy::copy(" -c:v libx264 -pix_fmt yuv420p -c:a aac", "ts")
         )))
     };
     if stream.dolby_vision().is_some_and(|descriptor| dolby_vision_record(descriptor).is_none()) {
@@ -317,7 +326,10 @@ fn codec(stream: &PmtStream, is_hdmv: bool) -> Result<std::result::Result<Carrie
         };
     }
     let on_discs = row(ON_DISCS, stream_type).filter(|_| is_hdmv);
-    match (on_discs.or_else(|| row(REFUSED, stream_type)), row(LEFT_OUT, stream_type)) {
+    match (
+        on_discs.or_else(|| row(REFUSED_AUDIO, stream_type)).or_else(|| row(REFUSED_VIDEO, stream_type)),
+        row(LEFT_OUT, stream_type),
+    ) {
         (Some(name), _) if is_hdmv => refused(&format!("{name} as on Blu-ray discs")),
         (Some(name), _) => refused(name),
         (_, Some(name)) => Ok(Err(name)),

@@ -60,6 +60,7 @@ pub(in crate::job) fn warnings(
 ) -> Result<Vec<String>> {
     let mut warnings = lengths(tracks, start);
     warnings.extend(languages(tracks));
+    warnings.extend(codecs_of_choices(tracks)?);
     let mut videos = tracks.iter().filter(|track| track.id.kind == TrackKind::Video);
     let Some(first) = videos.next() else { return Ok(warnings) };
     for video in videos {
@@ -101,6 +102,30 @@ fn languages(tracks: &[OutputTrack<'_>]) -> Vec<String> {
         }
     }
     warnings
+}
+
+/// Audio of which there is one codec only beside audio of another: a group has all that a viewer may choose, so each variant
+/// names both codecs, and players without one of them play none — RFC 8216bis §4.4.6.1.1, §4.4.6.2.
+fn codecs_of_choices(tracks: &[OutputTrack<'_>]) -> Result<Option<String>> {
+    let audio =
+        tracks.iter().filter(|track| track.id.kind == TrackKind::Audio && track.described.group.is_none());
+    let audio = audio.map(|track| Ok((track, track.media.rfc6381()?))).collect::<Result<Vec<_>>>()?;
+    let format = |codec: &str| codec.split('.').next().unwrap_or(codec).to_owned();
+    let formats = |one: &OutputTrack<'_>| -> Vec<String> {
+        let same = audio.iter().filter(|(other, _)| other.described.is_same_choice(&one.described));
+        same.map(|(_, codec)| format(codec)).collect()
+    };
+    let Some((first, codec)) = audio.first() else { return Ok(None) };
+    let of_first = formats(first);
+    let apart =
+        |(other, _): &&(&OutputTrack<'_>, String)| !formats(other).iter().any(|own| of_first.contains(own));
+    Ok(audio.iter().find(apart).map(|(other, others)| {
+        format!(
+            "{}: {} is {others} and {} is {codec}: in HLS each variant names both, and a player without one of them plays none; \
+             give both in one codec, or in groups of their own: --track {}:group=a --track {}:group=b",
+            other.file.name, other.id, first.id, first.id, other.id
+        )
+    }))
 }
 
 /// Where the segments of two video tracks do not begin together.
