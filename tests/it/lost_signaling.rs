@@ -167,3 +167,23 @@ fn a_system_that_one_track_lacks_is_found() {
     let says = "found no ContentProtection of widevine (edef8ba9-79d6-4ace-a3c8-27dcd51d21ed)";
     assert!(code == 0 && text.contains("advice mpd-systems: ") && text.contains(says), "{text}");
 }
+
+/// Where no timeline says when segments begin, one that is out of order shows by its decode time.
+#[test]
+fn a_segment_out_of_order_is_found_without_a_timeline() {
+    let out = packed("dash/manifest.mpd", "widevine", |job| job);
+    edit(out.path(), "manifest.mpd", |text| {
+        let (before, rest) = text.split_once("timescale=\"12800\"").unwrap();
+        let (template, rest) = rest.split_once('>').unwrap();
+        let (_, after) = rest.split_once("</SegmentTimeline>").unwrap();
+        format!("{before}timescale=\"12800\" duration=\"25600\"{template}>{after}")
+    });
+    let (code, text) = check(out.path());
+    assert!(code == 0 && !text.contains("time-runs-on"), "{text}");
+    let (one, two) = (out.path().join("0/2.m4s"), out.path().join("0/3.m4s"));
+    let (first, second) = (fs::read(&one).unwrap(), fs::read(&two).unwrap());
+    fs::write(&one, second).unwrap();
+    fs::write(&two, first).unwrap();
+    let (code, text) = check(out.path());
+    assert!(code == 0 && text.contains("advice time-runs-on: manifest.mpd: 0/2.m4s"), "{text}");
+}

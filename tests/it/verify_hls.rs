@@ -216,8 +216,8 @@ fn what_is_changed_behind_packing_is_found() {
                 fs::rename(folder.join("1.ts"), folder.join("0.ts")).unwrap();
                 fs::rename(folder.join("x"), folder.join("1.ts")).unwrap();
             },
-            &["payload-samples"],
-            &["payload-samples", "source-equal"],
+            &["payload-samples", "time-runs-on"],
+            &["payload-samples", "source-equal", "time-runs-on"],
         ),
         (
             "a segment that is missing",
@@ -233,6 +233,36 @@ fn what_is_changed_behind_packing_is_found() {
             change(out.path());
             let found = check(out.path(), &input, Some(SEED), true).unwrap();
             assert_eq!(broken(&found), expected, "{what} {}: {:?}", wish.drm, found.findings.listed());
+        }
+    }
+}
+
+/// Times of streams tell what is missing or out of order, and of whole segments they do with the key.
+#[test]
+fn segments_that_are_swapped_or_missing_are_found_without_the_source() {
+    let clip = root().join("fixtures/clip");
+    let (ts, mp4) = (clip.join("hls-ts/index.m3u8"), clip.join("hls/v1/media.m3u8"));
+    for (wish, input, one, two) in [
+        (whole(&ts), &ts, "0.ts", "1.ts"),
+        (streams(&ts), &ts, "0.ts", "1.ts"),
+        (Job { preset: Preset::Preset1, ..whole(&mp4) }, &mp4, "1.m4s", "2.m4s"),
+    ] {
+        for is_missing in [false, true] {
+            let out = tempfile::tempdir().unwrap();
+            pack(&wish, out.path()).unwrap();
+            let playlist = out.path().join(input.file_name().unwrap());
+            let text = fs::read_to_string(&playlist).unwrap();
+            let changed = if is_missing {
+                let (before, after) = text.split_once(&format!("{two}\n")).unwrap();
+                let (before, _) = before.rsplit_once("#EXTINF").unwrap();
+                [before, after].concat()
+            } else {
+                text.replace(one, "one").replace(two, one).replace("one", two)
+            };
+            // The third segment of the transport stream is the last: what is missing before it shows.
+            fs::write(&playlist, changed).unwrap();
+            let found = check(out.path(), input, Some(SEED), false).unwrap();
+            assert_eq!(broken(&found), ["time-runs-on"], "{wish:?}: {:?}", found.findings.listed());
         }
     }
 }

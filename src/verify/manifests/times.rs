@@ -1,8 +1,10 @@
 //! When samples play: fragments follow each other, and playlists say how long segments last — ISO/IEC 14496-12 §8.8.12,
 //! RFC 8216bis §4.4.4.1.
 
+use std::collections::HashSet;
+
 use crate::hls::LineKind;
-use crate::presentation::Resource;
+use crate::presentation::{MediaPlaylist, Resource};
 
 use super::info::PresentationInfo;
 use super::{DashManifest, Mp4Playlist};
@@ -13,7 +15,7 @@ use crate::verify::fragmented::file::FragmentFact;
 pub(super) const ROUNDED: f64 = 0.1;
 const WHOLE_SECONDS: f64 = 0.51;
 /// How far the begin of a segment may be from what a timeline says, in seconds.
-pub(super) const APART: f64 = 0.5;
+pub(in crate::verify) const APART: f64 = 0.5;
 /// The same of the key frames of a playlist: pictures that lead may be presented before theirs.
 const LEADING: f64 = 0.25;
 
@@ -64,7 +66,7 @@ pub(in crate::verify) fn check(
             if let Some((last, before)) = goes_on {
                 let ((begin, _), (_, end)) = (times.decoded, before.decoded);
                 let found = format!("decode time {begin}");
-                match parted_by(playlist, last, segment) {
+                match parted_by(media, last, segment) {
                     None => drop(findings.check("time-runs-on", begin == end, &place, &found, &end)),
                     Some(DISCONTINUITY) => {
                         let (found, expected) = (format!("{found}, as if nothing were between"), "a break");
@@ -85,15 +87,24 @@ pub(in crate::verify) fn check_timelines(
     findings: &mut Findings,
 ) {
     for (media, rendition) in &manifest.representations {
-        let mut segments = media.segments().peekable();
+        let (mut segments, mut before) = (media.segments().peekable(), None);
+        let mut known = HashSet::new();
         while let Some(segment) = segments.next() {
-            let (Some(time), Some(found)) = (segment.time, of_segment(segment, *rendition, facts)) else {
-                continue;
-            };
+            let times = of_segment(segment, *rendition, facts);
+            // One that is named again goes on from nothing.
+            let is_new = known.insert((&segment.file, segment.bounds()));
+            let last = std::mem::replace(&mut before, times.filter(|_| is_new)).filter(|_| is_new);
+            let place = format!("{}: {segment}", manifest.document.name);
+            // A timeline may have gaps; where there is none segments follow each other.
+            if let (None, Some(last), Some(times)) = (segment.time, last, times) {
+                let ((begin, _), (_, end)) = (times.decoded, last.decoded);
+                let found = format!("decode time {begin}");
+                findings.check("time-runs-on", begin == end, &place, &found, &end);
+            }
+            let (Some(time), Some(found)) = (segment.time, times) else { continue };
             let stated = seconds(time.ticks, time.timescale);
             let (begin, length) = (found.begin, found.end - found.begin);
             let lasts = seconds(time.duration, time.timescale);
-            let place = format!("{}: {segment}", manifest.document.name);
             let holds = (stated - begin).abs() <= APART;
             let found = format!("{stated:.3} s in the timeline");
             let expected = format_args!("{begin:.3} s, its presentation time").to_string();
@@ -145,8 +156,12 @@ pub(super) fn seconds(ticks: u64, timescale: u64) -> f64 {
 }
 
 /// The tag by which time need not go on between two segments: RFC 8216bis §4.4.4.3, §4.4.4.7.
-fn parted_by(playlist: &Mp4Playlist<'_>, before: &Resource, segment: &Resource) -> Option<&'static str> {
-    let between = playlist.media.playlist.lines().get(before.line..segment.line).unwrap_or_default();
+pub(in crate::verify) fn parted_by(
+    media: &MediaPlaylist,
+    before: &Resource,
+    segment: &Resource,
+) -> Option<&'static str> {
+    let between = media.playlist.lines().get(before.line..segment.line).unwrap_or_default();
     let has =
         |tag| between.iter().any(|line| matches!(line.kind(), LineKind::Tag { name, .. } if name == tag));
     [GAP, DISCONTINUITY].into_iter().find(|tag| has(*tag))

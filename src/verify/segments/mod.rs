@@ -6,6 +6,7 @@ pub(super) mod hls;
 pub(super) mod packets;
 pub(super) mod run;
 pub(super) mod stream_segment;
+mod times;
 pub(super) mod whole_segment;
 
 use crate::hls::{AES_128, IDENTITY, Key, SAMPLE_AES};

@@ -12,6 +12,7 @@ use crate::package::{FirstBlocks, IV_CONTRADICTED, PlaylistKeyResolver, Proofs};
 use crate::presentation::{self, Asset, ByteRangeSource, Resource, Role, SegmentKind};
 
 use super::stream_segment::StreamCheck;
+use super::times::{self, AllBegins, Begins};
 use super::whole_segment;
 use super::{Protection, SegmentPlaylist, SegmentRef, identity};
 use crate::verify::findings::Findings;
@@ -28,6 +29,8 @@ pub(in crate::verify) struct Totals {
     pub(in crate::verify) proofs: Proofs,
     /// What segments in AES-128 show of their IVs.
     first_blocks: FirstBlocks,
+    /// When segments begin.
+    begins: AllBegins,
 }
 
 /// Where the bytes of a clear piece are.
@@ -97,8 +100,10 @@ pub(in crate::verify) fn check(
         totals.findings.merge(more.findings);
         totals.proofs.merge(&more.proofs);
         totals.first_blocks.merge(more.first_blocks);
+        totals.begins.extend(more.begins);
         Ok(totals)
     })?;
+    times::check(&presentation.segments, &totals.begins, findings);
     let contradictions = totals.first_blocks.contradictions();
     for playlist in totals.first_blocks.playlists() {
         let holds = !contradictions.contains(playlist);
@@ -142,7 +147,7 @@ impl Check<'_> {
         segment: &SegmentRef<'_>,
         totals: &mut Totals,
     ) -> Result<u64> {
-        let Totals { findings, proofs, first_blocks, .. } = totals;
+        let Totals { findings, proofs, first_blocks, begins, .. } = totals;
         let (media, segment, parent_segment) = (playlist.media, segment.resource, segment.inside);
         let (store, place) = (self.job.store, segment.to_string());
         let exists = store.exists(&segment.file)?;
@@ -171,13 +176,21 @@ impl Check<'_> {
         let clear = clear.transpose().map_err(|error| error.at("the clear source"))?;
         let clear = clear.as_ref().map(|part| part as &dyn Source);
         let is_protected = !segment.keys.is_empty();
+        let mut begin = Begins::default();
+        // Of text there are no times, and what is encrypted whole shows them when it is decrypted.
+        if playlist.protection == Protection::Samples
+            || playlist.protection == Protection::Whole && !is_protected
+        {
+            begin = Begins::read(&part)?;
+        }
         match playlist.protection {
             Protection::Whole if is_protected => {
                 let find = |keys: &PlaylistKeyResolver<'_>| {
                     keys.whole_segment(&media.name, &segment.keys, segment.sequence)
                 };
                 let key = self.key(findings, find)?;
-                let first_block = whole_segment::check(&part, key.as_ref(), clear, &place, findings)?;
+                let first_block =
+                    whole_segment::check(&part, key.as_ref(), (clear, &mut begin), &place, findings)?;
                 if let Some(((_, iv), first_block)) = key.zip(first_block) {
                     first_blocks.note(&media.name, iv, first_block);
                 }
@@ -189,6 +202,7 @@ impl Check<'_> {
                     |found: &PlaylistKeyResolver<'_>| found.sample_aes(&media.name, keys, segment.sequence);
                 let key = if is_protected { self.key(findings, find)? } else { None };
                 let key = key.as_ref();
+                begins.insert((segment.file.clone(), segment.bounds()), begin);
                 return StreamCheck { place: &place, is_protected, key, clear, findings, proofs }.run(&part);
             }
             // Only the source tells what text or an image is to be.
@@ -196,6 +210,7 @@ impl Check<'_> {
                 clear.map_or(Ok(()), |clear| whole_segment::check_equal(&part, clear, &place, findings))?
             }
         }
+        begins.insert((segment.file.clone(), segment.bounds()), begin);
         Ok(u64::from(!is_other && segment.role != Role::Init))
     }
 

@@ -7,16 +7,17 @@ use crate::presentation::SegmentKind;
 use crate::protect::Aes128;
 use crate::ts::PACKET_BYTES;
 
+use super::times::{self, Begins};
 use crate::verify::findings::Findings;
 
 /// Bytes in an AES block.
 const BLOCK: u64 = 16;
 /// Holds a segment to the rules; `key` is what decrypts it, if that is known, and `clear` is what it must be then. Says how
-/// it begins when it is decrypted.
+/// it begins when it is decrypted, and notes when.
 pub(in crate::verify) fn check(
     part: &dyn Source,
     key: Option<&(Secret<16>, [u8; 16])>,
-    clear: Option<&dyn Source>,
+    (clear, begin): (Option<&dyn Source>, &mut Begins),
     place: &str,
     findings: &mut Findings,
 ) -> Result<Option<FirstBlock>> {
@@ -35,6 +36,7 @@ pub(in crate::verify) fn check(
         }
         Err(error) => return Err(error),
     };
+    *begin = Begins::of(&payload.begin);
     payload.check(place, findings).map(Some)
 }
 
@@ -80,6 +82,8 @@ fn plays(part: &dyn Source) -> Result<bool> {
 /// What a segment is when it is decrypted: its beginning, and whether it is the clear one.
 struct Payload<'a> {
     head: SegmentHead,
+    /// Its first bytes, in which times are.
+    begin: Vec<u8>,
     length: u64,
     clear: Option<&'a dyn Source>,
     /// The first byte that is another one than in the clear segment.
@@ -89,7 +93,14 @@ struct Payload<'a> {
 
 impl<'a> Payload<'a> {
     fn of(clear: Option<&'a dyn Source>) -> Self {
-        Self { head: SegmentHead::default(), length: 0, clear, differs: None, buffer: Vec::new() }
+        Self {
+            head: SegmentHead::default(),
+            begin: Vec::new(),
+            length: 0,
+            clear,
+            differs: None,
+            buffer: Vec::new(),
+        }
     }
 
     fn check(&self, place: &str, findings: &mut Findings) -> Result<FirstBlock> {
@@ -117,6 +128,8 @@ impl<'a> Payload<'a> {
 impl Sink for Payload<'_> {
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.head.take(bytes);
+        let room = times::MOST.saturating_sub(self.begin.len()).min(bytes.len());
+        self.begin.extend(bytes.get(..room).unwrap_or_default());
         if let Some(clear) = self.clear.filter(|_| self.differs.is_none()) {
             let left = usize::try_from(clear.len().saturating_sub(self.length)).unwrap_or(usize::MAX);
             self.buffer.resize(left.min(bytes.len()), 0);

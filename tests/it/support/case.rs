@@ -114,13 +114,13 @@ fn changed(bytes: &[u8], change: &str) -> Vec<u8> {
 /// The sound of a transport stream as packed audio, with the time of its first sample: RFC 8216bis §3.1.3.
 fn packed_audio(bytes: &[u8]) -> Vec<u8> {
     let owner = b"com.apple.streaming.transportStreamTimestamp\0";
-    let time = 126_000_u64.to_be_bytes();
+    let is_adts = |data: &[u8]| data[0] == 0xff && data[1] & 0xf6 == 0xf0;
+    let units = demux(bytes).into_values().find(|units| is_adts(&units[0].1)).unwrap();
+    let time = units[0].0.pts.unwrap().to_be_bytes();
+    let sound: Vec<u8> = units.into_iter().flat_map(|(_, data)| data).collect();
     let length = u8::try_from(owner.len() + time.len()).unwrap();
     // Lengths below 128 are the same in the seven-bit bytes of an ID3 tag.
     let header = [&b"ID3\x04\0\0\0\0\0"[..], &[length + 10], b"PRIV\0\0\0", &[length, 0, 0]].concat();
-    let streams = demux(bytes).into_values();
-    let sound = streams.map(|units| units.into_iter().flat_map(|(_, data)| data).collect::<Vec<u8>>());
-    let sound = sound.into_iter().find(|data| data[0] == 0xff && data[1] & 0xf6 == 0xf0).unwrap();
     [&header[..], owner, &time, &sound].concat()
 }
 
