@@ -232,6 +232,7 @@ fn hold_to_rules(packed: &Path, clip: &Path, document: &Document) -> Result<()> 
         key_store: Some(&key_store),
         against: Some(Reference { store: &clear, names }),
         clear_tracks: &[],
+        beside: &[],
     })?;
     let counts = found.findings.counts();
     let checks: u64 = counts.values().map(|count| count.checked).sum();

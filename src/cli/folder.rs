@@ -158,18 +158,26 @@ pub(super) fn presentation_files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     if here.as_ref().is_ok_and(|files| files.iter().any(is_whole)) {
         return here;
     }
+    let mut found = files_below(folder)?;
+    found.retain(|path| is_manifest(path));
+    found.sort_by_cached_key(|path| (!lists_playlists(path), path.clone()));
+    if found.is_empty() || here.is_ok() && !found.iter().any(is_whole) { here } else { Ok(found) }
+}
+
+/// What is in a folder and in those below it, folders left out; a link to one is not followed.
+pub(super) fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
     while let Some(folder) = folders.pop() {
         for path in entries(&folder)? {
-            if path.is_dir() && !path.is_symlink() {
+            let is_folder = path.is_dir();
+            if is_folder && !path.is_symlink() {
                 folders.push(path);
-            } else if is_manifest(&path) {
+            } else if !is_folder {
                 found.push(path);
             }
         }
     }
-    found.sort_by_cached_key(|path| (!lists_playlists(path), path.clone()));
-    if found.is_empty() || here.is_ok() && !found.iter().any(is_whole) { here } else { Ok(found) }
+    Ok(found)
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {

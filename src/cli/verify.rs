@@ -12,7 +12,7 @@ use crate::verify::{Reference, Severity, Verification, VerifyJob, rule, verify, 
 use super::args::VerifyArgs;
 use super::base_url;
 use super::decryption_keys::key_store;
-use super::folder::presentation_files_below;
+use super::folder::{files_below, presentation_files_below};
 use super::keys::http_client;
 use super::output::{clear_stretches, counted, json, line};
 use super::pack::Inputs;
@@ -33,7 +33,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
         .map(|inputs| Named::of(&given.others(inputs, given.root), base.as_ref(), &args.against))
         .collect::<Result<_>>()?;
     let mut jobs = Vec::new();
-    for Named { folder, store, names, against } in &named {
+    for Named { folder, store, names, beside, against } in &named {
         let against = against.as_ref();
         jobs.push((
             folder.clone(),
@@ -44,6 +44,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
                 against: against
                     .map(|(store, names)| Reference { store: store.as_ref(), names: names.clone() }),
                 clear_tracks: &args.clear_track,
+                beside,
             },
         ));
     }
@@ -100,16 +101,18 @@ struct Named {
     folder: String,
     store: Box<dyn Store>,
     names: Vec<String>,
+    /// The files of folders that are given.
+    beside: Vec<String>,
     against: Option<(Box<dyn Store>, Vec<String>)>,
 }
 
 impl Named {
     fn of(given: &Inputs<'_>, base: Option<&BaseUrl>, against: &[String]) -> Result<Self> {
-        let (root, store, names) = inputs(given)?;
+        let (root, store, names, beside) = inputs(given)?;
         let against = Some(against).filter(|sources| !sources.is_empty());
         let against = against.map(|sources| clear(&given.others(sources, None), &names)).transpose()?;
         let store = base_url::at(Box::new(store), base);
-        Ok(Self { folder: root.to_string_lossy().into_owned(), store, names, against })
+        Ok(Self { folder: root.to_string_lossy().into_owned(), store, names, beside, against })
     }
 }
 
@@ -130,14 +133,17 @@ fn clear(sources: &Inputs<'_>, protected: &[String]) -> Result<(Box<dyn Store>, 
         protected.iter().filter(|name| name.contains('/')).find_map(strip)
     };
     let root = sources.given.first().and_then(root_of);
-    let (_, store, names) = inputs(&sources.others(sources.given, root.as_deref()))?;
+    let (_, store, names, _) = inputs(&sources.others(sources.given, root.as_deref()))?;
     Ok((Box::new(store), names))
 }
 
+/// A folder, and names of files in it.
+type InFolder = (PathBuf, FileStore, Vec<String>, Vec<String>);
+
 /// The folder that holds all inputs, or the one that is given, and their names in it; a folder stands for the
-/// manifests in it.
-fn inputs(inputs: &Inputs<'_>) -> Result<(PathBuf, FileStore, Vec<String>)> {
-    let (mut paths, mut folders, mut files) = (Vec::new(), Vec::new(), Vec::new());
+/// manifests in it. Behind them the names of all files of such folders.
+fn inputs(inputs: &Inputs<'_>) -> Result<InFolder> {
+    let (mut paths, mut folders, mut files, mut beside) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for input in inputs.given {
         if is_http(input) {
             return Err(Error::usage("a URL, a path expected").at(shown_input(input)));
@@ -146,6 +152,8 @@ fn inputs(inputs: &Inputs<'_>) -> Result<(PathBuf, FileStore, Vec<String>)> {
         if path.is_dir() {
             folders.push(path.to_owned());
             paths.extend(presentation_files_below(path)?);
+            let is_plain = |path: &PathBuf| path.is_file() && !path.is_symlink();
+            beside.extend(files_below(path)?.into_iter().filter(is_plain));
         } else {
             folders.push(path.parent().map(Path::to_owned).unwrap_or_default());
             paths.push(path.to_owned());
@@ -154,8 +162,9 @@ fn inputs(inputs: &Inputs<'_>) -> Result<(PathBuf, FileStore, Vec<String>)> {
     }
     if let Some(root) = inputs.root {
         let name = |path: &PathBuf| Ok(FileStore::of_file_below(root, &path.to_string_lossy())?.1);
-        let names = paths.iter().map(name).collect::<Result<_>>()?;
-        return Ok((root.to_owned(), FileStore::new(root).with_links(inputs.links, []), names));
+        let names = |paths: &[PathBuf]| paths.iter().map(name).collect::<Result<Vec<_>>>();
+        let store = FileStore::new(root).with_links(inputs.links, []);
+        return Ok((root.to_owned(), store, names(&paths)?, names(&beside)?));
     }
     let mut root = folders.first().cloned().unwrap_or_default();
     while !paths.iter().all(|path| path.starts_with(&root)) {
@@ -165,10 +174,11 @@ fn inputs(inputs: &Inputs<'_>) -> Result<(PathBuf, FileStore, Vec<String>)> {
         path.strip_prefix(&root).unwrap_or(path).to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/")
     };
     let names = paths.iter().map(|path| name(path)).collect();
+    let beside = beside.iter().map(|path| name(path)).collect();
     let given: Vec<_> = files.into_iter().map(name).collect();
     let root = if root.as_os_str().is_empty() { PathBuf::from(".") } else { root };
     let store = FileStore::new(&root).with_links(inputs.links, given);
-    Ok((root, store, names))
+    Ok((root, store, names, beside))
 }
 
 fn text<'a>(results: &[Verification], folders: impl Iterator<Item = &'a str>, is_verbose: bool) -> String {

@@ -187,7 +187,7 @@ impl Presentation {
     }
 
     /// Every file that is named: manifests, media, and others of this presentation.
-    pub(super) fn named(&self) -> impl Iterator<Item = &String> {
+    pub fn named(&self) -> impl Iterator<Item = &String> {
         let multivariants =
             self.multivariants.iter().flat_map(|one| std::iter::once(&one.name).chain(files(&one.others)));
         let playlists =

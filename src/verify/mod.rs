@@ -7,6 +7,7 @@
 mod clear_tracks;
 mod findings;
 mod fragmented;
+mod hidden;
 mod manifests;
 mod proven;
 mod reference;
@@ -16,6 +17,7 @@ mod segments;
 mod shared_keys;
 mod source;
 mod together;
+mod unreferenced;
 
 pub use findings::{Count, Finding, Findings};
 pub use manifests::clear_times::VerifiedTrack;

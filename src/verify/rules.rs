@@ -99,6 +99,21 @@ pub const RULES: &[Rule] = &[
         "ISO/IEC 14496-12 §8.1.2",
         "Boxes that no player reads are padding, or have few bytes together in a fragment: they may be media.",
     ),
+    advice(
+        "unread-bytes",
+        "ISO/IEC 14496-12 §8.1.2",
+        "Boxes that no reader uses, of segments and in moov, are padding, or have a kilobyte at most.",
+    ),
+    error(
+        "unread-clear",
+        "ISO/IEC 14496-12 §8.1.2",
+        "Boxes that no reader uses have no bytes of the clear source.",
+    ),
+    advice(
+        "unreferenced",
+        "RFC 8216bis §3, ISO/IEC 23009-1 §5.3.9",
+        "In the folder of a presentation there is no clear media that no manifest names.",
+    ),
     // Initialization segments.
     error(
         "track-clear",

@@ -19,6 +19,8 @@ use super::fragmented::headers;
 use super::fragmented::init::Init;
 use super::fragmented::iv::{CounterBlocks, Reuse, StreamKey};
 use super::fragmented::pssh;
+use super::fragmented::unread::UnreadBoxes;
+use super::hidden;
 use super::manifests::agreement::Agreement;
 use super::manifests::clear_times::{self, VerifiedTrack};
 use super::manifests::info::{InitInfo, PresentationInfo};
@@ -29,6 +31,7 @@ use super::reference::{ClearSource, ClearTrack, match_tracks};
 use super::segments;
 use super::shared_keys;
 use super::source::{ClearFile, SourceTracks};
+use super::unreferenced;
 
 /// What `verify` is asked to do.
 pub struct VerifyJob<'a> {
@@ -42,6 +45,8 @@ pub struct VerifyJob<'a> {
     pub against: Option<Reference<'a>>,
     /// Tracks that were left clear on purpose: their files, ids of their Representations, or names of their playlists.
     pub clear_tracks: &'a [String],
+    /// The files of the folder, whether a manifest names them or not; none where they cannot be listed.
+    pub beside: &'a [String],
 }
 
 /// A clear source: a manifest or MP4 files.
@@ -105,6 +110,7 @@ pub fn verify(job: &VerifyJob<'_>) -> Result<Verification> {
         key_store: job.key_store,
         against,
         clear_tracks: job.clear_tracks,
+        beside: job.beside,
     })
 }
 
@@ -113,6 +119,7 @@ fn hold(job: &VerifyJob<'_>) -> Result<Verification> {
     let (manifests, files) = read(job.store, &job.names, &mut findings)?;
     let presentation = Presentation::of(job.store, &manifests, &files, &mut findings)?;
     let inits = inits(job, &presentation, &mut findings)?;
+    unreferenced::check(job, &manifests, &mut findings)?;
     clear_tracks::check(job.clear_tracks, &inits, &presentation, &mut findings);
     shared_keys::check(&inits, &mut findings);
     let source = job.against.as_ref().map(ClearSource::read).transpose()?;
@@ -157,6 +164,7 @@ fn hold(job: &VerifyJob<'_>) -> Result<Verification> {
             facts.files.insert(name, file);
         }
     }
+    hidden::check(&facts, clear.as_deref().unwrap_or_default(), &mut findings)?;
     shared_keys::check_values(&verification.keys, "the presentation", &mut findings);
     check_encrypted(&inits, &encrypted, &mut findings);
     if blocks.is_full() {
@@ -208,14 +216,16 @@ fn inits(
         let moov = read_moov(job.store, name, rendition.init.range.as_ref());
         let checked = moov.and_then(|moov| {
             let init = Init::check(moov, name, findings)?;
+            let mut unread = UnreadBoxes::default();
+            unread.below(&init.moov, name, findings);
             if !rendition.files.contains(name) {
-                headers::check_file(job.store.open(name)?.as_ref(), name, findings)?;
+                headers::check_file(job.store.open(name)?.as_ref(), name, &mut unread, findings)?;
             }
             if !rendition.content.is_media() {
                 check_label(&init, name, findings);
             }
             let pssh = pssh::check_boxes(&init.moov, &init.keys(), name, job.key_store, findings);
-            Ok(InitInfo { name: name.clone(), init, pssh })
+            Ok(InitInfo { name: name.clone(), init, pssh, unread })
         });
         inits.push(found_or_error("box-tree", checked, name, findings)?);
     }

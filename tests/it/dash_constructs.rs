@@ -252,6 +252,7 @@ impl Run {
             key_store: Some(&key_store),
             against: Some(against),
             clear_tracks: &[],
+            beside: &[],
         };
         let found = verify(&job).unwrap_or_else(|error| panic!("{}: {error}", self.name)).findings;
         // One key for all is what is asked for here, and labels are not those of the media that stands in for theirs.

@@ -139,6 +139,7 @@ fn what_is_packed_verifies_against_the_file() {
             key_store: Some(&keys),
             against: Some(Reference { store: &clear, names: vec![name] }),
             clear_tracks: &[],
+            beside: &[],
         };
         let found = verify(&job).unwrap();
         let errors: Vec<_> = found.findings.listed().iter().map(|finding| finding.rule).collect();

@@ -57,6 +57,7 @@ fn verified(
         key_store: with_keys.then_some(&key_store),
         against: clear.as_ref().map(|(store, name)| Reference { store, names: vec![name.clone()] }),
         clear_tracks: &[],
+        beside: &[],
     });
     let found = found.unwrap_or_else(|error| panic!("{} {names:?}: {error}", out.display()));
     (found, store.names.into_inner().unwrap())

@@ -205,6 +205,7 @@ fn verifies(env: &Env<'_>, job: Job) -> Result<()> {
         key_store: Some(&key_store),
         against: None,
         clear_tracks: &[],
+        beside: &[],
     })?;
     if found.findings.passed() { Ok(()) } else { Err(Error::verification("findings")) }
 }

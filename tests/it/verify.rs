@@ -427,11 +427,26 @@ const PLAYLIST: &str = "v1.m3u8";
 const MPD: &str = "manifest.mpd";
 const MASTER: &str = "master.m3u8";
 
+/// Clear bytes of the source, of samples.
+fn plain() -> Vec<u8> {
+    let source = fs::read(Base::Segments.input()).unwrap();
+    let from = position(&source, b"mdat") + 20_001;
+    source[from..from + 3000].to_vec()
+}
+
+/// A box of bytes that no reader uses.
+fn hidden(kind: &[u8; 4], bytes: Vec<u8>) -> Vec<u8> {
+    BoxNode::data(kind, bytes).to_bytes()
+}
+
 /// Variants of which each breaks a rule that must not be broken.
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn errors() -> Vec<Variant> {
     use Base::{ByteRange, Dash, Indexed, Segments};
     let mut variants: Vec<Variant> = vec![
+        ("unread-clear", Segments, "cenc", |f| {
+            edit(f, SEGMENT, |bytes| bytes.extend(hidden(b"free", plain())))
+        }),
         ("slice-start", Segments, "cbcs", |f| {
             edit_box(f, SEGMENT, b"senc", |senc| {
                 let at = entry(senc, 0, 1) + 2;
@@ -798,6 +813,12 @@ fn errors_of_streams() -> Vec<Variant> {
 fn advices() -> Vec<Variant> {
     use Base::{Dash, Segments};
     vec![
+        ("unread-bytes", Segments, "cenc", |f| {
+            edit(f, SEGMENT, |bytes| bytes.extend(hidden(b"skip", vec![7; 1025])));
+        }),
+        ("unreferenced", Segments, "cenc", |f| {
+            fs::copy(Base::Segments.input(), f.join("v1/notes.txt")).unwrap();
+        }),
         ("base-is-moof", Segments, "cenc", |f| edit_box(f, SEGMENT, b"tfhd", |tfhd| tfhd[1] &= !2)),
         ("tenc-pattern-video", Dash, "cbcs", |f| {
             edit_box(f, SLICES_INIT, b"tenc", |tenc| tenc[5] = 0x55);
@@ -1078,6 +1099,86 @@ fn every_rule_that_the_source_names_is_in_the_table() {
     }
     assert!(named.len() > 60, "{named:?}");
     assert!(named.iter().all(|id| rule(id).is_some()), "{named:?}");
+}
+
+/// Media may be hidden wherever nothing is read: it is found with the source, and is advice without.
+#[test]
+fn plain_media_in_boxes_that_no_reader_uses_is_found() {
+    type Hide = fn(&Path, Vec<u8>);
+    let places: [(&str, Hide); 6] = [
+        ("v1/init.mp4: box skip", |f, bytes| {
+            edit(f, INIT, |file| file.extend(hidden(b"skip", bytes.clone())))
+        }),
+        ("v1/init.mp4: box mdat", |f, bytes| {
+            edit(f, INIT, |file| file.extend(hidden(b"mdat", bytes.clone())))
+        }),
+        ("v1/init.mp4: box uuid", |f, bytes| {
+            edit(f, INIT, |file| {
+                let mut boxes = parse_file(file).unwrap();
+                let moov = boxes.iter_mut().find(|node| node.is(b"moov")).unwrap();
+                moov.boxes_mut().unwrap().push(BoxNode::data(b"uuid", bytes.clone()));
+                *file = write_file(&boxes);
+            });
+        }),
+        ("v1/1.m4s: moof at byte ", |f, bytes| {
+            edit_traf(f, SEGMENT, |traf| {
+                traf.boxes_mut().unwrap().push(BoxNode::data(b"free", bytes.clone()));
+            });
+        }),
+        ("v1/1.m4s: box xyzw", |f, bytes| {
+            edit(f, SEGMENT, |file| file.extend(hidden(b"xyzw", bytes.clone())))
+        }),
+        ("a1/2.m4s: box free", |f, bytes| {
+            edit(f, "a1/2.m4s", |file| file.extend(hidden(b"free", bytes.clone())))
+        }),
+    ];
+    let source = Base::Segments.input();
+    let options = ["--dev-keys", SEED, "--against", source.to_str().unwrap()];
+    for (place, hide) in places {
+        for (bytes, code, said) in [
+            (plain(), 7, Some("unread-clear")),
+            ([vec![0; 40_000], plain()].concat(), 7, Some("unread-clear")),
+            (vec![7; 3000], 0, Some("unread-bytes")),
+            (vec![7; 1000], 0, None),
+            (vec![0; 3000], 0, None),
+        ] {
+            let out = Base::Segments.pack("cenc", Preset::Preset1);
+            hide(out.path(), bytes);
+            let (found, text) = verify(&[out.path()], &options);
+            assert_eq!(found, code, "{place}: {text}");
+            let is_said = |rule: &str| text.contains(&format!(" {rule}: {place}"));
+            let rules = ["unread-clear", "unread-bytes"];
+            assert!(said.map_or(!rules.into_iter().any(is_said), is_said), "{place} {said:?}: {text}");
+            let (found, text) = verify(&[out.path()], &[]);
+            assert!(found == 0 && text.contains("unread-bytes: ") == said.is_some(), "{place}: {text}");
+        }
+    }
+}
+
+/// Clear media beside the presentation is said; what is encrypted, what is no media and what is small is not.
+#[test]
+fn clear_media_that_nothing_names_is_said() {
+    let clip = root().join("fixtures/clip");
+    for (name, is_said) in [
+        ("mp4/av.mp4", true),
+        ("hls-ts/0.ts", true),
+        ("demux/avc_aac.mkv", true),
+        ("hls/v1/init_0.mp4", false),
+        ("dash/manifest.mpd", false),
+    ] {
+        let out = Base::Segments.pack("cenc", Preset::Preset1);
+        fs::create_dir(out.path().join("old")).unwrap();
+        fs::copy(clip.join(name), out.path().join("old/x.bin")).unwrap();
+        fs::copy(out.path().join(SEGMENT), out.path().join("old/encrypted.m4s")).unwrap();
+        fs::write(out.path().join("old/key"), [0x47; 16]).unwrap();
+        let (code, text) = verify(&[out.path()], &["--dev-keys", SEED]);
+        let said = text.matches("unreferenced: ").count();
+        assert!(code == 0 && said == usize::from(is_said), "{name}: {text}");
+        assert!(!is_said || text.contains("unreferenced: old/x.bin: found a"), "{name}: {text}");
+        // Files that are given by name are all that is looked at.
+        let (_, text) = verify(&[&out.path().join(MPD)], &["--dev-keys", SEED]);
+        assert!(!text.contains("unreferenced"), "{text}");
+    }
 }
 
 /// A tag behind white space is in force for some players only.

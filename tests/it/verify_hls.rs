@@ -32,6 +32,7 @@ fn check(
         key_store: key_store.as_ref().map(|keys| keys as &dyn KeyStore),
         against: against.then(|| Reference { store: &clear, names: vec![name] }),
         clear_tracks: &[],
+        beside: &[],
     })
 }
 

@@ -165,5 +165,6 @@ pub(crate) fn prove(
         key_store: Some(&DevKeys::new(SEED)),
         against: clear.map(|(store, names)| Reference { store, names: owned(names) }),
         clear_tracks: &[],
+        beside: &[],
     })
 }

@@ -15,6 +15,7 @@ use super::coverage::MediaData;
 use super::headers;
 use super::init::Init;
 use super::iv::{CounterBlocks, StreamKey};
+use super::unread::UnreadBoxes;
 use crate::verify::findings::Findings;
 use crate::verify::proven::key_fits;
 use crate::verify::source::SourceTracks;
@@ -79,6 +80,8 @@ pub(in crate::verify) struct FileInfo {
     pub(in crate::verify) keys: BTreeSet<(StreamKey, Kid)>,
     /// How many bytes of the protected samples of each track are encrypted.
     pub(in crate::verify) encrypted: BTreeMap<u32, u64>,
+    /// Boxes of more than padding and notes that nobody reads.
+    pub(in crate::verify) unread: UnreadBoxes,
     /// What is shown of the keys.
     pub(in crate::verify) proofs: Proofs,
 }
@@ -113,6 +116,7 @@ impl FileCheck<'_, '_> {
         while let Some(header) = BoxHeader::read(self.source, position)? {
             self.facts.boxes.insert(position);
             headers::check_top(&header, self.name, self.findings);
+            self.facts.unread.top((&header, self.source), false, self.name, self.findings)?;
             match &header.kind.0 {
                 b"moof" => {
                     let moof = header.read_node(self.source)?;

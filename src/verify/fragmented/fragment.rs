@@ -37,6 +37,7 @@ impl FileCheck<'_, '_> {
         let unread = unread.map(|node| format!("box {} of {} bytes", node.kind, node.len()));
         let place = format!("{}: moof at byte {}", self.name, header.position);
         headers::check_below(moof, &place, self.findings);
+        self.facts.unread.below(moof, &place, self.findings);
         let found = unread.as_deref().unwrap_or_default();
         self.findings.check("box-unread", unread.is_none(), &place, &found, &"zeros, or few bytes");
         let mut position = header.position + header.header_length;

@@ -14,6 +14,7 @@ use crate::isobmff::file::BoxHeader;
 use crate::isobmff::track::trak;
 
 use super::init::Init;
+use super::unread::UnreadBoxes;
 use crate::verify::findings::Findings;
 
 /// Types of boxes: ISO/IEC 14496-12, 14496-15, 23001-7, and those that codecs, DASH, CMAF and QuickTime add.
@@ -127,10 +128,16 @@ fn edit_rates(elst: &[u8], place: &str, findings: &mut Findings) {
 }
 
 /// Looks at the types of the boxes of an initialization segment in a file of its own.
-pub(in crate::verify) fn check_file(source: &dyn Source, name: &str, findings: &mut Findings) -> Result<()> {
+pub(in crate::verify) fn check_file(
+    source: &dyn Source,
+    name: &str,
+    unread: &mut UnreadBoxes,
+    findings: &mut Findings,
+) -> Result<()> {
     let mut position = 0;
     while let Some(header) = BoxHeader::read(source, position)? {
         check_top(&header, name, findings);
+        unread.top((&header, source), true, name, findings)?;
         position = header.end();
     }
     Ok(())
@@ -218,7 +225,7 @@ fn fields(node: &BoxNode) -> &[u8] {
 }
 
 /// Whether a type of boxes is one that standards have.
-fn is_known(kind: FourCc) -> bool {
+pub(super) fn is_known(kind: FourCc) -> bool {
     KNOWN.iter().any(|known| **known == kind.0) || kind.0.first() == Some(&0xa9)
 }
 

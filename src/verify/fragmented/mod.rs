@@ -9,3 +9,4 @@ pub(super) mod init;
 pub(super) mod iv;
 pub(super) mod pssh;
 pub(super) mod sample;
+pub(super) mod unread;

@@ -10,6 +10,7 @@ use crate::protect::Scheme;
 use crate::verify::findings::Findings;
 use crate::verify::fragmented::file::{FileInfo, FragmentFact};
 use crate::verify::fragmented::init::Init;
+use crate::verify::fragmented::unread::UnreadBoxes;
 
 /// What is known of the media, for the checks of manifests.
 pub(in crate::verify) struct PresentationInfo<'a> {
@@ -26,6 +27,8 @@ pub(in crate::verify) struct InitInfo {
     pub(in crate::verify) name: String,
     pub(in crate::verify) init: Init,
     pub(in crate::verify) pssh: Vec<Pssh>,
+    /// Boxes of more than padding and notes that nobody reads.
+    pub(in crate::verify) unread: UnreadBoxes,
 }
 
 impl PresentationInfo<'_> {

@@ -67,7 +67,7 @@ pub(in crate::verify) fn check_equal(
 
 /// Whether bytes play as they are. The kinds whose first bytes are fewer than those that bytes begin with by chance
 /// are left out, and a transport stream is one when the next packets begin as well.
-fn plays(part: &dyn Source) -> Result<bool> {
+pub(in crate::verify) fn plays(part: &dyn Source) -> Result<bool> {
     let mut packets = [0; 2 * PACKET_BYTES + 1];
     Ok(match SegmentKind::of(part)? {
         SegmentKind::Fmp4 | SegmentKind::WebVtt => true,
