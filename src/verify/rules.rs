@@ -541,9 +541,9 @@ pub const RULES: &[Rule] = &[
         "Without session keys all playlists give a key by one URI, and where URIs have the ids of keys, each has its own.",
     ),
     advice(
-        "hls-fairplay",
-        "HTTP Live Streaming Authoring Specification",
-        "Where session keys, boxes or an MPD speak of FairPlay, playlists have its keys: nothing else plays it.",
+        "hls-system-absent",
+        HLS_KEY,
+        "Of a system that plays from playlists alone, they have keys where session keys, boxes or an MPD speak of it.",
     ),
     error("hls-pssh", HLS_KEY, "The data in a key's URI is that of its system."),
     error(

@@ -146,7 +146,11 @@ fn fairplay_that_is_left_without_keys_is_found() {
             edit(out.path(), name, |text| without(text, |line| line.contains("com.apple")));
         }
         let (found, text) = check(out.path());
-        assert_eq!((found, text.contains("advice hls-fairplay: master.m3u8")), (code, is_said), "{text}");
+        assert_eq!(
+            (found, text.contains("advice hls-system-absent: master.m3u8")),
+            (code, is_said),
+            "{text}"
+        );
     }
 }
 

@@ -987,7 +987,7 @@ fn advices() -> Vec<Variant> {
                 start + text[start..].find("</ContentProtection>").unwrap() + "</ContentProtection>".len();
             fs::write(f.join(MPD), [&text[..start], &text[end..]].concat()).unwrap();
         }),
-        ("hls-fairplay", Segments, "cbcs", |f| {
+        ("hls-system-absent", Segments, "cbcs", |f| {
             let other = "<ContentProtection schemeIdUri=\"urn:uuid:94ce86fb-07ff-4f43-adb8-93d2fa968ca2\"/>";
             replace(f, MPD, "<Representation", &format!("{other}<Representation"));
         }),

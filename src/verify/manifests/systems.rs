@@ -15,9 +15,6 @@ use super::info::PresentationInfo;
 use super::{DashManifest, Presentation, Rendition};
 use crate::verify::findings::Findings;
 
-/// `KEYFORMAT` of FairPlay.
-const KEY_FORMAT: &str = "com.apple.streamingkeydelivery";
-
 /// Holds the Representations of each Period to each other, and the periods of keys that change.
 pub(in crate::verify) fn check(
     presentation: &Presentation<'_>,
@@ -26,32 +23,42 @@ pub(in crate::verify) fn check(
     findings: &mut Findings,
 ) {
     presentation.mpds.iter().for_each(|manifest| descriptors_alike(manifest, facts, findings));
-    fairplay(presentation, facts, findings);
+    playlists_alone(presentation, facts, findings);
     if facts.rotated {
         periods(presentation, facts, agreement.of_mpds(), findings);
     }
 }
 
-/// FairPlay plays from playlists alone: what speaks of it elsewhere is of no use without its keys there.
-fn fairplay(presentation: &Presentation<'_>, facts: &PresentationInfo<'_>, findings: &mut Findings) {
-    let Some(id) = drm::find_key_format(KEY_FORMAT).map(System::system_id) else { return };
-    let is_own = |key: &Key| key.encrypts() && key.key_format == KEY_FORMAT;
-    let mut playlists = presentation.playlists.iter().map(|playlist| playlist.media).peekable();
-    if playlists.peek().is_none() || playlists.any(|media| media.keys.iter().any(is_own)) {
-        return;
+/// Of a system that plays from playlists alone, what speaks of it elsewhere is of no use without its keys there.
+fn playlists_alone(presentation: &Presentation<'_>, facts: &PresentationInfo<'_>, findings: &mut Findings) {
+    let is_alone = |system: &&&dyn System| {
+        system.signals_in(ManifestKind::Hls) && !system.signals_in(ManifestKind::Dash)
+    };
+    for system in drm::ALL.iter().filter(is_alone) {
+        let (id, name) = (system.system_id(), system.name());
+        let is_own = |key: &Key| {
+            key.encrypts() && drm::find_key_format(&key.key_format).is_some_and(|own| own.system_id() == id)
+        };
+        let mut playlists = presentation.playlists.iter().map(|playlist| playlist.media).peekable();
+        if playlists.peek().is_none() || playlists.any(|media| media.keys.iter().any(is_own)) {
+            continue;
+        }
+        let session = presentation.multivariants.iter().find(|found| found.session_keys.iter().any(is_own));
+        let init =
+            facts.inits.iter().flatten().find(|init| init.pssh.iter().any(|pssh| pssh.system_id == id));
+        let mpd = presentation.mpds.iter().find(|manifest| {
+            descriptors(manifest.document.mpd.root())
+                .values()
+                .any(|own| system_ids(own).any(|found| found == id))
+        });
+        let session = session.map(|found| format!("{}: EXT-X-SESSION-KEY", found.name));
+        let init = init.map(|init| format!("{}: pssh", init.name));
+        let mpd = mpd.map(|manifest| format!("{}: ContentProtection", manifest.document.name));
+        let place = session.or(init).or(mpd);
+        let found = format!("{name}, which no playlist has a key of");
+        let expected = format!("EXT-X-KEY of {name} in playlists");
+        findings.check("hls-system-absent", place.is_none(), &place.unwrap_or_default(), &found, &expected);
     }
-    let session = presentation.multivariants.iter().find(|found| found.session_keys.iter().any(is_own));
-    let init = facts.inits.iter().flatten().find(|init| init.pssh.iter().any(|pssh| pssh.system_id == id));
-    let mpd = presentation.mpds.iter().find(|manifest| {
-        descriptors(manifest.document.mpd.root()).values().any(|own| system_ids(own).any(|found| found == id))
-    });
-    let session = session.map(|found| format!("{}: EXT-X-SESSION-KEY", found.name));
-    let init = init.map(|init| format!("{}: pssh", init.name));
-    let mpd = mpd.map(|manifest| format!("{}: ContentProtection", manifest.document.name));
-    let place = session.or(init).or(mpd);
-    let found = "FairPlay, which no playlist has a key of";
-    let expected = format!("EXT-X-KEY of {KEY_FORMAT} in playlists");
-    findings.check("hls-fairplay", place.is_none(), &place.unwrap_or_default(), &found, &expected);
 }
 
 /// Protected media of one Period has descriptors of the same systems.
