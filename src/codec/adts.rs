@@ -118,7 +118,7 @@ impl AdtsHeader {
             return None;
         }
         let mut again = bits.clone();
-        let channels = program_config_element(&mut bits).ok()?;
+        let (channels, _) = program_config_element(&mut bits).ok()?;
         let (object, index) = (self.audio_object_type, self.sampling_frequency_index);
         Some((channels, of_program_config(object, index, &mut again).ok()?))
     }

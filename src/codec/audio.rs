@@ -183,13 +183,27 @@ fn dac3(config: &Config<'_>) -> Result<AudioInfo> {
         let fscod = bits.bits(2)?;
         bits.bits(5)?; // bsid
         let service = AudioService::of_bsmod(bits.bits(3)?);
-        let channels = syncframe::channels(bits.bits(3)?, bits.bits(1)?);
-        Ok(AudioInfo { service, ..AudioInfo::new(channels.unwrap_or(0).into(), frequency(fscod)) })
+        let (acmod, lfeon) = (bits.bits(3)?, bits.bits(1)?);
+        let channels = syncframe::channels(acmod, lfeon).unwrap_or(0);
+        let facts = AudioInfo::new(channels.into(), frequency(fscod));
+        Ok(AudioInfo { service, ..facts.heard(syncframe::configuration(acmod, lfeon)) })
     })
 }
 
 /// Channels of each location of chan_loc, from its lowest bit on: ETSI TS 102 366 table F.6.1.
 const CHANNELS_OF_LOCATIONS: [u16; 9] = [2, 2, 1, 1, 2, 2, 2, 1, 1];
+
+/// The `ChannelConfiguration` of an independent substream with what a dependent one adds at these locations.
+fn located_configuration(acmod: u32, lfeon: u32, chan_loc: u32) -> Option<u32> {
+    let [front, surround, low_frequency] = syncframe::layout(acmod, lfeon)?;
+    match chan_loc {
+        0 => syncframe::configuration(acmod, lfeon),
+        0b001 => Some(audio_facts::configuration_of_layout(front + 2, surround, low_frequency)), // Lc, Rc
+        0b010 => Some(audio_facts::configuration_of_layout(front, surround + 2, low_frequency)), // Lrs, Rrs
+        0b100 => Some(audio_facts::configuration_of_layout(front, surround + 1, low_frequency)), // Cs
+        _ => Some(0),
+    }
+}
 
 /// EC3SpecificBox: ETSI TS 102 366 §F.6. The first independent substream and those that depend on it are what is
 /// heard; objects beside are told behind the substreams: ETSI TS 103 420 §8.3.
@@ -202,18 +216,21 @@ fn dec3(config: &Config<'_>) -> Result<AudioInfo> {
             let fscod = bits.bits(2)?;
             bits.bits(7)?; // bsid, reserved, asvc
             let service = AudioService::of_bsmod(bits.bits(3)?);
-            let mut channels = u16::from(syncframe::channels(bits.bits(3)?, bits.bits(1)?).unwrap_or(0));
+            let (acmod, lfeon) = (bits.bits(3)?, bits.bits(1)?);
+            let mut channels = u16::from(syncframe::channels(acmod, lfeon).unwrap_or(0));
             bits.bits(3)?; // reserved
             let num_dep_sub = bits.bits(4)?;
+            let mut chan_loc = 0;
             if num_dep_sub > 0 {
-                let chan_loc = bits.bits(9)?;
+                chan_loc = bits.bits(9)?;
                 let located = (0..).zip(CHANNELS_OF_LOCATIONS);
                 channels += located.map(|(bit, n)| if chan_loc >> bit & 1 == 1 { n } else { 0 }).sum::<u16>();
             } else {
                 bits.bits(1)?; // reserved
             }
             if substream == 0 {
-                facts = AudioInfo { service, ..AudioInfo::new(channels, frequency(fscod)) };
+                let heard = located_configuration(acmod, lfeon, chan_loc);
+                facts = AudioInfo { service, ..AudioInfo::new(channels, frequency(fscod)).heard(heard) };
             }
         }
         let has_objects = bits.bits(8).is_ok_and(|field| field & 1 == 1); // flag_ec3_extension_type_a
@@ -224,13 +241,30 @@ fn dec3(config: &Config<'_>) -> Result<AudioInfo> {
     })
 }
 
+/// The `ChannelConfiguration` of so many channels of Vorbis, whose order Opus and FLAC have: RFC 7845 §5.1.1.2, RFC 9639
+/// §9.1.3. Four of them are at the corners.
+fn xiph_configuration(channels: u16) -> Option<u32> {
+    if channels == 4 { Some(10) } else { audio_facts::configuration_of_channels(channels) }
+}
+
 /// OpusSpecificBox: Encapsulation of Opus in ISO Base Media File Format §4.3.2.
 fn dops(config: &Config<'_>) -> Result<AudioInfo> {
     read(config, b"dOps", |bits| {
         bits.bits(8)?; // Version
         let channels = u16::try_from(bits.bits(8)?).unwrap_or(0);
+        let mut family = || {
+            bits.bits(16)?; // PreSkip
+            bits.bits(32)?; // InputSampleRate
+            bits.bits(16)?; // OutputGain
+            bits.bits(8)
+        };
+        let heard = match family() {
+            Ok(0 | 1) => xiph_configuration(channels),
+            Ok(_) => Some(0),
+            Err(_) => None,
+        };
         // A decoder gives 48 kHz, whatever went in.
-        Ok(AudioInfo::new(channels, Some(48_000)))
+        Ok(AudioInfo::new(channels, Some(48_000)).heard(heard))
     })
 }
 
@@ -244,7 +278,8 @@ fn dfla(config: &Config<'_>) -> Result<AudioInfo> {
         bits.bits(24)?; // most bytes in a frame
         let frequency = bits.bits(20)?;
         let channels = u16::try_from(bits.bits(3)? + 1).unwrap_or(0);
-        Ok(AudioInfo::new(channels, Some(frequency).filter(|frequency| *frequency > 0)))
+        let frequency = Some(frequency).filter(|frequency| *frequency > 0);
+        Ok(AudioInfo::new(channels, frequency).heard(xiph_configuration(channels)))
     })
 }
 
@@ -259,12 +294,20 @@ fn alac(config: &Config<'_>) -> Result<AudioInfo> {
         bits.bits(16)?; // maxRun
         bits.bits(32)?; // maxFrameBytes
         bits.bits(32)?; // avgBitRate
-        Ok(AudioInfo::new(channels, Some(bits.bits(32)?)))
+        // Eight channels are two more in front.
+        let heard = if channels == 8 { Some(7) } else { None };
+        Ok(AudioInfo::new(channels, Some(bits.bits(32)?)).heard(heard))
     })
 }
 
 /// Channels of each bit of ChannelLayout, from the lowest on: ETSI TS 102 114 table E-5.
 const CHANNELS_OF_LAYOUT: [u16; 16] = [1, 2, 2, 1, 1, 2, 2, 1, 1, 2, 2, 2, 1, 2, 1, 2];
+
+/// Its bits of channels in front (C, L R, Lc Rc), at the sides and behind (Ls Rs, Cs, Lsr Rsr, Lss Rss), and of low
+/// frequency effects.
+const FRONT: [u32; 3] = [0, 1, 9];
+const SURROUND: [u32; 4] = [2, 4, 6, 11];
+const LFE: u32 = 3;
 
 /// DTSSpecificBox: ETSI TS 102 114 §E.2.2.3; that of DTS-UHD: ETSI TS 103 491 §B.3.3.
 fn dts(config: &Config<'_>) -> Result<AudioInfo> {
@@ -285,9 +328,14 @@ fn dts(config: &Config<'_>) -> Result<AudioInfo> {
         bits.bits(8)?; // pcmSampleDepth
         bits.bits(32)?; // FrameDuration to RepresentationType
         let layout = bits.bits(16)?;
-        let channels =
-            (0..).zip(CHANNELS_OF_LAYOUT).map(|(bit, n)| if layout >> bit & 1 == 1 { n } else { 0 });
-        Ok(AudioInfo::new(channels.sum(), Some(frequency).filter(|frequency| *frequency > 0)))
+        let all = || (0..).zip(CHANNELS_OF_LAYOUT).filter(|(bit, _)| layout >> bit & 1 == 1);
+        let at = |bits: &[u32]| all().filter(|(bit, _)| bits.contains(bit)).map(|(_, n)| u32::from(n)).sum();
+        let has_others =
+            all().any(|(bit, _)| !(FRONT.contains(&bit) || SURROUND.contains(&bit) || bit == LFE));
+        let index = audio_facts::configuration_of_layout(at(&FRONT), at(&SURROUND), at(&[LFE]));
+        let facts =
+            AudioInfo::new(all().map(|(_, n)| n).sum(), Some(frequency).filter(|frequency| *frequency > 0));
+        Ok(facts.heard(Some(if has_others { 0 } else { index })))
     })
 }
 
@@ -332,6 +380,35 @@ mod tests {
             assert_eq!((found.channels, found.sampling_frequency), (Some(6), Some(frequency)));
         }
         assert_eq!(facts(b"dtsx", b"udts", &[0, 0, 0, 0, 0, 0x3f]).unwrap().channels, Some(6));
+    }
+
+    #[test]
+    fn each_configuration_says_where_its_channels_are_heard() {
+        let of = |entry, name, payload: &[u8]| facts(entry, name, payload).unwrap().configuration;
+        // acmod and lfeon behind fscod, bsid and bsmod.
+        let dac3 = |acmod: u32, lfeon| {
+            let bits = BitWriter::default().u(2, 0).u(5, 8).u(3, 0).u(3, acmod).u(1, lfeon).u(10, 0);
+            of(b"ac-3", b"dac3", &bits.rbsp())
+        };
+        let plain = [8, 1, 2, 3, 9, 4, 10, 5];
+        assert_eq!([0, 1, 2, 3, 4, 5, 6, 7].map(|acmod| dac3(acmod, 0)), plain.map(Some));
+        assert_eq!([0, 2, 7].map(|acmod| dac3(acmod, 1)), [0, 0, 6].map(Some));
+        let dec3 = |chan_loc| {
+            let start = BitWriter::default().u(13, 0).u(3, 0).u(2, 0).u(7, 0).u(3, 0).u(3, 7).u(1, 1);
+            of(b"ec-3", b"dec3", &start.u(3, 0).u(4, 1).u(9, chan_loc).u(8, 0).rbsp())
+        };
+        assert_eq!([0, 1, 2, 4, 64].map(dec3), [6, 7, 12, 11, 0].map(Some));
+        let dops =
+            |channels, family| of(b"Opus", b"dOps", &[0, channels, 0, 0, 0, 0, 0xbb, 0x80, 0, 0, family]);
+        assert_eq!((dops(4, 1), dops(6, 1), dops(4, 255)), (Some(10), Some(6), Some(0)));
+        let ddts = |layout: u32| {
+            let start = BitWriter::default().u(32, 48_000).u(32, 0).u(32, 0).u(8, 24).u(32, 0);
+            of(b"dtsc", b"ddts", &start.u(16, layout).rbsp())
+        };
+        assert_eq!(
+            [0b1, 0b10, 0b1111, 0b100_1111, 0b110, 0b10_0010].map(ddts),
+            [1, 2, 6, 12, 10, 0].map(Some)
+        );
     }
 
     #[test]

@@ -11,6 +11,8 @@ use crate::base::Result;
 pub struct AudioInfo {
     /// Channels, of low frequency effects too.
     pub channels: Option<u16>,
+    /// Where they are heard, as a `ChannelConfiguration`; 0 when it is known and none of these.
+    pub configuration: Option<u32>,
     /// Samples in a second, as they are heard.
     pub sampling_frequency: Option<u32>,
     /// Objects beside the channels, when there are: `complexity_index_type_a` of ETSI TS 103 420 §8.3.
@@ -47,6 +49,11 @@ impl AudioInfo {
     pub(super) fn new(channels: u16, sampling_frequency: Option<u32>) -> Self {
         Self { channels: (channels > 0).then_some(channels), sampling_frequency, ..Self::default() }
     }
+
+    /// The same with a `ChannelConfiguration`, where it is known.
+    pub(super) fn heard(self, configuration: Option<u32>) -> Self {
+        Self { configuration, ..self }
+    }
 }
 
 /// Nothing is said: what has no configuration, and what is no audio.
@@ -62,6 +69,23 @@ const CHANNELS: [u16; 21] = [0, 1, 2, 3, 4, 5, 6, 8, 2, 3, 4, 7, 8, 24, 8, 12, 1
 pub(super) fn channels_of_configuration(index: u32) -> Option<u16> {
     let index = usize::try_from(index).ok()?;
     CHANNELS.get(index).copied().filter(|channels| *channels > 0)
+}
+
+/// The `ChannelConfiguration` of channels in front, at the sides and behind together, and of low frequency effects:
+/// ISO/IEC 23091-3 table 5. 0, which means that it is told elsewhere, where there is none, as of 2.1.
+pub(super) fn configuration_of_layout(front: u32, surround: u32, low_frequency: u32) -> u32 {
+    match (front, surround, low_frequency) {
+        (1..=3, 0, 0) => front,
+        (3, 1, 0) => 4,
+        (3, 2, 0) => 5,
+        (3, 2, 1) => 6,
+        (5, 2, 1) => 7,
+        (2, 1, 0) => 9,
+        (2, 2, 0) => 10,
+        (3, 3, 1) => 11,
+        (3, 4, 1) => 12,
+        _ => 0,
+    }
 }
 
 /// The usual `ChannelConfiguration` of so many channels.
@@ -118,6 +142,20 @@ mod tests {
             assert_eq!(channels_of_configuration(index), Some(channels));
         }
         assert_eq!([0, 7, 21, u32::MAX].map(channels_of_configuration), [None, Some(8), None, None]);
+    }
+
+    #[test]
+    fn layouts_are_configurations_of_as_many_channels() {
+        for front in 0..8 {
+            for surround in 0..8 {
+                for low_frequency in 0..3 {
+                    let index = configuration_of_layout(front, surround, low_frequency);
+                    let channels = channels_of_configuration(index).map(u32::from);
+                    assert!(index == 0 || channels == Some(front + surround + low_frequency));
+                }
+            }
+        }
+        assert_eq!(configuration_of_layout(2, 0, 1), 0, "2.1");
     }
 
     #[test]

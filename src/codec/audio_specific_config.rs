@@ -1,6 +1,6 @@
 //! AudioSpecificConfig and the program config element — ISO/IEC 14496-3 §1.6.2.1, §4.4.1.1; ISO/IEC 23003-3 §5.2.
 
-use super::audio_facts::{AudioInfo, channels_of_configuration};
+use super::audio_facts::{AudioInfo, channels_of_configuration, configuration_of_layout};
 use super::bit_copy::BitCopy;
 use crate::base::bits::BitReader;
 use crate::base::{Error, Result};
@@ -98,23 +98,27 @@ fn read(config: &[u8]) -> Result<AudioInfo> {
             bits.bits(4)?; // extensionChannelConfiguration
         }
     }
-    let channels = match configuration {
+    let (channels, configuration) = match configuration {
         0 if object == object::USAC => usac_channels(&mut bits)?,
         0 if object::GENERAL.contains(&object) => {
             general_start(&mut bits)?;
-            Some(program_config_element(&mut bits)?)
+            let (channels, configuration) = program_config_element(&mut bits)?;
+            (Some(channels), configuration)
         }
         configuration => {
             let is_general = object::GENERAL.contains(&object) && !is_explicit;
             if is_general && let Some((extension, stereo)) = extension(&mut bits, object) {
                 (frequency, has_ps) = (extension.or(frequency), stereo);
             }
-            channels_of_configuration(configuration)
+            // Both tables have the same numbers (table 1.19), of 7 too: two more in front. Some encoders mean speakers
+            // behind by it, which nothing in the stream tells.
+            (channels_of_configuration(configuration), configuration)
         }
     };
     // Parametric stereo makes two channels of one: §8.6.4.
-    let channels = if has_ps && channels == Some(1) { Some(2) } else { channels };
-    Ok(AudioInfo::new(channels.unwrap_or(0), frequency))
+    let (channels, configuration) =
+        if has_ps && channels == Some(1) { (Some(2), 2) } else { (channels, configuration) };
+    Ok(AudioInfo::new(channels.unwrap_or(0), frequency).heard(channels.map(|_| configuration)))
 }
 
 /// The samplingFrequencyIndex of AAC whose frames are plain raw_data_block() of 1024 samples; `None` of other audio.
@@ -206,13 +210,13 @@ fn extension(bits: &mut BitReader<'_>, object: u32) -> Option<(Option<u32>, bool
     Some((frequency, has_ps))
 }
 
-/// `program_config_element()`: §4.4.1.1. How many channels it has.
+/// `program_config_element()`: §4.4.1.1. How many channels it has, and their `ChannelConfiguration`.
 ///
 /// # Errors
 /// When it ends too early.
-pub(super) fn program_config_element(bits: &mut BitReader<'_>) -> Result<u16> {
+pub(super) fn program_config_element(bits: &mut BitReader<'_>) -> Result<(u16, u32)> {
     bits.bits(10)?; // element_instance_tag, object_type, sampling_frequency_index
-    let front_side_back = [bits.bits(4)?, bits.bits(4)?, bits.bits(4)?];
+    let elements = [bits.bits(4)?, bits.bits(4)?, bits.bits(4)?];
     let low_frequency = bits.bits(2)?;
     let (data, coupling) = (bits.bits(3)?, bits.bits(4)?);
     for bits_of_mixdown in [4, 4, 3] {
@@ -220,10 +224,12 @@ pub(super) fn program_config_element(bits: &mut BitReader<'_>) -> Result<u16> {
             bits.bits(bits_of_mixdown)?;
         }
     }
-    let mut channels = low_frequency;
-    for _ in 0..front_side_back.iter().sum() {
-        channels += if bits.bit()? { 2 } else { 1 };
-        bits.bits(4)?; // element_tag_select
+    let mut front_side_back = [0; 3];
+    for (channels, elements) in front_side_back.iter_mut().zip(elements) {
+        for _ in 0..elements {
+            *channels += if bits.bit()? { 2 } else { 1 };
+            bits.bits(4)?; // element_tag_select
+        }
     }
     for _ in 0..low_frequency + data {
         bits.bits(4)?; // element_tag_select
@@ -231,9 +237,12 @@ pub(super) fn program_config_element(bits: &mut BitReader<'_>) -> Result<u16> {
     for _ in 0..coupling {
         bits.bits(5)?; // cc_element_is_ind_sw, valid_cc_element_tag_select
     }
-    u16::try_from(channels).ok().filter(|channels| *channels > 0).ok_or_else(|| {
+    let [front, side, back] = front_side_back;
+    let channels = u16::try_from(front + side + back + low_frequency).ok().filter(|channels| *channels > 0);
+    let channels = channels.ok_or_else(|| {
         Error::input("a program config element without channels").clause("ISO/IEC 14496-3 §4.5.1.2")
-    })
+    })?;
+    Ok((channels, configuration_of_layout(front, side + back, low_frequency)))
 }
 
 /// The bits that `read` reads, for another place.
@@ -286,8 +295,8 @@ pub(super) fn of_program_config(object: u8, index: u8, element: &mut BitReader<'
     Ok(out.into_bytes())
 }
 
-/// The channels of a UsacConfig: ISO/IEC 23003-3 §5.2.
-fn usac_channels(bits: &mut BitReader<'_>) -> Result<Option<u16>> {
+/// The channels of a UsacConfig and their `ChannelConfiguration`: ISO/IEC 23003-3 §5.2.
+fn usac_channels(bits: &mut BitReader<'_>) -> Result<(Option<u16>, u32)> {
     if bits.bits(5)? == 31 {
         bits.bits(24)?; // usacSamplingFrequency
     }
@@ -300,9 +309,9 @@ fn usac_channels(bits: &mut BitReader<'_>) -> Result<Option<u16>> {
                 let more = bits.bits(8)?;
                 channels += if more == 255 { more + bits.bits(16)? } else { more };
             }
-            Ok(u16::try_from(channels).ok())
+            Ok((u16::try_from(channels).ok(), 0))
         }
-        configuration => Ok(channels_of_configuration(configuration)),
+        configuration => Ok((channels_of_configuration(configuration), configuration)),
     }
 }
 
@@ -341,6 +350,39 @@ mod tests {
         let cut = w().u(5, 2).u(4, 3).u(4, 0).u(3, 0).u(20, 0);
         assert!(facts(&cut.rbsp()).is_err());
         assert!(facts(&[0x12]).is_err());
+    }
+
+    #[test]
+    fn a_program_config_element_says_where_its_channels_are_heard() {
+        // Elements in front, at the sides, behind, of low frequency effects; whether each of them is a pair.
+        let of = |counts: [u32; 4], pairs: &[u32]| {
+            let [front, side, back, low_frequency] = counts;
+            let start = w().u(5, 2).u(4, 3).u(4, 0).u(3, 0).u(4, 0).u(2, 1).u(4, 3);
+            let start = start.u(4, front).u(4, side).u(4, back).u(2, low_frequency).u(3, 0).u(4, 0).u(3, 0);
+            let elements = pairs.iter().fold(start, |bits, pair| bits.u(1, *pair).u(4, 0));
+            let facts = facts(&elements.u(4 * low_frequency, 0).u(16, 0).rbsp()).unwrap();
+            (facts.channels.unwrap(), facts.configuration.unwrap())
+        };
+        for (counts, pairs, expected) in [
+            ([1, 0, 0, 0], &[0][..], (1, 1)),
+            ([1, 0, 0, 0], &[1], (2, 2)),
+            ([2, 0, 0, 0], &[0, 1], (3, 3)),
+            ([2, 0, 1, 0], &[0, 1, 0], (4, 4)),
+            ([2, 1, 0, 0], &[0, 1, 1], (5, 5)),
+            ([2, 0, 1, 1], &[0, 1, 1], (6, 6)),
+            ([3, 0, 1, 1], &[0, 1, 1, 1], (8, 7)),
+            ([1, 0, 1, 0], &[1, 0], (3, 9)),
+            ([1, 0, 1, 0], &[1, 1], (4, 10)),
+            ([1, 1, 0, 0], &[1, 1], (4, 10)),
+            ([2, 1, 1, 1], &[0, 1, 1, 0], (7, 11)),
+            ([2, 1, 1, 1], &[0, 1, 1, 1], (8, 12)),
+            ([1, 0, 0, 1], &[1], (3, 0)),
+        ] {
+            assert_eq!(of(counts, pairs), expected, "{counts:?} {pairs:?}");
+        }
+        let configured =
+            |index| facts(&w().u(5, 2).u(4, 3).u(4, index).u(3, 0).rbsp()).unwrap().configuration;
+        assert_eq!([2, 6, 7, 11, 12].map(configured), [2, 6, 7, 11, 12].map(Some));
     }
 
     #[test]

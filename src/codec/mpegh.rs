@@ -113,7 +113,8 @@ fn audio(config: &Config<'_>) -> Result<AudioInfo> {
     let configuration = reader.take(reader.remaining().min(length.into()))?;
     let (frequency, speakers) = configuration_start(configuration).unwrap_or_default();
     let channels = channels_of_configuration(layout.into()).or(speakers);
-    Ok(AudioInfo::new(channels.unwrap_or(0), frequency))
+    let index = Some(u32::from(layout)).filter(|index| channels_of_configuration(*index).is_some());
+    Ok(AudioInfo::new(channels.unwrap_or(0), frequency).heard(index))
 }
 
 /// `mpegh3daConfig()` up to the speakers: the sampling frequency, and how many speakers the reference layout has. §5.2.2.

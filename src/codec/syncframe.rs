@@ -1,6 +1,6 @@
 //! Syncframes of AC-3 and Enhanced AC-3 — ETSI TS 102 366 §4.3, §4.4, §E.1.2, §F.6.
 
-use super::audio_facts::AudioInfo;
+use super::audio_facts::{AudioInfo, configuration_of_layout};
 use super::elementary::StreamInfo;
 use crate::base::bits::BitReader;
 use crate::base::{Error, Result};
@@ -19,6 +19,27 @@ const BIT_RATES: [u32; 19] =
 pub(super) const FREQUENCIES: [u32; 3] = [48_000, 44_100, 32_000];
 /// Channels by acmod: table 4.3.
 const CHANNELS: [u8; 8] = [2, 1, 2, 3, 3, 4, 4, 5];
+
+/// Those of them at the sides and behind.
+const SURROUND: [u8; 8] = [0, 0, 0, 0, 1, 1, 2, 2];
+
+/// Channels in front, at the sides and behind, and of low frequency effects.
+pub(super) fn layout(acmod: u32, lfeon: u32) -> Option<[u32; 3]> {
+    let acmod = usize::try_from(acmod).ok()?;
+    let (all, surround) = (*CHANNELS.get(acmod)?, *SURROUND.get(acmod)?);
+    Some([(all - surround).into(), surround.into(), lfeon])
+}
+
+/// The `ChannelConfiguration` of a syncframe of these codes.
+pub(super) fn configuration(acmod: u32, lfeon: u32) -> Option<u32> {
+    match (acmod, layout(acmod, lfeon)?) {
+        (0, [_, _, 0]) => Some(8), // 1+1: two programs of one channel
+        (0, _) => Some(0),
+        (_, [front, surround, low_frequency]) => {
+            Some(configuration_of_layout(front, surround, low_frequency))
+        }
+    }
+}
 
 /// How many channels a syncframe of these codes has.
 pub(super) fn channels(acmod: u32, lfeon: u32) -> Option<u8> {
@@ -88,7 +109,8 @@ impl Syncframe {
     /// Its channels and sampling frequency.
     pub(super) fn audio_info(self) -> AudioInfo {
         let channels = channels(self.acmod, self.lfeon).unwrap_or(0);
-        AudioInfo::new(channels.into(), Some(self.sampling_frequency))
+        let configuration = configuration(self.acmod, self.lfeon);
+        AudioInfo::new(channels.into(), Some(self.sampling_frequency)).heard(configuration)
     }
 
     /// What the header of AC-3 says, with the start of `frame` as setup data; none when that is cut off.

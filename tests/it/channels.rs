@@ -6,6 +6,7 @@ use std::path::Path;
 
 use drm_pack::job::{Job, TrackReport};
 
+use crate::support::ffmpeg_trace::{ffmpeg, ffmpeg_is_there};
 use crate::support::files::changed_copy;
 use crate::support::media::root;
 use crate::support::pack::{job, pack};
@@ -59,6 +60,38 @@ fn the_same_sound_has_the_key_of_its_channels_in_every_form() {
     let playlist = fs::read_to_string(place("both").join("master.m3u8")).unwrap();
     assert_eq!(playlist.matches("CHANNELS=\"6\"").count(), 1, "{playlist}");
     assert_eq!(playlist.matches("CHANNELS=\"2\"").count(), 1, "{playlist}");
+}
+
+#[test]
+fn the_layout_of_channels_is_said_not_their_number() {
+    if !ffmpeg_is_there() {
+        eprintln!("left out: FFmpeg is not there");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for (layout, encoder, channels, configuration) in [
+        ("quad", "aac", 4, Some(10)),
+        ("4.0", "aac", 4, Some(4)),
+        ("2.1", "aac", 3, None),
+        ("3.0", "aac", 3, Some(3)),
+        ("2.1", "ac3", 3, None),
+        ("quad", "ac3", 4, Some(10)),
+        ("quad", "flac", 4, Some(10)),
+    ] {
+        let path = folder.path().join(format!("{layout}.{encoder}.mp4"));
+        let mut command = ffmpeg();
+        command.args(["-v", "error", "-f", "lavfi", "-i", "sine=d=1", "-c:a", encoder, "-af"]);
+        command.arg(format!("aformat=channel_layouts={layout}"));
+        command.arg("-strict").arg("-2").arg(&path);
+        assert!(command.status().unwrap().success());
+        let out = tempfile::tempdir().unwrap();
+        let report = pack(&job(&path, "widevine", "cenc"), out.path()).unwrap();
+        let mpd = fs::read_to_string(out.path().join("manifest.mpd")).unwrap();
+        let said = mpd.split_once("cicp:ChannelConfiguration\" value=\"").map(|(_, rest)| rest);
+        let said = said.and_then(|rest| rest.split_once('"')?.0.parse().ok());
+        assert_eq!(said, configuration, "{layout} {encoder}");
+        assert_eq!(report.tracks[0].channels, Some(channels), "{layout} {encoder}");
+    }
 }
 
 /// The key ids for stereo and for more channels.

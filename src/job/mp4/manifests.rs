@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::base::{Error, Result};
-use crate::codec::{self, TrackKind, configuration_of_channels};
+use crate::codec::{self, TrackKind};
 use crate::dash::write::{NewAdaptationSet, NewAddressing, NewMpd, NewRepresentation};
 use crate::dash::{ContentType, MpdPath, Protected, write};
 use crate::drm::ManifestKind;
@@ -491,7 +491,7 @@ fn representation(written: &Timed<'_>, codecs: String, mpd: &str) -> Result<NewR
     let (is_video, is_audio) =
         (written.track.id.kind == TrackKind::Video, written.track.id.kind == TrackKind::Audio);
     let (pictures, ticks) = video_facts::nominal_frame_rate(written.frame_rate());
-    let channels = written.track.media.channels().filter(|_| is_audio);
+    let configuration = written.track.media.channel_configuration().filter(|_| is_audio);
     let objects = written.track.media.joint_objects().filter(|_| is_audio);
     let mut representation = NewRepresentation {
         id: written.track.id.to_string(),
@@ -505,7 +505,7 @@ fn representation(written: &Timed<'_>, codecs: String, mpd: &str) -> Result<NewR
             ticks => format!("{pictures}/{ticks}"),
         }),
         audio_sampling_rate: written.track.media.sampling_frequency().filter(|_| is_audio),
-        channel_configuration: channels.and_then(configuration_of_channels),
+        channel_configuration: configuration,
         properties: objects.map(joint_object_properties).unwrap_or_default(),
         timescale: track.timescale,
         presentation_time_offset: written.start,

@@ -142,6 +142,15 @@ impl MediaTrack {
         self.audio.channels.or_else(|| stated.filter(|channels| *channels > 0))
     }
 
+    /// `ChannelConfiguration` of ISO/IEC 23091-3: that of the layout, or else the usual one of so many channels; `None`
+    /// of a layout that has none.
+    pub fn channel_configuration(&self) -> Option<u32> {
+        match self.audio.configuration {
+            Some(index) => Some(index).filter(|index| *index > 0),
+            None => self.channels().and_then(codec::configuration_of_channels),
+        }
+    }
+
     /// Whether the configuration of audio tells its channels.
     pub fn tells_channels(&self) -> bool {
         self.audio.channels.is_some()
