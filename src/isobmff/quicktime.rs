@@ -53,7 +53,12 @@ const SOUND_FIELDS: usize = 28;
 /// # Errors
 /// When a box is cut off, or a sample table counts what ISO files do not.
 pub fn to_iso(source: &dyn Source, moov: &mut BoxNode, codecs: Codecs) -> Result<bool> {
-    if !has_brand(source)? && !moov.all(b"trak").any(is_quicktime) {
+    let is_movie = has_brand(source)? || moov.all(b"trak").any(is_quicktime);
+    // Numbers of languages are no letters in any file: what has them was QuickTime once.
+    for trak in moov.all_mut(b"trak") {
+        edit(trak, &[b"mdia", b"mdhd"], |payload| Mdhd::iso_language(payload, is_movie));
+    }
+    if !is_movie {
         return Ok(false);
     }
     for trak in moov.all_mut(b"trak") {
@@ -103,7 +108,6 @@ fn track(trak: &mut BoxNode, codecs: Codecs) -> Result<()> {
     edit(trak, &[b"tkhd"], |payload| {
         payload.get_mut(3).into_iter().for_each(|flags| *flags &= TRACK_FLAGS);
     });
-    edit(trak, &[b"mdia", b"mdhd"], |payload| Mdhd::iso_language(payload));
     let hdlr = trak.require(&[b"mdia", b"hdlr"])?;
     let handler_type = Hdlr::parse(hdlr.payload()).map_err(|error| error.at("mdia/hdlr"))?.handler_type;
     edit(trak, &[b"mdia", b"hdlr"], |payload| *payload = handler(payload));

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use crate::mp4_layouts::{packed, packets, played, run};
 use crate::support::ffmpeg_trace::{ffmpeg, ffmpeg_is_there};
+use crate::support::media::root;
 use crate::support::pack::{job, pack_without_keys};
 
 /// A change of a movie.
@@ -250,8 +251,27 @@ fn color_of_full_range_stays_so() {
     }
 }
 
+/// A language by its number in QuickTime, in a file that says that it is one of ISO; 0 is a field that nobody wrote.
+#[test]
+fn the_number_of_a_language_is_no_letters_in_any_file() {
+    let folder = tempfile::tempdir().unwrap();
+    for (number, language) in [(1, Some("fr")), (80, Some("vi")), (0, None), (0x7fff, None)] {
+        let path = folder.path().join(format!("{number}.mp4"));
+        let mut boxes = parse_file(&fs::read(root().join("fixtures/clip/mp4/audio.m4a")).unwrap()).unwrap();
+        let number = u16::to_be_bytes(number);
+        edit(trak(&mut boxes, b"soun"), &[b"mdia", b"mdhd"], |mdhd| {
+            [&mdhd[..20], &number[..], &mdhd[22..]].concat()
+        });
+        fs::write(&path, write_file(&boxes)).unwrap();
+        let (out, _) = packed(&path, "cenc", Layout::Segments);
+        let mpd = fs::read_to_string(out.path().join("manifest.mpd")).unwrap();
+        let said = mpd.split_once(" lang=\"").and_then(|(_, rest)| rest.split_once('"'));
+        assert_eq!(said.map(|(language, _)| language), language, "{number:?}");
+    }
+}
+
 /// Types the remedy that an error has; the file that it makes.
-fn mended(error: &str) -> PathBuf {
+pub(crate) fn mended(error: &str) -> PathBuf {
     let command = error.split_once(": ffmpeg ").unwrap_or_else(|| panic!("no remedy: {error}")).1;
     let command = command.split_once(", and pack that").unwrap_or_else(|| panic!("{error}")).0;
     let typed = format!("ffmpeg {command}");
