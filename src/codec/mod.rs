@@ -26,6 +26,7 @@ mod first_frame;
 mod hevc;
 mod iamf;
 pub mod jpeg;
+mod key_pictures;
 mod latm;
 mod lossless;
 mod marks;
@@ -59,6 +60,7 @@ pub use self::dolby_vision::{over as dolby_vision_over, record_of_descriptor as 
 pub use self::elementary::{AudioFrame, Elementary, MEDIA_FORMATS, StreamInfo};
 pub use self::evidence::{Evidence, Verdict};
 pub use self::first_frame::{FIRST_FRAME_BYTES, first_frame};
+pub use self::key_pictures::{KeyPicture, KeyPictures};
 pub use self::latm::Latm;
 pub use self::marks::{Marks, OpenMarks, TrackMarks};
 pub use self::same::is_same;

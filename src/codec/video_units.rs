@@ -188,13 +188,13 @@ impl VideoUnits {
 }
 
 /// Whether the header of an AVC slice says that it needs no other picture: ITU-T H.264 §7.4.3.
-fn is_intra_slice(unit: &[u8]) -> bool {
+pub(super) fn is_intra_slice(unit: &[u8]) -> bool {
     let mut reader = BitReader::new(unit.get(1..).unwrap_or_default());
     reader.ue().and_then(|_| reader.ue()).is_ok_and(|slice_type| matches!(slice_type % 5, 2 | 4))
 }
 
 /// Whether a message says that decoding can start here at once: ITU-T H.264 §D.1.8.
-fn recovers_at_once(unit: &[u8]) -> bool {
+pub(super) fn recovers_at_once(unit: &[u8]) -> bool {
     let all = sei::messages(unit.get(1..).unwrap_or_default());
     let point = all.iter().find(|(kind, _)| *kind == sei::RECOVERY_POINT);
     let point = point.map(|(_, payload)| BitReader::plain(payload).ue());

@@ -24,6 +24,7 @@ pub use decrypt::{DecryptJob, decrypt};
 pub use digests::add_digests;
 pub use env::{Env, Event, OpenInput};
 pub use journal::Journal;
+pub(crate) use mp4::key_frames::mend as mend_key_frames;
 pub(crate) use mp4::movie::to_iso;
 pub use mp4::names::NameTemplates;
 pub use mp4::thumbnails::Thumbnails;

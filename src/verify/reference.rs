@@ -9,7 +9,7 @@ use crate::isobmff::BoxNode;
 use crate::isobmff::boxes::{SampleEntry, Trex};
 use crate::isobmff::samples::samples;
 use crate::isobmff::track::{tracks, trexes};
-use crate::job::to_iso;
+use crate::job::{mend_key_frames, to_iso};
 use crate::presentation::{self, read_moov};
 
 use super::findings::Findings;
@@ -77,7 +77,10 @@ fn clear_tracks<'a>(clear: &Reference<'a>, presentation: &Presentation<'_>) -> R
         let mut moov = read_moov(clear.store, &rendition.init.name, rendition.init.range.as_ref())?;
         let is_one_file = rendition.files == [rendition.init.name.as_str()];
         if is_one_file {
-            to_iso(clear.store.open(&rendition.init.name)?.as_ref(), &mut moov).map_err(at)?;
+            let source = clear.store.open(&rendition.init.name)?;
+            to_iso(source.as_ref(), &mut moov).map_err(at)?;
+            let trexes = trexes(&moov).map_err(at)?;
+            mend_key_frames(&rendition.init.name, source.as_ref(), &mut moov, &trexes).map_err(at)?;
         }
         let moov = Arc::new(moov);
         let trexes = trexes(&moov).map_err(at)?;

@@ -42,6 +42,7 @@ mod identity;
 mod inspect;
 mod iv_law;
 #[cfg(feature = "server")]
+mod key_frames;
 mod key_server;
 mod ladder_checks;
 mod ladder_containers;

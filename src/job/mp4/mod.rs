@@ -9,6 +9,7 @@ pub(super) mod described;
 mod edits;
 pub(super) mod files;
 mod groups;
+pub(super) mod key_frames;
 pub(super) mod ladder;
 pub(super) mod manifests;
 pub(super) mod movie;
@@ -62,7 +63,7 @@ pub(in crate::job) struct Mp4File {
     moov: BoxNode,
     trexes: Vec<Trex>,
     tracks: Vec<MediaTrack>,
-    /// What of it is no rendition, in words.
+    /// What of it is no rendition, and what was mended, in words.
     left_out: Vec<String>,
     /// When it begins by the clock of a transport stream.
     clock: Option<i64>,
@@ -314,6 +315,7 @@ fn open(input: &str, job: &Job, open_input: &OpenInput<'_>) -> Result<Mp4File> {
     left_out.extend(others.iter().map(|what| format!("{name}: {what}")));
     let mut tracks = media_tracks_with(&moov, unknown).map_err(at)?;
     let trexes = trexes(&moov).map_err(at)?;
+    left_out.extend(key_frames::mend(&name, source.as_ref(), &mut moov, &trexes).map_err(at)?);
     for media in tracks.iter_mut().filter(|media| media.asks_for() > 0) {
         let mut samples = samples(source.as_ref(), &moov, media.track.track_id, &trexes).map_err(at)?;
         let Some(Ok(first)) = samples.next() else { continue };

@@ -27,7 +27,7 @@ const CODECS: Codecs = Codecs {
     is_full_range: |entry| codec::video(&config(entry)).is_full_range,
 };
 
-fn config(entry: &SampleEntry) -> Config<'_> {
+pub(super) fn config(entry: &SampleEntry) -> Config<'_> {
     let boxes = entry.boxes.iter().map(|node| (node.kind, node.payload())).collect();
     Config { entry: entry.format, boxes }
 }
