@@ -24,12 +24,18 @@ pub enum Elementary {
     Eac3,
 }
 
-/// format_identifiers by which streams of private data say that they are audio or video all the same:
+/// format_identifiers by which streams of private data say that they are audio all the same:
 /// ISO/IEC 13818-1 §2.6.8. The names of AAC and of OPUS in capitals stand for descriptors of DVB.
-pub const MEDIA_FORMATS: [&[u8; 4]; 15] = [
-    b"AC-3", b"EAC3", b"AC-4", b"BSSD", b"Opus", b"DTS1", b"DTS2", b"DTS3", b"AAC ", b"OPUS", b"HEVC",
-    b"VVC ", b"AV01", b"VC-1", b"drac",
-];
+pub const AUDIO_FORMATS: [&[u8; 4]; 10] =
+    [b"AC-3", b"EAC3", b"AC-4", b"BSSD", b"Opus", b"DTS1", b"DTS2", b"DTS3", b"AAC ", b"OPUS"];
+/// The same of video.
+const VIDEO_FORMATS: [&[u8; 4]; 5] = [b"HEVC", b"VVC ", b"AV01", b"VC-1", b"drac"];
+
+/// Whether private data of this format_identifier is audio or video.
+pub fn is_media_format(format: &[u8; 4]) -> bool {
+    AUDIO_FORMATS.contains(&format) || VIDEO_FORMATS.contains(&format)
+}
+
 /// A frame of audio in an elementary stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AudioFrame {

@@ -57,7 +57,7 @@ pub use self::color::{ColorInfo, ColorNumbers};
 pub use self::config::Config;
 pub use self::dolby_vision::DolbyVision;
 pub use self::dolby_vision::{over as dolby_vision_over, record_of_descriptor as dolby_vision_record};
-pub use self::elementary::{AudioFrame, Elementary, MEDIA_FORMATS, StreamInfo};
+pub use self::elementary::{AUDIO_FORMATS, AudioFrame, Elementary, StreamInfo, is_media_format};
 pub use self::evidence::{Evidence, Verdict};
 pub use self::first_frame::{FIRST_FRAME_BYTES, first_frame};
 pub use self::key_pictures::{KeyPicture, KeyPictures};

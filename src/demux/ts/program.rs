@@ -4,7 +4,7 @@ use super::framing::Framing;
 use super::stream::damaged_there;
 use crate::base::env::Source;
 use crate::base::{Error, Result, remedy};
-use crate::codec::{Carried, MEDIA_FORMATS, dolby_vision_record};
+use crate::codec::{AUDIO_FORMATS, Carried, dolby_vision_record, is_media_format};
 use crate::ts::{
     Descriptors, PACKET_BYTES, PAT_PID, PROGRAM_MAP_TABLE, Packet, Packets, Pat, Pmt, PmtStream,
     SectionReader,
@@ -286,9 +286,11 @@ fn roles(stream: &PmtStream) -> Vec<&'static str> {
 /// What is to be done about streams that are not taken: video that is taken is copied.
 fn encoded(streams: &[PmtStream]) -> String {
     let is_audio = |stream: &PmtStream| REFUSED_AUDIO.iter().any(|(known, _)| *known == stream.stream_type);
-    let is_opus = |stream: &PmtStream| stream.private_formats().any(|format| format == *b"Opus");
-    let copies_video =
-        streams.iter().all(|stream| is_audio(stream) || is_opus(stream) || codec(stream, false).is_ok());
+    let is_private_audio =
+        |stream: &PmtStream| stream.private_formats().any(|format| AUDIO_FORMATS.contains(&&format));
+    let copies_video = streams
+        .iter()
+        .all(|stream| is_audio(stream) || is_private_audio(stream) || codec(stream, false).is_ok());
     let video = if copies_video { "" } else { " -c:v libx264 -pix_fmt yuv420p" };
     format!("encode it to one of these, such as with {}", remedy::copy(&format!("{video} -c:a aac"), "ts"))
 }
@@ -316,7 +318,7 @@ fn codec(stream: &PmtStream, is_hdmv: bool) -> Result<std::result::Result<Carrie
         if let Some((_, codec)) = formats().find_map(of_format) {
             return Ok(Ok(*codec));
         }
-        return match formats().find(|format| MEDIA_FORMATS.contains(&format)) {
+        return match formats().find(|format| is_media_format(format)) {
             Some(format) => {
                 refused(&format!("{} as private data", String::from_utf8_lossy(&format).trim_end()))
             }

@@ -2,7 +2,7 @@
 //! MPEG-2 Stream Encryption Format for HTTP Live Streaming §2.4.
 
 use crate::base::{Error, Result};
-use crate::codec::{Elementary, MEDIA_FORMATS};
+use crate::codec::{Elementary, is_media_format};
 use crate::protect::{SIGNALING, Signaling};
 use crate::ts::{Packet, PesHeader, PmtStream};
 
@@ -53,7 +53,7 @@ pub(in crate::package) fn protectable(stream: &PmtStream) -> Result<Option<&'sta
         // Private sections and data, metadata (ID3 too), DSM-CC, splice information: never protected.
         0x05 | 0x0a..=0x0d | 0x14..=0x19 | 0x86 => Ok(None),
         // Some descriptor says that it is audio or video.
-        PRIVATE_DATA => match stream.private_formats().any(|format| MEDIA_FORMATS.contains(&&format)) {
+        PRIVATE_DATA => match stream.private_formats().any(|format| is_media_format(&format)) {
             false => Ok(None),
             true => Err(refused("audio or video as private data")),
         },
