@@ -143,9 +143,7 @@ fn hold(job: &VerifyJob<'_>) -> Result<Verification> {
         findings.merge(done.findings);
         let name = |number: usize| names.get(number).map_or("", |name| name.as_str());
         blocks.merge(done.blocks, 0, &mut |Reuse { kid, first, before, file }| {
-            let found =
-                format_args!("counter block {first:032x} under key {kid}, used in {} too", name(before))
-                    .to_string();
+            let found = format!("counter block {first:032x} under key {kid}, used in {} too", name(before));
             findings.check("iv-reuse", false, &name(file), &found, &"counter blocks not used before");
         });
         for (name, file) in done.files {
