@@ -318,7 +318,7 @@ fn codec(stream: &PmtStream, is_hdmv: bool) -> Result<std::result::Result<Carrie
         if let Some((_, codec)) = formats().find_map(of_format) {
             return Ok(Ok(*codec));
         }
-        return match formats().find(|format| is_media_format(format)) {
+        return match formats().find(is_media_format) {
             Some(format) => {
                 refused(&format!("{} as private data", String::from_utf8_lossy(&format).trim_end()))
             }
