@@ -86,6 +86,7 @@ pub(in crate::verify) fn check_timelines(
     facts: &PresentationInfo<'_>,
     findings: &mut Findings,
 ) {
+    let is_dynamic = manifest.document.mpd.is_dynamic();
     for (media, rendition) in &manifest.representations {
         let (mut segments, mut before) = (media.segments().peekable(), None);
         let mut known = HashSet::new();
@@ -95,8 +96,10 @@ pub(in crate::verify) fn check_timelines(
             let is_new = known.insert((&segment.file, segment.bounds()));
             let last = std::mem::replace(&mut before, times.filter(|_| is_new)).filter(|_| is_new);
             let place = format!("{}: {segment}", manifest.document.name);
-            // A timeline may have gaps; where there is none segments follow each other.
-            if let (None, Some(last), Some(times)) = (segment.time, last, times) {
+            // A timeline may have gaps, what goes on may have lost segments, and ranges of a file may be its key frames
+            // alone; other segments follow each other.
+            let is_held = segment.time.is_none() && segment.range.is_none() && !is_dynamic;
+            if let (true, Some(last), Some(times)) = (is_held, last, times) {
                 let ((begin, _), (_, end)) = (times.decoded, last.decoded);
                 let found = format!("decode time {begin}");
                 findings.check("time-runs-on", begin == end, &place, &found, &end);
