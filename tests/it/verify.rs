@@ -1148,7 +1148,10 @@ fn plain_media_in_boxes_that_no_reader_uses_is_found() {
             assert_eq!(found, code, "{place}: {text}");
             let is_said = |rule: &str| text.contains(&format!(" {rule}: {place}"));
             let rules = ["unread-clear", "unread-bytes"];
-            assert!(said.map_or(!rules.into_iter().any(is_said), is_said), "{place} {said:?}: {text}");
+            assert!(
+                said.map_or_else(|| !rules.into_iter().any(is_said), is_said),
+                "{place} {said:?}: {text}"
+            );
             let (found, text) = verify(&[out.path()], &[]);
             assert!(found == 0 && text.contains("unread-bytes: ") == said.is_some(), "{place}: {text}");
         }
