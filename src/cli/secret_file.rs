@@ -21,23 +21,21 @@ pub(super) fn secret_text(path: &Path, option: &'static str) -> Result<Zeroizing
 
 /// A file of secrets that `option` names, wiped when it is no longer needed; `-` is standard input.
 pub(super) fn secret_bytes(path: &Path, option: &'static str) -> Result<Zeroizing<Vec<u8>>> {
-    bytes_of(path, option)
+    bytes_of(path, (option, "; its name is not repeated here, as it may be the secret itself"))
 }
 
 /// A CPIX document, wiped as well: it may hold keys. `-` is standard input.
 pub(super) fn document_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
-    bytes_of(path, "a CPIX document")
+    bytes_of(path, ("the CPIX document", ""))
 }
 
-fn bytes_of(path: &Path, what: &'static str) -> Result<Zeroizing<Vec<u8>>> {
+fn bytes_of(path: &Path, (what, why): (&'static str, &str)) -> Result<Zeroizing<Vec<u8>>> {
     let failed = |error: std::io::Error| {
         if std::fs::symlink_metadata(path).is_err() && path != Path::new("-") {
             // What names no file may be the secret itself, typed in its place.
-            return Error::usage(
-                "no such file; its name is not repeated here, as it may be the secret itself",
-            )
-            .at(what)
-            .hint("give the name of a file that holds it");
+            return Error::usage(format!("no such file{why}"))
+                .at(what)
+                .hint("give the name of a file that holds it");
         }
         if path.is_dir() {
             return Error::usage("a folder, a file expected").at(path.display());

@@ -277,7 +277,7 @@ fn calls_that_cannot_be_read_are_one_line_and_json_as_well() {
             "the account is not whole; give --org (or DRMTODAY_ORG), --cpix-config (or DRMTODAY_CPIX_CONFIG), --user (or DRMTODAY_USER), --password-file",
         ),
         ("verify x --key-file gone", "--key-file: no such file; its name is not repeated here"),
-        ("cpix explain gone", "a CPIX document: no such file; its name is not repeated here"),
+        ("cpix explain gone", "the CPIX document: no such file; give the name of a file that holds it"),
         ("verify Cargo.toml", "Cargo.toml: neither a manifest nor media that is known"),
         (
             "pack fixtures/clip/mp4/video_180.mp4 --drm widevine --dev-keys x --out /proc/x/y",

@@ -92,7 +92,7 @@ fn a_playlist_that_keeps_a_key_of_the_period_before_is_found() {
         assert!(code == 0 && text.contains(" 0 advice"), "{drm}: {text}");
         edit(out.path(), "v1.m3u8", |text| {
             let is_key = |line: &&str| line.contains("com.apple");
-            let last = text.lines().filter(is_key).next_back().unwrap();
+            let last = text.lines().rfind(is_key).unwrap();
             without(text, |line| line == last)
         });
         let (code, text) = check(out.path());
