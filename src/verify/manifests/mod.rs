@@ -152,7 +152,9 @@ impl<'r> Presentation<'r> {
             }
             // Samples of sample tables may lie in any box: ISO/IEC 14496-12 §8.7.5.
             has_media |= has_moov && has_sample_tables(store, name);
-            if position == 0 && SegmentKind::of(source.as_ref())? == SegmentKind::Unknown {
+            // Text beside media is no media, and no mistake.
+            let is_first = position == 0 && found.renditions.is_empty();
+            if is_first && SegmentKind::of(source.as_ref())? == SegmentKind::Unknown {
                 return Err(Error::usage("neither a manifest nor media that is known")
                     .at(name)
                     .hint("give a playlist, an MPD, MP4 files, or a folder that holds them"));
